@@ -1,0 +1,29 @@
+//! The command line, as typed; what is meant goes to [`serve`].
+
+use clap::Parser;
+use handshake_cli::ServerArgs;
+use handshake_core::Result;
+use handshake_core::error::Status;
+
+use crate::serve;
+
+/// Serve clients over named pipes, one at a time.
+///
+/// The others wait in line, each for its turn. SIGTERM, SIGINT, SIGHUP: remove the well-known pipe, finish the requests
+/// that run, exit 0; a second one ends at once.
+#[derive(Debug, Parser)]
+#[command(name = "basic-server", version)]
+pub struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// The program.
+///
+/// # Errors
+/// As [`serve`].
+pub fn run(args: Args) -> Result<Status> {
+    let (process, options) = args.server.start()?;
+    serve(&process, options)?;
+    Ok(Status::Done)
+}

@@ -1,0 +1,49 @@
+//! The basic server: one client at a time.
+//!
+//! Handshake; the server gets data from the client, processes it, sends back a response; once the client exits, the
+//! server recreates the well-known pipe, removes the old client's connections, and the steps restart.
+//!
+//! Read [`serve`], then [`serve_client`]; the steps are those of docs/protocol.md. What is deliberately absent: it never
+//! forks, and while it serves one client there is no well-known pipe for the next.
+
+mod args;
+
+use std::rc::Rc;
+
+use handshake_core::handshake::line::Caller;
+use handshake_core::{Options, Process, Result, Server};
+
+pub use args::{Args, run};
+
+/// Serves clients, one after the other, until the process is asked to end.
+///
+/// # Errors
+/// The place cannot be served at, or not any longer; what a client does is no error.
+pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
+    let mut server = Server::start(process, options)?;
+    server.create_wkp()?; // Step 1.
+    // Step 2. (Steps 3, 4 and 5 are the client's.)
+    while let Some(arrived) = server.wait(true)? {
+        if arrived.is_connection() {
+            server.receive_and_remove()?; // Step 6.
+        }
+        while let Some(client) = server.next_in_line()? {
+            process.survives(serve_client(&server, client))?; // Steps 7 and 8.
+        }
+        server.create_wkp()?; // Step 1, for the next client.
+    }
+    server.end()
+}
+
+/// One client, from its acknowledgement to its end.
+fn serve_client(server: &Server, client: Caller) -> Result<()> {
+    let mut service = server.new_service();
+    let mut session = server.acknowledge(client)?; // Step 7.
+    session.await_ready()?; // (The client's step 8, confirmed.)
+    let mut message = Vec::new();
+    while session.receive(&mut message)? {
+        session.process(service.as_mut(), &mut message)?;
+        session.send(&message)?;
+    }
+    Ok(())
+}

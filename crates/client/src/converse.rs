@@ -1,0 +1,196 @@
+//! The conversation: messages go out, replies come in, both at the same time.
+
+use std::io::stdout;
+use std::os::fd::AsFd;
+
+use handshake_cli::complain;
+use handshake_core::deadline::Deadline;
+use handshake_core::error::{Error, Result, Status};
+use handshake_core::process::Process;
+use handshake_core::session::client::{Answer, Connection};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::signal::Signal;
+use nix::unistd::write;
+
+use crate::{Cut, Input, Prompt};
+
+/// Replies that may wait for stdout, in bytes, before no more are read.
+const OUTPUT_MAX: usize = 65_536;
+
+/// What poll(2) promises to be writable without waiting: PIPE_BUF.
+const WRITE_AT_ONCE: usize = 4096;
+
+/// A conversation under way.
+struct Conversation {
+    connection: Connection,
+    input: Input,
+    window: usize,
+    /// Printed when stdout takes it: a client must be able to hear its server, and signals, while it prints.
+    output: Vec<u8>,
+    /// `output[..printed]` has been printed.
+    printed: usize,
+    reply: Vec<u8>,
+    /// What the bytes of a reply are followed by.
+    newline: bool,
+    status: Status,
+}
+
+/// Sends all of `input`, prints the replies, and says BYE. A message that is refused does not end it, but shows in
+/// the status.
+///
+/// # Errors
+/// The connection is lost, or the server broke the protocol.
+pub fn converse(
+    process: &Process,
+    connection: Connection,
+    input: Input,
+    window: usize,
+    prompt: Option<Prompt>,
+) -> Result<Status> {
+    let mut talk = Conversation {
+        newline: input.cut() == Cut::Lines,
+        connection,
+        input,
+        window,
+        output: Vec::new(),
+        printed: 0,
+        reply: Vec::new(),
+        status: Status::Done,
+    };
+    let mut talked = Ok(());
+    let mut prompted = false;
+    while talked.is_ok() && !talk.is_over() {
+        if talk.is_quiet() && !std::mem::replace(&mut prompted, true) {
+            prompt.iter().for_each(Prompt::show);
+        }
+        talked = talk.turn(process);
+        prompted &= talk.is_quiet();
+    }
+    if !matches!(talked, Err(Error::Signal(_))) {
+        talk.print_all(process)?;
+        drop(prompt);
+    }
+    talked?;
+    talk.connection.bye();
+    Ok(talk.status)
+}
+
+impl Conversation {
+    fn is_over(&self) -> bool {
+        self.input.is_over() && self.is_quiet()
+    }
+
+    /// Whether all that was sent is answered, and all that was answered printed.
+    fn is_quiet(&self) -> bool {
+        self.input.front().is_none() && self.connection.unanswered() == 0 && self.output.is_empty()
+    }
+
+    /// Sends what may be sent, waits for whatever comes first, and takes it.
+    fn turn(&mut self, process: &Process) -> Result<()> {
+        self.send()?;
+        self.connection.flush()?;
+        if self.is_over() {
+            return Ok(());
+        }
+        match self.wait(process)? {
+            Some(Shown::Replies) => self.receive(),
+            Some(Shown::Input) => self.input.read(),
+            Some(Shown::Output) => self.print(),
+            Some(Shown::Room) | None => Ok(()),
+        }
+    }
+
+    /// Watches just what would be of use, since poll(2) tells of errors and hang-ups unasked.
+    fn wait(&self, process: &Process) -> Result<Option<Shown>> {
+        let stdout = stdout();
+        let (input, output) = (PollFlags::POLLIN, PollFlags::POLLOUT);
+        let mut fds = Vec::with_capacity(4);
+        if self.output.len() < OUTPUT_MAX {
+            fds.push((Shown::Replies, PollFd::new(self.connection.from_server(), input)));
+        }
+        if !self.connection.is_flushed() {
+            fds.push((Shown::Room, PollFd::new(self.connection.to_server(), output)));
+        }
+        if !self.output.is_empty() {
+            fds.push((Shown::Output, PollFd::new(stdout.as_fd(), output)));
+        }
+        if let Some(source) = self.input.wanting().filter(|_| self.connection.unanswered() < self.window) {
+            fds.push((Shown::Input, PollFd::new(source, input)));
+        }
+        let (shown, mut fds): (Vec<_>, Vec<_>) = fds.into_iter().unzip();
+        process.wait(&mut fds, Deadline::NEVER)?;
+        Ok(shown.into_iter().zip(fds).find_map(|(shown, fd)| fd.any().unwrap_or(false).then_some(shown)))
+    }
+
+    fn send(&mut self) -> Result<()> {
+        while let Some(message) = self.input.front() {
+            if self.connection.unanswered() >= self.window || !self.connection.may_send(message.len()) {
+                break;
+            }
+            match self.connection.send(message) {
+                Err(error @ Error::TooLong { .. }) => {
+                    complain("client", error);
+                    self.status = Status::Broken;
+                }
+                sent => drop(sent?),
+            }
+            self.input.pop();
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<()> {
+        self.connection.read()?;
+        loop {
+            match self.connection.answer(&mut self.reply)? {
+                Answer::Reply(_) => {
+                    self.output.extend_from_slice(&self.reply);
+                    self.output.extend(self.newline.then_some(b'\n'));
+                }
+                Answer::Refused(number) => {
+                    let reason = String::from_utf8_lossy(&self.reply);
+                    complain("client", format_args!("the server refused message {number}: {reason}"));
+                    self.status = Status::Broken;
+                }
+                Answer::Nothing => return Ok(()),
+            }
+        }
+    }
+
+    /// Writes as much of the output as cannot make us wait; call it when stdout shows room.
+    fn print(&mut self) -> Result<()> {
+        let rest = &self.output[self.printed..];
+        match write(stdout(), &rest[..rest.len().min(WRITE_AT_ONCE)]) {
+            Ok(count) => self.printed += count,
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            // As any filter whose reader has enough.
+            Err(Errno::EPIPE) => return Err(Error::Signal(Signal::SIGPIPE)),
+            Err(errno) => return Err(Error::on("write to", "stdout", errno)),
+        }
+        if self.printed == self.output.len() {
+            self.output.clear();
+            self.printed = 0;
+        }
+        Ok(())
+    }
+
+    /// Prints what was answered before the connection was lost.
+    fn print_all(&mut self, process: &Process) -> Result<()> {
+        while !self.output.is_empty() {
+            let stdout = stdout();
+            process.wait(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)], Deadline::NEVER)?;
+            self.print()?;
+        }
+        Ok(())
+    }
+}
+
+/// What a wait of the conversation showed.
+#[derive(Clone, Copy)]
+enum Shown {
+    Replies,
+    Room,
+    Output,
+    Input,
+}

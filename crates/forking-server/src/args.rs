@@ -1,0 +1,33 @@
+//! The command line, as typed; what is meant goes to [`serve`].
+
+use clap::Parser;
+use handshake_cli::{ServerArgs, at_least_one};
+use handshake_core::error::Status;
+use handshake_core::{Result, limits};
+
+use crate::serve;
+
+/// Serve many clients over named pipes, each by a subserver of its own.
+///
+/// SIGTERM, SIGINT, SIGHUP: remove the well-known pipe, let subservers finish the requests that run, exit 0; a second
+/// one ends at once.
+#[derive(Debug, Parser)]
+#[command(name = "forking-server", version)]
+pub struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+
+    /// The most clients at the same time; further ones wait [default: half the processes this user may have]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    max_clients: Option<usize>,
+}
+
+/// The program.
+///
+/// # Errors
+/// As [`serve`].
+pub fn run(args: Args) -> Result<Status> {
+    let (process, options) = args.server.start()?;
+    serve(&process, options, args.max_clients.unwrap_or_else(limits::subservers))?;
+    Ok(Status::Done)
+}

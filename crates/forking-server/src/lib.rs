@@ -1,0 +1,64 @@
+//! The forking server: the main server forks off a dedicated subserver for each client.
+//!
+//! Steps 1 to 6 are those of the basic server. Step 7: the server forks off a subserver. Step 8: the *subserver* connects
+//! to the client's pipe and sends the acknowledgement. After that the main server has a new well-known pipe already, and
+//! waits for a new client.
+//!
+//! Read [`serve`], then [`serve_client`]; the steps are those of docs/protocol.md. What is deliberately absent: the main
+//! server never talks to a client, and holds nothing of any session once its subserver is forked.
+
+mod args;
+
+use std::rc::Rc;
+
+use handshake_core::children::Subservers;
+use handshake_core::handshake::line::Caller;
+use handshake_core::{Options, Process, Result, Server};
+
+pub use args::{Args, run};
+
+/// Serves clients, at most `most` at the same time, until the process is asked to end.
+///
+/// # Errors
+/// The place cannot be served at, or not any longer; what a client does is no error.
+pub fn serve(process: &Rc<Process>, options: Options, most: usize) -> Result<()> {
+    let mut server = Server::start(process, options)?;
+    let mut subservers = Subservers::at_most(most, process);
+    server.create_wkp()?; // Step 1.
+    // Step 2. (Steps 3, 4 and 5 are the client's.) A full house leaves the well-known pipe to the kernel.
+    while let Some(arrived) = server.wait(subservers.have_room() && !server.has_line())? {
+        if arrived.is_connection() {
+            server.receive_and_replace()?; // Step 6, and step 1 for the next client.
+        }
+        subservers.reap();
+        while subservers.have_room()
+            && let Some(client) = server.next_in_line()?
+        {
+            fork_subserver(&mut server, &mut subservers, client); // Step 7.
+        }
+    }
+    server.close()?;
+    subservers.end(server.terms().grace)?;
+    server.end()
+}
+
+/// Step 7. If no process can be had, the client stays first in line.
+fn fork_subserver(server: &mut Server, subservers: &mut Subservers, client: Caller) {
+    let forked = subservers.fork(client, &[], |client| serve_client(server, client));
+    if let Err((client, error)) = forked {
+        server.put_back(client, &error);
+    }
+}
+
+/// One client, from its acknowledgement to its end; this is the whole life of a subserver.
+fn serve_client(server: &Server, client: Caller) -> Result<()> {
+    let mut service = server.new_service();
+    let mut session = server.acknowledge(client)?; // Step 8.
+    session.await_ready()?; // (The client's own step 8, confirmed.)
+    let mut message = Vec::new();
+    while session.receive(&mut message)? {
+        session.process(service.as_mut(), &mut message)?;
+        session.send(&message)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! The options that several commands have: as typed here, as meant in what they are turned into.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use clap::Args;
+use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::event::Role;
+use handshake_core::handshake::server::Options;
+use handshake_core::process::{Process, Record};
+use handshake_core::service::BuiltIn;
+use handshake_core::session::server::Terms;
+use handshake_core::{limits, sys};
+
+use crate::talk::observer;
+
+/// Options of servers and client alike.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The well-known pipe
+    #[arg(long, value_name = "PATH", default_value = "mario", env = "HANDSHAKE_WKP")]
+    pub wkp: PathBuf,
+
+    /// Append a JSON line to FILE for every step
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+
+    /// Read one byte from FD after each event before going on
+    #[arg(long, value_name = "FD")]
+    gate: Option<RawFd>,
+
+    /// Say nothing on stderr but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Tell every step on stderr
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+impl Common {
+    /// This process, with its record, talk and signals. Descriptors named on the command line become ours here,
+    /// before anything else is opened.
+    ///
+    /// # Errors
+    /// A descriptor that is not open, a file that cannot be.
+    pub fn start(&self, role: Role) -> Result<Rc<Process>> {
+        let gate = self.gate.map(|fd| adopt("--gate", fd)).transpose()?;
+        let events = self.events.as_ref().map(open_events).transpose()?;
+        let observer = (!self.quiet).then(|| observer(self.verbose));
+        Process::start(role, Record::new(events, gate, observer)).map(Rc::new)
+    }
+}
+
+fn open_events(path: &PathBuf) -> Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| {
+        Error::at("open the event record", path, errno_of(&error), "name a file with --events")
+    })
+}
+
+fn adopt(option: &str, fd: RawFd) -> Result<OwnedFd> {
+    sys::adopt(fd).map_err(|errno| Error::System {
+        operation: "use",
+        object: format!("descriptor {fd}"),
+        errno,
+        hint: format!("whoever starts this program with {option} {fd} must leave it open"),
+    })
+}
+
+/// Options of all servers.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    #[command(flatten)]
+    common: Common,
+
+    /// What is done with a message: echo, upper, reverse, rot13, count, sleep:MS
+    #[arg(long, value_name = "NAME", default_value_t)]
+    service: BuiltIn,
+
+    /// The longest message; suffixes K, M, G
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = size)]
+    max_message: usize,
+
+    /// How long a client may take from the acknowledgement to its confirmation; 0: for ever
+    #[arg(long, value_name = "DUR", default_value = "5s", value_parser = duration)]
+    handshake_timeout: Duration,
+
+    /// How long a session may be silent; 0: for ever
+    #[arg(long, value_name = "DUR", default_value = "0", value_parser = duration)]
+    idle_timeout: Duration,
+
+    /// How long running requests may take when the server is asked to end; 0: none
+    #[arg(long, value_name = "DUR", default_value = "2s", value_parser = duration)]
+    grace: Duration,
+
+    /// Write a newline to FD once clients can connect
+    #[arg(long, value_name = "FD")]
+    ready_fd: Option<RawFd>,
+}
+
+impl ServerArgs {
+    /// This process, and what it is to serve.
+    ///
+    /// # Errors
+    /// As [`Common::start`].
+    pub fn start(&self) -> Result<(Rc<Process>, Options)> {
+        let ready = self.ready_fd.map(|fd| adopt("--ready-fd", fd)).transpose()?;
+        let process = self.common.start(Role::Server)?;
+        limits::raise_descriptors();
+        let service = self.service;
+        let options = Options {
+            wkp: self.common.wkp.clone(),
+            service: Box::new(move || service.for_session()),
+            terms: Terms {
+                longest: self.max_message,
+                handshake_timeout: self.handshake_timeout,
+                idle_timeout: self.idle_timeout,
+                grace: self.grace,
+            },
+            ready,
+        };
+        Ok((process, options))
+    }
+}
+
+/// Reads a duration: a number with ms, s, m or h; a bare 0 means none.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, f64); 4] = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    UNITS
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))
+        .filter(|(number, _)| number.starts_with(|c: char| c.is_ascii_digit()))
+        .and_then(|(number, seconds)| Some(number.parse::<f64>().ok()? * seconds))
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|duration| *duration <= Duration::from_secs(100 * 365 * 86_400))
+        .ok_or_else(|| "a duration is a number with ms, s, m or h: 300ms, 5s; 0 is none".into())
+}
+
+/// Reads a number of bytes, perhaps with K, M or G (of 1,024).
+///
+/// # Errors
+/// What is wrong with it.
+pub fn size(text: &str) -> Result<usize, String> {
+    let shifts = [("K", 10), ("M", 20), ("G", 30)];
+    let (number, shift) = shifts
+        .into_iter()
+        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)))
+        .unwrap_or((text, 0));
+    number
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| "a size is a number of bytes, perhaps with K, M or G: 4096, 16M".into())
+}
+
+/// Reads a number of at least 1.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number >= 1 => Ok(number),
+        _ => Err("a whole number of at least 1".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_what_the_help_says() {
+        assert_eq!(duration("300ms"), Ok(Duration::from_millis(300)));
+        assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for wrong in ["", "5", "s", "-1s", "5 s", "infs", "nans", "1e30h", "5d"] {
+            assert!(duration(wrong).is_err(), "{wrong:?} is no duration");
+        }
+    }
+
+    #[test]
+    fn sizes_are_what_the_help_says() {
+        assert_eq!(size("4096"), Ok(4096));
+        assert_eq!(size("16M"), Ok(16 << 20));
+        for wrong in ["", "M", "-1", "1.5M", "99999999999G", "16m"] {
+            assert!(size(wrong).is_err(), "{wrong:?} is no size");
+        }
+    }
+}

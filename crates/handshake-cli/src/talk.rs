@@ -1,0 +1,82 @@
+//! The talk on stderr: what the course's programs print, one line an event.
+
+use std::io::{IsTerminal, Write, stderr};
+
+use anstyle::{AnsiColor, Style};
+use handshake_core::event::{Event, Role, What};
+
+/// Says why the program ends, in the form "program: cannot ...".
+pub fn complain(program: &str, error: impl std::fmt::Display) {
+    // One write, so that lines of several processes do not mix. A closed stderr is no reason to fail.
+    let _ = stderr().write_all(format!("{program}: {error}\n").as_bytes());
+}
+
+/// Tells events on stderr: those that the course's programs tell, or with `all` every one.
+pub fn observer(all: bool) -> Box<dyn Fn(&Event)> {
+    let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    Box::new(move |event| {
+        let Some(told) = course(event).or_else(|| all.then(|| otherwise(event))) else { return };
+        let style = if colour { style(event.role) } else { Style::new() };
+        let line = format!("{style}<{}>{style:#} {told}\n", event.role);
+        let _ = stderr().write_all(line.as_bytes());
+    })
+}
+
+fn style(role: Role) -> Style {
+    let colours = [AnsiColor::Green, AnsiColor::Magenta, AnsiColor::Cyan, AnsiColor::Yellow];
+    match role {
+        Role::Server => AnsiColor::Blue.on_default().bold(),
+        Role::Subserver(number) => colours[number as usize % colours.len()].on_default(),
+        Role::Client => Style::new().bold(),
+    }
+}
+
+/// What everybody wants to see.
+fn course(event: &Event) -> Option<String> {
+    let text = event.text.as_deref().unwrap_or_default();
+    let pipe = event.pipe.as_deref().unwrap_or_default();
+    let peer = event.peer.unwrap_or_default();
+    if event.role == Role::Client {
+        return None;
+    }
+    Some(match event.what {
+        What::Waiting => "waiting for connection".into(),
+        What::HelloReceived => format!("received the private pipe's name [{pipe}]"),
+        What::SubserverForked => format!("forked subserver {peer}"),
+        What::ReadyReceived => "connected".into(),
+        What::RequestReceived => format!("received [{text}]"),
+        What::RequestRefused => format!("refused a request: {text}"),
+        What::SessionEnded => format!("client left: {text}"),
+        What::SubserverReaped if text != "exit status 0" => format!("subserver {peer} ended: {text}"),
+        What::ClientDropped => format!("client dropped: {text}"),
+        What::Short => format!("new clients must wait: {text}"),
+        What::AskedToEnd => format!("{text}: removing the well-known pipe, finishing what runs"),
+        _ => return None,
+    })
+}
+
+/// What only `-v` tells.
+fn otherwise(event: &Event) -> String {
+    let step = event.step.map(|step| format!("step {step}: ")).unwrap_or_default();
+    let what = serde_name(event.what);
+    let mut line = format!("{step}{what}");
+    for part in [&event.pipe, &event.text].into_iter().flatten() {
+        line += &format!(" [{part}]");
+    }
+    if let Some(bytes) = event.bytes {
+        line += &format!(" ({bytes} bytes)");
+    }
+    line
+}
+
+fn serde_name(what: What) -> String {
+    // `WkpCreated` as "wkp created".
+    let mut name = String::new();
+    for c in format!("{what:?}").chars() {
+        if c.is_uppercase() && !name.is_empty() {
+            name.push(' ');
+        }
+        name.push(c.to_ascii_lowercase());
+    }
+    name
+}

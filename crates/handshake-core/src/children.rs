@@ -1,0 +1,190 @@
+//! Subservers: forked, counted, reaped, ended. The only place that forks.
+
+use std::collections::HashMap;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpid};
+
+use crate::deadline::monotonic_ns;
+use crate::error::{Error, Result};
+use crate::event::What;
+use crate::fifo::name_of;
+use crate::handshake::line::Caller;
+use crate::process::Process;
+use crate::sys;
+
+/// The subservers of this process. Dropping it ends them all.
+#[derive(Debug)]
+pub struct Subservers {
+    process: Rc<Process>,
+    /// The private pipe of each one's client.
+    living: HashMap<Pid, PathBuf>,
+    forked: u32,
+    most: usize,
+}
+
+impl Subservers {
+    /// None yet, and never more than `most` at a time.
+    pub fn at_most(most: usize, process: &Rc<Process>) -> Self {
+        Self { process: Rc::clone(process), living: HashMap::new(), forked: 0, most }
+    }
+
+    /// Whether there is a place for one more client.
+    pub fn have_room(&self) -> bool {
+        self.living.len() < self.most
+    }
+
+    /// How many live.
+    pub fn len(&self) -> usize {
+        self.living.len()
+    }
+
+    /// Whether none lives.
+    pub fn is_empty(&self) -> bool {
+        self.living.is_empty()
+    }
+
+    /// Step 7: forks off a subserver, which lives as long as `serve`. It holds 0, 1, 2, the record's descriptors, the
+    /// pipe that the HELLO came through (until it is answered) and those in `keep`, and nothing of anybody else's.
+    /// It ends when this process dies.
+    ///
+    /// # Errors
+    /// The client, who is still owed an answer, and why no process can be had now.
+    pub fn fork(
+        &mut self,
+        client: Caller,
+        keep: &[BorrowedFd<'_>],
+        serve: impl FnOnce(Caller) -> Result<()>,
+    ) -> Result<Pid, (Caller, Error)> {
+        let number = self.forked + 1;
+        let (session, private) = (client.session, client.private.clone());
+        let main_server = getpid();
+        let process = Rc::clone(&self.process);
+        let mut client = Some(client);
+        let before = monotonic_ns();
+        let forked = sys::fork(|| {
+            process.become_subserver(number, main_server);
+            let served = match client.take() {
+                Some(client) => alone(client, keep, &process).and_then(serve),
+                None => Ok(()),
+            };
+            let status = u8::from(served.is_err());
+            // An order to end at once has been followed by now.
+            let _ = process.survives(served);
+            status
+        });
+        let pid = match (forked, client) {
+            (Ok(pid), _) => pid,
+            (Err(errno), Some(client)) => {
+                return Err((client, Error::on("fork", format!("subserver {number}"), errno)));
+            }
+            (Err(_), None) => unreachable!("only the child takes the client"),
+        };
+        self.forked = number;
+        self.process.did(What::SubserverForked, before, |event| {
+            event.session(session).pipe(name_of(&private)).peer(pid.as_raw().cast_unsigned())
+        });
+        self.living.insert(pid, private);
+        Ok(pid)
+    }
+
+    /// Reaps all that have ended since; returns which.
+    pub fn reap(&mut self) -> Vec<Pid> {
+        let mut ended = Vec::new();
+        if !self.process.child_ended() {
+            return ended;
+        }
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) | Err(_) => return ended,
+                Ok(status) => ended.extend(self.buried(status)),
+            }
+        }
+    }
+
+    fn buried(&mut self, status: WaitStatus) -> Option<Pid> {
+        let (pid, how, in_good_order) = match status {
+            WaitStatus::Exited(pid, 0) => (pid, "exit status 0".into(), true),
+            WaitStatus::Exited(pid, status) => (pid, format!("exit status {status}"), false),
+            WaitStatus::Signaled(pid, signal, _) => (pid, signal.to_string(), false),
+            _ => return None,
+        };
+        let private = self.living.remove(&pid)?;
+        if !in_good_order {
+            // If it died before its ACK, its client still waits: this tells it to try again. If not, there is no
+            // such pipe any more.
+            Caller::turn_away(&private);
+        }
+        self.process.saw(What::SubserverReaped, |event| event.peer(pid.as_raw().cast_unsigned()).text(how));
+        Some(pid)
+    }
+
+    /// Ends all: TERM is their order to answer what they have received, KILL after `grace` the end.
+    ///
+    /// # Errors
+    /// [`Error::Signal`]: asked to end for the second time; the rest are killed when this is dropped.
+    pub fn end(&mut self, grace: Duration) -> Result<()> {
+        self.tell_all(Signal::SIGTERM);
+        let until = self.process.end_of(grace);
+        loop {
+            self.reap();
+            if self.living.is_empty() || until.passed() {
+                break;
+            }
+            self.process.wait(&mut [], until)?;
+        }
+        self.kill_all();
+        Ok(())
+    }
+
+    fn tell_all(&self, signal: Signal) {
+        for pid in self.living.keys() {
+            // Not reaped yet, so the number is still theirs.
+            let _ = kill(*pid, signal);
+        }
+    }
+
+    /// Kills and reaps whoever is left.
+    pub fn kill_all(&mut self) {
+        self.tell_all(Signal::SIGKILL);
+        while let Some(pid) = self.living.keys().next().copied() {
+            match waitpid(pid, None) {
+                Ok(status) => drop(self.buried(status)),
+                Err(_) => drop(self.living.remove(&pid)),
+            }
+        }
+    }
+
+    /// Orders one to end.
+    pub fn order_to_end(&self, pid: Pid) {
+        if self.living.contains_key(&pid) {
+            // Not reaped yet, so the number is still its own.
+            let _ = kill(pid, Signal::SIGTERM);
+        }
+    }
+}
+
+/// In the child: lets go of all that is not this client's, and ties its life to its parent's.
+fn alone(mut client: Caller, keep: &[BorrowedFd<'_>], process: &Process) -> Result<Caller> {
+    let failed = |errno| Error::on("begin as", process.role().to_string(), errno);
+    client.hold_pipe_alone().map_err(failed)?;
+    let kept: Vec<_> = keep.iter().copied().chain(process.record_fds()).chain([client.wkp()]).collect();
+    sys::close_all_but(&kept).map_err(failed)?;
+    sys::end_with_parent(Signal::SIGTERM).map_err(failed)?;
+    if process.parent_died() {
+        let what = "the server died while it forked".into();
+        return Err(Error::Lost { what, unanswered: 0 });
+    }
+    Ok(client)
+}
+
+impl Drop for Subservers {
+    fn drop(&mut self) {
+        self.kill_all();
+    }
+}

@@ -1,0 +1,199 @@
+//! What can go wrong, said once: operation, object, cause, and the next thing to try.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a server or a client could not go on. The exit status of each is in [`Error::status`].
+#[derive(Debug)]
+pub enum Error {
+    /// A system call failed.
+    System {
+        /// What was tried, after "cannot": `open the well-known pipe`.
+        operation: &'static str,
+        /// What it was tried on, mostly a path.
+        object: String,
+        /// Why not.
+        errno: Errno,
+        /// What to try next; may be empty.
+        hint: String,
+    },
+    /// Something that is not a pipe of ours has the well-known pipe's name. It was left as it was.
+    NotOurs {
+        /// The name.
+        path: PathBuf,
+        /// What is there: "a regular file".
+        what: &'static str,
+    },
+    /// Another server is alive at this name.
+    InUse {
+        /// The well-known pipe.
+        path: PathBuf,
+        /// How that is known.
+        because: &'static str,
+    },
+    /// The client's deadline passed, and no server took a HELLO.
+    NoServer {
+        /// The well-known pipe.
+        path: PathBuf,
+        /// The last reason for not getting through.
+        because: &'static str,
+    },
+    /// A server took the HELLO, and no answer came in time.
+    NoAnswer {
+        /// The well-known pipe.
+        path: PathBuf,
+    },
+    /// The server refused to begin a session.
+    Refused {
+        /// The server's words.
+        reason: String,
+    },
+    /// The peer did what the protocol does not allow.
+    Protocol {
+        /// What it did.
+        what: String,
+    },
+    /// The session is over before its time.
+    Lost {
+        /// What was seen: the server's last words, or the end of the pipe.
+        what: String,
+        /// Requests without an answer.
+        unanswered: usize,
+    },
+    /// A message is longer than the server takes; it was not sent.
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+        /// The longest that is taken.
+        longest: u64,
+        /// The window in records, where that is what limits it; else 0.
+        window: u16,
+    },
+    /// Asked to end at once by a signal, after tidying up.
+    Signal(Signal),
+}
+
+/// The exit statuses, one table for all commands (docs/protocol.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Done.
+    Done = 0,
+    /// No answer in time, the protocol broken, the connection lost, a message refused.
+    Broken = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The system or the server refused.
+    Refused = 3,
+}
+
+impl Error {
+    /// A failed system call: "cannot `operation` "`path`"".
+    pub fn at(operation: &'static str, path: &Path, errno: Errno, hint: &str) -> Self {
+        Self::System { operation, object: format!("{path:?}"), errno, hint: hint.into() }
+    }
+
+    /// A failed system call that concerns no path: "cannot `operation` `object`".
+    pub fn on(operation: &'static str, object: impl Into<String>, errno: Errno) -> Self {
+        Self::System { operation, object: object.into(), errno, hint: String::new() }
+    }
+
+    /// The exit status that says this.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::System { .. }
+            | Self::NotOurs { .. }
+            | Self::InUse { .. }
+            | Self::NoServer { .. }
+            | Self::Refused { .. } => Status::Refused,
+            Self::NoAnswer { .. }
+            | Self::Protocol { .. }
+            | Self::Lost { .. }
+            | Self::TooLong { .. }
+            | Self::Signal(_) => Status::Broken,
+        }
+    }
+}
+
+impl Error {
+    /// Whether something was short that others may give back: then one waits and tries again.
+    pub fn is_shortage(&self) -> bool {
+        use Errno::{EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC};
+        matches!(self, Self::System { errno: EAGAIN | EDQUOT | EMFILE | ENFILE | ENOMEM | ENOSPC, .. })
+    }
+}
+
+/// The number behind an error of the standard library.
+pub fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System { operation, object, errno, hint } => {
+                write!(f, "cannot {operation} {object}: {}", Named(*errno))?;
+                if hint.is_empty() { Ok(()) } else { write!(f, ": {hint}") }
+            }
+            Self::NotOurs { path, what } => write!(
+                f,
+                "cannot use {path:?} as the well-known pipe: it is {what}; it was left untouched: choose another \
+                 name with --wkp, or remove it yourself"
+            ),
+            Self::InUse { path, because } => write!(
+                f,
+                "cannot serve at {path:?}: the name is in use ({because}): end that server, or choose another \
+                 name with --wkp"
+            ),
+            Self::NoServer { path, because } => write!(
+                f,
+                "cannot connect to {path:?}: {because}: is a server running? Start one with: basic-server --wkp {}",
+                path.display()
+            ),
+            Self::NoAnswer { path } => write!(
+                f,
+                "no answer from the server at {path:?} in time: it is busy, full or stopped: try again with a \
+                 longer --timeout"
+            ),
+            Self::Refused { reason } => write!(f, "the server refused the connection: {reason}"),
+            Self::Protocol { what } => write!(f, "the peer broke the protocol: {what}"),
+            Self::Lost { what, unanswered: 0 } => write!(f, "the connection is over: {what}"),
+            Self::Lost { what, unanswered } => {
+                write!(f, "the connection is lost, with {unanswered} unanswered: {what}")
+            }
+            Self::TooLong { bytes, longest, window: 0 } => write!(
+                f,
+                "a message of {bytes} bytes was not sent: this server takes at most {longest}: start it with a \
+                 larger --max-message"
+            ),
+            Self::TooLong { bytes, longest, window } => write!(
+                f,
+                "a message of {bytes} bytes was not sent: it outgrows this server's window of {window} records \
+                 ({longest} bytes): use a server without --shared-wkp"
+            ),
+            Self::Signal(signal) => write!(f, "ended by {signal}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// An error's symbolic name and its meaning on a pipe: `ENXIO (no reader)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Named(pub Errno);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let meaning = match self.0 {
+            Errno::ENXIO => "no reader".into(),
+            Errno::EPIPE => "the reader has gone".into(),
+            other => other.desc().to_lowercase(),
+        };
+        write!(f, "{:?} ({meaning})", self.0)
+    }
+}

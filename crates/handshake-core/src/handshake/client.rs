@@ -1,0 +1,364 @@
+//! The client's side of the handshake, as a state machine that never waits by itself; [`connect`] waits for it.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+use nix::unistd::write;
+
+use crate::deadline::Deadline;
+use crate::error::{Error, Named, Result};
+use crate::event::What;
+use crate::fifo::{Fifo, name_of, names_of, open_to_read, open_to_write};
+use crate::place::{Place, random};
+use crate::process::{Process, Woken};
+use crate::records::{Arrival, Filled, RecordReader, RecordWriter};
+use crate::session::client::Connection;
+use crate::sys::{Lock, try_lock};
+use crate::wire::{Ack, Header, Hello, Kind, VERSION, append};
+
+/// The waits between two tries grow from here ...
+const FIRST_PAUSE: Duration = Duration::from_micros(50);
+/// ... to here. (inotify(7) would tell at once, but a user has only 128 of it.)
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// Step 3: the private pipe, with a reader from the first moment on, so that the server's open finds one.
+#[derive(Debug)]
+struct PrivatePipe {
+    /// Dropping it removes the name.
+    fifo: Fifo,
+    from_server: Rc<OwnedFd>,
+    /// Says which answer is ours.
+    nonce: u64,
+}
+
+/// Where the client stands.
+#[derive(Debug)]
+enum State {
+    /// Between two tries to connect (step 4).
+    Seeking { again: Deadline },
+    /// The WKP is full (step 4).
+    WaitingForRoom { wkp: OwnedFd },
+    /// HELLO is said (step 5).
+    AwaitingAck { wkp: OwnedFd },
+}
+
+/// A handshake under way.
+pub struct Handshake {
+    process: Rc<Process>,
+    place: Place,
+    deadline: Deadline,
+    state: State,
+    private: Option<PrivatePipe>,
+    pause: Duration,
+    /// The last reason for not getting through.
+    obstacle: &'static str,
+    /// Records sent and received so far.
+    records: u64,
+}
+
+/// How far a handshake is.
+#[derive(Debug)]
+pub enum Progress {
+    /// Done.
+    Connected(Box<Connection>),
+    /// Wait for what [`Handshake::watch`] says, then go on.
+    Pending,
+}
+
+/// Connects to the server at `place`, at the latest until `deadline`.
+///
+/// # Errors
+/// [`Error::NoServer`], [`Error::NoAnswer`]: the deadline passed. [`Error::Refused`]: the server will not.
+/// [`Error::System`]: no private pipe can be made, or the WKP is another user's. [`Error::Signal`].
+pub fn connect(process: &Rc<Process>, place: &Place, deadline: Deadline) -> Result<Connection> {
+    let mut handshake = Handshake::new(process, place, deadline);
+    loop {
+        if let Progress::Connected(connection) = handshake.advance()? {
+            return Ok(*connection);
+        }
+        let (fds, until) = handshake.watch();
+        let mut fds: Vec<PollFd<'_>> = fds.into_iter().map(|(fd, flags)| PollFd::new(fd, flags)).collect();
+        let woken = process.wait(&mut fds, until)?;
+        if woken == Woken::Deadline {
+            handshake.judge_deadline()?;
+        }
+    }
+}
+
+impl Handshake {
+    /// A handshake that begins with the next [`Handshake::advance`].
+    pub fn new(process: &Rc<Process>, place: &Place, deadline: Deadline) -> Self {
+        Self {
+            process: Rc::clone(process),
+            place: place.clone(),
+            deadline,
+            state: State::Seeking { again: Deadline::in_exactly(Duration::ZERO) },
+            private: None,
+            pause: FIRST_PAUSE,
+            obstacle: "there was no time to try",
+            records: 0,
+        }
+    }
+
+    /// Records sent and received so far: 3 if all went well the first time.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// What to wait for, and until when, before the next [`Handshake::advance`].
+    pub fn watch(&self) -> (Vec<(BorrowedFd<'_>, PollFlags)>, Deadline) {
+        match &self.state {
+            State::Seeking { again } => (Vec::new(), again.or(self.deadline)),
+            State::WaitingForRoom { wkp } => (vec![(wkp.as_fd(), PollFlags::POLLOUT)], self.deadline),
+            State::AwaitingAck { wkp } => {
+                let answer = self.private.as_ref().map(|pipe| (pipe.from_server.as_fd(), PollFlags::POLLIN));
+                (answer.into_iter().chain([(wkp.as_fd(), PollFlags::empty())]).collect(), self.deadline)
+            }
+        }
+    }
+
+    /// Goes as far as it can without waiting. Call it when what is watched shows something, or at its deadline.
+    ///
+    /// # Errors
+    /// As [`connect`], without those of the deadline.
+    pub fn advance(&mut self) -> Result<Progress> {
+        match &self.state {
+            State::Seeking { again } if !again.passed() => Ok(Progress::Pending),
+            State::Seeking { .. } | State::WaitingForRoom { .. } => {
+                self.make_private_pipe()?;
+                self.connect_and_send_name()?;
+                Ok(Progress::Pending)
+            }
+            State::AwaitingAck { .. } => self.receive_and_remove_private_pipe(),
+        }
+    }
+
+    /// Says whether the deadline has passed. Call it after a wait that showed nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoServer`]: nobody took a HELLO. [`Error::NoAnswer`]: somebody did.
+    pub fn judge_deadline(&self) -> Result<()> {
+        if !self.deadline.passed() {
+            return Ok(());
+        }
+        let path = self.place.wkp().into();
+        match self.state {
+            State::AwaitingAck { .. } => Err(Error::NoAnswer { path }),
+            _ => Err(Error::NoServer { path, because: self.obstacle }),
+        }
+    }
+
+    /// Step 3: makes the private pipe, and opens it for reading.
+    fn make_private_pipe(&mut self) -> Result<()> {
+        if self.private.is_some() {
+            return Ok(());
+        }
+        let path = self.place.private()?;
+        let failed = |errno| {
+            let hint = "the client needs to make a pipe beside the well-known one";
+            Error::at("make the private pipe", &path, errno, hint)
+        };
+        let make = || -> Result<_, Errno> {
+            let fifo = Fifo::make(path.clone())?;
+            Ok((Rc::new(open_to_read(&path)?), fifo))
+        };
+        let (from_server, fifo) = self
+            .process
+            .does(What::PrivateCreated, |event| event.pipe(name_of(&path)), make)
+            .map_err(failed)?;
+        self.private = Some(PrivatePipe { fifo, from_server, nonce: random()? });
+        Ok(())
+    }
+
+    /// Step 4: connects to the server and sends the private pipe's name. Under the shared lock the look at the WKP's
+    /// name and the write are one step for the server, which takes the name away first and the exclusive lock then.
+    fn connect_and_send_name(&mut self) -> Result<()> {
+        let wkp = match std::mem::replace(&mut self.state, State::Seeking { again: Deadline::NEVER }) {
+            State::WaitingForRoom { wkp } => wkp,
+            _ => match open_to_write(self.place.wkp()) {
+                Ok(wkp) => wkp,
+                Err(Errno::ENOENT) => return self.later("ENOENT (no such pipe)"),
+                Err(Errno::ENXIO) => return self.later("ENXIO (no reader)"),
+                Err(errno) => return Err(self.cannot_open(errno)),
+            },
+        };
+        match try_lock(wkp.as_fd(), Lock::Shared) {
+            Ok(()) => {}
+            // A server that was stopped with the exclusive lock in its hand must not stop us.
+            Err(Errno::EWOULDBLOCK) => return self.later("EWOULDBLOCK (the server holds its lock)"),
+            // No such lock on this file system: the server finds that out as well, and lets nobody keep the WKP.
+            Err(_) => {}
+        }
+        if names_of(&wkp).unwrap_or(0) == 0 {
+            return self.later("it was just being replaced");
+        }
+        self.process.saw(What::WkpOpened, |event| event.pipe(self.place.wkp().display()));
+        let sent = self.send_hello(&wkp);
+        // Giving a lock back cannot fail.
+        let _ = try_lock(wkp.as_fd(), Lock::Release);
+        match sent {
+            Ok(()) => {}
+            Err(Errno::EAGAIN) => {
+                self.obstacle = "EAGAIN (it is full of others' names)";
+                self.state = State::WaitingForRoom { wkp };
+                return Ok(());
+            }
+            Err(Errno::EPIPE) => return self.later("EPIPE (the reader has gone)"),
+            Err(errno) => return Err(Error::at("write to the well-known pipe", self.place.wkp(), errno, "")),
+        }
+        self.records += 1;
+        self.process.saw(What::AwaitingAck, |event| event.pipe(self.private_name()));
+        self.state = State::AwaitingAck { wkp };
+        Ok(())
+    }
+
+    fn send_hello(&self, wkp: &OwnedFd) -> Result<(), Errno> {
+        let Some(private) = &self.private else { return Err(Errno::EBADF) };
+        let hello = Hello { version: VERSION, name: private.fifo.name().into_bytes() };
+        let mut record = Vec::new();
+        let header = Header { kind: Kind::Hello, more: false, session: private.nonce, sequence: 0 };
+        append(&mut record, header, &hello.encode());
+        let event =
+            |event: crate::event::Event| event.pipe(self.place.wkp().display()).text(private.fifo.name());
+        // At most PIPE_BUF: all of it or nothing (pipe(7)).
+        self.process.does(What::HelloSent, event, || write(wkp, &record).map(drop))
+    }
+
+    /// Steps 5 and 8: looks for the acknowledgement; with it, removes the private pipe and confirms.
+    fn receive_and_remove_private_pipe(&mut self) -> Result<Progress> {
+        let Some(private) = &self.private else { return Ok(Progress::Pending) };
+        let (shown, server_left) = self.look()?;
+        if !shown && !server_left {
+            return Ok(Progress::Pending);
+        }
+        let mut from_server = RecordReader::new(Rc::clone(&private.from_server), Arrival::Pieces);
+        let filled = from_server.fill().map_err(|errno| Error::at("read", private.fifo.path(), errno, ""))?;
+        while let Some((record, _)) = from_server.next() {
+            if record.header.session != private.nonce {
+                continue;
+            }
+            self.records += 1;
+            match record.header.kind {
+                Kind::Ack => {
+                    let ack = Ack::decode(record.payload).filter(|ack| ack.version == VERSION);
+                    return self.confirm(ack, from_server).map(|done| Progress::Connected(Box::new(done)));
+                }
+                Kind::Refuse => {
+                    let reason = String::from_utf8_lossy(record.payload).into_owned();
+                    return Err(Error::Refused { reason });
+                }
+                _ => {}
+            }
+        }
+        match filled {
+            // A writer has come and sent something that is no answer; the deadline bounds that.
+            Filled::Bytes(_) => {}
+            Filled::Nothing if !server_left => {}
+            Filled::End if shown => {
+                self.say_hello_anew("the server opened the private pipe and closed it again")?
+            }
+            _ => self.say_hello_anew("the server let go of the well-known pipe")?,
+        }
+        Ok(Progress::Pending)
+    }
+
+    /// Whether the private pipe shows something, and whether the WKP has lost its reader. Asked in this order, so
+    /// that an ACK sent before the WKP was let go is not missed.
+    fn look(&self) -> Result<(bool, bool)> {
+        let State::AwaitingAck { wkp } = &self.state else { return Ok((false, false)) };
+        let Some(private) = &self.private else { return Ok((false, false)) };
+        let now = Deadline::in_exactly(Duration::ZERO);
+        let mut wkp = [PollFd::new(wkp.as_fd(), PollFlags::empty())];
+        self.process.wait(&mut wkp, now)?;
+        let server_left = wkp[0].revents().is_some_and(|flags| flags.contains(PollFlags::POLLERR));
+        let mut answer = [PollFd::new(private.from_server.as_fd(), PollFlags::POLLIN)];
+        self.process.wait(&mut answer, now)?;
+        Ok((answer[0].any().unwrap_or(false), server_left))
+    }
+
+    /// Step 8: removes the private pipe, goes over to the fresh upstream if there is one, and says READY.
+    fn confirm(&mut self, ack: Option<Ack>, from_server: RecordReader) -> Result<Connection> {
+        let Some(ack) = ack else {
+            let what = "an acknowledgement that is none, or of another version".into();
+            return Err(Error::Protocol { what });
+        };
+        let name = self.private_name();
+        self.process.saw(What::AckReceived, |event| event.session(ack.session).pipe(&name));
+        if let Some(private) = self.private.take() {
+            self.process
+                .does(
+                    What::PrivateRemoved,
+                    |event| event.session(ack.session).pipe(&name),
+                    || private.fifo.remove(),
+                )
+                .map_err(|errno| Error::on("remove the private pipe", &name, errno))?;
+        }
+        let (to_server, arrival) = self.upstream(&ack)?;
+        let mut to_server = RecordWriter::new(Rc::new(to_server), arrival);
+        to_server.push(Header { kind: Kind::Ready, more: false, session: ack.session, sequence: 0 }, &[]);
+        self.process
+            .does(What::ReadySent, |event| event.session(ack.session), || to_server.flush())
+            .map_err(|errno| Error::Lost {
+                what: format!("its pipe, at READY: {}", Named(errno)),
+                unanswered: 0,
+            })?;
+        self.records += 1;
+        Ok(Connection::new(&self.process, &ack, from_server, to_server))
+    }
+
+    /// The pipe for all that follows.
+    fn upstream(&mut self, ack: &Ack) -> Result<(OwnedFd, Arrival)> {
+        let wkp = match std::mem::replace(&mut self.state, State::Seeking { again: Deadline::NEVER }) {
+            State::AwaitingAck { wkp } if ack.upstream.is_empty() => return Ok((wkp, Arrival::Whole)),
+            state => state,
+        };
+        drop(wkp);
+        let name = String::from_utf8_lossy(&ack.upstream).into_owned();
+        let Some(path) = self.place.named_by_server(&ack.upstream) else {
+            return Err(Error::Protocol { what: format!("its fresh pipe {name:?} is none of this place") });
+        };
+        let opened = open_to_write(&path).map_err(|errno| Error::Lost {
+            what: format!("the fresh pipe {name:?}: {}", Named(errno)),
+            unanswered: 0,
+        })?;
+        Ok((opened, Arrival::Pieces))
+    }
+
+    /// Back to step 4, after a pause.
+    fn later(&mut self, obstacle: &'static str) -> Result<()> {
+        self.obstacle = obstacle;
+        self.state = State::Seeking { again: Deadline::in_exactly(self.pause) };
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+
+    /// Back to step 3: what was said may yet be answered on the old private pipe, so it must not be used again.
+    fn say_hello_anew(&mut self, obstacle: &'static str) -> Result<()> {
+        self.process.saw(What::TryingAgain, |event| event.pipe(self.private_name()).text(obstacle));
+        self.private = None;
+        self.later(obstacle)
+    }
+
+    fn private_name(&self) -> String {
+        self.private.as_ref().map(|pipe| pipe.fifo.name()).unwrap_or_default()
+    }
+
+    fn cannot_open(&self, errno: Errno) -> Error {
+        let hint = match errno {
+            Errno::EACCES | Errno::EPERM => "it is another user's: the server must run as the same user",
+            Errno::EINVAL | Errno::ELOOP => "it is no pipe: is this the right name?",
+            _ => "is this the right name?",
+        };
+        Error::at("open the well-known pipe", self.place.wkp(), errno, hint)
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake").field("state", &self.state).finish_non_exhaustive()
+    }
+}

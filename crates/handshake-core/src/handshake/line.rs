@@ -1,0 +1,271 @@
+//! Those who have said HELLO and wait for their answer.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::rc::{Rc, Weak};
+
+use nix::errno::Errno;
+
+use crate::error::{Error, Named, Result, errno_of};
+use crate::event::What;
+use crate::fifo::{Fifo, name_of, open_to_read, open_to_write};
+use crate::place::{Place, random};
+use crate::process::Process;
+use crate::records::{Arrival, Filled, READ_SIZE, RecordReader, RecordWriter};
+use crate::wire::{Ack, Header, Hello, Kind, VERSION};
+use crate::wkp::TakenPipe;
+
+/// The longest line. Who comes later is sent away to try again: without a bound, clients that are never served
+/// would cost memory without end.
+pub const LINE_MAX: usize = 4096;
+
+/// Reads that empty the largest pipe (1 MiB, /proc/sys/fs/pipe-max-size): somebody who goes on writing where
+/// nobody should must not keep the server here.
+const READS_MAX: usize = (1 << 20) / READ_SIZE;
+
+/// A client that has said HELLO and is owed an answer.
+#[derive(Debug)]
+pub struct Caller {
+    /// The number of the session that it will have.
+    pub session: u64,
+    /// Its private pipe.
+    pub private: PathBuf,
+    nonce: u64,
+    /// Whether the pipe that its HELLO came through is its upstream.
+    keeps_wkp: bool,
+    /// That pipe. It stays open until the answer is given: its closing tells a client that none will come.
+    wkp: Rc<OwnedFd>,
+}
+
+/// The pipe that brings a client's bytes, on the server's side.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its reading end.
+    pub from_client: Rc<OwnedFd>,
+    /// How records arrive on it.
+    pub arrival: Arrival,
+    /// A fresh one still has a name, which goes when READY came through it.
+    pub fresh: Option<Fifo>,
+}
+
+impl Upstream {
+    /// What the ACK says: a fresh one's name, or nothing.
+    pub fn name_in_ack(&self) -> Vec<u8> {
+        self.fresh.as_ref().map(|fifo| fifo.name().into_bytes()).unwrap_or_default()
+    }
+}
+
+impl Caller {
+    /// Its upstream: the WKP that it shook hands on, or a fresh pipe.
+    ///
+    /// # Errors
+    /// No pipe can be made.
+    pub fn upstream(&self, place: &Place, process: &Process) -> Result<Upstream> {
+        if self.keeps_wkp {
+            let from_client = Rc::clone(&self.wkp);
+            return Ok(Upstream { from_client, arrival: Arrival::Whole, fresh: None });
+        }
+        let path = place.upstream()?;
+        let make = || -> Result<_, Errno> {
+            let fifo = Fifo::make(path.clone())?;
+            Ok((open_to_read(&path)?, fifo))
+        };
+        let (from_client, fifo) = process
+            .does(What::UpstreamCreated, |event| event.session(self.session).pipe(name_of(&path)), make)
+            .map_err(|errno| Error::at("make a fresh upstream", &path, errno, ""))?;
+        Ok(Upstream { from_client: Rc::new(from_client), arrival: Arrival::Pieces, fresh: Some(fifo) })
+    }
+
+    /// Steps 7 and 8: connects to the private pipe and sends the acknowledgement. Only then the pipe that the
+    /// HELLO came through is let go.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]: the client has gone, and needs no answer.
+    pub fn acknowledge(
+        self,
+        process: &Process,
+        window: u16,
+        longest: usize,
+        upstream: Vec<u8>,
+    ) -> Result<RecordWriter> {
+        let ack = Ack { session: self.session, version: VERSION, window, longest: longest as u64, upstream };
+        process.does(
+            What::AckSent,
+            |event| event.session(self.session).pipe(name_of(&self.private)),
+            || self.answer(Kind::Ack, &ack.encode()),
+        )
+    }
+
+    /// Says no, and why; the client will not try again.
+    pub fn refuse(self, process: &Process, reason: &str) {
+        process.saw(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
+        // A client that has gone needs no reason.
+        let _ = self.answer(Kind::Refuse, reason.as_bytes());
+    }
+
+    /// The pipe that its HELLO came through.
+    pub(crate) fn wkp(&self) -> BorrowedFd<'_> {
+        self.wkp.as_fd()
+    }
+
+    /// In a child just forked: others in the parent's line share the descriptor, and in the child nobody drops
+    /// their part of it. So the child takes one of its own.
+    pub(crate) fn hold_pipe_alone(&mut self) -> Result<(), Errno> {
+        if Rc::strong_count(&self.wkp) > 1 {
+            self.wkp = Rc::new(self.wkp.try_clone().map_err(|error| errno_of(&error))?);
+        }
+        Ok(())
+    }
+
+    fn answer(&self, kind: Kind, payload: &[u8]) -> Result<RecordWriter> {
+        let gone = |errno| Error::Lost {
+            what: format!("its private pipe {:?}: {}", name_of(&self.private), Named(errno)),
+            unanswered: 0,
+        };
+        let to_client = Rc::new(open_to_write(&self.private).map_err(gone)?);
+        let mut writer = RecordWriter::new(to_client, Arrival::Pieces);
+        writer.push(Header { kind, more: false, session: self.nonce, sequence: 0 }, payload);
+        writer.flush().map_err(gone)?;
+        if writer.is_empty() { Ok(writer) } else { Err(gone(Errno::EAGAIN)) }
+    }
+
+    /// Says "try again", by opening and closing its private pipe.
+    pub fn turn_away(private: &std::path::Path) {
+        // If it cannot be opened, there is nobody to be told.
+        let _ = open_to_write(private);
+    }
+}
+
+/// The line, first come, first served.
+#[derive(Debug, Default)]
+pub struct Line {
+    waiting: VecDeque<Caller>,
+    /// Taken pipes that could not be closed to others: who was stopped just there may still say HELLO, as long
+    /// as somebody keeps them open.
+    may_bring_more: Vec<Weak<OwnedFd>>,
+}
+
+impl Line {
+    /// Step 6: everybody who said HELLO in a pipe just taken joins the line.
+    ///
+    /// # Errors
+    /// The kernel's random source fails.
+    pub fn receive(&mut self, taken: &TakenPipe, place: &Place, process: &Process) -> Result<()> {
+        if !taken.closed_to_others {
+            self.may_bring_more.push(Rc::downgrade(&taken.from_client));
+        }
+        self.read_hellos(&taken.from_client, taken.closed_to_others, place, process)
+    }
+
+    /// Looks once more into the pipes that are still open to others. Call it before [`Line::next`].
+    ///
+    /// # Errors
+    /// The kernel's random source fails.
+    pub fn receive_late(&mut self, place: &Place, process: &Process) -> Result<()> {
+        self.may_bring_more.retain(|pipe| pipe.strong_count() > 0);
+        for pipe in self.may_bring_more.iter().filter_map(Weak::upgrade).collect::<Vec<_>>() {
+            self.read_hellos(&pipe, false, place, process)?;
+        }
+        Ok(())
+    }
+
+    fn read_hellos(
+        &mut self,
+        pipe: &Rc<OwnedFd>,
+        mut keeps: bool,
+        place: &Place,
+        process: &Process,
+    ) -> Result<()> {
+        let mut reader = RecordReader::new(Rc::clone(pipe), Arrival::Whole);
+        let mut reads = 0;
+        while reads < READS_MAX && matches!(reader.fill(), Ok(Filled::Bytes(_))) {
+            reads += 1;
+            while let Some((record, _)) = reader.next() {
+                if record.header.kind == Kind::Hello {
+                    let (nonce, payload) = (record.header.session, record.payload);
+                    keeps &= !self.join(nonce, payload, keeps, pipe, place, process)?;
+                }
+            }
+        }
+        note_skipped(&mut reader, process);
+        Ok(())
+    }
+
+    /// One HELLO joins the line, or is answered at once; returns whether it joined.
+    ///
+    /// # Errors
+    /// The kernel's random source fails.
+    pub fn join(
+        &mut self,
+        nonce: u64,
+        payload: &[u8],
+        keeps_wkp: bool,
+        wkp: &Rc<OwnedFd>,
+        place: &Place,
+        process: &Process,
+    ) -> Result<bool> {
+        let named = Hello::decode(payload)
+            .and_then(|hello| place.named_by_client(&hello.name).map(|private| (hello.version, private)));
+        let Some((version, private)) = named else {
+            let name = String::from_utf8_lossy(payload.get(2..).unwrap_or_default()).into_owned();
+            let text = format!("its HELLO names {name:?}, which is no private pipe of this place");
+            process.saw(What::ClientDropped, |event| event.text(text));
+            return Ok(false);
+        };
+        let caller = Caller { session: random()?, private, nonce, keeps_wkp, wkp: Rc::clone(wkp) };
+        process
+            .saw(What::HelloReceived, |event| event.session(caller.session).pipe(name_of(&caller.private)));
+        if version != VERSION {
+            caller.refuse(
+                process,
+                &format!("this server speaks version {VERSION} of the protocol, not {version}"),
+            );
+            return Ok(false);
+        }
+        if self.waiting.len() >= LINE_MAX {
+            process.saw(What::ClientDropped, |event| {
+                event.pipe(name_of(&caller.private)).text("the line is full")
+            });
+            Caller::turn_away(&caller.private);
+            return Ok(false);
+        }
+        self.waiting.push_back(caller);
+        Ok(true)
+    }
+
+    /// The next one.
+    pub fn next(&mut self) -> Option<Caller> {
+        self.waiting.pop_front()
+    }
+
+    /// Puts one back at the front, whose turn could not be kept.
+    pub fn put_back(&mut self, caller: Caller) {
+        self.waiting.push_front(caller);
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Sends everybody away; for a server that ends.
+    pub fn turn_away_all(&mut self) {
+        for caller in self.waiting.drain(..) {
+            Caller::turn_away(&caller.private);
+        }
+    }
+}
+
+/// Records what a reader skipped, if anything.
+pub(crate) fn note_skipped(reader: &mut RecordReader, process: &Process) {
+    let skipped = reader.take_skipped();
+    if skipped > 0 {
+        process.saw(What::Skipped, |event| event.bytes(usize::try_from(skipped).unwrap_or(usize::MAX)));
+    }
+}

@@ -1,0 +1,337 @@
+//! The server's side of the handshake, up to the moment when a client can be served: what all paradigms share.
+
+use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags};
+use nix::unistd::write;
+
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::event::What;
+use crate::handshake::line::{Caller, Line};
+use crate::place::Place;
+use crate::process::{Process, Woken};
+use crate::records::RecordReader;
+use crate::service::{BuiltIn, Service};
+use crate::session::server::{Session, Terms};
+use crate::wkp::{Claim, TakenPipe, WellKnownPipe};
+
+/// How often a waiting server looks whether the well-known name still stands for its pipe: often enough to notice
+/// within a second that somebody removed it.
+pub const LOOK_AFTER: Duration = Duration::from_millis(500);
+
+/// How soon it tries again what a shortage (descriptors, processes, memory) prevented.
+const AFTER_SHORTAGE: Duration = Duration::from_millis(100);
+
+/// How to serve: the command line as meant.
+pub struct Options {
+    /// The well-known pipe.
+    pub wkp: PathBuf,
+    /// Makes a service for each new session.
+    pub service: Box<dyn Fn() -> Box<dyn Service>>,
+    /// The longest message, limits in time.
+    pub terms: Terms,
+    /// One newline goes there once clients can connect; then it is closed.
+    pub ready: Option<OwnedFd>,
+}
+
+impl Options {
+    /// Serve at `wkp`, with the defaults of the commands.
+    pub fn at(wkp: impl Into<PathBuf>) -> Self {
+        Self {
+            wkp: wkp.into(),
+            service: Box::new(|| BuiltIn::default().for_session()),
+            terms: Terms::default(),
+            ready: None,
+        }
+    }
+
+    /// Serve with this service; `new` makes one for each session.
+    #[must_use]
+    pub fn service<S: Service + 'static>(mut self, new: impl Fn() -> S + 'static) -> Self {
+        self.service = Box::new(move || Box::new(new()));
+        self
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("wkp", &self.wkp).field("terms", &self.terms).finish_non_exhaustive()
+    }
+}
+
+/// What a server woke up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrived {
+    /// So many of the descriptors watched show something; without others, the well-known pipe has bytes.
+    Ready(usize),
+    /// The well-known pipe has lost its name to somebody else; steps 6 and 1 make it good.
+    NameGone,
+    /// A signal came, or it is time to try again.
+    Other,
+}
+
+impl Arrived {
+    /// Whether it is time for step 6.
+    pub fn is_connection(self) -> bool {
+        self != Self::Other
+    }
+}
+
+/// A server at its place. Fields are dropped in this order: first the well-known pipe loses its name, then the line
+/// is closed, and the claim is given back last.
+#[derive(Debug)]
+pub struct Server {
+    wkp: Option<WellKnownPipe>,
+    line: Line,
+    claim: Claim,
+    place: Place,
+    process: Rc<Process>,
+    options: Options,
+    /// Whether step 2 was announced for this well-known pipe.
+    waiting: bool,
+    /// Set by a shortage: until then the well-known pipe is left to itself.
+    try_again: Option<Deadline>,
+}
+
+impl Server {
+    /// Claims the place, and sweeps away what the dead left there.
+    ///
+    /// # Errors
+    /// [`Error::InUse`], [`Error::NotOurs`], and the directory's.
+    pub fn start(process: &Rc<Process>, options: Options) -> Result<Self> {
+        let place = Place::new(&options.wkp)?;
+        let claim = Claim::take(&place)?;
+        place.sweep();
+        let process = Rc::clone(process);
+        Ok(Self {
+            wkp: None,
+            line: Line::default(),
+            claim,
+            place,
+            process,
+            options,
+            waiting: false,
+            try_again: None,
+        })
+    }
+
+    /// The process that this server is.
+    pub fn process(&self) -> &Rc<Process> {
+        &self.process
+    }
+
+    /// Where it serves.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// What it grants each client.
+    pub fn terms(&self) -> &Terms {
+        &self.options.terms
+    }
+
+    /// The well-known pipe, while there is one.
+    pub fn wkp(&self) -> Option<&WellKnownPipe> {
+        self.wkp.as_ref()
+    }
+
+    /// A service for a new session.
+    pub fn new_service(&self) -> Box<dyn Service> {
+        (self.options.service)()
+    }
+
+    /// Step 1: creates the well-known pipe, unless there is one, or this process was asked to end.
+    ///
+    /// # Errors
+    /// As [`WellKnownPipe::create`]. What is only short for the moment is waited for, but not the first time:
+    /// a server that cannot begin says so.
+    pub fn create_wkp(&mut self) -> Result<()> {
+        while self.wkp.is_none() && self.process.asked_to_end().is_none() {
+            match WellKnownPipe::create(&self.place, &mut self.claim, &self.process) {
+                Ok(wkp) => {
+                    self.wkp = Some(wkp);
+                    self.waiting = false;
+                }
+                Err(error) if error.is_shortage() && self.waiting => {
+                    self.short(&error);
+                    self.process.wait(&mut [], Deadline::after(AFTER_SHORTAGE))?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(ready) = self.options.ready.take() {
+            // Whoever asked to be told may have left.
+            let _ = write(&ready, b"\n");
+        }
+        Ok(())
+    }
+
+    /// Step 2: waits for a connection, a child's end, or until it is time to look after something. With `admit`
+    /// false the well-known pipe is left alone: the kernel keeps the line.
+    ///
+    /// Returns `None` when this server was asked to end.
+    ///
+    /// # Errors
+    /// [`Error::Signal`]: asked for the second time. [`Error::NotOurs`]: somebody has put something else at the
+    /// well-known name.
+    pub fn wait(&mut self, admit: bool) -> Result<Option<Arrived>> {
+        let process = Rc::clone(&self.process);
+        self.wait_by(admit, |wkp, admit, until| {
+            let watch = if admit { PollFlags::POLLIN } else { PollFlags::empty() };
+            process.wait(&mut [PollFd::new(wkp.as_fd(), watch)], until)
+        })
+    }
+
+    /// Step 2 for a server that watches more than the well-known pipe: `wait` is told the pipe, whether to watch it,
+    /// and until when to wait.
+    ///
+    /// # Errors
+    /// As [`Server::wait`], and those of `wait`.
+    pub fn wait_by(
+        &mut self,
+        admit: bool,
+        wait: impl FnOnce(&WellKnownPipe, bool, Deadline) -> Result<Woken>,
+    ) -> Result<Option<Arrived>> {
+        if let Some(signal) = self.process.asked_to_end() {
+            self.process.saw(What::AskedToEnd, |event| event.text(signal));
+            return Ok(None);
+        }
+        if !std::mem::replace(&mut self.waiting, true) {
+            self.process.saw(What::Waiting, |event| event.pipe(self.place.wkp().display()));
+        }
+        let Some(wkp) = &self.wkp else { return Ok(Some(Arrived::Other)) };
+        let until = Deadline::after(LOOK_AFTER).or(self.try_again.unwrap_or(Deadline::NEVER));
+        Ok(Some(match wait(wkp, admit && self.try_again.is_none(), until)? {
+            Woken::Ready(count) => Arrived::Ready(count),
+            Woken::Signal => Arrived::Other,
+            Woken::Deadline if self.try_again.is_some_and(Deadline::passed) => {
+                self.try_again = None;
+                Arrived::Other
+            }
+            Woken::Deadline if admit && !wkp.still_named(&self.place)? => Arrived::NameGone,
+            Woken::Deadline => Arrived::Other,
+        }))
+    }
+
+    /// Step 6: removes the well-known pipe, and receives the messages of all who wrote to it.
+    ///
+    /// # Errors
+    /// [`Error::NotOurs`]: something else stands at the name.
+    pub fn receive_and_remove(&mut self) -> Result<()> {
+        let Some(wkp) = self.wkp.take() else { return Ok(()) };
+        let taken = wkp.remove(&self.place, &self.process)?;
+        self.receive(&taken)
+    }
+
+    /// Steps 6 and 1: replaces the well-known pipe by the next one, and receives the messages of all who wrote to
+    /// the old one. If there is no pipe to be had now, all stays as it is, and those who wait go on waiting.
+    ///
+    /// # Errors
+    /// [`Error::NotOurs`]: something else stands at the name.
+    pub fn receive_and_replace(&mut self) -> Result<()> {
+        match self.replace()? {
+            Some(taken) => self.receive(&taken),
+            None => Ok(()),
+        }
+    }
+
+    /// The same without receiving anything, for who goes on reading the old pipe (`--shared-wkp`).
+    ///
+    /// # Errors
+    /// As [`Server::receive_and_replace`].
+    pub fn replace(&mut self) -> Result<Option<TakenPipe>> {
+        let Some(wkp) = &mut self.wkp else { return Ok(None) };
+        match wkp.replace(&self.place, &self.process) {
+            Ok(taken) => {
+                self.waiting = false;
+                Ok(Some(taken))
+            }
+            Err(error) if error.is_shortage() => {
+                self.short(&error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One HELLO that came through a WKP that is never removed (`--shared-wkp`).
+    ///
+    /// # Errors
+    /// The kernel's random source fails.
+    pub fn receive_hello(&mut self, nonce: u64, payload: &[u8], wkp: &Rc<OwnedFd>) -> Result<()> {
+        self.line.join(nonce, payload, false, wkp, &self.place, &self.process).map(drop)
+    }
+
+    fn receive(&mut self, taken: &TakenPipe) -> Result<()> {
+        self.line.receive(taken, &self.place, &self.process)
+    }
+
+    /// The next who is owed an answer, unless it is no time to answer anybody.
+    ///
+    /// # Errors
+    /// The kernel's random source fails.
+    pub fn next_in_line(&mut self) -> Result<Option<Caller>> {
+        if self.try_again.is_some() || self.process.asked_to_end().is_some() {
+            return Ok(None);
+        }
+        self.line.receive_late(&self.place, &self.process)?;
+        Ok(self.line.next())
+    }
+
+    /// Whether anybody waits in line.
+    pub fn has_line(&self) -> bool {
+        !self.line.is_empty()
+    }
+
+    /// Steps 7 and 8: connects to the client's private pipe and sends the acknowledgement.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]: the client has gone. [`Error::System`]: no fresh upstream can be made.
+    pub fn acknowledge(&self, caller: Caller) -> Result<Session> {
+        let upstream = caller.upstream(&self.place, &self.process)?;
+        let (session, terms) = (caller.session, self.options.terms);
+        let to_client = caller.acknowledge(&self.process, 0, terms.longest, upstream.name_in_ack())?;
+        let from_client = RecordReader::new(upstream.from_client, upstream.arrival);
+        Ok(Session::new(&self.process, session, terms, from_client, to_client, upstream.fresh))
+    }
+
+    /// Puts a client back at the front of the line, because `error` prevented its turn, and takes note of that.
+    pub fn put_back(&mut self, caller: Caller, error: &Error) {
+        self.line.put_back(caller);
+        self.short(error);
+    }
+
+    /// Takes note that something was short; nobody is admitted until it is time to try again.
+    pub fn short(&mut self, error: &Error) {
+        self.process.saw(What::Short, |event| event.text(error));
+        self.try_again = Some(Deadline::after(AFTER_SHORTAGE));
+    }
+
+    /// Takes the name away, so that nobody new comes; sends those in line away.
+    ///
+    /// # Errors
+    /// [`Error::NotOurs`]: something else stands at the name.
+    pub fn close(&mut self) -> Result<()> {
+        self.receive_and_remove()?;
+        self.line.turn_away_all();
+        Ok(())
+    }
+
+    /// Tidies up: nothing of this server is left when it returns.
+    ///
+    /// # Errors
+    /// As [`Server::close`].
+    pub fn end(mut self) -> Result<()> {
+        self.close()?;
+        self.place.sweep();
+        let process = Rc::clone(&self.process);
+        drop(self);
+        process.saw(What::Ended, |event| event);
+        Ok(())
+    }
+}

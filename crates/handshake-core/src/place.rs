@@ -1,0 +1,141 @@
+//! The place where server and clients meet: the WKP's directory and name, and the names derived from it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::{Pid, getpid};
+
+use crate::error::{Error, Result};
+use crate::fifo::{Standing, look, open_to_write};
+use crate::wire::NAME_MAX;
+
+/// A well-known pipe's path, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    path: PathBuf,
+    directory: PathBuf,
+    name: OsString,
+}
+
+impl Place {
+    /// The place of the well-known pipe at `path`, absolute or relative to the working directory.
+    ///
+    /// # Errors
+    /// `EINVAL`: the path ends in no name. `ENAMETOOLONG`: the names derived from it would not fit.
+    pub fn new(path: &Path) -> Result<Self> {
+        let refuse = |errno, hint| Err(Error::at("use the path", path, errno, hint));
+        let Some(name) = path.file_name() else {
+            return refuse(Errno::EINVAL, "name a pipe in a directory with --wkp");
+        };
+        let longest = format!("{}.client.{}.{:016x}", name.display(), u32::MAX, 0);
+        if longest.len() > NAME_MAX {
+            return refuse(Errno::ENAMETOOLONG, "choose a shorter name with --wkp");
+        }
+        let directory = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        Ok(Self { path: path.to_path_buf(), name: name.to_os_string(), directory })
+    }
+
+    /// The well-known pipe.
+    pub fn wkp(&self) -> &Path {
+        &self.path
+    }
+
+    /// The lock file that one live server holds.
+    pub fn lock(&self) -> PathBuf {
+        let mut name = OsString::from(".");
+        name.push(&self.name);
+        name.push(".lock");
+        self.directory.join(name)
+    }
+
+    /// The next well-known pipe, before it gets its name.
+    pub fn next(&self) -> PathBuf {
+        self.derived(format_args!("new.{}", getpid()))
+    }
+
+    /// A name for a private pipe of this process.
+    ///
+    /// # Errors
+    /// The kernel's random source fails.
+    pub fn private(&self) -> Result<PathBuf> {
+        Ok(self.derived(format_args!("client.{}.{:016x}", getpid(), random()?)))
+    }
+
+    /// A name for a fresh upstream of this process.
+    ///
+    /// # Errors
+    /// The kernel's random source fails.
+    pub fn upstream(&self) -> Result<PathBuf> {
+        Ok(self.derived(format_args!("up.{}.{:016x}", getpid(), random()?)))
+    }
+
+    fn derived(&self, suffix: std::fmt::Arguments<'_>) -> PathBuf {
+        let mut name = self.name.clone();
+        name.push(format!(".{suffix}"));
+        self.directory.join(name)
+    }
+
+    /// The path of a private pipe that a HELLO names, if the name is one that a client of this place may choose:
+    /// bare, and `NAME.client.PID.RANDOM`.
+    pub fn named_by_client(&self, name: &[u8]) -> Option<PathBuf> {
+        let (kind, _) = self.kind_and_pid(OsStr::from_bytes(name))?;
+        (kind == "client").then(|| self.directory.join(OsStr::from_bytes(name)))
+    }
+
+    /// The path of a fresh upstream that an ACK names, checked likewise.
+    pub fn named_by_server(&self, name: &[u8]) -> Option<PathBuf> {
+        let (kind, _) = self.kind_and_pid(OsStr::from_bytes(name))?;
+        (kind == "up").then(|| self.directory.join(OsStr::from_bytes(name)))
+    }
+
+    /// Takes a derived name apart: `client`, `up` or `new`, and the process number.
+    fn kind_and_pid<'a>(&self, name: &'a OsStr) -> Option<(&'a str, Pid)> {
+        let rest = name.as_bytes().strip_prefix(self.name.as_bytes())?.strip_prefix(b".")?;
+        let mut parts = std::str::from_utf8(rest).ok()?.split('.');
+        let (kind, pid, random) = (parts.next()?, parts.next()?, parts.next());
+        let right = match kind {
+            "client" | "up" => random.is_some_and(|random| {
+                random.len() == 16 && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            }),
+            "new" => random.is_none(),
+            _ => false,
+        };
+        let digits = pid.bytes().all(|b| b.is_ascii_digit());
+        let pid: i32 = pid.parse().ok().filter(|pid| *pid > 0)?;
+        (right && digits && parts.next().is_none()).then_some((kind, Pid::from_raw(pid)))
+    }
+
+    /// Removes what processes that are dead left behind: pipes named by the rule that nobody reads. Call it
+    /// holding the claim.
+    pub fn sweep(&self) {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some((kind, pid)) = self.kind_and_pid(&name) else { continue };
+            let left = if pid == getpid() { kind != "client" } else { kill(pid, None) == Err(Errno::ESRCH) };
+            let path = self.directory.join(&name);
+            let is_ours = matches!(look(&path), Ok(Standing::Fifo(_)));
+            if left && is_ours && matches!(open_to_write(&path), Err(Errno::ENXIO)) {
+                // Another sweep may have been quicker.
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+}
+
+/// 64 bits that nobody can guess, from the kernel.
+///
+/// # Errors
+/// The kernel has no random source.
+pub fn random() -> Result<u64> {
+    getrandom::u64().map_err(|error| {
+        Error::on("read", "the kernel's random source", Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+    })
+}

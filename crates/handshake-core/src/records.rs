@@ -1,0 +1,203 @@
+//! Records in and out of pipes: the one place that reads and writes them, without ever waiting.
+//!
+//! EINTR cannot happen here (see [`signals`](crate::signals)); short reads, short writes and "not now" are handled
+//! here and nowhere else.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+use nix::errno::Errno;
+use nix::unistd::{read, write};
+
+use crate::wire::{Header, Place, RECORD_MAX, Record, Scanner, append};
+
+/// Bytes that one read takes at most: a pipe's usual capacity (pipe(7)).
+pub const READ_SIZE: usize = 65_536;
+/// A writer that holds as much as this takes no more until some is written.
+pub const WRITE_SIZE: usize = 65_536;
+
+/// How records arrive on a pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// The pipe bears or bore the WKP's name: others may write to it, but all writes are whole records.
+    Whole,
+    /// One writer, pieces of any size.
+    Pieces,
+}
+
+/// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// So many bytes.
+    Bytes(usize),
+    /// Nothing now (EAGAIN).
+    Nothing,
+    /// `read` = 0: the end, if `poll` showed something before; else perhaps nobody has opened it yet (fifo(7)).
+    End,
+}
+
+/// The reading half: a pipe's reading end and the bytes that are not dealt with yet.
+#[derive(Debug)]
+pub struct RecordReader {
+    /// Shared in the basic server, where those who wait in line keep the same WKP open.
+    fd: Rc<OwnedFd>,
+    arrival: Arrival,
+    buffer: Box<[u8]>,
+    /// `buffer[scan.at..end]` was read and not dealt with.
+    end: usize,
+    scan: Scanner,
+    /// Whether the last read left the pipe empty.
+    emptied: bool,
+}
+
+impl RecordReader {
+    /// Reads from `fd`, which must be non-blocking.
+    pub fn new(fd: Rc<OwnedFd>, arrival: Arrival) -> Self {
+        let buffer = vec![0; READ_SIZE].into_boxed_slice();
+        Self { fd, arrival, buffer, end: 0, scan: Scanner::default(), emptied: false }
+    }
+
+    /// One read of all that there is and fits.
+    ///
+    /// # Errors
+    /// Those of read(2) but EAGAIN.
+    pub fn fill(&mut self) -> Result<Filled, Errno> {
+        self.make_room();
+        let room = &mut self.buffer[self.end..];
+        match read(&self.fd, room) {
+            Ok(0) => Ok(Filled::End),
+            Ok(count) => {
+                self.emptied = count < room.len();
+                self.end += count;
+                Ok(Filled::Bytes(count))
+            }
+            Err(Errno::EAGAIN) => Ok(Filled::Nothing),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// The next record that counts among the bytes read, and its place in [`RecordReader::bytes`].
+    pub fn next(&mut self) -> Option<(Record<'_>, Place)> {
+        let whole = self.arrival == Arrival::Whole && self.emptied;
+        self.scan.next(&self.buffer[..self.end], whole)
+    }
+
+    /// What the places of [`RecordReader::next`] are places in; good until the next `fill`.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.end]
+    }
+
+    /// Whether a `fill` could bring anything: there is room once what was dealt with is forgotten.
+    pub fn has_room(&self) -> bool {
+        self.end - self.scan.at < self.buffer.len()
+    }
+
+    /// Bytes skipped since this was asked last.
+    pub fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.scan.skipped)
+    }
+
+    fn make_room(&mut self) {
+        if self.scan.at == self.end {
+            (self.scan.at, self.end) = (0, 0);
+        } else if self.buffer.len() - self.end < RECORD_MAX {
+            self.buffer.copy_within(self.scan.at..self.end, 0);
+            (self.scan.at, self.end) = (0, self.end - self.scan.at);
+        }
+    }
+}
+
+impl AsFd for RecordReader {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The writing half: a pipe's writing end and the records that are not written yet.
+#[derive(Debug)]
+pub struct RecordWriter {
+    fd: Rc<OwnedFd>,
+    arrival: Arrival,
+    buffer: Vec<u8>,
+    /// `buffer[..written]` is in the pipe.
+    written: usize,
+    /// Where writes may end if they must be whole records of at most PIPE_BUF in all; empty if not.
+    cuts: VecDeque<usize>,
+}
+
+impl RecordWriter {
+    /// Writes to `fd`, which must be non-blocking.
+    pub fn new(fd: Rc<OwnedFd>, arrival: Arrival) -> Self {
+        Self { fd, arrival, buffer: Vec::new(), written: 0, cuts: VecDeque::new() }
+    }
+
+    /// Adds a record to those to be written.
+    pub fn push(&mut self, header: Header, payload: &[u8]) {
+        let start = self.buffer.len();
+        append(&mut self.buffer, header, payload);
+        if self.arrival == Arrival::Whole {
+            let end = self.buffer.len();
+            let before = self.cuts.iter().nth_back(1).copied().unwrap_or(self.written);
+            match self.cuts.back_mut() {
+                Some(cut) if *cut == start && end - before <= RECORD_MAX => *cut = end,
+                _ => self.cuts.push_back(end),
+            }
+        }
+    }
+
+    /// Writes what the pipe takes now.
+    ///
+    /// # Errors
+    /// EPIPE: the reader has gone. Others of write(2) but EAGAIN.
+    pub fn flush(&mut self) -> Result<(), Errno> {
+        while !self.is_empty() {
+            let until = self.cuts.front().copied().unwrap_or(self.buffer.len());
+            match write(&self.fd, &self.buffer[self.written..until]) {
+                Ok(count) => self.written += count,
+                Err(Errno::EAGAIN) => {
+                    self.forget_written();
+                    return Ok(());
+                }
+                Err(errno) => return Err(errno),
+            }
+            if self.cuts.front() == Some(&self.written) {
+                self.cuts.pop_front();
+            }
+        }
+        self.clear();
+        Ok(())
+    }
+
+    /// Gives back the room of what was written, when that is most of the buffer: each byte is moved once at most.
+    fn forget_written(&mut self) {
+        if self.written >= WRITE_SIZE && self.written * 2 >= self.buffer.len() {
+            self.buffer.drain(..self.written);
+            self.cuts.iter_mut().for_each(|cut| *cut -= self.written);
+            self.written = 0;
+        }
+    }
+
+    /// Whether everything has been written.
+    pub fn is_empty(&self) -> bool {
+        self.written == self.buffer.len()
+    }
+
+    /// Whether more records may be added before some are written.
+    pub fn has_room(&self) -> bool {
+        self.buffer.len() - self.written < WRITE_SIZE
+    }
+
+    /// Forgets what was not written.
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+        self.cuts.clear();
+        self.written = 0;
+    }
+}
+
+impl AsFd for RecordWriter {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

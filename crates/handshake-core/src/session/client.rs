@@ -1,0 +1,219 @@
+//! The client's side of a session, without any waiting: requests go out, replies come in, in order.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+
+use nix::errno::Errno;
+
+use crate::error::{Error, Named, Result};
+use crate::event::What;
+use crate::process::Process;
+use crate::records::{Filled, RecordReader, RecordWriter};
+use crate::wire::{Ack, Header, Kind, pieces, records_of};
+
+/// A client's connection to its server. Dropping it closes both pipes, which the server sees at once.
+pub struct Connection {
+    process: Rc<Process>,
+    session: u64,
+    window: u16,
+    longest: u64,
+    from_server: RecordReader,
+    to_server: RecordWriter,
+    /// What is sent and not answered yet: number and records.
+    unanswered: VecDeque<(u32, usize)>,
+    /// The records of those together.
+    in_flight: usize,
+    next: u32,
+    /// The reply that is coming in.
+    incoming: Vec<u8>,
+}
+
+/// What [`Connection::answer`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// A whole reply to the request of this number.
+    Reply(u32),
+    /// The request of this number was refused; the bytes are the reason.
+    Refused(u32),
+    /// Nothing whole yet.
+    Nothing,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        process: &Rc<Process>,
+        ack: &Ack,
+        from_server: RecordReader,
+        to_server: RecordWriter,
+    ) -> Self {
+        Self {
+            process: Rc::clone(process),
+            session: ack.session,
+            window: ack.window,
+            longest: ack.longest,
+            from_server,
+            to_server,
+            unanswered: VecDeque::new(),
+            in_flight: 0,
+            next: 1,
+            incoming: Vec::new(),
+        }
+    }
+
+    /// How many requests are not answered yet.
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.len()
+    }
+
+    /// Whether everything sent is in the pipe.
+    pub fn is_flushed(&self) -> bool {
+        self.to_server.is_empty()
+    }
+
+    /// Whether a message of so many bytes may be sent now: the server's window allows it, and not too much waits to be
+    /// written.
+    pub fn may_send(&self, bytes: usize) -> bool {
+        let window = usize::from(self.window);
+        self.to_server.has_room()
+            && (window == 0 || self.unanswered.is_empty() || self.in_flight + records_of(bytes) <= window)
+    }
+
+    /// Whether the server takes a message of so many bytes at all.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`].
+    pub fn check_length(&self, bytes: usize) -> Result<()> {
+        let outgrows = self.window != 0 && records_of(bytes) > usize::from(self.window);
+        if bytes as u64 > self.longest || outgrows {
+            return Err(Error::TooLong { bytes, longest: self.longest, window: self.window });
+        }
+        Ok(())
+    }
+
+    /// Sends a request; returns its number. What the pipe does not take now goes with [`Connection::flush`].
+    ///
+    /// # Errors
+    /// [`Error::TooLong`]: nothing was sent, and the session goes on.
+    pub fn send(&mut self, message: &[u8]) -> Result<u32> {
+        self.check_length(message.len())?;
+        let (sequence, session) = (self.next, self.session);
+        let process = Rc::clone(&self.process);
+        process.does(
+            What::RequestSent,
+            |event| event.session(session).message(sequence, message),
+            || -> Result<()> {
+                for (payload, more) in pieces(message) {
+                    self.to_server.push(Header { kind: Kind::Request, more, session, sequence }, payload);
+                }
+                if process.is_traced() { self.flush() } else { Ok(()) }
+            },
+        )?;
+        let records = records_of(message.len());
+        self.unanswered.push_back((sequence, records));
+        self.in_flight += records;
+        self.next = sequence.wrapping_add(1);
+        Ok(sequence)
+    }
+
+    /// Writes what the pipe takes now.
+    ///
+    /// # Errors
+    /// Those of write(2), but not EPIPE: replies may still be waiting to be read, and after them comes the end.
+    pub fn flush(&mut self) -> Result<()> {
+        match self.to_server.flush() {
+            Err(Errno::EPIPE) => {
+                self.to_server.clear();
+                Ok(())
+            }
+            flushed => {
+                flushed.map_err(|errno| self.lost(&format!("the pipe to the server: {}", Named(errno))))
+            }
+        }
+    }
+
+    /// Reads once what there is. Call it when the private pipe shows something, and then [`Connection::answer`]
+    /// until it finds nothing more.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]: the server has gone.
+    pub fn read(&mut self) -> Result<()> {
+        match self.from_server.fill() {
+            Ok(Filled::Bytes(_) | Filled::Nothing) => Ok(()),
+            Ok(Filled::End) => Err(self.lost("the server has closed its pipe: it was ended or has died")),
+            Err(errno) => Err(self.lost(&format!("the pipe from the server: {}", Named(errno)))),
+        }
+    }
+
+    /// The next whole answer among the bytes read, into `reply`.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]: the server said BYE. [`Error::Protocol`]: an answer that was not due.
+    pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
+        while let Some((record, _)) = self.from_server.next() {
+            let Header { kind, more, session, sequence } = record.header;
+            if session != self.session {
+                continue;
+            }
+            match kind {
+                Kind::Reply | Kind::Refuse => {}
+                Kind::Bye => {
+                    let reason = String::from_utf8_lossy(record.payload).into_owned();
+                    return Err(self.lost(&format!("the server said BYE: {reason}")));
+                }
+                _ => continue,
+            }
+            if self.unanswered.front().map(|due| due.0) != Some(sequence) {
+                let what = format!("it answered request {sequence}, which was not due");
+                return Err(Error::Protocol { what });
+            }
+            if kind == Kind::Refuse {
+                self.incoming.clear();
+            }
+            self.incoming.extend_from_slice(record.payload);
+            if more {
+                continue;
+            }
+            self.unanswered.pop_front().inspect(|due| self.in_flight -= due.1);
+            reply.clear();
+            std::mem::swap(reply, &mut self.incoming);
+            let session = self.session;
+            let (what, answer) = match kind {
+                Kind::Refuse => (What::RequestRefused, Answer::Refused(sequence)),
+                _ => (What::ReplyReceived, Answer::Reply(sequence)),
+            };
+            self.process.saw(what, |event| event.session(session).message(sequence, reply));
+            return Ok(answer);
+        }
+        Ok(Answer::Nothing)
+    }
+
+    /// Says BYE and closes both pipes. Whatever is unanswered is given up.
+    pub fn bye(mut self) {
+        self.to_server.push(Header { kind: Kind::Bye, more: false, session: self.session, sequence: 0 }, &[]);
+        let session = self.session;
+        // The server may have gone first, and learns it from the closed pipes as well.
+        let _ = self.process.does(What::ByeSent, |event| event.session(session), || self.to_server.flush());
+    }
+
+    fn lost(&self, what: &str) -> Error {
+        Error::Lost { what: what.into(), unanswered: self.unanswered.len() }
+    }
+
+    /// The private pipe, to be watched for something to read.
+    pub fn from_server(&self) -> BorrowedFd<'_> {
+        self.from_server.as_fd()
+    }
+
+    /// The upstream, to be watched for room while [`Connection::is_flushed`] is false.
+    pub fn to_server(&self) -> BorrowedFd<'_> {
+        self.to_server.as_fd()
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let session = format_args!("{:016x}", self.session).to_string();
+        f.debug_struct("Connection").field("session", &session).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,4 @@
+//! The session after the handshake, from both sides.
+
+pub mod client;
+pub mod server;

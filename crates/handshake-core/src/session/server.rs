@@ -1,0 +1,433 @@
+//! The server's side of a session: receive, process, send, in the course's words `read`, `process`, `write`.
+
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+
+use crate::deadline::Deadline;
+use crate::error::{Error, Named, Result};
+use crate::event::What;
+use crate::fifo::Fifo;
+use crate::handshake::line::note_skipped;
+use crate::process::{Process, Woken};
+use crate::records::{Filled, RecordReader, RecordWriter};
+use crate::service::Service;
+use crate::wire::{Header, Kind, pieces, records_of};
+
+/// What a server grants each client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// The longest message, in bytes.
+    pub longest: usize,
+    /// From ACK to READY; 0 is for ever.
+    pub handshake_timeout: Duration,
+    /// Without a byte in either direction; 0 is for ever.
+    pub idle_timeout: Duration,
+    /// From the order to end to the end.
+    pub grace: Duration,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            longest: 16 << 20,
+            handshake_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::ZERO,
+            grace: Duration::from_secs(2),
+        }
+    }
+}
+
+/// The process between a client and its subserver (central dispatch), as its subserver sees it.
+pub trait Centre {
+    /// So many records of the client have just been answered; the answer goes out next.
+    fn answered(&mut self, records: usize);
+
+    /// The client seems to be silent for too long. Only who reads its pipe can tell, so a deadline is judged there:
+    /// either more records come down then, or a BYE.
+    fn judge(&mut self);
+}
+
+/// A session with one client. Dropping it closes both pipes, which the client sees at once.
+pub struct Session {
+    process: Rc<Process>,
+    id: u64,
+    terms: Terms,
+    from_client: RecordReader,
+    to_client: RecordWriter,
+    /// A fresh upstream that still has its name.
+    fresh: Option<Fifo>,
+    /// The number of the next request.
+    due: u32,
+    /// The number of the request last received, to be answered next.
+    in_hand: u32,
+    /// Bytes of a request that is too long, while it goes by.
+    too_long: Option<usize>,
+    /// No more bytes will come: end of file.
+    input_ended: bool,
+    /// In dispatch, the central process, which reads what the client writes.
+    centre: Option<Box<dyn Centre>>,
+}
+
+/// What a look at the buffered records found.
+enum Found {
+    /// A whole request.
+    Request,
+    /// The client's (or the central process's) BYE, with the reason, if any.
+    Bye(String),
+    /// Nothing whole.
+    Nothing,
+}
+
+/// What a turn of reading and writing brought.
+#[derive(PartialEq, Eq)]
+enum Turn {
+    /// Something was read, or can be written.
+    Moved,
+    /// A signal came.
+    Signal,
+    /// The deadline passed.
+    Deadline,
+}
+
+impl Session {
+    /// A session that begins now, with `id` said in the ACK.
+    pub fn new(
+        process: &Rc<Process>,
+        id: u64,
+        terms: Terms,
+        from_client: RecordReader,
+        to_client: RecordWriter,
+        fresh: Option<Fifo>,
+    ) -> Self {
+        let process = Rc::clone(process);
+        Self {
+            process,
+            id,
+            terms,
+            from_client,
+            to_client,
+            fresh,
+            due: 1,
+            in_hand: 0,
+            too_long: None,
+            input_ended: false,
+            centre: None,
+        }
+    }
+
+    /// Lets somebody else read what the client writes, and hand it on.
+    #[must_use]
+    pub fn behind(mut self, centre: impl Centre + 'static) -> Self {
+        self.centre = Some(Box::new(centre));
+        self
+    }
+
+    /// The answer to step 8: READY. With it both ends have sent to and received from each other.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]: it did not come in time, or the client has gone.
+    pub fn await_ready(&mut self) -> Result<()> {
+        let mut until = Deadline::after(self.terms.handshake_timeout);
+        loop {
+            while let Some((record, _)) = self.from_client.next() {
+                match record.header.kind {
+                    _ if record.header.session != self.id => {}
+                    Kind::Ready => {
+                        self.process.saw(What::ReadyReceived, |event| event.session(self.id));
+                        return self.upstream_is_open();
+                    }
+                    Kind::Bye => {
+                        let reason = String::from_utf8_lossy(record.payload).into_owned();
+                        return Err(self.bye(&reason));
+                    }
+                    _ => {}
+                }
+            }
+            if self.input_ended {
+                return Err(lost("it left before READY"));
+            }
+            if self.process.asked_to_end().is_some() {
+                return Err(self.bye("the server is shutting down"));
+            }
+            if self.turn(until)? == Turn::Deadline {
+                self.deadline_passed("no READY came within --handshake-timeout")?;
+                until = Deadline::after(self.terms.handshake_timeout);
+            }
+        }
+    }
+
+    fn upstream_is_open(&mut self) -> Result<()> {
+        let Some(fifo) = self.fresh.take() else { return Ok(()) };
+        let name = fifo.name();
+        self.process
+            .does(What::UpstreamRemoved, |event| event.session(self.id).pipe(&name), || fifo.remove())
+            .map_err(|errno| Error::on("remove the fresh upstream", &name, errno))
+    }
+
+    /// Receives the next request into `message`, which is emptied first. Before it waits, it sends what was
+    /// answered so far.
+    ///
+    /// Returns `false` when the session is over in good order: the client said BYE or closed its pipe, or this
+    /// process was asked to end and has answered all it had received.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]: the client has gone, or was idle for too long. [`Error::Protocol`]: it broke the protocol.
+    pub fn receive(&mut self, message: &mut Vec<u8>) -> Result<bool> {
+        message.clear();
+        let mut last_look = false;
+        loop {
+            match self.find(message)? {
+                Found::Request => return Ok(true),
+                Found::Bye(reason) => return self.over("BYE", &reason),
+                Found::Nothing if self.input_ended => return self.over("the end of its pipe", ""),
+                Found::Nothing if last_look => {
+                    return self.over("the order to end", "the server is shutting down");
+                }
+                Found::Nothing => {}
+            }
+            note_skipped(&mut self.from_client, &self.process);
+            if self.process.asked_to_end().is_some() {
+                if self.process.parent_died() {
+                    return Err(self.bye("the server has died"));
+                }
+                // What came up to now is still answered; nothing that comes later is.
+                last_look = true;
+                self.read()?;
+            } else if self.turn(Deadline::after(self.terms.idle_timeout))? == Turn::Deadline {
+                self.deadline_passed("nothing came or went within --idle-timeout")?;
+            }
+        }
+    }
+
+    /// Adds what is buffered to `message`, until it is whole or there is no more.
+    fn find(&mut self, message: &mut Vec<u8>) -> Result<Found> {
+        while let Some((record, _)) = self.from_client.next() {
+            let Header { kind, more, session, sequence } = record.header;
+            if session != self.id {
+                continue;
+            }
+            match kind {
+                Kind::Request if sequence == self.due => {}
+                Kind::Request => {
+                    let what = format!("request {sequence} came where {} was due", self.due);
+                    self.bye(&what);
+                    return Err(Error::Protocol { what });
+                }
+                Kind::Bye => return Ok(Found::Bye(String::from_utf8_lossy(record.payload).into_owned())),
+                _ => continue,
+            }
+            let so_far = self.too_long.unwrap_or(message.len()) + record.payload.len();
+            if so_far > self.terms.longest {
+                self.too_long = Some(so_far);
+                message.clear();
+            } else {
+                make_room(message, so_far, self.terms.longest);
+                message.extend_from_slice(record.payload);
+            }
+            if more {
+                continue;
+            }
+            self.due = self.due.wrapping_add(1);
+            self.in_hand = sequence;
+            let Some(bytes) = self.too_long.take() else {
+                self.process
+                    .saw(What::RequestReceived, |event| event.session(self.id).message(sequence, message));
+                return Ok(Found::Request);
+            };
+            self.answered(bytes);
+            self.refuse(&format!(
+                "its {bytes} bytes are more than the {} that this server takes",
+                self.terms.longest
+            ));
+        }
+        Ok(Found::Nothing)
+    }
+
+    /// Lets the service turn the request into its reply. While a service holds its reply back, the client and the
+    /// signals are watched.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]: the client has gone, or the grace is over.
+    pub fn process(&mut self, service: &mut dyn Service, message: &mut Vec<u8>) -> Result<()> {
+        self.answered(message.len());
+        service.process(message);
+        if service.delay().is_zero() {
+            return Ok(());
+        }
+        let until = Deadline::in_exactly(service.delay());
+        while !until.passed() {
+            self.turn(until.or(self.end_of_grace()))?;
+            self.judge_grace()?;
+        }
+        Ok(())
+    }
+
+    /// Sends the reply to the request received last. It goes out at once only if much is due: one write takes many
+    /// small replies, at the latest when [`Session::receive`] finds nothing more to do.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]: the client has gone.
+    pub fn send(&mut self, message: &[u8]) -> Result<()> {
+        if message.len() > self.terms.longest {
+            self.refuse(&format!(
+                "the reply would be {} bytes long, more than this server sends",
+                message.len()
+            ));
+            return Ok(());
+        }
+        let process = Rc::clone(&self.process);
+        let (id, sequence) = (self.id, self.in_hand);
+        process.does(
+            What::ReplySent,
+            |event| event.session(id).message(sequence, message),
+            || {
+                for (payload, more) in pieces(message) {
+                    if !self.to_client.has_room() {
+                        self.write_until(RecordWriter::has_room)?;
+                    }
+                    self.to_client.push(Header { kind: Kind::Reply, more, session: id, sequence }, payload);
+                }
+                // Who follows the events wants them one by one, and true.
+                if process.is_traced() { self.write_until(RecordWriter::is_empty) } else { Ok(()) }
+            },
+        )
+    }
+
+    fn refuse(&mut self, reason: &str) {
+        let header = Header { kind: Kind::Refuse, more: false, session: self.id, sequence: self.in_hand };
+        self.to_client.push(header, reason.as_bytes());
+        self.process.saw(What::RequestRefused, |event| {
+            let event = event.session(self.id).text(reason);
+            crate::event::Event { seq: Some(self.in_hand), ..event }
+        });
+    }
+
+    fn answered(&mut self, bytes: usize) {
+        if let Some(centre) = &mut self.centre {
+            centre.answered(records_of(bytes));
+        }
+    }
+
+    fn deadline_passed(&mut self, reason: &str) -> Result<()> {
+        match &mut self.centre {
+            Some(centre) => {
+                centre.judge();
+                Ok(())
+            }
+            None => Err(self.bye(reason)),
+        }
+    }
+
+    /// Writes until `enough` is, and reads meanwhile: two sides that only write wait for each other for ever.
+    fn write_until(&mut self, enough: impl Fn(&RecordWriter) -> bool) -> Result<()> {
+        loop {
+            self.to_client.flush().map_err(gone)?;
+            if enough(&self.to_client) {
+                return Ok(());
+            }
+            self.judge_grace()?;
+            let until = Deadline::after(self.terms.idle_timeout).or(self.end_of_grace());
+            if self.wait_and_read(until)? == Turn::Deadline {
+                self.judge_grace()?;
+                return Err(lost("it did not take its replies within --idle-timeout"));
+            }
+        }
+    }
+
+    fn end_of_grace(&self) -> Deadline {
+        self.process.end_of(self.terms.grace)
+    }
+
+    fn judge_grace(&self) -> Result<()> {
+        if self.process.asked_to_end().is_some() && self.process.parent_died() {
+            return Err(lost("the server has died"));
+        }
+        if self.end_of_grace().passed() { Err(lost("the grace was over")) } else { Ok(()) }
+    }
+
+    /// Writes what the client takes now, then waits.
+    fn turn(&mut self, until: Deadline) -> Result<Turn> {
+        self.to_client.flush().map_err(gone)?;
+        self.wait_and_read(until)
+    }
+
+    /// Waits until there is something to read or to write, and reads it.
+    fn wait_and_read(&mut self, until: Deadline) -> Result<Turn> {
+        let reads = !self.input_ended && self.from_client.has_room();
+        let writes = !self.to_client.is_empty();
+        let write_flag = if writes { PollFlags::POLLOUT } else { PollFlags::empty() };
+        let mut fds = [
+            PollFd::new(self.to_client.as_fd(), write_flag),
+            PollFd::new(self.from_client.as_fd(), PollFlags::POLLIN),
+        ];
+        // A full buffer is no reason to look at the pipe, and a hang-up there would never let us sleep.
+        let watched = if reads { &mut fds[..] } else { &mut fds[..1] };
+        let woken = self.process.wait(watched, until)?;
+        let [to_client, from_client] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        match woken {
+            Woken::Signal => return Ok(Turn::Signal),
+            Woken::Deadline => return Ok(Turn::Deadline),
+            Woken::Ready(_) => {}
+        }
+        if from_client.intersects(PollFlags::POLLIN | PollFlags::POLLHUP) {
+            self.read()?;
+        } else if to_client.contains(PollFlags::POLLERR) {
+            return Err(gone(Errno::EPIPE));
+        }
+        Ok(Turn::Moved)
+    }
+
+    fn read(&mut self) -> Result<()> {
+        match self.from_client.fill() {
+            Ok(Filled::End) => self.input_ended = true,
+            Ok(Filled::Bytes(_) | Filled::Nothing) => {}
+            Err(errno) => return Err(lost(&format!("its pipe cannot be read: {}", Named(errno)))),
+        }
+        Ok(())
+    }
+
+    /// The session is over in good order: the client gets what it is due, and the last word.
+    fn over(&mut self, how: &str, last_word: &str) -> Result<bool> {
+        self.write_until(RecordWriter::is_empty)?;
+        if !last_word.is_empty() {
+            self.bye(last_word);
+        }
+        self.process.saw(What::SessionEnded, |event| event.session(self.id).text(how));
+        Ok(false)
+    }
+
+    /// Says the last word, if the client still takes it; returns it as an error.
+    fn bye(&mut self, reason: &str) -> Error {
+        self.to_client
+            .push(Header { kind: Kind::Bye, more: false, session: self.id, sequence: 0 }, reason.as_bytes());
+        // It is only a courtesy: the end of the pipe says the rest.
+        let _ = self.to_client.flush();
+        lost(reason)
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("id", &format_args!("{:016x}", self.id)).finish_non_exhaustive()
+    }
+}
+
+/// Room for `needed` bytes, growing with what has come, never beyond `longest`.
+fn make_room(message: &mut Vec<u8>, needed: usize, longest: usize) {
+    if message.capacity() < needed {
+        let target = (message.capacity() * 2).clamp(needed, longest.max(needed));
+        message.reserve_exact(target - message.len());
+    }
+}
+
+fn lost(what: &str) -> Error {
+    Error::Lost { what: what.into(), unanswered: 0 }
+}
+
+fn gone(errno: Errno) -> Error {
+    lost(&format!("the client has gone: {}", Named(errno)))
+}

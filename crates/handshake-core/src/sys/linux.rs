@@ -1,0 +1,126 @@
+//! What only Linux has. Each item names the POSIX way, for whoever carries the project elsewhere.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::signal::{SigSet, Signal};
+
+/// Lets two names in a directory change places in one step (renameat2(2), `RENAME_EXCHANGE`), so that neither is
+/// ever missing. POSIX: rename(2), which replaces as well in one step but destroys what was there unseen.
+///
+/// # Errors
+/// `ENOENT`: one of them does not exist. `EINVAL`: the file system cannot do it.
+pub fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
+    renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)
+}
+
+/// Moves `from` to the name `to`, if nothing has that name (renameat2(2), `RENAME_NOREPLACE`).
+/// POSIX: link(2), then unlink(2) of the old name.
+///
+/// # Errors
+/// `EEXIST`: something has that name.
+pub fn move_new(from: &Path, to: &Path) -> Result<(), Errno> {
+    renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)
+}
+
+/// Closes every descriptor of this process but 0, 1, 2 and those in `keep` (close_range(2)).
+/// POSIX: close(2) in a loop up to the limit, or over /dev/fd.
+///
+/// For a child just forked, whose memory still holds the parent's `OwnedFd`s but will never drop them.
+///
+/// # Errors
+/// `ENOSYS` before Linux 5.9.
+pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    let mut kept: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
+    kept.extend([0, 1, 2]);
+    kept.sort_unstable();
+    kept.dedup();
+    let gaps = kept.windows(2).map(|pair| (pair[0] + 1, pair[1] - 1)).filter(|(first, last)| first <= last);
+    for (first, last) in gaps.chain([(kept[kept.len() - 1] + 1, u32::MAX)]) {
+        // SAFETY: takes integers. The descriptors closed belong to values of the parent that this child
+        // neither uses nor drops (sys::fork never returns in the child).
+        Errno::result(unsafe { libc::close_range(first, last, 0) })?;
+    }
+    Ok(())
+}
+
+/// Has the kernel send this process `signal` when its parent dies (prctl(2), `PR_SET_PDEATHSIG`). The parent
+/// may have died before: look at getppid(2) afterwards.
+/// POSIX: an unnamed pipe whose writing end only the parent holds; its end of file tells.
+///
+/// # Errors
+/// `EINVAL`: no such signal.
+pub fn end_with_parent(signal: Signal) -> Result<(), Errno> {
+    nix::sys::prctl::set_pdeathsig(signal)
+}
+
+/// How many threads this process has (/proc/self/task).
+pub(super) fn threads() -> usize {
+    fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
+}
+
+/// Waits for many descriptors at a cost that does not grow with their number (epoll(7)).
+/// POSIX: poll(2) over all of them.
+#[derive(Debug)]
+pub struct Poller {
+    epoll: Epoll,
+}
+
+impl Poller {
+    /// A poller that watches nothing yet. It holds one descriptor, closed on exec.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`, `ENOMEM`.
+    pub fn new() -> Result<Self, Errno> {
+        Ok(Self { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)? })
+    }
+
+    /// Watches `fd`; what it shows is reported with `token`. With `interest` empty, only errors and hang-ups are.
+    ///
+    /// # Errors
+    /// `EEXIST`: it is watched already. `ENOSPC`, `ENOMEM`: one too many.
+    pub fn add(&self, fd: impl AsFd, token: u64, interest: EpollFlags) -> Result<(), Errno> {
+        self.epoll.add(fd, EpollEvent::new(interest, token))
+    }
+
+    /// Watches `fd`, which is watched already, for something else.
+    ///
+    /// # Errors
+    /// `ENOENT`: it is not watched.
+    pub fn change(&self, fd: impl AsFd, token: u64, interest: EpollFlags) -> Result<(), Errno> {
+        self.epoll.modify(fd, &mut EpollEvent::new(interest, token))
+    }
+
+    /// Watches `fd` no more. Needed before it is closed, if another process holds a copy of it.
+    ///
+    /// # Errors
+    /// `ENOENT`: it is not watched.
+    pub fn remove(&self, fd: impl AsFd) -> Result<(), Errno> {
+        self.epoll.delete(fd)
+    }
+
+    /// Waits until something is to be seen, at most `milliseconds` (-1: for ever), under the signal mask `mask`.
+    /// Returns how many of `events` were filled in.
+    ///
+    /// # Errors
+    /// `EINTR`: a signal that `mask` lets through came.
+    pub fn wait(&self, events: &mut [EpollEvent], milliseconds: i32, mask: &SigSet) -> Result<usize, Errno> {
+        let room = i32::try_from(events.len()).unwrap_or(i32::MAX);
+        // SAFETY: `events` is writable for `room` entries (EpollEvent is repr(transparent) over epoll_event), and
+        // `mask` is a signal set for the whole call.
+        let count = unsafe {
+            libc::epoll_pwait(
+                self.epoll.0.as_raw_fd(),
+                events.as_mut_ptr().cast(),
+                room,
+                milliseconds,
+                std::ptr::from_ref(mask.as_ref()),
+            )
+        };
+        Errno::result(count).map(i32::cast_unsigned).map(|count| count as usize)
+    }
+}

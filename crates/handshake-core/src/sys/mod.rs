@@ -1,0 +1,77 @@
+//! The one module that may say `unsafe`: the system calls that nix has no safe form for.
+//!
+//! What only Linux has stands in [`linux`], each with the POSIX way in its doc. Everything else in this
+//! workspace is safe code; the workspace's lints see to it.
+
+#![allow(unsafe_code)]
+
+mod linux;
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+pub use linux::{Poller, close_all_but, end_with_parent, exchange, move_new};
+
+/// An answer of [`try_lock`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Many may hold it at once.
+    Shared,
+    /// One holds it, and nobody a shared one.
+    Exclusive,
+    /// Gives it back.
+    Release,
+}
+
+/// Takes or gives back the kernel's advisory lock on an open file (flock(2)), without waiting.
+///
+/// The lock belongs to the open file description: it goes with the last descriptor of it. FIFOs take it
+/// like regular files do, whichever way they are open.
+///
+/// # Errors
+/// `EWOULDBLOCK`: another one holds it. `ENOLCK`, `ENOTSUP`: this file system has no such lock.
+pub fn try_lock(fd: BorrowedFd<'_>, lock: Lock) -> Result<(), Errno> {
+    let operation = match lock {
+        Lock::Shared => libc::LOCK_SH | libc::LOCK_NB,
+        Lock::Exclusive => libc::LOCK_EX | libc::LOCK_NB,
+        Lock::Release => libc::LOCK_UN,
+    };
+    // SAFETY: flock takes two integers and touches no memory of ours.
+    Errno::result(unsafe { libc::flock(fd.as_raw_fd(), operation) }).map(drop)
+}
+
+/// Makes a descriptor that the parent process left open (`--ready-fd`, `--gate`) ours.
+///
+/// # Errors
+/// `EBADF`: it is not open.
+pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: F_GETFD and F_SETFD take integers; a descriptor that is not open gives EBADF.
+    Errno::result(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    // SAFETY: it is open, and its number was given to this process on its command line to be owned;
+    // the command line is read once, before anything else is opened.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The one fork. The child runs `body` and leaves with the status that it returns, or 101 when it panics;
+/// it never returns from here, so no destructor of the parent's values runs a second time.
+///
+/// # Errors
+/// `EAGAIN`, `ENOMEM`: no process can be had now; the parent goes on.
+///
+/// # Panics
+/// In debug builds, when this process has more than one thread: only the forking thread lives on in the child,
+/// and a lock that another one held would never be given back.
+pub fn fork(body: impl FnOnce() -> u8) -> Result<Pid, Errno> {
+    debug_assert_eq!(linux::threads(), 1, "a process that forks must have one thread");
+    // SAFETY: the process has one thread, so the child may do whatever the parent may.
+    let pid = Errno::result(unsafe { libc::fork() })?;
+    if pid != 0 {
+        return Ok(Pid::from_raw(pid));
+    }
+    let status = catch_unwind(AssertUnwindSafe(body)).unwrap_or(101);
+    // SAFETY: _exit ends the process here, without the parent's atexit handlers and buffers.
+    unsafe { libc::_exit(i32::from(status)) }
+}
