@@ -14,7 +14,7 @@ use crate::deadline::monotonic_ns;
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::name_of;
-use crate::handshake::line::Caller;
+use crate::handshake::line::{Caller, open_and_close};
 use crate::process::Process;
 use crate::sys;
 
@@ -118,7 +118,7 @@ impl Subservers {
         if !in_good_order {
             // If it died before its ACK, its client still waits: this tells it to try again. If not, there is no
             // such pipe any more.
-            Caller::turn_away(&private);
+            open_and_close(&private);
         }
         self.process.saw(What::SubserverReaped, |event| event.peer(pid.as_raw().cast_unsigned()).text(how));
         Some(pid)

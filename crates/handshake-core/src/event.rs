@@ -110,6 +110,8 @@ pub enum What {
     Short,
     /// The server was asked to end; `text` names the signal.
     AskedToEnd,
+    /// The server that ends took the well-known pipe's name away.
+    WkpClosed,
     /// The server has tidied up.
     Ended,
 }

@@ -88,6 +88,11 @@ impl RecordReader {
         &self.buffer[..self.end]
     }
 
+    /// The pipe itself, for who must keep it open.
+    pub fn pipe(&self) -> &Rc<OwnedFd> {
+        &self.fd
+    }
+
     /// Whether a `fill` could bring anything: there is room once what was dealt with is forgotten.
     pub fn has_room(&self) -> bool {
         self.end - self.scan.at < self.buffer.len()

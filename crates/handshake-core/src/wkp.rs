@@ -169,18 +169,18 @@ impl WellKnownPipe {
         Ok(std::mem::replace(self, next).taken())
     }
 
-    /// Step 6: takes the name away, and leaves it free.
+    /// Takes the name away, and leaves it free: step 6, or the end; `what` says which.
     ///
     /// # Errors
     /// [`Error::NotOurs`]: something else stands at the name; it is put back.
-    pub fn remove(mut self, place: &Place, process: &Process) -> Result<TakenPipe> {
-        self.take_name(place, process)?;
+    pub fn remove(mut self, place: &Place, process: &Process, what: What) -> Result<TakenPipe> {
+        self.take_name(place, process, what)?;
         Ok(self.taken())
     }
 
-    fn take_name(&mut self, place: &Place, process: &Process) -> Result<()> {
+    fn take_name(&mut self, place: &Place, process: &Process, what: What) -> Result<()> {
         process.does(
-            What::WkpRemoved,
+            what,
             |event| event.pipe(place.wkp().display()),
             || {
                 // Moved aside and then looked at: between a look and an unlink, another file could come there.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 
 use nix::errno::Errno;
@@ -16,13 +16,21 @@ use crate::records::{Arrival, Filled, READ_SIZE, RecordReader, RecordWriter};
 use crate::wire::{Ack, Header, Hello, Kind, VERSION};
 use crate::wkp::TakenPipe;
 
-/// The longest line. Who comes later is sent away to try again: without a bound, clients that are never served
-/// would cost memory without end.
+/// The longest line. Without a bound, clients that are never served would cost memory without end.
 pub const LINE_MAX: usize = 4096;
 
 /// Reads that empty the largest pipe (1 MiB, /proc/sys/fs/pipe-max-size): somebody who goes on writing where
 /// nobody should must not keep the server here.
 const READS_MAX: usize = (1 << 20) / READ_SIZE;
+
+/// What becomes of who finds the line full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Its private pipe is opened and closed: it tries again until its own deadline.
+    TurnAway,
+    /// It is told no: where the WKP must always be read, tries without end would be a flood.
+    Refuse,
+}
 
 /// A client that has said HELLO and is owed an answer.
 #[derive(Debug)]
@@ -130,11 +138,17 @@ impl Caller {
         if writer.is_empty() { Ok(writer) } else { Err(gone(Errno::EAGAIN)) }
     }
 
-    /// Says "try again", by opening and closing its private pipe.
-    pub fn turn_away(private: &std::path::Path) {
-        // If it cannot be opened, there is nobody to be told.
-        let _ = open_to_write(private);
+    /// Says "try again".
+    pub fn turn_away(self, process: &Process, reason: &str) {
+        process.saw(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
+        open_and_close(&self.private);
     }
+}
+
+/// Says "try again" to a client that waits for its ACK, by opening and closing its private pipe.
+pub(crate) fn open_and_close(private: &Path) {
+    // If it cannot be opened, there is nobody to be told.
+    let _ = open_to_write(private);
 }
 
 /// The line, first come, first served.
@@ -184,7 +198,7 @@ impl Line {
             while let Some((record, _)) = reader.next() {
                 if record.header.kind == Kind::Hello {
                     let (nonce, payload) = (record.header.session, record.payload);
-                    keeps &= !self.join(nonce, payload, keeps, pipe, place, process)?;
+                    keeps &= !self.join(nonce, payload, keeps, WhenFull::TurnAway, pipe, place, process)?;
                 }
             }
         }
@@ -201,6 +215,7 @@ impl Line {
         nonce: u64,
         payload: &[u8],
         keeps_wkp: bool,
+        when_full: WhenFull,
         wkp: &Rc<OwnedFd>,
         place: &Place,
         process: &Process,
@@ -224,10 +239,11 @@ impl Line {
             return Ok(false);
         }
         if self.waiting.len() >= LINE_MAX {
-            process.saw(What::ClientDropped, |event| {
-                event.pipe(name_of(&caller.private)).text("the line is full")
-            });
-            Caller::turn_away(&caller.private);
+            let reason = "the server is full, and so is the line before it";
+            match when_full {
+                WhenFull::Refuse => caller.refuse(process, reason),
+                WhenFull::TurnAway => caller.turn_away(process, reason),
+            }
             return Ok(false);
         }
         self.waiting.push_back(caller);
@@ -257,7 +273,7 @@ impl Line {
     /// Sends everybody away; for a server that ends.
     pub fn turn_away_all(&mut self) {
         for caller in self.waiting.drain(..) {
-            Caller::turn_away(&caller.private);
+            open_and_close(&caller.private);
         }
     }
 }

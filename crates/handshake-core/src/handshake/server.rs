@@ -12,7 +12,7 @@ use nix::unistd::write;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
-use crate::handshake::line::{Caller, Line};
+use crate::handshake::line::{Caller, Line, WhenFull};
 use crate::place::Place;
 use crate::process::{Process, Woken};
 use crate::records::RecordReader;
@@ -224,7 +224,7 @@ impl Server {
     /// [`Error::NotOurs`]: something else stands at the name.
     pub fn receive_and_remove(&mut self) -> Result<()> {
         let Some(wkp) = self.wkp.take() else { return Ok(()) };
-        let taken = wkp.remove(&self.place, &self.process)?;
+        let taken = wkp.remove(&self.place, &self.process, What::WkpRemoved)?;
         self.receive(&taken)
     }
 
@@ -264,7 +264,7 @@ impl Server {
     /// # Errors
     /// The kernel's random source fails.
     pub fn receive_hello(&mut self, nonce: u64, payload: &[u8], wkp: &Rc<OwnedFd>) -> Result<()> {
-        self.line.join(nonce, payload, false, wkp, &self.place, &self.process).map(drop)
+        self.line.join(nonce, payload, false, WhenFull::Refuse, wkp, &self.place, &self.process).map(drop)
     }
 
     fn receive(&mut self, taken: &TakenPipe) -> Result<()> {
@@ -317,7 +317,10 @@ impl Server {
     /// # Errors
     /// [`Error::NotOurs`]: something else stands at the name.
     pub fn close(&mut self) -> Result<()> {
-        self.receive_and_remove()?;
+        if let Some(wkp) = self.wkp.take() {
+            let taken = wkp.remove(&self.place, &self.process, What::WkpClosed)?;
+            self.receive(&taken)?;
+        }
         self.line.turn_away_all();
         Ok(())
     }

@@ -46,9 +46,9 @@ pub trait Centre {
     /// So many records of the client have just been answered; the answer goes out next.
     fn answered(&mut self, records: usize);
 
-    /// The client seems to be silent for too long. Only who reads its pipe can tell, so a deadline is judged there:
-    /// either more records come down then, or a BYE.
-    fn judge(&mut self);
+    /// The client seems to be silent for too long. Only who reads its pipe can tell: if there is nothing, a REFUSE
+    /// comes down.
+    fn ask(&mut self);
 }
 
 /// A session with one client. Dropping it closes both pipes, which the client sees at once.
@@ -70,6 +70,8 @@ pub struct Session {
     input_ended: bool,
     /// In dispatch, the central process, which reads what the client writes.
     centre: Option<Box<dyn Centre>>,
+    /// The deadline that the central process was asked about, in words, unless something has come since.
+    asked: Option<&'static str>,
 }
 
 /// What a look at the buffered records found.
@@ -116,6 +118,7 @@ impl Session {
             too_long: None,
             input_ended: false,
             centre: None,
+            asked: None,
         }
     }
 
@@ -137,6 +140,7 @@ impl Session {
                 match record.header.kind {
                     _ if record.header.session != self.id => {}
                     Kind::Ready => {
+                        self.asked = None;
                         self.process.saw(What::ReadyReceived, |event| event.session(self.id));
                         return self.upstream_is_open();
                     }
@@ -144,6 +148,7 @@ impl Session {
                         let reason = String::from_utf8_lossy(record.payload).into_owned();
                         return Err(self.bye(&reason));
                     }
+                    Kind::Refuse => self.deadline_judged()?,
                     _ => {}
                 }
             }
@@ -211,7 +216,11 @@ impl Session {
                 continue;
             }
             match kind {
-                Kind::Request if sequence == self.due => {}
+                Kind::Refuse => {
+                    self.deadline_judged()?;
+                    continue;
+                }
+                Kind::Request if sequence == self.due => self.asked = None,
                 Kind::Request => {
                     let what = format!("request {sequence} came where {} was due", self.due);
                     self.bye(&what);
@@ -312,13 +321,22 @@ impl Session {
         }
     }
 
-    fn deadline_passed(&mut self, reason: &str) -> Result<()> {
+    fn deadline_passed(&mut self, reason: &'static str) -> Result<()> {
         match &mut self.centre {
             Some(centre) => {
-                centre.judge();
+                centre.ask();
+                self.asked = Some(reason);
                 Ok(())
             }
             None => Err(self.bye(reason)),
+        }
+    }
+
+    /// The central process found nothing when it was asked; if something came meanwhile, that was not the answer.
+    fn deadline_judged(&mut self) -> Result<()> {
+        match self.asked.take() {
+            Some(reason) if self.centre.is_some() => Err(self.bye(reason)),
+            _ => Ok(()),
         }
     }
 

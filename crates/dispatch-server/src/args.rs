@@ -1,0 +1,39 @@
+//! The command line, as typed; what is meant goes to [`serve`].
+
+use clap::Parser;
+use handshake_cli::{ServerArgs, at_least_one};
+use handshake_core::error::Status;
+use handshake_core::{Result, limits};
+
+use crate::{LastArc, serve};
+
+/// Serve many clients over named pipes: one process routes all they send to subservers, which answer.
+///
+/// SIGTERM, SIGINT, SIGHUP: remove the well-known pipe, let subservers finish the requests that run, exit 0; a second
+/// one ends at once.
+#[derive(Debug, Parser)]
+#[command(name = "dispatch-server", version)]
+pub struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+
+    /// The most clients at the same time; further ones wait [default: what the descriptors allow]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    max_clients: Option<usize>,
+
+    /// One well-known pipe that is never removed, for all that all clients send
+    #[arg(long)]
+    shared_wkp: bool,
+}
+
+/// The program.
+///
+/// # Errors
+/// As [`serve`].
+pub fn run(args: Args) -> Result<Status> {
+    let (process, options) = args.server.start()?;
+    let last_arc = if args.shared_wkp { LastArc::SharedWkp } else { LastArc::OwnPipe };
+    let carried = || limits::clients_of(last_arc.descriptors_each());
+    serve(&process, options, args.max_clients.unwrap_or_else(carried), last_arc)?;
+    Ok(Status::Done)
+}

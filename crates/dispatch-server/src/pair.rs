@@ -1,0 +1,118 @@
+//! The pair of unnamed pipes between the central process and one subserver.
+//!
+//! Down come the client's records, unchanged. Up go single bytes: [`DONE`], [`ASK`], and with `--shared-wkp` the number of
+//! records answered since the last one, so that the central process knows how full a client's window is.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use handshake_core::handshake::line::Caller;
+use handshake_core::records::{Arrival, RecordReader};
+use handshake_core::session::server::{Centre, Session, Terms};
+use handshake_core::{Error, Result, Server};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::unistd::{pipe2, write};
+
+/// News: my client is gone, or has all it wanted.
+pub(crate) const DONE: u8 = 0;
+/// News: my client seems silent; is there anything?
+pub(crate) const ASK: u8 = 255;
+
+/// What the subserver holds of the pair.
+pub(crate) struct SubserverEnds {
+    /// The client's records.
+    pub(crate) from_central: Rc<OwnedFd>,
+    /// The news.
+    pub(crate) to_central: Rc<OwnedFd>,
+    /// The ACK's words on the client's upstream.
+    pub(crate) upstream: Vec<u8>,
+    /// In records; 0: none.
+    pub(crate) window: u16,
+    pub(crate) longest: usize,
+}
+
+/// What the central process holds of it.
+pub(crate) struct CentralEnds {
+    /// The client's records.
+    pub(crate) to_subserver: OwnedFd,
+    /// The news.
+    pub(crate) from_subserver: OwnedFd,
+}
+
+/// Makes a pair.
+pub(crate) fn pair(upstream: Vec<u8>, window: u16, longest: usize) -> Result<(CentralEnds, SubserverEnds)> {
+    let pipe = || {
+        pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
+            .map_err(|errno| Error::on("make", "a pair of unnamed pipes", errno))
+    };
+    let (from_central, to_subserver) = pipe()?;
+    let (from_subserver, to_central) = pipe()?;
+    let (from_central, to_central) = (Rc::new(from_central), Rc::new(to_central));
+    Ok((
+        CentralEnds { to_subserver, from_subserver },
+        SubserverEnds { from_central, to_central, upstream, window, longest },
+    ))
+}
+
+impl SubserverEnds {
+    /// Step 8: connects to the client's private pipe and sends the acknowledgement; the session's records then come
+    /// from the central process.
+    ///
+    /// # Errors
+    /// The client has gone.
+    pub(crate) fn acknowledge(self, server: &Server, client: Caller) -> Result<Session> {
+        let process = server.process();
+        let news = News {
+            to_central: Rc::clone(&self.to_central),
+            answered: 0,
+            report_at: usize::from(self.window / 2),
+        };
+        let terms = Terms { longest: self.longest, ..*server.terms() };
+        let session = client.session;
+        let to_client = client.acknowledge(process, self.window, self.longest, self.upstream)?;
+        // The central process writes what the pipe takes, so records come in pieces.
+        let from_client = RecordReader::new(self.from_central, Arrival::Pieces);
+        Ok(Session::new(process, session, terms, from_client, to_client, None).behind(news))
+    }
+}
+
+/// Sends news up.
+struct News {
+    to_central: Rc<OwnedFd>,
+    /// Records answered and not reported yet.
+    answered: usize,
+    /// Half the window: reported that often, the central process knows it well enough, and is not woken for each.
+    report_at: usize,
+}
+
+impl News {
+    fn tell(&self, news: u8) {
+        // The pipe holds more news than a window can bring. If the central process has gone, its pipe down says so.
+        let _: Result<usize, Errno> = write(&self.to_central, &[news]);
+    }
+}
+
+impl Centre for News {
+    fn answered(&mut self, records: usize) {
+        if self.report_at == 0 {
+            return;
+        }
+        self.answered += records;
+        while self.answered >= self.report_at {
+            let told = self.answered.min(usize::from(ASK - 1));
+            self.tell(u8::try_from(told).unwrap_or(ASK - 1));
+            self.answered -= told;
+        }
+    }
+
+    fn ask(&mut self) {
+        self.tell(ASK);
+    }
+}
+
+impl Drop for News {
+    fn drop(&mut self) {
+        self.tell(DONE);
+    }
+}
