@@ -5,19 +5,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use handshake_core::children::Subservers;
-use handshake_core::event::{Event, What};
-use handshake_core::fifo::Fifo;
+use handshake_core::event::What;
 use handshake_core::handshake::line::Caller;
 use handshake_core::handshake::server::Arrived;
 use handshake_core::process::Woken;
-use handshake_core::records::{self, Filled, RecordReader};
+use handshake_core::records::{self, RecordReader};
 use handshake_core::sys::Poller;
-use handshake_core::wire::{HEADER, Header, Kind, PAYLOAD_MAX, Record, append};
+use handshake_core::wire::{Kind, PAYLOAD_MAX};
 use handshake_core::{Error, Process, Result, Server};
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
-use nix::unistd::{Pid, read, write};
+use nix::unistd::{Pid, read};
 
+use crate::client::{Client, ToSubserver};
 use crate::pair::{ASK, CentralEnds, DONE, SubserverEnds, pair};
 use crate::serve_client;
 
@@ -26,7 +26,7 @@ const TURN: usize = 256;
 
 /// `--shared-wkp`: records that a client may have unanswered. Sixteen full ones are the 64 KiB of a pipe: nobody can
 /// fill the well-known pipe by keeping the rules.
-const WINDOW: u16 = 16;
+pub(crate) const WINDOW: u16 = 16;
 
 /// How the ring's last arc, client --> well-known pipe --> server, is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,70 +81,18 @@ impl Arrival {
     }
 }
 
-/// A client, as the central process sees it.
-struct Client {
-    session: u64,
-    subserver: Pid,
-    /// Its upstream, until it ends; none with `--shared-wkp`.
-    from_client: Option<RecordReader>,
-    /// A fresh upstream that still has its name.
-    fresh: Option<Fifo>,
-    to_subserver: ToSubserver,
-    /// Its news.
-    from_subserver: OwnedFd,
-    /// `--shared-wkp`: records routed and not reported as answered.
-    unanswered: usize,
-}
-
-/// The writing end of the pipe down, and what it did not take yet: with a pipe per client, less than one read, since no
-/// more is read meanwhile; with `--shared-wkp`, a window and a half.
-struct ToSubserver {
-    /// None once there is nothing more to say.
-    pipe: Option<OwnedFd>,
-    held: Vec<u8>,
-}
-
-impl ToSubserver {
-    /// Writes what the pipe takes, and holds the rest. Returns whether anything is held.
-    fn pass_on(&mut self, mut bytes: &[u8]) -> bool {
-        let Some(pipe) = &self.pipe else { return false };
-        if self.held.is_empty() {
-            bytes = &bytes[written(pipe, bytes)..];
-        }
-        self.held.extend_from_slice(bytes);
-        !self.held.is_empty()
-    }
-
-    /// The pipe has room again.
-    fn go_on(&mut self) -> bool {
-        let Some(pipe) = &self.pipe else { return false };
-        let count = written(pipe, &self.held);
-        self.held.drain(..count);
-        !self.held.is_empty()
-    }
-}
-
-/// How many bytes the pipe took. A subserver that has gone takes all: its news tell the rest.
-fn written(pipe: &OwnedFd, bytes: &[u8]) -> usize {
-    match write(pipe, bytes) {
-        Ok(count) => count,
-        Err(Errno::EAGAIN) => 0,
-        Err(_) => bytes.len(),
-    }
-}
-
 /// The central process.
 pub(crate) struct Central {
-    process: Rc<Process>,
-    poller: Poller,
+    pub(crate) process: Rc<Process>,
+    pub(crate) poller: Poller,
     events: Vec<EpollEvent>,
-    subservers: Subservers,
-    last_arc: LastArc,
-    clients: HashMap<u64, Client>,
+    pub(crate) subservers: Subservers,
+    pub(crate) last_arc: LastArc,
+    pub(crate) clients: HashMap<u64, Client>,
     /// With `--shared-wkp`: which client has a session.
-    by_session: HashMap<u64, u64>,
+    pub(crate) by_session: HashMap<u64, u64>,
     /// With `--shared-wkp`: the well-known pipe, and those that lost their name and still have clients.
-    wkps: HashMap<u64, RecordReader>,
+    pub(crate) wkps: HashMap<u64, RecordReader>,
     /// Clients whose subservers ask whether anything is there.
     asked: Vec<u64>,
     /// The number of the well-known pipe, if it is watched.
@@ -181,7 +129,9 @@ impl Central {
     pub(crate) fn wait(&mut self, server: &mut Server) -> Result<Option<usize>> {
         let admit = self.has_room() && !server.has_line();
         let arrived = server.wait_by(admit, |wkp, admit, until| {
-            self.watch_wkp(wkp.reading_end(), admit)?;
+            if let Err(error) = self.watch_wkp(wkp.reading_end(), admit) {
+                self.process.saw(What::Short, |event| event.text(error)); // Tried again with the next wait.
+            }
             self.process.wait_for_many(&self.poller, &mut self.events, until)
         })?;
         match (arrived, self.wkp) {
@@ -232,7 +182,7 @@ impl Central {
         }
     }
 
-    fn watch(&self, fd: impl AsFd, as_what: Arrival, interest: EpollFlags) -> Result<()> {
+    pub(crate) fn watch(&self, fd: impl AsFd, as_what: Arrival, interest: EpollFlags) -> Result<()> {
         self.poller.add(fd, as_what.token(), interest).map_err(|errno| Error::on("watch", "a pipe", errno))
     }
 
@@ -259,188 +209,6 @@ impl Central {
             self.unwatch_wkp(wkp);
         }
         server.receive_and_replace()
-    }
-
-    /// One read of a shared well-known pipe: HELLOs join the line, the rest is routed by session number, in one write as
-    /// long as records of one session follow each other.
-    fn receive_shared(&mut self, server: &mut Server, wkp: u64) -> Result<()> {
-        // Taken out, so that what it read can be routed while it is looked at.
-        let Some(mut reader) = self.wkps.remove(&wkp) else { return Ok(()) };
-        match reader.fill() {
-            // Nobody writes to it any more; the well-known one never ends, since this process can write to it.
-            Ok(Filled::End) => {
-                let _ = self.poller.remove(&reader);
-                return Ok(());
-            }
-            Ok(Filled::Bytes(_) | Filled::Nothing) => {}
-            Err(errno) => return Err(Error::at("read", server.place().wkp(), errno, "")),
-        }
-        let (mut run_of, mut run) = (0, 0..0);
-        while let Some((Record { header, .. }, place)) = reader.next() {
-            let client = self.by_session.get(&header.session).copied().unwrap_or(0);
-            match header.kind {
-                Kind::Hello => {
-                    let payload = &reader.bytes()[place.start + HEADER..place.end];
-                    server.receive_hello(header.session, payload, reader.pipe())?;
-                    continue;
-                }
-                Kind::Request if client != 0 && self.count_in_window(client) => {}
-                Kind::Ready | Kind::Bye if client != 0 => {}
-                // Of no session, or of one that has been ended, or not a client's to say.
-                _ => continue,
-            }
-            if run_of != client || run.end != place.start {
-                self.pass_on(run_of, &reader.bytes()[run]);
-                (run_of, run) = (client, place.clone());
-            }
-            run.end = place.end;
-        }
-        self.pass_on(run_of, &reader.bytes()[run]);
-        self.note_skipped(reader.take_skipped(), None);
-        self.wkps.insert(wkp, reader);
-        Ok(())
-    }
-
-    /// `--shared-wkp`: one more record is unanswered. Who overruns the window by half, which is how often answers are
-    /// reported, breaks the rules.
-    fn count_in_window(&mut self, number: u64) -> bool {
-        let Some(client) = self.clients.get_mut(&number) else { return false };
-        client.unanswered += 1;
-        let most = usize::from(WINDOW + WINDOW / 2);
-        if client.unanswered > most {
-            // What was answered before this record was sent has been reported by now, if not yet heard.
-            self.hear(number);
-        }
-        let Some(client) = self.clients.get(&number) else { return false };
-        let keeps_the_rules = client.unanswered <= most;
-        if !keeps_the_rules {
-            self.evict(number, "it sent more than its window allows");
-        }
-        keeps_the_rules
-    }
-
-    /// client --> server --> subserver: one read of what the client wrote, one write of what counts. While the pipe down
-    /// is full, this client's upstream alone is left unread.
-    pub(crate) fn route(&mut self, number: u64) {
-        self.route_if(number, true);
-    }
-
-    /// The same, with `shown` false if the upstream has shown nothing: then `read` = 0 is perhaps no end, but a fresh pipe
-    /// that its client has not opened yet.
-    fn route_if(&mut self, number: u64, shown: bool) {
-        let Some(client) = self.clients.get_mut(&number) else { return };
-        if !client.to_subserver.held.is_empty() {
-            if !client.to_subserver.go_on() {
-                self.watch_upstream(number);
-            }
-            return;
-        }
-        let Some(reader) = &mut client.from_client else { return };
-        let ended = match reader.fill() {
-            Ok(Filled::Bytes(_) | Filled::Nothing) => false,
-            Ok(Filled::End) => shown || client.fresh.is_none(),
-            Err(_) => true,
-        };
-        let (mut run, mut routed, mut is_ready) = (0..0, 0, false);
-        while let Some((Record { header: Header { kind, session, .. }, .. }, place)) = reader.next() {
-            is_ready |= kind == Kind::Ready;
-            // Nothing else is a client's to say.
-            if session != client.session || !matches!(kind, Kind::Ready | Kind::Request | Kind::Bye) {
-                continue;
-            }
-            if run.end != place.start {
-                client.to_subserver.pass_on(&reader.bytes()[run]);
-                run = place.clone();
-            }
-            run.end = place.end;
-            routed += place.len();
-        }
-        let holds = client.to_subserver.pass_on(&reader.bytes()[run]);
-        let skipped = reader.take_skipped();
-        let session = client.session;
-        if routed > 0 {
-            self.process.saw(What::Routed, |event| event.session(session).bytes(routed));
-        }
-        self.note_skipped(skipped, Some(session));
-        if is_ready {
-            self.remove_fresh_name(number);
-        }
-        if ended {
-            self.close_upstream(number);
-        }
-        if holds {
-            self.watch_room(number);
-        }
-    }
-
-    fn note_skipped(&self, skipped: u64, session: Option<u64>) {
-        if skipped > 0 {
-            let bytes = usize::try_from(skipped).unwrap_or(usize::MAX);
-            self.process
-                .saw(What::Skipped, |event| session.into_iter().fold(event, Event::session).bytes(bytes));
-        }
-    }
-
-    /// `--shared-wkp`: passes on records of a client.
-    fn pass_on(&mut self, number: u64, records: &[u8]) {
-        let Some(client) = self.clients.get_mut(&number) else { return };
-        let session = client.session;
-        let held_before = !client.to_subserver.held.is_empty();
-        let holds = client.to_subserver.pass_on(records);
-        self.process.saw(What::Routed, |event| event.session(session).bytes(records.len()));
-        if holds && !held_before {
-            self.watch_room(number);
-        }
-    }
-
-    /// The pipe down is full: watches it instead of the upstream.
-    fn watch_room(&mut self, number: u64) {
-        let Some(client) = self.clients.get(&number) else { return };
-        if let Some(upstream) = &client.from_client {
-            let _ = self.poller.remove(upstream);
-        }
-        if let Some(pipe) = &client.to_subserver.pipe {
-            // It fails only for lack of memory; then the client has to wait for its subserver's next news.
-            let _ = self.watch(pipe, Arrival::Records(number), EpollFlags::EPOLLOUT);
-        }
-    }
-
-    /// The pipe down has room again: watches the upstream instead of it.
-    fn watch_upstream(&mut self, number: u64) {
-        let Some(client) = self.clients.get_mut(&number) else { return };
-        if let Some(pipe) = &client.to_subserver.pipe {
-            let _ = self.poller.remove(pipe);
-        }
-        if client.from_client.is_none() && self.last_arc == LastArc::OwnPipe {
-            client.to_subserver.pipe = None;
-        }
-        let Some(client) = self.clients.get(&number) else { return };
-        if let Some(upstream) = &client.from_client {
-            let _ = self.watch(upstream, Arrival::Records(number), EpollFlags::EPOLLIN);
-        }
-    }
-
-    fn remove_fresh_name(&mut self, number: u64) {
-        let Some(client) = self.clients.get_mut(&number) else { return };
-        let (session, Some(fifo)) = (client.session, client.fresh.take()) else { return };
-        let name = fifo.name();
-        // If it cannot be removed now, the next start sweeps it.
-        let _ = self.process.does(
-            What::UpstreamRemoved,
-            |event| event.session(session).pipe(name),
-            || fifo.remove(),
-        );
-    }
-
-    /// The client writes no more: its subserver sees the end when it has taken what is held.
-    fn close_upstream(&mut self, number: u64) {
-        let Some(client) = self.clients.get_mut(&number) else { return };
-        if let Some(upstream) = client.from_client.take() {
-            let _ = self.poller.remove(&upstream);
-        }
-        if client.to_subserver.held.is_empty() {
-            client.to_subserver.pipe = None;
-        }
     }
 
     /// subserver --> server: what the subserver has to say.
@@ -484,28 +252,6 @@ impl Central {
         wkps.into_iter().try_for_each(|wkp| self.receive_shared(server, wkp))
     }
 
-    /// Says something of its own to a subserver, after all that was routed to it.
-    fn say(&mut self, number: u64, kind: Kind, reason: &str) {
-        let Some(client) = self.clients.get_mut(&number) else { return };
-        let mut record = Vec::new();
-        let header = Header { kind, more: false, session: client.session, sequence: 0 };
-        append(&mut record, header, reason.as_bytes());
-        let held_before = !client.to_subserver.held.is_empty();
-        if client.to_subserver.pass_on(&record) && !held_before {
-            self.watch_room(number);
-        }
-    }
-
-    /// Ends a session. The subserver tells its client why, if that takes it within the grace.
-    fn evict(&mut self, number: u64, reason: &str) {
-        self.say(number, Kind::Bye, reason);
-        let Some(client) = self.clients.get(&number) else { return };
-        let (session, subserver) = (client.session, client.subserver);
-        self.by_session.remove(&session);
-        self.process.saw(What::ClientDropped, |event| event.session(session).text(reason));
-        self.subservers.order_to_end(subserver);
-    }
-
     /// A session is over: closes both pipe ends, and the upstream, which the client sees at once.
     fn forget(&mut self, number: u64, why: &str) {
         let Some(client) = self.clients.remove(&number) else { return };
@@ -531,10 +277,10 @@ impl Central {
     pub(crate) fn fork_subserver(&mut self, server: &mut Server, client: Caller) {
         let forked = match self.prepare(server, &client) {
             Ok((prepared, ends)) => self.fork(server, client, prepared, ends),
-            Err(error) => Err((client, error)),
+            Err(error) => Err(Box::new((client, error))),
         };
-        if let Err((client, error)) = forked {
-            server.put_back(client, &error);
+        if let Err(failed) = forked {
+            server.put_back(*failed);
         }
     }
 
@@ -555,8 +301,18 @@ impl Central {
         let (CentralEnds { to_subserver, from_subserver }, ends) = pair(in_ack, window, longest)?;
         let to_subserver = ToSubserver { pipe: Some(to_subserver), held: Vec::new() };
         let (session, subserver) = (client.session, Pid::from_raw(0));
+        let (ready, unanswered) = (false, 0);
         Ok((
-            Client { session, subserver, from_client, fresh, to_subserver, from_subserver, unanswered: 0 },
+            Client {
+                session,
+                subserver,
+                from_client,
+                fresh,
+                to_subserver,
+                from_subserver,
+                ready,
+                unanswered,
+            },
             ends,
         ))
     }
@@ -567,7 +323,7 @@ impl Central {
         client: Caller,
         prepared: Client,
         ends: SubserverEnds,
-    ) -> Result<(), (Caller, Error)> {
+    ) -> Result<(), Box<(Caller, Error)>> {
         let (from_central, to_central) = (Rc::clone(&ends.from_central), Rc::clone(&ends.to_central));
         let keep = [from_central.as_fd(), to_central.as_fd()];
         let subserver = self.subservers.fork(client, &keep, |client| serve_client(server, client, ends))?;
@@ -606,7 +362,7 @@ impl Central {
             self.close_upstream(number);
         }
         let until = self.process.end_of(server.terms().grace);
-        while !(self.clients.is_empty() && self.subservers.is_empty()) && !until.passed() {
+        while !until.passed() && self.clients.len() + self.subservers.len() > 0 {
             if let Woken::Ready(count) = self.process.wait_for_many(&self.poller, &mut self.events, until)? {
                 for arrival in 0..count {
                     match self.arrival(arrival) {

@@ -15,7 +15,9 @@
 
 mod args;
 mod central;
+mod client;
 mod pair;
+mod route;
 
 use std::rc::Rc;
 

@@ -45,8 +45,8 @@ pub fn serve(process: &Rc<Process>, options: Options, most: usize) -> Result<()>
 /// Step 7. If no process can be had, the client stays first in line.
 fn fork_subserver(server: &mut Server, subservers: &mut Subservers, client: Caller) {
     let forked = subservers.fork(client, &[], |client| serve_client(server, client));
-    if let Err((client, error)) = forked {
-        server.put_back(client, &error);
+    if let Err(failed) = forked {
+        server.put_back(*failed);
     }
 }
 

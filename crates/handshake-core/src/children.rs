@@ -60,7 +60,7 @@ impl Subservers {
         client: Caller,
         keep: &[BorrowedFd<'_>],
         serve: impl FnOnce(Caller) -> Result<()>,
-    ) -> Result<Pid, (Caller, Error)> {
+    ) -> Result<Pid, Box<(Caller, Error)>> {
         let number = self.forked + 1;
         let (session, private) = (client.session, client.private.clone());
         let main_server = getpid();
@@ -81,7 +81,8 @@ impl Subservers {
         let pid = match (forked, client) {
             (Ok(pid), _) => pid,
             (Err(errno), Some(client)) => {
-                return Err((client, Error::on("fork", format!("subserver {number}"), errno)));
+                let error = Error::on("fork", format!("subserver {number}"), errno);
+                return Err(Box::new((client, error)));
             }
             (Err(_), None) => unreachable!("only the child takes the client"),
         };

@@ -1,5 +1,6 @@
 //! Deadlines on the monotonic clock, which stands still while the process waits at its gate.
 
+use std::cmp::Ordering;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -75,5 +76,17 @@ impl Deadline {
     /// The time left in whole milliseconds, rounded up, for epoll_wait(2); -1 waits for ever.
     pub(crate) fn milliseconds(self) -> i32 {
         self.left().map_or(-1, |left| i32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i32::MAX))
+    }
+}
+
+impl Ord for Deadline {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.0.is_none(), self.0).cmp(&(other.0.is_none(), other.0))
+    }
+}
+
+impl PartialOrd for Deadline {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }

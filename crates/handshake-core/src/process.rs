@@ -44,6 +44,9 @@ pub struct Process {
     record: Record,
 }
 
+/// Told of each event.
+pub type Observer = Box<dyn Fn(&Event)>;
+
 /// Who is told of events, and when the process may go on.
 #[derive(Default)]
 pub struct Record {
@@ -52,7 +55,7 @@ pub struct Record {
     /// `--gate`: one byte is read from here after each event.
     pub gate: Option<OwnedFd>,
     /// The talk on stderr.
-    pub observer: Option<Box<dyn Fn(&Event)>>,
+    pub observer: Option<Observer>,
     line: RefCell<Vec<u8>>,
     gate_open: Cell<bool>,
 }
@@ -245,7 +248,7 @@ impl Process {
 
 impl Record {
     /// A record that writes to `events`, waits at `gate` and tells `observer`, each if there is one.
-    pub fn new(events: Option<File>, gate: Option<OwnedFd>, observer: Option<Box<dyn Fn(&Event)>>) -> Self {
+    pub fn new(events: Option<File>, gate: Option<OwnedFd>, observer: Option<Observer>) -> Self {
         Self { events, gate, observer, ..Self::default() }
     }
 

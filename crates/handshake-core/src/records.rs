@@ -65,6 +65,10 @@ impl RecordReader {
     pub fn fill(&mut self) -> Result<Filled, Errno> {
         self.make_room();
         let room = &mut self.buffer[self.end..];
+        if room.is_empty() {
+            // A read of no bytes gives 0, which would look like the end.
+            return Ok(Filled::Nothing);
+        }
         match read(&self.fd, room) {
             Ok(0) => Ok(Filled::End),
             Ok(count) => {
@@ -78,12 +82,12 @@ impl RecordReader {
     }
 
     /// The next record that counts among the bytes read, and its place in [`RecordReader::bytes`].
-    pub fn next(&mut self) -> Option<(Record<'_>, Place)> {
+    pub fn next_record(&mut self) -> Option<(Record<'_>, Place)> {
         let whole = self.arrival == Arrival::Whole && self.emptied;
-        self.scan.next(&self.buffer[..self.end], whole)
+        self.scan.next_record(&self.buffer[..self.end], whole)
     }
 
-    /// What the places of [`RecordReader::next`] are places in; good until the next `fill`.
+    /// What the places of [`RecordReader::next_record`] are places in; good until the next `fill`.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[..self.end]
     }

@@ -253,7 +253,7 @@ impl Scanner {
     ///
     /// `whole`: all writes to this pipe are whole records, and the pipe was just read empty. Then the rest of
     /// what begins here will never come, and it is skipped like any garbage.
-    pub fn next<'a>(&mut self, bytes: &'a [u8], whole: bool) -> Option<(Record<'a>, Place)> {
+    pub fn next_record<'a>(&mut self, bytes: &'a [u8], whole: bool) -> Option<(Record<'a>, Place)> {
         loop {
             let rest = &bytes[self.at..];
             let skip = match front(rest) {

@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
 use crate::deadline::Deadline;
-use crate::error::{Error, Named, Result};
+use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::{Fifo, name_of, names_of, open_to_read, open_to_write};
 use crate::place::{Place, random};
@@ -237,7 +237,7 @@ impl Handshake {
         }
         let mut from_server = RecordReader::new(Rc::clone(&private.from_server), Arrival::Pieces);
         let filled = from_server.fill().map_err(|errno| Error::at("read", private.fifo.path(), errno, ""))?;
-        while let Some((record, _)) = from_server.next() {
+        while let Some((record, _)) = from_server.next_record() {
             if record.header.session != private.nonce {
                 continue;
             }
@@ -245,7 +245,7 @@ impl Handshake {
             match record.header.kind {
                 Kind::Ack => {
                     let ack = Ack::decode(record.payload).filter(|ack| ack.version == VERSION);
-                    return self.confirm(ack, from_server).map(|done| Progress::Connected(Box::new(done)));
+                    return self.confirm(ack, from_server);
                 }
                 Kind::Refuse => {
                     let reason = String::from_utf8_lossy(record.payload).into_owned();
@@ -280,8 +280,9 @@ impl Handshake {
         Ok((answer[0].any().unwrap_or(false), server_left))
     }
 
-    /// Step 8: removes the private pipe, goes over to the fresh upstream if there is one, and says READY.
-    fn confirm(&mut self, ack: Option<Ack>, from_server: RecordReader) -> Result<Connection> {
+    /// Step 8: removes the private pipe, goes over to the fresh upstream if there is one, and says READY. If the server has
+    /// lost its patience meanwhile (this client may have been stopped), nothing has been asked of it yet: try again.
+    fn confirm(&mut self, ack: Option<Ack>, from_server: RecordReader) -> Result<Progress> {
         let Some(ack) = ack else {
             let what = "an acknowledgement that is none, or of another version".into();
             return Err(Error::Protocol { what });
@@ -297,35 +298,37 @@ impl Handshake {
                 )
                 .map_err(|errno| Error::on("remove the private pipe", &name, errno))?;
         }
-        let (to_server, arrival) = self.upstream(&ack)?;
+        let Some((to_server, arrival)) = self.upstream(&ack)? else {
+            self.say_hello_anew("the fresh pipe was gone before READY")?;
+            return Ok(Progress::Pending);
+        };
         let mut to_server = RecordWriter::new(Rc::new(to_server), arrival);
         to_server.push(Header { kind: Kind::Ready, more: false, session: ack.session, sequence: 0 }, &[]);
-        self.process
-            .does(What::ReadySent, |event| event.session(ack.session), || to_server.flush())
-            .map_err(|errno| Error::Lost {
-                what: format!("its pipe, at READY: {}", Named(errno)),
-                unanswered: 0,
-            })?;
+        let confirmed =
+            self.process.does(What::ReadySent, |event| event.session(ack.session), || to_server.flush());
+        if confirmed.is_err() {
+            self.say_hello_anew("the server was gone before READY")?;
+            return Ok(Progress::Pending);
+        }
         self.records += 1;
-        Ok(Connection::new(&self.process, &ack, from_server, to_server))
+        Ok(Progress::Connected(Box::new(Connection::new(&self.process, &ack, from_server, to_server))))
     }
 
-    /// The pipe for all that follows.
-    fn upstream(&mut self, ack: &Ack) -> Result<(OwnedFd, Arrival)> {
-        let wkp = match std::mem::replace(&mut self.state, State::Seeking { again: Deadline::NEVER }) {
-            State::AwaitingAck { wkp } if ack.upstream.is_empty() => return Ok((wkp, Arrival::Whole)),
-            state => state,
-        };
-        drop(wkp);
+    /// The pipe for all that follows; `None` if the server has taken it back.
+    fn upstream(&mut self, ack: &Ack) -> Result<Option<(OwnedFd, Arrival)>> {
+        match std::mem::replace(&mut self.state, State::Seeking { again: Deadline::NEVER }) {
+            State::AwaitingAck { wkp } if ack.upstream.is_empty() => return Ok(Some((wkp, Arrival::Whole))),
+            other => drop(other),
+        }
         let name = String::from_utf8_lossy(&ack.upstream).into_owned();
         let Some(path) = self.place.named_by_server(&ack.upstream) else {
             return Err(Error::Protocol { what: format!("its fresh pipe {name:?} is none of this place") });
         };
-        let opened = open_to_write(&path).map_err(|errno| Error::Lost {
-            what: format!("the fresh pipe {name:?}: {}", Named(errno)),
-            unanswered: 0,
-        })?;
-        Ok((opened, Arrival::Pieces))
+        match open_to_write(&path) {
+            Ok(opened) => Ok(Some((opened, Arrival::Pieces))),
+            Err(Errno::ENOENT | Errno::ENXIO) => Ok(None),
+            Err(errno) => Err(Error::at("open the fresh pipe", &path, errno, "")),
+        }
     }
 
     /// Back to step 4, after a pause.

@@ -32,6 +32,19 @@ pub enum WhenFull {
     Refuse,
 }
 
+/// A HELLO as it was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// Its header's session.
+    pub nonce: u64,
+    /// Its payload.
+    pub payload: &'a [u8],
+    /// The pipe that it came through.
+    pub wkp: &'a Rc<OwnedFd>,
+    /// Whether its client may keep that pipe as its upstream.
+    pub keeps_wkp: bool,
+}
+
 /// A client that has said HELLO and is owed an answer.
 #[derive(Debug)]
 pub struct Caller {
@@ -172,7 +185,7 @@ impl Line {
         self.read_hellos(&taken.from_client, taken.closed_to_others, place, process)
     }
 
-    /// Looks once more into the pipes that are still open to others. Call it before [`Line::next`].
+    /// Looks once more into the pipes that are still open to others. Call it before [`Line::next_caller`].
     ///
     /// # Errors
     /// The kernel's random source fails.
@@ -195,10 +208,11 @@ impl Line {
         let mut reads = 0;
         while reads < READS_MAX && matches!(reader.fill(), Ok(Filled::Bytes(_))) {
             reads += 1;
-            while let Some((record, _)) = reader.next() {
+            while let Some((record, _)) = reader.next_record() {
                 if record.header.kind == Kind::Hello {
                     let (nonce, payload) = (record.header.session, record.payload);
-                    keeps &= !self.join(nonce, payload, keeps, WhenFull::TurnAway, pipe, place, process)?;
+                    let said = Said { nonce, payload, wkp: pipe, keeps_wkp: keeps };
+                    keeps &= !self.join(said, WhenFull::TurnAway, place, process)?;
                 }
             }
         }
@@ -212,14 +226,12 @@ impl Line {
     /// The kernel's random source fails.
     pub fn join(
         &mut self,
-        nonce: u64,
-        payload: &[u8],
-        keeps_wkp: bool,
+        said: Said<'_>,
         when_full: WhenFull,
-        wkp: &Rc<OwnedFd>,
         place: &Place,
         process: &Process,
     ) -> Result<bool> {
+        let Said { nonce, payload, wkp, keeps_wkp } = said;
         let named = Hello::decode(payload)
             .and_then(|hello| place.named_by_client(&hello.name).map(|private| (hello.version, private)));
         let Some((version, private)) = named else {
@@ -251,7 +263,7 @@ impl Line {
     }
 
     /// The next one.
-    pub fn next(&mut self) -> Option<Caller> {
+    pub fn next_caller(&mut self) -> Option<Caller> {
         self.waiting.pop_front()
     }
 

@@ -12,7 +12,7 @@ use nix::unistd::write;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
-use crate::handshake::line::{Caller, Line, WhenFull};
+use crate::handshake::line::{Caller, Line, Said, WhenFull};
 use crate::place::Place;
 use crate::process::{Process, Woken};
 use crate::records::RecordReader;
@@ -264,7 +264,8 @@ impl Server {
     /// # Errors
     /// The kernel's random source fails.
     pub fn receive_hello(&mut self, nonce: u64, payload: &[u8], wkp: &Rc<OwnedFd>) -> Result<()> {
-        self.line.join(nonce, payload, false, WhenFull::Refuse, wkp, &self.place, &self.process).map(drop)
+        let said = Said { nonce, payload, wkp, keeps_wkp: false };
+        self.line.join(said, WhenFull::Refuse, &self.place, &self.process).map(drop)
     }
 
     fn receive(&mut self, taken: &TakenPipe) -> Result<()> {
@@ -280,7 +281,7 @@ impl Server {
             return Ok(None);
         }
         self.line.receive_late(&self.place, &self.process)?;
-        Ok(self.line.next())
+        Ok(self.line.next_caller())
     }
 
     /// Whether anybody waits in line.
@@ -300,10 +301,10 @@ impl Server {
         Ok(Session::new(&self.process, session, terms, from_client, to_client, upstream.fresh))
     }
 
-    /// Puts a client back at the front of the line, because `error` prevented its turn, and takes note of that.
-    pub fn put_back(&mut self, caller: Caller, error: &Error) {
+    /// Puts a client back at the front of the line, because the error prevented its turn, and takes note of that.
+    pub fn put_back(&mut self, (caller, error): (Caller, Error)) {
         self.line.put_back(caller);
-        self.short(error);
+        self.short(&error);
     }
 
     /// Takes note that something was short; nobody is admitted until it is time to try again.
@@ -331,10 +332,16 @@ impl Server {
     /// As [`Server::close`].
     pub fn end(mut self) -> Result<()> {
         self.close()?;
-        self.place.sweep();
         let process = Rc::clone(&self.process);
         drop(self);
         process.saw(What::Ended, |event| event);
         Ok(())
+    }
+}
+
+impl Drop for Server {
+    /// What subservers left that had to be killed goes now, while the place is still claimed.
+    fn drop(&mut self) {
+        self.place.sweep();
     }
 }

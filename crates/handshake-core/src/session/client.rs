@@ -150,7 +150,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Lost`]: the server said BYE. [`Error::Protocol`]: an answer that was not due.
     pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
-        while let Some((record, _)) = self.from_server.next() {
+        while let Some((record, _)) = self.from_server.next_record() {
             let Header { kind, more, session, sequence } = record.header;
             if session != self.session {
                 continue;

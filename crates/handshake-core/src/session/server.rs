@@ -136,7 +136,7 @@ impl Session {
     pub fn await_ready(&mut self) -> Result<()> {
         let mut until = Deadline::after(self.terms.handshake_timeout);
         loop {
-            while let Some((record, _)) = self.from_client.next() {
+            while let Some((record, _)) = self.from_client.next_record() {
                 match record.header.kind {
                     _ if record.header.session != self.id => {}
                     Kind::Ready => {
@@ -210,7 +210,7 @@ impl Session {
 
     /// Adds what is buffered to `message`, until it is whole or there is no more.
     fn find(&mut self, message: &mut Vec<u8>) -> Result<Found> {
-        while let Some((record, _)) = self.from_client.next() {
+        while let Some((record, _)) = self.from_client.next_record() {
             let Header { kind, more, session, sequence } = record.header;
             if session != self.id {
                 continue;

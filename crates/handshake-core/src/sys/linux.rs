@@ -124,3 +124,10 @@ impl Poller {
         Errno::result(count).map(i32::cast_unsigned).map(|count| count as usize)
     }
 }
+
+/// It shows POLLIN while something it watches shows something: so ppoll(2), which counts in nanoseconds, can wait for it.
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.0.as_fd()
+    }
+}

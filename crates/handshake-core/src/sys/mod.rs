@@ -43,16 +43,20 @@ pub fn try_lock(fd: BorrowedFd<'_>, lock: Lock) -> Result<(), Errno> {
     Errno::result(unsafe { libc::flock(fd.as_raw_fd(), operation) }).map(drop)
 }
 
-/// Makes a descriptor that the parent process left open (`--ready-fd`, `--gate`) ours.
+/// Makes a descriptor that the parent process left open (`--ready-fd`, `--gate`) ours. Of 0, 1 and 2 it takes a copy,
+/// so that closing it leaves no gap that the next pipe would fill.
 ///
 /// # Errors
 /// `EBADF`: it is not open.
 pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
-    // SAFETY: F_GETFD and F_SETFD take integers; a descriptor that is not open gives EBADF.
-    Errno::result(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
-    // SAFETY: it is open, and its number was given to this process on its command line to be owned;
-    // the command line is read once, before anything else is opened.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let standard = (0..=2).contains(&fd);
+    let (command, argument) =
+        if standard { (libc::F_DUPFD_CLOEXEC, 3) } else { (libc::F_SETFD, libc::FD_CLOEXEC) };
+    // SAFETY: both commands take an integer; a descriptor that is not open gives EBADF.
+    let result = Errno::result(unsafe { libc::fcntl(fd, command, argument) })?;
+    // SAFETY: it is open, and either just made or given to this process on its command line to be owned; the command
+    // line is read once, before anything else is opened.
+    Ok(unsafe { OwnedFd::from_raw_fd(if standard { result } else { fd }) })
 }
 
 /// The one fork. The child runs `body` and leaves with the status that it returns, or 101 when it panics;
@@ -66,6 +70,7 @@ pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
 /// and a lock that another one held would never be given back.
 pub fn fork(body: impl FnOnce() -> u8) -> Result<Pid, Errno> {
     debug_assert_eq!(linux::threads(), 1, "a process that forks must have one thread");
+    #[expect(clippy::disallowed_methods, reason = "this is the one fork")]
     // SAFETY: the process has one thread, so the child may do whatever the parent may.
     let pid = Errno::result(unsafe { libc::fork() })?;
     if pid != 0 {
