@@ -101,19 +101,20 @@ impl Conversation {
         }
     }
 
-    /// Watches just what would be of use, since poll(2) tells of errors and hang-ups unasked.
+    /// Watches just what would be of use, since poll(2) tells of errors and hang-ups unasked. What shows first in this
+    /// order comes first: a reply is printed before the next is read.
     fn wait(&self, process: &Process) -> Result<Option<Shown>> {
         let stdout = stdout();
         let (input, output) = (PollFlags::POLLIN, PollFlags::POLLOUT);
         let mut fds = Vec::with_capacity(4);
+        if !self.output.is_empty() {
+            fds.push((Shown::Output, PollFd::new(stdout.as_fd(), output)));
+        }
         if self.output.len() < OUTPUT_MAX {
             fds.push((Shown::Replies, PollFd::new(self.connection.from_server(), input)));
         }
         if !self.connection.is_flushed() {
             fds.push((Shown::Room, PollFd::new(self.connection.to_server(), output)));
-        }
-        if !self.output.is_empty() {
-            fds.push((Shown::Output, PollFd::new(stdout.as_fd(), output)));
         }
         if let Some(source) = self.input.wanting().filter(|_| self.connection.unanswered() < self.window) {
             fds.push((Shown::Input, PollFd::new(source, input)));

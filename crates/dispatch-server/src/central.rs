@@ -9,9 +9,9 @@ use handshake_core::event::What;
 use handshake_core::handshake::line::Caller;
 use handshake_core::handshake::server::Arrived;
 use handshake_core::process::Woken;
-use handshake_core::records::{self, RecordReader};
+use handshake_core::records::{self, READ_SIZE, READS_MAX, RecordReader};
 use handshake_core::sys::Poller;
-use handshake_core::wire::{Kind, PAYLOAD_MAX};
+use handshake_core::wire::{Kind, PAYLOAD_MAX, RECORD_MAX};
 use handshake_core::{Error, Process, Result, Server};
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
@@ -86,6 +86,8 @@ pub(crate) struct Central {
     pub(crate) process: Rc<Process>,
     pub(crate) poller: Poller,
     events: Vec<EpollEvent>,
+    /// Lent to each client's reader in its turn.
+    pub(crate) buffer: Box<[u8]>,
     pub(crate) subservers: Subservers,
     pub(crate) last_arc: LastArc,
     pub(crate) clients: HashMap<u64, Client>,
@@ -111,6 +113,7 @@ impl Central {
             process: Rc::clone(process),
             poller: Poller::new().map_err(|errno| Error::on("make", "a poller", errno))?,
             events: vec![EpollEvent::empty(); TURN],
+            buffer: records::new_buffer(),
             subservers: Subservers::at_most(most, process),
             last_arc,
             clients: HashMap::new(),
@@ -203,7 +206,7 @@ impl Central {
     /// Something else stands at the well-known name.
     pub(crate) fn receive(&mut self, server: &mut Server, wkp: u64) -> Result<()> {
         if self.last_arc == LastArc::SharedWkp {
-            return self.receive_shared(server, wkp);
+            return self.receive_shared(server, wkp).map(drop);
         }
         if let Some(wkp) = server.wkp() {
             self.unwatch_wkp(wkp);
@@ -236,20 +239,33 @@ impl Central {
     /// # Errors
     /// As [`Central::receive`].
     pub(crate) fn look_for_the_silent(&mut self, server: &mut Server) -> Result<()> {
-        for number in std::mem::take(&mut self.asked) {
-            match self.last_arc {
-                LastArc::OwnPipe => self.route_if(number, false),
-                LastArc::SharedWkp => self.receive_all_shared(server)?,
-            }
+        let asked = std::mem::take(&mut self.asked);
+        // Who waits for room in a full pipe is not silent. Without an answer, the subserver asks again later.
+        if !asked.is_empty() && self.last_arc == LastArc::SharedWkp && self.receive_all_shared(server)? {
+            return Ok(());
+        }
+        for number in asked {
+            self.route_if(number, false);
             // In the order of the pipe: if anything came after the question, the subserver sees it before this.
             self.say(number, Kind::Refuse, "");
         }
         Ok(())
     }
 
-    fn receive_all_shared(&mut self, server: &mut Server) -> Result<()> {
-        let wkps: Vec<u64> = self.wkps.keys().copied().collect();
-        wkps.into_iter().try_for_each(|wkp| self.receive_shared(server, wkp))
+    /// Reads the shared well-known pipes until they are empty. Returns whether one had been full.
+    fn receive_all_shared(&mut self, server: &mut Server) -> Result<bool> {
+        let mut was_full = false;
+        for wkp in self.wkps.keys().copied().collect::<Vec<_>>() {
+            // Somebody who goes on writing must not keep us here.
+            for _ in 0..READS_MAX {
+                let bytes = self.receive_shared(server, wkp)?;
+                was_full |= bytes + RECORD_MAX > READ_SIZE;
+                if bytes == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(was_full)
     }
 
     /// A session is over: closes both pipe ends, and the upstream, which the client sees at once.
@@ -291,7 +307,7 @@ impl Central {
             LastArc::OwnPipe => {
                 let upstream = client.upstream(server.place(), &self.process)?;
                 let in_ack = upstream.name_in_ack();
-                let reader = RecordReader::new(upstream.from_client, upstream.arrival);
+                let reader = RecordReader::without_buffer(upstream.from_client, upstream.arrival);
                 (Some(reader), upstream.fresh, in_ack, 0, longest)
             }
             LastArc::SharedWkp => {

@@ -10,19 +10,20 @@ use crate::central::{Arrival, Central, LastArc, WINDOW};
 
 impl Central {
     /// One read of a shared well-known pipe: HELLOs join the line, the rest is routed by session number, in one write as
-    /// long as records of one session follow each other.
-    pub(crate) fn receive_shared(&mut self, server: &mut Server, wkp: u64) -> Result<()> {
+    /// long as records of one session follow each other. Returns how many bytes it read.
+    pub(crate) fn receive_shared(&mut self, server: &mut Server, wkp: u64) -> Result<usize> {
         // Taken out, so that what it read can be routed while it is looked at.
-        let Some(mut reader) = self.wkps.remove(&wkp) else { return Ok(()) };
-        match reader.fill() {
+        let Some(mut reader) = self.wkps.remove(&wkp) else { return Ok(0) };
+        let bytes = match reader.fill() {
             // Nobody writes to it any more; the well-known one never ends, since this process can write to it.
             Ok(Filled::End) => {
                 let _ = self.poller.remove(&reader);
-                return Ok(());
+                return Ok(0);
             }
-            Ok(Filled::Bytes(_) | Filled::Nothing) => {}
+            Ok(Filled::Bytes(bytes)) => bytes,
+            Ok(Filled::Nothing) => 0,
             Err(errno) => return Err(Error::at("read", server.place().wkp(), errno, "")),
-        }
+        };
         let (mut run_of, mut run) = (0, 0..0);
         while let Some((Record { header, .. }, place)) = reader.next_record() {
             let client = self.by_session.get(&header.session).copied().unwrap_or(0);
@@ -47,7 +48,7 @@ impl Central {
         self.pass_on(run_of, &reader.bytes()[run]);
         self.note_skipped(reader.take_skipped(), None);
         self.wkps.insert(wkp, reader);
-        Ok(())
+        Ok(bytes)
     }
 
     /// `--shared-wkp`: READY counts once; more of them would fill what no window bounds.
@@ -90,6 +91,7 @@ impl Central {
             return;
         }
         let Some(reader) = &mut client.from_client else { return };
+        reader.borrow(&mut self.buffer);
         let ended = match reader.fill() {
             Ok(Filled::Bytes(_) | Filled::Nothing) => false,
             Ok(Filled::End) => shown || client.fresh.is_none(),
@@ -111,6 +113,7 @@ impl Central {
         }
         let holds = client.to_subserver.pass_on(&reader.bytes()[run]);
         let skipped = reader.take_skipped();
+        reader.give_back(&mut self.buffer);
         let session = client.session;
         if routed > 0 {
             self.process.saw(What::Routed, |event| event.session(session).bytes(routed));

@@ -138,12 +138,13 @@ impl fmt::Display for Error {
         match self {
             Self::System { operation, object, errno, hint } => {
                 write!(f, "cannot {operation} {object}: {}", Named(*errno))?;
+                let hint = when_short(*errno).unwrap_or(hint);
                 if hint.is_empty() { Ok(()) } else { write!(f, ": {hint}") }
             }
             Self::NotOurs { path, what } => write!(
                 f,
-                "cannot use {path:?} as the well-known pipe: it is {what}; it was left untouched: choose another \
-                 name with --wkp, or remove it yourself"
+                "cannot use {path:?}: EEXIST ({what} is there, left untouched): choose another name with --wkp, or \
+                 remove it yourself"
             ),
             Self::InUse { path, because } => write!(
                 f,
@@ -157,14 +158,17 @@ impl fmt::Display for Error {
             ),
             Self::NoAnswer { path } => write!(
                 f,
-                "no answer from the server at {path:?} in time: it is busy, full or stopped: try again with a \
-                 longer --timeout"
+                "cannot connect to {path:?}: no answer in time (the server is busy, full or stopped): try again \
+                 with a longer --timeout"
             ),
-            Self::Refused { reason } => write!(f, "the server refused the connection: {reason}"),
+            Self::Refused { reason } => write!(f, "cannot connect: the server refused: {reason}"),
             Self::Protocol { what } => write!(f, "the peer broke the protocol: {what}"),
             Self::Lost { what, unanswered: 0 } => write!(f, "the connection is over: {what}"),
             Self::Lost { what, unanswered } => {
-                write!(f, "the connection is lost, with {unanswered} unanswered: {what}")
+                write!(
+                    f,
+                    "the connection is lost, with {unanswered} unanswered: {what}: they may or may not have been done"
+                )
             }
             Self::TooLong { bytes, longest, window: 0 } => write!(
                 f,
@@ -182,6 +186,20 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// What to try when something is short, whatever it was wanted for.
+fn when_short(errno: Errno) -> Option<&'static str> {
+    Some(match errno {
+        Errno::EMFILE => "raise the number of descriptors that a process may have (ulimit -n)",
+        Errno::ENFILE => "close something: the whole system is out of descriptors (sysctl fs.file-max)",
+        Errno::ENOSPC | Errno::EDQUOT => {
+            "make room on that file system, for files (df -i) as well as for bytes"
+        }
+        Errno::EAGAIN => "raise the number of processes that a user may have (ulimit -u)",
+        Errno::ENOMEM => "end something that uses memory",
+        _ => return None,
+    })
+}
 
 /// An error's symbolic name and its meaning on a pipe: `ENXIO (no reader)`.
 #[derive(Debug, Clone, Copy)]

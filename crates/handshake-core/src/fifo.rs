@@ -2,6 +2,7 @@
 //! what was opened.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -122,6 +123,11 @@ impl Fifo {
     /// Its own name in the directory, for people.
     pub fn name(&self) -> String {
         name_of(&self.path)
+    }
+
+    /// The same byte for byte, for the peer: a name need not be text.
+    pub fn name_bytes(&self) -> Vec<u8> {
+        self.path.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default()
     }
 
     /// Which file it is.

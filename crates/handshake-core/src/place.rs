@@ -27,12 +27,14 @@ impl Place {
     /// # Errors
     /// `EINVAL`: the path ends in no name. `ENAMETOOLONG`: the names derived from it would not fit.
     pub fn new(path: &Path) -> Result<Self> {
+        // Without a slash at its end, which would ask the kernel for a directory.
+        let path = path.components().as_path();
         let refuse = |errno, hint| Err(Error::at("use the path", path, errno, hint));
         let Some(name) = path.file_name() else {
             return refuse(Errno::EINVAL, "name a pipe in a directory with --wkp");
         };
-        let longest = format!("{}.client.{}.{:016x}", name.display(), u32::MAX, 0);
-        if longest.len() > NAME_MAX {
+        let longest = format!(".client.{}.{:016x}", u32::MAX, 0);
+        if name.len() + longest.len() > NAME_MAX {
             return refuse(Errno::ENAMETOOLONG, "choose a shorter name with --wkp");
         }
         let directory = match path.parent() {

@@ -14,6 +14,9 @@ use crate::wire::{Header, Place, RECORD_MAX, Record, Scanner, append};
 
 /// Bytes that one read takes at most: a pipe's usual capacity (pipe(7)).
 pub const READ_SIZE: usize = 65_536;
+/// Reads that empty the largest pipe (1 MiB, /proc/sys/fs/pipe-max-size): somebody who goes on writing where
+/// nobody should must not keep the server here.
+pub const READS_MAX: usize = (1 << 20) / READ_SIZE;
 /// A writer that holds as much as this takes no more until some is written.
 pub const WRITE_SIZE: usize = 65_536;
 
@@ -37,6 +40,11 @@ pub enum Filled {
     End,
 }
 
+/// A buffer for a [`RecordReader`].
+pub fn new_buffer() -> Box<[u8]> {
+    vec![0; READ_SIZE].into_boxed_slice()
+}
+
 /// The reading half: a pipe's reading end and the bytes that are not dealt with yet.
 #[derive(Debug)]
 pub struct RecordReader {
@@ -54,8 +62,28 @@ pub struct RecordReader {
 impl RecordReader {
     /// Reads from `fd`, which must be non-blocking.
     pub fn new(fd: Rc<OwnedFd>, arrival: Arrival) -> Self {
-        let buffer = vec![0; READ_SIZE].into_boxed_slice();
-        Self { fd, arrival, buffer, end: 0, scan: Scanner::default(), emptied: false }
+        Self { buffer: new_buffer(), ..Self::without_buffer(fd, arrival) }
+    }
+
+    /// The same for who reads many pipes in turn, through one buffer that is lent to each: memory that a reader has
+    /// of its own is copied, or at least its page tables are, at every fork.
+    pub fn without_buffer(fd: Rc<OwnedFd>, arrival: Arrival) -> Self {
+        Self { fd, arrival, buffer: Box::default(), end: 0, scan: Scanner::default(), emptied: false }
+    }
+
+    /// Takes `lent` (of [`new_buffer`]) to read into.
+    pub fn borrow(&mut self, lent: &mut Box<[u8]>) {
+        let rest = std::mem::replace(&mut self.buffer, std::mem::take(lent));
+        let kept = self.scan.at..self.end;
+        self.buffer[..kept.len()].copy_from_slice(&rest[kept.clone()]);
+        (self.scan.at, self.end) = (0, kept.len());
+    }
+
+    /// Gives it back, and keeps only the beginning of a record that is not whole yet.
+    pub fn give_back(&mut self, lent: &mut Box<[u8]>) {
+        let rest = Box::from(&self.buffer[self.scan.at..self.end]);
+        (self.scan.at, self.end) = (0, self.end - self.scan.at);
+        *lent = std::mem::replace(&mut self.buffer, rest);
     }
 
     /// One read of all that there is and fits.

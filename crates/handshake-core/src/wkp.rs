@@ -20,6 +20,10 @@ use crate::place::Place;
 use crate::process::Process;
 use crate::sys::{Lock, exchange, move_new, try_lock};
 
+/// What to try when the directory cannot be used.
+const DIRECTORY: &str = "the directory of --wkp must exist and be writable, and its file system must know FIFOs, \
+                         flock(2) and renameat2(2)";
+
 /// The right to serve at a place: a lock on `.NAME.lock`, held from before the first look until the last unlink.
 ///
 /// The kernel gives it back when the process dies, however it does; a lock file without a lock means nothing.
@@ -48,7 +52,15 @@ impl Claim {
     }
 
     fn lock(place: &Place, path: &PathBuf) -> Result<File> {
-        let failed = |error: io::Error| Error::at("open the lock file", path, errno_of(&error), "");
+        let failed = |error: io::Error| match errno_of(&error) {
+            errno @ (Errno::ELOOP | Errno::EISDIR | Errno::ENXIO) => Error::at(
+                "open the lock file",
+                path,
+                errno,
+                "something else has its name: remove that yourself",
+            ),
+            errno => Error::at("open the lock file", path, errno, DIRECTORY),
+        };
         loop {
             let file = OpenOptions::new()
                 .read(true)
@@ -61,10 +73,7 @@ impl Claim {
                 .map_err(failed)?;
             let opened = file.metadata().map_err(failed)?;
             if !opened.is_file() {
-                return Err(Error::NotOurs {
-                    path: path.clone(),
-                    what: "no regular file where the lock file goes",
-                });
+                return Err(Error::NotOurs { path: path.clone(), what: "a pipe or a device" });
             }
             match try_lock(file.as_fd(), Lock::Exclusive) {
                 Ok(()) => {}
@@ -72,7 +81,7 @@ impl Claim {
                     let because = "another server holds its lock";
                     return Err(Error::InUse { path: place.wkp().into(), because });
                 }
-                Err(errno) => return Err(Error::at("lock", path, errno, "")),
+                Err(errno) => return Err(Error::at("lock", path, errno, DIRECTORY)),
             }
             // Its owner may have removed the file between our open and our lock: then the lock is on a file without a name.
             if fs::symlink_metadata(path)
@@ -86,13 +95,15 @@ impl Claim {
     /// With the lock in hand, nobody who follows these rules is at the name. A reader is somebody who does not.
     fn look_for_others(place: &Place) -> Result<Option<Identity>> {
         let path = place.wkp();
-        match look(path).map_err(|errno| Error::at("look at", path, errno, ""))? {
+        match look(path).map_err(|errno| Error::at("look at", path, errno, DIRECTORY))? {
             Standing::Nothing => Ok(None),
             Standing::Other(what) => Err(Error::NotOurs { path: path.into(), what }),
             Standing::Fifo(identity) => match open_to_write(path) {
                 Err(Errno::ENXIO) => Ok(Some(identity)),
                 Ok(_) => Err(Error::InUse { path: path.into(), because: "somebody reads it" }),
-                Err(errno) => Err(Error::at("open the pipe that stands at", path, errno, "")),
+                Err(errno) => {
+                    Err(Error::at("open the pipe that stands at", path, errno, "remove it yourself"))
+                }
             },
         }
     }
@@ -154,7 +165,9 @@ impl WellKnownPipe {
             What::WkpRemoved,
             |event| event.pipe(place.wkp().display()),
             || {
-                match look(place.wkp()).map_err(|errno| Error::at("look at", place.wkp(), errno, ""))? {
+                match look(place.wkp())
+                    .map_err(|errno| Error::at("look at", place.wkp(), errno, DIRECTORY))?
+                {
                     // Somebody has removed it; that does not stop us.
                     Standing::Nothing => {
                         move_new(next.fifo.path(), place.wkp()).map_err(|errno| Self::not_free(place, errno))
@@ -192,14 +205,15 @@ impl WellKnownPipe {
                         return Ok(());
                     }
                     Err(errno) => {
-                        return Err(Error::at("remove the well-known pipe", place.wkp(), errno, ""));
+                        return Err(Error::at("remove the well-known pipe", place.wkp(), errno, DIRECTORY));
                     }
                 }
                 match look(&aside) {
                     Ok(Standing::Fifo(identity)) if identity == self.fifo.identity() => {
                         self.fifo.nameless();
-                        unlink(&aside)
-                            .map_err(|errno| Error::at("remove the well-known pipe", &aside, errno, ""))
+                        unlink(&aside).map_err(|errno| {
+                            Error::at("remove the well-known pipe", &aside, errno, DIRECTORY)
+                        })
                     }
                     other => {
                         // If somebody has taken the name meanwhile, what we moved keeps the name aside.
@@ -231,10 +245,9 @@ impl WellKnownPipe {
     /// A new pipe under the name aside.
     fn make(place: &Place) -> Result<Self> {
         let path = place.next();
-        let hint = "the directory must exist, be writable, and its file system must know FIFOs";
         let fifo = Fifo::make(path.clone())
-            .map_err(|errno| Error::at("make the well-known pipe", place.wkp(), errno, hint))?;
-        let open_failed = |errno| Error::at("open the new pipe", &path, errno, "");
+            .map_err(|errno| Error::at("make the well-known pipe", place.wkp(), errno, DIRECTORY))?;
+        let open_failed = |errno| Error::at("open the new pipe", &path, errno, DIRECTORY);
         let from_client = Rc::new(open_to_read(&path).map_err(open_failed)?);
         let guard = open_to_write(&path).map_err(open_failed)?;
         Ok(Self { fifo, from_client, _guard: guard })
@@ -245,9 +258,8 @@ impl WellKnownPipe {
         let aside = self.fifo.path().to_path_buf();
         exchange(&aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
         match look(&aside) {
-            Ok(Standing::Fifo(identity)) if identity == expected => {
-                unlink(&aside).map_err(|errno| Error::at("remove the old well-known pipe", &aside, errno, ""))
-            }
+            Ok(Standing::Fifo(identity)) if identity == expected => unlink(&aside)
+                .map_err(|errno| Error::at("remove the old well-known pipe", &aside, errno, DIRECTORY)),
             other => {
                 exchange(&aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
                 Err(not_ours(place, other))
@@ -258,7 +270,7 @@ impl WellKnownPipe {
     fn not_free(place: &Place, errno: Errno) -> Error {
         match errno {
             Errno::EEXIST => not_ours(place, look(place.wkp())),
-            errno => Error::at("put the new pipe at", place.wkp(), errno, ""),
+            errno => Error::at("put the new pipe at", place.wkp(), errno, DIRECTORY),
         }
     }
 
@@ -290,9 +302,9 @@ impl AsFd for WellKnownPipe {
 fn not_ours(place: &Place, standing: Result<Standing, Errno>) -> Error {
     let what = match standing {
         Ok(Standing::Other(what)) => what,
-        Ok(Standing::Fifo(_)) => "a pipe that somebody else put there",
-        Ok(Standing::Nothing) => "gone and made again by somebody else",
-        Err(errno) => return Error::at("look at", place.wkp(), errno, ""),
+        Ok(Standing::Fifo(_)) => "somebody else's pipe",
+        Ok(Standing::Nothing) => "something that comes and goes",
+        Err(errno) => return Error::at("look at", place.wkp(), errno, DIRECTORY),
     };
     Error::NotOurs { path: place.wkp().into(), what }
 }

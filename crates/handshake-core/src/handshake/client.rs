@@ -159,7 +159,7 @@ impl Handshake {
         }
         let path = self.place.private()?;
         let failed = |errno| {
-            let hint = "the client needs to make a pipe beside the well-known one";
+            let hint = "a client makes it beside the well-known one: the directory of --wkp must exist and be writable";
             Error::at("make the private pipe", &path, errno, hint)
         };
         let make = || -> Result<_, Errno> {
@@ -218,7 +218,7 @@ impl Handshake {
 
     fn send_hello(&self, wkp: &OwnedFd) -> Result<(), Errno> {
         let Some(private) = &self.private else { return Err(Errno::EBADF) };
-        let hello = Hello { version: VERSION, name: private.fifo.name().into_bytes() };
+        let hello = Hello { version: VERSION, name: private.fifo.name_bytes() };
         let mut record = Vec::new();
         let header = Header { kind: Kind::Hello, more: false, session: private.nonce, sequence: 0 };
         append(&mut record, header, &hello.encode());
@@ -353,7 +353,7 @@ impl Handshake {
     fn cannot_open(&self, errno: Errno) -> Error {
         let hint = match errno {
             Errno::EACCES | Errno::EPERM => "it is another user's: the server must run as the same user",
-            Errno::EINVAL | Errno::ELOOP => "it is no pipe: is this the right name?",
+            Errno::EINVAL | Errno::EISDIR | Errno::ELOOP => "it is no pipe: is this the right name?",
             _ => "is this the right name?",
         };
         Error::at("open the well-known pipe", self.place.wkp(), errno, hint)

@@ -12,16 +12,12 @@ use crate::event::What;
 use crate::fifo::{Fifo, name_of, open_to_read, open_to_write};
 use crate::place::{Place, random};
 use crate::process::Process;
-use crate::records::{Arrival, Filled, READ_SIZE, RecordReader, RecordWriter};
+use crate::records::{Arrival, Filled, READS_MAX, RecordReader, RecordWriter};
 use crate::wire::{Ack, Header, Hello, Kind, VERSION};
 use crate::wkp::TakenPipe;
 
 /// The longest line. Without a bound, clients that are never served would cost memory without end.
 pub const LINE_MAX: usize = 4096;
-
-/// Reads that empty the largest pipe (1 MiB, /proc/sys/fs/pipe-max-size): somebody who goes on writing where
-/// nobody should must not keep the server here.
-const READS_MAX: usize = (1 << 20) / READ_SIZE;
 
 /// What becomes of who finds the line full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +69,7 @@ pub struct Upstream {
 impl Upstream {
     /// What the ACK says: a fresh one's name, or nothing.
     pub fn name_in_ack(&self) -> Vec<u8> {
-        self.fresh.as_ref().map(|fifo| fifo.name().into_bytes()).unwrap_or_default()
+        self.fresh.as_ref().map(Fifo::name_bytes).unwrap_or_default()
     }
 }
 
