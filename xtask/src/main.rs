@@ -1,1 +1,35 @@
-fn main() {}
+//! The project's chores, `cargo xtask TASK`: one file for each task, whose doc comment is its help. What a task shows
+//! or measures is the lab's work; here it is only built and started.
+
+mod cargo;
+mod ci;
+mod demo;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    Demo(demo::Args),
+    Ci(ci::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().task {
+        Task::Demo(args) => demo::run(&args),
+        Task::Ci(args) => ci::run(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("xtask: {error}");
+        ExitCode::FAILURE
+    })
+}

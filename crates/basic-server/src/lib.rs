@@ -3,7 +3,7 @@
 //! Handshake; the server gets data from the client, processes it, sends back a response; once the client exits, the
 //! server recreates the well-known pipe, removes the old client's connections, and the steps restart.
 //!
-//! Read [`serve`], then [`serve_client`]; the steps are those of docs/protocol.md. What is deliberately absent: it never
+//! Read [`serve`], then `serve_client`; the steps are those of docs/protocol.md. What is deliberately absent: it never
 //! forks, and while it serves one client there is no well-known pipe for the next.
 
 mod args;

@@ -73,7 +73,10 @@ fn read_lines(into: &OwnedFd, shown: &Receiver<()>) {
             Err(ReadlineError::Interrupted) => {
                 // In raw mode the terminal sends no signal; the loop of the client waits for one.
                 let _ = kill(getpid(), Signal::SIGINT);
-                return;
+                // To return would close the pipe, and the end of the input might be seen before the signal.
+                loop {
+                    std::thread::park();
+                }
             }
             Err(_) => return,
         }

@@ -1,5 +1,6 @@
 //! The routing: client --> server --> subserver, in both readings of the ring's last arc.
 
+use handshake_core::deadline::monotonic_ns;
 use handshake_core::event::{Event, What};
 use handshake_core::records::Filled;
 use handshake_core::wire::{HEADER, Header, Kind, Record, append};
@@ -97,6 +98,7 @@ impl Central {
             Ok(Filled::End) => shown || client.fresh.is_none(),
             Err(_) => true,
         };
+        let before = monotonic_ns();
         let (mut run, mut routed, mut is_ready) = (0..0, 0, false);
         while let Some((Record { header: Header { kind, session, .. }, .. }, place)) = reader.next_record() {
             is_ready |= kind == Kind::Ready;
@@ -116,7 +118,7 @@ impl Central {
         reader.give_back(&mut self.buffer);
         let session = client.session;
         if routed > 0 {
-            self.process.saw(What::Routed, |event| event.session(session).bytes(routed));
+            self.process.did(What::Routed, before, |event| event.session(session).bytes(routed));
         }
         self.note_skipped(skipped, Some(session));
         if is_ready {
@@ -143,8 +145,9 @@ impl Central {
         let Some(client) = self.clients.get_mut(&number) else { return };
         let session = client.session;
         let held_before = !client.to_subserver.held.is_empty();
+        let before = monotonic_ns();
         let holds = client.to_subserver.pass_on(records);
-        self.process.saw(What::Routed, |event| event.session(session).bytes(records.len()));
+        self.process.did(What::Routed, before, |event| event.session(session).bytes(records.len()));
         if holds && !held_before {
             self.watch_room(number);
         }

@@ -4,7 +4,7 @@
 //! to the client's pipe and sends the acknowledgement. After that the main server has a new well-known pipe already, and
 //! waits for a new client.
 //!
-//! Read [`serve`], then [`serve_client`]; the steps are those of docs/protocol.md. What is deliberately absent: the main
+//! Read [`serve`], then `serve_client`; the steps are those of docs/protocol.md. What is deliberately absent: the main
 //! server never talks to a client, and holds nothing of any session once its subserver is forked.
 
 mod args;

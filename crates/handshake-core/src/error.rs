@@ -10,7 +10,6 @@ use nix::sys::signal::Signal;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a server or a client could not go on. The exit status of each is in [`Error::status`].
-#[derive(Debug)]
 pub enum Error {
     /// A system call failed.
     System {
@@ -186,6 +185,13 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// In the same words, so that a `main` that returns it says what a person can read.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 /// What to try when something is short, whatever it was wanted for.
 fn when_short(errno: Errno) -> Option<&'static str> {

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::unlink;
 
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result, errno_of};
 use crate::event::What;
 use crate::fifo::{Fifo, Identity, Standing, look, open_to_read, open_to_write};
@@ -21,8 +21,8 @@ use crate::process::Process;
 use crate::sys::{Lock, exchange, move_new, try_lock};
 
 /// What to try when the directory cannot be used.
-const DIRECTORY: &str = "the directory of --wkp must exist and be writable, and its file system must know FIFOs, \
-                         flock(2) and renameat2(2)";
+const DIRECTORY: &str =
+    "--wkp must be in a directory that exists and is writable, on a file system with FIFOs and locks";
 
 /// The right to serve at a place: a lock on `.NAME.lock`, held from before the first look until the last unlink.
 ///
@@ -161,10 +161,12 @@ impl WellKnownPipe {
     /// As [`WellKnownPipe::create`]; this pipe then still has its name.
     pub fn replace(&mut self, place: &Place, process: &Process) -> Result<TakenPipe> {
         let mut next = Self::make(place)?;
+        let mut before = 0;
         process.does(
             What::WkpRemoved,
             |event| event.pipe(place.wkp().display()),
             || {
+                before = monotonic_ns();
                 match look(place.wkp())
                     .map_err(|errno| Error::at("look at", place.wkp(), errno, DIRECTORY))?
                 {
@@ -176,7 +178,7 @@ impl WellKnownPipe {
                 }
             },
         )?;
-        process.saw(What::WkpCreated, |event| event.pipe(place.wkp().display()));
+        process.did(What::WkpCreated, before, |event| event.pipe(place.wkp().display()));
         next.fifo.moved_to(place.wkp().into());
         self.fifo.nameless();
         Ok(std::mem::replace(self, next).taken())

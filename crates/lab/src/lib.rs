@@ -1,1 +1,12 @@
-//! x
+//! The lab: see, measure and break the three paradigms.
+//!
+//! Reading order: [`demo`] shows the course's steps as they happen; [`load`] puts many connections on a server, measures
+//! it, and checks every reply. What is deliberately absent: nothing here knows how a server works inside. The lab sees
+//! what any client sees, the event record, and nothing else.
+
+mod args;
+
+pub mod demo;
+pub mod load;
+
+pub use args::{Args, run};

@@ -93,6 +93,8 @@ enum Turn {
     Signal,
     /// The deadline passed.
     Deadline,
+    /// The client has closed its private pipe, and nothing was on its way there.
+    Left,
 }
 
 impl Session {
@@ -158,9 +160,13 @@ impl Session {
             if self.process.asked_to_end().is_some() {
                 return Err(self.bye("the server is shutting down"));
             }
-            if self.turn(until)? == Turn::Deadline {
-                self.deadline_passed("no READY came within --handshake-timeout")?;
-                until = Deadline::after(self.terms.handshake_timeout);
+            match self.turn(until)? {
+                Turn::Deadline => {
+                    self.deadline_passed("no READY came within --handshake-timeout")?;
+                    until = Deadline::after(self.terms.handshake_timeout);
+                }
+                Turn::Left => return Err(gone(Errno::EPIPE)),
+                Turn::Moved | Turn::Signal => {}
             }
         }
     }
@@ -202,8 +208,13 @@ impl Session {
                 // What came up to now is still answered; nothing that comes later is.
                 last_look = true;
                 self.read()?;
-            } else if self.turn(Deadline::after(self.terms.idle_timeout))? == Turn::Deadline {
-                self.deadline_passed("nothing came or went within --idle-timeout")?;
+            } else {
+                match self.turn(Deadline::after(self.terms.idle_timeout))? {
+                    Turn::Deadline => self.deadline_passed("nothing came or went within --idle-timeout")?,
+                    // Its BYE may still be on the way through the central process.
+                    Turn::Left => return self.over("the end of its private pipe", ""),
+                    Turn::Moved | Turn::Signal => {}
+                }
             }
         }
     }
@@ -269,7 +280,9 @@ impl Session {
         }
         let until = Deadline::in_exactly(service.delay());
         while !until.passed() {
-            self.turn(until.or(self.end_of_grace()))?;
+            if self.turn(until.or(self.end_of_grace()))? == Turn::Left {
+                return Err(gone(Errno::EPIPE));
+            }
             self.judge_grace()?;
         }
         Ok(())
@@ -394,7 +407,7 @@ impl Session {
         if from_client.intersects(PollFlags::POLLIN | PollFlags::POLLHUP) {
             self.read()?;
         } else if to_client.contains(PollFlags::POLLERR) {
-            return Err(gone(Errno::EPIPE));
+            return if writes { Err(gone(Errno::EPIPE)) } else { Ok(Turn::Left) };
         }
         Ok(Turn::Moved)
     }

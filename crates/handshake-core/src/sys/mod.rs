@@ -11,6 +11,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
 pub use linux::{Poller, close_all_but, end_with_parent, exchange, move_new};
@@ -44,16 +46,21 @@ pub fn try_lock(fd: BorrowedFd<'_>, lock: Lock) -> Result<(), Errno> {
 }
 
 /// Makes a descriptor that the parent process left open (`--ready-fd`, `--gate`) ours. Of 0, 1 and 2 it takes a copy,
-/// so that closing it leaves no gap that the next pipe would fill.
+/// and puts /dev/null in their place: so closing it leaves no gap that the next pipe would fill, and closes it for good.
 ///
 /// # Errors
-/// `EBADF`: it is not open.
+/// `EBADF`: it is not open. Those of open(2) for /dev/null.
 pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
     let standard = (0..=2).contains(&fd);
     let (command, argument) =
         if standard { (libc::F_DUPFD_CLOEXEC, 3) } else { (libc::F_SETFD, libc::FD_CLOEXEC) };
     // SAFETY: both commands take an integer; a descriptor that is not open gives EBADF.
     let result = Errno::result(unsafe { libc::fcntl(fd, command, argument) })?;
+    if standard {
+        let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
+        // SAFETY: takes integers. Who reads or writes 0, 1 or 2 from now on finds /dev/null there.
+        Errno::result(unsafe { libc::dup2(null.as_raw_fd(), fd) })?;
+    }
     // SAFETY: it is open, and either just made or given to this process on its command line to be owned; the command
     // line is read once, before anything else is opened.
     Ok(unsafe { OwnedFd::from_raw_fd(if standard { result } else { fd }) })

@@ -1,0 +1,32 @@
+//! The command line, as typed: one subcommand for each thing that the lab does.
+
+use clap::{Parser, Subcommand};
+use handshake_core::Result;
+use handshake_core::error::Status;
+
+use crate::{demo, load};
+
+/// See, measure and break servers over named pipes.
+#[derive(Debug, Parser)]
+#[command(name = "lab", version)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Load(load::Args),
+}
+
+/// The program.
+///
+/// # Errors
+/// Those of the subcommand.
+pub fn run(args: Args) -> Result<Status> {
+    match args.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Load(args) => load::run(args),
+    }
+}

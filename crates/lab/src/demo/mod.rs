@@ -1,0 +1,194 @@
+//! `lab demo`: the course's steps as they happen, told from the event record of the real programs.
+//!
+//! Reading order: `script` is what is played; `stage` follows the record, tells, and waits; `map` and `ring` show who
+//! holds which pipe; `verdict` checks. They stand on `troupe` (the processes), `pause` (`--pause`), `record` (the order of
+//! time), `cast` (who is who), `tell` (sentences), `voice` (how it looks) and `proc` (what the kernel tells).
+
+mod cast;
+mod map;
+mod pause;
+mod proc;
+mod record;
+mod ring;
+mod script;
+mod stage;
+mod tell;
+mod troupe;
+mod verdict;
+mod voice;
+
+use std::ops::RangeInclusive;
+
+use clap::ValueEnum;
+use handshake_cli::complain;
+use handshake_core::Result;
+use handshake_core::error::Status;
+use handshake_core::event::Role;
+use handshake_core::process::Process;
+
+use pause::Pause;
+use stage::{Halt, Stage};
+use troupe::Troupe;
+use voice::Voice;
+
+/// More would neither fit a page nor be read.
+const CLIENTS_MAX: usize = 20;
+const MESSAGES_MAX: usize = 100;
+
+/// The well-known pipe's name, the course's own.
+const WKP: &str = "mario";
+
+/// Watch a paradigm's steps as they happen.
+///
+/// Starts the real server and clients in a directory of their own, tells each step as it happens, shows which process
+/// holds which end of which pipe, and checks at the end that every reply is right and nothing is left. Exits with 0
+/// only then.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which server
+    #[arg(value_enum)]
+    paradigm: Paradigm,
+
+    /// How many clients
+    #[arg(long, value_name = "N", default_value = "3", value_parser = within(1..=CLIENTS_MAX))]
+    clients: usize,
+
+    /// How many messages each of them sends
+    #[arg(long, value_name = "M", default_value = "2", value_parser = within(0..=MESSAGES_MAX))]
+    messages: usize,
+
+    /// For dispatch: one well-known pipe that is never removed, for all that all clients send
+    #[arg(long)]
+    shared_wkp: bool,
+
+    /// Stop all processes after each step, until Enter; look around meanwhile with ls and ps
+    #[arg(long)]
+    pause: bool,
+}
+
+/// The three ways to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Paradigm {
+    /// One client at a time
+    Basic,
+    /// A subserver for each client
+    Forking,
+    /// One process routes, subservers answer
+    Dispatch,
+}
+
+impl Paradigm {
+    /// The server's program and package.
+    fn server(self) -> &'static str {
+        match self {
+            Self::Basic => "basic-server",
+            Self::Forking => "forking-server",
+            Self::Dispatch => "dispatch-server",
+        }
+    }
+
+    /// Whether there are subservers.
+    fn forks(self) -> bool {
+        self != Self::Basic
+    }
+
+    /// What it is, in the course's words.
+    fn in_words(self, shared_wkp: bool) -> &'static str {
+        match (self, shared_wkp) {
+            (Self::Basic, _) => {
+                "One client at a time; once it exits, the server creates a new well-known pipe."
+            }
+            (Self::Forking, _) => "The main server forks off a dedicated subserver for each client.",
+            (Self::Dispatch, false) => {
+                "server --> subserver 1 --> client 1 --> well-known pipe --> server\n\
+                 The server handles all incoming connections. Each client goes on writing to the\n\
+                 well-known pipe that it shook hands on, which has no name any more."
+            }
+            (Self::Dispatch, true) => {
+                "server --> subserver 1 --> client 1 --> well-known pipe --> server\n\
+                 The server handles all incoming connections. All clients write to the one\n\
+                 well-known pipe, which is never removed (--shared-wkp)."
+            }
+        }
+    }
+}
+
+/// Plays the demo. `Broken`: something was not as it has to be; what, was told.
+///
+/// # Errors
+/// A program is missing, or the demo itself cannot go on. [`Signal`](handshake_core::Error::Signal): it was interrupted,
+/// and has ended all that it had started.
+pub fn run(args: Args) -> Result<Status> {
+    if args.shared_wkp && args.paradigm != Paradigm::Dispatch {
+        complain("lab", "--shared-wkp is for the central dispatch server: lab demo dispatch --shared-wkp");
+        return Ok(Status::Usage);
+    }
+    let process = Process::quiet(Role::Client)?;
+    let (pause, gate) =
+        if args.pause { Pause::new().map(|(pause, gate)| (Some(pause), Some(gate)))? } else { (None, None) };
+    let troupe = Troupe::gather(args.paradigm, args.shared_wkp, gate)?;
+    let mut stage = Stage::set(process, pause, troupe, Voice::new())?;
+    announce(&mut stage, &args)?;
+    let played = script::play(&mut stage, &args);
+    let right = close(&mut stage, &args, played)?;
+    Ok(if right { Status::Done } else { Status::Broken })
+}
+
+fn announce(stage: &mut Stage, args: &Args) -> Result<()> {
+    let (clients, messages) = (counted(args.clients, "client"), counted(args.messages, "message"));
+    let title = format!("{}: {clients}, {messages} each", args.paradigm.server());
+    stage.voice.heading(&title)?;
+    stage.voice.note(args.paradigm.in_words(args.shared_wkp))?;
+    let place = stage.troupe.place().display().to_string();
+    stage.voice.note(&format!("The pipes are in {place}"))?;
+    if args.pause {
+        stage
+            .voice
+            .note("After each step all stand still: look around with ls -la, ps, ls -l /proc/PID/fd.")?;
+    }
+    Ok(())
+}
+
+/// Ends everybody, and says whether all was right.
+fn close(stage: &mut Stage, args: &Args, played: Result<Vec<String>, Halt>) -> Result<bool> {
+    if let Err(Halt::Failed(error)) = played {
+        return Err(error);
+    }
+    let left = stage.end()?;
+    stage.voice.heading("What was checked")?;
+    match played {
+        Ok(missing) => verdict::judge(stage, args, missing, &left),
+        Err(Halt::Stuck(expected)) => {
+            stage.voice.verdict(false, &format!("expected {expected}; it did not happen in time"))?;
+            verdict::judge(stage, args, Vec::new(), &left).map(|_| false)
+        }
+        Err(Halt::Quit | Halt::Failed(_)) => verdict::judge_rest(stage, &left),
+    }
+}
+
+/// `1 client`, `2 clients`.
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A number of the command line.
+fn within(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("a whole number from {} to {}", range.start(), range.end())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_to_their_range() {
+        let clients = within(1..=3);
+        assert_eq!((clients("1"), clients("3")), (Ok(1), Ok(3)));
+        for wrong in ["0", "4", "-1", "x", ""] {
+            assert!(clients(wrong).is_err(), "{wrong:?} is not from 1 to 3");
+        }
+    }
+}

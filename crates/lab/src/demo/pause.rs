@@ -1,0 +1,149 @@
+//! `--pause`: the gate at which all processes stop after each event, and the Enter key that lets one of them go.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use handshake_core::deadline::Deadline;
+use handshake_core::error::{Error, Result};
+use handshake_core::process::Process;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags};
+use nix::unistd::{pipe2, read, write};
+
+/// Bytes that one read of the keyboard takes.
+const READ_SIZE: usize = 1024;
+
+/// The demo's end of the gate. Dropping it lets everybody run for good.
+#[derive(Debug)]
+pub(super) struct Pause {
+    gate: OwnedFd,
+    /// Who stands at the gate, in the order of arrival. The kernel wakes readers in the order in which they came.
+    standing: Vec<u32>,
+    /// Who was let go last, as far as one can know from outside.
+    let_go: Option<u32>,
+    /// Typed, and not taken yet.
+    typed: Vec<u8>,
+    /// Nothing more can be typed.
+    over: bool,
+}
+
+/// What a person wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    Next,
+    Map,
+    Quit,
+}
+
+impl Pause {
+    /// A gate, and its reading end for the processes.
+    ///
+    /// # Errors
+    /// No pipe can be made.
+    pub(super) fn new() -> Result<(Self, OwnedFd)> {
+        let failed = |errno| Error::on("make", "the gate", errno);
+        // Inherited by whatever is started, under the same number; the other end is not.
+        let (read, gate) = pipe2(OFlag::empty()).map_err(failed)?;
+        fcntl(&gate, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(failed)?;
+        Ok((Self { gate, standing: Vec::new(), let_go: None, typed: Vec::new(), over: false }, read))
+    }
+
+    /// A process has recorded an event, and so stands at the gate.
+    pub(super) fn arrived(&mut self, pid: u32) {
+        if self.standing.contains(&pid) {
+            // Then it was this one that was let go, and the other stands there still.
+            self.standing.retain(|one| *one != pid);
+            self.standing.splice(0..0, self.let_go.take().filter(|other| *other != pid));
+        }
+        self.standing.push(pid);
+    }
+
+    /// Who stands at the gate; the first goes next.
+    pub(super) fn standing(&self) -> &[u32] {
+        &self.standing
+    }
+
+    /// Somebody has died at the gate.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
+        self.standing.retain(|pid| !is_gone(*pid));
+    }
+
+    /// Lets one go, if there is one: a byte for nobody would be taken by whoever comes next.
+    ///
+    /// # Errors
+    /// Those of write(2).
+    pub(super) fn let_one_go(&mut self) -> Result<()> {
+        if self.standing.is_empty() {
+            return Ok(());
+        }
+        self.let_go = Some(self.standing.remove(0));
+        write(&self.gate, b"\n").map(drop).map_err(|errno| Error::on("write to", "the gate", errno))
+    }
+
+    /// Waits for the keyboard, or until `until`.
+    ///
+    /// # Errors
+    /// [`Error::Signal`].
+    pub(super) fn listen(&mut self, process: &Process, until: Deadline) -> Result<()> {
+        let stdin = std::io::stdin();
+        let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        process.wait(&mut fds, until)?;
+        if fds[0].any() == Some(true) {
+            let mut bytes = [0; READ_SIZE];
+            match read(&stdin, &mut bytes) {
+                Ok(count) if count > 0 => self.typed.extend_from_slice(&bytes[..count]),
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                _ => self.over = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// The next line, as a wish.
+    pub(super) fn wish(&mut self) -> Option<Wish> {
+        let end = self.typed.iter().position(|byte| *byte == b'\n')?;
+        let line: Vec<u8> = self.typed.drain(..=end).collect();
+        Some(match line.trim_ascii() {
+            b"q" => Wish::Quit,
+            b"m" => Wish::Map,
+            _ => Wish::Next,
+        })
+    }
+
+    /// Whether nothing more will be typed.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_at_the_gate_is_known_even_after_a_wrong_guess() {
+        let (mut pause, gate) = Pause::new().unwrap();
+        pause.arrived(1);
+        pause.arrived(2);
+        pause.let_one_go().unwrap();
+        assert_eq!(pause.standing(), [2]);
+        // 2 shows itself again, so the byte was for 2, and 1 is still there.
+        pause.arrived(2);
+        assert_eq!(pause.standing(), [1, 2]);
+        pause.forget(|pid| pid == 1);
+        pause.let_one_go().unwrap();
+        pause.let_one_go().unwrap();
+        assert!(pause.standing().is_empty());
+        drop(pause);
+        let mut bytes = [0; 8];
+        assert_eq!(read(&gate, &mut bytes), Ok(2), "one byte for each that stood there, and none for nobody");
+    }
+
+    #[test]
+    fn lines_are_wishes() {
+        let (mut pause, _gate) = Pause::new().unwrap();
+        pause.typed.extend(b"\nm\n q \nwhat?\nq");
+        let wishes: Vec<_> = std::iter::from_fn(|| pause.wish()).collect();
+        assert_eq!(wishes, [Wish::Next, Wish::Map, Wish::Quit, Wish::Next]);
+    }
+}

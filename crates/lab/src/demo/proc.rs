@@ -1,0 +1,120 @@
+//! What the kernel tells of processes and their pipes. The only part of the demo that needs Linux: /proc (proc(5)), and
+//! the adoption of orphans (prctl(2)).
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::PathBuf;
+
+/// A process, as the kernel sees it.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) pid: u32,
+    pub(super) parent: u32,
+    /// `R`, `S`, `T`, `Z`, ...
+    pub(super) state: char,
+}
+
+/// An end of a pipe that a process holds open.
+#[derive(Debug, Clone)]
+pub(super) struct PipeEnd {
+    /// Device and inode: which pipe.
+    pub(super) pipe: (u64, u64),
+    /// The last part of its name, if it ever had one.
+    pub(super) name: Option<String>,
+    /// Whether it has that name still.
+    pub(super) is_named: bool,
+    pub(super) way: Way,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Read,
+    Write,
+}
+
+/// Whether a process of this number lives, and is no zombie.
+pub(super) fn lives(pid: u32) -> bool {
+    standing(pid).is_some_and(|process| process.state != 'Z')
+}
+
+/// How a process stands, zombies included.
+pub(super) fn standing(pid: u32) -> Option<Standing> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name stands in brackets and may hold anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    Some(Standing { pid, parent: fields.next()?.parse().ok()?, state })
+}
+
+/// The file that a process runs.
+pub(super) fn program(pid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/exe")).ok()
+}
+
+/// The children of a process.
+pub(super) fn children(parent: u32) -> Vec<Standing> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut children: Vec<_> = pids.filter_map(standing).filter(|process| process.parent == parent).collect();
+    children.sort_by_key(|process| process.pid);
+    children
+}
+
+/// The ends of pipes that a process holds, by descriptor.
+pub(super) fn pipe_ends(pid: u32) -> Vec<PipeEnd> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let mut fds: Vec<u32> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    fds.sort_unstable();
+    fds.into_iter().filter_map(|fd| pipe_end(pid, fd)).collect()
+}
+
+fn pipe_end(pid: u32, fd: u32) -> Option<PipeEnd> {
+    let path = format!("/proc/{pid}/fd/{fd}");
+    let file = fs::metadata(&path).ok().filter(|file| file.file_type().is_fifo())?;
+    let link = fs::read_link(&path).ok()?.to_string_lossy().into_owned();
+    let name = link.trim_end_matches(" (deleted)").rsplit_once('/').map(|(_, name)| name.to_string());
+    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    // O_ACCMODE: the last octal digit tells how it was opened.
+    let way = if flags.trim().ends_with('0') { Way::Read } else { Way::Write };
+    Some(PipeEnd { pipe: (file.dev(), file.ino()), is_named: name.is_some() && file.nlink() > 0, name, way })
+}
+
+/// Has the kernel give this process the children of those of its own that die, so that none can get lost.
+pub(super) fn adopt_orphans() {
+    // Without it the demo still sees who lives on, and says so, but cannot end them.
+    let _ = nix::sys::prctl::set_child_subreaper(true);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use nix::fcntl::OFlag;
+    use nix::unistd::pipe2;
+
+    use super::*;
+
+    #[test]
+    fn both_ends_of_a_pipe_are_found() {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).unwrap();
+        let own = std::process::id();
+        let [read, write] =
+            [read.as_raw_fd(), write.as_raw_fd()].map(|fd| pipe_end(own, fd.cast_unsigned()).unwrap());
+        assert_eq!(read.pipe, write.pipe);
+        assert_eq!((read.way, write.way), (Way::Read, Way::Write));
+        assert_eq!((read.name, read.is_named), (None, false));
+        assert!(pipe_ends(own).len() >= 2);
+    }
+
+    #[test]
+    fn a_process_is_alive_until_it_ends() {
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        assert!(lives(child.id()));
+        assert!(children(std::process::id()).iter().any(|one| one.pid == child.id()));
+        child.wait().unwrap();
+        assert!(!lives(child.id()));
+    }
+}

@@ -1,0 +1,161 @@
+//! The event record: followed while the processes write it, and put in order of time.
+
+use std::fs::File;
+use std::io::Read;
+use std::time::Duration;
+
+use handshake_core::deadline::monotonic_ns;
+use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::event::{Event, What};
+
+/// How long an event is held back for older ones of other processes: they write their lines a moment after the deed.
+const HOLD: Duration = Duration::from_millis(40);
+
+/// How long one is held back whose cause is missing. On a busy machine a process can be put aside between a deed and
+/// its line.
+const HOLD_FOR_CAUSE: Duration = Duration::from_secs(1);
+
+/// The record so far.
+#[derive(Debug)]
+pub(super) struct Record {
+    file: File,
+    /// The beginning of a line.
+    part: Vec<u8>,
+    /// All, in the order of the file.
+    seen: Vec<Event>,
+    /// Seen, and not told yet.
+    held: Vec<Event>,
+}
+
+impl Record {
+    /// A record that is written to `file` by others.
+    pub(super) fn follow(file: File) -> Self {
+        Self { file, part: Vec::new(), seen: Vec::new(), held: Vec::new() }
+    }
+
+    /// Reads what was written since; returns how many events there are now.
+    ///
+    /// # Errors
+    /// Those of read(2), and a line that is no event.
+    pub(super) fn read(&mut self) -> Result<usize> {
+        let failed = |error: std::io::Error| Error::on("read", "the event record", errno_of(&error));
+        self.file.read_to_end(&mut self.part).map_err(failed)?;
+        while let Some(end) = self.part.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.part.drain(..=end).collect();
+            let event: Event = serde_json::from_slice(&line).map_err(|error| Error::Protocol {
+                what: format!("no event in the record: {error}: were server and client built with this lab?"),
+            })?;
+            self.held.push(event.clone());
+            self.seen.push(event);
+        }
+        Ok(self.seen.len())
+    }
+
+    /// All events so far, in the order of the file.
+    pub(super) fn seen(&self) -> &[Event] {
+        &self.seen
+    }
+
+    /// Whether everything seen has been told.
+    pub(super) fn is_told(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// What can be told now, in order.
+    pub(super) fn due(&mut self) -> Vec<Event> {
+        self.held.sort_by_key(in_order);
+        let now = monotonic_ns();
+        let is_due = |event: &Event| {
+            let age = Duration::from_nanos(now.saturating_sub(event.ns));
+            age > HOLD_FOR_CAUSE || (age > HOLD && self.has_cause(event))
+        };
+        let due = self.held.iter().take_while(|event| is_due(event)).count();
+        self.held.drain(..due).collect()
+    }
+
+    /// Whether what must have happened before in another process has been seen.
+    fn has_cause(&self, event: &Event) -> bool {
+        cause(event.what).is_none_or(|cause| self.find(cause, event).is_some())
+    }
+
+    fn find(&self, cause: What, of: &Event) -> Option<&Event> {
+        self.seen.iter().find(|other| other.what == cause && thread(other) == thread(of))
+    }
+
+    /// All pairs of an effect and its cause, which should be the older one; none, where it was never recorded.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&Event, Option<&Event>)> {
+        self.seen.iter().filter_map(|event| Some((event, self.find(cause(event.what)?, event))))
+    }
+}
+
+/// By time; in a tie by the course's number, and then cause before effect, which is the order of [`What`].
+fn in_order(event: &Event) -> (u64, u8, u8) {
+    (event.ns, event.step.unwrap_or(u8::MAX), event.what as u8)
+}
+
+/// What another process must have done before.
+fn cause(what: What) -> Option<What> {
+    Some(match what {
+        What::HelloReceived => What::HelloSent,
+        What::AckReceived => What::AckSent,
+        What::ReadyReceived => What::ReadySent,
+        What::RequestReceived => What::RequestSent,
+        What::ReplyReceived => What::ReplySent,
+        _ => return None,
+    })
+}
+
+/// What ties an effect to its cause: the pipe's name in a HELLO, later session and sequence number.
+fn thread(event: &Event) -> (Option<&str>, Option<u32>) {
+    match event.what {
+        What::HelloSent => (event.text.as_deref(), None),
+        What::HelloReceived => (event.pipe.as_deref(), None),
+        _ => (event.session.as_deref(), event.seq),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn line(ns: u64, what: &str, more: &str) -> String {
+        format!("{{\"ns\":{ns},\"pid\":1,\"role\":\"client\",\"what\":\"{what}\"{more}}}\n")
+    }
+
+    /// What can be told of these lines now.
+    fn told(lines: &[String]) -> Vec<What> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let mut record = Record::follow(file.reopen().unwrap());
+        file.write_all(lines.concat().as_bytes()).unwrap();
+        assert_eq!(record.read().unwrap(), lines.len());
+        record.due().into_iter().map(|event| event.what).collect()
+    }
+
+    #[test]
+    fn the_order_is_that_of_time_and_in_a_tie_that_of_the_course() {
+        let lines = [
+            line(2, "ack-sent", ",\"step\":8"),
+            line(2, "awaiting-ack", ",\"step\":5"),
+            line(1, "waiting", ",\"step\":2"),
+            line(2, "ready-sent", ""),
+        ];
+        assert_eq!(told(&lines), [What::Waiting, What::AwaitingAck, What::AckSent, What::ReadySent]);
+    }
+
+    #[test]
+    fn who_is_too_young_waits_for_older_ones() {
+        assert_eq!(told(&[line(1, "waiting", ""), line(monotonic_ns(), "bye-sent", "")]), [What::Waiting]);
+    }
+
+    #[test]
+    fn an_effect_waits_for_its_cause() {
+        let ago = monotonic_ns() - (HOLD * 3).as_nanos() as u64;
+        let received = line(ago, "reply-received", ",\"session\":\"a\",\"seq\":1");
+        let other = line(ago - 1, "reply-sent", ",\"session\":\"b\",\"seq\":1");
+        let cause = line(ago - 1, "reply-sent", ",\"session\":\"a\",\"seq\":1");
+        assert_eq!(told(&[received.clone(), other]), [What::ReplySent]);
+        assert_eq!(told(&[received, cause]), [What::ReplySent, What::ReplyReceived]);
+    }
+}

@@ -1,0 +1,95 @@
+//! An event in a sentence, in the course's words.
+
+use handshake_core::event::{Event, Role, What};
+
+use super::cast::{Actor, Cast};
+
+/// Digits of RANDOM that are shown; all 16 would fill the line and tell no more.
+const RANDOM_SHOWN: usize = 4;
+
+/// What `actor` did.
+pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool) -> String {
+    let text = event.text.as_deref().unwrap_or_default();
+    let pipe = shorten(event.pipe.as_deref().unwrap_or_default());
+    let client = Actor::Client(cast.client_of(event).unwrap_or(0)).to_string();
+    let peer = event.peer.map(|pid| other(pid, cast)).unwrap_or_default();
+    let bytes = event.bytes.unwrap_or_default();
+    match event.what {
+        What::WkpCreated if is_first_wkp => format!("creates the well-known pipe {pipe}"),
+        What::WkpCreated => format!("creates a new well-known pipe {pipe}"),
+        What::Waiting => "waits for a connection".into(),
+        What::PrivateCreated => format!("creates its private pipe {pipe}"),
+        What::WkpOpened => format!("connects to the server: opens {pipe}"),
+        What::HelloSent => format!("sends its private pipe's name through {pipe}"),
+        What::AwaitingAck => "waits for the private pipe's connection".into(),
+        What::WkpRemoved => format!("removes the well-known pipe {pipe}"),
+        What::HelloReceived => format!("receives from {client} [{pipe}]"),
+        What::SubserverForked => format!("forks off {peer} for {client}"),
+        What::UpstreamCreated => format!("makes a fresh pipe {pipe}"),
+        What::AckSent => format!("connects to {pipe}, acknowledges"),
+        What::AckReceived => "receives the server's message".into(),
+        What::PrivateRemoved => format!("removes its private pipe {pipe}"),
+        What::ReadySent => "confirms: READY".into(),
+        What::ReadyReceived => "receives READY: connected, both ways verified".into(),
+        What::UpstreamRemoved => format!("removes the name of {pipe}"),
+        What::Routed => format!("routes {bytes} bytes of {client} down to {}", subserver_of(event, cast)),
+        What::RequestSent | What::RequestReceived | What::ReplySent | What::ReplyReceived => message(event),
+        What::RequestRefused if event.role == Role::Client => format!("is refused a request: {text}"),
+        What::RequestRefused => format!("refuses a request: {text}"),
+        What::ByeSent => "has all it wanted: says BYE".into(),
+        What::SessionEnded => format!("its session with {client} is over: {text}"),
+        What::NewsReceived => format!("hears from {}: {text}", subserver_of(event, cast)),
+        What::SubserverReaped => format!("reaps {peer}: {text}"),
+        What::ClientDropped => format!("drops {client}: {text}"),
+        What::TryingAgain => format!("tries again: {text}"),
+        What::Skipped => format!("skips {bytes} bytes that are no record"),
+        What::Short => format!("lets clients wait: {text}"),
+        What::AskedToEnd => format!("is asked to end: {text}"),
+        What::WkpClosed => format!("removes the well-known pipe {pipe} for good"),
+        What::Ended => "has tidied up".into(),
+    }
+}
+
+fn message(event: &Event) -> String {
+    let verb = match event.what {
+        What::RequestSent => "sends request",
+        What::RequestReceived => "receives request",
+        What::ReplySent => "sends reply",
+        _ => "receives reply",
+    };
+    let text = event.text.as_deref().unwrap_or_default();
+    let what = format!("{verb} {}", event.seq.unwrap_or_default());
+    format!("{what:<19}[{text}]")
+}
+
+fn other(pid: u32, cast: &Cast) -> String {
+    cast.actor(pid).map_or_else(|| format!("process {pid}"), |actor| cast.name(actor))
+}
+
+fn subserver_of(event: &Event, cast: &Cast) -> String {
+    let number = cast.client_of(event).and_then(|client| cast.subserver_of(client));
+    number.map_or_else(|| "its subserver".into(), |number| Actor::Subserver(number).to_string())
+}
+
+/// A pipe's own name without its directory, and with the beginning of RANDOM only.
+pub(super) fn shorten(pipe: &str) -> String {
+    let name = pipe.rsplit('/').next().unwrap_or(pipe);
+    match name.rsplit_once('.') {
+        Some((rest, random)) if random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            format!("{rest}.{}…", &random[..RANDOM_SHOWN])
+        }
+        _ => name.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_random_is_shortened() {
+        assert_eq!(shorten("/tmp/lab/mario"), "mario");
+        assert_eq!(shorten("mario.client.4711.98223bc06169d123"), "mario.client.4711.9822…");
+        assert_eq!(shorten("mario.new.4711"), "mario.new.4711");
+    }
+}

@@ -1,0 +1,157 @@
+//! `lab load`: many connections to one server, all held by this one process, with every reply checked.
+//!
+//! Reading order: [`run`]; then the loop in `crowd`, one connection of it in `worker` and its session in `talk`; what
+//! these stand on: `payload`, `timers`, `tally`; and at the end the [`Report`]. What is deliberately absent: threads, and
+//! any wait but one. Each connection sends as soon as it is connected and leaves when it has its answers, so that a
+//! server with one client at a time can be measured like the others.
+
+mod crowd;
+mod worker;
+
+mod talk;
+
+mod payload;
+mod tally;
+mod timers;
+
+mod report;
+
+use std::io::{ErrorKind, Write, stdout};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use handshake_cli::{at_least_one, complain, duration, size};
+use handshake_core::error::{Error, Result, Status, errno_of};
+use handshake_core::event::Role;
+use handshake_core::limits::raise_descriptors;
+use handshake_core::place::Place;
+use handshake_core::process::Process;
+use handshake_core::service::BuiltIn;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+
+use crowd::Crowd;
+pub use report::{Latency, Report};
+
+/// Descriptors for everything but connections: the standard ones, the poller, and what the shell left open.
+const OWN_DESCRIPTORS: u64 = 16;
+
+/// A connection has its private pipe and its upstream; a handshake has the private pipe and the well-known one.
+const DESCRIPTORS_EACH: u64 = 2;
+
+/// Put many connections on a server, check every reply, and measure.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The well-known pipe
+    #[arg(long, value_name = "PATH", default_value = "mario", env = "HANDSHAKE_WKP")]
+    wkp: PathBuf,
+
+    /// How many connections
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
+    connections: usize,
+
+    /// How many requests on each connection; with --connect-only, how many handshakes, one after the other
+    #[arg(long, value_name = "R", default_value = "1000", value_parser = at_least_one)]
+    requests: usize,
+
+    /// The length of each request; suffixes K, M, G
+    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = size)]
+    payload: usize,
+
+    /// The most requests of a connection that may be unanswered at a time
+    #[arg(long, value_name = "W", default_value = "1", value_parser = at_least_one)]
+    window: usize,
+
+    /// Shake hands and leave, over and over
+    #[arg(long)]
+    connect_only: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+
+    /// The service whose replies are expected: echo, upper, reverse, rot13, count, sleep:MS
+    #[arg(long, value_name = "SERVICE", default_value_t = BuiltIn::Echo)]
+    expect: BuiltIn,
+
+    /// How long a handshake may take, and how long a connection may wait for its next answer; 0: for ever
+    #[arg(long, value_name = "DUR", default_value = "10s", value_parser = duration)]
+    timeout: Duration,
+}
+
+/// What is to be done, as meant.
+#[derive(Debug, Clone)]
+struct Plan {
+    place: Place,
+    connections: usize,
+    /// How often each connection is made.
+    handshakes: usize,
+    /// How many requests go over it each time.
+    requests: usize,
+    payload: usize,
+    window: usize,
+    connect_only: bool,
+    expect: BuiltIn,
+    timeout: Duration,
+}
+
+impl Args {
+    fn plan(&self) -> Result<Plan> {
+        let (handshakes, requests) = if self.connect_only { (self.requests, 0) } else { (1, self.requests) };
+        Ok(Plan {
+            place: Place::new(&self.wkp)?,
+            connections: self.connections,
+            handshakes,
+            requests,
+            payload: self.payload,
+            window: self.window,
+            connect_only: self.connect_only,
+            expect: self.expect,
+            timeout: self.timeout,
+        })
+    }
+}
+
+/// Puts load on a server, says what failed on stderr, and prints the report. [`Status::Done`] if everything was answered,
+/// and rightly; [`Status::Refused`] if there was not one connection, because the system or the server refused; else
+/// [`Status::Broken`].
+///
+/// # Errors
+/// [`Error::System`]: this process cannot hold so many connections. [`Error::Signal`]. What befalls a connection is no
+/// error here, but counted.
+pub fn run(args: Args) -> Result<Status> {
+    let plan = args.plan()?;
+    check_descriptors(plan.connections)?;
+    let process = Rc::new(Process::quiet(Role::Client)?);
+    let tally = Crowd::new(&process, plan.clone())?.run()?;
+    tally.complaints().for_each(|complaint| complain("lab", complaint));
+    let report = Report::new(&plan, &tally);
+    print(&if args.json { report.json() } else { report.to_string() })?;
+    Ok(tally.status())
+}
+
+fn check_descriptors(connections: usize) -> Result<()> {
+    let limit = raise_descriptors();
+    let fit = limit.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS_EACH;
+    if connections as u64 <= fit {
+        return Ok(());
+    }
+    Err(Error::System {
+        operation: "hold",
+        object: format!("{connections} connections"),
+        errno: Errno::EMFILE,
+        hint: format!(
+            "each needs {DESCRIPTORS_EACH} descriptors, and this process may have {limit}: use at most {fit} \
+             connections, or raise the hard limit (ulimit -Hn)"
+        ),
+    })
+}
+
+fn print(text: &str) -> Result<()> {
+    writeln!(stdout(), "{text}").map_err(|error| match error.kind() {
+        // As any program whose reader has enough.
+        ErrorKind::BrokenPipe => Error::Signal(Signal::SIGPIPE),
+        _ => Error::on("write to", "stdout", errno_of(&error)),
+    })
+}

@@ -1,0 +1,121 @@
+//! What was measured, for people and for programs.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Plan;
+use super::tally::Tally;
+
+/// The result of one run; its JSON form has these keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// As asked for.
+    pub connections: usize,
+    /// Requests answered, in all; with `--connect-only`, handshakes done.
+    pub requests: u64,
+    /// Bytes of each request.
+    pub payload: usize,
+    /// Requests of a connection that might be unanswered at a time.
+    pub window: usize,
+    /// From the first request written to the last reply parsed.
+    pub seconds: f64,
+    /// `requests` in each of those.
+    pub requests_per_second: f64,
+    /// Requests without an answer: the deadline passed, or the connection was lost. With `--connect-only`, HELLOs.
+    pub lost: u64,
+    /// Connections that failed, by any error.
+    pub errors: u64,
+    /// Replies that were not what the service must answer.
+    pub mismatches: u64,
+    /// Records exchanged in all handshakes together: 3 each, when nobody had to try again.
+    pub handshake_records: u64,
+    /// From before the write to the parsed reply; with `--connect-only`, from a handshake's first system call to READY.
+    pub latency_ns: Latency,
+    /// With `--connect-only`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connects_per_second: Option<f64>,
+}
+
+/// Some points of a distribution, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Half were quicker.
+    pub p50: u64,
+    /// Nine in ten were quicker.
+    pub p90: u64,
+    /// 99 in 100 were quicker.
+    pub p99: u64,
+    /// 999 in 1,000 were quicker.
+    pub p999: u64,
+    /// The slowest.
+    pub max: u64,
+}
+
+impl Report {
+    pub(super) fn new(plan: &Plan, tally: &Tally) -> Self {
+        let seconds = tally.seconds();
+        let rate = if seconds > 0.0 { tally.requests as f64 / seconds } else { 0.0 };
+        let quantile = |part| tally.latency.value_at_quantile(part);
+        Self {
+            connections: plan.connections,
+            requests: tally.requests,
+            payload: plan.payload,
+            window: plan.window,
+            seconds,
+            requests_per_second: rate,
+            lost: tally.lost,
+            errors: tally.errors,
+            mismatches: tally.mismatches,
+            handshake_records: tally.handshake_records,
+            latency_ns: Latency {
+                p50: quantile(0.5),
+                p90: quantile(0.9),
+                p99: quantile(0.99),
+                p999: quantile(0.999),
+                max: tally.latency.max(),
+            },
+            connects_per_second: plan.connect_only.then_some(rate),
+        }
+    }
+
+    pub(super) fn json(&self) -> String {
+        serde_json::to_string(self).expect("a report is plain data")
+    }
+}
+
+/// The same, aligned, for people.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let latency = self.latency_ns;
+        let rows = [
+            ("connections", self.connections.to_string()),
+            ("requests", self.requests.to_string()),
+            ("payload", format!("{} bytes", self.payload)),
+            ("window", self.window.to_string()),
+            ("seconds", format!("{:.6}", self.seconds)),
+            ("requests per second", format!("{:.0}", self.requests_per_second)),
+            ("lost", self.lost.to_string()),
+            ("errors", self.errors.to_string()),
+            ("mismatches", self.mismatches.to_string()),
+            ("handshake records", self.handshake_records.to_string()),
+            ("latency, 50 %", time(latency.p50)),
+            ("latency, 90 %", time(latency.p90)),
+            ("latency, 99 %", time(latency.p99)),
+            ("latency, 99.9 %", time(latency.p999)),
+            ("latency, longest", time(latency.max)),
+        ];
+        let connects = self.connects_per_second.map(|rate| ("connects per second", format!("{rate:.0}")));
+        let lines: Vec<String> =
+            rows.into_iter().chain(connects).map(|(name, value)| format!("{name:<19}  {value}")).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+fn time(nanoseconds: u64) -> String {
+    match nanoseconds as f64 {
+        ns if ns < 1e6 => format!("{:.1} us", ns / 1e3),
+        ns if ns < 1e9 => format!("{:.2} ms", ns / 1e6),
+        ns => format!("{:.3} s", ns / 1e9),
+    }
+}

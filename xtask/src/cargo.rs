@@ -1,0 +1,44 @@
+//! The cargo that runs this task, asked to do more.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// `cargo`, the same one, in the workspace's directory.
+pub(crate) fn cargo() -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    command.current_dir(root());
+    command
+}
+
+/// The workspace's directory.
+fn root() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}
+
+/// Builds packages, quietly unless that fails; returns where their programs are, as cargo itself says: it need not be
+/// `target/debug`.
+///
+/// # Errors
+/// Cargo cannot be started, or the build fails, which cargo has explained by then.
+pub(crate) fn build(packages: &[&str]) -> io::Result<HashMap<String, PathBuf>> {
+    let mut command = cargo();
+    command.args(["build", "--quiet", "--message-format=json-render-diagnostics"]);
+    command.args(packages.iter().flat_map(|package| ["--package", package]));
+    let built = command.stderr(Stdio::inherit()).output()?;
+    if !built.status.success() {
+        return Err(io::Error::other(format!("the build of {} failed", packages.join(", "))));
+    }
+    let messages = built.stdout.split(|byte| *byte == b'\n');
+    Ok(messages.filter_map(|line| executable(&serde_json::from_slice(line).ok()?)).collect())
+}
+
+fn executable(message: &serde_json::Value) -> Option<(String, PathBuf)> {
+    let name = message["target"]["name"].as_str()?;
+    let path = message["executable"].as_str()?;
+    Some((name.into(), path.into()))
+}
