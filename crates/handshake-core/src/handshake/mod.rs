@@ -1,6 +1,6 @@
 //! Both sides of the handshake, step by step; they mirror each other.
 //!
-//! | step | [`client`] | [`server`], [`line`] |
+//! | step | [`client`] | [`server`], [`mod@line`] |
 //! |---|---|---|
 //! | 1 | | `Server::create_wkp` |
 //! | 2 | | `Server::wait` |

@@ -1,6 +1,6 @@
 //! The one module that may say `unsafe`: the system calls that nix has no safe form for.
 //!
-//! What only Linux has stands in [`linux`], each with the POSIX way in its doc. Everything else in this
+//! What only Linux has stands in `linux`, each with the POSIX way in its doc. Everything else in this
 //! workspace is safe code; the workspace's lints see to it.
 
 #![allow(unsafe_code)]
