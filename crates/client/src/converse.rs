@@ -71,7 +71,11 @@ pub fn converse(
         talk.print_all(process)?;
         drop(prompt);
     }
-    talked?;
+    match talked {
+        // It has all it wanted; that the server said BYE first is no loss.
+        Err(Error::Lost { .. }) if talk.is_over() => {}
+        talked => talked?,
+    }
     talk.connection.bye();
     Ok(talk.status)
 }

@@ -58,7 +58,7 @@ impl Common {
 
 fn open_events(path: &PathBuf) -> Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| {
-        Error::at("open the event record", path, errno_of(&error), "name a file with --events")
+        Error::at("open the event record", path, errno_of(&error), "name a file that can be written to")
     })
 }
 

@@ -167,15 +167,7 @@ impl WellKnownPipe {
             |event| event.pipe(place.wkp().display()),
             || {
                 before = monotonic_ns();
-                match look(place.wkp())
-                    .map_err(|errno| Error::at("look at", place.wkp(), errno, DIRECTORY))?
-                {
-                    // Somebody has removed it; that does not stop us.
-                    Standing::Nothing => {
-                        move_new(next.fifo.path(), place.wkp()).map_err(|errno| Self::not_free(place, errno))
-                    }
-                    _ => next.put_in_place_of(self.fifo.identity(), place),
-                }
+                next.put_in_place_of(self.fifo.identity(), place)
             },
         )?;
         process.did(What::WkpCreated, before, |event| event.pipe(place.wkp().display()));
@@ -258,7 +250,14 @@ impl WellKnownPipe {
     /// Exchanges names with what stands at the well-known name, and looks at what came out.
     fn put_in_place_of(&mut self, expected: Identity, place: &Place) -> Result<()> {
         let aside = self.fifo.path().to_path_buf();
-        exchange(&aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
+        match exchange(&aside, place.wkp()) {
+            Ok(()) => {}
+            // Somebody has removed it; that does not stop us.
+            Err(Errno::ENOENT) => {
+                return move_new(&aside, place.wkp()).map_err(|errno| Self::not_free(place, errno));
+            }
+            Err(errno) => return Err(Self::not_free(place, errno)),
+        }
         match look(&aside) {
             Ok(Standing::Fifo(identity)) if identity == expected => unlink(&aside)
                 .map_err(|errno| Error::at("remove the old well-known pipe", &aside, errno, DIRECTORY)),

@@ -31,9 +31,12 @@ fn page_block() -> String {
         writeln!(block, "    {what}").expect("a String takes all");
         for (row, bytes) in record.chunks(16).enumerate() {
             let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            let text: String =
-                bytes.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' }).collect();
-            writeln!(block, "      {:04x}  {:<47}  {text}", row * 16, hex.join(" ")).expect("a String takes all");
+            let text: String = bytes
+                .iter()
+                .map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' })
+                .collect();
+            writeln!(block, "      {:04x}  {:<47}  {text}", row * 16, hex.join(" "))
+                .expect("a String takes all");
         }
     }
     block

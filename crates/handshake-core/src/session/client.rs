@@ -86,7 +86,9 @@ impl Connection {
     pub fn check_length(&self, bytes: usize) -> Result<()> {
         let outgrows = self.window != 0 && records_of(bytes) > usize::from(self.window);
         if bytes as u64 > self.longest || outgrows {
-            return Err(Error::TooLong { bytes, longest: self.longest, window: self.window });
+            // The window is named only where it is the limit.
+            let window = if outgrows { self.window } else { 0 };
+            return Err(Error::TooLong { bytes, longest: self.longest, window });
         }
         Ok(())
     }

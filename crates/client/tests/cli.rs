@@ -1,0 +1,125 @@
+//! The command line of `client`: what it says of itself, wrong usage, and every way not to get a connection.
+
+#[path = "../../handshake-cli/tests/common/mod.rs"]
+mod common;
+
+use std::path::Path;
+use std::time::Instant;
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use common::{Stage, is_wrong_usage, program, refuses, says_of_itself};
+
+#[test]
+fn help_names_every_option() {
+    says_of_itself(&[
+        "--wkp <PATH> = mario",
+        "--timeout <DUR> = 10s",
+        "--window <N> = 64",
+        "--raw",
+        "--events <FILE>",
+        "--gate <FD>",
+        "--quiet",
+        "--verbose",
+    ]);
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let all: [(&[&str], &str); 12] = [
+        (&["--no-such"], "'--no-such'"),
+        (&["--service", "echo"], "'--service'"),
+        (&["-q", "-v"], "'--quiet' cannot be used with '--verbose'"),
+        (&["--raw", "hello"], "'--raw' cannot be used with '[MESSAGE]...'"),
+        (&["--wkp"], "--wkp"),
+        (&["--wkp", ""], "--wkp"),
+        (&["--timeout", "5"], "300ms, 5s; 0 is none"),
+        (&["--timeout=-5s"], "'-5s'"),
+        (&["--timeout", "soon"], "'soon'"),
+        (&["--window", "0"], "at least 1"),
+        (&["--window", "wide"], "at least 1"),
+        (&["--gate", "one"], "'one'"),
+    ];
+    for (args, because) in all {
+        is_wrong_usage(args, because);
+    }
+}
+
+#[test]
+fn what_is_no_well_known_pipe_is_refused() {
+    Stage::set().refuse_as_wkp([
+        ("none/mario", "ENOENT"),
+        ("directory", "EISDIR"),
+        ("file", "EINVAL"),
+        ("link", "ELOOP"),
+        ("file/mario", "ENOTDIR"),
+        ("/", "EINVAL"),
+    ]);
+}
+
+#[test]
+fn what_is_not_open_is_refused() {
+    Stage::set().refuse_closed(&["--gate"]);
+}
+
+/// Tries to connect to this pipe for 200 ms.
+fn try_for_a_while(wkp: &Path) -> assert_cmd::Command {
+    program([Path::new("--timeout"), "200ms".as_ref(), "--wkp".as_ref(), wkp, "hello".as_ref()])
+}
+
+#[test]
+fn without_a_server_it_says_how_to_start_one() {
+    let stage = Stage::set();
+    let wkp = stage.at("mario");
+    let hint = format!("Start one with: basic-server --wkp {}", wkp.display());
+    let begun = Instant::now();
+    refuses(
+        try_for_a_while(&wkp),
+        3,
+        &format!("cannot connect to {wkp:?}: ENOENT (no such pipe): is a server running? {hint}"),
+    );
+    assert!(begun.elapsed().as_millis() >= 200, "it tried until its deadline");
+    stage.is_untouched();
+
+    mkfifo(&wkp, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    refuses(
+        try_for_a_while(&wkp),
+        3,
+        &format!("cannot connect to {wkp:?}: ENXIO (no reader): is a server running? {hint}"),
+    );
+    assert_eq!(stage.added(), ["mario"], "its private pipe has gone, and nobody else's");
+}
+
+#[test]
+fn without_an_answer_it_ends_with_1() {
+    let stage = Stage::set();
+    let wkp = stage.at("mario");
+    mkfifo(&wkp, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    // A server that reads nothing and says nothing.
+    let _reader = open(&wkp, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty()).unwrap();
+    refuses(try_for_a_while(&wkp), 1, &format!("cannot connect to {wkp:?}: no answer in time ("));
+    assert_eq!(stage.added(), ["mario"]);
+}
+
+#[test]
+fn the_environment_names_the_well_known_pipe() {
+    let stage = Stage::set();
+    let mut from_environment = program(["--timeout", "200ms", "hello"]);
+    from_environment.env("HANDSHAKE_WKP", stage.at("luigi"));
+    refuses(from_environment, 3, &format!("cannot connect to {:?}", stage.at("luigi")));
+    let mut from_both = try_for_a_while(&stage.at("mario"));
+    from_both.env("HANDSHAKE_WKP", stage.at("luigi"));
+    refuses(from_both, 3, &format!("cannot connect to {:?}", stage.at("mario")));
+    stage.is_untouched();
+}
+
+#[test]
+fn without_a_name_it_is_mario_here() {
+    let stage = Stage::set();
+    let mut command = program(["--timeout", "200ms"]);
+    command.current_dir(stage.path());
+    refuses(command, 3, "cannot connect to \"mario\": ENOENT");
+    stage.is_untouched();
+}

@@ -1,0 +1,180 @@
+//! The command line of every server: each includes these tests, and adds what only its paradigm has.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::common::{PROGRAM, Stage, WATCHDOG, is_wrong_usage, program, refuses, says_of_itself};
+use crate::{OPTIONS, RUNS, WRONG};
+
+#[test]
+fn help_names_every_option() {
+    let all = [
+        "--wkp <PATH> = mario",
+        "--service <NAME> = upper",
+        "--max-message <BYTES> = 16M",
+        "--handshake-timeout <DUR> = 5s",
+        "--idle-timeout <DUR> = 0",
+        "--grace <DUR> = 2s",
+        "--ready-fd <FD>",
+        "--events <FILE>",
+        "--gate <FD>",
+        "--quiet",
+        "--verbose",
+    ];
+    says_of_itself(&[&all, OPTIONS].concat());
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let all: [(&[&str], &str); 21] = [
+        (&["--no-such"], "'--no-such'"),
+        (&["mario"], "'mario'"),
+        (&["-q", "-v"], "'--quiet' cannot be used with '--verbose'"),
+        (&["--wkp"], "--wkp"),
+        (&["--wkp", ""], "--wkp"),
+        (&["--service", "shout"], "there are: echo, upper, reverse, rot13, count, sleep:MS"),
+        (&["--service", "sleep:"], "'sleep:'"),
+        (&["--service", "sleep:1s"], "'sleep:1s'"),
+        (&["--service", ""], "--service"),
+        (&["--max-message", "1.5M"], "4096, 16M"),
+        (&["--max-message", "16m"], "'16m'"),
+        (&["--max-message=-1"], "'-1'"),
+        (&["--max-message", "99999999999G"], "--max-message"),
+        (&["--handshake-timeout", "5"], "300ms, 5s; 0 is none"),
+        (&["--handshake-timeout=-5s"], "'-5s'"),
+        (&["--idle-timeout", "1 s"], "'1 s'"),
+        (&["--idle-timeout", "s"], "'s'"),
+        (&["--grace", "1e30h"], "'1e30h'"),
+        (&["--grace", "infs"], "'infs'"),
+        (&["--ready-fd", "one"], "'one'"),
+        (&["--gate", "99999999999"], "--gate"),
+    ];
+    for (args, because) in all.iter().chain(WRONG) {
+        is_wrong_usage(args, because);
+    }
+}
+
+#[test]
+fn what_cannot_be_the_well_known_pipe_is_refused() {
+    Stage::set().refuse_as_wkp([
+        ("none/mario", "ENOENT"),
+        ("directory", "EEXIST"),
+        ("file", "EEXIST"),
+        ("link", "EEXIST"),
+        ("file/mario", "ENOTDIR"),
+        ("/", "EINVAL"),
+    ]);
+}
+
+#[test]
+fn what_is_not_open_is_refused() {
+    Stage::set().refuse_closed(&["--ready-fd", "--gate"]);
+}
+
+#[test]
+fn the_environment_names_the_well_known_pipe() {
+    let stage = Stage::set();
+    let mut from_environment = program(["-v"]);
+    from_environment.env("HANDSHAKE_WKP", stage.at("directory"));
+    refuses(from_environment, 3, &format!("cannot use {:?}", stage.at("directory")));
+    let mut from_both = program([Path::new("--wkp"), &stage.at("file")]);
+    from_both.env("HANDSHAKE_WKP", stage.at("directory"));
+    refuses(from_both, 3, &format!("cannot use {:?}", stage.at("file")));
+    stage.is_untouched();
+}
+
+#[test]
+fn asked_to_end_it_ends_with_0_and_leaves_nothing() {
+    let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+    for (args, signal) in RUNS.iter().flat_map(|args| signals.map(|signal| (args, signal))) {
+        let stage = Stage::set();
+        let mut server = Running::start(&stage, args);
+        server.talk_until("connection\n");
+        assert_eq!(stage.added().len(), 2, "the well-known pipe and the lock: {:?}", stage.added());
+        server.end_by(signal);
+        stage.is_untouched();
+    }
+}
+
+#[test]
+fn it_says_on_ready_fd_when_clients_can_connect() {
+    let stage = Stage::set();
+    let mut server = Running::start(&stage, &["--quiet", "--ready-fd", "1"]);
+    let stdout = server.0.stdout.take().expect("it is piped");
+    assert_eq!(read_until(stdout, None), "\n", "one newline, then the end");
+    assert!(stage.at("mario").exists());
+    server.end_by(Signal::SIGTERM);
+    stage.is_untouched();
+}
+
+#[test]
+fn one_server_has_one_name() {
+    let stage = Stage::set();
+    let mut server = Running::start(&stage, &[]);
+    assert_eq!(server.talk_until("connection\n"), "<server> waiting for connection\n");
+    let because = format!("cannot serve at {:?}: the name is in use (", stage.at("mario"));
+    refuses(program([Path::new("--wkp"), &stage.at("mario")]), 3, &because);
+    server.end_by(Signal::SIGTERM);
+    stage.is_untouched();
+}
+
+/// A server that runs; it is killed when a test fails before its end.
+struct Running(Child);
+
+impl Running {
+    fn start(stage: &Stage, args: &[&str]) -> Self {
+        let mut command = Command::new(assert_cmd::cargo_bin!());
+        command.arg("--wkp").arg(stage.at("mario")).args(args);
+        let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(piped.spawn().expect("it can be started"))
+    }
+
+    /// What it says on stderr, up to this.
+    fn talk_until(&mut self, end: &str) -> String {
+        read_until(self.0.stderr.as_mut().expect("it is piped"), Some(end))
+    }
+
+    /// It ends in good order, and so does all that holds its stderr.
+    fn end_by(mut self, signal: Signal) {
+        let pid = Pid::from_raw(self.0.id().try_into().expect("a process number"));
+        kill(pid, signal).expect("it runs");
+        let talk = read_until(self.0.stderr.as_mut().expect("it is piped"), None);
+        let status = self.0.wait().expect("it is our child");
+        assert_eq!(status.code(), Some(0), "{PROGRAM} after {signal}: {status}: {talk}");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended, unless a test has failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What comes out of a pipe up to `end`, or up to its own.
+fn read_until(mut pipe: impl Read + AsFd, end: Option<&str>) -> String {
+    let mut heard = String::new();
+    while !end.is_some_and(|end| heard.ends_with(end)) {
+        let mut watched = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+        let shown = poll(&mut watched, u16::try_from(WATCHDOG.as_millis()).expect("below a minute"));
+        if shown == Err(Errno::EINTR) {
+            // assert_cmd's timeout() listens for the ends of the children of other tests.
+            continue;
+        }
+        assert_eq!(shown, Ok(1), "{PROGRAM} said only {heard:?}");
+        let mut bytes = [0; 4096];
+        match pipe.read(&mut bytes).expect("it shows something") {
+            0 => break,
+            count => heard += &String::from_utf8_lossy(&bytes[..count]),
+        }
+    }
+    heard
+}

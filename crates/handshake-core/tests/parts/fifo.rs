@@ -1,0 +1,158 @@
+//! Named pipes: the guard removes the FIFO that it made and nothing else; an open changes nothing, whatever is there.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use handshake_core::fifo::{Fifo, Standing, look, names_of, open_to_read, open_to_write};
+use nix::errno::Errno;
+use nix::unistd::{Uid, chown, geteuid};
+use tempfile::{TempDir, tempdir};
+
+use crate::listing;
+
+fn directory() -> TempDir {
+    tempdir().expect("a directory")
+}
+
+/// A directory with a FIFO `mario` in it.
+fn made() -> (TempDir, PathBuf, Fifo) {
+    let directory = directory();
+    let path = directory.path().join("mario");
+    let fifo = Fifo::make(path.clone()).expect("a pipe");
+    (directory, path, fifo)
+}
+
+#[test]
+fn what_is_made_is_a_pipe_of_its_owner_alone() {
+    let (_directory, path, fifo) = made();
+    let made = fs::symlink_metadata(&path).unwrap();
+    assert!(made.file_type().is_fifo());
+    assert_eq!(made.permissions().mode() & 0o777, 0o600);
+    assert_eq!(look(&path), Ok(Standing::Fifo(fifo.identity())));
+    assert_eq!((fifo.name().as_str(), fifo.path()), ("mario", &*path));
+    let path = path.with_file_name(OsStr::from_bytes(b"ma\xffrio"));
+    let fifo = Fifo::make(path).expect("a name need not be text");
+    assert_eq!((fifo.name().as_str(), &*fifo.name_bytes()), ("ma\u{fffd}rio", &b"ma\xffrio"[..]));
+}
+
+#[test]
+fn the_guard_removes_what_it_made() {
+    let (directory, path, fifo) = made();
+    let reader = open_to_read(&path).expect("a reader");
+    assert_eq!(names_of(&reader), Ok(1));
+    drop(fifo);
+    assert_eq!(listing(directory.path()), [""; 0]);
+    assert_eq!(names_of(&reader), Ok(0), "the open end lives on without a name");
+    let (directory, _, fifo) = made();
+    assert_eq!(fifo.remove(), Ok(()));
+    assert_eq!(listing(directory.path()), [""; 0]);
+}
+
+#[test]
+fn the_guard_removes_nothing_else() {
+    // Held open, so that the one that replaces it cannot get its inode's number.
+    let (_directory, path, fifo) = made();
+    let _open = open_to_read(&path).expect("a reader");
+    fs::remove_file(&path).unwrap();
+    let other = Fifo::make(path.clone()).expect("another pipe");
+    drop(fifo);
+    assert_eq!(look(&path), Ok(Standing::Fifo(other.identity())), "the other pipe stays");
+
+    let (_directory, path, fifo) = made();
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "of value").unwrap();
+    drop(fifo);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "of value", "the file stays");
+
+    let (_directory, path, fifo) = made();
+    fs::remove_file(&path).unwrap();
+    symlink("elsewhere", &path).unwrap();
+    assert_eq!(fifo.remove(), Ok(()), "what has gone need not be removed");
+    assert_eq!(fs::read_link(&path).unwrap(), Path::new("elsewhere"), "the link stays");
+}
+
+#[test]
+fn a_name_that_is_taken_is_left_alone() {
+    let directory = directory();
+    let path = directory.path().join("mario");
+    fs::write(&path, "of value").unwrap();
+    assert_eq!(Fifo::make(path.clone()).err(), Some(Errno::EEXIST));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "of value");
+    assert_eq!(Fifo::make(directory.path().join("none/mario")).err(), Some(Errno::ENOENT));
+}
+
+/// Opens `path` in both ways, and looks whether anything there has changed.
+fn opened(path: &Path) -> (Option<Errno>, Option<Errno>) {
+    let before = fs::symlink_metadata(path).ok().map(|data| (data.len(), data.modified().unwrap()));
+    let errors = (open_to_read(path).err(), open_to_write(path).err());
+    let after = fs::symlink_metadata(path).ok().map(|data| (data.len(), data.modified().unwrap()));
+    assert_eq!(before, after, "{path:?} is untouched");
+    errors
+}
+
+#[test]
+fn a_pipe_opens_without_waiting() {
+    let (_directory, path, _fifo) = made();
+    assert_eq!(open_to_write(&path).err(), Some(Errno::ENXIO), "nobody reads it");
+    let _reader = open_to_read(&path).expect("a reader needs no writer");
+    assert_eq!(opened(&path), (None, None));
+}
+
+#[test]
+fn what_is_no_pipe_does_not_open() {
+    let (directory, path, _fifo) = made();
+    let at = |name: &str| directory.path().join(name);
+    let _reader = open_to_read(&path).expect("a reader");
+
+    assert_eq!(opened(&at("nothing")), (Some(Errno::ENOENT), Some(Errno::ENOENT)));
+    assert!(!at("nothing").exists(), "nothing is created");
+
+    fs::write(at("file"), "of value").unwrap();
+    assert_eq!(opened(&at("file")), (Some(Errno::EINVAL), Some(Errno::EINVAL)));
+    assert_eq!(fs::read_to_string(at("file")).unwrap(), "of value", "nothing is truncated");
+
+    fs::create_dir(at("directory")).unwrap();
+    assert_eq!(opened(&at("directory")), (Some(Errno::EINVAL), Some(Errno::EISDIR)));
+
+    symlink("file", at("to-file")).unwrap();
+    symlink("mario", at("to-pipe")).unwrap();
+    symlink("nothing", at("to-nothing")).unwrap();
+    for link in ["to-file", "to-pipe", "to-nothing"] {
+        assert_eq!(opened(&at(link)), (Some(Errno::ELOOP), Some(Errno::ELOOP)), "{link} is not followed");
+    }
+    assert_eq!(opened(Path::new("/dev/null")), (Some(Errno::EINVAL), Some(Errno::EINVAL)));
+}
+
+#[test]
+fn a_look_says_what_stands_there() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("file"), "").unwrap();
+    symlink("file", at("link")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+    assert_eq!(look(&at("nothing")), Ok(Standing::Nothing));
+    assert_eq!(look(&at("file")), Ok(Standing::Other("a regular file")));
+    assert_eq!(look(&at("link")), Ok(Standing::Other("a symbolic link")));
+    assert_eq!(look(&at("socket")), Ok(Standing::Other("a socket")));
+    assert_eq!(look(directory.path()), Ok(Standing::Other("a directory")));
+    assert_eq!(look(Path::new("/dev/null")), Ok(Standing::Other("a device")));
+    assert_eq!(look(&at("file/x")), Err(Errno::ENOTDIR));
+}
+
+#[test]
+fn another_users_pipe_does_not_open() {
+    if !geteuid().is_root() {
+        eprintln!("not run: only root can make another user's pipe");
+        return;
+    }
+    let (_directory, path, fifo) = made();
+    let _reader = open_to_read(&path).expect("a reader");
+    chown(&path, Some(Uid::from_raw(65_534)), None).expect("root may");
+    assert_eq!(opened(&path), (Some(Errno::EPERM), Some(Errno::EPERM)));
+    assert_eq!(look(&path), Ok(Standing::Other("a pipe of another user")));
+    drop(fifo);
+    assert!(path.exists(), "it is no longer ours");
+}

@@ -1,0 +1,52 @@
+//! The parts of the core, each alone: nothing here forks, and no server runs.
+
+mod fifo; // A guard removes what it made and nothing else; what is no pipe of ours is not opened.
+mod place; // Which names a peer may choose.
+mod records; // Records in and out of real pipes, in whatever pieces.
+mod service; // What each built-in service answers.
+mod wire; // Records as functions of bytes.
+mod wkp; // One server at a name; the name is never taken from anybody else.
+
+use std::fs;
+use std::path::Path;
+
+use handshake_core::wire::{HEADER, HELLO_MAX, Header, Kind, PAYLOAD_MAX, append};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// Any header of this kind.
+fn headers(kind: Kind) -> impl Strategy<Value = Header> {
+    (any::<bool>(), any::<u64>(), any::<u32>()).prop_map(move |(more, session, sequence)| Header {
+        kind,
+        more,
+        session,
+        sequence,
+    })
+}
+
+/// Any record that counts: header and payload.
+fn records() -> impl Strategy<Value = (Header, Vec<u8>)> {
+    use Kind::{Ack, Bye, Hello, Ready, Refuse, Reply, Request};
+    prop::sample::select(vec![Hello, Ack, Ready, Request, Reply, Refuse, Bye]).prop_flat_map(|kind| {
+        let longest = if kind == Hello { HELLO_MAX - HEADER } else { PAYLOAD_MAX };
+        // Short ones as often as long ones.
+        let payload = prop_oneof![vec(any::<u8>(), 0..=16), vec(any::<u8>(), 0..=longest)];
+        (headers(kind), payload)
+    })
+}
+
+/// A record's bytes.
+fn encoded(header: Header, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    append(&mut out, header, payload);
+    out
+}
+
+/// The names in a directory, sorted.
+fn listing(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("the directory can be listed");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}

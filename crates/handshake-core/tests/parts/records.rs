@@ -1,0 +1,246 @@
+//! Records through real pipes: whole where they must be, in pieces where they may, and never any lost.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use handshake_core::records::{Arrival, Filled, READ_SIZE, RecordReader, RecordWriter, WRITE_SIZE};
+use handshake_core::wire::{HEADER, Header, Kind, PAYLOAD_MAX, RECORD_MAX, Scanner};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::unistd::{pipe2, read, write};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::{encoded, records};
+
+/// The smallest pipe there is, non-blocking: its reading and its writing end. With `O_DIRECT` it keeps writes apart,
+/// so that each read brings one write, or a page of it (pipe(2)).
+fn small_pipe(flags: OFlag) -> (OwnedFd, Rc<OwnedFd>) {
+    let (from, to) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | flags).expect("a pipe");
+    fcntl(&to, FcntlArg::F_SETPIPE_SZ(RECORD_MAX.try_into().unwrap())).expect("a pipe may be small");
+    (from, Rc::new(to))
+}
+
+/// What one read of so many bytes at most brings; `None`: nothing now.
+fn read_once(from: impl AsFd, most: usize) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; most];
+    match read(from, &mut bytes) {
+        Ok(count) => Some(bytes[..count].to_vec()),
+        Err(Errno::EAGAIN) => None,
+        Err(errno) => panic!("cannot read: {errno}"),
+    }
+}
+
+/// The records that these bytes are, if they are nothing else.
+fn whole_records(bytes: &[u8]) -> Option<Vec<(Header, Vec<u8>)>> {
+    let (mut scanner, mut found) = (Scanner::default(), Vec::new());
+    while let Some((record, _)) = scanner.next_record(bytes, false) {
+        found.push((record.header, record.payload.to_vec()));
+    }
+    (scanner.at == bytes.len() && scanner.skipped == 0).then_some(found)
+}
+
+/// All that the reader has buffered.
+fn taken(reader: &mut RecordReader) -> Vec<(Header, Vec<u8>)> {
+    std::iter::from_fn(|| reader.next_record().map(|(record, _)| (record.header, record.payload.to_vec())))
+        .collect()
+}
+
+const BYE: Header = Header { kind: Kind::Bye, more: false, session: 7, sequence: 0 };
+
+proptest! {
+    // Each case is a conversation.
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn where_others_write_each_write_is_whole_records(
+        sent in vec((records(), any::<bool>(), 0..3_usize), 1..60),
+    ) {
+        let (from, to) = small_pipe(OFlag::O_DIRECT);
+        let mut writer = RecordWriter::new(to, Arrival::Whole);
+        let (mut pushed, mut come) = (Vec::new(), Vec::new());
+        let receive = |come: &mut Vec<_>| {
+            // Never more than a page and never a part of a record: the reader sees each write as it was made.
+            let packet = read_once(&from, READ_SIZE)?;
+            come.extend(whole_records(&packet).expect("a write of whole records"));
+            Some(())
+        };
+        for ((header, payload), flush, reads) in sent {
+            writer.push(header, &payload);
+            pushed.push((header, payload));
+            if flush {
+                writer.flush().expect("the pipe has a reader");
+            }
+            for _ in 0..reads {
+                receive(&mut come);
+            }
+        }
+        while !writer.is_empty() {
+            writer.flush().expect("the pipe has a reader");
+            while receive(&mut come).is_some() {}
+        }
+        while receive(&mut come).is_some() {}
+        prop_assert_eq!(come, pushed, "in order, each once");
+    }
+
+    #[test]
+    fn a_pipe_of_one_writer_takes_and_gives_any_pieces(
+        sent in vec((records(), any::<bool>(), 1..9000_usize), 1..60),
+    ) {
+        let (from, to) = small_pipe(OFlag::empty());
+        let (again, towards) = small_pipe(OFlag::empty());
+        let mut writer = RecordWriter::new(to, Arrival::Pieces);
+        let mut reader = RecordReader::new(Rc::new(again), Arrival::Pieces);
+        let (mut pushed, mut come) = (Vec::new(), Vec::new());
+        // From one pipe to the other, in pieces of at most this size.
+        let mut carry = |most| {
+            let piece = read_once(&from, most);
+            for part in piece.iter().flat_map(|piece| piece.chunks(RECORD_MAX)) {
+                write(&towards, part).expect("it is empty");
+                prop_assert_eq!(reader.fill(), Ok(Filled::Bytes(part.len())));
+                come.extend(taken(&mut reader));
+            }
+            Ok(piece.is_some())
+        };
+        for ((header, payload), flush, most) in sent {
+            writer.push(header, &payload);
+            pushed.push((header, payload));
+            if flush {
+                writer.flush().expect("the pipe has a reader");
+            }
+            carry(most)?;
+        }
+        while !writer.is_empty() {
+            writer.flush().expect("the pipe has a reader");
+            while carry(1000)? {}
+        }
+        while carry(1000)? {}
+        prop_assert_eq!(come, pushed, "in order, each once");
+        prop_assert_eq!(reader.take_skipped(), 0);
+    }
+
+    #[test]
+    fn one_byte_at_a_time_is_enough((header, payload) in records()) {
+        let (from, to) = small_pipe(OFlag::empty());
+        let mut reader = RecordReader::new(Rc::new(from), Arrival::Pieces);
+        let bytes = encoded(header, &payload);
+        for (at, byte) in bytes.iter().enumerate() {
+            prop_assert!(reader.next_record().is_none(), "after {} bytes of {}", at, bytes.len());
+            write(&to, &[*byte]).expect("it is empty");
+            prop_assert_eq!(reader.fill(), Ok(Filled::Bytes(1)));
+        }
+        prop_assert_eq!(taken(&mut reader), [(header, payload)]);
+        prop_assert_eq!(reader.take_skipped(), 0);
+    }
+
+    #[test]
+    fn where_others_write_what_was_cut_off_holds_up_nobody(
+        (cut_off, payload) in records(),
+        at in any::<prop::sample::Index>(),
+        (next, after) in records(),
+    ) {
+        let (from, to) = small_pipe(OFlag::empty());
+        let mut reader = RecordReader::new(Rc::new(from), Arrival::Whole);
+        let bytes = encoded(cut_off, &payload);
+        let part = &bytes[..at.index(bytes.len())];
+        if !part.is_empty() {
+            write(&to, part).expect("it is empty");
+            prop_assert_eq!(reader.fill(), Ok(Filled::Bytes(part.len())));
+            prop_assert!(reader.next_record().is_none());
+        }
+        write(&to, &encoded(next, &after)).expect("it is empty");
+        prop_assert_eq!(reader.fill(), Ok(Filled::Bytes(HEADER + after.len())));
+        prop_assert_eq!(taken(&mut reader), [(next, after)]);
+        prop_assert_eq!(reader.take_skipped(), part.len() as u64);
+        prop_assert_eq!(reader.take_skipped(), 0, "counted once");
+    }
+}
+
+#[test]
+fn a_long_backlog_goes_out_whole_and_in_order() {
+    let (from, to) = small_pipe(OFlag::O_DIRECT);
+    let mut writer = RecordWriter::new(to, Arrival::Whole);
+    for sequence in 0..3 * u32::try_from(WRITE_SIZE / RECORD_MAX).unwrap() {
+        writer.push(Header { sequence, ..BYE }, &[b'x'; PAYLOAD_MAX]);
+    }
+    let mut due = 0;
+    while !writer.is_empty() {
+        writer.flush().expect("the pipe has a reader");
+        while let Some(packet) = read_once(&from, READ_SIZE) {
+            let [(header, payload)] = &whole_records(&packet).expect("a write of whole records")[..] else {
+                panic!("one full record a write")
+            };
+            assert_eq!((header.sequence, payload.len()), (due, PAYLOAD_MAX));
+            due += 1;
+        }
+    }
+    assert_eq!(due as usize, 3 * WRITE_SIZE / RECORD_MAX);
+}
+
+#[test]
+fn a_reader_goes_on_for_ever_with_a_part_of_a_record_in_hand() {
+    let (from, to) = small_pipe(OFlag::empty());
+    let mut reader = RecordReader::new(Rc::new(from), Arrival::Pieces);
+    // No piece but the last ends where a record does.
+    let sent: Vec<_> = (0..400).map(|sequence| (Header { sequence, ..BYE }, vec![b'x'; 999])).collect();
+    let stream: Vec<_> = sent.iter().flat_map(|(header, payload)| encoded(*header, payload)).collect();
+    let mut come = Vec::new();
+    for piece in stream.chunks(RECORD_MAX) {
+        write(&to, piece).expect("it is empty");
+        assert_eq!(reader.fill(), Ok(Filled::Bytes(piece.len())));
+        come.extend(taken(&mut reader));
+    }
+    assert!(come == sent, "{} of {} records", come.len(), sent.len());
+}
+
+#[test]
+fn an_empty_pipe_says_nothing_and_a_closed_one_the_end() {
+    let (from, to) = small_pipe(OFlag::empty());
+    let mut reader = RecordReader::new(Rc::new(from), Arrival::Pieces);
+    assert_eq!(reader.fill(), Ok(Filled::Nothing));
+    drop(to);
+    assert_eq!(reader.fill(), Ok(Filled::End));
+}
+
+#[test]
+fn a_reader_that_is_full_says_nothing_and_not_the_end() {
+    let (from, to) = pipe2(OFlag::O_NONBLOCK).expect("a pipe");
+    let mut reader = RecordReader::new(Rc::new(from), Arrival::Pieces);
+    let record = encoded(BYE, &[b'x'; PAYLOAD_MAX]);
+    for _ in 0..READ_SIZE / RECORD_MAX {
+        assert!(reader.has_room());
+        write(&to, &record).expect("it is empty");
+        assert_eq!(reader.fill(), Ok(Filled::Bytes(RECORD_MAX)));
+    }
+    assert!(!reader.has_room(), "nothing has been taken yet");
+    write(&to, &record).expect("it is empty");
+    assert_eq!(reader.fill(), Ok(Filled::Nothing));
+    assert_eq!(taken(&mut reader).len(), READ_SIZE / RECORD_MAX);
+    assert_eq!(reader.fill(), Ok(Filled::Bytes(RECORD_MAX)), "there is room again");
+    assert_eq!(taken(&mut reader).len(), 1);
+}
+
+#[test]
+fn a_writer_whose_reader_has_gone_says_so() {
+    let (from, to) = small_pipe(OFlag::empty());
+    let mut writer = RecordWriter::new(to, Arrival::Pieces);
+    drop(from);
+    writer.push(BYE, b"");
+    assert_eq!(writer.flush(), Err(Errno::EPIPE));
+    assert!(!writer.is_empty());
+    writer.clear();
+    assert!(writer.is_empty());
+}
+
+#[test]
+fn a_writer_that_nobody_reads_says_when_it_has_enough() {
+    let (_from, to) = small_pipe(OFlag::empty());
+    let mut writer = RecordWriter::new(to, Arrival::Pieces);
+    let mut pushed = 0;
+    while writer.has_room() {
+        writer.push(BYE, &[b'x'; PAYLOAD_MAX]);
+        writer.flush().expect("the pipe has a reader");
+        pushed += HEADER + PAYLOAD_MAX;
+    }
+    assert_eq!(pushed, RECORD_MAX + WRITE_SIZE, "a pipe's worth, and what the writer holds");
+}

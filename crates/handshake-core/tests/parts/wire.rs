@@ -1,0 +1,218 @@
+//! The wire: whatever was appended is found again, whatever was not is no record, and nothing panics.
+
+use handshake_core::wire::{
+    Ack, Front, HEADER, HELLO_MAX, Header, Hello, Kind, MAGIC, NAME_MAX, PAYLOAD_MAX, RECORD_MAX, Scanner,
+    append, front, pieces, records_of,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::{encoded, headers, records};
+
+/// All records that a scanner finds in `bytes`, and where it ended.
+fn scan(bytes: &[u8], whole: bool) -> (Vec<(Header, Vec<u8>)>, Scanner) {
+    let (mut scanner, mut found) = (Scanner::default(), Vec::new());
+    while let Some((record, place)) = scanner.next_record(bytes, whole) {
+        assert_eq!(place.len(), record.len(), "a record's place is its length");
+        assert_eq!(scanner.at, place.end, "the scanner goes on behind the record");
+        found.push((record.header, record.payload.to_vec()));
+    }
+    (found, scanner)
+}
+
+/// Bytes in which no magic is, but perhaps its beginnings.
+fn garbage() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        vec(any::<u8>(), 0..64),
+        prop::sample::select(vec![&MAGIC[..1], &MAGIC[..2], &MAGIC[..3]]).prop_map(<[u8]>::to_vec),
+    ];
+    vec(piece, 0..8)
+        .prop_map(|pieces| pieces.concat())
+        .prop_filter("the magic is in it", |bytes| !bytes.windows(4).any(|four| four == MAGIC))
+}
+
+/// A header whose claims are anybody's, followed by what it pleases.
+fn liars() -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), HEADER - 4..200).prop_map(|rest| [&MAGIC[..], &rest].concat())
+}
+
+/// Anything at all: noise, liars, records, and records cut off.
+fn anything() -> impl Strategy<Value = Vec<u8>> {
+    let record = || records().prop_map(|(header, payload)| encoded(header, &payload));
+    let cut = (record(), any::<prop::sample::Index>())
+        .prop_map(|(bytes, at)| bytes[..at.index(bytes.len())].to_vec());
+    vec(prop_oneof![vec(any::<u8>(), 0..200), garbage(), liars(), record(), cut], 0..8)
+        .prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn a_record_comes_back_as_it_was((header, payload) in records(), behind in vec(any::<u8>(), 0..50)) {
+        let mut bytes = encoded(header, &payload);
+        prop_assert_eq!(bytes.len(), HEADER + payload.len());
+        prop_assert!(bytes.len() <= RECORD_MAX);
+        bytes.extend(behind);
+        let Front::Record(record) = front(&bytes) else { panic!("no record in front: {:?}", front(&bytes)) };
+        prop_assert_eq!((record.header, record.payload), (header, &payload[..]));
+    }
+
+    #[test]
+    fn a_record_cut_off_anywhere_is_a_beginning((header, payload) in records()) {
+        let bytes = encoded(header, &payload);
+        for length in 0..bytes.len() {
+            prop_assert_eq!(front(&bytes[..length]), Front::Beginning, "after {} bytes", length);
+        }
+    }
+
+    #[test]
+    fn a_record_with_one_wrong_bit_does_not_count((header, payload) in records(), bit in any::<prop::sample::Index>()) {
+        let mut bytes = encoded(header, &payload);
+        let bit = bit.index(bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(!matches!(front(&bytes), Front::Record(_)), "bit {}", bit);
+    }
+
+    #[test]
+    fn a_scan_of_anything_ends(bytes in anything(), whole in any::<bool>()) {
+        let (found, scanner) = scan(&bytes, whole);
+        let taken: usize = found.iter().map(|(_, payload)| HEADER + payload.len()).sum();
+        prop_assert!(scanner.at <= bytes.len());
+        prop_assert_eq!(scanner.at, taken + usize::try_from(scanner.skipped).unwrap(), "each byte is taken or skipped");
+        if whole {
+            prop_assert_eq!(scanner.at, bytes.len(), "nothing is left to wait for");
+        } else {
+            prop_assert_eq!(front(&bytes[scanner.at..]), Front::Beginning);
+        }
+    }
+
+    #[test]
+    fn records_behind_garbage_are_found(pairs in vec((garbage(), records()), 1..5), whole in any::<bool>()) {
+        let bytes: Vec<u8> = pairs
+            .iter()
+            .flat_map(|(garbage, (header, payload))| [garbage.clone(), encoded(*header, payload)].concat())
+            .collect();
+        let (found, scanner) = scan(&bytes, whole);
+        let (garbage, sent): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        prop_assert_eq!(found, sent);
+        prop_assert_eq!(scanner.skipped, garbage.concat().len() as u64, "just the garbage is skipped");
+    }
+
+    #[test]
+    fn it_does_not_matter_how_the_bytes_come(bytes in anything(), cuts in vec(any::<prop::sample::Index>(), 0..8)) {
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).chain([bytes.len()]).collect();
+        cuts.sort_unstable();
+        let (mut scanner, mut found) = (Scanner::default(), Vec::new());
+        for cut in cuts {
+            while let Some((record, _)) = scanner.next_record(&bytes[..cut], false) {
+                found.push((record.header, record.payload.to_vec()));
+            }
+        }
+        prop_assert_eq!((found, scanner), scan(&bytes, false));
+    }
+
+    #[test]
+    fn a_liar_does_not_swallow_its_neighbour(
+        liar in headers(Kind::Request),
+        claimed in 0..=PAYLOAD_MAX,
+        wrong in 1..=u32::MAX,
+        (header, payload) in records(),
+    ) {
+        let mut bytes = encoded(liar, &vec![0xff; claimed]);
+        bytes.truncate(HEADER);
+        let crc = u32::from_be_bytes(bytes[20..].try_into().unwrap()) ^ wrong;
+        bytes[20..].copy_from_slice(&crc.to_be_bytes());
+        bytes.extend(encoded(header, &payload));
+        let (found, scanner) = scan(&bytes, true);
+        prop_assert_eq!(&found, &[(header, payload.clone())], "at once, where writes are whole");
+        prop_assert_eq!(scanner.skipped, HEADER as u64);
+        bytes.extend([0xff; PAYLOAD_MAX]);
+        prop_assert_eq!(scan(&bytes, false).0, [(header, payload)], "elsewhere, once as much has come as it claimed");
+    }
+
+    #[test]
+    fn a_message_is_the_sum_of_its_pieces(length in 0..5 * PAYLOAD_MAX, off_by_one in 0..3_usize, times in 0..4_usize) {
+        // Any length, and those around the edges.
+        for length in [length, (times * PAYLOAD_MAX + off_by_one).saturating_sub(1)] {
+            let message: Vec<u8> = (0..length).map(|at| at.to_le_bytes()[0]).collect();
+            let cut: Vec<_> = pieces(&message).collect();
+            prop_assert_eq!(cut.len(), records_of(length));
+            prop_assert!(cut.iter().all(|(payload, _)| payload.len() <= PAYLOAD_MAX));
+            prop_assert!(cut.iter().rev().skip(1).all(|(payload, more)| *more && payload.len() == PAYLOAD_MAX));
+            let (last, more) = cut.last().expect("there is always one");
+            prop_assert!(!more && (!last.is_empty() || length == 0), "after the last, no more; none for nothing");
+            prop_assert_eq!(cut.iter().flat_map(|(payload, _)| payload.to_vec()).collect::<Vec<_>>(), message);
+        }
+    }
+
+    #[test]
+    fn hello_comes_back_as_it_was(version in any::<u16>(), name in vec(any::<u8>(), 1..=NAME_MAX)) {
+        let hello = Hello { version, name };
+        prop_assert!(HEADER + hello.encode().len() <= HELLO_MAX);
+        prop_assert_eq!(Hello::decode(&hello.encode()), Some(hello));
+    }
+
+    #[test]
+    fn ack_comes_back_as_it_was(
+        (session, version, window, longest) in any::<(u64, u16, u16, u64)>(),
+        upstream in vec(any::<u8>(), 0..=NAME_MAX),
+    ) {
+        let ack = Ack { session, version, window, longest, upstream };
+        prop_assert_eq!(Ack::decode(&ack.encode()), Some(ack));
+    }
+
+    #[test]
+    fn any_payload_is_decoded_or_not_but_nothing_panics(payload in vec(any::<u8>(), 0..400)) {
+        let hello = Hello::decode(&payload);
+        prop_assert_eq!(hello.is_some(), (3..=2 + NAME_MAX).contains(&payload.len()));
+        prop_assert!(hello.is_none_or(|hello| hello.encode() == payload));
+        let ack = Ack::decode(&payload);
+        prop_assert_eq!(ack.is_some(), (20..=20 + NAME_MAX).contains(&payload.len()));
+        prop_assert!(ack.is_none_or(|ack| ack.encode() == payload));
+    }
+}
+
+const HEADER_OF_A_HELLO: Header = Header { kind: Kind::Hello, more: false, session: 7, sequence: 0 };
+
+#[test]
+fn a_hello_that_posix_would_not_write_at_once_is_no_record() {
+    let longest = encoded(HEADER_OF_A_HELLO, &[b'x'; HELLO_MAX - HEADER]);
+    assert!(matches!(front(&longest), Front::Record(record) if record.len() == HELLO_MAX));
+    let longer = encoded(HEADER_OF_A_HELLO, &[b'x'; HELLO_MAX - HEADER + 1]);
+    assert_eq!(front(&longer), Front::Garbage(longer.len()));
+}
+
+#[test]
+fn an_unknown_kind_flag_or_length_is_no_record_however_right_its_crc() {
+    for (at, value) in [(4, 0), (4, 8), (4, 255), (5, 2), (5, 0x80), (6, 0x10)] {
+        let mut bytes = encoded(Header { kind: Kind::Bye, ..HEADER_OF_A_HELLO }, &[0xff; PAYLOAD_MAX]);
+        bytes[at] = value;
+        let crc = crc_of(&[&bytes[..20], &bytes[HEADER..]].concat());
+        bytes[20..HEADER].copy_from_slice(&crc.to_be_bytes());
+        assert_eq!(front(&bytes), Front::Garbage(bytes.len()), "byte {at} = {value}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "a payload fits its record")]
+fn a_payload_that_does_not_fit_is_the_callers_bug() {
+    append(&mut Vec::new(), HEADER_OF_A_HELLO, &[0; PAYLOAD_MAX + 1]);
+}
+
+/// CRC-32 of IEEE 802.3 bit by bit, so that the table in docs/protocol.md is checked by something else than the code.
+fn crc_of(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    })
+}
+
+#[test]
+fn a_record_is_laid_out_as_the_protocol_page_says() {
+    let header =
+        Header { kind: Kind::Request, more: true, session: 0x0102_0304_0506_0708, sequence: 0x090a_0b0c };
+    let bytes = encoded(header, b"hello");
+    assert_eq!(bytes[..4], *b"\0WKP");
+    assert_eq!(bytes[4..8], [4, 1, 0, 5], "kind, flags, length");
+    assert_eq!(bytes[8..20], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], "session, sequence");
+    assert_eq!(bytes[20..24], crc_of(&[&bytes[..20], b"hello"].concat()).to_be_bytes());
+    assert_eq!(bytes[24..], *b"hello");
+}
