@@ -55,8 +55,12 @@ fn what_is_no_well_known_pipe_is_refused() {
         ("file", "EINVAL"),
         ("link", "ELOOP"),
         ("file/mario", "ENOTDIR"),
-        ("/", "EINVAL"),
     ]);
+}
+
+#[test]
+fn a_path_without_a_name_is_wrong_usage() {
+    refuses(program(["--wkp", "/"]), 2, "EINVAL");
 }
 
 #[test]

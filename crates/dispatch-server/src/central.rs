@@ -169,7 +169,7 @@ impl Central {
                 self.watch(&wkp, Arrival::Wkp(number), EpollFlags::EPOLLIN)?;
                 self.wkp = Some(number);
                 if shared {
-                    self.wkps.insert(number, RecordReader::new(wkp, records::Arrival::Whole));
+                    self.wkps.insert(number, RecordReader::new(wkp, records::Delivery::Whole));
                 }
             }
             Some(_) if !admit && !shared => self.unwatch_wkp(&wkp),
@@ -367,9 +367,21 @@ impl Central {
     /// # Errors
     /// Asked to end for the second time.
     pub(crate) fn end(mut self, mut server: Server) -> Result<()> {
-        self.receive_all_shared(&mut server)?;
+        let drained = self.drain(&mut server);
+        // Whatever happened: the subservers end first, and the place is given back last.
+        self.subservers.kill_all();
+        drained?;
+        server.end()
+    }
+
+    fn drain(&mut self, server: &mut Server) -> Result<()> {
+        self.receive_all_shared(server)?;
         if let Some(wkp) = server.wkp() {
             self.unwatch_wkp(wkp);
+        }
+        // Old shared ones, too: nothing that comes later counts.
+        for wkp in self.wkps.drain() {
+            let _ = self.poller.remove(&wkp.1);
         }
         server.close()?;
         for number in self.clients.keys().copied().collect::<Vec<_>>() {
@@ -390,7 +402,6 @@ impl Central {
             }
             self.reap();
         }
-        self.subservers.kill_all();
-        server.end()
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use handshake_core::handshake::line::Caller;
-use handshake_core::records::{Arrival, RecordReader};
+use handshake_core::records::{Delivery, RecordReader};
 use handshake_core::session::server::{Centre, Session, Terms};
 use handshake_core::{Error, Result, Server};
 use nix::errno::Errno;
@@ -72,7 +72,7 @@ impl SubserverEnds {
         let session = client.session;
         let to_client = client.acknowledge(process, self.window, self.longest, self.upstream)?;
         // The central process writes what the pipe takes, so records come in pieces.
-        let from_client = RecordReader::new(self.from_central, Arrival::Pieces);
+        let from_client = RecordReader::new(self.from_central, Delivery::Pieces);
         Ok(Session::new(process, session, terms, from_client, to_client, None).behind(news))
     }
 }

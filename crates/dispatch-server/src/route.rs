@@ -1,7 +1,8 @@
 //! The routing: client --> server --> subserver, in both readings of the ring's last arc.
 
 use handshake_core::deadline::monotonic_ns;
-use handshake_core::event::{Event, What};
+use handshake_core::event::What;
+use handshake_core::handshake::line::note_skipped;
 use handshake_core::records::Filled;
 use handshake_core::wire::{HEADER, Header, Kind, Record, append};
 use handshake_core::{Error, Result, Server};
@@ -47,7 +48,7 @@ impl Central {
             run.end = place.end;
         }
         self.pass_on(run_of, &reader.bytes()[run]);
-        self.note_skipped(reader.take_skipped(), None);
+        note_skipped(&mut reader, None, &self.process);
         self.wkps.insert(wkp, reader);
         Ok(bytes)
     }
@@ -114,13 +115,12 @@ impl Central {
             routed += place.len();
         }
         let holds = client.to_subserver.pass_on(&reader.bytes()[run]);
-        let skipped = reader.take_skipped();
+        note_skipped(reader, Some(client.session), &self.process);
         reader.give_back(&mut self.buffer);
         let session = client.session;
         if routed > 0 {
             self.process.did(What::Routed, before, |event| event.session(session).bytes(routed));
         }
-        self.note_skipped(skipped, Some(session));
         if is_ready {
             self.remove_fresh_name(number);
         }
@@ -129,14 +129,6 @@ impl Central {
         }
         if holds {
             self.watch_room(number);
-        }
-    }
-
-    fn note_skipped(&self, skipped: u64, session: Option<u64>) {
-        if skipped > 0 {
-            let bytes = usize::try_from(skipped).unwrap_or(usize::MAX);
-            self.process
-                .saw(What::Skipped, |event| session.into_iter().fold(event, Event::session).bytes(bytes));
         }
     }
 
@@ -159,24 +151,28 @@ impl Central {
         if let Some(upstream) = &client.from_client {
             let _ = self.poller.remove(upstream);
         }
-        if let Some(pipe) = &client.to_subserver.pipe {
-            // It fails only for lack of memory; then the client has to wait for its subserver's next news.
-            let _ = self.watch(pipe, Arrival::Records(number), EpollFlags::EPOLLOUT);
+        let pipe = client.to_subserver.pipe.as_ref();
+        let watched = pipe.map(|pipe| self.watch(pipe, Arrival::Records(number), EpollFlags::EPOLLOUT));
+        if let Some(Err(error)) = watched {
+            self.evict(number, &format!("the server is short of memory: {error}"));
         }
     }
 
     /// The pipe down has room again: watches the upstream instead of it.
     fn watch_upstream(&mut self, number: u64) {
+        let own_pipe = self.last_arc == LastArc::OwnPipe;
         let Some(client) = self.clients.get_mut(&number) else { return };
         if let Some(pipe) = &client.to_subserver.pipe {
             let _ = self.poller.remove(pipe);
         }
-        if client.from_client.is_none() && self.last_arc == LastArc::OwnPipe {
+        if client.from_client.is_none() && own_pipe {
             client.to_subserver.pipe = None;
         }
-        let Some(client) = self.clients.get(&number) else { return };
-        if let Some(upstream) = &client.from_client {
-            let _ = self.watch(upstream, Arrival::Records(number), EpollFlags::EPOLLIN);
+        let upstream = self.clients.get(&number).and_then(|client| client.from_client.as_ref());
+        let watched =
+            upstream.map(|upstream| self.watch(upstream, Arrival::Records(number), EpollFlags::EPOLLIN));
+        if let Some(Err(error)) = watched {
+            self.evict(number, &format!("the server is short of memory: {error}"));
         }
     }
 

@@ -15,6 +15,7 @@ use handshake_core::process::{Process, Record};
 use handshake_core::service::BuiltIn;
 use handshake_core::session::server::Terms;
 use handshake_core::{limits, sys};
+use nix::errno::Errno;
 
 use crate::talk::observer;
 
@@ -108,6 +109,11 @@ impl ServerArgs {
     /// # Errors
     /// As [`Common::start`].
     pub fn start(&self) -> Result<(Rc<Process>, Options)> {
+        if self.ready_fd.is_some() && self.ready_fd == self.common.gate {
+            let (operation, object) = ("use", "one descriptor for --ready-fd and --gate".into());
+            let hint = "give each its own".into();
+            return Err(Error::System { operation, object, errno: Errno::EINVAL, hint });
+        }
         let ready = self.ready_fd.map(|fd| adopt("--ready-fd", fd)).transpose()?;
         let process = self.common.start(Role::Server)?;
         limits::raise_descriptors();

@@ -58,7 +58,7 @@ fn course(event: &Event) -> Option<String> {
 /// What only `-v` tells.
 fn otherwise(event: &Event) -> String {
     let step = event.step.map(|step| format!("step {step}: ")).unwrap_or_default();
-    let what = serde_name(event.what);
+    let what = in_words(event.what);
     let mut line = format!("{step}{what}");
     for part in [&event.pipe, &event.text].into_iter().flatten() {
         line += &format!(" [{part}]");
@@ -69,7 +69,7 @@ fn otherwise(event: &Event) -> String {
     line
 }
 
-fn serde_name(what: What) -> String {
+fn in_words(what: What) -> String {
     // `WkpCreated` as "wkp created".
     let mut name = String::new();
     for c in format!("{what:?}").chars() {

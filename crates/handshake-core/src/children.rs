@@ -10,13 +10,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
-use crate::deadline::monotonic_ns;
+use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::name_of;
 use crate::handshake::line::{Caller, open_and_close};
 use crate::process::Process;
 use crate::sys;
+
+/// What running requests get when the server ends by an error.
+const GRACE_AFTER_ERROR: Duration = Duration::from_secs(2);
 
 /// The subservers of this process. Dropping it ends them all.
 #[derive(Debug)]
@@ -130,8 +133,11 @@ impl Subservers {
     /// # Errors
     /// [`Error::Signal`]: asked to end for the second time; the rest are killed when this is dropped.
     pub fn end(&mut self, grace: Duration) -> Result<()> {
+        self.end_by(self.process.end_of(grace))
+    }
+
+    fn end_by(&mut self, until: Deadline) -> Result<()> {
         self.tell_all(Signal::SIGTERM);
-        let until = self.process.end_of(grace);
         loop {
             self.reap();
             if self.living.is_empty() || until.passed() {
@@ -186,6 +192,10 @@ fn alone(mut client: Caller, keep: &[BorrowedFd<'_>], process: &Process) -> Resu
 
 impl Drop for Subservers {
     fn drop(&mut self) {
+        if self.process.asked_to_end().is_none() {
+            // The server ends by an error of its own, which is no fault of those who are being served.
+            let _ = self.end_by(Deadline::after(GRACE_AFTER_ERROR));
+        }
         self.kill_all();
     }
 }

@@ -22,6 +22,11 @@ pub enum Error {
         /// What to try next; may be empty.
         hint: String,
     },
+    /// The path that was given for the well-known pipe ends in no name.
+    NoName {
+        /// The path.
+        path: PathBuf,
+    },
     /// Something that is not a pipe of ours has the well-known pipe's name. It was left as it was.
     NotOurs {
         /// The name.
@@ -115,6 +120,7 @@ impl Error {
             | Self::Lost { .. }
             | Self::TooLong { .. }
             | Self::Signal(_) => Status::Broken,
+            Self::NoName { .. } => Status::Usage,
         }
     }
 }
@@ -140,6 +146,12 @@ impl fmt::Display for Error {
                 let hint = when_short(*errno).unwrap_or(hint);
                 if hint.is_empty() { Ok(()) } else { write!(f, ": {hint}") }
             }
+            Self::NoName { path } => {
+                write!(
+                    f,
+                    "cannot use the path {path:?}: EINVAL (it ends in no name): name a pipe in a directory with --wkp"
+                )
+            }
             Self::NotOurs { path, what } => write!(
                 f,
                 "cannot use {path:?}: EEXIST ({what} is there, left untouched): choose another name with --wkp, or \
@@ -152,7 +164,8 @@ impl fmt::Display for Error {
             ),
             Self::NoServer { path, because } => write!(
                 f,
-                "cannot connect to {path:?}: {because}: is a server running? Start one with: basic-server --wkp {}",
+                "cannot connect to {path:?}: {because}: is a server running, and not busy with another client? Start \
+                 one with: forking-server --wkp {}",
                 path.display()
             ),
             Self::NoAnswer { path } => write!(
@@ -171,13 +184,13 @@ impl fmt::Display for Error {
             }
             Self::TooLong { bytes, longest, window: 0 } => write!(
                 f,
-                "a message of {bytes} bytes was not sent: this server takes at most {longest}: start it with a \
-                 larger --max-message"
+                "cannot send a message of {bytes} bytes: EMSGSIZE (this server takes at most {longest}): start it with \
+                 a larger --max-message"
             ),
             Self::TooLong { bytes, longest, window } => write!(
                 f,
-                "a message of {bytes} bytes was not sent: it outgrows this server's window of {window} records \
-                 ({longest} bytes): use a server without --shared-wkp"
+                "cannot send a message of {bytes} bytes: EMSGSIZE (it outgrows this server's window of {window} records, \
+                 {longest} bytes): use a server without --shared-wkp"
             ),
             Self::Signal(signal) => write!(f, "ended by {signal}"),
         }

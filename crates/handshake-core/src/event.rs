@@ -192,6 +192,13 @@ impl Event {
         self
     }
 
+    /// About the request with this number.
+    #[must_use]
+    pub fn seq(mut self, seq: u32) -> Self {
+        self.seq = Some(seq);
+        self
+    }
+
     /// This many bytes.
     #[must_use]
     pub fn bytes(mut self, bytes: usize) -> Self {

@@ -25,17 +25,17 @@ impl Place {
     /// The place of the well-known pipe at `path`, absolute or relative to the working directory.
     ///
     /// # Errors
-    /// `EINVAL`: the path ends in no name. `ENAMETOOLONG`: the names derived from it would not fit.
+    /// [`Error::NoName`]: the path ends in no name. `ENAMETOOLONG`: the names derived from it would not fit.
     pub fn new(path: &Path) -> Result<Self> {
         // Without a slash at its end, which would ask the kernel for a directory.
         let path = path.components().as_path();
-        let refuse = |errno, hint| Err(Error::at("use the path", path, errno, hint));
         let Some(name) = path.file_name() else {
-            return refuse(Errno::EINVAL, "name a pipe in a directory with --wkp");
+            return Err(Error::NoName { path: path.to_path_buf() });
         };
         let longest = format!(".client.{}.{:016x}", u32::MAX, 0);
         if name.len() + longest.len() > NAME_MAX {
-            return refuse(Errno::ENAMETOOLONG, "choose a shorter name with --wkp");
+            let hint = "choose a shorter name with --wkp";
+            return Err(Error::at("use the path", path, Errno::ENAMETOOLONG, hint));
         }
         let directory = match path.parent() {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),

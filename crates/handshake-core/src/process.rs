@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, ppoll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
 use nix::sys::epoll::EpollEvent;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid, read};
@@ -51,11 +51,11 @@ pub type Observer = Box<dyn Fn(&Event)>;
 #[derive(Default)]
 pub struct Record {
     /// `--events`: opened for appending; each event is one write.
-    pub events: Option<File>,
+    events: Option<File>,
     /// `--gate`: one byte is read from here after each event.
-    pub gate: Option<OwnedFd>,
+    gate: Option<OwnedFd>,
     /// The talk on stderr.
-    pub observer: Option<Observer>,
+    observer: Option<Observer>,
     line: RefCell<Vec<u8>>,
     gate_open: Cell<bool>,
 }
@@ -122,7 +122,9 @@ impl Process {
     /// [`Error::Signal`]: a client was asked to end; a server was asked for the second time. The caller lets it pass
     /// up, so that all guards tidy up.
     pub fn wait(&self, fds: &mut [PollFd<'_>], until: Deadline) -> Result<Woken> {
-        self.look_at_signals_now_and_then()?;
+        if let Some(woken) = self.look_at_signals_now_and_then()? {
+            return Ok(woken);
+        }
         self.woken(|| ppoll(fds, until.timespec(), Some(self.signals.mask())).map(i32::cast_unsigned))
     }
 
@@ -136,7 +138,9 @@ impl Process {
         events: &mut [EpollEvent],
         until: Deadline,
     ) -> Result<Woken> {
-        self.look_at_signals_now_and_then()?;
+        if let Some(woken) = self.look_at_signals_now_and_then()? {
+            return Ok(woken);
+        }
         self.woken(|| {
             let count = poller.wait(events, until.milliseconds(), &self.signals.mask())?;
             Ok(u32::try_from(count).expect("fewer events than fit an int"))
@@ -152,22 +156,24 @@ impl Process {
         }
     }
 
-    fn look_at_signals_now_and_then(&self) -> Result<()> {
+    /// Every so often, whether a signal is there. What came is told to the caller: the wait that it was about to begin
+    /// would not be ended by it any more.
+    fn look_at_signals_now_and_then(&self) -> Result<Option<Woken>> {
         self.waits.set(self.waits.get().wrapping_add(1));
-        if self.waits.get().is_multiple_of(LOOKS_AT_SIGNALS) {
-            let at_once = Deadline::in_exactly(Duration::ZERO);
-            self.woken(|| {
-                ppoll(&mut [], at_once.timespec(), Some(self.signals.mask())).map(i32::cast_unsigned)
-            })?;
+        if !self.waits.get().is_multiple_of(LOOKS_AT_SIGNALS) {
+            return Ok(None);
         }
-        Ok(())
+        let at_once = Deadline::in_exactly(Duration::ZERO);
+        let look = || ppoll(&mut [], at_once.timespec(), Some(self.signals.mask())).map(i32::cast_unsigned);
+        Ok(Some(self.woken(look)?).filter(|woken| *woken == Woken::Signal))
     }
 
     fn take_signals(&self) -> Result<()> {
         while let Some(signal) = self.signals.take_termination() {
             match self.role.get() {
-                // Ctrl-C reaches the whole group; what it means for subservers is the main server's to say.
-                Role::Subserver(_) if signal != Signal::SIGTERM => {}
+                // Ctrl-C reaches the whole group; what it means for subservers is the main server's to say. A TERM may
+                // come twice, from the group and from the main server; both mean the same, and KILL is the end.
+                Role::Subserver(_) if signal != Signal::SIGTERM || self.asked_to_end.get().is_some() => {}
                 Role::Client => return Err(Error::Signal(signal)),
                 _ if self.asked_to_end.get().is_some() => return Err(Error::Signal(signal)),
                 _ => self.asked_to_end.set(Some((signal, now()))),
@@ -190,6 +196,12 @@ impl Process {
             }
             Ok(()) => Ok(()),
         }
+    }
+
+    /// The descriptors of the record, which a subserver must keep.
+    pub(crate) fn record_fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let Record { events, gate, .. } = &self.record;
+        events.as_ref().map(AsFd::as_fd).into_iter().chain(gate.as_ref().map(AsFd::as_fd))
     }
 
     /// Whether each event must be recorded on its own, after it was really done.
@@ -252,11 +264,6 @@ impl Record {
         Self { events, gate, observer, ..Self::default() }
     }
 
-    /// The descriptors that a subserver must keep.
-    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.events.as_ref().map(AsFd::as_fd).into_iter().chain(self.gate.as_ref().map(AsFd::as_fd))
-    }
-
     fn tell(&self, event: &Event) {
         if let Some(observer) = &self.observer {
             observer(event);
@@ -270,19 +277,25 @@ impl Record {
             let _ = events.write_all(&line);
         }
         if let Some(gate) = self.gate.as_ref().filter(|_| !self.gate_open.get()) {
-            // Signals are blocked here, so the process really stands still. A closed gate lets everybody through.
-            stand_still(|| match read(gate, &mut [0]) {
-                Ok(1) => {}
-                _ => self.gate_open.set(true),
-            });
+            // Signals are blocked here, so the process really stands still.
+            stand_still(|| self.gate_open.set(!passed(gate)));
         }
     }
 }
 
-impl Process {
-    /// The descriptors of the record, which a subserver must keep.
-    pub fn record_fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.record.fds()
+/// Waits for a byte at the gate. A closed gate lets everybody through, for good.
+fn passed(gate: &OwnedFd) -> bool {
+    loop {
+        match read(gate, &mut [0]) {
+            Ok(1) => return true,
+            // Whoever made the gate reads it without waiting; we do wait.
+            Err(Errno::EAGAIN) => {
+                if poll(&mut [PollFd::new(gate.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).is_err() {
+                    return false;
+                }
+            }
+            _ => return false,
+        }
     }
 }
 

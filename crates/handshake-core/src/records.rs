@@ -10,7 +10,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 
-use crate::wire::{Header, Place, RECORD_MAX, Record, Scanner, append};
+use crate::wire::{Header, RECORD_MAX, Record, Scanner, Span, append};
 
 /// Bytes that one read takes at most: a pipe's usual capacity (pipe(7)).
 pub const READ_SIZE: usize = 65_536;
@@ -22,7 +22,7 @@ pub const WRITE_SIZE: usize = 65_536;
 
 /// How records arrive on a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arrival {
+pub enum Delivery {
     /// The pipe bears or bore the WKP's name: others may write to it, but all writes are whole records.
     Whole,
     /// One writer, pieces of any size.
@@ -50,7 +50,7 @@ pub fn new_buffer() -> Box<[u8]> {
 pub struct RecordReader {
     /// Shared in the basic server, where those who wait in line keep the same WKP open.
     fd: Rc<OwnedFd>,
-    arrival: Arrival,
+    arrival: Delivery,
     buffer: Box<[u8]>,
     /// `buffer[scan.at..end]` was read and not dealt with.
     end: usize,
@@ -61,13 +61,13 @@ pub struct RecordReader {
 
 impl RecordReader {
     /// Reads from `fd`, which must be non-blocking.
-    pub fn new(fd: Rc<OwnedFd>, arrival: Arrival) -> Self {
+    pub fn new(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
         Self { buffer: new_buffer(), ..Self::without_buffer(fd, arrival) }
     }
 
     /// The same for who reads many pipes in turn, through one buffer that is lent to each: memory that a reader has
     /// of its own is copied, or at least its page tables are, at every fork.
-    pub fn without_buffer(fd: Rc<OwnedFd>, arrival: Arrival) -> Self {
+    pub fn without_buffer(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
         Self { fd, arrival, buffer: Box::default(), end: 0, scan: Scanner::default(), emptied: false }
     }
 
@@ -104,14 +104,17 @@ impl RecordReader {
                 self.end += count;
                 Ok(Filled::Bytes(count))
             }
-            Err(Errno::EAGAIN) => Ok(Filled::Nothing),
+            Err(Errno::EAGAIN) => {
+                self.emptied = true;
+                Ok(Filled::Nothing)
+            }
             Err(errno) => Err(errno),
         }
     }
 
     /// The next record that counts among the bytes read, and its place in [`RecordReader::bytes`].
-    pub fn next_record(&mut self) -> Option<(Record<'_>, Place)> {
-        let whole = self.arrival == Arrival::Whole && self.emptied;
+    pub fn next_record(&mut self) -> Option<(Record<'_>, Span)> {
+        let whole = self.arrival == Delivery::Whole && self.emptied;
         self.scan.next_record(&self.buffer[..self.end], whole)
     }
 
@@ -155,7 +158,7 @@ impl AsFd for RecordReader {
 #[derive(Debug)]
 pub struct RecordWriter {
     fd: Rc<OwnedFd>,
-    arrival: Arrival,
+    arrival: Delivery,
     buffer: Vec<u8>,
     /// `buffer[..written]` is in the pipe.
     written: usize,
@@ -165,7 +168,7 @@ pub struct RecordWriter {
 
 impl RecordWriter {
     /// Writes to `fd`, which must be non-blocking.
-    pub fn new(fd: Rc<OwnedFd>, arrival: Arrival) -> Self {
+    pub fn new(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
         Self { fd, arrival, buffer: Vec::new(), written: 0, cuts: VecDeque::new() }
     }
 
@@ -173,7 +176,7 @@ impl RecordWriter {
     pub fn push(&mut self, header: Header, payload: &[u8]) {
         let start = self.buffer.len();
         append(&mut self.buffer, header, payload);
-        if self.arrival == Arrival::Whole {
+        if self.arrival == Delivery::Whole {
             let end = self.buffer.len();
             let before = self.cuts.iter().nth_back(1).copied().unwrap_or(self.written);
             match self.cuts.back_mut() {

@@ -14,12 +14,12 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use crate::error::{Error, Result, errno_of};
 
 /// The signals that ask a process to end.
-const TERMINATION: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+const TERMINATION: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
 
 /// The flags that the handlers raise, and the mask under which they can.
 #[derive(Debug)]
 pub struct Signals {
-    termination: [Arc<AtomicBool>; 3],
+    termination: [Arc<AtomicBool>; 4],
     child: Arc<AtomicBool>,
     /// The mask while waiting: as it was, with the signals above let through.
     waiting: SigSet,
@@ -41,8 +41,8 @@ impl Signals {
         let mut before = SigSet::empty();
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), Some(&mut before)).map_err(failed)?;
         let waiting = before.iter().filter(|signal| !blocked.contains(*signal)).collect();
-        let [term, int, hup] = TERMINATION.map(flag);
-        Ok(Self { termination: [term?, int?, hup?], child: flag(Signal::SIGCHLD)?, waiting })
+        let [term, int, hup, quit] = TERMINATION.map(flag);
+        Ok(Self { termination: [term?, int?, hup?, quit?], child: flag(Signal::SIGCHLD)?, waiting })
     }
 
     /// The mask to wait under.

@@ -237,7 +237,7 @@ impl Ack {
 }
 
 /// Where a sound record begins and ends among bytes that were read; see [`Scanner`].
-pub type Place = Range<usize>;
+pub type Span = Range<usize>;
 
 /// Walks over bytes that were read, from record to record, past what is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -253,7 +253,7 @@ impl Scanner {
     ///
     /// `whole`: all writes to this pipe are whole records, and the pipe was just read empty. Then the rest of
     /// what begins here will never come, and it is skipped like any garbage.
-    pub fn next_record<'a>(&mut self, bytes: &'a [u8], whole: bool) -> Option<(Record<'a>, Place)> {
+    pub fn next_record<'a>(&mut self, bytes: &'a [u8], whole: bool) -> Option<(Record<'a>, Span)> {
         loop {
             let rest = &bytes[self.at..];
             let skip = match front(rest) {

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ const DIRECTORY: &str =
 pub struct Claim {
     path: PathBuf,
     /// Closed in every child, or the lock would outlive the server.
-    _lock: File,
+    lock: File,
     /// A FIFO that a dead server left at the WKP's name.
     stale: Option<Identity>,
 }
@@ -46,7 +46,7 @@ impl Claim {
         let path = place.lock();
         let lock = Self::lock(place, &path)?;
         // From here on dropping the claim removes the lock file.
-        let mut claim = Self { path, _lock: lock, stale: None };
+        let mut claim = Self { path, lock, stale: None };
         claim.stale = Self::look_for_others(place)?;
         Ok(claim)
     }
@@ -84,9 +84,7 @@ impl Claim {
                 Err(errno) => return Err(Error::at("lock", path, errno, DIRECTORY)),
             }
             // Its owner may have removed the file between our open and our lock: then the lock is on a file without a name.
-            if fs::symlink_metadata(path)
-                .is_ok_and(|now| (now.dev(), now.ino()) == (opened.dev(), opened.ino()))
-            {
+            if is_at(path, &opened) {
                 return Ok(file);
             }
         }
@@ -109,10 +107,18 @@ impl Claim {
     }
 }
 
+/// Whether the name stands for this very file.
+fn is_at(path: &Path, file: &fs::Metadata) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (file.dev(), file.ino()))
+}
+
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Removed while locked: who opened it before sees that its name is gone, and opens anew.
-        let _ = fs::remove_file(&self.path);
+        // Removed while locked: who opened it before sees that its name is gone, and opens anew. If somebody has removed
+        // it already, what stands there is another server's.
+        if self.lock.metadata().is_ok_and(|locked| is_at(&self.path, &locked)) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -129,7 +135,7 @@ pub struct WellKnownPipe {
     from_client: Rc<OwnedFd>,
     /// Our own writing end: without it, a client that knocks and leaves would hang up the pipe for good.
     /// Closed in step 6, or the session would never see its client's end.
-    _guard: OwnedFd,
+    guard: OwnedFd,
 }
 
 impl WellKnownPipe {
@@ -176,16 +182,11 @@ impl WellKnownPipe {
         Ok(std::mem::replace(self, next).taken())
     }
 
-    /// Takes the name away, and leaves it free: step 6, or the end; `what` says which.
+    /// Takes the name away, and leaves it free: step 6, or the end; `what` says which. [`WellKnownPipe::taken`] comes next.
     ///
     /// # Errors
     /// [`Error::NotOurs`]: something else stands at the name; it is put back.
-    pub fn remove(mut self, place: &Place, process: &Process, what: What) -> Result<TakenPipe> {
-        self.take_name(place, process, what)?;
-        Ok(self.taken())
-    }
-
-    fn take_name(&mut self, place: &Place, process: &Process, what: What) -> Result<()> {
+    pub fn remove(&mut self, place: &Place, process: &Process, what: What) -> Result<()> {
         process.does(
             what,
             |event| event.pipe(place.wkp().display()),
@@ -244,7 +245,7 @@ impl WellKnownPipe {
         let open_failed = |errno| Error::at("open the new pipe", &path, errno, DIRECTORY);
         let from_client = Rc::new(open_to_read(&path).map_err(open_failed)?);
         let guard = open_to_write(&path).map_err(open_failed)?;
-        Ok(Self { fifo, from_client, _guard: guard })
+        Ok(Self { fifo, from_client, guard })
     }
 
     /// Exchanges names with what stands at the well-known name, and looks at what came out.
@@ -277,7 +278,8 @@ impl WellKnownPipe {
 
     /// The guard's end is closed here, and the exclusive lock taken and given back: then no client is between its
     /// look at the name and its write, and none will write a HELLO here again.
-    fn taken(self) -> TakenPipe {
+    pub fn taken(self) -> TakenPipe {
+        drop(self.guard);
         let until = Deadline::after(LOCK_PATIENCE);
         let closed_to_others = loop {
             match try_lock(self.from_client.as_fd(), Lock::Exclusive) {

@@ -97,9 +97,8 @@ impl Stage {
     }
 
     /// None of these can be the well-known pipe, for these reasons, and none is touched.
-    pub(crate) fn refuse_as_wkp(&self, all: [(&str, &str); 6]) {
+    pub(crate) fn refuse_as_wkp(&self, all: [(&str, &str); 5]) {
         for (name, errno) in all {
-            // Of a name that is absolute, nothing is joined.
             let wkp = self.at(name);
             refuses(program([Path::new("--wkp"), &wkp]), 3, &format!(": {errno} ("));
             self.is_untouched();

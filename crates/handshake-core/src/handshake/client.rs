@@ -15,7 +15,7 @@ use crate::event::What;
 use crate::fifo::{Fifo, name_of, names_of, open_to_read, open_to_write};
 use crate::place::{Place, random};
 use crate::process::{Process, Woken};
-use crate::records::{Arrival, Filled, RecordReader, RecordWriter};
+use crate::records::{Delivery, Filled, RecordReader, RecordWriter};
 use crate::session::client::Connection;
 use crate::sys::{Lock, try_lock};
 use crate::wire::{Ack, Header, Hello, Kind, VERSION, append};
@@ -56,6 +56,8 @@ pub struct Handshake {
     pause: Duration,
     /// The last reason for not getting through.
     obstacle: &'static str,
+    /// Whether a server took a HELLO.
+    said_hello: bool,
     /// Records sent and received so far.
     records: u64,
 }
@@ -76,16 +78,18 @@ pub enum Progress {
 /// [`Error::System`]: no private pipe can be made, or the WKP is another user's. [`Error::Signal`].
 pub fn connect(process: &Rc<Process>, place: &Place, deadline: Deadline) -> Result<Connection> {
     let mut handshake = Handshake::new(process, place, deadline);
+    let mut woken = Woken::Signal;
     loop {
+        // First the try, then the judgement: who was stopped for a while has one more.
         if let Progress::Connected(connection) = handshake.advance()? {
             return Ok(*connection);
         }
-        let (fds, until) = handshake.watch();
-        let mut fds: Vec<PollFd<'_>> = fds.into_iter().map(|(fd, flags)| PollFd::new(fd, flags)).collect();
-        let woken = process.wait(&mut fds, until)?;
         if woken == Woken::Deadline {
             handshake.judge_deadline()?;
         }
+        let (fds, until) = handshake.watch();
+        let mut fds: Vec<PollFd<'_>> = fds.into_iter().map(|(fd, flags)| PollFd::new(fd, flags)).collect();
+        woken = process.wait(&mut fds, until)?;
     }
 }
 
@@ -100,6 +104,7 @@ impl Handshake {
             private: None,
             pause: FIRST_PAUSE,
             obstacle: "there was no time to try",
+            said_hello: false,
             records: 0,
         }
     }
@@ -146,10 +151,11 @@ impl Handshake {
             return Ok(());
         }
         let path = self.place.wkp().into();
-        match self.state {
-            State::AwaitingAck { .. } => Err(Error::NoAnswer { path }),
-            _ => Err(Error::NoServer { path, because: self.obstacle }),
-        }
+        Err(if self.said_hello {
+            Error::NoAnswer { path }
+        } else {
+            Error::NoServer { path, because: self.obstacle }
+        })
     }
 
     /// Step 3: makes the private pipe, and opens it for reading.
@@ -211,6 +217,7 @@ impl Handshake {
             Err(errno) => return Err(Error::at("write to the well-known pipe", self.place.wkp(), errno, "")),
         }
         self.records += 1;
+        self.said_hello = true;
         self.process.saw(What::AwaitingAck, |event| event.pipe(self.private_name()));
         self.state = State::AwaitingAck { wkp };
         Ok(())
@@ -235,7 +242,7 @@ impl Handshake {
         if !shown && !server_left {
             return Ok(Progress::Pending);
         }
-        let mut from_server = RecordReader::new(Rc::clone(&private.from_server), Arrival::Pieces);
+        let mut from_server = RecordReader::new(Rc::clone(&private.from_server), Delivery::Pieces);
         let filled = from_server.fill().map_err(|errno| Error::at("read", private.fifo.path(), errno, ""))?;
         while let Some((record, _)) = from_server.next_record() {
             if record.header.session != private.nonce {
@@ -315,9 +322,9 @@ impl Handshake {
     }
 
     /// The pipe for all that follows; `None` if the server has taken it back.
-    fn upstream(&mut self, ack: &Ack) -> Result<Option<(OwnedFd, Arrival)>> {
+    fn upstream(&mut self, ack: &Ack) -> Result<Option<(OwnedFd, Delivery)>> {
         match std::mem::replace(&mut self.state, State::Seeking { again: Deadline::NEVER }) {
-            State::AwaitingAck { wkp } if ack.upstream.is_empty() => return Ok(Some((wkp, Arrival::Whole))),
+            State::AwaitingAck { wkp } if ack.upstream.is_empty() => return Ok(Some((wkp, Delivery::Whole))),
             other => drop(other),
         }
         let name = String::from_utf8_lossy(&ack.upstream).into_owned();
@@ -325,7 +332,7 @@ impl Handshake {
             return Err(Error::Protocol { what: format!("its fresh pipe {name:?} is none of this place") });
         };
         match open_to_write(&path) {
-            Ok(opened) => Ok(Some((opened, Arrival::Pieces))),
+            Ok(opened) => Ok(Some((opened, Delivery::Pieces))),
             Err(Errno::ENOENT | Errno::ENXIO) => Ok(None),
             Err(errno) => Err(Error::at("open the fresh pipe", &path, errno, "")),
         }

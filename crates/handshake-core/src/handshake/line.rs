@@ -8,11 +8,11 @@ use std::rc::{Rc, Weak};
 use nix::errno::Errno;
 
 use crate::error::{Error, Named, Result, errno_of};
-use crate::event::What;
+use crate::event::{Event, What};
 use crate::fifo::{Fifo, name_of, open_to_read, open_to_write};
 use crate::place::{Place, random};
 use crate::process::Process;
-use crate::records::{Arrival, Filled, READS_MAX, RecordReader, RecordWriter};
+use crate::records::{Delivery, Filled, READS_MAX, RecordReader, RecordWriter};
 use crate::wire::{Ack, Header, Hello, Kind, VERSION};
 use crate::wkp::TakenPipe;
 
@@ -61,7 +61,7 @@ pub struct Upstream {
     /// Its reading end.
     pub from_client: Rc<OwnedFd>,
     /// How records arrive on it.
-    pub arrival: Arrival,
+    pub arrival: Delivery,
     /// A fresh one still has a name, which goes when READY came through it.
     pub fresh: Option<Fifo>,
 }
@@ -81,7 +81,7 @@ impl Caller {
     pub fn upstream(&self, place: &Place, process: &Process) -> Result<Upstream> {
         if self.keeps_wkp {
             let from_client = Rc::clone(&self.wkp);
-            return Ok(Upstream { from_client, arrival: Arrival::Whole, fresh: None });
+            return Ok(Upstream { from_client, arrival: Delivery::Whole, fresh: None });
         }
         let path = place.upstream()?;
         let make = || -> Result<_, Errno> {
@@ -91,7 +91,7 @@ impl Caller {
         let (from_client, fifo) = process
             .does(What::UpstreamCreated, |event| event.session(self.session).pipe(name_of(&path)), make)
             .map_err(|errno| Error::at("make a fresh upstream", &path, errno, ""))?;
-        Ok(Upstream { from_client: Rc::new(from_client), arrival: Arrival::Pieces, fresh: Some(fifo) })
+        Ok(Upstream { from_client: Rc::new(from_client), arrival: Delivery::Pieces, fresh: Some(fifo) })
     }
 
     /// Steps 7 and 8: connects to the private pipe and sends the acknowledgement. Only then the pipe that the
@@ -141,7 +141,7 @@ impl Caller {
             unanswered: 0,
         };
         let to_client = Rc::new(open_to_write(&self.private).map_err(gone)?);
-        let mut writer = RecordWriter::new(to_client, Arrival::Pieces);
+        let mut writer = RecordWriter::new(to_client, Delivery::Pieces);
         writer.push(Header { kind, more: false, session: self.nonce, sequence: 0 }, payload);
         writer.flush().map_err(gone)?;
         if writer.is_empty() { Ok(writer) } else { Err(gone(Errno::EAGAIN)) }
@@ -200,7 +200,7 @@ impl Line {
         place: &Place,
         process: &Process,
     ) -> Result<()> {
-        let mut reader = RecordReader::new(Rc::clone(pipe), Arrival::Whole);
+        let mut reader = RecordReader::new(Rc::clone(pipe), Delivery::Whole);
         let mut reads = 0;
         while reads < READS_MAX && matches!(reader.fill(), Ok(Filled::Bytes(_))) {
             reads += 1;
@@ -212,7 +212,7 @@ impl Line {
                 }
             }
         }
-        note_skipped(&mut reader, process);
+        note_skipped(&mut reader, None, process);
         Ok(())
     }
 
@@ -287,9 +287,10 @@ impl Line {
 }
 
 /// Records what a reader skipped, if anything.
-pub(crate) fn note_skipped(reader: &mut RecordReader, process: &Process) {
+pub fn note_skipped(reader: &mut RecordReader, session: Option<u64>, process: &Process) {
     let skipped = reader.take_skipped();
     if skipped > 0 {
-        process.saw(What::Skipped, |event| event.bytes(usize::try_from(skipped).unwrap_or(usize::MAX)));
+        let bytes = usize::try_from(skipped).unwrap_or(usize::MAX);
+        process.saw(What::Skipped, |event| session.into_iter().fold(event, Event::session).bytes(bytes));
     }
 }

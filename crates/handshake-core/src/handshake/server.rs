@@ -94,6 +94,8 @@ pub struct Server {
     options: Options,
     /// Whether step 2 was announced for this well-known pipe.
     waiting: bool,
+    /// When to look again whether the well-known name stands for its pipe.
+    look_after: Deadline,
     /// Set by a shortage: until then the well-known pipe is left to itself.
     try_again: Option<Deadline>,
 }
@@ -116,6 +118,7 @@ impl Server {
             process,
             options,
             waiting: false,
+            look_after: Deadline::after(LOOK_AFTER),
             try_again: None,
         })
     }
@@ -205,16 +208,19 @@ impl Server {
             self.process.saw(What::Waiting, |event| event.pipe(self.place.wkp().display()));
         }
         let Some(wkp) = &self.wkp else { return Ok(Some(Arrived::Other)) };
-        let until = Deadline::after(LOOK_AFTER).or(self.try_again.unwrap_or(Deadline::NEVER));
-        Ok(Some(match wait(wkp, admit && self.try_again.is_none(), until)? {
-            Woken::Ready(count) => Arrived::Ready(count),
-            Woken::Signal => Arrived::Other,
-            Woken::Deadline if self.try_again.is_some_and(Deadline::passed) => {
-                self.try_again = None;
-                Arrived::Other
+        let until = self.look_after.or(self.try_again.unwrap_or(Deadline::NEVER));
+        let woken = wait(wkp, admit && self.try_again.is_none(), until)?;
+        // Judged whatever has arrived: where there is always something, nothing else would ever be looked after.
+        self.try_again = self.try_again.filter(|again| !again.passed());
+        if self.look_after.passed() {
+            self.look_after = Deadline::after(LOOK_AFTER);
+            if admit && !wkp.still_named(&self.place)? {
+                return Ok(Some(Arrived::NameGone));
             }
-            Woken::Deadline if admit && !wkp.still_named(&self.place)? => Arrived::NameGone,
-            Woken::Deadline => Arrived::Other,
+        }
+        Ok(Some(match woken {
+            Woken::Ready(count) => Arrived::Ready(count),
+            Woken::Signal | Woken::Deadline => Arrived::Other,
         }))
     }
 
@@ -223,9 +229,22 @@ impl Server {
     /// # Errors
     /// [`Error::NotOurs`]: something else stands at the name.
     pub fn receive_and_remove(&mut self) -> Result<()> {
-        let Some(wkp) = self.wkp.take() else { return Ok(()) };
-        let taken = wkp.remove(&self.place, &self.process, What::WkpRemoved)?;
-        self.receive(&taken)
+        let Some(wkp) = &mut self.wkp else { return Ok(()) };
+        match wkp.remove(&self.place, &self.process, What::WkpRemoved) {
+            Ok(()) => self.receive_removed(),
+            Err(error) if error.is_shortage() => {
+                self.short(&error);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn receive_removed(&mut self) -> Result<()> {
+        match self.wkp.take() {
+            Some(wkp) => self.receive(&wkp.taken()),
+            None => Ok(()),
+        }
     }
 
     /// Steps 6 and 1: replaces the well-known pipe by the next one, and receives the messages of all who wrote to
@@ -294,7 +313,13 @@ impl Server {
     /// # Errors
     /// [`Error::Lost`]: the client has gone. [`Error::System`]: no fresh upstream can be made.
     pub fn acknowledge(&self, caller: Caller) -> Result<Session> {
-        let upstream = caller.upstream(&self.place, &self.process)?;
+        let upstream = match caller.upstream(&self.place, &self.process) {
+            Ok(upstream) => upstream,
+            Err(error) => {
+                caller.turn_away(&self.process, "there is no fresh pipe for it");
+                return Err(error);
+            }
+        };
         let (session, terms) = (caller.session, self.options.terms);
         let to_client = caller.acknowledge(&self.process, 0, terms.longest, upstream.name_in_ack())?;
         let from_client = RecordReader::new(upstream.from_client, upstream.arrival);
@@ -318,9 +343,9 @@ impl Server {
     /// # Errors
     /// [`Error::NotOurs`]: something else stands at the name.
     pub fn close(&mut self) -> Result<()> {
-        if let Some(wkp) = self.wkp.take() {
-            let taken = wkp.remove(&self.place, &self.process, What::WkpClosed)?;
-            self.receive(&taken)?;
+        if let Some(wkp) = &mut self.wkp {
+            wkp.remove(&self.place, &self.process, What::WkpClosed)?;
+            self.receive_removed()?;
         }
         self.line.turn_away_all();
         Ok(())

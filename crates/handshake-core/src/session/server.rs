@@ -13,9 +13,9 @@ use crate::event::What;
 use crate::fifo::Fifo;
 use crate::handshake::line::note_skipped;
 use crate::process::{Process, Woken};
-use crate::records::{Filled, RecordReader, RecordWriter};
+use crate::records::{Filled, READS_MAX, RecordReader, RecordWriter};
 use crate::service::Service;
-use crate::wire::{Header, Kind, pieces, records_of};
+use crate::wire::{Header, Kind, pieces};
 
 /// What a server grants each client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +62,14 @@ pub struct Session {
     fresh: Option<Fifo>,
     /// The number of the next request.
     due: u32,
+    /// Records of the request that is coming in, or in hand.
+    records_in_hand: usize,
     /// The number of the request last received, to be answered next.
     in_hand: u32,
     /// Bytes of a request that is too long, while it goes by.
     too_long: Option<usize>,
+    /// Once this process was asked to end: how often it still reads.
+    last_reads: Option<usize>,
     /// No more bytes will come: end of file.
     input_ended: bool,
     /// In dispatch, the central process, which reads what the client writes.
@@ -116,6 +120,8 @@ impl Session {
             to_client,
             fresh,
             due: 1,
+            records_in_hand: 0,
+            last_reads: None,
             in_hand: 0,
             too_long: None,
             input_ended: false,
@@ -189,25 +195,23 @@ impl Session {
     /// [`Error::Lost`]: the client has gone, or was idle for too long. [`Error::Protocol`]: it broke the protocol.
     pub fn receive(&mut self, message: &mut Vec<u8>) -> Result<bool> {
         message.clear();
-        let mut last_look = false;
         loop {
+            self.judge_grace()?;
             match self.find(message)? {
                 Found::Request => return Ok(true),
                 Found::Bye(reason) => return self.over("BYE", &reason),
                 Found::Nothing if self.input_ended => return self.over("the end of its pipe", ""),
-                Found::Nothing if last_look => {
+                Found::Nothing if self.last_reads == Some(0) => {
                     return self.over("the order to end", "the server is shutting down");
                 }
                 Found::Nothing => {}
             }
-            note_skipped(&mut self.from_client, &self.process);
+            note_skipped(&mut self.from_client, Some(self.id), &self.process);
             if self.process.asked_to_end().is_some() {
                 if self.process.parent_died() {
                     return Err(self.bye("the server has died"));
                 }
-                // What came up to now is still answered; nothing that comes later is.
-                last_look = true;
-                self.read()?;
+                self.read_what_has_come()?;
             } else {
                 match self.turn(Deadline::after(self.terms.idle_timeout))? {
                     Turn::Deadline => self.deadline_passed("nothing came or went within --idle-timeout")?,
@@ -240,6 +244,7 @@ impl Session {
                 Kind::Bye => return Ok(Found::Bye(String::from_utf8_lossy(record.payload).into_owned())),
                 _ => continue,
             }
+            self.records_in_hand += 1;
             let so_far = self.too_long.unwrap_or(message.len()) + record.payload.len();
             if so_far > self.terms.longest {
                 self.too_long = Some(so_far);
@@ -258,11 +263,11 @@ impl Session {
                     .saw(What::RequestReceived, |event| event.session(self.id).message(sequence, message));
                 return Ok(Found::Request);
             };
-            self.answered(bytes);
+            self.answered();
             self.refuse(&format!(
                 "its {bytes} bytes are more than the {} that this server takes",
                 self.terms.longest
-            ));
+            ))?;
         }
         Ok(Found::Nothing)
     }
@@ -273,7 +278,7 @@ impl Session {
     /// # Errors
     /// [`Error::Lost`]: the client has gone, or the grace is over.
     pub fn process(&mut self, service: &mut dyn Service, message: &mut Vec<u8>) -> Result<()> {
-        self.answered(message.len());
+        self.answered();
         service.process(message);
         if service.delay().is_zero() {
             return Ok(());
@@ -295,11 +300,9 @@ impl Session {
     /// [`Error::Lost`]: the client has gone.
     pub fn send(&mut self, message: &[u8]) -> Result<()> {
         if message.len() > self.terms.longest {
-            self.refuse(&format!(
-                "the reply would be {} bytes long, more than this server sends",
-                message.len()
-            ));
-            return Ok(());
+            let bytes = message.len();
+            return self
+                .refuse(&format!("the reply would be {bytes} bytes long, more than this server sends"));
         }
         let process = Rc::clone(&self.process);
         let (id, sequence) = (self.id, self.in_hand);
@@ -319,18 +322,19 @@ impl Session {
         )
     }
 
-    fn refuse(&mut self, reason: &str) {
+    fn refuse(&mut self, reason: &str) -> Result<()> {
+        // Who only asks for what is refused, and never reads, must not fill our memory.
+        self.write_until(RecordWriter::has_room)?;
         let header = Header { kind: Kind::Refuse, more: false, session: self.id, sequence: self.in_hand };
         self.to_client.push(header, reason.as_bytes());
-        self.process.saw(What::RequestRefused, |event| {
-            let event = event.session(self.id).text(reason);
-            crate::event::Event { seq: Some(self.in_hand), ..event }
-        });
+        self.process.saw(What::RequestRefused, |event| event.session(self.id).seq(self.in_hand).text(reason));
+        Ok(())
     }
 
-    fn answered(&mut self, bytes: usize) {
+    fn answered(&mut self) {
+        let records = std::mem::take(&mut self.records_in_hand);
         if let Some(centre) = &mut self.centre {
-            centre.answered(records_of(bytes));
+            centre.answered(records);
         }
     }
 
@@ -412,13 +416,21 @@ impl Session {
         Ok(Turn::Moved)
     }
 
-    fn read(&mut self) -> Result<()> {
-        match self.from_client.fill() {
-            Ok(Filled::End) => self.input_ended = true,
-            Ok(Filled::Bytes(_) | Filled::Nothing) => {}
-            Err(errno) => return Err(lost(&format!("its pipe cannot be read: {}", Named(errno)))),
-        }
+    /// Asked to end: what has come up to now is still answered, and nothing that comes later. Somebody who goes on
+    /// writing must not keep us.
+    fn read_what_has_come(&mut self) -> Result<()> {
+        let reads = self.last_reads.unwrap_or(READS_MAX);
+        self.last_reads = Some(if self.read()? == Filled::Nothing { 0 } else { reads.saturating_sub(1) });
         Ok(())
+    }
+
+    fn read(&mut self) -> Result<Filled> {
+        let filled = self
+            .from_client
+            .fill()
+            .map_err(|errno| lost(&format!("its pipe cannot be read: {}", Named(errno))))?;
+        self.input_ended |= filled == Filled::End;
+        Ok(filled)
     }
 
     /// The session is over in good order: the client gets what it is due, and the last word.

@@ -14,7 +14,7 @@ use nix::sys::signal::{SigSet, Signal};
 ///
 /// # Errors
 /// `ENOENT`: one of them does not exist. `EINVAL`: the file system cannot do it.
-pub fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
+pub(crate) fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
     renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)
 }
 
@@ -23,7 +23,7 @@ pub fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
 ///
 /// # Errors
 /// `EEXIST`: something has that name.
-pub fn move_new(from: &Path, to: &Path) -> Result<(), Errno> {
+pub(crate) fn move_new(from: &Path, to: &Path) -> Result<(), Errno> {
     renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)
 }
 
@@ -34,7 +34,7 @@ pub fn move_new(from: &Path, to: &Path) -> Result<(), Errno> {
 ///
 /// # Errors
 /// `ENOSYS` before Linux 5.9.
-pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+pub(crate) fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<(), Errno> {
     let mut kept: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
     kept.extend([0, 1, 2]);
     kept.sort_unstable();
@@ -54,7 +54,7 @@ pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<(), Errno> {
 ///
 /// # Errors
 /// `EINVAL`: no such signal.
-pub fn end_with_parent(signal: Signal) -> Result<(), Errno> {
+pub(crate) fn end_with_parent(signal: Signal) -> Result<(), Errno> {
     nix::sys::prctl::set_pdeathsig(signal)
 }
 

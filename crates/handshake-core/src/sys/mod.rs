@@ -15,7 +15,8 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-pub use linux::{Poller, close_all_but, end_with_parent, exchange, move_new};
+pub use linux::Poller;
+pub(crate) use linux::{close_all_but, end_with_parent, exchange, move_new};
 
 /// An answer of [`try_lock`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
 /// # Panics
 /// In debug builds, when this process has more than one thread: only the forking thread lives on in the child,
 /// and a lock that another one held would never be given back.
-pub fn fork(body: impl FnOnce() -> u8) -> Result<Pid, Errno> {
+pub(crate) fn fork(body: impl FnOnce() -> u8) -> Result<Pid, Errno> {
     debug_assert_eq!(linux::threads(), 1, "a process that forks must have one thread");
     #[expect(clippy::disallowed_methods, reason = "this is the one fork")]
     // SAFETY: the process has one thread, so the child may do whatever the parent may.

@@ -112,7 +112,7 @@ fn a_slash_at_the_end_is_no_part_of_a_name() {
 fn a_path_without_a_name_is_no_place() {
     for path in ["/", "..", "/run/..", ""] {
         let refused = Place::new(Path::new(path)).expect_err(path);
-        assert_eq!(refused.status(), Status::Refused);
+        assert_eq!(refused.status(), Status::Usage);
         assert!(refused.to_string().contains("EINVAL"), "{refused}");
     }
 }

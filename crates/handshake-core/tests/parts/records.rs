@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use handshake_core::records::{Arrival, Filled, READ_SIZE, RecordReader, RecordWriter, WRITE_SIZE};
+use handshake_core::records::{Delivery, Filled, READ_SIZE, RecordReader, RecordWriter, WRITE_SIZE};
 use handshake_core::wire::{HEADER, Header, Kind, PAYLOAD_MAX, RECORD_MAX, Scanner};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -57,7 +57,7 @@ proptest! {
         sent in vec((records(), any::<bool>(), 0..3_usize), 1..60),
     ) {
         let (from, to) = small_pipe(OFlag::O_DIRECT);
-        let mut writer = RecordWriter::new(to, Arrival::Whole);
+        let mut writer = RecordWriter::new(to, Delivery::Whole);
         let (mut pushed, mut come) = (Vec::new(), Vec::new());
         let receive = |come: &mut Vec<_>| {
             // Never more than a page and never a part of a record: the reader sees each write as it was made.
@@ -89,8 +89,8 @@ proptest! {
     ) {
         let (from, to) = small_pipe(OFlag::empty());
         let (again, towards) = small_pipe(OFlag::empty());
-        let mut writer = RecordWriter::new(to, Arrival::Pieces);
-        let mut reader = RecordReader::new(Rc::new(again), Arrival::Pieces);
+        let mut writer = RecordWriter::new(to, Delivery::Pieces);
+        let mut reader = RecordReader::new(Rc::new(again), Delivery::Pieces);
         let (mut pushed, mut come) = (Vec::new(), Vec::new());
         // From one pipe to the other, in pieces of at most this size.
         let mut carry = |most| {
@@ -122,7 +122,7 @@ proptest! {
     #[test]
     fn one_byte_at_a_time_is_enough((header, payload) in records()) {
         let (from, to) = small_pipe(OFlag::empty());
-        let mut reader = RecordReader::new(Rc::new(from), Arrival::Pieces);
+        let mut reader = RecordReader::new(Rc::new(from), Delivery::Pieces);
         let bytes = encoded(header, &payload);
         for (at, byte) in bytes.iter().enumerate() {
             prop_assert!(reader.next_record().is_none(), "after {} bytes of {}", at, bytes.len());
@@ -140,7 +140,7 @@ proptest! {
         (next, after) in records(),
     ) {
         let (from, to) = small_pipe(OFlag::empty());
-        let mut reader = RecordReader::new(Rc::new(from), Arrival::Whole);
+        let mut reader = RecordReader::new(Rc::new(from), Delivery::Whole);
         let bytes = encoded(cut_off, &payload);
         let part = &bytes[..at.index(bytes.len())];
         if !part.is_empty() {
@@ -159,7 +159,7 @@ proptest! {
 #[test]
 fn a_long_backlog_goes_out_whole_and_in_order() {
     let (from, to) = small_pipe(OFlag::O_DIRECT);
-    let mut writer = RecordWriter::new(to, Arrival::Whole);
+    let mut writer = RecordWriter::new(to, Delivery::Whole);
     for sequence in 0..3 * u32::try_from(WRITE_SIZE / RECORD_MAX).unwrap() {
         writer.push(Header { sequence, ..BYE }, &[b'x'; PAYLOAD_MAX]);
     }
@@ -180,7 +180,7 @@ fn a_long_backlog_goes_out_whole_and_in_order() {
 #[test]
 fn a_reader_goes_on_for_ever_with_a_part_of_a_record_in_hand() {
     let (from, to) = small_pipe(OFlag::empty());
-    let mut reader = RecordReader::new(Rc::new(from), Arrival::Pieces);
+    let mut reader = RecordReader::new(Rc::new(from), Delivery::Pieces);
     // No piece but the last ends where a record does.
     let sent: Vec<_> = (0..400).map(|sequence| (Header { sequence, ..BYE }, vec![b'x'; 999])).collect();
     let stream: Vec<_> = sent.iter().flat_map(|(header, payload)| encoded(*header, payload)).collect();
@@ -196,7 +196,7 @@ fn a_reader_goes_on_for_ever_with_a_part_of_a_record_in_hand() {
 #[test]
 fn an_empty_pipe_says_nothing_and_a_closed_one_the_end() {
     let (from, to) = small_pipe(OFlag::empty());
-    let mut reader = RecordReader::new(Rc::new(from), Arrival::Pieces);
+    let mut reader = RecordReader::new(Rc::new(from), Delivery::Pieces);
     assert_eq!(reader.fill(), Ok(Filled::Nothing));
     drop(to);
     assert_eq!(reader.fill(), Ok(Filled::End));
@@ -205,7 +205,7 @@ fn an_empty_pipe_says_nothing_and_a_closed_one_the_end() {
 #[test]
 fn a_reader_that_is_full_says_nothing_and_not_the_end() {
     let (from, to) = pipe2(OFlag::O_NONBLOCK).expect("a pipe");
-    let mut reader = RecordReader::new(Rc::new(from), Arrival::Pieces);
+    let mut reader = RecordReader::new(Rc::new(from), Delivery::Pieces);
     let record = encoded(BYE, &[b'x'; PAYLOAD_MAX]);
     for _ in 0..READ_SIZE / RECORD_MAX {
         assert!(reader.has_room());
@@ -223,7 +223,7 @@ fn a_reader_that_is_full_says_nothing_and_not_the_end() {
 #[test]
 fn a_writer_whose_reader_has_gone_says_so() {
     let (from, to) = small_pipe(OFlag::empty());
-    let mut writer = RecordWriter::new(to, Arrival::Pieces);
+    let mut writer = RecordWriter::new(to, Delivery::Pieces);
     drop(from);
     writer.push(BYE, b"");
     assert_eq!(writer.flush(), Err(Errno::EPIPE));
@@ -235,7 +235,7 @@ fn a_writer_whose_reader_has_gone_says_so() {
 #[test]
 fn a_writer_that_nobody_reads_says_when_it_has_enough() {
     let (_from, to) = small_pipe(OFlag::empty());
-    let mut writer = RecordWriter::new(to, Arrival::Pieces);
+    let mut writer = RecordWriter::new(to, Delivery::Pieces);
     let mut pushed = 0;
     while writer.has_room() {
         writer.push(BYE, &[b'x'; PAYLOAD_MAX]);

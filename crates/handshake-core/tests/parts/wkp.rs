@@ -194,10 +194,11 @@ fn replaced_the_old_one_is_nameless_and_the_new_one_at_the_name() {
 #[test]
 fn a_client_that_stands_in_the_door_keeps_the_pipe_from_being_anybodys() {
     let stage = Stage::set();
-    let (_claim, wkp) = stage.with_server();
+    let (_claim, mut wkp) = stage.with_server();
     let client = open_to_write(stage.place.wkp()).expect("the server reads it");
     try_lock(client.as_fd(), Lock::Shared).expect("the lock of step 4");
-    let taken = wkp.remove(&stage.place, &stage.process, What::WkpRemoved).expect("nobody is in the way");
+    wkp.remove(&stage.place, &stage.process, What::WkpRemoved).expect("nobody is in the way");
+    let taken = wkp.taken();
     assert!(!taken.closed_to_others);
     assert_eq!(names_of(&client), Ok(0));
 }
@@ -241,9 +242,10 @@ fn what_somebody_puts_at_the_name_is_put_back() {
 #[test]
 fn removed_the_name_is_free() {
     let stage = Stage::set();
-    let (_claim, wkp) = stage.with_server();
+    let (_claim, mut wkp) = stage.with_server();
     let client = open_to_write(stage.place.wkp()).expect("the server reads it");
-    let taken = wkp.remove(&stage.place, &stage.process, What::WkpRemoved).expect("nobody is in the way");
+    wkp.remove(&stage.place, &stage.process, What::WkpRemoved).expect("nobody is in the way");
+    let taken = wkp.taken();
     assert!(taken.closed_to_others);
     assert_eq!(stage.names(), [".mario.lock"]);
     assert_eq!(names_of(&client), Ok(0));
