@@ -1,1 +1,49 @@
-//! x
+//! The harness of the tests of the built programs. A test is a story in a [`Scene`]:
+//!
+//! ```no_run
+//! use workspace_tests::{Paradigm, Scene};
+//!
+//! let scene = Scene::new();
+//! let server = scene.server(Paradigm::Forking).args(["--service", "echo"]).ready();
+//! scene.client().arg("hello").run().success().stdout("hello\n");
+//! assert!(server.is_running());
+//! scene.end();
+//! ```
+//!
+//! Reading order: [`Scene`]; how it starts programs, [`Launch`]; what one can do with them, [`Program`]; what they did,
+//! [`Record`]; what the kernel knows of them, [`proc`]; a client made by hand, [`RawClient`]. These stand on [`wait`], the
+//! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
+//!
+//! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
+//! scene itself started.
+
+mod binaries;
+mod launch;
+mod paradigm;
+pub mod proc;
+mod program;
+mod raw;
+mod record;
+mod scene;
+pub mod wait;
+
+pub use launch::{Barrier, Launch};
+pub use paradigm::Paradigm;
+pub use program::Program;
+pub use raw::{Answer, RawClient};
+pub use record::Record;
+pub use scene::Scene;
+
+/// Makes one `#[test]` of a story for each paradigm that it is true of: `story in basic forking dispatch shared;`
+/// becomes `story::basic` and so on. Such a list stands at the top of each module, as its table of contents.
+#[macro_export]
+macro_rules! each {
+    ($($story:ident in $($paradigm:ident)+;)+) => {
+        $(mod $story {
+            $(#[test]
+            fn $paradigm() {
+                super::$story($crate::Paradigm::named(stringify!($paradigm)));
+            })+
+        })+
+    };
+}

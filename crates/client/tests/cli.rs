@@ -77,12 +77,14 @@ fn try_for_a_while(wkp: &Path) -> assert_cmd::Command {
 fn without_a_server_it_says_how_to_start_one() {
     let stage = Stage::set();
     let wkp = stage.at("mario");
-    let hint = format!("Start one with: basic-server --wkp {}", wkp.display());
+    let hint = format!("Start one with: forking-server --wkp {}", wkp.display());
     let begun = Instant::now();
     refuses(
         try_for_a_while(&wkp),
         3,
-        &format!("cannot connect to {wkp:?}: ENOENT (no such pipe): is a server running? {hint}"),
+        &format!(
+            "cannot connect to {wkp:?}: ENOENT (no such pipe): is a server running, and not busy with another client? {hint}"
+        ),
     );
     assert!(begun.elapsed().as_millis() >= 200, "it tried until its deadline");
     stage.is_untouched();
@@ -91,7 +93,9 @@ fn without_a_server_it_says_how_to_start_one() {
     refuses(
         try_for_a_while(&wkp),
         3,
-        &format!("cannot connect to {wkp:?}: ENXIO (no reader): is a server running? {hint}"),
+        &format!(
+            "cannot connect to {wkp:?}: ENXIO (no reader): is a server running, and not busy with another client? {hint}"
+        ),
     );
     assert_eq!(stage.added(), ["mario"], "its private pipe has gone, and nobody else's");
 }

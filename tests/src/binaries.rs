@@ -1,0 +1,54 @@
+//! The programs under test, built by the cargo that runs the test: never yesterday's build, and nothing to do by hand.
+
+use std::collections::HashMap;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// The packages that have programs.
+const PACKAGES: [&str; 5] = ["basic-server", "forking-server", "dispatch-server", "client", "lab"];
+
+/// The path of a program; the first call builds all.
+pub(crate) fn path_of(program: &str) -> &'static Path {
+    static BUILT: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
+    let built = BUILT.get_or_init(build);
+    built.get(program).unwrap_or_else(|| panic!("cargo names no program {program:?}, only {built:?}"))
+}
+
+fn build() -> HashMap<String, PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--message-format=json"]);
+    command.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let workspace = manifest.parent().expect("this package is a folder of the workspace");
+    let output = command.current_dir(workspace).stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let messages: Vec<Value> = output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr),
+        messages.iter().filter_map(|message| message["message"]["rendered"].as_str()).collect::<String>()
+    );
+    messages.iter().filter_map(executable).collect()
+}
+
+/// The program that a message of cargo tells of, if it tells of one.
+fn executable(message: &Value) -> Option<(String, PathBuf)> {
+    let target = &message["target"];
+    let is_program = target["kind"].as_array()?.iter().any(|kind| kind == "bin");
+    let path = message["executable"].as_str()?;
+    is_program.then_some((target["name"].as_str()?.to_owned(), PathBuf::from(path)))
+}

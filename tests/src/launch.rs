@@ -1,0 +1,247 @@
+//! How a scene starts a program.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{PipeReader, PipeWriter, pipe};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+
+use assert_cmd::assert::Assert;
+
+use crate::binaries::path_of;
+use crate::paradigm::Paradigm;
+use crate::program::{Program, Stdin};
+use crate::scene::Scene;
+use crate::wait::{WATCHDOG, until};
+
+/// Programs that stand behind it start at one instant: when [`Barrier::open`] is called.
+#[derive(Debug)]
+pub struct Barrier {
+    /// The stdin of a shell that becomes the program when this ends.
+    closed: PipeReader,
+    _open: PipeWriter,
+}
+
+impl Barrier {
+    /// A closed one.
+    pub fn new() -> Self {
+        let (closed, open) = pipe().expect("a pipe");
+        Self { closed, _open: open }
+    }
+
+    /// Lets all go.
+    pub fn open(self) {}
+}
+
+impl Default for Barrier {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A program about to be started.
+#[derive(Debug)]
+pub struct Launch<'s> {
+    scene: &'s Scene,
+    /// Which of the scene's programs it is, for people.
+    name: String,
+    program: PathBuf,
+    is_server: bool,
+    arguments: Vec<OsString>,
+    stdin: Stdin,
+    input: Option<File>,
+    barrier: Option<PipeReader>,
+    /// Where a server says that it is ready: 1, which is a file, or 3, which a shell makes.
+    ready_fd: Option<u32>,
+    recorded: bool,
+    own_group: bool,
+}
+
+impl<'s> Launch<'s> {
+    pub(crate) fn server(scene: &'s Scene, paradigm: Paradigm) -> Self {
+        let mut launch = Self::new(scene, paradigm.binary(), true);
+        launch.arguments.extend(paradigm.option().map(Into::into));
+        launch.ready_fd = Some(1);
+        launch
+    }
+
+    pub(crate) fn new(scene: &'s Scene, program: &str, is_server: bool) -> Self {
+        Self {
+            scene,
+            name: scene.next_name(program),
+            program: path_of(program).into(),
+            is_server,
+            arguments: Vec::new(),
+            stdin: Stdin::Nothing,
+            input: None,
+            barrier: None,
+            ready_fd: None,
+            recorded: program != "lab",
+            own_group: false,
+        }
+    }
+
+    /// With this argument.
+    #[must_use]
+    pub fn arg(self, argument: impl AsRef<OsStr>) -> Self {
+        self.args([argument])
+    }
+
+    /// With these arguments.
+    #[must_use]
+    pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    /// Stops after each event until the test lets it go on: [`Program::step_until`], [`Program::go_on`].
+    #[must_use]
+    pub fn gated(mut self) -> Self {
+        self.stdin = Stdin::Gate;
+        self.args(["--gate", "0"])
+    }
+
+    /// Reads from the test what it sends: [`Program::type_line`], [`Program::close_stdin`].
+    #[must_use]
+    pub fn typing(mut self) -> Self {
+        self.stdin = Stdin::Typed;
+        self
+    }
+
+    /// Has a file with this text as its stdin.
+    #[must_use]
+    pub fn reading(mut self, text: &str) -> Self {
+        let path = self.scene.log(&format!("{}.stdin", self.name));
+        fs::write(&path, text).expect("a file of the scene");
+        self.stdin = Stdin::File;
+        self.input = Some(File::open(path).expect("it was just made"));
+        self
+    }
+
+    /// Starts when the barrier opens.
+    #[must_use]
+    pub fn behind(mut self, barrier: &Barrier) -> Self {
+        self.barrier = Some(barrier.closed.try_clone().expect("a copy of a pipe's end"));
+        self
+    }
+
+    /// Says that it is ready on descriptor 3, which is what its stdout would have been.
+    #[must_use]
+    pub fn ready_on_3(mut self) -> Self {
+        self.ready_fd = Some(3);
+        self
+    }
+
+    /// Keeps no record: so the program works as it does when nobody looks.
+    #[must_use]
+    pub fn unrecorded(mut self) -> Self {
+        self.recorded = false;
+        self
+    }
+
+    /// In a process group of its own.
+    #[must_use]
+    pub fn in_own_group(mut self) -> Self {
+        self.own_group = true;
+        self
+    }
+
+    /// Starts it.
+    pub fn start(self) -> Rc<Program> {
+        self.launch(None)
+    }
+
+    /// Starts it with its stdout in a pipe; returns the end that the test reads.
+    pub fn start_with_reader(self) -> (Rc<Program>, PipeReader) {
+        let (reader, writer) = pipe().expect("a pipe");
+        (self.launch(Some(writer)), reader)
+    }
+
+    fn launch(self, stdout_to: Option<PipeWriter>) -> Rc<Program> {
+        let log = |suffix: &str| self.scene.log(&format!("{}.{suffix}", self.name));
+        let (stdout, stderr) = (log("stdout"), log("stderr"));
+        let create = |path: &PathBuf| File::create(path).expect("a file of the scene");
+        let mut command = self.command();
+        command.stdout(stdout_to.map_or_else(|| create(&stdout).into(), Stdio::from)).stderr(create(&stderr));
+        let (stdin, writer) = match (self.barrier, self.input) {
+            (Some(closed), _) => (closed.into(), None),
+            (None, Some(file)) => (file.into(), None),
+            (None, None) if self.stdin == Stdin::Nothing => (Stdio::null(), None),
+            (None, None) => {
+                let (reader, writer) = pipe().expect("a pipe");
+                self.scene.record().gives(&reader);
+                (reader.into(), Some(writer))
+            }
+        };
+        command.stdin(stdin);
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let record = self.scene.record_rc();
+        let words = words(&command);
+        let program =
+            Program::new(self.name, words, self.is_server, child, self.stdin, writer, record, stdout, stderr);
+        self.scene.started(program)
+    }
+
+    /// Starts a server, and waits until clients can connect.
+    pub fn ready(self) -> Rc<Program> {
+        let server = self.start();
+        until(format_args!("{} to be ready", server.name()), || {
+            assert!(server.is_running(), "{} ended before it was ready", server.name());
+            fs::metadata(server.stdout_path()).is_ok_and(|file| file.len() > 0).then_some(())
+        });
+        server
+    }
+
+    /// Starts it and waits for its end.
+    pub fn run(self) -> Assert {
+        self.start().ends()
+    }
+
+    /// Runs it to its end with these bytes as its stdin, which is a pipe, as its stdout and stderr are.
+    pub fn run_with_stdin(self, stdin: impl Into<Vec<u8>>) -> Assert {
+        let command = self.command();
+        self.scene.noted(words(&command));
+        assert_cmd::Command::from_std(command).write_stdin(stdin).timeout(WATCHDOG).assert()
+    }
+
+    fn command(&self) -> Command {
+        // A shell that becomes the program, with its process number. `read` ends at the end of file.
+        let script = match (&self.barrier, self.ready_fd) {
+            (Some(_), _) => Some("read line; exec \"$0\" \"$@\""),
+            (None, Some(3)) => Some("exec \"$0\" \"$@\" 3>&1 >/dev/null"),
+            (None, _) => None,
+        };
+        let mut command = Command::new(script.map_or(self.program.as_os_str(), |_| OsStr::new("/bin/sh")));
+        if let Some(script) = script {
+            command.args(["-c", script]).arg(&self.program);
+        }
+        if let Some(fd) = self.ready_fd {
+            command.args(["--ready-fd", &fd.to_string()]);
+        }
+        command.env_remove("HANDSHAKE_WKP").current_dir(self.scene.place());
+        if self.recorded {
+            command.arg("--events").arg(self.scene.record().path());
+        }
+        if self.own_group {
+            command.process_group(0);
+        }
+        command.args(&self.arguments);
+        command
+    }
+}
+
+/// A command as one would type it, more or less.
+fn words(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| excerpt(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+}
+
+fn excerpt(word: &str) -> String {
+    match word.char_indices().nth(100) {
+        Some((end, _)) => format!("{}...({} bytes)", &word[..end], word.len()),
+        None if word.is_empty() || word.contains(char::is_whitespace) => format!("{word:?}"),
+        None => word.to_owned(),
+    }
+}

@@ -1,0 +1,218 @@
+//! A client made by hand, from nothing but the protocol's records: it can say what no good client says.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use handshake_core::sys::{Lock, try_lock};
+use handshake_core::wire::{Ack, Front, Header, Hello, Kind, VERSION, append, front, pieces};
+use nix::libc::O_NONBLOCK;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::wait::{until, until_true};
+
+/// A record that came from the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What it is.
+    pub kind: Kind,
+    /// Its number.
+    pub sequence: u32,
+    /// What it carries.
+    pub payload: Vec<u8>,
+}
+
+/// A client that does what it is told. Its pipes are non-blocking, and closed when it is dropped.
+#[derive(Debug)]
+pub struct RawClient {
+    place: PathBuf,
+    /// The private pipe's name.
+    name: String,
+    from_server: File,
+    received: Vec<u8>,
+    to_server: Option<File>,
+    nonce: u64,
+    session: u64,
+}
+
+impl RawClient {
+    pub(crate) fn at(place: &Path) -> Self {
+        let name = Self::new_name();
+        let path = place.join(&name);
+        mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new private pipe");
+        let from_server = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path);
+        Self {
+            place: place.into(),
+            nonce: number_of(&name),
+            name,
+            from_server: from_server.expect("it was just made"),
+            received: Vec::new(),
+            to_server: None,
+            session: 0,
+        }
+    }
+
+    /// A name that a private pipe of this process may have.
+    pub fn new_name() -> String {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        format!("mario.client.{}.{:016x}", process::id(), NEXT.fetch_add(1, Relaxed))
+    }
+
+    /// The private pipe's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Connects: opens the well-known pipe.
+    pub fn open_wkp(&mut self) {
+        self.to_server = Some(open_to_write(&self.place.join("mario")));
+    }
+
+    /// Opens the well-known pipe, and says HELLO with its private pipe's name.
+    pub fn hello(&mut self) {
+        let name = self.name.clone();
+        self.hello_naming(name.as_bytes());
+    }
+
+    /// Opens the well-known pipe, and says HELLO with this name, by the rules: under the lock, while the pipe has its name.
+    pub fn hello_naming(&mut self, name: &[u8]) {
+        let payload = Hello { version: VERSION, name: name.to_vec() }.encode();
+        until_true("a well-known pipe that keeps its name", || {
+            self.open_wkp();
+            let wkp = self.to_server.as_ref().expect("it was just opened");
+            let locked = try_lock(wkp.as_fd(), Lock::Shared).is_ok();
+            let says = locked && wkp.metadata().is_ok_and(|file| file.nlink() > 0);
+            if says {
+                self.say(Kind::Hello, self.nonce, 0, false, &payload);
+            }
+            let wkp = self.to_server.as_ref().expect("it was just opened");
+            try_lock(wkp.as_fd(), Lock::Release).expect("giving a lock back cannot fail");
+            says
+        });
+    }
+
+    /// The whole handshake.
+    pub fn shake_hands(&mut self) -> Ack {
+        self.hello();
+        let answer = self.answer();
+        assert_eq!(answer.kind, Kind::Ack, "{answer:?}");
+        let ack = Ack::decode(&answer.payload).expect("an acknowledgement");
+        self.remove_private_pipe();
+        self.session = ack.session;
+        if !ack.upstream.is_empty() {
+            let name = String::from_utf8_lossy(&ack.upstream).into_owned();
+            self.to_server = Some(open_to_write(&self.place.join(name)));
+        }
+        self.say(Kind::Ready, self.session, 0, false, &[]);
+        ack
+    }
+
+    /// Removes the private pipe's name.
+    pub fn remove_private_pipe(&self) {
+        fs::remove_file(self.place.join(&self.name)).expect("it still has its name");
+    }
+
+    /// Sends a request of any length.
+    pub fn request(&mut self, sequence: u32, message: &[u8]) {
+        for (payload, more) in pieces(message) {
+            self.say(Kind::Request, self.session, sequence, more, payload);
+        }
+    }
+
+    /// Sends a request in these records.
+    pub fn request_in_pieces<const N: usize>(&mut self, sequence: u32, pieces: [&[u8]; N]) {
+        for (number, payload) in pieces.into_iter().enumerate() {
+            self.say(Kind::Request, self.session, sequence, number + 1 < N, payload);
+        }
+    }
+
+    /// Sends a request if the server leaves room for it, within a second.
+    pub fn may_request(&mut self, sequence: u32, message: &[u8]) -> bool {
+        let pipe = self.to_server.as_ref().expect("it is connected");
+        let has_room = poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)], PollTimeout::from(1000u16));
+        if has_room == Ok(1) {
+            self.request(sequence, message);
+        }
+        has_room == Ok(1)
+    }
+
+    /// Says that it is done.
+    pub fn bye(&mut self) {
+        self.say(Kind::Bye, self.session, 0, false, &[]);
+    }
+
+    fn say(&mut self, kind: Kind, session: u64, sequence: u32, more: bool, payload: &[u8]) {
+        let mut record = Vec::new();
+        append(&mut record, Header { kind, more, session, sequence }, payload);
+        self.write(&record);
+    }
+
+    /// Writes bytes of any kind to the server.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let pipe = self.to_server.as_mut().expect("it is connected");
+        until("room in the pipe to the server", || match pipe.write(bytes) {
+            Ok(count) => {
+                assert_eq!(count, bytes.len(), "what fits PIPE_BUF is written whole");
+                Some(())
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("cannot write to the server: {error}"),
+        });
+    }
+
+    /// The session's number.
+    pub fn session(&self) -> u64 {
+        self.session
+    }
+
+    /// Says that it is of another session.
+    pub fn pretend(&mut self, session: u64) {
+        self.session = session;
+    }
+
+    /// Waits for the server's next record.
+    pub fn answer(&mut self) -> Answer {
+        until("a record from the server", || {
+            if let Front::Record(record) = front(&self.received) {
+                let Header { kind, sequence, .. } = record.header;
+                let (answer, length) =
+                    (Answer { kind, sequence, payload: record.payload.to_vec() }, record.len());
+                self.received.drain(..length);
+                return Some(answer);
+            }
+            self.receive();
+            None
+        })
+    }
+
+    /// Whether anything has come from the server that was not looked at.
+    pub fn has_answer(&mut self) -> bool {
+        self.receive();
+        !self.received.is_empty()
+    }
+
+    fn receive(&mut self) {
+        let mut bytes = [0; 65_536];
+        // Nothing, now or any more: the wait for it has a deadline.
+        if let Ok(count) = self.from_server.read(&mut bytes) {
+            self.received.extend_from_slice(&bytes[..count]);
+        }
+    }
+}
+
+/// The number at the end of a private pipe's name.
+fn number_of(name: &str) -> u64 {
+    u64::from_str_radix(&name[name.len() - 16..], 16).expect("it ends in 16 digits")
+}
+
+fn open_to_write(path: &Path) -> File {
+    let open = || OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path).ok();
+    until(format_args!("somebody who reads {path:?}"), open)
+}

@@ -1,0 +1,262 @@
+//! Bytes that no good client sends: they cost their sender alone, and no file a byte.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use handshake_core::event::What;
+use handshake_core::wire::Kind;
+use predicates::prelude::*;
+use workspace_tests::{Paradigm, RawClient, Scene, each};
+
+use crate::held::another_is_served_soon;
+use crate::streams::noise;
+
+each! {
+    a_name_that_no_private_pipe_has_is_dropped in basic forking dispatch shared;
+    a_private_pipes_name_on_something_else_is_dropped in basic forking dispatch shared;
+    naming_anothers_private_pipe_brings_nobody_in in basic forking dispatch shared;
+    garbage_is_skipped in basic forking dispatch shared;
+    garbage_on_the_shared_pipe_harms_no_session in shared;
+    a_message_too_long_is_not_sent in basic forking dispatch shared;
+    a_message_too_long_is_refused in basic forking dispatch shared;
+    a_request_that_is_not_due_ends_its_session_alone in basic forking dispatch shared;
+    a_record_of_another_session_is_skipped in basic forking dispatch shared;
+    whoever_overruns_the_window_is_evicted in shared;
+}
+
+const VALUE: &str = "of value";
+
+fn a_name_that_no_private_pipe_has_is_dropped(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let outside = scene.path("../victim");
+    let inside = scene.path("victim");
+    [&outside, &inside].into_iter().for_each(|victim| fs::write(victim, VALUE).expect("a file"));
+    let absolute = outside.display().to_string();
+    let long = "x".repeat(255);
+    let names: [&[u8]; 13] = [
+        b"../victim",
+        absolute.as_bytes(),
+        b"/etc/x",
+        b"victim",
+        b"mario",
+        b".mario.lock",
+        b".",
+        b"mario.client.1.0123456789abcdef/../victim",
+        b"mario.client.1.0123456789ABCDEF",
+        b"mario.client.-1.0123456789abcdef",
+        b"mario.client.1.0123456789abcdef\0",
+        b"mario.up.1.0123456789abcdef",
+        long.as_bytes(),
+    ];
+    for name in names {
+        let mark = scene.record().mark();
+        let mut client = scene.raw_client();
+        client.hello_naming(name);
+        scene.record().wait_after(mark, What::ClientDropped, |_| true);
+        another_is_served_soon(&scene);
+        assert!(!client.has_answer(), "there is no pipe that could be trusted");
+        client.remove_private_pipe();
+    }
+    for victim in [outside, inside] {
+        assert_eq!(fs::read_to_string(&victim).expect("it is there"), VALUE);
+        fs::remove_file(victim).expect("it is there");
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// The name is right, but what has it is none: a file, links to a file and to a pipe, a directory, nothing.
+fn a_private_pipes_name_on_something_else_is_dropped(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let [file, link, to_pipe, directory, nothing] = [(); 5].map(|()| RawClient::new_name());
+    let mut reader = scene.raw_client();
+    fs::write(scene.path(&file), VALUE).expect("a file");
+    symlink(&file, scene.path(&link)).expect("a link");
+    symlink(reader.name(), scene.path(&to_pipe)).expect("a link");
+    fs::create_dir(scene.path(&directory)).expect("a directory");
+    for name in [&file, &link, &to_pipe, &directory, &nothing] {
+        let mark = scene.record().mark();
+        let mut client = scene.raw_client();
+        client.hello_naming(name.as_bytes());
+        scene.record().wait_after(mark, What::ClientDropped, |_| true);
+        another_is_served_soon(&scene);
+        client.remove_private_pipe();
+    }
+    assert_eq!(fs::read_to_string(scene.path(&file)).expect("it is there"), VALUE);
+    assert!(!reader.has_answer(), "a link was followed");
+    [&file, &link, &to_pipe]
+        .into_iter()
+        .for_each(|name| fs::remove_file(scene.path(name)).expect("it is there"));
+    fs::remove_dir(scene.path(&directory)).expect("it is there");
+    reader.remove_private_pipe();
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// What the server then sends there is of no use to anybody: it bears another nonce and another session.
+fn naming_anothers_private_pipe_brings_nobody_in(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
+    let victim = scene.client().arg("mine").gated().start();
+    let made = victim.step_until(What::PrivateCreated);
+    let mut intruder = scene.raw_client();
+    // In basic the second one waits for the end of the first: for its handshake timeout.
+    for n in 1..=3 {
+        intruder.hello_naming(made.pipe.as_deref().expect("its name").as_bytes());
+        scene.record().wait_for_many(n, What::HelloReceived, |_| true);
+    }
+    victim.go_on();
+    victim.ends().success().stdout("MINE\n").stderr("");
+    assert!(!intruder.has_answer());
+    intruder.remove_private_pipe();
+    drop(intruder);
+    another_is_served_soon(&scene);
+    scene.end();
+}
+
+/// No more than 4,096 bytes each, as whoever wants to do harm would do as well.
+fn garbage() -> Vec<Vec<u8>> {
+    // A header that promises more than ever comes, and one of a kind that there is not.
+    let lie = [b"\0WKP\x04\x00\x0f\xe8".as_slice(), &[0; 16]].concat();
+    let kind = [b"\0WKP\x09\x00\x00\x00".as_slice(), &[0; 16]].concat();
+    let magics = b"\0WKP".repeat(1024);
+    let text = b"its-a-me, mario!".to_vec();
+    vec![noise(4096), noise(1), lie, kind, magics, text, vec![0; 4096], b"\0WK".to_vec()]
+}
+
+fn garbage_is_skipped(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    for bytes in garbage() {
+        let mark = scene.record().mark();
+        let mut client = scene.raw_client();
+        client.open_wkp();
+        client.write(&bytes);
+        scene.record().wait_after(mark, What::Skipped, |event| event.bytes == Some(bytes.len()));
+        client.remove_private_pipe();
+        another_is_served_soon(&scene);
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+fn garbage_on_the_shared_pipe_harms_no_session(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let client = scene.client().typing().start();
+    let mut vandal = scene.raw_client();
+    vandal.open_wkp();
+    let mut printed = String::new();
+    for (n, bytes) in garbage().into_iter().cycle().take(40).enumerate() {
+        vandal.write(&bytes);
+        client.type_line(&format!("line {n}"));
+        vandal.write(&bytes);
+        printed += &format!("LINE {n}\n");
+    }
+    client.close_stdin();
+    client.ends().success().stdout(printed).stderr("");
+    vandal.remove_private_pipe();
+    scene.end();
+}
+
+fn a_message_too_long_is_not_sent(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--max-message", "1000"]).ready();
+    let [fits, too_long] = [1000, 1001].map(|length| "x".repeat(length));
+    let end = scene.client().args(["before", &fits, &too_long, "after"]).run();
+    end.code(1)
+        .stdout(format!("BEFORE\n{}\nAFTER\n", "X".repeat(1000)))
+        .stderr(predicate::str::contains("1001 bytes").and(predicate::str::contains("at most 1000")));
+    scene.end();
+}
+
+/// By a client that does not look at what its ACK says.
+fn a_message_too_long_is_refused(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--max-message", "1000"]).ready();
+    let mut client = scene.raw_client();
+    assert_eq!(client.shake_hands().longest, 1000);
+    for (sequence, length) in (1..).zip([1000, 1001, 10_000, 0]) {
+        client.request(sequence, &vec![b'x'; length]);
+        let answer = client.answer();
+        assert_eq!(answer.sequence, sequence);
+        if length > 1000 {
+            assert_eq!(answer.kind, Kind::Refuse);
+            let reason = String::from_utf8_lossy(&answer.payload).into_owned();
+            assert!(reason.contains(&length.to_string()) && reason.contains("1000"), "{reason}");
+        } else {
+            assert_eq!((answer.kind, answer.payload), (Kind::Reply, vec![b'X'; length]));
+        }
+    }
+    client.bye();
+    drop(client);
+    another_is_served_soon(&scene);
+    scene.end();
+}
+
+fn a_request_that_is_not_due_ends_its_session_alone(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let mut client = scene.raw_client();
+    client.shake_hands();
+    client.request(1, b"one");
+    assert_eq!(client.answer().payload, b"ONE");
+    client.request(3, b"three");
+    let answer = client.answer();
+    assert_eq!((answer.kind, answer.sequence), (Kind::Bye, 0));
+    assert!(!answer.payload.is_empty(), "a reason");
+    another_is_served_soon(&scene);
+    drop(client);
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+fn a_record_of_another_session_is_skipped(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let mut client = scene.raw_client();
+    client.shake_hands();
+    let session = client.session();
+    for guess in [session ^ 1, 0, u64::MAX] {
+        client.pretend(guess);
+        client.request(1, b"guess");
+        client.bye();
+    }
+    client.pretend(session);
+    client.request(1, b"one");
+    let answer = client.answer();
+    assert_eq!((answer.kind, answer.payload), (Kind::Reply, b"ONE".to_vec()));
+    client.bye();
+    drop(client);
+    scene.end();
+}
+
+/// A window is 16 records, and whoever has half as many more unanswered breaks the rules.
+fn whoever_overruns_the_window_is_evicted(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--service", "sleep:300", "--grace", "200ms"]).ready();
+    let before = server.descriptors();
+    let neighbour = scene.client().typing().start();
+    neighbour.type_line("one");
+    neighbour.prints("one\n");
+    let mut client = scene.raw_client();
+    assert_eq!(client.shake_hands().window, 16);
+    for sequence in 1..=100 {
+        client.request(sequence, b"flood");
+    }
+    scene.record().wait_for(What::ClientDropped, |event| {
+        event.text.as_ref().is_some_and(|text| text.contains("window"))
+    });
+    neighbour.type_line("two");
+    neighbour.close_stdin();
+    neighbour.ends().success().stdout("one\ntwo\n");
+    drop(client);
+    server.has_descriptors_as(&before);
+    scene.end();
+}

@@ -1,0 +1,132 @@
+//! Where two things meet that seldom do: each test here is a bug that was found by reading.
+
+use handshake_core::event::What;
+use handshake_core::wire::Kind;
+use nix::sys::signal::Signal;
+use workspace_tests::{Paradigm, Scene, each};
+
+each! {
+    a_signal_is_seen_at_whichever_wait_it_comes in basic;
+    term_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared;
+    a_name_that_goes_under_steady_traffic_is_made_again in forking dispatch shared;
+    a_message_in_many_small_records_keeps_to_the_window in basic forking dispatch shared;
+    who_asks_only_for_what_is_refused_and_never_reads_costs_no_memory in basic forking dispatch;
+    a_lock_file_that_somebody_removed_is_not_the_first_servers_any_more in basic;
+}
+
+/// A server that always finds something looks at its signals at every 64th wait: what that look takes must not be slept on.
+/// Stopped, the server finds a request and the signal at the same time; which of its waits that is, the requests before it
+/// decide.
+fn a_signal_is_seen_at_whichever_wait_it_comes(paradigm: Paradigm) {
+    for requests in 1..=64 {
+        let scene = Scene::new();
+        let server = scene.server(paradigm).unrecorded().ready();
+        let client = scene.client().arg("--window=1").typing().start();
+        let mut printed = String::new();
+        for request in 1..=requests {
+            client.type_line(&format!("m{request}"));
+            printed += &format!("M{request}\n");
+            client.prints(&printed);
+        }
+        server.signal(Signal::SIGSTOP);
+        client.type_line("last");
+        server.signal(Signal::SIGTERM);
+        server.signal(Signal::SIGCONT);
+        server.ends().success();
+        client.ends().code(1);
+        scene.end();
+    }
+}
+
+/// As service managers end a service: a subserver then gets the order twice, from outside and from its main server.
+fn term_to_the_whole_group_lets_a_running_request_be_answered(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let options = ["--grace", "30s", "--service", "sleep:300"];
+    let server = scene.server(paradigm).args(options).in_own_group().ready();
+    let client = scene.client().arg("request").start();
+    scene.record().wait_for(What::RequestReceived, |_| true);
+    server.signal_group(Signal::SIGTERM);
+    client.ends().success().stdout("request\n");
+    server.ends().success();
+    scene.end();
+}
+
+fn a_name_that_goes_under_steady_traffic_is_made_again(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let client = scene.client().arg("--window=1").typing().start();
+    let mut printed = String::new();
+    let mut asks = |request: &str| {
+        client.type_line(request);
+        printed += &format!("{}\n", request.to_uppercase());
+        client.prints(&printed);
+    };
+    asks("first");
+    std::fs::remove_file(scene.path("mario")).expect("it is there");
+    // Each request wakes a central process long before its half second is over.
+    let mut requests = 0;
+    while !scene.path("mario").exists() {
+        requests += 1;
+        assert!(requests < 1_000_000, "nobody missed the name");
+        asks(&format!("r{requests}"));
+    }
+    scene.serves("newcomer", "NEWCOMER");
+    asks("still here");
+    client.close_stdin();
+    client.ends().success();
+    scene.end();
+}
+
+/// Nothing says that a record but the last must be full.
+fn a_message_in_many_small_records_keeps_to_the_window(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let mut client = scene.raw_client();
+    client.shake_hands();
+    for sequence in 1..=100 {
+        client.request_in_pieces(sequence, [b"he", b"ll"]);
+        let answer = client.answer();
+        assert_eq!((answer.kind, answer.sequence), (Kind::Reply, sequence));
+        assert_eq!(answer.payload, b"HELL");
+    }
+    client.bye();
+    drop(client);
+    scene.end();
+}
+
+/// Not `--shared-wkp`: there, who does this overruns the window, and is evicted.
+fn who_asks_only_for_what_is_refused_and_never_reads_costs_no_memory(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--max-message", "1"]).unrecorded().ready();
+    let mut client = scene.raw_client();
+    client.shake_hands();
+    let mut sequence = 0;
+    // Until the pipe is full because the server reads no more: 16 MiB would have gone long before.
+    while sequence < 600_000 && client.may_request(sequence + 1, b"xx") {
+        sequence += 1;
+    }
+    assert!(sequence < 600_000, "the server takes whatever comes, and {sequence} refusals go nowhere");
+    drop(client);
+    server.signal(Signal::SIGTERM);
+    server.ends().success();
+    scene.end();
+}
+
+fn a_lock_file_that_somebody_removed_is_not_the_first_servers_any_more(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let first = scene.server(paradigm).ready();
+    let client = scene.client().typing().start();
+    client.type_line("hello");
+    client.prints("HELLO\n");
+    std::fs::remove_file(scene.path(".mario.lock")).expect("it is there");
+    let second = scene.server(paradigm).ready();
+    // The first one wants its name back when its client has left, and finds that it is taken.
+    client.close_stdin();
+    client.ends().success();
+    first.ends().code(3);
+    scene.server(paradigm).start().ends().code(3);
+    scene.serves("hello", "HELLO");
+    second.signal(Signal::SIGTERM);
+    second.ends().success();
+    scene.end();
+}

@@ -1,0 +1,136 @@
+//! Who holds which ends of which pipes, while five clients are connected: what a process must not hold is what hides an end
+//! of file, lets strangers read, or keeps a lock alive. stdin is /dev/null here, stdout and stderr are files.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use handshake_core::event::{Event, What};
+use workspace_tests::proc::{Descriptor, Target, Way};
+use workspace_tests::wait::until_true;
+use workspace_tests::{Paradigm, Program, Record, Scene, each};
+
+each! {
+    the_server_holds_just_what_the_paradigm_says in basic forking dispatch shared;
+    each_subserver_holds_just_its_own in forking dispatch shared;
+    each_subserver_has_a_pair_of_unnamed_pipes_with_the_server in dispatch shared;
+    clients_hold_just_their_two_pipes in basic forking dispatch shared;
+}
+
+/// Five clients, connected and silent; in basic one is, and four wait for their turn.
+fn five_clients(scene: &Scene, paradigm: Paradigm) -> Vec<Rc<Program>> {
+    let client = |_| scene.client().args(["--timeout", "60s"]).typing().start();
+    let connected = if paradigm == Paradigm::Basic { 1 } else { 5 };
+    let mut clients: Vec<_> = (0..connected).map(client).collect();
+    for ready in scene.record().wait_for_many(connected, What::ReadyReceived, |_| true) {
+        // A fresh upstream, if it has one, loses its name after that.
+        let of_session = |event: &Event| event.session == ready.session;
+        let fresh = |event: &Event| of_session(event) && event.what == What::UpstreamCreated;
+        if !scene.record().all(fresh).is_empty() {
+            scene.record().wait_for(What::UpstreamRemoved, of_session);
+        }
+    }
+    clients.extend((connected..5).map(client));
+    clients
+}
+
+fn all_leave(clients: &[Rc<Program>]) {
+    clients.iter().for_each(|client| client.close_stdin());
+    clients.iter().for_each(|client| drop(client.ends().success()));
+}
+
+fn kinds(descriptors: &[Descriptor]) -> Vec<String> {
+    let mut kinds: Vec<_> = descriptors.iter().map(ToString::to_string).collect();
+    kinds.sort();
+    kinds
+}
+
+fn the_server_holds_just_what_the_paradigm_says(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let clients = five_clients(&scene, paradigm);
+    let door = ["well-known pipe, Read", "well-known pipe, Write"];
+    let for_each = |kind: &'static str| [kind; 5];
+    let mut expected: Vec<&str> = vec!["lock file"];
+    match paradigm {
+        Paradigm::Basic => expected.extend(["private pipe, Write", "upstream, Read"]),
+        Paradigm::Forking => expected.extend(door),
+        Paradigm::Dispatch | Paradigm::Shared => {
+            expected.extend(door);
+            expected.push("poller");
+            expected.extend(for_each("unnamed pipe, Read"));
+            expected.extend(for_each("unnamed pipe, Write"));
+            expected.extend(for_each("upstream, Read").iter().filter(|_| paradigm == Paradigm::Dispatch));
+        }
+    }
+    expected.sort_unstable();
+    until_true(format_args!("{expected:?} in the server"), || kinds(&server.descriptors()) == expected);
+    all_leave(&clients);
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+fn each_subserver_holds_just_its_own(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let clients = five_clients(&scene, paradigm);
+    let mut expected = match paradigm {
+        Paradigm::Forking => vec!["upstream, Read"],
+        _ => vec!["unnamed pipe, Read", "unnamed pipe, Write"],
+    };
+    expected.push("private pipe, Write");
+    expected.sort_unstable();
+    for client in &clients {
+        let descriptors = scene.record().descriptors(scene.record().server_of(client.pid()));
+        assert_eq!(kinds(&descriptors), expected);
+        assert_eq!(private_pipe(&descriptors), made_by(client, scene.record()), "another client's");
+    }
+    all_leave(&clients);
+    scene.end();
+}
+
+fn private_pipe(descriptors: &[Descriptor]) -> String {
+    let names = descriptors.iter().filter_map(|descriptor| match &descriptor.target {
+        Target::Named { name, .. } if name.contains(".client.") => Some(name.clone()),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// The name of the private pipe that the client got its answer on.
+fn made_by(client: &Program, record: &Record) -> String {
+    record.wait_for(What::AckReceived, |event| event.pid == client.pid()).pipe.expect("its name")
+}
+
+fn each_subserver_has_a_pair_of_unnamed_pipes_with_the_server(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let clients = five_clients(&scene, paradigm);
+    let central = server.descriptors();
+    let mut pipes = BTreeSet::new();
+    for client in &clients {
+        let descriptors = scene.record().descriptors(scene.record().server_of(client.pid()));
+        let unnamed = descriptors.iter().filter(|fd| matches!(fd.target, Target::Unnamed(_)));
+        for end in unnamed {
+            let other_way = if end.way == Way::Read { Way::Write } else { Way::Read };
+            let others: Vec<_> = central.iter().filter(|fd| fd.target == end.target).collect();
+            assert!(matches!(others[..], [other] if other.way == other_way), "{end:?}: {others:?}");
+            pipes.insert(end.target.clone());
+        }
+    }
+    assert_eq!(pipes.len(), 10, "two pipes of its own for each subserver");
+    all_leave(&clients);
+    scene.end();
+}
+
+fn clients_hold_just_their_two_pipes(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let clients = five_clients(&scene, paradigm);
+    let upstream = if paradigm == Paradigm::Shared { "well-known pipe, Write" } else { "upstream, Write" };
+    for ready in scene.record().all(|event| event.what == What::ReadySent) {
+        assert_eq!(kinds(&scene.record().descriptors(ready.pid)), ["private pipe, Read", upstream]);
+    }
+    all_leave(&clients);
+    scene.end();
+}

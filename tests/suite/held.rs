@@ -1,0 +1,137 @@
+//! A client that stands still at a step of its handshake, by its gate or by SIGSTOP, delays nobody.
+
+use std::time::{Duration, Instant};
+
+use handshake_core::event::What;
+use nix::sys::signal::Signal;
+use workspace_tests::{Paradigm, Scene, each};
+
+each! {
+    a_client_held_at_any_step_delays_nobody in forking dispatch shared;
+    a_stopped_client_delays_nobody in forking dispatch shared;
+    a_client_held_before_its_name_is_read_delays_nobody in basic;
+    a_client_held_after_its_hello_delays_the_next_until_the_timeout in basic;
+    a_client_held_with_the_lock_costs_the_others_a_fresh_pipe in basic forking dispatch;
+    a_client_held_at_the_shared_pipe_costs_nothing in shared;
+}
+
+/// The events of a client's handshake, in their order.
+pub(crate) const HANDSHAKE: [What; 7] = [
+    What::PrivateCreated,
+    What::WkpOpened,
+    What::HelloSent,
+    What::AwaitingAck,
+    What::AckReceived,
+    What::PrivateRemoved,
+    What::ReadySent,
+];
+
+/// Less than any timeout here, and enough for a machine that does much else.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Another client is served, not by the grace of a timeout.
+pub(crate) fn another_is_served_soon(scene: &Scene) {
+    let since = Instant::now();
+    scene.serves("another", "ANOTHER");
+    assert!(since.elapsed() < SOON, "another client waited for {:?}", since.elapsed());
+}
+
+fn a_client_held_at_any_step_delays_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    let before = server.descriptors();
+    for what in HANDSHAKE {
+        let held = scene.client().arg("held").gated().start();
+        held.step_until(what);
+        another_is_served_soon(&scene);
+        held.go_on();
+        held.ends().success().stdout("HELD\n");
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// As a debugger would hold it, or Ctrl-Z.
+fn a_stopped_client_delays_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    for what in HANDSHAKE {
+        let stopped = scene.client().arg("stopped").gated().start();
+        stopped.step_until(what);
+        stopped.signal(Signal::SIGSTOP);
+        stopped.go_on();
+        another_is_served_soon(&scene);
+        stopped.signal(Signal::SIGCONT);
+        stopped.ends().success().stdout("STOPPED\n");
+    }
+    scene.end();
+}
+
+fn a_client_held_before_its_name_is_read_delays_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    for what in [What::PrivateCreated, What::WkpOpened] {
+        let held = scene.client().arg("held").gated().start();
+        held.step_until(what);
+        another_is_served_soon(&scene);
+        held.go_on();
+        held.ends().success().stdout("HELD\n");
+    }
+    scene.end();
+}
+
+/// Its server waits for READY. When the client wakes up, its handshake is over, and it begins anew.
+fn a_client_held_after_its_hello_delays_the_next_until_the_timeout(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
+    let before = server.descriptors();
+    for what in [What::HelloSent, What::AwaitingAck, What::AckReceived, What::PrivateRemoved] {
+        let mark = scene.record().mark();
+        let held = scene.client().arg("held").gated().start();
+        held.step_until(what);
+        let acknowledged = scene.record().wait_after(mark, What::AckSent, |_| true);
+        let mark = scene.record().mark();
+        another_is_served_soon(&scene);
+        let next = scene.record().wait_after(mark, What::AckSent, |_| true);
+        let waited = Duration::from_nanos(next.ns - acknowledged.ns);
+        assert!(waited >= Duration::from_millis(300), "the next one was served after {waited:?}");
+        held.go_on();
+        held.ends().success().stdout("HELD\n");
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// It stands between its look at the name and its HELLO. The server does not wait for the lock: nobody keeps this pipe.
+fn a_client_held_with_the_lock_costs_the_others_a_fresh_pipe(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    let before = server.descriptors();
+    let held = scene.client().arg("held").gated().start();
+    held.step_until(What::WkpOpened);
+    let mark = scene.record().mark();
+    another_is_served_soon(&scene);
+    scene.record().wait_after(mark, What::UpstreamCreated, |_| true);
+    scene.record().wait_after(mark, What::UpstreamRemoved, |_| true);
+    another_is_served_soon(&scene);
+    held.go_on();
+    held.ends().success().stdout("HELD\n");
+    let opened = held.events().iter().filter(|event| event.what == What::WkpOpened).count();
+    assert!(opened >= 2, "it did not try the next well-known pipe");
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+fn a_client_held_at_the_shared_pipe_costs_nothing(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    let held = scene.client().arg("held").gated().start();
+    held.step_until(What::WkpOpened);
+    another_is_served_soon(&scene);
+    held.go_on();
+    held.ends().success().stdout("HELD\n");
+    let opened = held.events().iter().filter(|event| event.what == What::WkpOpened).count();
+    assert_eq!(opened, 1, "the pipe never loses its name");
+    assert_eq!(scene.record().all(|event| event.what == What::UpstreamCreated), []);
+    scene.end();
+}

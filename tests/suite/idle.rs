@@ -1,0 +1,65 @@
+//! A server that has nothing to do does nothing: no busy loop, ever.
+
+use std::time::Duration;
+
+use handshake_core::event::What;
+use workspace_tests::proc::processor_time;
+use workspace_tests::{Paradigm, Scene, each};
+
+each! {
+    an_idle_server_uses_no_processor_time in basic forking dispatch shared;
+    nor_do_idle_sessions in basic forking dispatch shared;
+    nor_does_a_server_with_a_full_house in forking dispatch shared;
+}
+
+/// What an idle process may use in a second: the server looks twice whether its well-known pipe still has its name.
+/// One that spins would use a hundred times as much, even beside busy neighbours.
+const NOTHING: Duration = Duration::from_millis(8);
+
+/// Lets a second go by: another server, which is called `luigi`, takes that long for an answer. None of `pids` does
+/// anything meanwhile.
+fn nothing_is_done_for_a_second_by(scene: &Scene, pids: &[u32]) {
+    let clock = ["--wkp", "luigi", "--service", "sleep:1000"];
+    let clock = scene.server(Paradigm::Basic).args(clock).unrecorded().ready();
+    let before: Vec<_> = pids.iter().map(|pid| processor_time(*pid)).collect();
+    scene.client().args(["--wkp", "luigi", "tick"]).unrecorded().run().success().stdout("tick\n");
+    for (pid, before) in pids.iter().zip(before) {
+        let used = processor_time(*pid) - before;
+        assert!(used < NOTHING, "process {pid} used {used:?} of a second, with nothing to do");
+    }
+    assert!(clock.is_running());
+}
+
+fn an_idle_server_uses_no_processor_time(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    scene.record().wait_for(What::Waiting, |_| true);
+    nothing_is_done_for_a_second_by(&scene, &[server.pid()]);
+    scene.end();
+}
+
+fn nor_do_idle_sessions(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let clients: Vec<_> = (0..3).map(|_| scene.client().typing().start()).collect();
+    let connected = if paradigm == Paradigm::Basic { 1 } else { 3 };
+    let ready = scene.record().wait_for_many(connected, What::ReadyReceived, |_| true);
+    let mut pids: Vec<_> = ready.iter().map(|event| event.pid).collect();
+    pids.push(server.pid());
+    nothing_is_done_for_a_second_by(&scene, &pids);
+    clients.iter().for_each(|client| client.close_stdin());
+    clients.iter().for_each(|client| drop(client.ends().success()));
+    scene.end();
+}
+
+fn nor_does_a_server_with_a_full_house(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--max-clients", "1"]).ready();
+    let clients: Vec<_> = (0..3).map(|_| scene.client().typing().start()).collect();
+    scene.record().wait_for_many(3, What::AwaitingAck, |_| true);
+    let ready = scene.record().wait_for(What::ReadyReceived, |_| true);
+    nothing_is_done_for_a_second_by(&scene, &[server.pid(), ready.pid]);
+    clients.iter().for_each(|client| client.close_stdin());
+    clients.iter().for_each(|client| drop(client.ends().success()));
+    scene.end();
+}

@@ -1,0 +1,37 @@
+//! The tests of the built programs: one binary, these modules.
+
+/// The course's steps, as they happen.
+mod steps;
+
+/// What goes in comes out, whole and in order.
+mod streams;
+
+/// Many clients: at one instant, one after the other, more than there is room for.
+mod crowds;
+
+/// Who holds which ends of which pipes.
+mod descriptors;
+
+/// A server that has nothing to do does nothing.
+mod idle;
+
+/// One live server at a name, and nobody's file harmed.
+mod places;
+
+/// What a person sees of all that.
+mod demo;
+
+/// A client that stands still at a step of its handshake delays nobody.
+mod held;
+
+/// Clients killed at each event, subservers, servers.
+mod killed;
+
+/// A server asked to end, in every state.
+mod signals;
+
+/// Bytes that no good client sends.
+mod bad_input;
+
+/// Where two things meet that seldom do.
+mod corners;

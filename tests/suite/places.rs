@@ -1,0 +1,179 @@
+//! One live server at a name; what the dead left is taken over; what is not ours is left as it was.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
+use std::path::Path;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use predicates::prelude::*;
+use workspace_tests::wait::until_true;
+use workspace_tests::{Barrier, Paradigm, RawClient, Scene, each};
+
+each! {
+    a_second_server_is_told_that_the_name_is_in_use in basic forking dispatch shared;
+    of_twenty_servers_at_one_instant_one_serves in basic forking dispatch shared;
+    a_stale_well_known_pipe_is_taken_over in basic forking dispatch shared;
+    what_the_dead_left_is_swept in basic forking dispatch shared;
+    a_regular_file_is_left_as_it_was in basic forking dispatch shared;
+    a_directory_is_left_as_it_was in basic forking dispatch shared;
+    a_symbolic_link_is_left_as_it_was in basic forking dispatch shared;
+    a_pipe_that_somebody_reads_is_left_as_it_was in basic forking dispatch shared;
+}
+
+fn a_second_server_is_told_that_the_name_is_in_use(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let first = scene.server(paradigm).ready();
+    let client = scene.client().typing().start();
+    client.type_line("one");
+    client.prints("ONE\n");
+    let names = scene.names();
+    for other in Paradigm::ALL {
+        let refusal = format!("{}: cannot serve at \"mario\": the name is in use", other.binary());
+        scene.server(other).run().code(3).stdout("").stderr(predicate::str::starts_with(refusal));
+    }
+    assert_eq!(scene.names(), names, "a second server changed something");
+    client.type_line("two");
+    client.close_stdin();
+    client.ends().success().stdout("ONE\nTWO\n").stderr("");
+    scene.serves("three", "THREE");
+    assert!(first.is_running());
+    scene.end();
+}
+
+fn of_twenty_servers_at_one_instant_one_serves(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let barrier = Barrier::new();
+    let servers: Vec<_> = (0..20).map(|_| scene.server(paradigm).behind(&barrier).start()).collect();
+    barrier.open();
+    until_true("19 servers to end", || servers.iter().filter(|server| !server.is_running()).count() >= 19);
+    let refusal = predicate::str::contains("cannot serve at \"mario\": the name is in use");
+    for server in servers.iter().filter(|server| !server.is_running()) {
+        server.ends().code(3).stderr(refusal.clone());
+    }
+    scene.serves("hello", "HELLO");
+    assert_eq!(servers.iter().filter(|server| server.is_running()).count(), 1);
+    scene.end();
+}
+
+fn a_stale_well_known_pipe_is_taken_over(paradigm: Paradigm) {
+    let scene = Scene::new();
+    make_fifo(&scene.path("mario"));
+    // Somebody waits there already, as it seems to him.
+    let early = scene.client().arg("early").start();
+    until_true("a private pipe", || scene.names().len() == 2);
+    let _server = scene.server(paradigm).ready();
+    early.ends().success().stdout("EARLY\n");
+    scene.serves("hello", "HELLO");
+    scene.end();
+}
+
+/// No process has the number 4194305: it is more than the kernel gives (proc(5), pid_max).
+fn what_the_dead_left_is_swept(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let dead = "4194305";
+    let swept = ["client", "up"].map(|kind| format!("mario.{kind}.{dead}.0123456789abcdef"));
+    for name in &swept {
+        make_fifo(&scene.path(name));
+    }
+    make_fifo(&scene.path(&format!("mario.new.{dead}")));
+    // These are not: one's maker lives, one is of no such name, one is no pipe.
+    let alive = RawClient::new_name();
+    let others = [alive.as_str(), "mario.client.4194305.x", "luigi.client.4194305.0123456789abcdef"];
+    for name in others {
+        make_fifo(&scene.path(name));
+    }
+    let file = "mario.client.4194305.00000000deadbeef";
+    fs::write(scene.path(file), "of value").expect("a file");
+    let server = scene.server(paradigm).ready();
+    let mut left = scene.names();
+    left.retain(|name| !name.ends_with("mario") && !name.ends_with(".lock"));
+    let mut expected = vec![alive.as_str(), others[1], others[2], file];
+    expected.sort_unstable();
+    assert_eq!(left, expected);
+    scene.serves("hello", "HELLO");
+    assert!(server.is_running());
+    assert_eq!(fs::read_to_string(scene.path(file)).expect("it is there"), "of value");
+    expected.iter().for_each(|name| fs::remove_file(scene.path(name)).expect("it is there"));
+    scene.end();
+}
+
+/// Program, operation, object, error, what to try next.
+fn refuses(scene: &Scene, paradigm: Paradigm, what: &str) {
+    let program = paradigm.binary();
+    let message =
+        format!("^{program}: cannot use \"mario\": [A-Z]+ \\({what}[^()]*\\): [^\n]*--wkp[^\n]*\n$");
+    let message = predicate::str::is_match(message).expect("a regular expression");
+    scene.server(paradigm).run().code(3).stdout("").stderr(message);
+}
+
+fn a_regular_file_is_left_as_it_was(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let path = scene.path("mario");
+    fs::write(&path, "of value").expect("a file");
+    let inode = inode(&path);
+    refuses(&scene, paradigm, "a regular file");
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), "of value");
+    assert_eq!(self::inode(&path), inode);
+    fs::remove_file(path).expect("it is there");
+    scene.end();
+}
+
+fn a_directory_is_left_as_it_was(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let path = scene.path("mario");
+    fs::create_dir(&path).expect("a directory");
+    fs::write(path.join("file"), "of value").expect("a file");
+    refuses(&scene, paradigm, "a directory");
+    assert_eq!(fs::read_to_string(path.join("file")).expect("it is there"), "of value");
+    fs::remove_dir_all(path).expect("it is there");
+    scene.end();
+}
+
+/// Even one to a pipe that would do.
+fn a_symbolic_link_is_left_as_it_was(paradigm: Paradigm) {
+    let scene = Scene::new();
+    make_fifo(&scene.path("luigi"));
+    for target in ["luigi", "nowhere", "file"] {
+        fs::write(scene.path("file"), "of value").expect("a file");
+        symlink(target, scene.path("mario")).expect("a link");
+        refuses(&scene, paradigm, "a symbolic link");
+        assert_eq!(fs::read_link(scene.path("mario")).expect("it is there"), Path::new(target));
+        fs::remove_file(scene.path("mario")).expect("it is there");
+    }
+    assert_eq!(fs::read_to_string(scene.path("file")).expect("it is there"), "of value");
+    assert_eq!(scene.names(), ["file", "luigi"]);
+    fs::remove_file(scene.path("file")).expect("it is there");
+    fs::remove_file(scene.path("luigi")).expect("it is there");
+    scene.end();
+}
+
+/// A raw client's private pipe is such a pipe.
+fn a_pipe_that_somebody_reads_is_left_as_it_was(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let mut reader = scene.raw_client();
+    let path = scene.path("mario");
+    fs::rename(scene.path(reader.name()), &path).expect("it is there");
+    let inode = inode(&path);
+    let refusal = format!(
+        "{}: cannot serve at \"mario\": the name is in use (somebody reads it): end that server, or choose another \
+         name with --wkp\n",
+        paradigm.binary()
+    );
+    scene.server(paradigm).run().code(3).stdout("").stderr(refusal);
+    assert_eq!(self::inode(&path), inode);
+    assert!(fs::symlink_metadata(&path).is_ok_and(|file| file.file_type().is_fifo()));
+    assert!(!reader.has_answer(), "something was written to it");
+    fs::remove_file(path).expect("it is there");
+    scene.end();
+}
+
+fn inode(path: &Path) -> u64 {
+    fs::symlink_metadata(path).expect("it is there").ino()
+}
+
+/// Makes one that nobody has open; returns its inode.
+fn make_fifo(path: &Path) -> u64 {
+    mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
+    inode(path)
+}

@@ -1,0 +1,184 @@
+//! A server asked to end by SIGTERM, SIGINT or SIGHUP, in every state: what runs is finished, and nothing is left.
+
+use handshake_core::event::What;
+use nix::sys::signal::Signal;
+use predicates::prelude::*;
+use workspace_tests::{Paradigm, Scene, each};
+
+use crate::held::HANDSHAKE;
+
+each! {
+    an_idle_server_ends in basic forking dispatch shared;
+    an_idle_client_is_told in basic forking dispatch shared;
+    a_running_request_is_answered in basic forking dispatch shared;
+    ctrl_c_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared;
+    a_client_at_any_step_of_its_handshake_does_not_hold_the_server_up in basic forking dispatch shared;
+    those_in_line_are_served_by_the_next_server in basic forking dispatch shared;
+    a_second_signal_ends_at_once in basic forking dispatch shared;
+    the_same_signal_twice_ends_at_once in forking dispatch shared;
+    a_burst_of_signals_leaves_nothing in basic forking dispatch shared;
+    a_request_longer_than_the_grace_is_cut_off in basic forking dispatch shared;
+}
+
+const SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+
+/// A request that no test waits for.
+const FOR_EVER: [&str; 2] = ["--service", "sleep:100000"];
+
+fn an_idle_server_ends(paradigm: Paradigm) {
+    let scene = Scene::new();
+    for signal in SIGNALS {
+        let server = scene.server(paradigm).ready();
+        server.signal(signal);
+        server.ends().code(0);
+        assert_eq!(scene.names(), [""; 0], "left after {signal}");
+    }
+    scene.end();
+}
+
+fn an_idle_client_is_told(paradigm: Paradigm) {
+    let scene = Scene::new();
+    for signal in SIGNALS {
+        let server = scene.server(paradigm).ready();
+        let client = scene.client().typing().start();
+        client.type_line("hello");
+        client.prints("HELLO\n");
+        server.signal(signal);
+        client
+            .ends()
+            .code(1)
+            .stdout("HELLO\n")
+            .stderr(predicate::str::contains("the server is shutting down"));
+        server.ends().code(0);
+        assert_eq!(scene.names(), [""; 0], "left after {signal}");
+    }
+    scene.end();
+}
+
+fn a_running_request_is_answered(paradigm: Paradigm) {
+    let scene = Scene::new();
+    for signal in SIGNALS {
+        let grace = ["--grace", "30s", "--service", "sleep:300"];
+        let server = scene.server(paradigm).args(grace).ready();
+        let mark = scene.record().mark();
+        let client = scene.client().arg("request").start();
+        scene.record().wait_after(mark, What::RequestReceived, |_| true);
+        server.signal(signal);
+        client.ends().success().stdout("request\n").stderr("");
+        server.ends().code(0);
+        assert_eq!(scene.names(), [""; 0], "left after {signal}");
+    }
+    scene.end();
+}
+
+/// As a terminal sends it: to the server and all its subservers.
+fn ctrl_c_to_the_whole_group_lets_a_running_request_be_answered(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let options = ["--grace", "30s", "--service", "sleep:300"];
+    let server = scene.server(paradigm).args(options).in_own_group().ready();
+    let client = scene.client().arg("request").start();
+    scene.record().wait_for(What::RequestReceived, |_| true);
+    server.signal_group(Signal::SIGINT);
+    client.ends().success().stdout("request\n").stderr("");
+    server.ends().code(0);
+    scene.end();
+}
+
+fn a_client_at_any_step_of_its_handshake_does_not_hold_the_server_up(paradigm: Paradigm) {
+    let scene = Scene::new();
+    for what in HANDSHAKE {
+        // Neither its timeout nor its grace ends the server here.
+        let server = scene.server(paradigm).args(["--handshake-timeout", "50s", "--grace", "50s"]).ready();
+        let client = scene.client().args(["--timeout", "300ms", "hello"]).gated().start();
+        client.step_until(what);
+        server.signal(Signal::SIGTERM);
+        server.ends().code(0);
+        client.go_on();
+        // Before it is connected, it looks for another server until its deadline. 3: nobody took a HELLO; 1: somebody did.
+        let (code, message) = match what {
+            What::PrivateCreated | What::WkpOpened => (3, "client: cannot connect to \"mario\""),
+            What::ReadySent => (1, "client: the connection is"),
+            _ => (1, "client: cannot connect to \"mario\""),
+        };
+        client.ends().stdout("").code(code).stderr(predicate::str::starts_with(message));
+        assert_eq!(scene.names(), [""; 0], "left after {what:?}");
+    }
+    scene.end();
+}
+
+fn those_in_line_are_served_by_the_next_server(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let launch = scene.server(paradigm);
+    let server =
+        if paradigm == Paradigm::Basic { launch } else { launch.args(["--max-clients", "1"]) }.ready();
+    let first = scene.client().typing().start();
+    first.type_line("hello");
+    first.prints("HELLO\n");
+    let in_line: Vec<_> =
+        (0..3).map(|_| scene.client().args(["--timeout", "60s", "hello"]).start()).collect();
+    let sign = if paradigm == Paradigm::Basic { What::PrivateCreated } else { What::AwaitingAck };
+    scene.record().wait_for_many(3, sign, |event| event.pid != first.pid());
+    server.signal(Signal::SIGTERM);
+    first.ends().code(1).stderr(predicate::str::contains("the server is shutting down"));
+    server.ends().code(0);
+    scene.server(paradigm).ready();
+    for client in in_line {
+        client.ends().success().stdout("HELLO\n").stderr("");
+    }
+    scene.end();
+}
+
+/// Signals of two kinds: two of one kind may be one.
+fn a_second_signal_ends_at_once(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "50s"]).ready();
+    let client = scene.client().arg("request").start();
+    scene.record().wait_for(What::RequestReceived, |_| true);
+    server.signal(Signal::SIGTERM);
+    server.signal(Signal::SIGINT);
+    server.ends_by(Signal::SIGINT);
+    client.ends().code(1).stdout("").stderr(predicate::str::contains("with 1 unanswered"));
+    scene.end();
+}
+
+/// The event shows that the first one was taken; the basic server, which is in its session then, records none.
+fn the_same_signal_twice_ends_at_once(paradigm: Paradigm) {
+    let scene = Scene::new();
+    for signal in SIGNALS {
+        let mark = scene.record().mark();
+        let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "50s"]).ready();
+        let client = scene.client().arg("request").start();
+        scene.record().wait_after(mark, What::RequestReceived, |_| true);
+        server.signal(signal);
+        scene.record().wait_after(mark, What::AskedToEnd, |_| true);
+        server.signal(signal);
+        server.ends_by(signal);
+        client.ends().code(1).stdout("").stderr(predicate::str::contains("with 1 unanswered"));
+        assert_eq!(scene.names(), [""; 0], "left after {signal}");
+    }
+    scene.end();
+}
+
+fn a_burst_of_signals_leaves_nothing(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "50s"]).ready();
+    let client = scene.client().arg("request").start();
+    scene.record().wait_for(What::RequestReceived, |_| true);
+    for signal in SIGNALS.into_iter().cycle().take(30) {
+        server.try_signal(signal);
+    }
+    server.ends().interrupted();
+    client.ends().code(1).stdout("");
+    scene.end();
+}
+
+fn a_request_longer_than_the_grace_is_cut_off(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "200ms"]).ready();
+    let client = scene.client().arg("request").start();
+    scene.record().wait_for(What::RequestReceived, |_| true);
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    client.ends().code(1).stdout("").stderr(predicate::str::contains("with 1 unanswered"));
+    scene.end();
+}

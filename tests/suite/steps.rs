@@ -1,0 +1,127 @@
+//! The course's steps 1 to 8, in their order, and the turn of the second client.
+
+use std::io::Read;
+
+use handshake_core::event::{Event, Role, What};
+use workspace_tests::{Paradigm, Scene, each};
+
+each! {
+    the_steps_come_in_the_order_of_their_numbers in basic forking dispatch shared;
+    causes_come_before_their_effects in basic forking dispatch shared;
+    the_second_client_waits_for_its_turn in basic;
+    the_second_client_need_not_wait in forking dispatch shared;
+    readiness_is_one_newline_and_the_end_of_the_pipe in basic forking dispatch shared;
+}
+
+/// Client and server go on at the same time between steps 4 and 7; so here the server stands still in step 2 until the
+/// client has come to step 5.
+fn the_steps_come_in_the_order_of_their_numbers(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).gated().start();
+    server.step_until(What::Waiting);
+    let client = scene.client().arg("hello").start();
+    scene.record().wait_for(What::AwaitingAck, |_| true);
+    server.go_on();
+    client.ends().success().stdout("HELLO\n");
+
+    if paradigm.has_subservers() {
+        // Recorded just after it was done: perhaps after all the rest.
+        scene.record().wait_for(What::SubserverForked, |_| true);
+    }
+    let mut events = scene.record().all(|event| event.step.is_some());
+    events.sort_by_key(|event| event.ns);
+    let mut steps: Vec<u8> = Vec::new();
+    for step in events.iter().filter_map(|event| event.step) {
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
+    }
+    assert_eq!(steps, [1, 2, 3, 4, 5, 6, 7, 8]);
+    let who = |step| events.iter().find(|event| event.step == Some(step)).map(|event| event.role);
+    let acknowledger = if paradigm == Paradigm::Basic { Role::Client } else { Role::Subserver(1) };
+    assert_eq!([1, 2, 6, 7].map(who), [Some(Role::Server); 4]);
+    assert_eq!([3, 4, 5].map(who), [Some(Role::Client); 3]);
+    assert_eq!(who(8), Some(acknowledger));
+    scene.end();
+}
+
+fn causes_come_before_their_effects(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let clients: Vec<_> = (0..20).map(|_| scene.client().arg("hello").start()).collect();
+    for client in clients {
+        client.ends().success().stdout("HELLO\n");
+        let its_own = scene.record().all(|event| event.pid == client.pid());
+        // The last private pipe: a client may have had to try again.
+        let ack = its_own.iter().find(|event| event.what == What::AckReceived).expect("it was served");
+        let (session, pipe) = (ack.session.clone(), ack.pipe.clone());
+        // What is done is recorded just after it was done: perhaps after its effect.
+        scene.record().wait_for(What::ReplySent, |event| event.session == session);
+        let about_it = scene
+            .record()
+            .all(|event| event.session == session || (event.pid == client.pid() && event.pipe == pipe));
+        let hello = its_own.iter().rfind(|event| event.what == What::HelloSent).expect("it said HELLO");
+        let ns = |what| about_it.iter().find(|event| event.what == what).map_or(0, |event: &Event| event.ns);
+        let in_order = [
+            ns(What::PrivateCreated),
+            hello.ns,
+            ns(What::HelloReceived),
+            ns(What::AckSent),
+            ns(What::AckReceived),
+            ns(What::PrivateRemoved),
+            ns(What::ReadySent),
+            ns(What::ReadyReceived),
+            ns(What::RequestReceived),
+            ns(What::ReplySent),
+            ns(What::ReplyReceived),
+            ns(What::ByeSent),
+        ];
+        assert!(in_order[0] > 0 && in_order.is_sorted(), "{in_order:?} of {about_it:#?}");
+    }
+    scene.end();
+}
+
+fn the_second_client_waits_for_its_turn(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let first = scene.client().typing().start();
+    first.type_line("one");
+    first.prints("ONE\n");
+    let second = scene.client().arg("two").start();
+    scene.record().wait_for(What::PrivateCreated, |event| event.pid == second.pid());
+    first.type_line("three");
+    first.prints("ONE\nTHREE\n");
+    assert!(second.is_running() && second.printed().is_empty(), "the second was served before its turn");
+    first.close_stdin();
+    first.ends().success();
+    second.ends().success().stdout("TWO\n");
+    let ns = |what, pid| scene.record().wait_for(what, |event| event.pid == pid).ns;
+    assert!(ns(What::ByeSent, first.pid()) < ns(What::AckReceived, second.pid()));
+    scene.end();
+}
+
+fn the_second_client_need_not_wait(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let first = scene.client().typing().start();
+    first.type_line("one");
+    first.prints("ONE\n");
+    scene.serves("two", "TWO");
+    first.type_line("three");
+    first.close_stdin();
+    first.ends().success().stdout("ONE\nTHREE\n");
+    scene.end();
+}
+
+/// The shell makes descriptor 3, which is a pipe to the test; its other copy, descriptor 1, goes elsewhere.
+fn readiness_is_one_newline_and_the_end_of_the_pipe(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let launch = scene.server(paradigm).ready_on_3();
+    let (server, mut ready) = launch.start_with_reader();
+    let mut bytes = Vec::new();
+    ready.read_to_end(&mut bytes).expect("the server closes it");
+    assert_eq!(bytes, b"\n");
+    scene.serves("hello", "HELLO");
+    assert!(server.is_running());
+    scene.end();
+}

@@ -1,0 +1,97 @@
+//! What goes in comes out: same bytes, same order, whatever the size.
+
+use std::io::{BufRead, BufReader};
+
+use nix::sys::signal::Signal;
+use predicates::prelude::*;
+use workspace_tests::{Paradigm, Scene, each};
+
+each! {
+    a_hundred_thousand_lines_come_back_in_order in basic forking dispatch shared;
+    sixteen_mebibytes_come_back_identical in basic forking dispatch;
+    sixteen_mebibytes_are_refused_with_a_reason in shared;
+    messages_of_every_size_come_back in basic forking dispatch shared;
+    a_client_whose_reader_has_enough_ends_quietly in basic forking dispatch shared;
+}
+
+fn a_hundred_thousand_lines_come_back_in_order(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["-q", "--service", "echo"]).unrecorded().ready();
+    let lines: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
+    let end = scene.client().unrecorded().run_with_stdin(lines.as_str()).success();
+    // Not a diff: it would be long.
+    assert!(end.get_output().stdout == lines.as_bytes(), "other lines came back");
+    scene.end();
+}
+
+/// The same bytes each time, but with no pattern that a mistake could hide in.
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let mut noise: Vec<u8> = (0..bytes.div_ceil(8)).flat_map(|_| next()).collect();
+    noise.truncate(bytes);
+    noise
+}
+
+fn sixteen_mebibytes_come_back_identical(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--service", "echo"]).unrecorded().ready();
+    let bytes = noise(16 << 20);
+    let end = scene.client().arg("--raw").unrecorded().run_with_stdin(bytes.clone()).success();
+    assert!(end.get_output().stdout == bytes, "other bytes came back");
+    scene.end();
+}
+
+fn sixteen_mebibytes_are_refused_with_a_reason(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--service", "echo"]).ready();
+    scene.client().arg("--raw").run_with_stdin(noise(16 << 20)).code(1).stdout("").stderr(
+        predicate::str::contains("16777216 bytes").and(predicate::str::contains("window of 16 records")),
+    );
+    scene.end();
+}
+
+/// A record holds 4,072 bytes.
+fn messages_of_every_size_come_back(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--service", "reverse"]).ready();
+    let longest = if paradigm == Paradigm::Shared { 16 * 4072 } else { 100_000 };
+    let sizes = [0, 1, 4071, 4072, 4073, longest];
+    // As lines of one session ...
+    let letters: Vec<String> = sizes.iter().map(|size| ('a'..='z').cycle().take(*size).collect()).collect();
+    let reversed: String =
+        letters.iter().map(|message| message.chars().rev().chain(['\n']).collect::<String>()).collect();
+    let end = scene.client().args(&letters).run().success();
+    assert!(end.get_output().stdout == reversed.as_bytes(), "other lines came back");
+    // ... and each alone, of all bytes that there are.
+    for size in sizes {
+        let bytes = noise(size);
+        let end = scene.client().arg("--raw").run_with_stdin(bytes.clone()).success();
+        assert!(end.get_output().stdout.iter().eq(bytes.iter().rev()), "other bytes came back, of {size}");
+    }
+    if paradigm == Paradigm::Shared {
+        let end = scene.client().arg("--raw").run_with_stdin(noise(longest + 1));
+        end.code(1).stdout("").stderr(predicate::str::contains("window of 16 records"));
+    }
+    scene.end();
+}
+
+/// As in `seq 100000 | client | head -1`.
+fn a_client_whose_reader_has_enough_ends_quietly(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).arg("-q").unrecorded().ready();
+    let lines: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
+    let (client, stdout) = scene.client().unrecorded().reading(&lines).start_with_reader();
+    let mut stdout = BufReader::new(stdout);
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("the client prints");
+    assert_eq!(line, "1\n");
+    drop(stdout);
+    client.ends_by(Signal::SIGPIPE).stderr("");
+    scene.end();
+}
