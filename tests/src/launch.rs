@@ -12,6 +12,7 @@ use assert_cmd::assert::Assert;
 
 use crate::binaries::path_of;
 use crate::paradigm::Paradigm;
+use crate::proc::{Target, descriptors};
 use crate::program::{Program, Stdin};
 use crate::scene::Scene;
 use crate::wait::{WATCHDOG, until};
@@ -184,12 +185,15 @@ impl<'s> Launch<'s> {
         self.scene.started(program)
     }
 
-    /// Starts a server, and waits until clients can connect.
+    /// Starts a server, and waits until clients can connect: until its newline is there, and the descriptor that it went
+    /// to is closed.
     pub fn ready(self) -> Rc<Program> {
         let server = self.start();
+        let said_so = Target::Other(server.stdout_path().to_path_buf());
         until(format_args!("{} to be ready", server.name()), || {
             assert!(server.is_running(), "{} ended before it was ready", server.name());
-            fs::metadata(server.stdout_path()).is_ok_and(|file| file.len() > 0).then_some(())
+            fs::metadata(server.stdout_path()).ok().filter(|file| file.len() > 0)?;
+            descriptors(server.pid()).iter().all(|held| held.target != said_so).then_some(())
         });
         server
     }

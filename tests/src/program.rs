@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use crate::proc::Descriptor;
 use crate::record::{Record, is_of_server};
-use crate::wait::{try_within, until};
+use crate::wait::{try_within, until, until_told};
 
 /// What a program's stdin is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,8 +252,8 @@ impl Program {
             kinds
         };
         let wanted = kinds(before);
-        until(format_args!("{} to have these descriptors: {wanted:?}", self.name), || {
-            (kinds(&self.descriptors()) == wanted).then_some(())
-        });
+        let what =
+            || format!("{} to have these descriptors: {wanted:?}, not {:?}", self.name, self.descriptors());
+        until_told(what, || (kinds(&self.descriptors()) == wanted).then_some(()));
     }
 }

@@ -71,11 +71,11 @@ impl Record {
         self.wait_for(What::AckSent, |event| event.session == acknowledged.session).pid
     }
 
-    /// The descriptors of a process of the scene, without those that the test gave it: 0, 1 and 2, the record's file and
-    /// the gate.
+    /// The descriptors of a process of the scene, without those that the test gave it: 0, 1 and 2, the record's file, the
+    /// gate, and stdout, where a server has just said that it is ready.
     pub fn descriptors(&self, pid: u32) -> Vec<Descriptor> {
         let is_of_test = |fd: &Descriptor| match &fd.target {
-            Target::Other(path) => *path == self.path,
+            Target::Other(path) => path.parent() == self.path.parent(),
             Target::Unnamed(inode) => self.gates.borrow().contains(inode),
             Target::Named { .. } => false,
         };

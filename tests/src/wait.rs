@@ -19,6 +19,11 @@ pub fn until<T>(what: impl Display, look: impl FnMut() -> Option<T>) -> T {
     within(WATCHDOG, what, look)
 }
 
+/// The same, where what is said in vain can only be said then.
+pub(crate) fn until_told<T>(what: impl Fn() -> String, look: impl FnMut() -> Option<T>) -> T {
+    try_within(WATCHDOG, look).unwrap_or_else(|| panic!("waited {WATCHDOG:?} in vain for {}", what()))
+}
+
 /// Waits until `look` is true.
 pub fn until_true(what: impl Display, mut look: impl FnMut() -> bool) {
     until(what, || look().then_some(()));
