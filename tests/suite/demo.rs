@@ -37,7 +37,7 @@ fn every_step_is_told_and_all_is_right(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Sixty times Enter, then the end of stdin, which lets everybody run.
+/// Fifteen times Enter, then the end of stdin, which lets everybody run.
 fn with_pause_each_enter_is_a_step(paradigm: Paradigm) {
     let scene = Scene::new();
     let options = ["--pause", "--clients", "2", "--messages", "1"];
@@ -45,7 +45,7 @@ fn with_pause_each_enter_is_a_step(paradigm: Paradigm) {
         .lab()
         .args(play(paradigm))
         .args(options)
-        .reading(&"\n".repeat(60))
+        .reading(&"\n".repeat(15))
         .run()
         .success()
         .stdout(contains("2 of 2 replies right"))
