@@ -17,37 +17,13 @@ use nix::errno::Errno;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use nix::unistd::{Pid, read};
 
+use crate::arc::{LastArc, WINDOW};
 use crate::client::{Client, ToSubserver};
 use crate::pair::{ASK, CentralEnds, DONE, SubserverEnds, pair};
 use crate::serve_client;
 
 /// What is watched at most in one turn; whoever shows something beyond that comes first in the next.
 const TURN: usize = 256;
-
-/// `--shared-wkp`: records that a client may have unanswered. Sixteen full ones are the 64 KiB of a pipe: nobody can
-/// fill the well-known pipe by keeping the rules.
-pub(crate) const WINDOW: u16 = 16;
-
-/// How the ring's last arc, client --> well-known pipe --> server, is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LastArc {
-    /// Each client's upstream is the well-known pipe that it shook hands on, nameless since step 6 and kept open here as
-    /// long as the client lives. Back-pressure, end of file and privacy come per client, from the kernel.
-    OwnPipe,
-    /// One well-known pipe that is never removed; all clients write their records to it for good, and the session number
-    /// says whose they are. So that nobody can flood the rest, each has a window.
-    SharedWkp,
-}
-
-impl LastArc {
-    /// How many descriptors the central process holds for each client.
-    pub fn descriptors_each(self) -> u64 {
-        match self {
-            Self::OwnPipe => 3,
-            Self::SharedWkp => 2,
-        }
-    }
-}
 
 /// What a turn brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

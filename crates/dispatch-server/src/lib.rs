@@ -13,6 +13,7 @@
 //! What is deliberately absent: the central process never waits for one client or subserver, and looks at no message;
 //! a subserver never reads a named pipe.
 
+mod arc;
 mod args;
 mod central;
 mod client;
@@ -27,8 +28,8 @@ use handshake_core::{Options, Process, Result, Server};
 use central::{Arrival, Central};
 use pair::SubserverEnds;
 
+pub use arc::LastArc;
 pub use args::{Args, run};
-pub use central::LastArc;
 
 /// Serves clients, at most `most` at the same time, until the process is asked to end.
 ///

@@ -8,7 +8,8 @@ use handshake_core::wire::{HEADER, Header, Kind, Record, append};
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
 
-use crate::central::{Arrival, Central, LastArc, WINDOW};
+use crate::arc::{LastArc, WINDOW};
+use crate::central::{Arrival, Central};
 
 impl Central {
     /// One read of a shared well-known pipe: HELLOs join the line, the rest is routed by session number, in one write as

@@ -63,9 +63,15 @@ impl Pause {
         &self.standing
     }
 
-    /// Somebody has died at the gate.
+    /// Forgets who has ended. Nobody ends standing at the gate: then it was this one that was let go, and the other stands
+    /// there still.
     pub(super) fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
+        let stood = self.standing.len();
         self.standing.retain(|pid| !is_gone(*pid));
+        if self.standing.len() < stood {
+            let other = self.let_go.take().filter(|other| !is_gone(*other) && !self.standing.contains(other));
+            self.standing.splice(0..0, other);
+        }
     }
 
     /// Lets one go, if there is one: a byte for nobody would be taken by whoever comes next.
@@ -137,6 +143,19 @@ mod tests {
         drop(pause);
         let mut bytes = [0; 8];
         assert_eq!(read(&gate, &mut bytes), Ok(2), "one byte for each that stood there, and none for nobody");
+    }
+
+    #[test]
+    fn who_ended_was_let_go_and_not_the_other() {
+        let (mut pause, _gate) = Pause::new().unwrap();
+        pause.arrived(1);
+        pause.arrived(2);
+        pause.let_one_go().unwrap();
+        pause.forget(|pid| pid == 2);
+        assert_eq!(pause.standing(), [1], "the byte was for 2, which ended, and 1 is still there");
+        pause.let_one_go().unwrap();
+        pause.forget(|pid| pid < 3);
+        assert!(pause.standing().is_empty());
     }
 
     #[test]

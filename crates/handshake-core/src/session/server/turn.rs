@@ -1,0 +1,119 @@
+//! The mechanics of a session: one turn of reading and writing, and the last word.
+
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+
+use super::{Session, Turn};
+use crate::deadline::Deadline;
+use crate::error::{Error, Named, Result};
+use crate::event::What;
+use crate::process::Woken;
+use crate::records::{Filled, READS_MAX, RecordWriter};
+use crate::wire::{Header, Kind};
+
+impl Session {
+    /// Writes until `enough` is, and reads meanwhile: two sides that only write wait for each other for ever.
+    pub(super) fn write_until(&mut self, enough: impl Fn(&RecordWriter) -> bool) -> Result<()> {
+        loop {
+            self.to_client.flush().map_err(gone)?;
+            if enough(&self.to_client) {
+                return Ok(());
+            }
+            self.judge_grace()?;
+            let until = Deadline::after(self.terms.idle_timeout).or(self.end_of_grace());
+            if self.wait_and_read(until)? == Turn::Deadline {
+                self.judge_grace()?;
+                return Err(lost("it did not take its replies within --idle-timeout"));
+            }
+        }
+    }
+
+    pub(super) fn end_of_grace(&self) -> Deadline {
+        self.process.end_of(self.terms.grace)
+    }
+
+    pub(super) fn judge_grace(&self) -> Result<()> {
+        if self.process.asked_to_end().is_some() && self.process.parent_died() {
+            return Err(lost("the server has died"));
+        }
+        if self.end_of_grace().passed() { Err(lost("the grace was over")) } else { Ok(()) }
+    }
+
+    /// Writes what the client takes now, then waits.
+    pub(super) fn turn(&mut self, until: Deadline) -> Result<Turn> {
+        self.to_client.flush().map_err(gone)?;
+        self.wait_and_read(until)
+    }
+
+    /// Waits until there is something to read or to write, and reads it.
+    pub(super) fn wait_and_read(&mut self, until: Deadline) -> Result<Turn> {
+        let reads = !self.input_ended && self.from_client.has_room();
+        let writes = !self.to_client.is_empty();
+        let write_flag = if writes { PollFlags::POLLOUT } else { PollFlags::empty() };
+        let mut fds = [
+            PollFd::new(self.to_client.as_fd(), write_flag),
+            PollFd::new(self.from_client.as_fd(), PollFlags::POLLIN),
+        ];
+        // A full buffer is no reason to look at the pipe, and a hang-up there would never let us sleep.
+        let watched = if reads { &mut fds[..] } else { &mut fds[..1] };
+        let woken = self.process.wait(watched, until)?;
+        let [to_client, from_client] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        match woken {
+            Woken::Signal => return Ok(Turn::Signal),
+            Woken::Deadline => return Ok(Turn::Deadline),
+            Woken::Ready(_) => {}
+        }
+        if from_client.intersects(PollFlags::POLLIN | PollFlags::POLLHUP) {
+            self.read()?;
+        } else if to_client.contains(PollFlags::POLLERR) {
+            return if writes { Err(gone(Errno::EPIPE)) } else { Ok(Turn::Left) };
+        }
+        Ok(Turn::Moved)
+    }
+
+    /// Asked to end: what has come up to now is still answered, and nothing that comes later. Somebody who goes on
+    /// writing must not keep us.
+    pub(super) fn read_what_has_come(&mut self) -> Result<()> {
+        let reads = self.last_reads.unwrap_or(READS_MAX);
+        self.last_reads = Some(if self.read()? == Filled::Nothing { 0 } else { reads.saturating_sub(1) });
+        Ok(())
+    }
+
+    pub(super) fn read(&mut self) -> Result<Filled> {
+        let filled = self
+            .from_client
+            .fill()
+            .map_err(|errno| lost(&format!("its pipe cannot be read: {}", Named(errno))))?;
+        self.input_ended |= filled == Filled::End;
+        Ok(filled)
+    }
+
+    /// The session is over in good order: the client gets what it is due, and the last word.
+    pub(super) fn over(&mut self, how: &str, last_word: &str) -> Result<bool> {
+        self.write_until(RecordWriter::is_empty)?;
+        if !last_word.is_empty() {
+            self.bye(last_word);
+        }
+        self.process.saw(What::SessionEnded, |event| event.session(self.id).text(how));
+        Ok(false)
+    }
+
+    /// Says the last word, if the client still takes it; returns it as an error.
+    pub(super) fn bye(&mut self, reason: &str) -> Error {
+        self.to_client
+            .push(Header { kind: Kind::Bye, more: false, session: self.id, sequence: 0 }, reason.as_bytes());
+        // It is only a courtesy: the end of the pipe says the rest.
+        let _ = self.to_client.flush();
+        lost(reason)
+    }
+}
+
+pub(super) fn lost(what: &str) -> Error {
+    Error::Lost { what: what.into(), unanswered: 0 }
+}
+
+pub(super) fn gone(errno: Errno) -> Error {
+    lost(&format!("the client has gone: {}", Named(errno)))
+}
