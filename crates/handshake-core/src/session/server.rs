@@ -312,10 +312,7 @@ impl Session {
             |event| event.session(id).message(sequence, message),
             || {
                 for (payload, more) in pieces(message) {
-                    if !self.to_client.has_room() {
-                        self.write_until(RecordWriter::has_room)?;
-                    }
-                    self.to_client.push(Header { kind: Kind::Reply, more, session: id, sequence }, payload);
+                    self.queue(Kind::Reply, more, payload)?;
                 }
                 // Who follows the events wants them one by one, and true.
                 if process.is_traced() { self.write_until(RecordWriter::is_empty) } else { Ok(()) }
@@ -324,10 +321,7 @@ impl Session {
     }
 
     fn refuse(&mut self, reason: &str) -> Result<()> {
-        // Who only asks for what is refused, and never reads, must not fill our memory.
-        self.write_until(RecordWriter::has_room)?;
-        let header = Header { kind: Kind::Refuse, more: false, session: self.id, sequence: self.in_hand };
-        self.to_client.push(header, reason.as_bytes());
+        self.queue(Kind::Refuse, false, reason.as_bytes())?;
         self.process.saw(What::RequestRefused, |event| event.session(self.id).seq(self.in_hand).text(reason));
         Ok(())
     }

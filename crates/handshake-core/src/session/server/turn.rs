@@ -14,6 +14,16 @@ use crate::records::{Filled, READS_MAX, RecordWriter};
 use crate::wire::{Header, Kind};
 
 impl Session {
+    /// Adds a record about the request in hand to those to be written. If there is no room, the client must take some
+    /// first: one that never reads must not fill our memory.
+    pub(super) fn queue(&mut self, kind: Kind, more: bool, payload: &[u8]) -> Result<()> {
+        if !self.to_client.has_room() {
+            self.write_until(RecordWriter::has_room)?;
+        }
+        self.to_client.push(Header { kind, more, session: self.id, sequence: self.in_hand }, payload);
+        Ok(())
+    }
+
     /// Writes until `enough` is, and reads meanwhile: two sides that only write wait for each other for ever.
     pub(super) fn write_until(&mut self, enough: impl Fn(&RecordWriter) -> bool) -> Result<()> {
         loop {
