@@ -34,16 +34,29 @@ pub use raw::{Answer, RawClient};
 pub use record::Record;
 pub use scene::Scene;
 
-/// Makes one `#[test]` of a story for each paradigm that it is true of: `story in basic forking dispatch shared;`
-/// becomes `story::basic` and so on. Such a list stands at the top of each module, as its table of contents.
+/// Makes one `#[test]` of a story for each paradigm that it is true of: `story in basic forking;` becomes
+/// `story::basic` and `story::forking`. Such a list stands at the top of each module, as its table of contents.
+///
+/// A story that proves rows of docs/failure-modes.md says which: `story in basic: row_9 row_26;` becomes
+/// `story::row_9::row_26::basic`, so that `cargo test row_9::` runs all that there is about that row.
 #[macro_export]
 macro_rules! each {
-    ($($story:ident in $($paradigm:ident)+;)+) => {
+    ($($story:ident in $($paradigm:ident)+ $(: $($row:ident)+)?;)+) => {
         $(mod $story {
-            $(#[test]
-            fn $paradigm() {
-                super::$story($crate::Paradigm::named(stringify!($paradigm)));
-            })+
+            use super::$story;
+            $crate::each!(@rows $story [$($paradigm)+] $($($row)+)?);
+        })+
+    };
+    (@rows $story:ident $paradigms:tt $row:ident $($rows:ident)*) => {
+        mod $row {
+            use super::$story;
+            $crate::each!(@rows $story $paradigms $($rows)*);
+        }
+    };
+    (@rows $story:ident [$($paradigm:ident)+]) => {
+        $(#[test]
+        fn $paradigm() {
+            $story($crate::Paradigm::named(stringify!($paradigm)));
         })+
     };
 }

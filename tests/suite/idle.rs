@@ -7,7 +7,7 @@ use workspace_tests::proc::processor_time;
 use workspace_tests::{Paradigm, Scene, each};
 
 each! {
-    an_idle_server_uses_no_processor_time in basic forking dispatch shared;
+    an_idle_server_uses_no_processor_time in basic forking dispatch shared: row_19;
     nor_do_idle_sessions in basic forking dispatch shared;
     nor_does_a_server_with_a_full_house in forking dispatch shared;
 }
