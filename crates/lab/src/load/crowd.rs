@@ -42,7 +42,7 @@ pub(super) struct Crowd {
     workers: Vec<Worker>,
     timers: Timers,
     events: Vec<EpollEvent>,
-    /// Workers that are not over.
+    /// Workers that are not settled.
     busy: usize,
 }
 
@@ -76,7 +76,7 @@ impl Crowd {
     ///
     /// # Errors
     /// [`Error::Signal`].
-    pub(super) fn run(mut self) -> Result<Tally> {
+    pub(super) fn run(&mut self) -> Result<&Tally> {
         while self.busy > 0 {
             for shown in 0..self.wait()? {
                 let (worker, cause) = Cause::of(self.events[shown].data());
@@ -87,7 +87,12 @@ impl Crowd {
                 self.go_on(worker, Cause::Time)?;
             }
         }
-        Ok(self.shared.tally)
+        Ok(&self.shared.tally)
+    }
+
+    /// Those who were held leave.
+    pub(super) fn leave(mut self) {
+        self.workers.iter_mut().for_each(|worker| worker.leave(&mut self.shared));
     }
 
     /// Waits until something is shown or a timer is due; returns how many of the events were filled in.
@@ -106,12 +111,12 @@ impl Crowd {
 
     fn go_on(&mut self, worker: usize, cause: Cause) -> Result<()> {
         let worker_of = &mut self.workers[worker];
-        if worker_of.is_over() {
+        if worker_of.is_settled(&self.shared.plan) {
             return Ok(());
         }
         worker_of.go_on(cause, &mut self.shared)?;
         self.timers.set(worker, worker_of.until());
-        self.busy -= usize::from(worker_of.is_over());
+        self.busy -= usize::from(worker_of.is_settled(&self.shared.plan));
         Ok(())
     }
 }

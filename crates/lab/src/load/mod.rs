@@ -16,12 +16,14 @@ mod timers;
 
 mod report;
 
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{ErrorKind, Write, stdin, stdout};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_cli::{at_least_one, complain, duration, size};
+use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, Status, errno_of};
 use handshake_core::event::Role;
 use handshake_core::limits::raise_descriptors;
@@ -29,7 +31,9 @@ use handshake_core::place::Place;
 use handshake_core::process::Process;
 use handshake_core::service::BuiltIn;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
+use nix::unistd::read;
 
 use crowd::Crowd;
 pub use report::{Latency, Report};
@@ -67,6 +71,10 @@ pub struct Args {
     #[arg(long)]
     connect_only: bool,
 
+    /// Keep every connection when it has its answers; print the report, and leave at the end of stdin
+    #[arg(long, conflicts_with = "connect_only")]
+    hold: bool,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -92,6 +100,7 @@ struct Plan {
     payload: usize,
     window: usize,
     connect_only: bool,
+    hold: bool,
     expect: BuiltIn,
     timeout: Duration,
 }
@@ -107,6 +116,7 @@ impl Args {
             payload: self.payload,
             window: self.window,
             connect_only: self.connect_only,
+            hold: self.hold,
             expect: self.expect,
             timeout: self.timeout,
         })
@@ -124,11 +134,29 @@ pub fn run(args: Args) -> Result<Status> {
     let plan = args.plan()?;
     check_descriptors(plan.connections)?;
     let process = Rc::new(Process::quiet(Role::Client)?);
-    let tally = Crowd::new(&process, plan.clone())?.run()?;
+    let mut crowd = Crowd::new(&process, plan.clone())?;
+    let tally = crowd.run()?;
     tally.complaints().for_each(|complaint| complain("lab", complaint));
-    let report = Report::new(&plan, &tally);
+    let report = Report::new(&plan, tally);
     print(&if args.json { report.json() } else { report.to_string() })?;
-    Ok(tally.status())
+    let status = tally.status();
+    if args.hold {
+        await_end_of_stdin(&process)?;
+        crowd.leave();
+    }
+    Ok(status)
+}
+
+fn await_end_of_stdin(process: &Process) -> Result<()> {
+    let failed = |errno| Error::on("read", "stdin", errno);
+    loop {
+        process.wait(&mut [PollFd::new(stdin().as_fd(), PollFlags::POLLIN)], Deadline::NEVER)?;
+        match read(stdin(), &mut [0; 4096]) {
+            Ok(0) => return Ok(()),
+            Ok(_) | Err(Errno::EAGAIN) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+    }
 }
 
 fn check_descriptors(connections: usize) -> Result<()> {

@@ -66,8 +66,13 @@ impl Worker {
         Self { number, handshakes_left: plan.handshakes, state: State::Between }
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self.state, State::Over)
+    /// Whether it has nothing more to do: it is over, or held with all its answers.
+    pub(super) fn is_settled(&self, plan: &Plan) -> bool {
+        match &self.state {
+            State::Over => true,
+            State::Talking(talk) => plan.hold && talk.is_done(plan),
+            State::Between | State::Shaking { .. } => false,
+        }
     }
 
     /// When to go on even if nothing is shown.
@@ -131,6 +136,7 @@ impl Worker {
             Progress::Pending => watch(handshake, self.number, &shared.poller),
             Progress::Connected(connection) => {
                 shared.tally.handshake_records += handshake.records();
+                shared.tally.connected(*since, now());
                 let mut talk = Talk::new(*connection, self.number, *since, &shared.plan);
                 let begun = talk.begin(shared);
                 self.state = State::Talking(talk);
@@ -143,12 +149,18 @@ impl Worker {
     /// Says BYE when all is done, so that the next in line gets served; then the next handshake, if there is one.
     fn leave_if_done(&mut self, shared: &mut Shared) -> Result<()> {
         let State::Talking(talk) = &self.state else { return Ok(()) };
-        if !talk.is_done(&shared.plan) {
+        if shared.plan.hold || !talk.is_done(&shared.plan) {
             return Ok(());
         }
-        let State::Talking(talk) = std::mem::replace(&mut self.state, State::Over) else { return Ok(()) };
-        talk.leave(shared);
+        self.leave(shared);
         if self.handshakes_left > 0 { self.begin(shared) } else { Ok(()) }
+    }
+
+    /// Says BYE, if it is connected.
+    pub(super) fn leave(&mut self, shared: &mut Shared) {
+        if let State::Talking(talk) = std::mem::replace(&mut self.state, State::Over) {
+            talk.leave(shared);
+        }
     }
 
     fn fail(&mut self, error: &Error, shared: &mut Shared) {
