@@ -1,6 +1,6 @@
 //! Subservers: forked, counted, reaped, ended. The only place that forks.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -25,8 +25,9 @@ const GRACE_AFTER_ERROR: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Subservers {
     process: Rc<Process>,
-    /// The private pipe of each one's client.
-    living: HashMap<Pid, PathBuf>,
+    /// The private pipe of each one's client. In the order of their numbers, so that newcomers stand close together: what a
+    /// main server changes in its memory between two forks, the kernel keeps once more for each subserver.
+    living: BTreeMap<Pid, PathBuf>,
     forked: u32,
     most: usize,
 }
@@ -34,7 +35,7 @@ pub struct Subservers {
 impl Subservers {
     /// None yet, and never more than `most` at a time.
     pub fn at_most(most: usize, process: &Rc<Process>) -> Self {
-        Self { process: Rc::clone(process), living: HashMap::new(), forked: 0, most }
+        Self { process: Rc::clone(process), living: BTreeMap::new(), forked: 0, most }
     }
 
     /// Whether there is a place for one more client.
@@ -65,7 +66,6 @@ impl Subservers {
         serve: impl FnOnce(Caller) -> Result<()>,
     ) -> Result<Pid, Box<(Caller, Error)>> {
         let number = self.forked + 1;
-        let (session, private) = (client.session, client.private.clone());
         let main_server = getpid();
         let process = Rc::clone(&self.process);
         let mut client = Some(client);
@@ -81,14 +81,15 @@ impl Subservers {
             let _ = process.survives(served);
             status
         });
-        let pid = match (forked, client) {
-            (Ok(pid), _) => pid,
-            (Err(errno), Some(client)) => {
+        let client = client.expect("only the child takes the client");
+        let pid = match forked {
+            Ok(pid) => pid,
+            Err(errno) => {
                 let error = Error::on("fork", format!("subserver {number}"), errno);
                 return Err(Box::new((client, error)));
             }
-            (Err(_), None) => unreachable!("only the child takes the client"),
         };
+        let Caller { session, private, .. } = client;
         self.forked = number;
         self.process.did(What::SubserverForked, before, |event| {
             event.session(session).pipe(name_of(&private)).peer(pid.as_raw().cast_unsigned())
@@ -159,7 +160,7 @@ impl Subservers {
     /// Kills and reaps whoever is left.
     pub fn kill_all(&mut self) {
         self.tell_all(Signal::SIGKILL);
-        while let Some(pid) = self.living.keys().next().copied() {
+        while let Some((&pid, _)) = self.living.first_key_value() {
             match waitpid(pid, None) {
                 Ok(status) => drop(self.buried(status)),
                 Err(_) => drop(self.living.remove(&pid)),

@@ -35,8 +35,8 @@ pub(crate) fn move_new(from: &Path, to: &Path) -> Result<(), Errno> {
 /// # Errors
 /// `ENOSYS` before Linux 5.9.
 pub(crate) fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<(), Errno> {
-    let mut kept: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
-    kept.extend([0, 1, 2]);
+    let raw = keep.iter().map(|fd| fd.as_raw_fd().cast_unsigned());
+    let mut kept: Vec<u32> = [0, 1, 2].into_iter().chain(raw).collect();
     kept.sort_unstable();
     kept.dedup();
     let gaps = kept.windows(2).map(|pair| (pair[0] + 1, pair[1] - 1)).filter(|(first, last)| first <= last);

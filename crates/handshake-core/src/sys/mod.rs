@@ -67,7 +67,7 @@ pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(if standard { result } else { fd }) })
 }
 
-/// The one fork. The child runs `body` and leaves with the status that it returns, or 101 when it panics;
+/// The one fork (fork(2)). The child runs `body` and leaves with the status that it returns, or 101 when it panics;
 /// it never returns from here, so no destructor of the parent's values runs a second time.
 ///
 /// # Errors
@@ -78,11 +78,12 @@ pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
 /// and a lock that another one held would never be given back.
 pub(crate) fn fork(body: impl FnOnce() -> u8) -> Result<Pid, Errno> {
     debug_assert_eq!(linux::threads(), 1, "a process that forks must have one thread");
-    #[expect(clippy::disallowed_methods, reason = "this is the one fork")]
-    // SAFETY: the process has one thread, so the child may do whatever the parent may.
-    let pid = Errno::result(unsafe { libc::fork() })?;
+    // Not libc's own fork, which prepares the child for threads that it will never have, and so makes three pages of each
+    // child its own.
+    // SAFETY: the process has one thread, which holds no lock of libc's, so the child may do whatever the parent may.
+    let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) })?;
     if pid != 0 {
-        return Ok(Pid::from_raw(pid));
+        return Ok(Pid::from_raw(i32::try_from(pid).expect("a process number")));
     }
     let status = catch_unwind(AssertUnwindSafe(body)).unwrap_or(101);
     // SAFETY: _exit ends the process here, without the parent's atexit handlers and buffers.
