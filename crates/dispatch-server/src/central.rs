@@ -10,7 +10,7 @@ use handshake_core::handshake::line::Caller;
 use handshake_core::handshake::server::Arrived;
 use handshake_core::process::Woken;
 use handshake_core::records::{self, READ_SIZE, READS_MAX, RecordReader};
-use handshake_core::sys::Poller;
+use handshake_core::sys::{Poller, out_of_the_way};
 use handshake_core::wire::{Kind, PAYLOAD_MAX, RECORD_MAX};
 use handshake_core::{Error, Process, Result, Server};
 use nix::errno::Errno;
@@ -90,7 +90,7 @@ impl Central {
             poller: Poller::new().map_err(|errno| Error::on("make", "a poller", errno))?,
             events: vec![EpollEvent::empty(); TURN],
             buffer: records::new_buffer(),
-            subservers: Subservers::at_most(most, process),
+            subservers: Subservers::at_most(most, process).of_many_descriptors(),
             last_arc,
             clients: HashMap::new(),
             by_session: HashMap::new(),
@@ -283,7 +283,8 @@ impl Central {
             LastArc::OwnPipe => {
                 let upstream = client.upstream(server.place(), &self.process)?;
                 let in_ack = upstream.name_in_ack();
-                let reader = RecordReader::without_buffer(upstream.from_client, upstream.arrival);
+                let from_client = Rc::new(kept_for_long(&upstream.from_client)?);
+                let reader = RecordReader::without_buffer(from_client, upstream.arrival);
                 (Some(reader), upstream.fresh, in_ack, 0, longest)
             }
             LastArc::SharedWkp => {
@@ -291,6 +292,7 @@ impl Central {
             }
         };
         let (CentralEnds { to_subserver, from_subserver }, ends) = pair(in_ack, window, longest)?;
+        let (to_subserver, from_subserver) = (kept_for_long(to_subserver)?, kept_for_long(from_subserver)?);
         let to_subserver = ToSubserver { pipe: Some(to_subserver), held: Vec::new() };
         let (session, subserver) = (client.session, Pid::from_raw(0));
         let (ready, unanswered) = (false, 0);
@@ -380,4 +382,10 @@ impl Central {
         }
         Ok(())
     }
+}
+
+/// A descriptor that the central process holds as long as a client lives: moved out of the way of those that a child needs,
+/// since each fork copies what is below them.
+fn kept_for_long(fd: impl AsFd) -> Result<OwnedFd> {
+    out_of_the_way(fd).map_err(|errno| Error::on("hold", "the pipes of one more client", errno))
 }
