@@ -78,7 +78,7 @@ impl Subservers {
         serve: impl FnOnce(Caller) -> Result<()>,
     ) -> Result<Pid, Box<(Caller, Error)>> {
         let number = self.forked + 1;
-        let client = client.alone().map_err(Box::new)?;
+        let client = client.alone()?;
         let main_server = getpid();
         let process = Rc::clone(&self.process);
         let held = keep.iter().copied().chain(process.record_fds()).chain([client.wkp()]);

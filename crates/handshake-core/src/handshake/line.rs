@@ -131,13 +131,13 @@ impl Caller {
     ///
     /// # Errors
     /// The client, and why no descriptor can be had now.
-    pub(crate) fn alone(mut self) -> Result<Self, (Self, Error)> {
+    pub(crate) fn alone(mut self) -> Result<Self, Box<(Self, Error)>> {
         if Rc::strong_count(&self.wkp) > 1 {
             match self.wkp.try_clone() {
                 Ok(own) => self.wkp = Rc::new(own),
                 Err(error) => {
                     let error = Error::on("copy the descriptor of", "a well-known pipe", errno_of(&error));
-                    return Err((self, error));
+                    return Err(Box::new((self, error)));
                 }
             }
         }

@@ -26,7 +26,7 @@ use handshake_cli::{at_least_one, complain, duration, size};
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, Status, errno_of};
 use handshake_core::event::Role;
-use handshake_core::limits::raise_descriptors;
+use handshake_core::limits::Limits;
 use handshake_core::place::Place;
 use handshake_core::process::Process;
 use handshake_core::service::BuiltIn;
@@ -160,7 +160,7 @@ fn await_end_of_stdin(process: &Process) -> Result<()> {
 }
 
 fn check_descriptors(connections: usize) -> Result<()> {
-    let limit = raise_descriptors();
+    let limit = Limits::raise().descriptors;
     let fit = limit.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS_EACH;
     if connections as u64 <= fit {
         return Ok(());
