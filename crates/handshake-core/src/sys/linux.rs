@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{getpid, getppid};
 
 /// Lets two names in a directory change places in one step (renameat2(2), `RENAME_EXCHANGE`), so that neither is
 /// ever missing. POSIX: rename(2), which replaces as well in one step but destroys what was there unseen.
@@ -56,6 +59,21 @@ pub(crate) fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<(), Errno> {
 /// `EINVAL`: no such signal.
 pub(crate) fn end_with_parent(signal: Signal) -> Result<(), Errno> {
     nix::sys::prctl::set_pdeathsig(signal)
+}
+
+/// Has a program that is about to be started get `signal` when this process dies, as [`end_with_parent`]: so what a
+/// killed one had started does not live on.
+/// POSIX: as there.
+pub fn ends_with_us(command: &mut Command, signal: Signal) {
+    let us = getpid();
+    // In the child, between fork and exec: two system calls, no memory. The wish outlives the exec (prctl(2)).
+    let tie = move || {
+        end_with_parent(signal)?;
+        // This process may have died before the wish was heard.
+        if getppid() == us { Ok(()) } else { Err(Errno::ESRCH.into()) }
+    };
+    // SAFETY: `tie` calls prctl and getppid only, which are async-signal-safe, and allocates nothing.
+    unsafe { command.pre_exec(tie) };
 }
 
 /// How many threads this process has (/proc/self/task).

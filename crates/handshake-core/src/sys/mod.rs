@@ -15,7 +15,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-pub use linux::Poller;
+pub use linux::{Poller, ends_with_us};
 pub(crate) use linux::{close_all_but, end_with_parent, exchange, move_new};
 
 /// An answer of [`try_lock`].
