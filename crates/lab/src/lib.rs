@@ -1,7 +1,7 @@
 //! The lab: see, measure and break the three paradigms.
 //!
 //! Reading order: [`demo`] shows the course's steps as they happen; [`load`] puts many connections on a server, measures
-//! it, and checks every reply. They stand on `paradigm`, `programs`,
+//! it, and checks every reply; [`soak`] lets clients of all tempers come and go. They stand on `paradigm`, `programs`,
 //! `proc` (what the kernel tells) and `many` (one process as many clients). What is deliberately absent: nothing here
 //! knows how a server works inside. The lab sees what any client sees, the event record, /proc, and nothing else.
 
@@ -9,6 +9,7 @@ mod args;
 
 pub mod demo;
 pub mod load;
+pub mod soak;
 
 mod many;
 mod paradigm;

@@ -1,0 +1,159 @@
+//! What is counted, and what counts as what.
+
+use std::time::Duration;
+
+use handshake_core::deadline::now;
+
+use super::plan::Temper;
+
+/// Of each kind of misfortune, so many are told in words.
+const TOLD: usize = 8;
+
+/// How long a client that follows the protocol waits for its ACK, and for each reply.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The soak's own loop turns at least every tenth of a second. If one turn takes this long, the machine has no time for us,
+/// and may have had none for our clients: a deadline that passes then is not the server's fault.
+pub(super) const STALL: Duration = Duration::from_millis(400);
+
+/// When the client of a killed subserver knows it at the latest. Nothing but the end of its pipe can tell it.
+pub(super) const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// The rules, as printed.
+pub(super) fn rules() -> String {
+    format!(
+        "Lost: a client that follows the protocol (polite, flooding; in this process or a real client), whose\n\
+         subserver was not killed, and that does not get every reply, each within {PATIENCE:?}; or a client of any\n\
+         temper that finds no server within that time, or does not end. (Excused: a deadline of the server's passed\n\
+         while one turn of the soak's own loop took {STALL:?} or longer: then the machine was too busy.)\n\
+         Wrong: a reply or refusal, to any client, that is not what the service makes of the request of that number."
+    )
+}
+
+/// How a client's visit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// All replies came, and were right.
+    Served,
+    /// It did what its temper is.
+    AsMeant,
+    /// The server ended its session.
+    Dropped,
+    /// The server refused to begin one.
+    TurnedAway,
+    /// Its subserver was killed; it knew so much later.
+    Orphaned(Duration),
+    /// It was owed more.
+    Lost(String),
+    /// It got what nobody was owed.
+    Wrong(String),
+}
+
+/// All counts.
+#[derive(Debug, Default)]
+pub(super) struct Score {
+    /// Replies that came and were right.
+    pub(super) replies: u64,
+    pub(super) came: u64,
+    pub(super) alive: u64,
+    /// Clients that follow the protocol, and those of them that got all.
+    pub(super) owed: u64,
+    pub(super) served: u64,
+    pub(super) dropped: u64,
+    /// Refused, or told to try again.
+    pub(super) turned_away: u64,
+    pub(super) excused: u64,
+    /// Subservers killed, and their clients that noticed.
+    pub(super) killed: u64,
+    pub(super) orphans: u64,
+    /// Those of them that were owed more.
+    pub(super) owed_orphans: u64,
+    pub(super) slowest_orphan: Duration,
+    /// Who that was.
+    pub(super) slowest: String,
+    /// Lost, or answered wrongly, of those that are owed all.
+    pub(super) failed: u64,
+    pub(super) lost: Vec<String>,
+    pub(super) wrong: Vec<String>,
+    /// The last turn of the loop that took too long.
+    stalled: Option<Duration>,
+    pub(super) stalls: u64,
+    pub(super) slowest_turn: Duration,
+}
+
+impl Score {
+    pub(super) fn comes(&mut self, temper: Temper) {
+        self.came += 1;
+        self.alive += 1;
+        self.owed += u64::from(temper.is_owed_all());
+    }
+
+    /// Takes note of how a client's visit ended.
+    pub(super) fn ends(&mut self, number: usize, temper: Temper, end: End) {
+        self.alive -= 1;
+        let tell = |told: &mut Vec<String>, text: String| {
+            if told.len() < TOLD {
+                told.push(format!("client {} ({temper:?}): {text}", number + 1));
+            } else if told.len() == TOLD {
+                told.push("and more".into());
+            }
+        };
+        let failed = matches!(end, End::Lost(_) | End::Wrong(_));
+        self.failed += u64::from(failed && temper.is_owed_all());
+        match end {
+            End::Served => self.served += u64::from(temper.is_owed_all()),
+            End::AsMeant => {}
+            End::Dropped => self.dropped += 1,
+            End::TurnedAway => self.turned_away += 1,
+            End::Orphaned(after) => {
+                self.orphans += 1;
+                self.owed_orphans += u64::from(temper.is_owed_all());
+                if after > self.slowest_orphan {
+                    self.slowest_orphan = after;
+                    self.slowest = format!(", the slowest client {} ({temper:?})", number + 1);
+                }
+            }
+            End::Lost(text) => tell(&mut self.lost, text),
+            End::Wrong(text) => tell(&mut self.wrong, text),
+        }
+    }
+
+    /// A turn of the loop took so long.
+    pub(super) fn turned(&mut self, took: Duration) {
+        self.slowest_turn = self.slowest_turn.max(took);
+        if took >= STALL {
+            self.stalled = Some(now());
+            self.stalls += 1;
+        }
+    }
+
+    /// What the loss of a client that is owed everything counts as.
+    pub(super) fn loss(&mut self, since: Duration, text: String) -> End {
+        let by_deadline = text.contains("-timeout");
+        if by_deadline && self.stalled.is_some_and(|stalled| stalled >= since) {
+            self.excused += 1;
+            return End::Dropped;
+        }
+        End::Lost(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_stall_excuses_and_only_what_a_deadline_did() {
+        let mut score = Score::default();
+        let since = now();
+        let deadline = || "the server said BYE: nothing came or went within --idle-timeout".to_string();
+        assert!(matches!(score.loss(since, deadline()), End::Lost(_)));
+        score.turned(STALL / 2);
+        assert!(matches!(score.loss(since, deadline()), End::Lost(_)));
+        score.turned(STALL);
+        assert_eq!(score.loss(since, deadline()), End::Dropped);
+        assert!(matches!(score.loss(since, "the server has closed its pipe".into()), End::Lost(_)));
+        assert!(matches!(score.loss(now() + STALL, deadline()), End::Lost(_)), "it came after the stall");
+        assert_eq!(score.excused, 1);
+    }
+}
