@@ -43,6 +43,7 @@ fn clients_of_all_tempers_leave_a_server_as_it_was(paradigm: Paradigm) {
         .stdout(is_match(r"\nsecond +verified").unwrap().and(is_match(r"\n +5( +\d+){9}\n").unwrap()))
         .stdout(is_match(r"✔ [1-9]\d* replies verified, 0 clients got a wrong one").unwrap())
         .stdout(is_match(r"✔ of [1-9]\d* clients that follow the protocol [1-9]\d* got every reply").unwrap())
+        .stdout(is_match(r"✔ [1-9]\d* clients never read .* [1-9]\d* were evicted").unwrap())
         .stdout(contains("0 lost (expected 0)").and(contains("✔ 1 of 1 more client was served")))
         .stdout(contains("0 subservers, 0 zombies").and(contains("0 names left")))
         .stdout(contains("\npassed\n").and(contains("✘").not()).and(contains("\u{1b}").not()));
@@ -60,6 +61,7 @@ fn clients_of_all_tempers_and_killed_subservers_leave_a_server_as_it_was(paradig
         .stderr("")
         .stdout(is_match(r"✔ [1-9]\d* replies verified, 0 clients got a wrong one").unwrap())
         .stdout(is_match(r"✔ of [1-9]\d* clients that follow the protocol [1-9]\d* got every reply").unwrap())
+        .stdout(is_match(r"✔ [1-9]\d* clients never read .* [1-9]\d* were evicted").unwrap())
         .stdout(is_match(r"✔ [1-9]\d* subservers killed; the \d+ clients").unwrap())
         .stdout(contains("0 subservers, 0 zombies").and(contains("0 names left")))
         .stdout(contains("\npassed\n").and(contains("✘").not()));

@@ -7,6 +7,7 @@ use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
 use handshake_core::handshake::client::{Handshake, Progress};
+use handshake_core::session::client::Connection;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::fstat;
@@ -30,6 +31,8 @@ pub(super) struct Guest {
     number: usize,
     pub(super) visit: Visit,
     came: Duration,
+    /// When its handshake was over.
+    since: Duration,
     state: State,
     /// When its subserver was killed; and if that was before READY, how many records its handshake had taken by then.
     orphaned: Option<(Duration, Option<u64>)>,
@@ -63,7 +66,14 @@ enum State {
 
 impl Guest {
     pub(super) fn new(number: usize, visit: Visit) -> Self {
-        Self { number, visit, came: Duration::ZERO, state: State::Away, orphaned: None }
+        Self {
+            number,
+            visit,
+            came: Duration::ZERO,
+            since: Duration::ZERO,
+            state: State::Away,
+            orphaned: None,
+        }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -223,18 +233,8 @@ impl Guest {
             return Ok(());
         }
         if let Progress::Connected(connection) = handshake.advance()? {
-            // HELLO, ACK, READY; whatever is more was another HELLO.
-            shared.score.turned_away += handshake.records().saturating_sub(3);
-            // Who has taken more than ACK and READY since it was orphaned has tried again, and has another subserver. (Its
-            // new pipe may well have the number of the old one.)
             let records = handshake.records();
-            self.orphaned =
-                self.orphaned.filter(|(_, before)| before.is_none_or(|before| records == before + 2));
-            let mut talk = Talk::new(*connection, self.number, &self.visit);
-            let begun = talk.begin(shared);
-            self.state = State::Talking(talk);
-            self.leave_if_done(begun?, shared);
-            return Ok(());
+            return self.connected(*connection, records, shared);
         }
         let said_hello = handshake.records() > 0;
         match self.visit.temper {
@@ -251,16 +251,34 @@ impl Guest {
         Ok(())
     }
 
+    fn connected(&mut self, connection: Connection, records: u64, shared: &mut Shared) -> Result<()> {
+        // HELLO, ACK, READY; whatever is more was another HELLO.
+        shared.score.turned_away += records.saturating_sub(3);
+        // Who has taken more than ACK and READY since it was orphaned has tried again, and has another subserver. (Its new
+        // pipe may well have the number of the old one.)
+        self.orphaned = self.orphaned.filter(|(_, before)| before.is_none_or(|before| records == before + 2));
+        self.since = now();
+        let mut talk = Talk::new(connection, self.number, &self.visit);
+        let begun = talk.begin(shared);
+        self.state = State::Talking(talk);
+        self.leave_if_done(begun?, shared);
+        Ok(())
+    }
+
     fn leave_if_done(&mut self, next: Next, shared: &mut Shared) {
         let end = match next {
             Next::GoesOn => return,
             Next::Served => End::Served,
             Next::Goes => End::AsMeant,
         };
-        if let State::Talking(talk) = std::mem::replace(&mut self.state, State::Over)
-            && next == Next::Served
-        {
-            talk.leave();
+        if let State::Talking(talk) = std::mem::replace(&mut self.state, State::Over) {
+            match self.visit.temper {
+                Temper::NeverReading => {
+                    shared.score.never_read(now() - self.since, talk.is_evicted());
+                }
+                _ if next == Next::Served => talk.leave(),
+                _ => {}
+            }
         }
         self.end(end, shared);
     }
@@ -282,6 +300,8 @@ impl Guest {
             State::Away | State::Over => {}
             State::Running(program) => program.dismiss(&self.visit),
             _ if self.visit.temper.is_owed_all() => {}
+            // It has to be seen that it is evicted.
+            State::Talking(_) if self.visit.temper == Temper::NeverReading => {}
             _ => self.end(End::AsMeant, shared),
         }
     }

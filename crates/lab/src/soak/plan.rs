@@ -195,7 +195,12 @@ fn visit(dice: &mut Dice, kind: Kind, temper: Temper, at: Duration) -> Visit {
         sizes,
         window: usize::try_from(dice.within(1..=64)).expect("it is small"),
         pause: if dice.chance(30) { dice.while_of(0..=30) } else { Duration::ZERO },
-        span: dice.while_of(if temper == Temper::Killed { 0..=120 } else { 0..=1500 }),
+        span: dice.while_of(match temper {
+            Temper::Killed => 0..=120,
+            // Long beyond the server's deadline.
+            Temper::NeverReading => 4000..=6000,
+            _ => 0..=1500,
+        }),
         stopped: dice.while_of(50..=2500),
         seed: dice.below(u64::MAX),
     }

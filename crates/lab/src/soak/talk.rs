@@ -8,6 +8,7 @@ use handshake_core::error::{Error, Result};
 use handshake_core::service::{BuiltIn, Service};
 use handshake_core::session::client::{Answer, Connection};
 use handshake_core::wire::{Header, Kind as Record, append};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::write;
 
@@ -57,9 +58,11 @@ pub(super) enum Next {
 impl Talk {
     pub(super) fn new(connection: Connection, number: usize, visit: &Visit) -> Self {
         let turning = match visit.temper {
-            Temper::SilentInSession | Temper::ReadingLate => Deadline::in_exactly(visit.span),
+            Temper::SilentInSession | Temper::ReadingLate | Temper::NeverReading => {
+                Deadline::in_exactly(visit.span)
+            }
             // Some of these stay longer than the server's patience lasts.
-            Temper::NeverReading | Temper::GarbageInSession => Deadline::in_exactly(visit.span * 3),
+            Temper::GarbageInSession => Deadline::in_exactly(visit.span * 3),
             _ => Deadline::NEVER,
         };
         let silent = visit.temper == Temper::SilentInSession;
@@ -84,6 +87,13 @@ impl Talk {
 
     pub(super) fn until(&self) -> Deadline {
         self.thinks.unwrap_or(Deadline::NEVER).or(self.turning).or(self.patience)
+    }
+
+    /// Whether the server has closed the private pipe, however much stands in it unread.
+    pub(super) fn is_evicted(&self) -> bool {
+        let mut look = [PollFd::new(self.connection.from_server(), PollFlags::empty())];
+        poll(&mut look, PollTimeout::ZERO) == Ok(1)
+            && look[0].revents().is_some_and(|shown| shown.contains(PollFlags::POLLHUP))
     }
 
     /// Whether it did not read from the beginning.

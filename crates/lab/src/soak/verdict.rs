@@ -101,7 +101,7 @@ pub(super) fn judge(findings: &Findings, voice: &mut Voice) -> Result<bool> {
 /// What became of the clients.
 fn clients(findings: &Findings) -> Vec<Check> {
     let score = &findings.score;
-    let Score { replies, owed, served, excused, killed, orphans, owed_orphans, .. } = score;
+    let Score { replies, owed, served, excused, owed_orphans, .. } = score;
     // Those of them that have not come to their end: the server died.
     let missing = owed - served - excused - owed_orphans - score.failed;
     let mut checks = vec![
@@ -123,6 +123,21 @@ fn clients(findings: &Findings) -> Vec<Check> {
             format!("{} clients came, {} are left (expected 0)", score.came, score.alive),
         ),
     ];
+    checks.extend(peers(findings));
+    checks
+}
+
+/// What became of those who misbehaved, and of those whose peer was killed.
+fn peers(findings: &Findings) -> Vec<Check> {
+    let score = &findings.score;
+    let Score { killed, orphans, .. } = score;
+    let mut checks = vec![Check::that(
+        score.evicted == score.stayed,
+        format!(
+            "{} clients never read and stayed long beyond the server's deadline, {} were evicted (expected all)",
+            score.stayed, score.evicted
+        ),
+    )];
     if findings.kind.forks() {
         checks.push(Check::that(
             score.slowest_orphan <= AT_ONCE,
