@@ -90,10 +90,11 @@ pub(crate) fn open_files(pid: u32) -> Vec<String> {
     files
 }
 
-/// Memory that a process has for itself, in KiB: pages shared with a parent or child since a fork are not counted.
+/// Memory that a process has for itself, in KiB: what it has written. Pages that it shares with a parent or child since a
+/// fork are not counted, and neither is the program, which is private only as long as nobody else runs it.
 pub(crate) fn private_memory(pid: u32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let private = rollup.lines().filter_map(|line| line.strip_prefix("Private_"));
+    let private = rollup.lines().filter_map(|line| line.strip_prefix("Private_Dirty"));
     private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
 }
 

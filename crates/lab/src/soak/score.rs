@@ -28,8 +28,8 @@ pub(super) fn rules() -> String {
     format!(
         "Lost: a client that follows the protocol (polite, flooding; in this process or a real client), whose\n\
          subserver was not killed, and that does not get every reply, each within {PATIENCE:?}; or a client of any\n\
-         temper that finds no server within that time, or does not end. (Excused: a deadline of the server's passed\n\
-         while one turn of the soak's own loop took {STALL:?} or longer: then the machine was too busy.)\n\
+         temper that finds no server within that time, or does not end. (Excused: the server ended a session, while\n\
+         one turn of the soak's own loop took {STALL:?} or longer: the machine was too busy for its deadlines.)\n\
          Wrong: a reply or refusal, to any client, that is not what the service makes of the request of that number."
     )
 }
@@ -148,7 +148,9 @@ impl Score {
 
     /// What the loss of a client that is owed everything counts as.
     pub(super) fn loss(&self, since: Duration, text: String) -> End {
-        let by_deadline = ["--handshake-timeout", "--idle-timeout"].iter().any(|which| text.contains(which));
+        // The last: its private pipe was full, and a BYE that would have named the deadline found no room.
+        let by_deadline = ["--handshake-timeout", "--idle-timeout", "has closed its pipe"];
+        let by_deadline = by_deadline.iter().any(|sign| text.contains(sign));
         if by_deadline && self.stalled.is_some_and(|stalled| stalled >= since) {
             return End::Excused;
         }
@@ -170,7 +172,7 @@ mod tests {
         assert!(matches!(score.loss(since, deadline()), End::Lost(_)));
         score.turned(STALL);
         assert_eq!(score.loss(since, deadline()), End::Excused);
-        assert!(matches!(score.loss(since, "the server has closed its pipe".into()), End::Lost(_)));
+        assert!(matches!(score.loss(since, "no answer in time".into()), End::Lost(_)));
         assert!(matches!(score.loss(now() + STALL, deadline()), End::Lost(_)), "it came after the stall");
     }
 }
