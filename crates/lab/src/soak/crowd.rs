@@ -102,7 +102,7 @@ impl<'a> Crowd<'a> {
         mut tells: impl FnMut(u64, &House, &Score) -> Result<()>,
     ) -> Result<()> {
         let (mut second, mut dismissed) = (0, false);
-        let mut turned = now();
+        self.shared.score.begins();
         loop {
             let spent = now() - self.began;
             if spent >= Duration::from_secs(second + 1) {
@@ -121,7 +121,7 @@ impl<'a> Crowd<'a> {
                 return Ok(());
             }
             self.turn(Deadline::at(self.began + self.next_moment(second, lasting)))?;
-            self.shared.score.turned(now() - std::mem::replace(&mut turned, now()));
+            self.shared.score.turned();
         }
     }
 

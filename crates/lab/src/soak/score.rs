@@ -15,7 +15,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The soak's own loop turns at least every tenth of a second. If one turn takes this long, the machine has no time for us,
 /// and may have had none for our clients: a deadline that passes then is not the server's fault.
-pub(super) const STALL: Duration = Duration::from_millis(400);
+pub(super) const STALL: Duration = Duration::from_millis(250);
 
 /// When the client of a killed subserver knows it at the latest. Nothing but the end of its pipe can tell it.
 pub(super) const AT_ONCE: Duration = Duration::from_secs(5);
@@ -84,7 +84,8 @@ pub(super) struct Score {
     pub(super) evicted: u64,
     pub(super) lost: Vec<String>,
     pub(super) wrong: Vec<String>,
-    /// The last turn of the loop that took too long.
+    /// When the present turn of the loop began, and when the last one ended that took too long.
+    turn: Duration,
     stalled: Option<Duration>,
     pub(super) stalls: u64,
     pub(super) slowest_turn: Duration,
@@ -118,7 +119,7 @@ impl Score {
             End::Orphaned(after) => {
                 self.orphans += 1;
                 self.owed_orphans += u64::from(temper.is_owed_all());
-                if after > self.slowest_orphan {
+                if after > self.slowest_orphan && !self.has_stalled(now().saturating_sub(after)) {
                     self.slowest_orphan = after;
                     self.slowest = format!(", the slowest client {} ({temper:?})", number + 1);
                 }
@@ -130,15 +131,21 @@ impl Score {
 
     /// A client that never reads goes, after so long in its session.
     pub(super) fn never_read(&mut self, stayed: Duration, evicted: bool) {
-        let excused = self.stalled.is_some_and(|stalled| stalled + stayed >= now());
+        let excused = self.has_stalled(now().saturating_sub(stayed));
         if stayed >= DEADLINE + TO_EVICT && (evicted || !excused) {
             self.stayed += 1;
             self.evicted += u64::from(evicted);
         }
     }
 
-    /// A turn of the loop took so long.
-    pub(super) fn turned(&mut self, took: Duration) {
+    /// The first turn of the loop begins.
+    pub(super) fn begins(&mut self) {
+        self.turn = now();
+    }
+
+    /// A turn of the loop is over, and the next begins.
+    pub(super) fn turned(&mut self) {
+        let took = now() - std::mem::replace(&mut self.turn, now());
         self.slowest_turn = self.slowest_turn.max(took);
         if took >= STALL {
             self.stalled = Some(now());
@@ -146,12 +153,17 @@ impl Score {
         }
     }
 
+    /// Whether a turn has taken too long since then, the present one included.
+    fn has_stalled(&self, since: Duration) -> bool {
+        now() - self.turn >= STALL || self.stalled.is_some_and(|stalled| stalled >= since)
+    }
+
     /// What the loss of a client that is owed everything counts as.
     pub(super) fn loss(&self, since: Duration, text: String) -> End {
         // The last: its private pipe was full, and a BYE that would have named the deadline found no room.
         let by_deadline = ["--handshake-timeout", "--idle-timeout", "has closed its pipe"];
         let by_deadline = by_deadline.iter().any(|sign| text.contains(sign));
-        if by_deadline && self.stalled.is_some_and(|stalled| stalled >= since) {
+        if by_deadline && self.has_stalled(since) {
             return End::Excused;
         }
         End::Lost(text)
@@ -167,10 +179,14 @@ mod tests {
         let mut score = Score::default();
         let since = now();
         let deadline = || "the server said BYE: nothing came or went within --idle-timeout".to_string();
+        score.begins();
         assert!(matches!(score.loss(since, deadline()), End::Lost(_)));
-        score.turned(STALL / 2);
+        score.turned();
         assert!(matches!(score.loss(since, deadline()), End::Lost(_)));
-        score.turned(STALL);
+        // As if this turn had begun long ago.
+        score.turn = since.checked_sub(STALL).expect("the machine has run for so long");
+        assert_eq!(score.loss(since, deadline()), End::Excused, "the turn is not over");
+        score.turned();
         assert_eq!(score.loss(since, deadline()), End::Excused);
         assert!(matches!(score.loss(since, "no answer in time".into()), End::Lost(_)));
         assert!(matches!(score.loss(now() + STALL, deadline()), End::Lost(_)), "it came after the stall");
