@@ -35,3 +35,6 @@ mod bad_input;
 
 /// Where two things meet that seldom do.
 mod corners;
+
+/// Clients of all tempers, all at once, by chance.
+mod soak;

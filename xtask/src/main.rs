@@ -4,6 +4,7 @@
 mod cargo;
 mod ci;
 mod demo;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -20,12 +21,14 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Task {
     Demo(demo::Args),
+    Soak(soak::Args),
     Ci(ci::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Demo(args) => demo::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Ci(args) => ci::run(&args),
     };
     done.unwrap_or_else(|error| {

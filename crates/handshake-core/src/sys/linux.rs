@@ -1,20 +1,16 @@
 //! What only Linux has. Each item names the POSIX way, for whoever carries the project elsewhere.
 
 use std::fs;
-use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::process::Command;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, FcntlArg, RenameFlags, fcntl, renameat2};
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::Pid;
+use nix::unistd::{getpid, getppid};
 
 /// Lets two names in a directory change places in one step (renameat2(2), `RENAME_EXCHANGE`), so that neither is
 /// ever missing. POSIX: rename(2), which replaces as well in one step but destroys what was there unseen.
@@ -65,94 +61,19 @@ pub(crate) fn end_with_parent(signal: Signal) -> Result<(), Errno> {
     nix::sys::prctl::set_pdeathsig(signal)
 }
 
-/// What a process with thousands of descriptors keeps for long goes above this number, so that the few that a child needs
-/// are below.
-const LOW: i32 = 64;
-
-/// Moves a descriptor that is kept for long out of the way of those that a child needs, see [`Handover`].
-///
-/// # Errors
-/// `EMFILE`: this process may have no more.
-pub fn out_of_the_way(fd: impl AsFd) -> Result<OwnedFd, Errno> {
-    let moved = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(LOW))?;
-    // SAFETY: it was just made, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(moved) })
-}
-
-/// How a child gets its descriptors without a copy of all that its parent has, which costs both of them time and the
-/// kernel memory for as long as the child lives: it is born sharing the parent's table (clone(2), `CLONE_FILES`), and takes
-/// only the lower end of it with it (close_range(2), `CLOSE_RANGE_UNSHARE`). Until it says that this is done, the parent
-/// leaves the table alone. POSIX: fork(2), and the cost.
-#[derive(Debug)]
-pub(crate) struct Handover {
-    /// In a page that parent and child really share. 1: it is done.
-    done: NonNull<AtomicU32>,
-}
-
-/// So often the parent looks before it lets others have its processor, and then whether the child has died.
-const LOOKS: u32 = 2000;
-
-impl Handover {
-    /// # Errors
-    /// `ENOMEM`.
-    pub(crate) fn new() -> Result<Self, Errno> {
-        let (length, protection) = (NonZeroUsize::MIN, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE);
-        // SAFETY: a new mapping, which overlaps nothing.
-        let page = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_SHARED) }?;
-        Ok(Self { done: page.cast() })
-    }
-
-    fn done(&self) -> &AtomicU32 {
-        // SAFETY: the page lives as long as this, is aligned, and begins as zeros.
-        unsafe { self.done.as_ref() }
-    }
-
-    /// In the parent, before the fork: returns the flag for it.
-    pub(super) fn begin(&self) -> i32 {
-        self.done().store(0, Release);
-        libc::CLONE_FILES
-    }
-
-    /// In the child: takes 0, 1, 2 and `keep`, and what else is below the highest of them.
-    pub(super) fn take(&self, keep: &[RawFd]) -> Result<(), Errno> {
-        let highest = keep.iter().copied().fold(2, i32::max).cast_unsigned();
-        let unshare = libc::CLOSE_RANGE_UNSHARE.cast_signed();
-        // SAFETY: takes integers, and closes only what is this child's own from here on.
-        let taken = Errno::result(unsafe { libc::close_range(highest + 1, u32::MAX, unshare) });
-        if taken.is_err() {
-            // The table is still the parent's: it must not be touched, and this child ends.
-            // SAFETY: ends the process.
-            unsafe { libc::_exit(1) }
-        }
-        self.done().store(1, Release);
-        Ok(())
-    }
-
-    /// In the parent: waits until the child has taken what is its own, or has died.
-    pub(super) fn await_end(&self, child: Pid) {
-        let is_dead = || {
-            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-            !matches!(waitid(Id::Pid(child), flags), Ok(WaitStatus::StillAlive))
-        };
-        let mut looks = 0;
-        while self.done().load(Acquire) == 0 {
-            looks += 1;
-            if looks > LOOKS {
-                if is_dead() {
-                    return;
-                }
-                std::thread::yield_now();
-            }
-            std::hint::spin_loop();
-        }
-    }
-}
-
-impl Drop for Handover {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nothing refers to it any more.
-        let _ = unsafe { munmap(self.done.cast(), 1) };
-    }
+/// Has a program that is about to be started get `signal` when this process dies, as [`end_with_parent`]: so what a
+/// killed one had started does not live on.
+/// POSIX: as there.
+pub fn ends_with_us(command: &mut Command, signal: Signal) {
+    let us = getpid();
+    // In the child, between fork and exec: two system calls, no memory. The wish outlives the exec (prctl(2)).
+    let tie = move || {
+        end_with_parent(signal)?;
+        // This process may have died before the wish was heard.
+        if getppid() == us { Ok(()) } else { Err(Errno::ESRCH.into()) }
+    };
+    // SAFETY: `tie` calls prctl and getppid only, which are async-signal-safe, and allocates nothing.
+    unsafe { command.pre_exec(tie) };
 }
 
 /// How many threads this process has (/proc/self/task).

@@ -1,10 +1,11 @@
 //! The one module that may say `unsafe`: the system calls that nix has no safe form for.
 //!
-//! What only Linux has stands in `linux`, each with the POSIX way in its doc. Everything else in this
+//! What only Linux has stands in `linux` and `handover`, each with the POSIX way in its doc. Everything else in this
 //! workspace is safe code; the workspace's lints see to it.
 
 #![allow(unsafe_code)]
 
+mod handover;
 mod linux;
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -15,8 +16,10 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-pub(crate) use linux::{Handover, close_all_but, end_with_parent, exchange, move_new};
-pub use linux::{Poller, out_of_the_way};
+pub(crate) use handover::Handover;
+pub use handover::out_of_the_way;
+pub use linux::{Poller, ends_with_us};
+pub(crate) use linux::{close_all_but, end_with_parent, exchange, move_new};
 
 /// An answer of [`try_lock`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,8 @@ use super::pause::{Pause, Wish};
 use super::record::Record;
 use super::troupe::Troupe;
 use super::voice::Voice;
-use super::{map, proc, tell};
+use super::{map, tell};
+use crate::proc;
 
 /// The watchdog: nothing between two scenes takes longer, or something is wrong.
 const PATIENCE: Duration = Duration::from_secs(20);

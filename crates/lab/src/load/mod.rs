@@ -1,7 +1,7 @@
 //! `lab load`: many connections to one server, all held by this one process, with every reply checked.
 //!
 //! Reading order: [`run`]; then the loop in `crowd`, one connection of it in `worker` and its session in `talk`; what
-//! these stand on: `payload`, `timers`, `tally`; and at the end the [`Report`]. What is deliberately absent: threads, and
+//! these stand on: `tally` and the crate's `many`; and at the end the [`Report`]. What is deliberately absent: threads, and
 //! any wait but one. Each connection sends as soon as it is connected and leaves when it has its answers, so that a
 //! server with one client at a time can be measured like the others.
 
@@ -10,9 +10,7 @@ mod worker;
 
 mod talk;
 
-mod payload;
 mod tally;
-mod timers;
 
 mod report;
 
