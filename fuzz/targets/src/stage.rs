@@ -10,6 +10,7 @@ use handshake_core::Process;
 use handshake_core::event::Role;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{read, write};
 use tempfile::TempDir;
 
@@ -19,6 +20,17 @@ struct Stage {
     directory: TempDir,
 }
 
+impl Stage {
+    fn new(role: Role) -> Self {
+        // Rust's own `main` ignores it; libFuzzer's does not.
+        SigSet::from(Signal::SIGPIPE).thread_block().expect("a signal can be blocked");
+        Self {
+            process: Rc::new(Process::quiet(role).expect("signals can be handled")),
+            directory: TempDir::with_prefix("fuzz-").expect("a temporary directory"),
+        }
+    }
+}
+
 thread_local! {
     static STAGE: RefCell<Option<Stage>> = const { RefCell::new(None) };
 }
@@ -26,10 +38,7 @@ thread_local! {
 /// Gives a play a process and an empty directory, and looks that it leaves the directory empty.
 pub(crate) fn play(role: Role, play: impl FnOnce(&Rc<Process>, &Path)) {
     let (process, directory) = STAGE.with_borrow_mut(|stage| {
-        let stage = stage.get_or_insert_with(|| Stage {
-            process: Rc::new(Process::quiet(role).expect("signals can be handled")),
-            directory: TempDir::with_prefix("fuzz-").expect("a temporary directory"),
-        });
+        let stage = stage.get_or_insert_with(|| Stage::new(role));
         assert_eq!(stage.process.role(), role, "a thread plays one target");
         (Rc::clone(&stage.process), stage.directory.path().to_path_buf())
     });

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
+use handshake_core::fifo::{Fifo, Standing, look, open_to_read, open_to_write};
 use handshake_core::sys::{Lock, try_lock};
 use handshake_core::wire::{Ack, Header, Kind, Scanner, VERSION};
 
@@ -15,6 +15,8 @@ pub(super) struct Peer {
     pub(super) name: String,
     private: Option<(Fifo, OwnedFd)>,
     upstream: Option<OwnedFd>,
+    /// The well-known pipe, if that is its upstream, whether it has lost its name or not.
+    door: Option<Standing>,
     pub(super) nonce: u64,
     /// HELLOs that named its private pipe: 1 if it alone did, once.
     pub(super) named: usize,
@@ -39,6 +41,7 @@ impl Peer {
             name,
             private: Some((fifo, from_server)),
             upstream: None,
+            door: None,
             nonce: 1000 + number as u64,
             named: 0,
             is_owed: false,
@@ -52,16 +55,15 @@ impl Peer {
 
     /// Opens the well-known pipe, if there is one.
     pub(super) fn open(&mut self) {
-        if let Ok(wkp) = open_to_write(&self.directory.join("mario")) {
-            self.upstream = Some(wkp);
+        let path = self.directory.join("mario");
+        if let (Ok(wkp), Ok(standing)) = (open_to_write(&path), look(&path)) {
+            (self.upstream, self.door) = (Some(wkp), Some(standing));
         }
     }
 
     /// Whether its upstream still is the well-known pipe, so that a HELLO counts.
     pub(super) fn is_at_the_door(&self) -> bool {
-        self.upstream
-            .as_ref()
-            .is_some_and(|wkp| handshake_core::fifo::names_of(wkp).is_ok_and(|names| names > 0))
+        self.door.is_some() && self.door == look(&self.directory.join("mario")).ok()
     }
 
     pub(super) fn write(&self, bytes: &[u8]) -> bool {
@@ -75,7 +77,7 @@ impl Peer {
     }
 
     pub(super) fn close(&mut self) {
-        self.upstream = None;
+        (self.upstream, self.door) = (None, None);
     }
 
     pub(super) fn leave(&mut self) {
@@ -95,7 +97,7 @@ impl Peer {
         let name = String::from_utf8(ack.upstream.clone()).expect("the server's names are text");
         assert!(!name.contains('/') && name.starts_with("mario.up."), "{name}");
         if fs::exists(self.directory.join(&name)).is_ok_and(|is| is) {
-            self.upstream = open_to_write(&self.directory.join(&name)).ok();
+            (self.upstream, self.door) = (open_to_write(&self.directory.join(&name)).ok(), None);
         }
     }
 
