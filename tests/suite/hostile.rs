@@ -1,12 +1,16 @@
 //! Clients that mean harm. What they write costs them their own session at most: every other one goes on, and not a byte
 //! of it reaches anybody else.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
 use handshake_core::event::What;
 use handshake_core::wire::{HEADER, Kind, PAYLOAD_MAX};
 use nix::sys::signal::Signal;
+use nix::unistd::geteuid;
+use predicates::prelude::*;
+use predicates::str::contains;
 use workspace_tests::proc::memory;
 use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, each, record};
@@ -27,6 +31,7 @@ each! {
     a_liar_swallows_nothing_of_its_neighbour in basic forking dispatch shared: row_35 row_36;
     guesses_at_anothers_session_reach_nobody in basic forking dispatch shared: row_36;
     a_flood_beyond_the_window_costs_no_memory in shared: row_37;
+    another_user_gets_nothing in basic forking dispatch shared: row_38;
 }
 
 /// What a server may keep for a client that floods it, and for the tests' own events: P5, twice the longest message that
@@ -344,5 +349,40 @@ fn a_flood_beyond_the_window_costs_no_memory(paradigm: Paradigm) {
     neighbour.close_stdin();
     neighbour.ends().success();
     drop(client);
+    scene.end();
+}
+
+/// The number of nobody, on all systems that matter.
+const NOBODY: u32 = 65534;
+
+/// Root's server and nobody's client, and the other way round, in a directory where both may make what they like. Only the
+/// pipes themselves are in the way, and for root just their owner.
+fn another_user_gets_nothing(paradigm: Paradigm) {
+    if !geteuid().is_root() {
+        eprintln!("NOT RUN: only root can start programs of another user");
+        return;
+    }
+    let scene = Scene::new();
+    for directory in [scene.place(), scene.place().parent().expect("it is in a temporary one")] {
+        fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("it is ours");
+    }
+    for (of_server, of_client) in [(0, NOBODY), (NOBODY, 0)] {
+        let server = scene.server(paradigm).by_user(of_server).ready();
+        let wkp = fs::metadata(scene.path("mario")).expect("it is there");
+        assert_eq!((wkp.uid(), wkp.mode() & 0o777), (of_server, 0o600));
+        let stranger = scene.client().by_user(of_client).args(["--timeout", "60s", "secret"]).start();
+        stranger
+            .ends()
+            .code(3)
+            .stdout("")
+            .stderr(contains("open the well-known pipe").and(contains("another user")));
+        // A second server of that user harms nothing, either.
+        scene.server(paradigm).by_user(of_client).start().ends().code(3);
+        let friend = scene.client().by_user(of_server).arg("hello").start();
+        friend.ends().success().stdout("HELLO\n");
+        server.signal(Signal::SIGTERM);
+        server.ends().code(0);
+        assert_eq!(scene.names(), [""; 0]);
+    }
     scene.end();
 }
