@@ -126,7 +126,8 @@ impl RawServer {
         std::iter::from_fn(|| pipe.write(bytes).ok()).count() > 0
     }
 
-    /// Writes bytes into the private pipe so that each read of the client brings one (O_DIRECT in pipe(2)).
+    /// Writes bytes into the private pipe so that each read of the client brings one (O_DIRECT in pipe(2)); it
+    /// must be empty, or they are added to what is there.
     pub fn write_byte_by_byte(&mut self, bytes: &[u8]) {
         let pipe = self.to_client.as_mut().expect("it is connected");
         let mode = |flags| {

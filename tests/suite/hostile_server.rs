@@ -177,10 +177,9 @@ fn an_ack_in_pieces_and_among_garbage_counts() {
     client.step_until(What::AwaitingAck);
     server.receive_hello();
     client.go_on();
-    server.write(b"its-a-me, mario!");
     let foreign = record(Kind::Ack, server.nonce() ^ 1, 0, false, &RawServer::good_ack().encode());
-    server.write(&foreign);
-    server.write_byte_by_byte(&server.ack(&RawServer::good_ack()));
+    let ack = server.ack(&RawServer::good_ack());
+    server.write_byte_by_byte(&[b"its-a-me, mario!", &*foreign, &ack].concat());
     server.receive(Kind::Ready);
     assert_eq!(server.receive(Kind::Request).payload, b"hello");
     server.write_byte_by_byte(&reply(1, b"HELLO"));
