@@ -58,6 +58,7 @@ pub struct Launch<'s> {
     ready_fd: Option<u32>,
     recorded: bool,
     own_group: bool,
+    user: Option<u32>,
 }
 
 impl<'s> Launch<'s> {
@@ -81,6 +82,7 @@ impl<'s> Launch<'s> {
             ready_fd: None,
             recorded: program != "lab",
             own_group: false,
+            user: None,
         }
     }
 
@@ -147,6 +149,13 @@ impl<'s> Launch<'s> {
     pub fn in_own_group(mut self) -> Self {
         self.own_group = true;
         self
+    }
+
+    /// As this user, and the group of the same number; only root can. Without a record, which is root's.
+    #[must_use]
+    pub fn by_user(mut self, user: u32) -> Self {
+        self.user = Some(user);
+        self.unrecorded()
     }
 
     /// Starts it.
@@ -230,6 +239,9 @@ impl<'s> Launch<'s> {
         }
         if self.own_group {
             command.process_group(0);
+        }
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
         }
         command.args(&self.arguments);
         command

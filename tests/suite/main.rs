@@ -33,6 +33,12 @@ mod signals;
 /// Bytes that no good client sends.
 mod bad_input;
 
+/// Clients that mean harm: to the server, and to each other.
+mod hostile;
+
+/// A server that says what no good server says.
+mod hostile_server;
+
 /// Where two things meet that seldom do.
 mod corners;
 

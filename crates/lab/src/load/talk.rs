@@ -7,6 +7,7 @@ use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::service::Service;
 use handshake_core::session::client::{Answer, Connection};
+use handshake_core::wire::words;
 use nix::sys::epoll::EpollFlags;
 
 use super::Plan;
@@ -111,7 +112,7 @@ impl Talk {
         let Shared { plan, tally, message, reply, .. } = shared;
         let number = || format!("connection {}, request {}", self.worker + 1, self.answered + 1);
         if refused {
-            let reason = String::from_utf8_lossy(reply);
+            let reason = words(reply);
             return tally.mismatch(|| format!("{}: the server refused it: {reason}", number()));
         }
         payload::fill(message, plan.payload, self.worker, self.answered);
