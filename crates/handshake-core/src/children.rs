@@ -72,6 +72,8 @@ impl Subservers {
         let before = monotonic_ns();
         let forked = sys::fork(|| {
             process.become_subserver(number, main_server);
+            // So that one can be held before its ACK.
+            process.saw(What::SubserverBegan, |event| event.session(session).pipe(name_of(&private)));
             let served = match client.take() {
                 Some(client) => alone(client, keep, &process).and_then(serve),
                 None => Ok(()),
