@@ -58,9 +58,9 @@ pub(crate) fn end_with_parent(signal: Signal) -> Result<(), Errno> {
     nix::sys::prctl::set_pdeathsig(signal)
 }
 
-/// How many threads this process has (/proc/self/task).
+/// How many threads this process has (/proc/self/task); 1, if that cannot be read.
 pub(super) fn threads() -> usize {
-    fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
+    fs::read_dir("/proc/self/task").map_or(1, |tasks| tasks.flatten().count().max(1))
 }
 
 /// Waits for many descriptors at a cost that does not grow with their number (epoll(7)).
