@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
@@ -107,6 +108,7 @@ impl Subservers {
         }
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Err(Errno::EINTR) => {}
                 Ok(WaitStatus::StillAlive) | Err(_) => return ended,
                 Ok(status) => ended.extend(self.buried(status)),
             }
@@ -164,6 +166,7 @@ impl Subservers {
         while let Some(pid) = self.living.keys().next().copied() {
             match waitpid(pid, None) {
                 Ok(status) => drop(self.buried(status)),
+                Err(Errno::EINTR) => {}
                 Err(_) => drop(self.living.remove(&pid)),
             }
         }
