@@ -249,7 +249,12 @@ impl Central {
         let Some(client) = self.clients.remove(&number) else { return };
         self.by_session.remove(&client.session);
         self.unwatch_client(&client);
-        self.process.saw(What::NewsReceived, |event| event.session(client.session).text(why));
+        let session = client.session;
+        if let Some(errno) = client.to_subserver.failed {
+            let reason = Error::on("write to", "its subserver", errno);
+            self.process.saw(What::ClientDropped, |event| event.session(session).text(reason));
+        }
+        self.process.saw(What::NewsReceived, |event| event.session(session).text(why));
     }
 
     /// Reaps subservers that have ended.
@@ -284,22 +289,17 @@ impl Central {
             }
         };
         let (CentralEnds { to_subserver, from_subserver }, ends) = pair(in_ack, window, longest)?;
-        let to_subserver = ToSubserver { pipe: Some(to_subserver), held: Vec::new() };
-        let (session, subserver) = (client.session, Pid::from_raw(0));
-        let (ready, unanswered) = (false, 0);
-        Ok((
-            Client {
-                session,
-                subserver,
-                from_client,
-                fresh,
-                to_subserver,
-                from_subserver,
-                ready,
-                unanswered,
-            },
-            ends,
-        ))
+        let prepared = Client {
+            session: client.session,
+            subserver: Pid::from_raw(0),
+            from_client,
+            fresh,
+            to_subserver: ToSubserver::new(to_subserver),
+            from_subserver,
+            ready: false,
+            unanswered: 0,
+        };
+        Ok((prepared, ends))
     }
 
     fn fork(
