@@ -174,6 +174,13 @@ impl Program {
         })
     }
 
+    /// Lets it go on by one event, if it stands at its gate; for a server, one of its subservers may take the turn.
+    pub fn step(&self) {
+        if self.events().len() > self.let_past.get() {
+            self.let_past_one();
+        }
+    }
+
     fn let_past_one(&self) {
         assert_eq!(self.stdin, Stdin::Gate, "{} was not started with gated()", self.name);
         let mut gate = self.writer.borrow_mut();
@@ -204,23 +211,6 @@ impl Program {
             // Not reaped, so the number is its own.
             let _ = kill(self.nix_pid(), signal);
         }
-    }
-
-    /// Kills the next child of it, as soon as there is one, and so perhaps before it has done anything; there is no pause
-    /// between two looks. Gives up when `client`, whom that child would serve, has ended.
-    pub fn kill_next_child(&self, client: &Self) -> Option<u32> {
-        let list = format!("/proc/{0}/task/{0}/children", self.pid);
-        while client.is_running() {
-            // The kernel's own short list: a look at all processes would take too long.
-            let children = fs::read_to_string(&list).unwrap_or_default();
-            let child = children.split_whitespace().next().and_then(|pid| pid.parse::<u32>().ok());
-            if let Some(child) = child {
-                // Its parent may have reaped it already, but numbers are not used again so soon.
-                let _ = kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL);
-                return Some(child);
-            }
-        }
-        None
     }
 
     /// Sends a signal to its whole group; it was started with `in_own_group`.
