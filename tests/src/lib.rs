@@ -18,6 +18,7 @@
 //! scene itself started.
 
 mod binaries;
+pub mod fault;
 mod launch;
 mod paradigm;
 pub mod proc;

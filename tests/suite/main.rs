@@ -30,6 +30,9 @@ mod killed;
 /// Everybody killed, and stopped, at each event.
 mod every_event;
 
+/// System calls that fail.
+mod faults;
+
 /// A server asked to end, in every state.
 mod signals;
 

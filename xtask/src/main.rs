@@ -4,6 +4,7 @@
 mod cargo;
 mod ci;
 mod demo;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -21,12 +22,14 @@ struct Args {
 enum Task {
     Demo(demo::Args),
     Ci(ci::Args),
+    Sweep(sweep::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Demo(args) => demo::run(&args),
         Task::Ci(args) => ci::run(&args),
+        Task::Sweep(args) => sweep::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error}");
