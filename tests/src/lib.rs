@@ -13,6 +13,7 @@
 //! Reading order: [`Scene`]; how it starts programs, [`Launch`]; what one can do with them, [`Program`]; what they did,
 //! [`Record`]; what the kernel knows of them, [`proc`]; a client made by hand, [`RawClient`]. These stand on [`wait`], the
 //! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
+//! [`fault`] plays one story with each system call that can fail, with strace.
 //!
 //! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
 //! scene itself started.

@@ -102,7 +102,8 @@ impl Story<'_> {
         let before = server.descriptors();
         let first = self.first_client(server);
         self.judge_client(&first, self.side == Side::Client);
-        for _ in 0..2 {
+        // The second of them is for what struck the first; where all are struck, it would tell no more.
+        for _ in 0..if self.is_lasting() { 1 } else { 2 } {
             if server.is_running() {
                 self.serves_one_more(server);
             }
