@@ -236,6 +236,12 @@ impl Program {
 
     /// Waits until it has as many descriptors of each kind as it had then.
     pub fn has_descriptors_as(&self, before: &[Descriptor]) {
+        self.has_descriptors_as_or_ends(before);
+        assert!(self.is_running(), "{} has ended, and has no descriptors", self.name);
+    }
+
+    /// The same for one that may end instead.
+    pub(crate) fn has_descriptors_as_or_ends(&self, before: &[Descriptor]) {
         let kinds = |descriptors: &[Descriptor]| {
             let mut kinds: Vec<_> = descriptors.iter().map(ToString::to_string).collect();
             kinds.sort();
@@ -244,6 +250,6 @@ impl Program {
         let wanted = kinds(before);
         let what =
             || format!("{} to have these descriptors: {wanted:?}, not {:?}", self.name, self.descriptors());
-        until_told(what, || (kinds(&self.descriptors()) == wanted).then_some(()));
+        until_told(what, || (!self.is_running() || kinds(&self.descriptors()) == wanted).then_some(()));
     }
 }
