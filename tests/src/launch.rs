@@ -59,6 +59,8 @@ pub struct Launch<'s> {
     recorded: bool,
     own_group: bool,
     user: Option<u32>,
+    /// A command in front of it, which becomes it.
+    under: Vec<OsString>,
 }
 
 impl<'s> Launch<'s> {
@@ -83,6 +85,7 @@ impl<'s> Launch<'s> {
             recorded: program != "lab",
             own_group: false,
             user: None,
+            under: Vec::new(),
         }
     }
 
@@ -158,6 +161,13 @@ impl<'s> Launch<'s> {
         self.unrecorded()
     }
 
+    /// Started by this command, which becomes the program: so the process number is the program's.
+    #[must_use]
+    pub(crate) fn under(mut self, command: Vec<OsString>) -> Self {
+        self.under = command;
+        self
+    }
+
     /// Starts it.
     pub fn start(self) -> Rc<Program> {
         self.launch(None)
@@ -226,10 +236,12 @@ impl<'s> Launch<'s> {
             (None, Some(3)) => Some("exec \"$0\" \"$@\" 3>&1 >/dev/null"),
             (None, _) => None,
         };
-        let mut command = Command::new(script.map_or(self.program.as_os_str(), |_| OsStr::new("/bin/sh")));
-        if let Some(script) = script {
-            command.args(["-c", script]).arg(&self.program);
-        }
+        let shell: [&OsStr; 3] = ["/bin/sh", "-c", script.unwrap_or_default()].map(OsStr::new);
+        let before = script.map_or(&[][..], |_| &shell[..]).iter().copied();
+        let mut words =
+            self.under.iter().map(OsString::as_os_str).chain(before).chain([self.program.as_os_str()]);
+        let mut command = Command::new(words.next().expect("at least the program"));
+        command.args(words);
         if let Some(fd) = self.ready_fd {
             command.args(["--ready-fd", &fd.to_string()]);
         }

@@ -14,11 +14,13 @@
 //! [`Record`]; what the kernel knows of them, [`proc`]; a client made by hand, [`RawClient`], and a server,
 //! [`RawServer`]. These stand on [`wait`], the
 //! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
+//! [`fault`] plays one story with each system call that can fail, with strace.
 //!
 //! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
 //! scene itself started.
 
 mod binaries;
+pub mod fault;
 mod launch;
 mod paradigm;
 pub mod proc;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use handshake_core::event::What;
+use handshake_core::event::{Event, What};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -117,10 +117,11 @@ impl Scene {
         self.client().arg(request).run().success().stdout(format!("{reply}\n"));
     }
 
-    /// Kills a subserver, as `kill -9` does. It must be one that a server of this scene forked.
-    pub fn kill_subserver(&self, pid: u32) {
-        self.record.wait_for(What::SubserverForked, |event| event.peer == Some(pid));
-        kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).expect("it lives");
+    /// Sends a signal to a subserver. It must be one that a server of this scene forked.
+    pub fn signal_subserver(&self, pid: u32, signal: Signal) {
+        let is_it = |event: &Event| event.pid == pid;
+        self.record.wait_for(What::SubserverBegan, is_it);
+        kill(Pid::from_raw(pid.cast_signed()), signal).expect("it lives");
     }
 
     /// Sends a signal to a server or subserver of this scene, by its number.

@@ -24,8 +24,14 @@ mod demo;
 /// A client that stands still at a step of its handshake delays nobody.
 mod held;
 
-/// Clients killed at each event, subservers, servers.
+/// Subservers and servers killed in the middle of sessions.
 mod killed;
+
+/// Everybody killed, and stopped, at each event.
+mod every_event;
+
+/// System calls that fail.
+mod faults;
 
 /// A server asked to end, in every state.
 mod signals;

@@ -26,7 +26,7 @@ fn root() -> &'static Path {
 ///
 /// # Errors
 /// Cargo cannot be started, or the build fails, which cargo has explained by then.
-fn build(packages: &[&str]) -> io::Result<HashMap<String, PathBuf>> {
+pub(crate) fn build(packages: &[&str]) -> io::Result<HashMap<String, PathBuf>> {
     let mut command = cargo();
     command.args(["build", "--quiet", "--message-format=json-render-diagnostics"]);
     command.args(packages.iter().flat_map(|package| ["--package", package]));

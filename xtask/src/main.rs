@@ -5,6 +5,7 @@ mod cargo;
 mod ci;
 mod demo;
 mod soak;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ enum Task {
     Demo(demo::Args),
     Soak(soak::Args),
     Ci(ci::Args),
+    Sweep(sweep::Args),
 }
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Ci(args) => ci::run(&args),
+        Task::Sweep(args) => sweep::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error}");

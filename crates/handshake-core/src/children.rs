@@ -87,10 +87,12 @@ impl Subservers {
         let before = monotonic_ns();
         let forked = sys::fork(&held, self.handover.as_ref(), |closed| {
             process.become_subserver(number, main_server);
-            let served = match client.take() {
-                Some(client) => tied(closed, &process).and_then(|()| serve(client)),
-                None => Ok(()),
-            };
+            let served = client.take().map_or(Ok(()), |client| {
+                let Caller { session, private, .. } = &client;
+                // So that one can be held before its ACK.
+                process.saw(What::SubserverBegan, |event| event.session(*session).pipe(name_of(private)));
+                tied(closed, &process).and_then(|()| serve(client))
+            });
             let status = u8::from(served.is_err());
             // An order to end at once has been followed by now.
             let _ = process.survives(served);
@@ -121,6 +123,7 @@ impl Subservers {
         }
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Err(Errno::EINTR) => {}
                 Ok(WaitStatus::StillAlive) | Err(_) => return ended,
                 Ok(status) => ended.extend(self.buried(status)),
             }
@@ -178,6 +181,7 @@ impl Subservers {
         while let Some((&pid, _)) = self.living.first_key_value() {
             match waitpid(pid, None) {
                 Ok(status) => drop(self.buried(status)),
+                Err(Errno::EINTR) => {}
                 Err(_) => drop(self.living.remove(&pid)),
             }
         }

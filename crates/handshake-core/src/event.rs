@@ -68,6 +68,8 @@ pub enum What {
     HelloReceived,
     /// 7. The server forked off a subserver (`peer`).
     SubserverForked,
+    /// A subserver is there: its first event, before it has let go of anything that its server holds.
+    SubserverBegan,
     /// A fresh upstream was made for this client.
     UpstreamCreated,
     /// 7, in a subserver 8. The server connected to the private pipe and sent the acknowledgement.

@@ -24,6 +24,10 @@ pub const READS_MAX: usize = (1 << 20) / READ_SIZE;
 /// A writer that holds as much as this takes no more until some is written.
 pub const WRITE_SIZE: usize = 65_536;
 
+/// So many writes in a row may fail for want of memory for the pipe's pages, before that is an error: the pipe shows room
+/// meanwhile, so there is nothing to wait for.
+pub const STARVED_WRITES_MAX: u32 = 16;
+
 /// How records arrive on a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
@@ -181,12 +185,14 @@ pub struct RecordWriter {
     written: usize,
     /// Where writes may end if they must be whole records of at most PIPE_BUF in all; empty if not.
     cuts: VecDeque<usize>,
+    /// Writes in a row for which the kernel had no memory.
+    starved: u32,
 }
 
 impl RecordWriter {
     /// Writes to `fd`, which must be non-blocking.
     pub fn new(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
-        Self { fd, arrival, buffer: Vec::new(), written: 0, cuts: VecDeque::new() }
+        Self { fd, arrival, buffer: Vec::new(), written: 0, cuts: VecDeque::new(), starved: 0 }
     }
 
     /// Adds a record to those to be written.
@@ -206,7 +212,7 @@ impl RecordWriter {
     /// Writes what the pipe takes now.
     ///
     /// # Errors
-    /// EPIPE: the reader has gone. Others of write(2) but EAGAIN.
+    /// EPIPE: the reader has gone. Others of write(2) but EAGAIN; ENOMEM only if it lasts.
     pub fn flush(&mut self) -> Result<(), Errno> {
         while !self.is_empty() {
             let until = self.cuts.front().copied().unwrap_or(self.buffer.len());
@@ -216,8 +222,13 @@ impl RecordWriter {
                     self.forget_written();
                     return Ok(());
                 }
+                Err(Errno::ENOMEM) if self.starved < STARVED_WRITES_MAX => {
+                    self.starved += 1;
+                    return Ok(());
+                }
                 Err(errno) => return Err(errno),
             }
+            self.starved = 0;
             if self.cuts.front() == Some(&self.written) {
                 self.cuts.pop_front();
             }

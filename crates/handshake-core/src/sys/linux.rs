@@ -76,9 +76,9 @@ pub fn ends_with_us(command: &mut Command, signal: Signal) {
     unsafe { command.pre_exec(tie) };
 }
 
-/// How many threads this process has (/proc/self/task).
+/// How many threads this process has (/proc/self/task); 1, if that cannot be read.
 pub(super) fn threads() -> usize {
-    fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
+    fs::read_dir("/proc/self/task").map_or(1, |tasks| tasks.flatten().count().max(1))
 }
 
 /// Waits for many descriptors at a cost that does not grow with their number (epoll(7)).
