@@ -61,9 +61,9 @@ pub(crate) fn end_with_parent(signal: Signal) -> Result<(), Errno> {
     nix::sys::prctl::set_pdeathsig(signal)
 }
 
-/// Has a program that is about to be started get `signal` when this process dies, as [`end_with_parent`]: so what a
+/// Has a program that is about to be started get `signal` when this process dies, as subservers do: so what a
 /// killed one had started does not live on.
-/// POSIX: as there.
+/// POSIX: as for subservers.
 pub fn ends_with_us(command: &mut Command, signal: Signal) {
     let us = getpid();
     // In the child, between fork and exec: two system calls, no memory. The wish outlives the exec (prctl(2)).
