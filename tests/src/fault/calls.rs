@@ -46,7 +46,7 @@ pub const TABLE: &[Row] = &[
         "the disk, and memory",
     ),
     swept(&["getdents64"], "", &[("EIO", BOTH)], "the disk"),
-    left_out(&["read"], "\"\", 1) = 0", "the gate, at which these tests hold a process"),
+    left_out(&["read"], ", 1) = ", "the gate, at which these tests hold a process"),
     swept(
         &["read"],
         "",

@@ -90,10 +90,11 @@ impl Story<'_> {
         until(format_args!("{} to be ready, or to end", server.name()), || {
             let fds = fs::read_dir(format!("/proc/{}/fd", server.pid())).ok();
             let mut links = fds.into_iter().flatten().flatten().map(|fd| fs::read_link(fd.path()));
-            let has_begun = self.scene.path("mario").exists()
-                || fs::metadata(server.stdout_path()).is_ok_and(|file| file.len() > 0);
             let may_tell = links.any(|link| link.is_ok_and(|link| link == server.stdout_path()));
-            (!server.is_running() || (has_begun && !may_tell)).then_some(())
+            let has_told = fs::metadata(server.stdout_path()).is_ok_and(|file| file.len() > 0);
+            // Nobody is there to be told.
+            let need_not = self.is_broken_pipe() && self.scene.path("mario").exists();
+            (!server.is_running() || ((has_told || need_not) && !may_tell)).then_some(())
         });
         server.is_running()
     }
@@ -189,12 +190,12 @@ impl Story<'_> {
             }
             // Whoever reads its stdout has enough.
             (None, Some(signal))
-                if signal == Signal::SIGPIPE as i32 && is_struck && self.is_pipe_of_stdout() => {}
+                if signal == Signal::SIGPIPE as i32 && is_struck && self.is_broken_pipe() => {}
             _ => panic!("{} ended with {}: {stderr}", client.name(), output.status),
         }
     }
 
-    fn is_pipe_of_stdout(&self) -> bool {
+    fn is_broken_pipe(&self) -> bool {
         self.fault.is_some_and(|fault| fault.call == "write" && fault.error == "EPIPE")
     }
 
