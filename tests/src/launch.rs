@@ -49,6 +49,8 @@ pub struct Launch<'s> {
     /// Which of the scene's programs it is, for people.
     name: String,
     program: PathBuf,
+    /// A command that becomes the program: what stands before it on the command line.
+    through: Vec<OsString>,
     is_server: bool,
     arguments: Vec<OsString>,
     stdin: Stdin,
@@ -73,6 +75,7 @@ impl<'s> Launch<'s> {
             scene,
             name: scene.next_name(program),
             program: path_of(program).into(),
+            through: Vec::new(),
             is_server,
             arguments: Vec::new(),
             stdin: Stdin::Nothing,
@@ -95,6 +98,20 @@ impl<'s> Launch<'s> {
     pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
+    }
+
+    /// Through a command that becomes the program, with the process number that it has: `prlimit --nofile=20`.
+    #[must_use]
+    pub fn through<A: AsRef<OsStr>>(mut self, command: impl IntoIterator<Item = A>) -> Self {
+        self.through.extend(command.into_iter().map(|word| word.as_ref().to_owned()));
+        self
+    }
+
+    /// As this user, who has nothing of root's. Only root can start it.
+    #[must_use]
+    pub fn as_user(self, user: u32) -> Self {
+        let [user, group] = ["reuid", "regid"].map(|option| format!("--{option}={user}"));
+        self.through(["setpriv", &user, &group, "--clear-groups"])
     }
 
     /// Stops after each event until the test lets it go on: [`Program::step_until`], [`Program::go_on`].
@@ -217,10 +234,11 @@ impl<'s> Launch<'s> {
             (None, Some(3)) => Some("exec \"$0\" \"$@\" 3>&1 >/dev/null"),
             (None, _) => None,
         };
-        let mut command = Command::new(script.map_or(self.program.as_os_str(), |_| OsStr::new("/bin/sh")));
-        if let Some(script) = script {
-            command.args(["-c", script]).arg(&self.program);
-        }
+        let script = script.into_iter().flat_map(|script| ["/bin/sh", "-c", script]).map(OsStr::new);
+        let program = self.through.iter().map(AsRef::as_ref).chain([self.program.as_os_str()]);
+        let mut words = script.chain(program);
+        let mut command = Command::new(words.next().expect("at least the program"));
+        command.args(words);
         if let Some(fd) = self.ready_fd {
             command.args(["--ready-fd", &fd.to_string()]);
         }

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Reading order: [`Scene`]; how it starts programs, [`Launch`]; what one can do with them, [`Program`]; what they did,
-//! [`Record`]; what the kernel knows of them, [`proc`]; a client made by hand, [`RawClient`]. These stand on [`wait`], the
+//! [`Record`]; what the kernel knows of them, [`proc`]; a client made by hand, [`RawClient`],
+//! and a server, [`RawServer`]. These stand on [`wait`], the
 //! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
 //!
 //! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
@@ -23,16 +24,40 @@ mod paradigm;
 pub mod proc;
 mod program;
 mod raw;
+mod raw_server;
 mod record;
 mod scene;
 pub mod wait;
+
+use std::io::Write;
+
+use nix::unistd::geteuid;
 
 pub use launch::{Barrier, Launch};
 pub use paradigm::Paradigm;
 pub use program::Program;
 pub use raw::{Answer, RawClient};
+pub use raw_server::RawServer;
 pub use record::Record;
 pub use scene::Scene;
+
+/// Says that this test proved nothing, because the machine does not let it. Libtest knows only passed and failed, and
+/// keeps back what a test prints; so this goes straight to stderr.
+pub fn not_run(because: &str) {
+    let test = std::thread::current();
+    let line = format!("NOT RUN: {}: {because}\n", test.name().unwrap_or("a test"));
+    // Whoever closed stderr does not want to know.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Whether the tests run as root, who alone can become another user. If not, says so.
+pub fn is_root() -> bool {
+    let root = geteuid().is_root();
+    if !root {
+        not_run("only root can become another user");
+    }
+    root
+}
 
 /// Makes one `#[test]` of a story for each paradigm that it is true of: `story in basic forking;` becomes
 /// `story::basic` and `story::forking`. Such a list stands at the top of each module, as its table of contents.

@@ -1,14 +1,15 @@
 //! What the kernel knows of a process (proc(5)).
 
 use std::fmt;
-use std::fs;
-use std::os::unix::fs::FileTypeExt;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use nix::libc::{O_ACCMODE, O_CLOEXEC, O_RDONLY, O_WRONLY};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc::{O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY};
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,29 @@ pub fn processor_time(pid: u32) -> Duration {
     let schedstat = fs::read_to_string(format!("/proc/{pid}/schedstat")).expect("the process lives");
     let ns = schedstat.split_whitespace().next().and_then(|ns| ns.parse().ok());
     Duration::from_nanos(ns.expect("the first number is nanoseconds"))
+}
+
+/// Bytes of a process's memory that it has written to and shares with nobody: what it costs by itself.
+pub fn own_memory(pid: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process lives");
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kibibytes.expect("a number of KiB") << 10
+}
+
+/// Makes a pipe that a process holds as small as a pipe can be (fcntl(2), `F_SETPIPE_SZ`). What is in it must fit.
+pub fn shrink_pipe(pid: u32, descriptor: &Descriptor) {
+    let path = format!("/proc/{pid}/fd/{}", descriptor.number);
+    // Both ways, so that it opens whoever else has it; a pipe of no name as well (proc(5)).
+    let pipe = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(path);
+    fcntl(pipe.expect("it is a pipe"), FcntlArg::F_SETPIPE_SZ(4096)).expect("what is in it fits");
+}
+
+/// How many bytes a pipe that a process holds can take.
+pub fn capacity(pid: u32, descriptor: &Descriptor) -> i32 {
+    let path = format!("/proc/{pid}/fd/{}", descriptor.number);
+    let pipe = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(path);
+    fcntl(pipe.expect("it is a pipe"), FcntlArg::F_GETPIPE_SZ).expect("it is a pipe")
 }
 
 /// Which way bytes go through a descriptor.

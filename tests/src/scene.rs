@@ -1,7 +1,8 @@
 //! The scene of a test: a directory, the programs that work there, and the census when they have gone.
 
 use std::cell::{Cell, RefCell};
-use std::fs;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::paradigm::Paradigm;
 use crate::proc::{children_of, living_in};
 use crate::program::Program;
 use crate::raw::RawClient;
+use crate::raw_server::RawServer;
 use crate::record::Record;
 use crate::wait::{until, within};
 
@@ -82,6 +84,11 @@ impl Scene {
         RawClient::at(&self.place)
     }
 
+    /// A server by hand, with its well-known pipe made.
+    pub fn raw_server(&self) -> RawServer {
+        RawServer::at(&self.place)
+    }
+
     /// Where the pipes are.
     pub fn place(&self) -> &Path {
         &self.place
@@ -111,10 +118,27 @@ impl Scene {
         self.client().arg(request).run().success().stdout(format!("{reply}\n"));
     }
 
-    /// Kills a subserver, as `kill -9` does. It must be one that a server of this scene forked.
+    /// Kills a subserver, as `kill -9` does.
     pub fn kill_subserver(&self, pid: u32) {
+        self.signal_subserver(pid, Signal::SIGKILL);
+    }
+
+    /// Sends a subserver a signal. It must be one that a server of this scene forked.
+    pub fn signal_subserver(&self, pid: u32, signal: Signal) {
         self.record.wait_for(What::SubserverForked, |event| event.peer == Some(pid));
-        kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).expect("it lives");
+        kill(Pid::from_raw(pid.cast_signed()), signal).expect("it lives");
+    }
+
+    /// Gives the place, and the record, to another user. Only root can.
+    pub fn belongs_to(&self, user: u32) {
+        let root = self.place.parent().expect("it is in the scene's own directory");
+        // The way there; nobody else's to look around.
+        fs::set_permissions(root, Permissions::from_mode(0o711)).expect("it is ours");
+        let record = File::options().create(true).append(true).open(self.record.path()).expect("a new file");
+        fchown(&record, Some(user), Some(user)).expect("only root calls this");
+        for directory in [&self.place, &self.log] {
+            chown(directory, Some(user), Some(user)).expect("only root calls this");
+        }
     }
 
     /// Waits until no subserver lives, whoever their parents are by now.

@@ -1,6 +1,8 @@
 //! kill -9 of clients, subservers and servers, at each of their events: their peers notice at once, and nothing needs to
 //! be done by hand.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use handshake_core::event::What;
@@ -12,12 +14,15 @@ use workspace_tests::{Paradigm, Scene, each};
 use crate::held::{HANDSHAKE, another_is_served_soon};
 
 each! {
-    a_client_killed_at_any_event_delays_nobody in basic forking dispatch shared;
-    the_client_of_a_killed_subserver_knows_at_once in forking dispatch shared;
-    the_client_of_a_subserver_killed_before_its_ack_tries_again in forking;
-    a_client_whose_subserver_never_came_to_its_ack_tries_again in dispatch shared;
-    the_clients_of_a_killed_server_know_at_once in basic forking dispatch shared;
-    whoever_waits_for_a_killed_server_is_served_by_the_next in basic forking dispatch shared;
+    a_client_killed_at_any_event_delays_nobody in basic forking dispatch shared: row_8 row_9;
+    the_client_of_a_killed_subserver_knows_at_once in forking dispatch shared: row_13 row_33;
+    the_client_of_a_subserver_killed_before_its_ack_tries_again in forking: row_13;
+    a_client_whose_subserver_never_came_to_its_ack_tries_again in dispatch shared: row_13;
+    the_clients_of_a_killed_server_know_at_once in basic forking dispatch shared: row_12;
+    a_client_left_alone_at_any_step_says_so in basic forking dispatch shared: row_12;
+    a_subserver_that_ends_removes_nothing_of_the_servers in forking dispatch shared: row_33;
+    a_client_gone_before_its_answer_costs_its_own_session in basic forking dispatch shared: row_26;
+    whoever_waits_for_a_killed_server_is_served_by_the_next in basic forking dispatch shared: row_4 row_12;
 }
 
 /// How long subservers may outlive their server.
@@ -124,6 +129,79 @@ fn the_clients_of_a_killed_server_know_at_once(paradigm: Paradigm) {
     assert_eq!(scene.names(), names, "just what the server could not remove");
     scene.server(paradigm).ready();
     scene.serves("hello", "HELLO");
+    scene.end();
+}
+
+/// Its server is killed while it stands still. It removes its own pipe, and its status says whether a HELLO was taken.
+fn a_client_left_alone_at_any_step_says_so(paradigm: Paradigm) {
+    let scene = Scene::new();
+    for what in HANDSHAKE {
+        let server = scene.server(paradigm).ready();
+        let client = scene.client().args(["--timeout", "300ms", "hello"]).gated().start();
+        client.step_until(what);
+        server.kill();
+        scene.subservers_end(A_SECOND_OR_SO);
+        client.go_on();
+        let (code, message) = match what {
+            What::PrivateCreated | What::WkpOpened => (3, "client: cannot connect to \"mario\""),
+            What::ReadySent => (1, "client: the connection is"),
+            _ => (1, "client: cannot connect to \"mario\""),
+        };
+        client.ends().code(code).stdout("").stderr(predicate::str::starts_with(message));
+        let private: Vec<_> = scene.names().into_iter().filter(|name| name.contains(".client.")).collect();
+        assert_eq!(private, [""; 0], "left after {what:?}");
+    }
+    // The next start takes over what the last of them left.
+    scene.server(paradigm).ready();
+    scene.serves("hello", "HELLO");
+    scene.end();
+}
+
+/// A subserver has in its memory whatever its main server would remove at its end.
+fn a_subserver_that_ends_removes_nothing_of_the_servers(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let client = scene.client().typing().start();
+        client.type_line("hello");
+        client.prints("HELLO\n");
+        let subserver = scene.record().server_of(client.pid());
+        let look = || (scene.names(), fs::metadata(scene.path("mario")).expect("it is there").ino());
+        let before = look();
+        scene.signal_subserver(subserver, signal);
+        client.ends().code(1);
+        scene.record().wait_for(What::SubserverReaped, |event| event.peer == Some(subserver));
+        assert_eq!(look(), before, "after {signal}");
+        another_is_served_soon(&scene);
+    }
+    scene.end();
+}
+
+/// Its request is read when it has gone. Whoever answers finds out by the error, and not by a signal's death.
+fn a_client_gone_before_its_answer_costs_its_own_session(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let mut client = scene.raw_client();
+    client.shake_hands();
+    let answerer = scene.record().wait_for(What::ReadyReceived, |_| true).pid;
+    let signal = |signal| match paradigm.has_subservers() {
+        true => scene.signal_subserver(answerer, signal),
+        false => server.signal(signal),
+    };
+    signal(Signal::SIGSTOP);
+    client.request(1, b"one");
+    if matches!(paradigm, Paradigm::Dispatch | Paradigm::Shared) {
+        // READY was the first to be routed.
+        scene.record().wait_for_many(2, What::Routed, |_| true);
+    }
+    drop(client);
+    signal(Signal::SIGCONT);
+    let event = if paradigm.has_subservers() { What::SubserverReaped } else { What::ClientDropped };
+    let text = scene.record().wait_for(event, |_| true).text.unwrap_or_default();
+    assert!(!text.contains("SIGPIPE"), "it was ended by {text}");
+    let dropped = scene.record().wait_for(What::ClientDropped, |event| event.pid == answerer);
+    assert!(dropped.text.is_some_and(|text| text.contains("EPIPE")), "not by the error");
+    another_is_served_soon(&scene);
     scene.end();
 }
 

@@ -33,5 +33,17 @@ mod signals;
 /// Bytes that no good client sends.
 mod bad_input;
 
+/// Who comes at which moment.
+mod races;
+
+/// Records in pieces, and pipes with hardly any room.
+mod pieces;
+
+/// One client that floods or stands still, and the others beside it.
+mod fairness;
+
+/// docs/failure-modes.md names the tests that prove it.
+mod page;
+
 /// Where two things meet that seldom do.
 mod corners;
