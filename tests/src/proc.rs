@@ -1,7 +1,8 @@
 //! What the kernel knows of a process (proc(5)).
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -73,17 +74,20 @@ pub fn own_memory(pid: u32) -> u64 {
 
 /// Makes a pipe that a process holds as small as a pipe can be (fcntl(2), `F_SETPIPE_SZ`). What is in it must fit.
 pub fn shrink_pipe(pid: u32, descriptor: &Descriptor) {
-    let path = format!("/proc/{pid}/fd/{}", descriptor.number);
-    // Both ways, so that it opens whoever else has it; a pipe of no name as well (proc(5)).
-    let pipe = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(path);
-    fcntl(pipe.expect("it is a pipe"), FcntlArg::F_SETPIPE_SZ(4096)).expect("what is in it fits");
+    let pipe = reader_of(pid, descriptor).expect("it is open");
+    fcntl(pipe, FcntlArg::F_SETPIPE_SZ(4096)).expect("what is in it fits");
 }
 
-/// How many bytes a pipe that a process holds can take.
-pub fn capacity(pid: u32, descriptor: &Descriptor) -> i32 {
+/// How many bytes a pipe that a process holds can take, if it still does.
+pub fn capacity(pid: u32, descriptor: &Descriptor) -> Option<i32> {
+    fcntl(reader_of(pid, descriptor).ok()?, FcntlArg::F_GETPIPE_SZ).ok()
+}
+
+/// Opens a pipe that a process holds, named or not (proc(5)), as one reader more: nobody is told anything by its coming and
+/// going, as long as there is another.
+fn reader_of(pid: u32, descriptor: &Descriptor) -> io::Result<File> {
     let path = format!("/proc/{pid}/fd/{}", descriptor.number);
-    let pipe = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(path);
-    fcntl(pipe.expect("it is a pipe"), FcntlArg::F_GETPIPE_SZ).expect("it is a pipe")
+    OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)
 }
 
 /// Which way bytes go through a descriptor.

@@ -42,6 +42,15 @@ mod pieces;
 /// One client that floods or stands still, and the others beside it.
 mod fairness;
 
+/// Processes, descriptors, files and pipe space run out.
+mod shortage;
+
+/// What another user can do: nothing.
+mod users;
+
+/// Clocks that jump, and servers that stand still for a while.
+mod clocks;
+
 /// docs/failure-modes.md names the tests that prove it.
 mod page;
 
