@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use handshake_core::event::What;
 use handshake_core::wire::Kind;
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use predicates::prelude::*;
@@ -134,8 +135,11 @@ fn a_pipe_named_twice_is_one_clients_all_the_same(paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let before = server.descriptors();
     let mut client = scene.raw_client();
+    // Both through one pipe, which it keeps or not.
+    server.signal(Signal::SIGSTOP);
     client.hello();
     client.hello();
+    server.signal(Signal::SIGCONT);
     client.accept();
     client.request(1, b"one");
     let mut answer = client.answer();
