@@ -11,6 +11,10 @@ use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::wait::until_true;
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +59,16 @@ pub fn living_in(directory: &Path) -> Vec<Process> {
     Process::all(|process| {
         fs::read_link(format!("/proc/{}/cwd", process.pid)).is_ok_and(|cwd| cwd == directory)
     })
+}
+
+/// Sends a process that was started by a scene, or by one of its servers, a signal. After SIGSTOP waits until it stands
+/// still: kill(2) only asks for that, and on another processor it may run on for a moment.
+pub(crate) fn signal_to(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(pid.cast_signed()), signal).expect("it has not been reaped, so the number is its own");
+    if signal == Signal::SIGSTOP {
+        let is_stopped = || Process::look(pid).is_some_and(|process| process.state == 'T');
+        until_true(format_args!("process {pid} to stand still"), is_stopped);
+    }
 }
 
 /// The processor time that a process has used.

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::launch::Launch;
 use crate::paradigm::Paradigm;
-use crate::proc::{children_of, living_in};
+use crate::proc::{children_of, living_in, signal_to};
 use crate::program::Program;
 use crate::raw::RawClient;
 use crate::raw_server::RawServer;
@@ -126,7 +126,7 @@ impl Scene {
     /// Sends a subserver a signal. It must be one that a server of this scene forked.
     pub fn signal_subserver(&self, pid: u32, signal: Signal) {
         self.record.wait_for(What::SubserverForked, |event| event.peer == Some(pid));
-        kill(Pid::from_raw(pid.cast_signed()), signal).expect("it lives");
+        signal_to(pid, signal);
     }
 
     /// Gives the place, and the record, to another user. Only root can.
