@@ -60,6 +60,7 @@ pub struct Launch<'s> {
     ready_fd: Option<u32>,
     recorded: bool,
     own_group: bool,
+    user: Option<u32>,
 }
 
 impl<'s> Launch<'s> {
@@ -84,6 +85,7 @@ impl<'s> Launch<'s> {
             ready_fd: None,
             recorded: program != "lab",
             own_group: false,
+            user: None,
         }
     }
 
@@ -107,11 +109,11 @@ impl<'s> Launch<'s> {
         self
     }
 
-    /// As this user, who has nothing of root's. Only root can start it.
+    /// As this user, and the group of the same number, who have nothing of root's. Only root can start it.
     #[must_use]
-    pub fn as_user(self, user: u32) -> Self {
-        let [user, group] = ["reuid", "regid"].map(|option| format!("--{option}={user}"));
-        self.through(["setpriv", &user, &group, "--clear-groups"])
+    pub fn as_user(mut self, user: u32) -> Self {
+        self.user = Some(user);
+        self
     }
 
     /// Stops after each event until the test lets it go on: [`Program::step_until`], [`Program::go_on`].
@@ -248,6 +250,9 @@ impl<'s> Launch<'s> {
         }
         if self.own_group {
             command.process_group(0);
+        }
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
         }
         command.args(&self.arguments);
         command

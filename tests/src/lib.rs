@@ -11,14 +11,16 @@
 //! ```
 //!
 //! Reading order: [`Scene`]; how it starts programs, [`Launch`]; what one can do with them, [`Program`]; what they did,
-//! [`Record`]; what the kernel knows of them, [`proc`]; a client made by hand, [`RawClient`],
-//! and a server, [`RawServer`]. These stand on [`wait`], the
+//! [`Record`]; what the kernel knows of them, [`proc`]; a client made by hand, [`RawClient`], and a server,
+//! [`RawServer`]. These stand on [`wait`], the
 //! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
+//! [`fault`] plays one story with each system call that can fail, with strace.
 //!
 //! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
 //! scene itself started.
 
 mod binaries;
+pub mod fault;
 mod launch;
 mod paradigm;
 pub mod proc;
@@ -36,7 +38,7 @@ use nix::unistd::geteuid;
 pub use launch::{Barrier, Launch};
 pub use paradigm::Paradigm;
 pub use program::Program;
-pub use raw::{Answer, RawClient};
+pub use raw::{Answer, RawClient, record};
 pub use raw_server::RawServer;
 pub use record::Record;
 pub use scene::Scene;
@@ -78,10 +80,27 @@ macro_rules! each {
             $crate::each!(@rows $story $paradigms $($rows)*);
         }
     };
+    (@rows $story:ident []) => {
+        #[test]
+        fn once() {
+            $story();
+        }
+    };
     (@rows $story:ident [$($paradigm:ident)+]) => {
         $(#[test]
         fn $paradigm() {
             $story($crate::Paradigm::named(stringify!($paradigm)));
+        })+
+    };
+}
+
+/// The same for stories of which no paradigm is a part: `story: row_5;` becomes `story::row_5::once`.
+#[macro_export]
+macro_rules! stories {
+    ($($story:ident: $($row:ident)+;)+) => {
+        $(mod $story {
+            use super::$story;
+            $crate::each!(@rows $story [] $($row)+);
         })+
     };
 }

@@ -56,9 +56,12 @@ pub fn children_of(pid: u32) -> Vec<Process> {
 
 /// The processes that work in this directory, whoever their parents are by now.
 pub fn living_in(directory: &Path) -> Vec<Process> {
-    Process::all(|process| {
-        fs::read_link(format!("/proc/{}/cwd", process.pid)).is_ok_and(|cwd| cwd == directory)
-    })
+    Process::all(|process| lives_in(process.pid, directory))
+}
+
+/// Whether a process works in this directory. A zombie works nowhere.
+pub(crate) fn lives_in(pid: u32, directory: &Path) -> bool {
+    fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == directory)
 }
 
 /// Sends a process that was started by a scene, or by one of its servers, a signal. After SIGSTOP waits until it stands
@@ -78,12 +81,14 @@ pub fn processor_time(pid: u32) -> Duration {
     Duration::from_nanos(ns.expect("the first number is nanoseconds"))
 }
 
-/// Bytes of a process's memory that it has written to and shares with nobody: what it costs by itself.
-pub fn own_memory(pid: u32) -> u64 {
+/// The memory of a process that is no file's, in bytes. What it got by a fork counts in both, as long as neither writes to it:
+/// so nothing grows or shrinks here because a child comes or goes.
+pub fn memory(pid: u32) -> usize {
+    // Not RssAnon of its status: there the kernel counts roughly.
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process lives");
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kibibytes.expect("a number of KiB") << 10
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok());
+    kibibytes.expect("the kernel says how much it is") << 10
 }
 
 /// Makes a pipe that a process holds as small as a pipe can be (fcntl(2), `F_SETPIPE_SZ`). What is in it must fit.

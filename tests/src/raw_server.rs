@@ -1,121 +1,190 @@
-//! A server made by hand, from nothing but the protocol's records, for one client: it can be slower than any server is.
+//! A server made by hand, from nothing but the protocol's records: it can say what no good server says, and be
+//! slower than any.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use handshake_core::wire::{Ack, Front, Header, Hello, Kind, VERSION, append, front, pieces};
-use nix::fcntl::{FcntlArg, fcntl};
+use handshake_core::wire::{Ack, Front, Header, Hello, Kind, VERSION, front};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::O_NONBLOCK;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::raw::Answer;
+use crate::raw::{Answer, open_to_write, record};
 use crate::wait::until;
 
-/// The session that its one client has.
-const SESSION: u64 = 0x1234_5678_9abc_def0;
-
-/// A server that does what it is told. Its pipes are non-blocking, and closed when it is dropped.
+/// A server that does what it is told, for one client at a time. Its pipes are non-blocking.
 #[derive(Debug)]
 pub struct RawServer {
     place: PathBuf,
-    /// Open both ways, so that it never shows an end.
+    /// The well-known pipe, open for both: so it neither ends nor hangs up.
     from_client: File,
     received: Vec<u8>,
     to_client: Option<File>,
+    /// What the client of the last HELLO calls itself.
+    nonce: u64,
+    /// Bytes of a read at most.
+    sip: usize,
 }
 
 impl RawServer {
+    /// The number of its sessions.
+    pub const SESSION: u64 = 0xfeed_face_cafe_beef;
+
     pub(crate) fn at(place: &Path) -> Self {
-        let wkp = place.join("mario");
-        mkfifo(&wkp, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new well-known pipe");
-        let from_client = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(wkp);
+        let path = place.join("mario");
+        mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new well-known pipe");
+        let from_client = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(path);
+        let from_client = from_client.expect("it was just made");
         Self {
             place: place.into(),
-            from_client: from_client.expect("it was just made"),
+            from_client,
             received: Vec::new(),
             to_client: None,
+            nonce: 0,
+            sip: 65_536,
         }
     }
 
     /// Makes the well-known pipe as small as a pipe can be.
-    pub fn shrink_pipe(&self) {
-        fcntl(&self.from_client, FcntlArg::F_SETPIPE_SZ(4096)).expect("what is in it fits");
+    pub fn shrink_wkp(&self) {
+        fcntl(&self.from_client, FcntlArg::F_SETPIPE_SZ(4096)).expect("nothing is in it yet");
     }
 
-    /// Waits for the client's next record, and reads no more bytes than this at a time.
-    pub fn hears(&mut self, sip: usize) -> (Header, Vec<u8>) {
-        until("a record from the client", || {
-            loop {
-                if let Front::Record(record) = front(&self.received) {
-                    let (header, payload, length) = (record.header, record.payload.to_vec(), record.len());
-                    self.received.drain(..length);
-                    return Some((header, payload));
-                }
-                if self.sips(sip) == 0 {
-                    return None;
-                }
-            }
-        })
+    /// From here on reads no more bytes than this at a time.
+    pub fn reads_at_most(&mut self, bytes: usize) {
+        self.sip = bytes;
     }
 
-    /// Reads no more bytes than this; returns how many there were.
-    pub fn sips(&mut self, most: usize) -> usize {
-        let mut bytes = vec![0; most];
-        let count = self.from_client.read(&mut bytes).unwrap_or(0);
-        self.received.extend_from_slice(&bytes[..count]);
-        count
+    /// Waits for a HELLO, and connects to its private pipe.
+    pub fn receive_hello(&mut self) {
+        let hello = self.receive(Kind::Hello);
+        let name = Hello::decode(&hello.payload).expect("a sound HELLO").name;
+        let name = String::from_utf8(name).expect("the client's names are text");
+        self.to_client = Some(open_to_write(&self.place.join(name)));
     }
 
-    /// Its side of the handshake; the ACK goes out in pieces of so many bytes.
-    pub fn shakes_hands(&mut self, bite: usize) {
-        let (header, payload) = self.hears(65_536);
-        assert_eq!(header.kind, Kind::Hello);
-        let hello = Hello::decode(&payload).expect("a HELLO");
-        let private = self.place.join(String::from_utf8_lossy(&hello.name).into_owned());
-        let opened = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(private);
-        self.to_client = Some(opened.expect("the client reads it"));
-        let ack =
-            Ack { session: SESSION, version: VERSION, window: 0, longest: 16 << 20, upstream: Vec::new() };
-        self.writes(
-            Header { kind: Kind::Ack, more: false, session: header.session, sequence: 0 },
-            &ack.encode(),
-            bite,
-        );
-        assert_eq!(self.hears(65_536).0.kind, Kind::Ready);
+    /// Connects to the private pipe of the next HELLO, if one has come, and its client still waits.
+    pub fn may_receive_hello(&mut self) -> bool {
+        let hello = self.received().and_then(|record| Hello::decode(&record.payload));
+        let Some(hello) = hello else { return false };
+        let path = self.place.join(String::from_utf8(hello.name).expect("the client's names are text"));
+        self.to_client = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path).ok();
+        self.to_client.is_some()
     }
 
-    /// Waits for a whole request, read in sips of so many bytes.
-    pub fn receives(&mut self, sip: usize) -> Answer {
+    /// Forgets what its last client said.
+    pub fn forget(&mut self) {
+        while self.received().is_some() {}
+    }
+
+    /// Waits for the next record, which must be of this kind.
+    pub fn receive(&mut self, kind: Kind) -> Answer {
+        let answer = until(format_args!("{kind:?} from the client"), || self.received());
+        assert_eq!(answer.kind, kind, "{answer:?}");
+        answer
+    }
+
+    /// Waits for a whole request, of any number of records.
+    pub fn receive_request(&mut self) -> Answer {
         let mut message = Vec::new();
         loop {
-            let (Header { kind, more, sequence, .. }, payload) = self.hears(sip);
+            let (header, payload) = until("a record from the client", || self.next());
+            assert_eq!(header.kind, Kind::Request);
             message.extend(payload);
-            if !more {
-                return Answer { kind, sequence, payload: message };
+            if !header.more {
+                return Answer { kind: header.kind, sequence: header.sequence, payload: message };
             }
         }
     }
 
-    /// Replies, in pieces of so many bytes.
-    pub fn replies(&mut self, sequence: u32, message: &[u8], bite: usize) {
-        for (payload, more) in pieces(message) {
-            self.writes(Header { kind: Kind::Reply, more, session: SESSION, sequence }, payload, bite);
+    fn received(&mut self) -> Option<Answer> {
+        let (Header { kind, sequence, .. }, payload) = self.next()?;
+        Some(Answer { kind, sequence, payload })
+    }
+
+    /// The next record, if it is there.
+    fn next(&mut self) -> Option<(Header, Vec<u8>)> {
+        loop {
+            if let Front::Record(record) = front(&self.received) {
+                let (header, payload, length) = (record.header, record.payload.to_vec(), record.len());
+                self.received.drain(..length);
+                if header.kind == Kind::Hello {
+                    self.nonce = header.session;
+                }
+                return Some((header, payload));
+            }
+            assert_eq!(front(&self.received), Front::Beginning, "the client wrote what is no record");
+            let mut bytes = vec![0; self.sip];
+            // Nothing now: whoever waits for it has a deadline.
+            let count = self.from_client.read(&mut bytes).ok()?;
+            self.received.extend_from_slice(&bytes[..count]);
         }
     }
 
-    fn writes(&mut self, header: Header, payload: &[u8], bite: usize) {
-        let mut record = Vec::new();
-        append(&mut record, header, payload);
-        let pipe = self.to_client.as_mut().expect("it has a client");
-        for piece in record.chunks(bite) {
-            until("room in the pipe to the client", || match pipe.write(piece) {
-                Ok(count) => (count == piece.len()).then_some(()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-                Err(error) => panic!("cannot write to the client: {error}"),
-            });
+    /// What the client of the last HELLO calls itself.
+    pub fn nonce(&self) -> u64 {
+        self.nonce
+    }
+
+    /// An acknowledgement that no good client minds.
+    pub fn good_ack() -> Ack {
+        Ack { session: Self::SESSION, version: VERSION, window: 0, longest: 10_000, upstream: Vec::new() }
+    }
+
+    /// The bytes of this acknowledgement, for the client of the last HELLO.
+    pub fn ack(&self, ack: &Ack) -> Vec<u8> {
+        record(Kind::Ack, self.nonce, 0, false, &ack.encode())
+    }
+
+    /// Its part of the handshake, by the rules.
+    pub fn shake_hands(&mut self) {
+        self.receive_hello();
+        self.write(&self.ack(&Self::good_ack()));
+        self.receive(Kind::Ready);
+    }
+
+    /// Says anything in its session.
+    pub fn say(&mut self, kind: Kind, sequence: u32, more: bool, payload: &[u8]) {
+        self.write(&record(kind, Self::SESSION, sequence, more, payload));
+    }
+
+    /// Writes bytes of any kind into the private pipe.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let pipe = self.to_client.as_mut().expect("it is connected");
+        pipe.write_all(bytes).expect("the client reads, and there is room");
+    }
+
+    /// Writes these bytes into the private pipe again and again, as long as there is room and somebody who reads; returns
+    /// whether there was.
+    pub fn flood(&mut self, bytes: &[u8]) -> bool {
+        let pipe = self.to_client.as_mut().expect("it is connected");
+        std::iter::from_fn(|| pipe.write(bytes).ok()).count() > 0
+    }
+
+    /// Writes bytes into the private pipe so that each read of the client brings one (O_DIRECT in pipe(2)); it
+    /// must be empty, or they are added to what is there.
+    pub fn write_byte_by_byte(&mut self, bytes: &[u8]) {
+        let pipe = self.to_client.as_mut().expect("it is connected");
+        let mode = |flags| {
+            fcntl(&*pipe, FcntlArg::F_SETFL(flags)).expect("a pipe can keep writes apart");
+        };
+        mode(OFlag::O_NONBLOCK | OFlag::O_DIRECT);
+        for byte in bytes {
+            until("room in the private pipe", || (&*pipe).write(&[*byte]).ok());
         }
+        mode(OFlag::O_NONBLOCK);
+    }
+
+    /// Closes the private pipe.
+    pub fn close(&mut self) {
+        self.to_client = None;
+    }
+
+    /// Goes, with its well-known pipe.
+    pub fn end(self) {
+        fs::remove_file(self.place.join("mario")).expect("it is there");
     }
 }

@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use handshake_core::event::What;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::launch::Launch;
 use crate::paradigm::Paradigm;
-use crate::proc::{children_of, living_in, signal_to};
+use crate::proc::{children_of, lives_in, living_in, signal_to};
 use crate::program::Program;
 use crate::raw::RawClient;
 use crate::raw_server::RawServer;
@@ -118,14 +117,10 @@ impl Scene {
         self.client().arg(request).run().success().stdout(format!("{reply}\n"));
     }
 
-    /// Kills a subserver, as `kill -9` does.
-    pub fn kill_subserver(&self, pid: u32) {
-        self.signal_subserver(pid, Signal::SIGKILL);
-    }
-
-    /// Sends a subserver a signal. It must be one that a server of this scene forked.
-    pub fn signal_subserver(&self, pid: u32, signal: Signal) {
-        self.record.wait_for(What::SubserverForked, |event| event.peer == Some(pid));
+    /// Sends a signal to a server or a subserver of this scene, by its number. After SIGSTOP it stands still when this
+    /// returns.
+    pub fn signal_server(&self, pid: u32, signal: Signal) {
+        assert!(lives_in(pid, &self.place), "process {pid} is none of this scene");
         signal_to(pid, signal);
     }
 

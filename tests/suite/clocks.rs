@@ -63,7 +63,7 @@ const LONGER: u32 = 4000;
 /// The main server and, if it has any, the subserver that serves this client.
 fn signal_all(scene: &Scene, server: &Program, subserver: Option<u32>, signal: Signal) {
     server.signal(signal);
-    subserver.into_iter().for_each(|pid| scene.signal_subserver(pid, signal));
+    subserver.into_iter().for_each(|pid| scene.signal_server(pid, signal));
 }
 
 fn nobody_was_blamed(scene: &Scene) {

@@ -2,7 +2,7 @@
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
-use workspace_tests::proc::{children_of, own_memory};
+use workspace_tests::proc::{children_of, memory};
 use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, each};
 
@@ -48,8 +48,8 @@ fn a_flood_does_not_starve_the_polite(paradigm: Paradigm) {
 }
 
 /// What a client may cost a process: twice the longest message, and 256 KiB.
-fn bound(longest: usize) -> u64 {
-    2 * longest as u64 + (256 << 10)
+fn bound(longest: usize) -> usize {
+    2 * longest + (256 << 10)
 }
 
 /// The server stands still when it has the request, and goes on when its client is stopped. With `--shared-wkp` the longest
@@ -62,15 +62,15 @@ fn a_stopped_client_with_replies_due_delays_nobody(paradigm: Paradigm) {
     let message: String = ('a'..='z').cycle().take(longest).collect();
     let client = scene.client().arg("--raw").reading(&message).start();
     let subserver = server.step_until(What::RequestReceived).pid;
-    let idle = own_memory(server.pid());
+    let idle = memory(server.pid());
     client.signal(Signal::SIGSTOP);
     server.go_on();
     let beside = polite(&scene);
-    let [stuck, central] = [subserver, server.pid()].map(own_memory);
+    let [stuck, central] = [subserver, server.pid()].map(memory);
     assert!(stuck <= idle + bound(longest), "{stuck} bytes, where an idle process has {idle}");
     polite(&scene);
     for (process, before) in [(subserver, stuck), (server.pid(), central)] {
-        let after = own_memory(process);
+        let after = memory(process);
         assert!(after <= before + (256 << 10), "process {process} grew from {before} to {after} bytes");
     }
     client.signal(Signal::SIGCONT);
@@ -104,10 +104,10 @@ fn who_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
     client.request(1, b"one");
     assert_eq!(client.answer().payload, b"one");
     let answerer = scene.record().wait_for(What::ReadyReceived, |_| true).pid;
-    let before = [answerer, server.pid()].map(own_memory);
+    let before = [answerer, server.pid()].map(memory);
     let sent = pipeline(&mut client, window);
     for (process, before) in [answerer, server.pid()].into_iter().zip(before) {
-        let after = own_memory(process);
+        let after = memory(process);
         assert!(after <= before + bound(LONGEST), "process {process} grew from {before} to {after} bytes");
     }
     if paradigm != Paradigm::Basic {

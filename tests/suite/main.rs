@@ -24,8 +24,14 @@ mod demo;
 /// A client that stands still at a step of its handshake delays nobody.
 mod held;
 
-/// Clients killed at each event, subservers, servers.
+/// Subservers, servers and clients killed in the middle of sessions.
 mod killed;
+
+/// Everybody killed, and stopped, at each event.
+mod every_event;
+
+/// System calls that fail.
+mod faults;
 
 /// A server asked to end, in every state.
 mod signals;
@@ -51,8 +57,17 @@ mod users;
 /// Clocks that jump, and servers that stand still for a while.
 mod clocks;
 
-/// docs/failure-modes.md names the tests that prove it.
-mod page;
+/// Clients that mean harm: to the server, and to each other.
+mod hostile;
+
+/// A server that says what no good server says.
+mod hostile_server;
 
 /// Where two things meet that seldom do.
 mod corners;
+
+/// Clients of all tempers, all at once, by chance.
+mod soak;
+
+/// docs/failure-modes.md names the tests that prove it.
+mod page;

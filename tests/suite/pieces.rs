@@ -1,10 +1,10 @@
 //! Records that come in pieces, many at once, and through pipes with hardly any room: the same messages come out.
 
+use handshake_core::event::What;
+use handshake_core::wire::{Ack, Kind, pieces};
 use nix::sys::signal::Signal;
 use workspace_tests::proc::{Target, shrink_pipe};
-use workspace_tests::{Paradigm, Scene, each};
-
-use handshake_core::event::What;
+use workspace_tests::{Paradigm, RawServer, Scene, each, record, stories};
 
 use crate::streams::noise;
 
@@ -13,6 +13,10 @@ each! {
     many_messages_in_one_write_are_many_messages in basic forking dispatch shared: row_27;
     replies_wait_for_a_reader_that_leaves_no_slot in basic forking dispatch shared: row_29;
     pipes_smaller_than_the_window_are_no_deadlock in basic forking dispatch shared: row_41;
+}
+
+stories! {
+    a_slow_server_gets_and_gives_the_same_bytes: row_27 row_29;
 }
 
 /// On a fresh upstream, where records may come in pieces. Who is not the first in a pipe gets one.
@@ -100,27 +104,23 @@ fn pipes_smaller_than_the_window_are_no_deadlock(paradigm: Paradigm) {
 }
 
 /// The other direction, with a server by hand: its pipe has a byte free but no page, and its answers come byte by byte.
-mod a_slow_server_gets_and_gives_the_same_bytes {
-    mod row_27 {
-        mod row_29 {
-            use super::super::super::*;
-
-            #[test]
-            fn by_the_byte() {
-                let scene = Scene::new();
-                let mut server = scene.raw_server();
-                server.shrink_pipe();
-                let message = "0123456789".repeat(5000);
-                let client = scene.client().args(["--raw", "--timeout", "60s"]).reading(&message).start();
-                server.shakes_hands(1);
-                let request = server.receives(1);
-                assert!(request.payload == message.as_bytes(), "another message came");
-                server.replies(request.sequence, &request.payload, 1);
-                client.ends().success().stdout(message).stderr("");
-                std::fs::remove_file(scene.path("mario")).expect("it is there");
-                drop(server);
-                scene.end();
-            }
-        }
+fn a_slow_server_gets_and_gives_the_same_bytes() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    server.shrink_wkp();
+    let message = "0123456789".repeat(5000);
+    let client = scene.client().args(["--raw", "--timeout", "60s"]).reading(&message).start();
+    server.receive_hello();
+    server.write(&server.ack(&Ack { longest: 1 << 20, ..RawServer::good_ack() }));
+    server.receive(Kind::Ready);
+    server.reads_at_most(1);
+    let request = server.receive_request();
+    assert!(request.payload == message.as_bytes(), "another message came");
+    for (payload, more) in pieces(&request.payload) {
+        let session = RawServer::SESSION;
+        server.write_byte_by_byte(&record(Kind::Reply, session, request.sequence, more, payload));
     }
+    client.ends().success().stdout(message).stderr("");
+    server.end();
+    scene.end();
 }

@@ -5,7 +5,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use predicates::prelude::*;
 use workspace_tests::wait::until_true;
-use workspace_tests::{Barrier, Paradigm, Scene, each};
+use workspace_tests::{Barrier, Paradigm, Scene, each, stories};
 
 use crate::held::another_is_served_soon;
 
@@ -16,6 +16,10 @@ each! {
     whoever_comes_first_waits_and_is_served in basic forking dispatch shared: row_5;
     between_two_well_known_pipes_the_deadline_says_so in basic: row_5;
     what_a_dead_process_of_our_number_left_is_no_obstacle in basic forking dispatch shared: row_34;
+}
+
+stories! {
+    where_nobody_serves_the_deadline_says_so: row_5;
 }
 
 /// The server stands still until both names are in its pipe. The first keeps the pipe; the second gets one of its own.
@@ -106,26 +110,20 @@ fn between_two_well_known_pipes_the_deadline_says_so(paradigm: Paradigm) {
     scene.end();
 }
 
-mod where_nobody_serves_the_deadline_says_so {
-    mod row_5 {
-        use super::super::*;
-
-        #[test]
-        fn at_no_pipe_and_at_one_that_a_dead_server_left() {
-            let scene = Scene::new();
-            for (stands, obstacle) in [(false, "ENOENT (no such pipe)"), (true, "ENXIO (no reader)")] {
-                if stands {
-                    make_fifo(&scene, "mario");
-                }
-                let message = format!("client: cannot connect to \"mario\": {obstacle}: is a server running");
-                let client = scene.client().args(["--timeout", "300ms", "hello"]).run();
-                client.code(3).stdout("").stderr(predicate::str::starts_with(message));
-            }
-            assert_eq!(scene.names(), ["mario"], "a private pipe was left");
-            std::fs::remove_file(scene.path("mario")).expect("it is there");
-            scene.end();
+fn where_nobody_serves_the_deadline_says_so() {
+    let scene = Scene::new();
+    // Where there is no pipe, and at one that a dead server left.
+    for (stands, obstacle) in [(false, "ENOENT (no such pipe)"), (true, "ENXIO (no reader)")] {
+        if stands {
+            make_fifo(&scene, "mario");
         }
+        let message = format!("client: cannot connect to \"mario\": {obstacle}: is a server running");
+        let client = scene.client().args(["--timeout", "300ms", "hello"]).run();
+        client.code(3).stdout("").stderr(predicate::str::starts_with(message));
     }
+    assert_eq!(scene.names(), ["mario"], "a private pipe was left");
+    std::fs::remove_file(scene.path("mario")).expect("it is there");
+    scene.end();
 }
 
 /// Each is behind a barrier, so its number is known before it begins. Names have 64 random bits beside the number, but for

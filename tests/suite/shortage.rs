@@ -13,7 +13,7 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{Launch, Paradigm, Program, Scene, each, is_root, not_run};
 
 use crate::crowds::{load, report};
-use crate::idle::nothing_is_done_for_a_second_by;
+use crate::idle::little_is_done_for_a_second_by;
 
 each! {
     a_fork_that_fails_is_tried_again in forking dispatch shared: row_23;
@@ -128,7 +128,7 @@ fn without_descriptors_new_clients_wait(paradigm: Paradigm) {
         is_short(&scene, "EMFILE");
         goes_on(&first);
     }
-    nothing_is_done_for_a_second_by(&scene, &[server.pid()]);
+    little_is_done_for_a_second_by(&scene, server.pid());
     assert!(second.is_running());
     may_have_descriptors(&server, 1024);
     second.ends().success().stdout("HELLO\n").stderr("");
@@ -222,7 +222,7 @@ fn without_room_for_the_next_pipe_clients_wait(paradigm: Paradigm) {
     is_short(&scene, "ENOSPC");
     let refused = scene.client().arg("hello").through(in_place()).run();
     refused.code(3).stdout("").stderr(contains("mario.client.").and(contains("ENOSPC")));
-    nothing_is_done_for_a_second_by(&scene, &[server.pid()]);
+    little_is_done_for_a_second_by(&scene, server.pid());
     let remount = ["mount", "-o", "remount,nr_inodes=100", &place];
     assert!(Command::new(&there[0]).args(&there[1..]).args(remount).status().expect("it runs").success());
     client.ends().success().stdout("HELLO\n").stderr("");

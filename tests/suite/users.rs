@@ -4,9 +4,11 @@
 use std::fs::{self, Permissions};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use handshake_core::event::What;
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use predicates::prelude::*;
@@ -21,6 +23,7 @@ each! {
     roots_client_does_not_trust_another_users_server in basic forking dispatch shared: row_38;
     another_users_pipe_is_not_answered in basic forking dispatch shared: row_16 row_38;
     another_users_pipe_is_left_as_it_was in basic forking dispatch shared: row_15 row_38;
+    another_user_gets_nothing in basic forking dispatch shared: row_38;
 }
 
 /// A user who has nothing, and for whom nothing else runs.
@@ -67,9 +70,8 @@ fn another_users_client_is_refused_by_the_kernel(paradigm: Paradigm) {
     fs::set_permissions(scene.place(), Permissions::from_mode(0o777)).expect("it is ours");
     refused("\"mario\": EACCES");
     let names = scene.names();
-    let [user, group] = ["reuid", "regid"].map(|option| format!("--{option}={NOBODY}"));
-    let mut listener = Command::new("setpriv");
-    listener.args([&user, &group, "--clear-groups", "cat"]).arg(scene.path("mario")).env("LC_ALL", "C");
+    let mut listener = Command::new("cat");
+    listener.uid(NOBODY).gid(NOBODY).arg(scene.path("mario")).env("LC_ALL", "C");
     assert_cmd::Command::from_std(listener)
         .assert()
         .failure()
@@ -138,5 +140,37 @@ fn another_users_pipe_is_left_as_it_was(paradigm: Paradigm) {
     let now = fs::metadata(&path).expect("it is there");
     assert_eq!((now.ino(), now.uid(), scene.names().len()), (inode, NOBODY, 1));
     fs::remove_file(path).expect("it is there");
+    scene.end();
+}
+
+/// Root's server and nobody's client, and the other way round, in a directory where both may make what they like. Only the
+/// pipes themselves are in the way, and for root just their owner.
+fn another_user_gets_nothing(paradigm: Paradigm) {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    for directory in [scene.place(), scene.place().parent().expect("it is in a temporary one")] {
+        fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("it is ours");
+    }
+    for (of_server, of_client) in [(0, NOBODY), (NOBODY, 0)] {
+        let server = scene.server(paradigm).unrecorded().as_user(of_server).ready();
+        let wkp = fs::metadata(scene.path("mario")).expect("it is there");
+        assert_eq!((wkp.uid(), wkp.mode() & 0o777), (of_server, 0o600));
+        let stranger =
+            scene.client().unrecorded().as_user(of_client).args(["--timeout", "60s", "secret"]).start();
+        stranger
+            .ends()
+            .code(3)
+            .stdout("")
+            .stderr(contains("open the well-known pipe").and(contains("another user")));
+        // A second server of that user harms nothing, either.
+        scene.server(paradigm).unrecorded().as_user(of_client).start().ends().code(3);
+        let friend = scene.client().unrecorded().as_user(of_server).arg("hello").start();
+        friend.ends().success().stdout("HELLO\n");
+        server.signal(Signal::SIGTERM);
+        server.ends().code(0);
+        assert_eq!(scene.names(), [""; 0]);
+    }
     scene.end();
 }

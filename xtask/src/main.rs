@@ -4,6 +4,8 @@
 mod cargo;
 mod ci;
 mod demo;
+mod soak;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -20,13 +22,17 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Task {
     Demo(demo::Args),
+    Soak(soak::Args),
     Ci(ci::Args),
+    Sweep(sweep::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Demo(args) => demo::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Ci(args) => ci::run(&args),
+        Task::Sweep(args) => sweep::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error}");

@@ -11,13 +11,14 @@ use clap::Args;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::event::Role;
 use handshake_core::handshake::server::Options;
+use handshake_core::limits::Limits;
 use handshake_core::process::{Process, Record};
 use handshake_core::service::BuiltIn;
 use handshake_core::session::server::Terms;
-use handshake_core::{limits, sys};
+use handshake_core::sys;
 use nix::errno::Errno;
 
-use crate::talk::observer;
+use crate::talk::{observer, tell};
 
 /// Options of servers and client alike.
 #[derive(Debug, Args)]
@@ -116,7 +117,6 @@ impl ServerArgs {
         }
         let ready = self.ready_fd.map(|fd| adopt("--ready-fd", fd)).transpose()?;
         let process = self.common.start(Role::Server)?;
-        limits::raise_descriptors();
         let service = self.service;
         let options = Options {
             wkp: self.common.wkp.clone(),
@@ -131,6 +131,24 @@ impl ServerArgs {
         };
         Ok((process, options))
     }
+
+    /// How many clients there may be at a time: as many as were `asked` for, or as many as the limits of this process carry,
+    /// which are raised for that; with `-v`, it says so.
+    pub fn most_clients(&self, asked: Option<usize>, descriptors_each: u64) -> usize {
+        let limits = Limits::raise();
+        let carried = limits.clients(descriptors_each);
+        let most = asked.unwrap_or(carried);
+        if self.common.verbose {
+            let beyond =
+                if most > carried { format!(", and these limits carry {carried}") } else { String::new() };
+            tell(Role::Server, &format!("may have {limits}: at most {} at a time{beyond}", counted(most)));
+        }
+        most
+    }
+}
+
+fn counted(clients: usize) -> String {
+    format!("{clients} client{}", if clients == 1 { "" } else { "s" })
 }
 
 /// Reads a duration: a number with ms, s, m or h; a bare 0 means none.

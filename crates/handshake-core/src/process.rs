@@ -32,6 +32,9 @@ pub enum Woken {
 /// A wait that finds something at once does not look at signals. So every so many waits look without waiting.
 const LOOKS_AT_SIGNALS: u32 = 64;
 
+/// So many waits in a row may fail for want of memory, before that is an error: there is no other way to pause.
+const FAILED_WAITS_MAX: u32 = 16;
+
 /// This process. It lives as long as the program; sessions and pipes share it by `Rc`.
 pub struct Process {
     role: Cell<Role>,
@@ -41,6 +44,8 @@ pub struct Process {
     /// The first signal that asked, and when it came.
     asked_to_end: Cell<Option<(Signal, Duration)>>,
     waits: Cell<u32>,
+    /// Waits in a row for which the kernel had no memory.
+    failed_waits: Cell<u32>,
     record: Record,
 }
 
@@ -72,6 +77,7 @@ impl Process {
             signals: Signals::install()?,
             asked_to_end: Cell::new(None),
             waits: Cell::new(0),
+            failed_waits: Cell::new(0),
             record,
         })
     }
@@ -148,10 +154,16 @@ impl Process {
     }
 
     fn woken(&self, wait: impl FnOnce() -> Result<u32, Errno>) -> Result<Woken> {
+        let failed_before = self.failed_waits.take();
         match wait() {
             Ok(0) => Ok(Woken::Deadline),
             Ok(count) => Ok(Woken::Ready(count as usize)),
             Err(Errno::EINTR) => self.take_signals().map(|()| Woken::Signal),
+            // To the caller it is a signal that it knows already: it looks around, and waits again.
+            Err(Errno::ENOMEM) if failed_before < FAILED_WAITS_MAX => {
+                self.failed_waits.set(failed_before + 1);
+                Ok(Woken::Signal)
+            }
             Err(errno) => Err(Error::on("wait for", "pipes", errno)),
         }
     }

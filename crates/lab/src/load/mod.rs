@@ -1,7 +1,7 @@
 //! `lab load`: many connections to one server, all held by this one process, with every reply checked.
 //!
 //! Reading order: [`run`]; then the loop in `crowd`, one connection of it in `worker` and its session in `talk`; what
-//! these stand on: `payload`, `timers`, `tally`; and at the end the [`Report`]. What is deliberately absent: threads, and
+//! these stand on: `tally` and the crate's `many`; and at the end the [`Report`]. What is deliberately absent: threads, and
 //! any wait but one. Each connection sends as soon as it is connected and leaves when it has its answers, so that a
 //! server with one client at a time can be measured like the others.
 
@@ -10,26 +10,28 @@ mod worker;
 
 mod talk;
 
-mod payload;
 mod tally;
-mod timers;
 
 mod report;
 
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{ErrorKind, Write, stdin, stdout};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_cli::{at_least_one, complain, duration, size};
+use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, Status, errno_of};
 use handshake_core::event::Role;
-use handshake_core::limits::raise_descriptors;
+use handshake_core::limits::Limits;
 use handshake_core::place::Place;
 use handshake_core::process::Process;
 use handshake_core::service::BuiltIn;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
+use nix::unistd::read;
 
 use crowd::Crowd;
 pub use report::{Latency, Report};
@@ -67,6 +69,10 @@ pub struct Args {
     #[arg(long)]
     connect_only: bool,
 
+    /// Keep every connection when it has its answers; print the report, and leave at the end of stdin
+    #[arg(long, conflicts_with = "connect_only")]
+    hold: bool,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -92,6 +98,7 @@ struct Plan {
     payload: usize,
     window: usize,
     connect_only: bool,
+    hold: bool,
     expect: BuiltIn,
     timeout: Duration,
 }
@@ -107,6 +114,7 @@ impl Args {
             payload: self.payload,
             window: self.window,
             connect_only: self.connect_only,
+            hold: self.hold,
             expect: self.expect,
             timeout: self.timeout,
         })
@@ -124,15 +132,33 @@ pub fn run(args: Args) -> Result<Status> {
     let plan = args.plan()?;
     check_descriptors(plan.connections)?;
     let process = Rc::new(Process::quiet(Role::Client)?);
-    let tally = Crowd::new(&process, plan.clone())?.run()?;
+    let mut crowd = Crowd::new(&process, plan.clone())?;
+    let tally = crowd.run()?;
     tally.complaints().for_each(|complaint| complain("lab", complaint));
-    let report = Report::new(&plan, &tally);
+    let report = Report::new(&plan, tally);
     print(&if args.json { report.json() } else { report.to_string() })?;
-    Ok(tally.status())
+    let status = tally.status();
+    if args.hold {
+        await_end_of_stdin(&process)?;
+        crowd.leave();
+    }
+    Ok(status)
+}
+
+fn await_end_of_stdin(process: &Process) -> Result<()> {
+    let failed = |errno| Error::on("read", "stdin", errno);
+    loop {
+        process.wait(&mut [PollFd::new(stdin().as_fd(), PollFlags::POLLIN)], Deadline::NEVER)?;
+        match read(stdin(), &mut [0; 4096]) {
+            Ok(0) => return Ok(()),
+            Ok(_) | Err(Errno::EAGAIN) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+    }
 }
 
 fn check_descriptors(connections: usize) -> Result<()> {
-    let limit = raise_descriptors();
+    let limit = Limits::raise().descriptors;
     let fit = limit.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS_EACH;
     if connections as u64 <= fit {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What the kernel tells of processes and their pipes. The only part of the demo that needs Linux: /proc (proc(5)), and
+//! What the kernel tells of processes and their pipes. The only part of the lab that needs Linux: /proc (proc(5)), and
 //! the adoption of orphans (prctl(2)).
 
 use std::fs;
@@ -7,38 +7,38 @@ use std::path::PathBuf;
 
 /// A process, as the kernel sees it.
 #[derive(Debug)]
-pub(super) struct Standing {
-    pub(super) pid: u32,
-    pub(super) parent: u32,
+pub(crate) struct Standing {
+    pub(crate) pid: u32,
+    pub(crate) parent: u32,
     /// `R`, `S`, `T`, `Z`, ...
-    pub(super) state: char,
+    pub(crate) state: char,
 }
 
 /// An end of a pipe that a process holds open.
 #[derive(Debug, Clone)]
-pub(super) struct PipeEnd {
+pub(crate) struct PipeEnd {
     /// Device and inode: which pipe.
-    pub(super) pipe: (u64, u64),
+    pub(crate) pipe: (u64, u64),
     /// The last part of its name, if it ever had one.
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Whether it has that name still.
-    pub(super) is_named: bool,
-    pub(super) way: Way,
+    pub(crate) is_named: bool,
+    pub(crate) way: Way,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     Read,
     Write,
 }
 
 /// Whether a process of this number lives, and is no zombie.
-pub(super) fn lives(pid: u32) -> bool {
+pub(crate) fn lives(pid: u32) -> bool {
     standing(pid).is_some_and(|process| process.state != 'Z')
 }
 
 /// How a process stands, zombies included.
-pub(super) fn standing(pid: u32) -> Option<Standing> {
+pub(crate) fn standing(pid: u32) -> Option<Standing> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command's name stands in brackets and may hold anything.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
@@ -47,12 +47,12 @@ pub(super) fn standing(pid: u32) -> Option<Standing> {
 }
 
 /// The file that a process runs.
-pub(super) fn program(pid: u32) -> Option<PathBuf> {
+pub(crate) fn program(pid: u32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
 /// The children of a process.
-pub(super) fn children(parent: u32) -> Vec<Standing> {
+pub(crate) fn children(parent: u32) -> Vec<Standing> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut children: Vec<_> = pids.filter_map(standing).filter(|process| process.parent == parent).collect();
@@ -61,7 +61,7 @@ pub(super) fn children(parent: u32) -> Vec<Standing> {
 }
 
 /// The ends of pipes that a process holds, by descriptor.
-pub(super) fn pipe_ends(pid: u32) -> Vec<PipeEnd> {
+pub(crate) fn pipe_ends(pid: u32) -> Vec<PipeEnd> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
     let mut fds: Vec<u32> =
         entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
@@ -81,9 +81,26 @@ fn pipe_end(pid: u32, fd: u32) -> Option<PipeEnd> {
     Some(PipeEnd { pipe: (file.dev(), file.ino()), is_named: name.is_some() && file.nlink() > 0, name, way })
 }
 
+/// What a process has open, as the kernel names it: one entry for each descriptor.
+pub(crate) fn open_files(pid: u32) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let links = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    let mut files: Vec<_> = links.map(|link| link.to_string_lossy().into_owned()).collect();
+    files.sort();
+    files
+}
+
+/// Memory that a process has for itself, in KiB: what it has written. Pages that it shares with a parent or child since a
+/// fork are not counted, and neither is the program, which is private only as long as nobody else runs it.
+pub(crate) fn private_memory(pid: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let private = rollup.lines().filter_map(|line| line.strip_prefix("Private_Dirty"));
+    private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+}
+
 /// Has the kernel give this process the children of those of its own that die, so that none can get lost.
-pub(super) fn adopt_orphans() {
-    // Without it the demo still sees who lives on, and says so, but cannot end them.
+pub(crate) fn adopt_orphans() {
+    // Without it the lab still sees who lives on, and says so, but cannot end them.
     let _ = nix::sys::prctl::set_child_subreaper(true);
 }
 

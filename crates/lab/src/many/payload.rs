@@ -5,7 +5,7 @@ const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Fills `message` with so many bytes for the `request`-th request of a connection. Words do not depend on each other, so
 /// this runs as fast as memory does, and measures the server and not itself.
-pub(super) fn fill(message: &mut Vec<u8>, bytes: usize, connection: usize, request: usize) {
+pub(crate) fn fill(message: &mut Vec<u8>, bytes: usize, connection: usize, request: usize) {
     message.resize(bytes, 0);
     let mut word = mix((connection as u64).wrapping_mul(STEP) ^ mix(request as u64));
     let (words, rest) = message.as_chunks_mut();
@@ -17,7 +17,7 @@ pub(super) fn fill(message: &mut Vec<u8>, bytes: usize, connection: usize, reque
 }
 
 /// Lets every bit of `word` change every other (the end of Steele's splitmix64).
-fn mix(mut word: u64) -> u64 {
+pub(crate) fn mix(mut word: u64) -> u64 {
     word = word.wrapping_add(STEP);
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
