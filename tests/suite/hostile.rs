@@ -155,14 +155,17 @@ fn a_record_wrong_in_any_field_does_not_count(paradigm: Paradigm) {
     is_served(&mut client, 1, b"right");
     // Each of them was skipped, and nothing else.
     let written: usize = 3 * right.len() * right.len() + (1..right.len()).sum::<usize>();
-    until_true("all to be counted", || {
-        let skipped = scene.record().all(|event| event.what == What::Skipped);
-        skipped.iter().filter_map(|event| event.bytes).sum::<usize>() == written
-    });
+    until_true("all to be counted", || skipped(&scene) == written);
     client.bye();
     drop(client);
     server.has_descriptors_as(&before);
     scene.end();
+}
+
+/// Bytes that were skipped so far.
+fn skipped(scene: &Scene) -> usize {
+    let events = scene.record().all(|event| event.what == What::Skipped);
+    events.iter().filter_map(|event| event.bytes).sum()
 }
 
 fn garbage_between_any_two_steps_is_skipped(paradigm: Paradigm) {
@@ -198,16 +201,21 @@ fn garbage_without_end_gains_no_time(paradigm: Paradigm) {
     let mut client = scene.raw_client();
     client.hello();
     client.acknowledged();
-    let (garbage, since) = (noise(4096), Instant::now());
-    while scene.record().all(|event| event.what == What::ClientDropped).is_empty() {
-        // Without a pause, but where the pipe is everybody's: there the server answers when it has read it empty.
+    let (garbage, since, mut written) = (noise(4096), Instant::now(), 0);
+    while !client.is_left() {
         if paradigm.removes_wkp() {
+            // Without a pause: the server never finds the pipe empty.
             client.flood(&garbage);
         } else {
+            // As fast as it is read. As long as a pipe that is everybody's is full, nobody is blamed.
             client.write(&garbage);
+            written += garbage.len();
+            until_true("the garbage to be read", || skipped(&scene) >= written || client.is_left());
         }
         assert!(since.elapsed() < Duration::from_secs(30), "the server listens as long as somebody talks");
     }
+    let dropped = scene.record().wait_for(What::ClientDropped, |_| true);
+    assert!(dropped.text.is_some_and(|text| text.contains("--handshake-timeout")));
     drop(client);
     another_is_served_soon(&scene);
     server.has_descriptors_as(&before);
