@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Args;
+use handshake_core::eager::Waiting;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::event::Role;
 use handshake_core::handshake::server::Options;
@@ -35,6 +36,10 @@ pub struct Common {
     #[arg(long, value_name = "FD")]
     gate: Option<RawFd>,
 
+    /// How to wait: adaptive (look for a moment where that has paid of late, then sleep) or block (sleep at once)
+    #[arg(long, value_name = "HOW", default_value_t)]
+    wait: Waiting,
+
     /// Say nothing on stderr but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -54,7 +59,9 @@ impl Common {
         let gate = self.gate.map(|fd| adopt("--gate", fd)).transpose()?;
         let events = self.events.as_ref().map(open_events).transpose()?;
         let observer = (!self.quiet).then(|| observer(self.verbose));
-        Process::start(role, Record::new(events, gate, observer)).map(Rc::new)
+        let process = Process::start(role, Record::new(events, gate, observer))?;
+        process.wait_so(self.wait);
+        Ok(Rc::new(process))
     }
 }
 

@@ -9,10 +9,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
 use nix::sys::epoll::EpollEvent;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getpid, getppid, read};
 
 use crate::deadline::{Deadline, monotonic_ns, now, stand_still};
+use crate::eager::{Eagerness, Waiting};
 use crate::error::{Error, Result};
 use crate::event::{Event, Role, What};
 use crate::signals::Signals;
@@ -46,6 +47,7 @@ pub struct Process {
     waits: Cell<u32>,
     /// Waits in a row for which the kernel had no memory.
     failed_waits: Cell<u32>,
+    eager: Eagerness,
     record: Record,
 }
 
@@ -78,6 +80,7 @@ impl Process {
             asked_to_end: Cell::new(None),
             waits: Cell::new(0),
             failed_waits: Cell::new(0),
+            eager: Eagerness::new(),
             record,
         })
     }
@@ -90,6 +93,11 @@ impl Process {
         Self::start(role, Record::default())
     }
 
+    /// How this process waits from now on, and its subservers.
+    pub fn wait_so(&self, how: Waiting) {
+        self.eager.set(how);
+    }
+
     /// What this process is.
     pub fn role(&self) -> Role {
         self.role.get()
@@ -100,6 +108,7 @@ impl Process {
         self.role.set(Role::Subserver(number));
         self.parent.set(Some(parent));
         self.asked_to_end.set(None);
+        self.eager.forget();
     }
 
     /// Whether the main server of this subserver has died.
@@ -131,6 +140,13 @@ impl Process {
         if let Some(woken) = self.look_at_signals_now_and_then()? {
             return Ok(woken);
         }
+        // A mere pause, and a look without a wait, are what they are.
+        if !fds.is_empty() && !until.passed() {
+            let look = || poll(fds, PollTimeout::ZERO).ok().filter(|count| *count > 0);
+            if let Some(count) = self.eager.look(look) {
+                return Ok(Woken::Ready(count.cast_unsigned() as usize));
+            }
+        }
         self.woken(|| ppoll(fds, until.timespec(), Some(self.signals.mask())).map(i32::cast_unsigned))
     }
 
@@ -146,6 +162,13 @@ impl Process {
     ) -> Result<Woken> {
         if let Some(woken) = self.look_at_signals_now_and_then()? {
             return Ok(woken);
+        }
+        if !until.passed() {
+            let mask = SigSet::all();
+            let look = || poller.wait(events, 0, &mask).ok().filter(|count| *count > 0);
+            if let Some(count) = self.eager.look(look) {
+                return Ok(Woken::Ready(count));
+            }
         }
         self.woken(|| {
             let count = poller.wait(events, until.milliseconds(), &self.signals.mask())?;

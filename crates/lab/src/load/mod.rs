@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use handshake_cli::{at_least_one, complain, duration, size};
 use handshake_core::deadline::Deadline;
+use handshake_core::eager::Waiting;
 use handshake_core::error::{Error, Result, Status, errno_of};
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
@@ -81,6 +82,10 @@ pub struct Args {
     #[arg(long, value_name = "SERVICE", default_value_t = BuiltIn::Echo)]
     expect: BuiltIn,
 
+    /// How to wait: adaptive (look for a moment where that has paid of late, then sleep) or block (sleep at once)
+    #[arg(long, value_name = "HOW", default_value_t)]
+    wait: Waiting,
+
     /// How long a handshake may take, and how long a connection may wait for its next answer; 0: for ever
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = duration)]
     timeout: Duration,
@@ -132,6 +137,7 @@ pub fn run(args: Args) -> Result<Status> {
     let plan = args.plan()?;
     check_descriptors(plan.connections)?;
     let process = Rc::new(Process::quiet(Role::Client)?);
+    process.wait_so(args.wait);
     let mut crowd = Crowd::new(&process, plan.clone())?;
     let tally = crowd.run()?;
     tally.complaints().for_each(|complaint| complain("lab", complaint));
