@@ -27,6 +27,7 @@ fn help_names_every_option() {
         "--ready-fd <FD>",
         "--events <FILE>",
         "--gate <FD>",
+        "--wait <HOW> = adaptive",
         "--quiet",
         "--verbose",
     ];
@@ -35,7 +36,7 @@ fn help_names_every_option() {
 
 #[test]
 fn wrong_usage_ends_with_2() {
-    let all: [(&[&str], &str); 21] = [
+    let all: [(&[&str], &str); 22] = [
         (&["--no-such"], "'--no-such'"),
         (&["mario"], "'mario'"),
         (&["-q", "-v"], "'--quiet' cannot be used with '--verbose'"),
@@ -57,6 +58,7 @@ fn wrong_usage_ends_with_2() {
         (&["--grace", "infs"], "'infs'"),
         (&["--ready-fd", "one"], "'one'"),
         (&["--gate", "99999999999"], "--gate"),
+        (&["--wait", "long"], "one of adaptive, block"),
     ];
     for (args, because) in all.iter().chain(WRONG) {
         is_wrong_usage(args, because);
