@@ -50,3 +50,6 @@ mod corners;
 
 /// Clients of all tempers, all at once, by chance.
 mod soak;
+
+/// As many clients at once as a server carries, in small.
+mod crowd_at_scale;

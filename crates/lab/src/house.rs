@@ -1,4 +1,4 @@
-//! The server that the lab's clients come to: a real one, in a directory of its own, looked at from outside.
+//! The server that a soak or a crowd comes to: a real one, in a directory of its own, looked at from outside.
 
 use std::fs::{self, File};
 use std::io;
@@ -23,7 +23,7 @@ use crate::proc;
 use crate::programs::{end_orphans, lines_of, programs};
 
 /// How long the server may take to begin, to come to rest, and to end.
-pub(crate) const REST: Duration = Duration::from_secs(30);
+pub(crate) const REST: Duration = Duration::from_secs(60);
 /// Between two looks, in milliseconds.
 const LOOK: u8 = 10;
 
@@ -196,7 +196,7 @@ impl Drop for House {
 }
 
 /// A command as one would type it.
-fn words(command: &Command) -> String {
+pub(crate) fn words(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words: Vec<_> =
         [program].into_iter().chain(command.get_args()).map(|word| word.to_string_lossy()).collect();

@@ -48,6 +48,15 @@ impl Kind {
         self.paradigm.forks()
     }
 
+    /// How many descriptors the main server holds for each client: dispatch the upstream and the pair of unnamed pipes.
+    pub(crate) fn descriptors_each(self) -> u64 {
+        match self.paradigm {
+            Paradigm::Basic | Paradigm::Forking => 0,
+            Paradigm::Dispatch if self.shared_wkp => 2,
+            Paradigm::Dispatch => 3,
+        }
+    }
+
     pub(crate) fn is_shared(self) -> bool {
         self.shared_wkp
     }
