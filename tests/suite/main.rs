@@ -71,3 +71,5 @@ mod soak;
 
 /// docs/failure-modes.md names the tests that prove it.
 mod page;
+/// As many clients at once as a server carries, in small.
+mod crowd_at_scale;

@@ -3,6 +3,7 @@
 
 mod cargo;
 mod ci;
+mod crowd;
 mod demo;
 mod soak;
 mod sweep;
@@ -22,6 +23,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Task {
     Demo(demo::Args),
+    Crowd(crowd::Args),
     Soak(soak::Args),
     Ci(ci::Args),
     Sweep(sweep::Args),
@@ -30,6 +32,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Demo(args) => demo::run(&args),
+        Task::Crowd(args) => crowd::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Ci(args) => ci::run(&args),
         Task::Sweep(args) => sweep::run(&args),

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 use handshake_core::Result;
 use handshake_core::error::Status;
 
-use crate::{demo, load, soak};
+use crate::{crowd, demo, load, soak};
 
 /// See, measure and break servers over named pipes.
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ pub struct Args {
 enum Command {
     Demo(demo::Args),
     Load(load::Args),
+    Crowd(crowd::Args),
     Soak(soak::Args),
 }
 
@@ -29,6 +30,7 @@ pub fn run(args: Args) -> Result<Status> {
     match args.command {
         Command::Demo(args) => demo::run(args),
         Command::Load(args) => load::run(args),
+        Command::Crowd(args) => crowd::run(args),
         Command::Soak(args) => soak::run(args),
     }
 }

@@ -93,9 +93,47 @@ pub(crate) fn open_files(pid: u32) -> Vec<String> {
 /// Memory that a process has for itself, in KiB: what it has written. Pages that it shares with a parent or child since a
 /// fork are not counted, and neither is the program, which is private only as long as nobody else runs it.
 pub(crate) fn private_memory(pid: u32) -> u64 {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let private = rollup.lines().filter_map(|line| line.strip_prefix("Private_Dirty"));
-    private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+    rollup(pid, "Private_Dirty").unwrap_or_default()
+}
+
+/// Pages that are no file's, in KiB: those that it shares with others since a fork count for each of them in part, so
+/// that the sum over all is what all have.
+pub(crate) fn own_pages(pid: u32) -> Option<u64> {
+    rollup(pid, "Pss_Anon")
+}
+
+/// What the kernel keeps to find these pages, in KiB, without the page at the top.
+pub(crate) fn page_tables(pid: u32) -> Option<u64> {
+    kib(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmPTE")
+}
+
+/// What the whole machine's memory is spent on (proc_meminfo(5)).
+pub(crate) fn meminfo() -> String {
+    fs::read_to_string("/proc/meminfo").unwrap_or_default()
+}
+
+/// Free pages that the processors keep at hand for themselves, in KiB (`pagesets` of /proc/zoneinfo). They can be hundreds
+/// of MiB, and no line of /proc/meminfo has them, `MemFree` neither.
+pub(crate) fn kept_by_processors() -> u64 {
+    let zones = fs::read_to_string("/proc/zoneinfo").unwrap_or_default();
+    let counts = zones.lines().filter_map(|line| line.trim().strip_prefix("count:"));
+    counts.filter_map(|count| count.trim().parse::<u64>().ok()).sum::<u64>() * page()
+}
+
+/// A page, in KiB.
+pub(crate) fn page() -> u64 {
+    let smaps = fs::read_to_string("/proc/self/smaps").unwrap_or_default();
+    kib(&smaps, "KernelPageSize").unwrap_or(4)
+}
+
+fn rollup(pid: u32, name: &str) -> Option<u64> {
+    kib(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?, name)
+}
+
+/// The line `NAME:   123 kB`.
+pub(crate) fn kib(lines: &str, name: &str) -> Option<u64> {
+    let line = lines.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 /// Has the kernel give this process the children of those of its own that die, so that none can get lost.
@@ -123,6 +161,15 @@ mod tests {
         assert_eq!((read.way, write.way), (Way::Read, Way::Write));
         assert_eq!((read.name, read.is_named), (None, false));
         assert!(pipe_ends(own).len() >= 2);
+    }
+
+    #[test]
+    fn a_line_is_found_by_its_whole_name() {
+        let lines = "VmPTE2:\t  7 kB\nVmPTE:\t      48 kB\nThreads:\t1\n";
+        assert_eq!((kib(lines, "VmPTE"), kib(lines, "Vm"), kib(lines, "Threads")), (Some(48), None, None));
+        assert!(kib(&meminfo(), "MemTotal") > Some(0));
+        assert!(page() >= 4);
+        assert!(own_pages(std::process::id()) > Some(0) && page_tables(std::process::id()) > Some(0));
     }
 
     #[test]
