@@ -3,6 +3,7 @@
 
 mod cargo;
 mod ci;
+mod compare;
 mod demo;
 
 use std::process::ExitCode;
@@ -20,12 +21,14 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Task {
     Demo(demo::Args),
+    Compare(compare::Args),
     Ci(ci::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Demo(args) => demo::run(&args),
+        Task::Compare(args) => compare::run(&args),
         Task::Ci(args) => ci::run(&args),
     };
     done.unwrap_or_else(|error| {

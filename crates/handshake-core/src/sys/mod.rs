@@ -68,7 +68,8 @@ pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
 }
 
 /// The one fork. The child runs `body` and leaves with the status that it returns, or 101 when it panics;
-/// it never returns from here, so no destructor of the parent's values runs a second time.
+/// it never returns from here, so no destructor of the parent's values runs a second time. Servers fork by
+/// [`Subservers::fork`](crate::children::Subservers::fork), which stands on this.
 ///
 /// # Errors
 /// `EAGAIN`, `ENOMEM`: no process can be had now; the parent goes on.
@@ -76,7 +77,7 @@ pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
 /// # Panics
 /// In debug builds, when this process has more than one thread: only the forking thread lives on in the child,
 /// and a lock that another one held would never be given back.
-pub(crate) fn fork(body: impl FnOnce() -> u8) -> Result<Pid, Errno> {
+pub fn fork(body: impl FnOnce() -> u8) -> Result<Pid, Errno> {
     debug_assert_eq!(linux::threads(), 1, "a process that forks must have one thread");
     #[expect(clippy::disallowed_methods, reason = "this is the one fork")]
     // SAFETY: the process has one thread, so the child may do whatever the parent may.

@@ -1,5 +1,6 @@
 //! The loop: one process, one poller, one heap of timers, any number of connections.
 
+use std::io::stdin;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,11 +11,12 @@ use handshake_core::process::{Process, Woken};
 use handshake_core::sys::Poller;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::EpollEvent;
+use nix::unistd::read;
 
-use super::Plan;
 use super::tally::Tally;
 use super::timers::Timers;
 use super::worker::{Cause, Worker};
+use super::{Plan, print};
 
 /// So much is taken in one turn: no more, so that answers that have come are not kept waiting by beginners.
 const TURN: usize = 64;
@@ -77,7 +79,7 @@ impl Crowd {
     /// # Errors
     /// [`Error::Signal`].
     pub(super) fn run(mut self) -> Result<Tally> {
-        while self.busy > 0 {
+        while self.busy > self.holding() {
             for shown in 0..self.wait()? {
                 let (worker, cause) = Cause::of(self.events[shown].data());
                 self.go_on(worker, cause)?;
@@ -87,7 +89,31 @@ impl Crowd {
                 self.go_on(worker, Cause::Time)?;
             }
         }
+        if self.shared.plan.hold {
+            self.hold()?;
+        }
         Ok(self.shared.tally)
+    }
+
+    /// How many have all their answers and stay.
+    fn holding(&self) -> usize {
+        let hold = self.shared.plan.hold;
+        if hold { self.workers.iter().filter(|worker| worker.holds(&self.shared.plan)).count() } else { 0 }
+    }
+
+    /// Says so, and lets go when stdin ends.
+    fn hold(&mut self) -> Result<()> {
+        print("holding")?;
+        let stdin = stdin();
+        loop {
+            let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+            let woken = self.shared.process.wait(&mut fds, Deadline::NEVER)?;
+            if matches!(woken, Woken::Ready(_)) && !read(&stdin, &mut [0; 16]).is_ok_and(|count| count > 0) {
+                break;
+            }
+        }
+        self.workers.iter_mut().for_each(|worker| worker.let_go(&mut self.shared));
+        Ok(())
     }
 
     /// Waits until something is shown or a timer is due; returns how many of the events were filled in.

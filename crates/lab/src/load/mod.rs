@@ -10,11 +10,11 @@ mod worker;
 
 mod talk;
 
-mod payload;
-mod tally;
+pub(crate) mod payload;
+pub(crate) mod tally;
 mod timers;
 
-mod report;
+pub(crate) mod report;
 
 use std::io::{ErrorKind, Write, stdout};
 use std::path::PathBuf;
@@ -32,6 +32,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use crowd::Crowd;
+use report::{Asked, Usage};
 pub use report::{Latency, Report};
 
 /// Descriptors for everything but connections: the standard ones, the poller, and what the shell left open.
@@ -67,9 +68,21 @@ pub struct Args {
     #[arg(long)]
     connect_only: bool,
 
+    /// How many requests more each connection makes before those that are timed; they are checked as well
+    #[arg(long, value_name = "N", default_value = "0")]
+    warm_up: usize,
+
+    /// Stay connected when all is answered, print a line, and leave when stdin ends
+    #[arg(long)]
+    hold: bool,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+
+    /// With --json, the distribution of latencies as well
+    #[arg(long, requires = "json")]
+    histogram: bool,
 
     /// The service whose replies are expected: echo, upper, reverse, rot13, count, sleep:MS
     #[arg(long, value_name = "SERVICE", default_value_t = BuiltIn::Echo)]
@@ -87,26 +100,33 @@ struct Plan {
     connections: usize,
     /// How often each connection is made.
     handshakes: usize,
-    /// How many requests go over it each time.
+    /// How many requests go over it each time, with those that warm up.
     requests: usize,
+    /// The first so many are not timed.
+    warm_up: usize,
     payload: usize,
     window: usize,
     connect_only: bool,
+    /// Whether connections stay when they are done.
+    hold: bool,
     expect: BuiltIn,
     timeout: Duration,
 }
 
 impl Args {
     fn plan(&self) -> Result<Plan> {
-        let (handshakes, requests) = if self.connect_only { (self.requests, 0) } else { (1, self.requests) };
+        let requests = self.requests.saturating_add(self.warm_up);
+        let (handshakes, requests) = if self.connect_only { (self.requests, 0) } else { (1, requests) };
         Ok(Plan {
             place: Place::new(&self.wkp)?,
             connections: self.connections,
             handshakes,
             requests,
+            warm_up: self.warm_up,
             payload: self.payload,
             window: self.window,
             connect_only: self.connect_only,
+            hold: self.hold,
             expect: self.expect,
             timeout: self.timeout,
         })
@@ -124,9 +144,13 @@ pub fn run(args: Args) -> Result<Status> {
     let plan = args.plan()?;
     check_descriptors(plan.connections)?;
     let process = Rc::new(Process::quiet(Role::Client)?);
+    let before = Usage::of_this_process();
     let tally = Crowd::new(&process, plan.clone())?.run()?;
+    let usage = Usage::of_this_process().since(before);
     tally.complaints().for_each(|complaint| complain("lab", complaint));
-    let report = Report::new(&plan, &tally);
+    let (payload, window) = (plan.payload, plan.window);
+    let asked = Asked { connections: plan.connections, payload, window, connect_only: plan.connect_only };
+    let report = Report::new(&asked, &tally, usage, args.histogram);
     print(&if args.json { report.json() } else { report.to_string() })?;
     Ok(tally.status())
 }
@@ -148,7 +172,7 @@ fn check_descriptors(connections: usize) -> Result<()> {
     })
 }
 
-fn print(text: &str) -> Result<()> {
+pub(crate) fn print(text: &str) -> Result<()> {
     writeln!(stdout(), "{text}").map_err(|error| match error.kind() {
         // As any program whose reader has enough.
         ErrorKind::BrokenPipe => Error::Signal(Signal::SIGPIPE),

@@ -5,7 +5,7 @@ const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Fills `message` with so many bytes for the `request`-th request of a connection. Words do not depend on each other, so
 /// this runs as fast as memory does, and measures the server and not itself.
-pub(super) fn fill(message: &mut Vec<u8>, bytes: usize, connection: usize, request: usize) {
+pub(crate) fn fill(message: &mut Vec<u8>, bytes: usize, connection: usize, request: usize) {
     message.resize(bytes, 0);
     let mut word = mix((connection as u64).wrapping_mul(STEP) ^ mix(request as u64));
     let (words, rest) = message.as_chunks_mut();

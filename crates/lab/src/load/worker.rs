@@ -66,6 +66,18 @@ impl Worker {
         Self { number, handshakes_left: plan.handshakes, state: State::Between }
     }
 
+    /// Whether it has all its answers and stays (`--hold`).
+    pub(super) fn holds(&self, plan: &Plan) -> bool {
+        matches!(&self.state, State::Talking(talk) if plan.hold && talk.is_done(plan))
+    }
+
+    /// Leaves after it has held.
+    pub(super) fn let_go(&mut self, shared: &mut Shared) {
+        if let State::Talking(talk) = std::mem::replace(&mut self.state, State::Over) {
+            talk.leave(shared);
+        }
+    }
+
     pub(super) fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
     }
@@ -143,7 +155,7 @@ impl Worker {
     /// Says BYE when all is done, so that the next in line gets served; then the next handshake, if there is one.
     fn leave_if_done(&mut self, shared: &mut Shared) -> Result<()> {
         let State::Talking(talk) = &self.state else { return Ok(()) };
-        if !talk.is_done(&shared.plan) {
+        if shared.plan.hold || !talk.is_done(&shared.plan) {
             return Ok(());
         }
         let State::Talking(talk) = std::mem::replace(&mut self.state, State::Over) else { return Ok(()) };
