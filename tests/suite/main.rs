@@ -21,6 +21,9 @@ mod places;
 /// What a person sees of all that.
 mod demo;
 
+/// The paradigms, measured.
+mod compare;
+
 /// A client that stands still at a step of its handshake delays nobody.
 mod held;
 

@@ -133,6 +133,10 @@ impl Many<'_> {
     }
 
     fn answered(&mut self, number: usize, connection: Connection, mut talk: Talk) -> Result<()> {
+        if talk.is_done() {
+            // It stayed, and the server has gone first.
+            return Ok(());
+        }
         let count = read(&connection.from, &mut self.room).map_err(failed("read from"))?;
         talk.take(&self.room[..count], self.tally);
         let unanswered = talk.unanswered();
@@ -147,7 +151,6 @@ impl Many<'_> {
         }
         self.busy -= 1;
         if self.args.hold {
-            self.epoll.delete(&connection.from).map_err(failed("watch"))?;
             self.states[number] = State::Talking(connection, talk);
         }
         Ok(())
