@@ -70,7 +70,7 @@ pub(super) fn metric_of(id: &str) -> Option<&'static Metric> {
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
         size if !size.is_finite() => "-".into(),
-        size if size == 0.0 => "0".into(),
+        0.0 => "0".into(),
         size if size < 0.995 => format!("{value:.2}"),
         size if size < 9.95 => trimmed(format!("{value:.2}")),
         size if size < 99.5 => trimmed(format!("{value:.1}")),

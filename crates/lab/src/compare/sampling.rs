@@ -1,5 +1,8 @@
 //! Trial after trial: all rows of a cell in turn, run by run, so that what changes on the machine meets all of them.
 
+use std::time::Duration;
+
+use handshake_core::deadline::Deadline;
 use handshake_core::error::Error;
 
 use super::bench::{Bench, Member, Trouble};
@@ -153,7 +156,12 @@ fn enough(outcome: &Outcome, clients: usize, seconds: f64) -> usize {
 }
 
 fn tried(cell: &Cell, row: &'static Row, bench: &Bench, count: usize) -> Result<Outcome, Trouble> {
-    OneTrial { bench, row, placement: cell.placement }.run(cell.column.task, count)
+    let outcome = OneTrial { bench, row, placement: cell.placement }.run(cell.column.task, count);
+    if outcome.is_err() {
+        // Ctrl-C reaches the processes of the trial, too: then it is no failure of theirs.
+        bench.process.wait(&mut [], Deadline::in_exactly(Duration::ZERO))?;
+    }
+    outcome
 }
 
 /// Whether the comparison is to end, or only this trial has failed.

@@ -60,7 +60,7 @@ fn heading(results: &Results) -> String {
         "<header>\n<h1>Three ways to serve many clients over named pipes, measured</h1>\n\
          <p class=lead>The basic, the forking and the central dispatch server beside bare pipes, Unix sockets and the \
          protocol as taught. The {form} form, {} in {:.0} s, {} runs of each row. A {}.</p>\n{warnings}</header>\n",
-        escape(&results.began),
+        escape(&results.began.replace('T', " ").replace('Z', " UTC")),
         results.seconds,
         results.runs,
         escape(&results.machine.in_words())

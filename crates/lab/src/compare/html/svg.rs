@@ -43,7 +43,7 @@ pub(super) type Bars = (String, Vec<Bar>);
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 340.0;
 /// Left, right, top, bottom.
-const MARGINS: [f64; 4] = [64.0, 16.0, 14.0, 46.0];
+const MARGINS: [f64; 4] = [62.0, 24.0, 14.0, 46.0];
 /// Of names beside bars, and of figures behind them.
 const NAMES: f64 = 190.0;
 const FIGURES: f64 = 80.0;
@@ -102,7 +102,7 @@ pub(super) fn lines(chart: &Lines) -> String {
             WIDTH - right,
             left - 7.0,
             y + 4.0,
-            number(value)
+            short(value)
         );
     }
     for (place, mark) in &chart.marks {
@@ -194,6 +194,16 @@ fn bar(bar: &Bar, y: f64, per_unit: f64, unit: &str) -> String {
     )
 }
 
+/// `10M`, `200k`, `5`: there is little room beside an axis.
+fn short(value: f64) -> String {
+    let (value, unit) = match value {
+        large if large >= 1e6 => (large / 1e6, "M"),
+        large if large >= 1e4 => (large / 1e3, "k"),
+        small => (small, ""),
+    };
+    format!("{}{unit}", number(value))
+}
+
 fn open(width: f64, height: f64, title: &str) -> String {
     format!("<svg viewBox='0 0 {width} {height}' role=img aria-label='{}'>", escape(title))
 }
@@ -223,6 +233,11 @@ mod tests {
         }
         assert_eq!(scale.y_marks(), [1.0, 10.0, 100.0, 1000.0]);
         assert!(scale.y(1000.0) < scale.y(1.0));
+    }
+
+    #[test]
+    fn marks_are_short() {
+        assert_eq!([short(0.5), short(5000.0), short(2e5), short(1e7)], ["0.50", "5,000", "200k", "10M"]);
     }
 
     #[test]

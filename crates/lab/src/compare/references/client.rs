@@ -185,7 +185,7 @@ impl Talk {
     /// Checks what came. All replies of one read count as come at one time.
     pub(super) fn take(&mut self, came: &[u8], tally: &mut Tally) {
         let at = now();
-        if self.rest.is_empty() && came.len() % self.payload == 0 {
+        if self.rest.is_empty() && came.len().is_multiple_of(self.payload) {
             came.chunks_exact(self.payload).for_each(|reply| self.check(reply, at, tally));
             return;
         }

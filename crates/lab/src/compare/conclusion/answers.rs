@@ -1,122 +1,16 @@
-//! What the figures mean, in words: each answer is worked out from the data by a rule, and left out where there are none.
+//! The rules, one for each question.
 
-use super::columns::counted;
-use super::metrics::{Better, metric_of, number};
-use super::naive::Stage;
-use super::placement::Placement;
-use super::results::{Figure, Finding, Results};
-use super::rows::{ROWS, row, title};
-use super::statistics::Summary;
-use super::trial::KEPT;
-
-/// A difference of less than this is none that anyone would notice.
-const NOTICEABLE: f64 = 1.15;
-
-/// All that the data can answer.
-pub(super) fn conclude(results: &Results) -> Vec<Finding> {
-    const RULES: [fn(&Data<'_>) -> Option<Finding>; 12] = [
-        which_for_what,
-        soonest,
-        against_bare_pipes,
-        placement,
-        batching,
-        most,
-        long_messages,
-        connecting,
-        waiting,
-        idle,
-        flooded,
-        lost,
-    ];
-    let data = Data { results };
-    RULES.iter().filter_map(|rule| rule(&data)).chain([doubtful(&data)]).collect()
-}
-
-struct Data<'a> {
-    results: &'a Results,
-}
-
-impl<'a> Data<'a> {
-    /// Placed freely.
-    fn figure(&self, column: &str, row: &str, metric: &str) -> Option<&'a Figure> {
-        self.results.figure(column, Placement::Free, row, metric)
-    }
-
-    fn median(&self, column: &str, row: &str, metric: &str) -> Option<f64> {
-        self.figure(column, row, metric).map(|figure| figure.summary.median)
-    }
-
-    /// The paradigms that have this figure, the best first.
-    fn ranking(&self, column: &str, metric: &str) -> Vec<(&'static str, Summary)> {
-        let paradigms = ROWS.iter().filter(|row| row.is_paradigm());
-        let mut ranking: Vec<_> = paradigms
-            .filter_map(|row| Some((row.name, self.figure(column, row.name, metric)?.summary)))
-            .collect();
-        let less = metric_of(metric).is_none_or(|metric| metric.better == Better::Less);
-        ranking.sort_by(|one, other| {
-            let order = one.1.median.total_cmp(&other.1.median);
-            if less { order } else { order.reverse() }
-        });
-        ranking
-    }
-
-    /// The column of this group with the most clients, of those with so much in flight.
-    fn largest(&self, start: &str, end: &str) -> Option<(&'a str, usize)> {
-        let clients = |id: &'a str| {
-            let number = id.strip_prefix(start)?.strip_suffix(end)?.parse::<usize>().ok()?;
-            Some((id, number))
-        };
-        self.results.columns.iter().filter_map(|column| clients(&column.id)).max_by_key(|found| found.1)
-    }
-}
-
-/// `basic and forking alike 5.7 us; dispatch 11.7 us (2.1 times as much)`. Those that the first cannot be told apart from
-/// stand with it.
-fn ranked(ranking: &[(&str, Summary)], unit: &str) -> Option<String> {
-    let (_, best) = *ranking.first()?;
-    let is_alike = |one: &Summary| one.overlaps(&best) || factor(one.median, best.median) < NOTICEABLE;
-    let alike = ranking.iter().take_while(|one| is_alike(&one.1)).count();
-    let mut parts = vec![match alike {
-        1 => format!("{} {} {unit}", title(ranking[0].0), number(best.median)),
-        _ => {
-            let names: Vec<&str> = ranking[..alike].iter().map(|one| title(one.0)).collect();
-            let most = ranking[..alike].iter().map(|one| one.1.median);
-            let (low, high) = most.fold((f64::MAX, f64::MIN), |ends, one| (ends.0.min(one), ends.1.max(one)));
-            format!("{} alike, {} to {} {unit}", listed(&names), number(low), number(high))
-        }
-    }];
-    parts.extend(ranking[alike..].iter().map(|(name, summary)| {
-        let times = summary.median / best.median;
-        let times = if times >= 1.0 {
-            format!("{} times that", number(times))
-        } else {
-            format!("1/{} of that", number(1.0 / times))
-        };
-        format!("{} {} {unit} ({times})", title(name), number(summary.median))
-    }));
-    Some(parts.join("; "))
-}
-
-/// How many times the greater is the other.
-fn factor(one: f64, other: f64) -> f64 {
-    (one / other).max(other / one)
-}
-
-/// `a`, `a and b`, `a, b and c`.
-fn listed(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => (*one).into(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
-    }
-}
-
-fn finding(question: &str, answer: String) -> Option<Finding> {
-    Some(Finding { question: question.into(), answer })
-}
+use super::super::columns::counted;
+use super::super::metrics::number;
+use super::super::naive::Stage;
+use super::super::placement::Placement;
+use super::super::results::{Finding, Total};
+use super::super::rows::{ROWS, Row, row, title};
+use super::super::trial::KEPT;
+use super::{Data, NOTICEABLE, finding, listed, ranked};
 
 /// The rule of the whole: who must not wait needs a process of its own; what that costs, and what dispatch costs on top.
-fn which_for_what(data: &Data<'_>) -> Option<Finding> {
+pub(super) fn which_for_what(data: &Data<'_>) -> Option<Finding> {
     let waits = |name: &str| data.median("second-client", name, "in-line").map(|part| part > 0.5);
     let round_trips = data.ranking("round-trip", "p50");
     let at_once: Vec<_> = round_trips.iter().filter(|one| waits(one.0) == Some(false)).copied().collect();
@@ -148,8 +42,8 @@ fn which_for_what(data: &Data<'_>) -> Option<Finding> {
     if let (Some(own), Some(shared)) = (own, shared) {
         let rest = if shared * NOTICEABLE < own {
             format!(
-                "for 1/{} of dispatch's messages a second with 64 in flight, since each client may have 16 records in flight at most",
-                number(own / shared)
+                "for {} times dispatch's messages a second with 64 in flight, since each client may have 16 records in flight at most",
+                number(shared / own)
             )
         } else {
             "at no loss of messages a second that was seen".into()
@@ -159,7 +53,7 @@ fn which_for_what(data: &Data<'_>) -> Option<Finding> {
     finding("Which paradigm for which need?", parts.join(" "))
 }
 
-fn soonest(data: &Data<'_>) -> Option<Finding> {
+pub(super) fn soonest(data: &Data<'_>) -> Option<Finding> {
     let ranking = data.ranking("round-trip", "p50");
     let mut answer = format!("{}.", ranked(&ranking, "us")?);
     if let (Some(forking), Some(dispatch)) =
@@ -168,15 +62,20 @@ fn soonest(data: &Data<'_>) -> Option<Finding> {
     {
         answer.push_str(" In dispatch each request passes one process more on its way.");
     }
-    finding("Who answers one client soonest? (64 bytes, one at a time, half of the replies)", answer)
+    finding("Who answers one client soonest? (median, 64 bytes)", answer)
 }
 
-fn against_bare_pipes(data: &Data<'_>) -> Option<Finding> {
+pub(super) fn against_bare_pipes(data: &Data<'_>) -> Option<Finding> {
     let mut parts = Vec::new();
     for row in ROWS.iter().filter(|row| row.is_paradigm()) {
         let ratio = data.figure("round-trip", row.name, "p50").and_then(|figure| figure.ratios.first());
         parts.extend(ratio.map(|ratio| {
-            format!("{} takes {} times the {}", row.title, number(ratio.summary.median), title(&ratio.to))
+            format!(
+                "{} takes {} times as long as the {}",
+                row.title,
+                number(ratio.summary.median),
+                title(&ratio.to)
+            )
         }));
     }
     if parts.is_empty() {
@@ -186,7 +85,7 @@ fn against_bare_pipes(data: &Data<'_>) -> Option<Finding> {
     finding("How far is that from the least that pipes can do?", format!("{}. {why}", parts.join("; ")))
 }
 
-fn placement(data: &Data<'_>) -> Option<Finding> {
+pub(super) fn placement(data: &Data<'_>) -> Option<Finding> {
     let p50 =
         |row: &str, placement| Some(data.results.figure("round-trip", placement, row, "p50")?.summary.median);
     let name =
@@ -218,7 +117,7 @@ fn placement(data: &Data<'_>) -> Option<Finding> {
     finding("What does it matter where the processes run?", answer)
 }
 
-fn batching(data: &Data<'_>) -> Option<Finding> {
+pub(super) fn batching(data: &Data<'_>) -> Option<Finding> {
     let gain = |name: &'static str| {
         let (one, many) =
             (data.median("round-trip", name, "rate")?, data.median("throughput-1x64", name, "rate")?);
@@ -244,7 +143,7 @@ fn batching(data: &Data<'_>) -> Option<Finding> {
     )
 }
 
-fn most(data: &Data<'_>) -> Option<Finding> {
+pub(super) fn most(data: &Data<'_>) -> Option<Finding> {
     let (column, clients) = data.largest("throughput-", "x64").filter(|found| found.1 > 1)?;
     let ranking = data.ranking(column, "rate");
     let question = format!("Who carries the most messages of {}, 64 in flight each?", counted(clients));
@@ -256,22 +155,22 @@ fn most(data: &Data<'_>) -> Option<Finding> {
     finding(&question, format!("{}.{turn}", ranked(&ranking, "messages a second")?))
 }
 
-fn long_messages(data: &Data<'_>) -> Option<Finding> {
+pub(super) fn long_messages(data: &Data<'_>) -> Option<Finding> {
     let ranking = data.ranking("bulk", "gigabytes");
     let best = data.figure("bulk", ranking.first()?.0, "gigabytes")?;
     let against = best
         .ratios
         .first()
-        .map(|ratio| format!(", {} of the {}", number(ratio.summary.median), title(&ratio.to)));
+        .map(|ratio| format!(", {} times that of the {}", number(ratio.summary.median), title(&ratio.to)));
     let answer = format!(
-        "{}. The first is{}.",
+        "{}. That of the first is{}.",
         ranked(&ranking, "GB/s")?,
         against.unwrap_or_default().trim_start_matches(',')
     );
-    finding("How fast do long messages go? (1 MiB there and back, one at a time)", answer)
+    finding("How fast do long messages go? (1 MiB there and back)", answer)
 }
 
-fn connecting(data: &Data<'_>) -> Option<Finding> {
+pub(super) fn connecting(data: &Data<'_>) -> Option<Finding> {
     let ranking = data.ranking("connects-8", "connects");
     let mut parts = vec![format!("{}.", ranked(&ranking, "a second")?)];
     for (name, _) in &ranking {
@@ -283,7 +182,7 @@ fn connecting(data: &Data<'_>) -> Option<Finding> {
     finding("How many can connect? (8 clients, over and over)", parts.join(" "))
 }
 
-fn waiting(data: &Data<'_>) -> Option<Finding> {
+pub(super) fn waiting(data: &Data<'_>) -> Option<Finding> {
     let (mut wait, mut served) = (Vec::new(), Vec::new());
     for row in &ROWS {
         let Some(figure) = data.figure("second-client", row.name, "wait") else { continue };
@@ -307,7 +206,7 @@ fn waiting(data: &Data<'_>) -> Option<Finding> {
     )
 }
 
-fn idle(data: &Data<'_>) -> Option<Finding> {
+pub(super) fn idle(data: &Data<'_>) -> Option<Finding> {
     let mut parts = Vec::new();
     for row in &ROWS {
         let (Some(memory), Some(descriptors), Some(processes), Some(clients)) = (
@@ -334,8 +233,8 @@ fn idle(data: &Data<'_>) -> Option<Finding> {
     finding("What does a client cost that says nothing?", format!("{}. {how}", parts.join("; ")))
 }
 
-fn flooded(data: &Data<'_>) -> Option<Finding> {
-    let part = |row: &super::rows::Row| {
+pub(super) fn flooded(data: &Data<'_>) -> Option<Finding> {
+    let part = |row: &Row| {
         let factor = data.median("flood", row.name, "flood-factor")?;
         Some(format!("{} {} times", row.title, number(factor)))
     };
@@ -352,7 +251,7 @@ fn flooded(data: &Data<'_>) -> Option<Finding> {
     )
 }
 
-fn lost(data: &Data<'_>) -> Option<Finding> {
+pub(super) fn lost(data: &Data<'_>) -> Option<Finding> {
     let mut parts = Vec::new();
     let paradigms: Vec<_> = data
         .results
@@ -361,8 +260,7 @@ fn lost(data: &Data<'_>) -> Option<Finding> {
         .filter(|total| row(&total.row).is_some_and(|row| row.is_paradigm()))
         .collect();
     if !paradigms.is_empty() {
-        let sum =
-            |what: fn(&super::results::Total) -> u64| paradigms.iter().map(|total| what(total)).sum::<u64>();
+        let sum = |what: fn(&Total) -> u64| paradigms.iter().map(|total| what(total)).sum::<u64>();
         parts.push(format!(
             "The paradigms: {} replies and handshakes were checked, {} were lost, {} were wrong.",
             number(sum(|total| total.answered) as f64),
@@ -396,7 +294,7 @@ fn lost(data: &Data<'_>) -> Option<Finding> {
     if parts.is_empty() { None } else { finding("Is anybody lost, or answered wrongly?", parts.join(" ")) }
 }
 
-fn doubtful(data: &Data<'_>) -> Finding {
+pub(super) fn doubtful(data: &Data<'_>) -> Finding {
     let results = data.results;
     let wide = results.figures.iter().filter(|figure| figure.wide).count();
     let mut parts = results.machine.warnings();
@@ -414,58 +312,4 @@ fn doubtful(data: &Data<'_>) -> Finding {
         parts.push("In a virtual machine, another one's work is seen only as a wide spread.".into());
     }
     Finding { question: "What is doubtful here?".into(), answer: parts.join(" ") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::results::samples::results;
-    use super::*;
-
-    fn answer(results: &Results, start: &str) -> String {
-        let findings = conclude(results);
-        let found = findings.iter().find(|finding| finding.question.starts_with(start));
-        found.unwrap_or_else(|| panic!("{findings:?}")).answer.clone()
-    }
-
-    #[test]
-    fn what_cannot_be_told_apart_is_not_ranked() {
-        let soonest = answer(&results(), "Who answers");
-        assert!(
-            soonest.starts_with("forking and basic alike, 21.5 to 22 us; dispatch 42 us (1.95 times that)."),
-            "{soonest}"
-        );
-    }
-
-    #[test]
-    fn who_waits_and_who_does_not_follows_from_the_data() {
-        let mut results = results();
-        let waiting = answer(&results, "When is a second");
-        assert_eq!(
-            waiting,
-            "At once: forking (0.40 ms) and dispatch (0.50 ms). Only when the first had left: basic (200 ms)."
-        );
-        assert!(answer(&results, "Which paradigm").contains("must not wait for one another: forking"));
-        for figure in results.figures.iter_mut().filter(|figure| figure.metric == "in-line") {
-            figure.summary.median = 0.0;
-        }
-        assert!(answer(&results, "When is a second").contains("Nobody had to wait"));
-        assert!(!answer(&results, "Which paradigm").contains("One client at a time"));
-    }
-
-    #[test]
-    fn losses_are_counted_and_doubts_are_said() {
-        let results = results();
-        let lost = answer(&results, "Is anybody lost");
-        assert!(lost.contains("50 naive clients at one instant: served 1 (1 to 1)"), "{lost}");
-        assert!(answer(&results, "What is doubtful").contains("Only 2 runs"));
-    }
-
-    #[test]
-    fn without_data_nothing_is_claimed() {
-        let mut results = results();
-        results.figures.clear();
-        results.totals.clear();
-        let questions: Vec<String> = conclude(&results).into_iter().map(|finding| finding.question).collect();
-        assert_eq!(questions, ["What is doubtful here?"]);
-    }
 }
