@@ -149,9 +149,39 @@ fn an_earlier_run_is_shown_compared_and_put_into_a_page() {
 }
 
 #[test]
+fn load_warms_up_and_gives_its_histogram() {
+    let scene = Scene::new();
+    let server = scene.server(Paradigm::Forking).args(["--service", "echo"]).ready();
+    let load = ["load", "--connections", "3", "--requests", "5", "--warm-up", "2", "--json", "--histogram"];
+    let done = scene.lab().args(load).run().success();
+    let report: Value = serde_json::from_slice(&done.get_output().stdout).expect("one JSON object");
+    assert_eq!((&report["requests"], &report["mismatches"]), (&15.into(), &0.into()));
+    let histogram = report["histogram"].as_array().expect("pairs");
+    assert_eq!(histogram.iter().filter_map(|pair| pair[1].as_u64()).sum::<u64>(), 15);
+    assert!(server.is_running());
+    scene.end();
+}
+
+#[test]
+fn load_holds_its_connections_until_its_stdin_ends() {
+    let scene = Scene::new();
+    let server = scene.server(Paradigm::Forking).args(["--service", "echo"]).ready();
+    let load = scene.lab().args(["load", "--connections", "3", "--requests", "1", "--hold"]).typing().start();
+    load.prints("holding\n");
+    assert_eq!(children_of(server.pid()).len(), 3);
+    load.close_stdin();
+    load.ends().success().stdout(contains("requests             3"));
+    scene.end();
+}
+
+#[test]
 fn what_is_no_row_or_no_results_file_is_an_error() {
     let scene = Scene::new();
     scene.lab().args(["compare", "--rows", "quantum"]).run().code(2).stderr(contains("possible values"));
     scene.lab().args(["compare", "--from", "nothing"]).run().code(3).stderr(contains("ENOENT"));
+    let page = scene.path("../page.md");
+    fs::write(&page, "a page without marks").expect("a file of the scene");
+    let marks = scene.lab().args(["compare", "--out", "../out", "--markdown", "../page.md"]).run();
+    marks.code(3).stderr(contains("two lines"));
     scene.end();
 }

@@ -1,7 +1,7 @@
 //! The files: results.json with everything, results.csv with the figures, report.html to be read.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use handshake_core::error::{Error, Result, errno_of};
 use nix::errno::Errno;
@@ -10,13 +10,23 @@ use super::baseline::Changes;
 use super::html;
 use super::results::{FORMAT, Figure, Results};
 
+/// Makes the directory, and sees that files can be made in it.
+///
+/// # Errors
+/// Those of the file system.
+pub(super) fn prepare(dir: &Path) -> Result<()> {
+    let failed = |error: io::Error| {
+        Error::at("make files in", dir, errno_of(&error), "name another directory with --out")
+    };
+    fs::create_dir_all(dir).map_err(failed)?;
+    tempfile::tempfile_in(dir).map(drop).map_err(failed)
+}
+
 /// Writes all three.
 ///
 /// # Errors
 /// Those of the file system.
 pub(super) fn write(dir: &Path, results: &Results, changes: Option<&Changes>) -> Result<()> {
-    let hint = "name another directory with --out";
-    fs::create_dir_all(dir).map_err(|error| Error::at("make", dir, errno_of(&error), hint))?;
     let json = serde_json::to_string(results).expect("results are plain data");
     write_file(&dir.join("results.json"), &json)?;
     write_file(&dir.join("results.csv"), &csv(&results.figures))?;

@@ -15,16 +15,26 @@ use super::rows::{row, title};
 const BEGIN: &str = "<!-- The result begins: written by cargo xtask compare --write-docs -->";
 const END: &str = "<!-- The result ends -->";
 
+/// Whether the page has its marks.
+///
+/// # Errors
+/// It cannot be read, or has none.
+pub(super) fn check(page: &Path) -> Result<()> {
+    with(page, "").map(drop)
+}
+
 /// Replaces what stands between the marks.
 ///
 /// # Errors
 /// The page cannot be read or written, or has no marks.
 pub(super) fn put(page: &Path, results: &Results) -> Result<()> {
+    write_file(page, &with(page, &result(results))?)
+}
+
+fn with(page: &Path, result: &str) -> Result<String> {
     let text = fs::read_to_string(page).map_err(|error| Error::at("read", page, errno_of(&error), ""))?;
     let hint = format!("it must have these two lines: {BEGIN} and {END}");
-    let new = replaced(&text, &result(results))
-        .ok_or_else(|| Error::at("find the marks in", page, Errno::EINVAL, &hint))?;
-    write_file(page, &new)
+    replaced(&text, result).ok_or_else(|| Error::at("find the marks in", page, Errno::EINVAL, &hint))
 }
 
 fn replaced(page: &str, result: &str) -> Option<String> {

@@ -22,7 +22,7 @@ mod machine;
 mod results;
 mod statistics;
 
-mod naive;
+pub(crate) mod naive;
 mod references;
 
 mod baseline;
@@ -107,17 +107,21 @@ pub struct Args {
 /// A program is missing; a file cannot be read or written. [`Error::Signal`]: interrupted; what was measured by then is
 /// shown and written all the same.
 pub fn run(args: Args) -> Result<Status> {
+    // What would fail at the end is tried first: nobody wants to measure for 20 minutes in vain.
     let baseline = args.baseline.as_deref().map(files::read).transpose()?;
-    let (results, stopped) = match &args.from {
-        Some(path) => (files::read(path)?, None),
+    let earlier = args.from.as_deref().map(files::read).transpose()?;
+    files::prepare(&args.out)?;
+    args.markdown.as_deref().map(markdown::check).transpose()?;
+    let (results, stopped) = match earlier {
+        Some(results) => (results, None),
         None => measure(&args)?,
     };
     let changes = baseline.map(|baseline| baseline::Changes::between(&baseline, &results));
-    table::print_all(&results, changes.as_ref())?;
     files::write(&args.out, &results, changes.as_ref())?;
     if let Some(page) = &args.markdown {
         markdown::put(page, &results)?;
     }
+    table::print_all(&results, changes.as_ref())?;
     for trial in results.trials.iter().filter(|trial| trial.failure.is_some()) {
         let failure = trial.failure.as_deref().unwrap_or_default();
         complain("lab", format!("{}, {}, run {}: {failure}", trial.column, trial.row, trial.run + 1));
