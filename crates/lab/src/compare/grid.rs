@@ -147,10 +147,8 @@ fn cell(figure: Option<&Figure>) -> Vec<String> {
     let summary = figure.summary;
     let mark = if figure.wide { "~" } else { "" };
     let median = format!("{mark}{}", number(summary.median));
-    if summary.min == summary.max {
-        return vec![median];
-    }
-    vec![median, format!("{}–{}", number(summary.min), number(summary.max))]
+    let (min, max) = (number(summary.min), number(summary.max));
+    if min == max { vec![median] } else { vec![median, format!("{min}–{max}")] }
 }
 
 fn has_ratio(figure: &Figure, metric: &str) -> bool {

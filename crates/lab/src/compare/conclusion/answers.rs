@@ -301,6 +301,10 @@ pub(super) fn doubtful(data: &Data<'_>) -> Finding {
     if results.incomplete {
         parts.push("It was interrupted before its end.".into());
     }
+    let round_trip = results.columns.iter().find(|column| column.id == "round-trip");
+    if round_trip.is_some_and(|column| !column.placements.contains(&Placement::DifferentCores)) {
+        parts.push("Different cores were not measured: this process may not use two.".into());
+    }
     if results.runs < 5 {
         parts.push(format!("Only {} runs: fewer than 5 are no result.", results.runs));
     }

@@ -123,7 +123,11 @@ fn tables(results: &Results) -> String {
 }
 
 fn table(grid: &Grid) -> String {
-    let header: String = grid.header.iter().map(|text| format!("<th>{}</th>", escape(text))).collect();
+    let headline = |text: &String| match text.split_once(", ") {
+        Some((what, unit)) => format!("<th>{}<small>{}</small></th>", escape(what), escape(unit)),
+        None => format!("<th>{}</th>", escape(text)),
+    };
+    let header: String = grid.header.iter().map(headline).collect();
     let cell = |cell: &Vec<String>| {
         let (first, more) = cell.split_first().map_or(("", &[][..]), |(first, more)| (first.as_str(), more));
         let more: String = more.iter().map(|line| format!("<small>{}</small>", escape(line))).collect();
