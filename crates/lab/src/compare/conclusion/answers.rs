@@ -4,7 +4,7 @@ use super::super::columns::counted;
 use super::super::metrics::number;
 use super::super::naive::Stage;
 use super::super::placement::Placement;
-use super::super::results::{Finding, Total};
+use super::super::results::{ColumnInfo, Finding, Total};
 use super::super::rows::{ROWS, Row, row, title};
 use super::super::trial::KEPT;
 use super::{Data, NOTICEABLE, finding, listed, ranked};
@@ -302,7 +302,8 @@ pub(super) fn doubtful(data: &Data<'_>) -> Finding {
         parts.push("It was interrupted before its end.".into());
     }
     let round_trip = results.columns.iter().find(|column| column.id == "round-trip");
-    if round_trip.is_some_and(|column| !column.placements.contains(&Placement::DifferentCores)) {
+    let without = |column: &ColumnInfo| !column.placements.contains(&Placement::DifferentCores);
+    if !results.incomplete && round_trip.is_some_and(without) {
         parts.push("Different cores were not measured: this process may not use two.".into());
     }
     if results.runs < 5 {
