@@ -113,7 +113,8 @@ pub fn run(args: Args) -> Result<Status> {
     files::prepare(&args.out)?;
     args.markdown.as_deref().map(markdown::check).transpose()?;
     let (results, stopped) = match earlier {
-        Some(results) => (results, None),
+        // In the words of today.
+        Some(results) => (Results { conclusion: conclusion::conclude(&results), ..results }, None),
         None => measure(&args)?,
     };
     let changes = baseline.map(|baseline| baseline::Changes::between(&baseline, &results));

@@ -218,18 +218,19 @@ pub(super) fn idle(data: &Data<'_>) -> Option<Finding> {
             continue;
         };
         parts.push(format!(
-            "{} {} KiB and {} descriptors a client, {} processes for {}",
+            "{} {} KiB and {} more descriptors a client, {} process{} for {}",
             row.title,
             number(memory),
             number(descriptors),
             number(processes),
+            if processes == 1.0 { "" } else { "es" },
             number(clients)
         ));
     }
     if parts.is_empty() {
         return None;
     }
-    let how = "Counted are the servers' own pages and page tables; the kernel's part of a process comes on top (the column beside it).";
+    let how = "Counted are the servers' own pages and page tables; the kernel's part of a process comes on top (\"with the kernel's\" in the table).";
     finding("What does a client cost that says nothing?", format!("{}. {how}", parts.join("; ")))
 }
 
