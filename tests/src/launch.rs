@@ -58,6 +58,9 @@ pub struct Launch<'s> {
     ready_fd: Option<u32>,
     recorded: bool,
     own_group: bool,
+    user: Option<u32>,
+    /// A command in front of it, which becomes it.
+    under: Vec<OsString>,
 }
 
 impl<'s> Launch<'s> {
@@ -81,6 +84,8 @@ impl<'s> Launch<'s> {
             ready_fd: None,
             recorded: program != "lab",
             own_group: false,
+            user: None,
+            under: Vec::new(),
         }
     }
 
@@ -146,6 +151,20 @@ impl<'s> Launch<'s> {
     #[must_use]
     pub fn in_own_group(mut self) -> Self {
         self.own_group = true;
+        self
+    }
+
+    /// As this user, and the group of the same number; only root can. Without a record, which is root's.
+    #[must_use]
+    pub fn by_user(mut self, user: u32) -> Self {
+        self.user = Some(user);
+        self.unrecorded()
+    }
+
+    /// Started by this command, which becomes the program: so the process number is the program's.
+    #[must_use]
+    pub(crate) fn under(mut self, command: Vec<OsString>) -> Self {
+        self.under = command;
         self
     }
 
@@ -217,10 +236,12 @@ impl<'s> Launch<'s> {
             (None, Some(3)) => Some("exec \"$0\" \"$@\" 3>&1 >/dev/null"),
             (None, _) => None,
         };
-        let mut command = Command::new(script.map_or(self.program.as_os_str(), |_| OsStr::new("/bin/sh")));
-        if let Some(script) = script {
-            command.args(["-c", script]).arg(&self.program);
-        }
+        let shell: [&OsStr; 3] = ["/bin/sh", "-c", script.unwrap_or_default()].map(OsStr::new);
+        let before = script.map_or(&[][..], |_| &shell[..]).iter().copied();
+        let mut words =
+            self.under.iter().map(OsString::as_os_str).chain(before).chain([self.program.as_os_str()]);
+        let mut command = Command::new(words.next().expect("at least the program"));
+        command.args(words);
         if let Some(fd) = self.ready_fd {
             command.args(["--ready-fd", &fd.to_string()]);
         }
@@ -230,6 +251,9 @@ impl<'s> Launch<'s> {
         }
         if self.own_group {
             command.process_group(0);
+        }
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
         }
         command.args(&self.arguments);
         command

@@ -11,18 +11,22 @@
 //! ```
 //!
 //! Reading order: [`Scene`]; how it starts programs, [`Launch`]; what one can do with them, [`Program`]; what they did,
-//! [`Record`]; what the kernel knows of them, [`proc`]; a client made by hand, [`RawClient`]. These stand on [`wait`], the
+//! [`Record`]; what the kernel knows of them, [`proc`]; a client made by hand, [`RawClient`], and a server,
+//! [`RawServer`]. These stand on [`wait`], the
 //! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
+//! [`fault`] plays one story with each system call that can fail, with strace.
 //!
 //! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
 //! scene itself started.
 
 mod binaries;
+pub mod fault;
 mod launch;
 mod paradigm;
 pub mod proc;
 mod program;
 mod raw;
+mod raw_server;
 mod record;
 mod scene;
 pub mod wait;
@@ -30,7 +34,8 @@ pub mod wait;
 pub use launch::{Barrier, Launch};
 pub use paradigm::Paradigm;
 pub use program::Program;
-pub use raw::{Answer, RawClient};
+pub use raw::{Answer, RawClient, record};
+pub use raw_server::RawServer;
 pub use record::Record;
 pub use scene::Scene;
 

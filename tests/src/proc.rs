@@ -62,6 +62,14 @@ pub fn processor_time(pid: u32) -> Duration {
     Duration::from_nanos(ns.expect("the first number is nanoseconds"))
 }
 
+/// The memory of a process that is its own, in bytes: what is not a file's.
+pub fn memory(pid: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok());
+    kib.expect("the kernel says how much it is") * 1024
+}
+
 /// Which way bytes go through a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {

@@ -174,6 +174,13 @@ impl Program {
         })
     }
 
+    /// Lets it go on by one event, if it stands at its gate; for a server, one of its subservers may take the turn.
+    pub fn step(&self) {
+        if self.events().len() > self.let_past.get() {
+            self.let_past_one();
+        }
+    }
+
     fn let_past_one(&self) {
         assert_eq!(self.stdin, Stdin::Gate, "{} was not started with gated()", self.name);
         let mut gate = self.writer.borrow_mut();
@@ -206,23 +213,6 @@ impl Program {
         }
     }
 
-    /// Kills the next child of it, as soon as there is one, and so perhaps before it has done anything; there is no pause
-    /// between two looks. Gives up when `client`, whom that child would serve, has ended.
-    pub fn kill_next_child(&self, client: &Self) -> Option<u32> {
-        let list = format!("/proc/{0}/task/{0}/children", self.pid);
-        while client.is_running() {
-            // The kernel's own short list: a look at all processes would take too long.
-            let children = fs::read_to_string(&list).unwrap_or_default();
-            let child = children.split_whitespace().next().and_then(|pid| pid.parse::<u32>().ok());
-            if let Some(child) = child {
-                // Its parent may have reaped it already, but numbers are not used again so soon.
-                let _ = kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL);
-                return Some(child);
-            }
-        }
-        None
-    }
-
     /// Sends a signal to its whole group; it was started with `in_own_group`.
     pub fn signal_group(&self, signal: Signal) {
         assert!(self.is_running(), "{} has ended before its group got {signal}", self.name);
@@ -246,6 +236,12 @@ impl Program {
 
     /// Waits until it has as many descriptors of each kind as it had then.
     pub fn has_descriptors_as(&self, before: &[Descriptor]) {
+        self.has_descriptors_as_or_ends(before);
+        assert!(self.is_running(), "{} has ended, and has no descriptors", self.name);
+    }
+
+    /// The same for one that may end instead.
+    pub(crate) fn has_descriptors_as_or_ends(&self, before: &[Descriptor]) {
         let kinds = |descriptors: &[Descriptor]| {
             let mut kinds: Vec<_> = descriptors.iter().map(ToString::to_string).collect();
             kinds.sort();
@@ -254,6 +250,6 @@ impl Program {
         let wanted = kinds(before);
         let what =
             || format!("{} to have these descriptors: {wanted:?}, not {:?}", self.name, self.descriptors());
-        until_told(what, || (kinds(&self.descriptors()) == wanted).then_some(()));
+        until_told(what, || (!self.is_running() || kinds(&self.descriptors()) == wanted).then_some(()));
     }
 }

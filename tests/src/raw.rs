@@ -101,6 +101,13 @@ impl RawClient {
     /// The whole handshake.
     pub fn shake_hands(&mut self) -> Ack {
         self.hello();
+        let ack = self.acknowledged();
+        self.ready();
+        ack
+    }
+
+    /// Waits for its ACK, removes its private pipe, and goes over to the upstream that the ACK names.
+    pub fn acknowledged(&mut self) -> Ack {
         let answer = self.answer();
         assert_eq!(answer.kind, Kind::Ack, "{answer:?}");
         let ack = Ack::decode(&answer.payload).expect("an acknowledgement");
@@ -110,8 +117,12 @@ impl RawClient {
             let name = String::from_utf8_lossy(&ack.upstream).into_owned();
             self.to_server = Some(open_to_write(&self.place.join(name)));
         }
-        self.say(Kind::Ready, self.session, 0, false, &[]);
         ack
+    }
+
+    /// Confirms.
+    pub fn ready(&mut self) {
+        self.say(Kind::Ready, self.session, 0, false, &[]);
     }
 
     /// Removes the private pipe's name.
@@ -148,10 +159,9 @@ impl RawClient {
         self.say(Kind::Bye, self.session, 0, false, &[]);
     }
 
-    fn say(&mut self, kind: Kind, session: u64, sequence: u32, more: bool, payload: &[u8]) {
-        let mut record = Vec::new();
-        append(&mut record, Header { kind, more, session, sequence }, payload);
-        self.write(&record);
+    /// Says anything: a record of this kind and session.
+    pub fn say(&mut self, kind: Kind, session: u64, sequence: u32, more: bool, payload: &[u8]) {
+        self.write(&record(kind, session, sequence, more, payload));
     }
 
     /// Writes bytes of any kind to the server.
@@ -175,6 +185,26 @@ impl RawClient {
     /// Says that it is of another session.
     pub fn pretend(&mut self, session: u64) {
         self.session = session;
+    }
+
+    /// Whether the server has closed its pipe; what came before is kept.
+    pub fn is_left(&mut self) -> bool {
+        let mut bytes = [0; 65_536];
+        match self.from_server.read(&mut bytes) {
+            Ok(0) => true,
+            Ok(count) => {
+                self.received.extend_from_slice(&bytes[..count]);
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Writes bytes of any kind for as long as there is room; says how many went. An open that has lost its reader takes
+    /// nothing.
+    pub fn flood(&mut self, bytes: &[u8]) -> usize {
+        let pipe = self.to_server.as_mut().expect("it is connected");
+        std::iter::from_fn(|| pipe.write(bytes).ok()).sum()
     }
 
     /// Waits for the server's next record.
@@ -212,7 +242,14 @@ fn number_of(name: &str) -> u64 {
     u64::from_str_radix(&name[name.len() - 16..], 16).expect("it ends in 16 digits")
 }
 
-fn open_to_write(path: &Path) -> File {
+/// A record's bytes.
+pub fn record(kind: Kind, session: u64, sequence: u32, more: bool, payload: &[u8]) -> Vec<u8> {
+    let mut record = Vec::new();
+    append(&mut record, Header { kind, more, session, sequence }, payload);
+    record
+}
+
+pub(crate) fn open_to_write(path: &Path) -> File {
     let open = || OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path).ok();
     until(format_args!("somebody who reads {path:?}"), open)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use handshake_core::event::What;
+use handshake_core::event::{Event, What};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -16,6 +16,7 @@ use crate::paradigm::Paradigm;
 use crate::proc::{children_of, living_in};
 use crate::program::Program;
 use crate::raw::RawClient;
+use crate::raw_server::RawServer;
 use crate::record::Record;
 use crate::wait::{until, within};
 
@@ -82,6 +83,11 @@ impl Scene {
         RawClient::at(&self.place)
     }
 
+    /// A server by hand, with its well-known pipe made.
+    pub fn raw_server(&self) -> RawServer {
+        RawServer::at(&self.place)
+    }
+
     /// Where the pipes are.
     pub fn place(&self) -> &Path {
         &self.place
@@ -111,10 +117,18 @@ impl Scene {
         self.client().arg(request).run().success().stdout(format!("{reply}\n"));
     }
 
-    /// Kills a subserver, as `kill -9` does. It must be one that a server of this scene forked.
-    pub fn kill_subserver(&self, pid: u32) {
-        self.record.wait_for(What::SubserverForked, |event| event.peer == Some(pid));
-        kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).expect("it lives");
+    /// Sends a signal to a subserver. It must be one that a server of this scene forked.
+    pub fn signal_subserver(&self, pid: u32, signal: Signal) {
+        let is_it = |event: &Event| event.pid == pid;
+        self.record.wait_for(What::SubserverBegan, is_it);
+        kill(Pid::from_raw(pid.cast_signed()), signal).expect("it lives");
+    }
+
+    /// Sends a signal to a server or subserver of this scene, by its number.
+    pub fn signal_server(&self, pid: u32, signal: Signal) {
+        let is_ours = living_in(&self.place).iter().any(|process| process.pid == pid);
+        assert!(is_ours, "process {pid} is none of this scene");
+        kill(Pid::from_raw(pid.cast_signed()), signal).expect("it lives");
     }
 
     /// Waits until no subserver lives, whoever their parents are by now.

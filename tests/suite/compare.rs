@@ -167,8 +167,8 @@ fn load_holds_its_connections_until_its_stdin_ends() {
     let scene = Scene::new();
     let server = scene.server(Paradigm::Forking).args(["--service", "echo"]).ready();
     let load = scene.lab().args(["load", "--connections", "3", "--requests", "1", "--hold"]).typing().start();
-    load.prints("holding\n");
-    assert_eq!(children_of(server.pid()).len(), 3);
+    until_true("its report", || load.printed().contains("own switches"));
+    assert_eq!(children_of(server.pid()).len(), 3, "the report is there, and so are they");
     load.close_stdin();
     load.ends().success().stdout(contains("requests             3"));
     scene.end();

@@ -1,14 +1,12 @@
-//! A client that stands still at a step of its handshake, by its gate or by SIGSTOP, delays nobody.
+//! A client that stands still at a step of its handshake, by its gate, delays nobody.
 
 use std::time::{Duration, Instant};
 
 use handshake_core::event::What;
-use nix::sys::signal::Signal;
 use workspace_tests::{Paradigm, Scene, each};
 
 each! {
     a_client_held_at_any_step_delays_nobody in forking dispatch shared;
-    a_stopped_client_delays_nobody in forking dispatch shared;
     a_client_held_before_its_name_is_read_delays_nobody in basic;
     a_client_held_after_its_hello_delays_the_next_until_the_timeout in basic;
     a_client_held_with_the_lock_costs_the_others_a_fresh_pipe in basic forking dispatch;
@@ -48,22 +46,6 @@ fn a_client_held_at_any_step_delays_nobody(paradigm: Paradigm) {
         held.ends().success().stdout("HELD\n");
     }
     server.has_descriptors_as(&before);
-    scene.end();
-}
-
-/// As a debugger would hold it, or Ctrl-Z.
-fn a_stopped_client_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
-    for what in HANDSHAKE {
-        let stopped = scene.client().arg("stopped").gated().start();
-        stopped.step_until(what);
-        stopped.signal(Signal::SIGSTOP);
-        stopped.go_on();
-        another_is_served_soon(&scene);
-        stopped.signal(Signal::SIGCONT);
-        stopped.ends().success().stdout("STOPPED\n");
-    }
     scene.end();
 }
 

@@ -1,44 +1,22 @@
-//! kill -9 of clients, subservers and servers, at each of their events: their peers notice at once, and nothing needs to
-//! be done by hand.
+//! kill -9 of a subserver and of a server in the middle of sessions: their clients notice at once, and the other sessions
+//! do not. (At each event: `every_event`.)
 
 use std::time::Duration;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
-use workspace_tests::wait::until;
 use workspace_tests::{Paradigm, Scene, each};
 
-use crate::held::{HANDSHAKE, another_is_served_soon};
+use crate::held::another_is_served_soon;
 
 each! {
-    a_client_killed_at_any_event_delays_nobody in basic forking dispatch shared;
-    the_client_of_a_killed_subserver_knows_at_once in forking dispatch shared;
-    the_client_of_a_subserver_killed_before_its_ack_tries_again in forking;
-    a_client_whose_subserver_never_came_to_its_ack_tries_again in dispatch shared;
-    the_clients_of_a_killed_server_know_at_once in basic forking dispatch shared;
-    whoever_waits_for_a_killed_server_is_served_by_the_next in basic forking dispatch shared;
+    the_client_of_a_killed_subserver_knows_at_once in forking dispatch shared: row_13;
+    the_clients_of_a_killed_server_know_at_once in basic forking dispatch shared: row_12;
 }
 
 /// How long subservers may outlive their server.
 const A_SECOND_OR_SO: Duration = Duration::from_secs(10);
-
-/// No timeout helps the server here.
-fn a_client_killed_at_any_event_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
-    let before = server.descriptors();
-    for what in HANDSHAKE.into_iter().chain([What::RequestSent, What::ReplyReceived, What::ByeSent]) {
-        let client = scene.client().arg("hello").gated().start();
-        client.step_until(what);
-        client.kill();
-        another_is_served_soon(&scene);
-    }
-    server.has_descriptors_as(&before);
-    // Some of them left their private pipes, which the server sweeps when it ends.
-    assert!(scene.names().iter().any(|name| name.contains(".client.")));
-    scene.end();
-}
 
 fn the_client_of_a_killed_subserver_knows_at_once(paradigm: Paradigm) {
     let scene = Scene::new();
@@ -49,58 +27,13 @@ fn the_client_of_a_killed_subserver_knows_at_once(paradigm: Paradigm) {
         client.type_line("hello");
         client.prints("HELLO\n");
     }
-    scene.kill_subserver(scene.record().server_of(one.pid()));
+    scene.signal_subserver(scene.record().server_of(one.pid()), Signal::SIGKILL);
     one.ends().code(1).stdout("HELLO\n").stderr(predicate::str::starts_with("client: the connection is"));
     other.type_line("again");
     other.prints("HELLO\nAGAIN\n");
     another_is_served_soon(&scene);
     other.close_stdin();
     other.ends().success().stderr("");
-    server.has_descriptors_as(&before);
-    scene.end();
-}
-
-/// A client that stands still with the lock makes its subserver make a fresh upstream, which is its first event.
-fn the_client_of_a_subserver_killed_before_its_ack_tries_again(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).gated().start();
-    server.step_until(What::Waiting);
-    let holder = scene.client().arg("holder").gated().start();
-    holder.step_until(What::WkpOpened);
-    let client = scene.client().arg("hello").start();
-    scene.record().wait_for(What::AwaitingAck, |event| event.pid == client.pid());
-    let forked = server.step_until(What::SubserverForked);
-    let subserver = forked.peer.expect("the subserver's number");
-    scene.record().wait_for(What::UpstreamCreated, |event| event.pid == subserver);
-    scene.kill_subserver(subserver);
-    server.go_on();
-    scene.record().wait_for(What::TryingAgain, |event| event.pid == client.pid());
-    client.ends().success().stdout("HELLO\n").stderr("");
-    holder.go_on();
-    holder.ends().success().stdout("HOLDER\n");
-    scene.end();
-}
-
-/// Here a subserver's first event is its ACK. So one is killed as soon as it shows, until one was killed in time.
-fn a_client_whose_subserver_never_came_to_its_ack_tries_again(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
-    until("a subserver to be killed before its ACK", || {
-        let client = scene.client().arg("hello").start();
-        let killed = server.kill_next_child(&client);
-        let end = client.ends();
-        let did = |pid, what| !scene.record().all(|event| event.pid == pid && event.what == what).is_empty();
-        if did(client.pid(), What::TryingAgain) && killed.is_some_and(|pid| !did(pid, What::AckSent)) {
-            end.success().stdout("HELLO\n").stderr("");
-            return Some(());
-        }
-        // Too late: it knows that its connection is lost, or has had its answer.
-        let served = end.get_output().status.success();
-        end.stdout(if served { "HELLO\n" } else { "" });
-        server.has_descriptors_as(&before);
-        None
-    });
     server.has_descriptors_as(&before);
     scene.end();
 }
@@ -124,44 +57,5 @@ fn the_clients_of_a_killed_server_know_at_once(paradigm: Paradigm) {
     assert_eq!(scene.names(), names, "just what the server could not remove");
     scene.server(paradigm).ready();
     scene.serves("hello", "HELLO");
-    scene.end();
-}
-
-/// The events of the server, up to the end of a short session.
-fn events_of_server(paradigm: Paradigm) -> Vec<What> {
-    let mut events = vec![What::WkpCreated, What::Waiting];
-    events.extend(paradigm.removes_wkp().then_some(What::WkpRemoved));
-    events.push(What::HelloReceived);
-    events.extend(paradigm.has_subservers().then_some(What::SubserverForked));
-    events.extend([What::AckSent, What::ReadyReceived, What::RequestReceived, What::ReplySent]);
-    events
-}
-
-/// A client that has no ACK yet is served by the next server. One that has knows that its connection is lost, unless it
-/// has its answer.
-fn whoever_waits_for_a_killed_server_is_served_by_the_next(paradigm: Paradigm) {
-    let scene = Scene::new();
-    for what in events_of_server(paradigm) {
-        let server = scene.server(paradigm).gated().start();
-        let client = scene.client().args(["--timeout", "60s", "hello"]).start();
-        server.step_until(what);
-        server.signal(Signal::SIGKILL);
-        server.ends_by(Signal::SIGKILL);
-        // Its subservers stand at the same gate.
-        server.go_on();
-        scene.subservers_end(A_SECOND_OR_SO);
-        let next = scene.server(paradigm).ready();
-        let end = client.ends();
-        let was_acknowledged = client.events().iter().any(|event| event.what == What::AckReceived);
-        if end.get_output().status.success() {
-            end.stdout("HELLO\n");
-        } else {
-            assert!(was_acknowledged, "it was never connected, and yet it was not served, after {what:?}");
-            end.code(1).stdout("").stderr(predicate::str::starts_with("client: the connection is"));
-        }
-        next.signal(Signal::SIGTERM);
-        next.ends().code(0);
-        assert_eq!(scene.names(), [""; 0], "left after {what:?}");
-    }
     scene.end();
 }

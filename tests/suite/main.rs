@@ -27,8 +27,14 @@ mod compare;
 /// A client that stands still at a step of its handshake delays nobody.
 mod held;
 
-/// Clients killed at each event, subservers, servers.
+/// Subservers and servers killed in the middle of sessions.
 mod killed;
+
+/// Everybody killed, and stopped, at each event.
+mod every_event;
+
+/// System calls that fail.
+mod faults;
 
 /// A server asked to end, in every state.
 mod signals;
@@ -36,5 +42,14 @@ mod signals;
 /// Bytes that no good client sends.
 mod bad_input;
 
+/// Clients that mean harm: to the server, and to each other.
+mod hostile;
+
+/// A server that says what no good server says.
+mod hostile_server;
+
 /// Where two things meet that seldom do.
 mod corners;
+
+/// Clients of all tempers, all at once, by chance.
+mod soak;

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 /// `cargo`, the same one, in the workspace's directory.
 pub(crate) fn cargo() -> Command {
@@ -47,6 +48,20 @@ fn build_with(options: &[&str], packages: &[&str]) -> io::Result<HashMap<String,
     }
     let messages = built.stdout.split(|byte| *byte == b'\n');
     Ok(messages.filter_map(|line| executable(&serde_json::from_slice(line).ok()?)).collect())
+}
+
+/// What the lab starts, and the lab. All are built: whoever asks for help, or has mistyped the paradigm, is answered by the
+/// lab.
+const PACKAGES: [&str; 5] = ["lab", "client", "basic-server", "forking-server", "dispatch-server"];
+
+/// Builds what the lab needs, and becomes `lab SUBCOMMAND`: so Ctrl-C, the terminal and the exit status are the lab's own.
+///
+/// # Errors
+/// As [`build`], and the lab cannot be started.
+pub(crate) fn run_lab(subcommand: &str, options: &[OsString]) -> io::Result<ExitCode> {
+    let built = build(&PACKAGES)?;
+    let lab = built.get("lab").ok_or_else(|| io::Error::other("cargo built no program named lab"))?;
+    Err(Command::new(lab).arg(subcommand).args(options).exec())
 }
 
 fn executable(message: &serde_json::Value) -> Option<(String, PathBuf)> {

@@ -5,17 +5,19 @@ use std::process::ExitCode;
 
 use crate::cargo::cargo;
 
-/// Exactly what CI runs: formatting, lints, tests, documentation; stops at the first failure.
+/// Exactly what CI runs: formatting, lints, tests, the fuzz package, documentation; stops at the first failure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
 /// A check: cargo's arguments, and what is set in its environment.
 type Check = (&'static [&'static str], Option<(&'static str, &'static str)>);
 
-const CHECKS: [Check; 4] = [
+const CHECKS: [Check; 5] = [
     (&["fmt", "--all", "--check"], None),
     (&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], None),
     (&["test", "--workspace"], None),
+    // Without the default feature, which would compile libFuzzer and wants a C++ compiler.
+    (&["check", "--manifest-path", "fuzz/Cargo.toml", "--no-default-features"], None),
     (&["doc", "--workspace", "--no-deps"], Some(("RUSTDOCFLAGS", "-D warnings"))),
 ];
 

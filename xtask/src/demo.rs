@@ -2,10 +2,9 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use crate::cargo::build;
+use crate::cargo::run_lab;
 
 /// Build what a demo needs, and run `lab demo` with these options.
 ///
@@ -23,14 +22,7 @@ pub(crate) struct Args {
     demo: Vec<OsString>,
 }
 
-/// The server's package is named after its paradigm. All are built: whoever asks for help, or has mistyped the paradigm,
-/// is answered by the lab.
-const PACKAGES: [&str; 5] = ["lab", "client", "basic-server", "forking-server", "dispatch-server"];
-
 /// The task.
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
-    let built = build(&PACKAGES)?;
-    let lab = built.get("lab").ok_or_else(|| io::Error::other("cargo built no program named lab"))?;
-    // In place of this program: so Ctrl-C, the terminal and the exit status are the lab's own.
-    Err(Command::new(lab).arg("demo").args(&args.demo).exec())
+    run_lab("demo", &args.demo)
 }

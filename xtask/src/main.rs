@@ -5,6 +5,8 @@ mod cargo;
 mod ci;
 mod compare;
 mod demo;
+mod soak;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -22,14 +24,18 @@ struct Args {
 enum Task {
     Demo(demo::Args),
     Compare(compare::Args),
+    Soak(soak::Args),
     Ci(ci::Args),
+    Sweep(sweep::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Demo(args) => demo::run(&args),
         Task::Compare(args) => compare::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Ci(args) => ci::run(&args),
+        Task::Sweep(args) => sweep::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error}");

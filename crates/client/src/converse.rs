@@ -8,6 +8,7 @@ use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, Status};
 use handshake_core::process::Process;
 use handshake_core::session::client::{Answer, Connection};
+use handshake_core::wire::words;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
@@ -58,7 +59,8 @@ pub fn converse(
         reply: Vec::new(),
         status: Status::Done,
     };
-    let mut talked = Ok(());
+    // Something may have come with the acknowledgement.
+    let mut talked = talk.take_answers();
     let mut prompted = false;
     while talked.is_ok() && !talk.is_over() {
         if talk.is_quiet() && !std::mem::replace(&mut prompted, true) {
@@ -147,6 +149,10 @@ impl Conversation {
 
     fn receive(&mut self) -> Result<()> {
         self.connection.read()?;
+        self.take_answers()
+    }
+
+    fn take_answers(&mut self) -> Result<()> {
         loop {
             match self.connection.answer(&mut self.reply)? {
                 Answer::Reply(_) => {
@@ -154,7 +160,7 @@ impl Conversation {
                     self.output.extend(self.newline.then_some(b'\n'));
                 }
                 Answer::Refused(number) => {
-                    let reason = String::from_utf8_lossy(&self.reply);
+                    let reason = words(&self.reply);
                     complain("client", format_args!("the server refused message {number}: {reason}"));
                     self.status = Status::Broken;
                 }

@@ -2,8 +2,8 @@
 
 use clap::Parser;
 use handshake_cli::{ServerArgs, at_least_one};
+use handshake_core::Result;
 use handshake_core::error::Status;
-use handshake_core::{Result, limits};
 
 use crate::{LastArc, serve};
 
@@ -17,7 +17,7 @@ pub struct Args {
     #[command(flatten)]
     server: ServerArgs,
 
-    /// The most clients at the same time; further ones wait [default: what the descriptors allow]
+    /// The most clients at the same time; further ones wait [default: what the limits carry, see -v]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     max_clients: Option<usize>,
 
@@ -33,7 +33,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<Status> {
     let (process, options) = args.server.start()?;
     let last_arc = if args.shared_wkp { LastArc::SharedWkp } else { LastArc::OwnPipe };
-    let carried = || limits::clients_of(last_arc.descriptors_each());
-    serve(&process, options, args.max_clients.unwrap_or_else(carried), last_arc)?;
+    let most = args.server.most_clients(args.max_clients, last_arc.descriptors_each());
+    serve(&process, options, most, last_arc)?;
     Ok(Status::Done)
 }

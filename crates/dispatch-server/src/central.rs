@@ -10,7 +10,7 @@ use handshake_core::handshake::line::Caller;
 use handshake_core::handshake::server::Arrived;
 use handshake_core::process::Woken;
 use handshake_core::records::{self, READ_SIZE, READS_MAX, RecordReader};
-use handshake_core::sys::Poller;
+use handshake_core::sys::{Poller, out_of_the_way};
 use handshake_core::wire::{Kind, PAYLOAD_MAX, RECORD_MAX};
 use handshake_core::{Error, Process, Result, Server};
 use nix::errno::Errno;
@@ -90,7 +90,7 @@ impl Central {
             poller: Poller::new().map_err(|errno| Error::on("make", "a poller", errno))?,
             events: vec![EpollEvent::empty(); TURN],
             buffer: records::new_buffer(),
-            subservers: Subservers::at_most(most, process),
+            subservers: Subservers::at_most(most, process).of_many_descriptors(),
             last_arc,
             clients: HashMap::new(),
             by_session: HashMap::new(),
@@ -248,15 +248,13 @@ impl Central {
     fn forget(&mut self, number: u64, why: &str) {
         let Some(client) = self.clients.remove(&number) else { return };
         self.by_session.remove(&client.session);
-        // Not left to close(2): a child just forked may still hold a copy, and what has no owner would show for ever.
-        if let Some(upstream) = &client.from_client {
-            let _ = self.poller.remove(upstream);
+        self.unwatch_client(&client);
+        let session = client.session;
+        if let Some(errno) = client.to_subserver.failed {
+            let reason = Error::on("write to", "its subserver", errno);
+            self.process.saw(What::ClientDropped, |event| event.session(session).text(reason));
         }
-        if let Some(pipe) = &client.to_subserver.pipe {
-            let _ = self.poller.remove(pipe);
-        }
-        let _ = self.poller.remove(&client.from_subserver);
-        self.process.saw(What::NewsReceived, |event| event.session(client.session).text(why));
+        self.process.saw(What::NewsReceived, |event| event.session(session).text(why));
     }
 
     /// Reaps subservers that have ended.
@@ -283,7 +281,8 @@ impl Central {
             LastArc::OwnPipe => {
                 let upstream = client.upstream(server.place(), &self.process)?;
                 let in_ack = upstream.name_in_ack();
-                let reader = RecordReader::without_buffer(upstream.from_client, upstream.arrival);
+                let from_client = Rc::new(kept_for_long(&upstream.from_client)?);
+                let reader = RecordReader::without_buffer(from_client, upstream.arrival);
                 (Some(reader), upstream.fresh, in_ack, 0, longest)
             }
             LastArc::SharedWkp => {
@@ -291,22 +290,18 @@ impl Central {
             }
         };
         let (CentralEnds { to_subserver, from_subserver }, ends) = pair(in_ack, window, longest)?;
-        let to_subserver = ToSubserver { pipe: Some(to_subserver), held: Vec::new() };
-        let (session, subserver) = (client.session, Pid::from_raw(0));
-        let (ready, unanswered) = (false, 0);
-        Ok((
-            Client {
-                session,
-                subserver,
-                from_client,
-                fresh,
-                to_subserver,
-                from_subserver,
-                ready,
-                unanswered,
-            },
-            ends,
-        ))
+        let (to_subserver, from_subserver) = (kept_for_long(to_subserver)?, kept_for_long(from_subserver)?);
+        let prepared = Client {
+            session: client.session,
+            subserver: Pid::from_raw(0),
+            from_client,
+            fresh,
+            to_subserver: ToSubserver::new(to_subserver),
+            from_subserver,
+            ready: false,
+            unanswered: 0,
+        };
+        Ok((prepared, ends))
     }
 
     fn fork(
@@ -318,23 +313,42 @@ impl Central {
     ) -> Result<(), Box<(Caller, Error)>> {
         let (from_central, to_central) = (Rc::clone(&ends.from_central), Rc::clone(&ends.to_central));
         let keep = [from_central.as_fd(), to_central.as_fd()];
-        let subserver = self.subservers.fork(client, &keep, |client| serve_client(server, client, ends))?;
         let number = self.number();
         let session = prepared.session;
-        let watched = prepared
-            .from_client
-            .as_ref()
-            .map_or(Ok(()), |upstream| self.watch(upstream, Arrival::Records(number), EpollFlags::EPOLLIN))
-            .and_then(|()| self.watch(&prepared.from_subserver, Arrival::News(number), EpollFlags::EPOLLIN));
-        if let Err(error) = watched {
-            // Its client sees its pipes closed, and tries again.
-            self.process.saw(What::Short, |event| event.text(&error));
-            self.subservers.order_to_end(subserver);
-            return Ok(());
+        // Before the fork: afterwards it would be too late to let the client wait.
+        if let Err(error) = self.watch_client(number, &prepared) {
+            self.unwatch_client(&prepared);
+            return Err(Box::new((client, error)));
         }
-        self.by_session.insert(session, number);
-        self.clients.insert(number, Client { subserver, ..prepared });
-        Ok(())
+        match self.subservers.fork(client, &keep, |client| serve_client(server, client, ends)) {
+            Ok(subserver) => {
+                self.by_session.insert(session, number);
+                self.clients.insert(number, Client { subserver, ..prepared });
+                Ok(())
+            }
+            Err(failed) => {
+                self.unwatch_client(&prepared);
+                Err(failed)
+            }
+        }
+    }
+
+    fn watch_client(&self, number: u64, client: &Client) -> Result<()> {
+        if let Some(upstream) = &client.from_client {
+            self.watch(upstream, Arrival::Records(number), EpollFlags::EPOLLIN)?;
+        }
+        self.watch(&client.from_subserver, Arrival::News(number), EpollFlags::EPOLLIN)
+    }
+
+    /// Not left to close(2): a child just forked may still hold a copy, and what has no owner would show for ever.
+    fn unwatch_client(&self, client: &Client) {
+        if let Some(upstream) = &client.from_client {
+            let _ = self.poller.remove(upstream);
+        }
+        if let Some(pipe) = &client.to_subserver.pipe {
+            let _ = self.poller.remove(pipe);
+        }
+        let _ = self.poller.remove(&client.from_subserver);
     }
 
     /// Ends: what has arrived up to now is routed, and nothing that comes later; subservers answer it and end. Who still
@@ -380,4 +394,10 @@ impl Central {
         }
         Ok(())
     }
+}
+
+/// A descriptor that the central process holds as long as a client lives: moved out of the way of those that a child needs,
+/// since each fork copies what is below them.
+fn kept_for_long(fd: impl AsFd) -> Result<OwnedFd> {
+    out_of_the_way(fd).map_err(|errno| Error::on("hold", "the pipes of one more client", errno))
 }

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use handshake_core::fifo::Fifo;
-use handshake_core::records::RecordReader;
+use handshake_core::records::{RecordReader, STARVED_WRITES_MAX};
 use nix::errno::Errno;
 use nix::unistd::{Pid, write};
 
@@ -30,33 +30,56 @@ pub(crate) struct ToSubserver {
     /// None once there is nothing more to say.
     pub(crate) pipe: Option<OwnedFd>,
     pub(crate) held: Vec<u8>,
+    /// Why no more could be written, if it was not that the subserver had gone.
+    pub(crate) failed: Option<Errno>,
+    /// Writes in a row for which the kernel had no memory.
+    starved: u32,
 }
 
 impl ToSubserver {
+    pub(crate) fn new(pipe: OwnedFd) -> Self {
+        Self { pipe: Some(pipe), held: Vec::new(), failed: None, starved: 0 }
+    }
+
     /// Writes what the pipe takes, and holds the rest. Returns whether anything is held.
     pub(crate) fn pass_on(&mut self, mut bytes: &[u8]) -> bool {
-        let Some(pipe) = &self.pipe else { return false };
         if self.held.is_empty() && !bytes.is_empty() {
-            bytes = &bytes[written(pipe, bytes)..];
+            bytes = &bytes[self.write(bytes)..];
         }
-        self.held.extend_from_slice(bytes);
+        if self.pipe.is_some() {
+            self.held.extend_from_slice(bytes);
+        }
         !self.held.is_empty()
     }
 
     /// The pipe has room again.
     pub(crate) fn go_on(&mut self) -> bool {
-        let Some(pipe) = &self.pipe else { return false };
-        let count = written(pipe, &self.held);
-        self.held.drain(..count);
+        let mut held = std::mem::take(&mut self.held);
+        let count = self.write(&held);
+        if self.pipe.is_some() {
+            held.drain(..count);
+            self.held = held;
+        }
         !self.held.is_empty()
     }
-}
 
-/// How many bytes the pipe took. A subserver that has gone takes all: its news tell the rest.
-fn written(pipe: &OwnedFd, bytes: &[u8]) -> usize {
-    match write(pipe, bytes) {
-        Ok(count) => count,
-        Err(Errno::EAGAIN) => 0,
-        Err(_) => bytes.len(),
+    /// How many bytes the pipe took. If it takes no more, it is closed: a session without these bytes must not go on, and
+    /// its subserver sees the end.
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let Some(pipe) = &self.pipe else { return 0 };
+        let starved_before = std::mem::take(&mut self.starved);
+        match write(pipe, bytes) {
+            Ok(count) => count,
+            Err(Errno::EAGAIN) => 0,
+            Err(Errno::ENOMEM) if starved_before < STARVED_WRITES_MAX => {
+                self.starved = starved_before + 1;
+                0
+            }
+            Err(errno) => {
+                self.failed = Some(errno).filter(|errno| *errno != Errno::EPIPE);
+                self.pipe = None;
+                0
+            }
+        }
     }
 }

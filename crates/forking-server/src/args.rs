@@ -2,8 +2,8 @@
 
 use clap::Parser;
 use handshake_cli::{ServerArgs, at_least_one};
+use handshake_core::Result;
 use handshake_core::error::Status;
-use handshake_core::{Result, limits};
 
 use crate::serve;
 
@@ -17,7 +17,7 @@ pub struct Args {
     #[command(flatten)]
     server: ServerArgs,
 
-    /// The most clients at the same time; further ones wait [default: half the processes this user may have]
+    /// The most clients at the same time; further ones wait [default: what the limits carry, see -v]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     max_clients: Option<usize>,
 }
@@ -28,6 +28,7 @@ pub struct Args {
 /// As [`serve`].
 pub fn run(args: Args) -> Result<Status> {
     let (process, options) = args.server.start()?;
-    serve(&process, options, args.max_clients.unwrap_or_else(limits::subservers))?;
+    let most = args.server.most_clients(args.max_clients, 0);
+    serve(&process, options, most)?;
     Ok(Status::Done)
 }

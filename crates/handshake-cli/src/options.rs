@@ -8,16 +8,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Args;
+use handshake_core::eager::Waiting;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::event::Role;
 use handshake_core::handshake::server::Options;
+use handshake_core::limits::Limits;
 use handshake_core::process::{Process, Record};
 use handshake_core::service::BuiltIn;
 use handshake_core::session::server::Terms;
-use handshake_core::{limits, sys};
+use handshake_core::sys;
 use nix::errno::Errno;
 
-use crate::talk::observer;
+use crate::talk::{observer, tell};
 
 /// Options of servers and client alike.
 #[derive(Debug, Args)]
@@ -33,6 +35,10 @@ pub struct Common {
     /// Read one byte from FD after each event before going on
     #[arg(long, value_name = "FD")]
     gate: Option<RawFd>,
+
+    /// How to wait: adaptive (look for a moment where that has paid of late, then sleep) or block (sleep at once)
+    #[arg(long, value_name = "HOW", default_value_t)]
+    wait: Waiting,
 
     /// Say nothing on stderr but errors
     #[arg(short, long, conflicts_with = "verbose")]
@@ -53,7 +59,9 @@ impl Common {
         let gate = self.gate.map(|fd| adopt("--gate", fd)).transpose()?;
         let events = self.events.as_ref().map(open_events).transpose()?;
         let observer = (!self.quiet).then(|| observer(self.verbose));
-        Process::start(role, Record::new(events, gate, observer)).map(Rc::new)
+        let process = Process::start(role, Record::new(events, gate, observer))?;
+        process.wait_so(self.wait);
+        Ok(Rc::new(process))
     }
 }
 
@@ -116,7 +124,6 @@ impl ServerArgs {
         }
         let ready = self.ready_fd.map(|fd| adopt("--ready-fd", fd)).transpose()?;
         let process = self.common.start(Role::Server)?;
-        limits::raise_descriptors();
         let service = self.service;
         let options = Options {
             wkp: self.common.wkp.clone(),
@@ -131,6 +138,24 @@ impl ServerArgs {
         };
         Ok((process, options))
     }
+
+    /// How many clients there may be at a time: as many as were `asked` for, or as many as the limits of this process carry,
+    /// which are raised for that; with `-v`, it says so.
+    pub fn most_clients(&self, asked: Option<usize>, descriptors_each: u64) -> usize {
+        let limits = Limits::raise();
+        let carried = limits.clients(descriptors_each);
+        let most = asked.unwrap_or(carried);
+        if self.common.verbose {
+            let beyond =
+                if most > carried { format!(", and these limits carry {carried}") } else { String::new() };
+            tell(Role::Server, &format!("may have {limits}: at most {} at a time{beyond}", counted(most)));
+        }
+        most
+    }
+}
+
+fn counted(clients: usize) -> String {
+    format!("{clients} client{}", if clients == 1 { "" } else { "s" })
 }
 
 /// Reads a duration: a number with ms, s, m or h; a bare 0 means none.

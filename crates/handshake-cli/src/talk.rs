@@ -13,13 +13,26 @@ pub fn complain(program: &str, error: impl std::fmt::Display) {
 
 /// Tells events on stderr: those that the course's programs tell, or with `all` every one.
 pub fn observer(all: bool) -> Box<dyn Fn(&Event)> {
-    let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colour = has_colour();
     Box::new(move |event| {
-        let Some(told) = course(event).or_else(|| all.then(|| otherwise(event))) else { return };
-        let style = if colour { style(event.role) } else { Style::new() };
-        let line = format!("{style}<{}>{style:#} {told}\n", event.role);
-        let _ = stderr().write_all(line.as_bytes());
+        if let Some(told) = course(event).or_else(|| all.then(|| otherwise(event))) {
+            write_line(event.role, &told, colour);
+        }
     })
+}
+
+/// Tells what is no event.
+pub(crate) fn tell(role: Role, told: &str) {
+    write_line(role, told, has_colour());
+}
+
+fn has_colour() -> bool {
+    stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+fn write_line(role: Role, told: &str, colour: bool) {
+    let style = if colour { style(role) } else { Style::new() };
+    let _ = stderr().write_all(format!("{style}<{role}>{style:#} {told}\n").as_bytes());
 }
 
 fn style(role: Role) -> Style {

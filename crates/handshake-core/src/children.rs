@@ -1,11 +1,12 @@
 //! Subservers: forked, counted, reaped, ended. The only place that forks.
 
-use std::collections::HashMap;
-use std::os::fd::BorrowedFd;
+use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
@@ -16,7 +17,7 @@ use crate::event::What;
 use crate::fifo::name_of;
 use crate::handshake::line::{Caller, open_and_close};
 use crate::process::Process;
-use crate::sys;
+use crate::sys::{self, Handover};
 
 /// What running requests get when the server ends by an error.
 const GRACE_AFTER_ERROR: Duration = Duration::from_secs(2);
@@ -25,16 +26,28 @@ const GRACE_AFTER_ERROR: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Subservers {
     process: Rc<Process>,
-    /// The private pipe of each one's client.
-    living: HashMap<Pid, PathBuf>,
+    /// The private pipe of each one's client. In the order of their numbers, so that newcomers stand close together: what a
+    /// main server changes in its memory between two forks, the kernel keeps once more for each subserver.
+    living: BTreeMap<Pid, PathBuf>,
     forked: u32,
     most: usize,
+    /// For a main server with many descriptors.
+    handover: Option<Handover>,
 }
 
 impl Subservers {
     /// None yet, and never more than `most` at a time.
     pub fn at_most(most: usize, process: &Rc<Process>) -> Self {
-        Self { process: Rc::clone(process), living: HashMap::new(), forked: 0, most }
+        Self { process: Rc::clone(process), living: BTreeMap::new(), forked: 0, most, handover: None }
+    }
+
+    /// For a main server that holds descriptors for each subserver: so a fork costs what it costs with few. What is held for
+    /// long must be [out of the way](sys::out_of_the_way).
+    #[must_use]
+    pub fn of_many_descriptors(mut self) -> Self {
+        // Without the memory for it each fork costs more, and that is all.
+        self.handover = Handover::new().ok();
+        self
     }
 
     /// Whether there is a place for one more client.
@@ -65,30 +78,35 @@ impl Subservers {
         serve: impl FnOnce(Caller) -> Result<()>,
     ) -> Result<Pid, Box<(Caller, Error)>> {
         let number = self.forked + 1;
-        let (session, private) = (client.session, client.private.clone());
+        let client = client.alone()?;
         let main_server = getpid();
         let process = Rc::clone(&self.process);
+        let held = keep.iter().copied().chain(process.record_fds()).chain([client.wkp()]);
+        let held: Vec<_> = held.map(|fd| fd.as_raw_fd()).collect();
         let mut client = Some(client);
         let before = monotonic_ns();
-        let forked = sys::fork(|| {
+        let forked = sys::fork(&held, self.handover.as_ref(), |closed| {
             process.become_subserver(number, main_server);
-            let served = match client.take() {
-                Some(client) => alone(client, keep, &process).and_then(serve),
-                None => Ok(()),
-            };
+            let served = client.take().map_or(Ok(()), |client| {
+                let Caller { session, private, .. } = &client;
+                // So that one can be held before its ACK.
+                process.saw(What::SubserverBegan, |event| event.session(*session).pipe(name_of(private)));
+                tied(closed, &process).and_then(|()| serve(client))
+            });
             let status = u8::from(served.is_err());
             // An order to end at once has been followed by now.
             let _ = process.survives(served);
             status
         });
-        let pid = match (forked, client) {
-            (Ok(pid), _) => pid,
-            (Err(errno), Some(client)) => {
+        let client = client.expect("only the child takes the client");
+        let pid = match forked {
+            Ok(pid) => pid,
+            Err(errno) => {
                 let error = Error::on("fork", format!("subserver {number}"), errno);
                 return Err(Box::new((client, error)));
             }
-            (Err(_), None) => unreachable!("only the child takes the client"),
         };
+        let Caller { session, private, .. } = client;
         self.forked = number;
         self.process.did(What::SubserverForked, before, |event| {
             event.session(session).pipe(name_of(&private)).peer(pid.as_raw().cast_unsigned())
@@ -105,6 +123,7 @@ impl Subservers {
         }
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Err(Errno::EINTR) => {}
                 Ok(WaitStatus::StillAlive) | Err(_) => return ended,
                 Ok(status) => ended.extend(self.buried(status)),
             }
@@ -159,9 +178,10 @@ impl Subservers {
     /// Kills and reaps whoever is left.
     pub fn kill_all(&mut self) {
         self.tell_all(Signal::SIGKILL);
-        while let Some(pid) = self.living.keys().next().copied() {
+        while let Some((&pid, _)) = self.living.first_key_value() {
             match waitpid(pid, None) {
                 Ok(status) => drop(self.buried(status)),
+                Err(Errno::EINTR) => {}
                 Err(_) => drop(self.living.remove(&pid)),
             }
         }
@@ -176,18 +196,16 @@ impl Subservers {
     }
 }
 
-/// In the child: lets go of all that is not this client's, and ties its life to its parent's.
-fn alone(mut client: Caller, keep: &[BorrowedFd<'_>], process: &Process) -> Result<Caller> {
-    let failed = |errno| Error::on("begin as", process.role().to_string(), errno);
-    client.hold_pipe_alone().map_err(failed)?;
-    let kept: Vec<_> = keep.iter().copied().chain(process.record_fds()).chain([client.wkp()]).collect();
-    sys::close_all_but(&kept).map_err(failed)?;
-    sys::end_with_parent(Signal::SIGTERM).map_err(failed)?;
+/// In the child, which holds only what is its client's if it could `close` the rest: ties its life to its parent's.
+fn tied(closed: Result<(), Errno>, process: &Process) -> Result<()> {
+    closed
+        .and_then(|()| sys::end_with_parent(Signal::SIGTERM))
+        .map_err(|errno| Error::on("begin as", process.role().to_string(), errno))?;
     if process.parent_died() {
         let what = "the server died while it forked".into();
         return Err(Error::Lost { what, unanswered: 0 });
     }
-    Ok(client)
+    Ok(())
 }
 
 impl Drop for Subservers {

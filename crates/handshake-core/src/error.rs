@@ -143,7 +143,7 @@ impl fmt::Display for Error {
         match self {
             Self::System { operation, object, errno, hint } => {
                 write!(f, "cannot {operation} {object}: {}", Named(*errno))?;
-                let hint = when_short(*errno).unwrap_or(hint);
+                let hint = when_short(operation, *errno).unwrap_or(hint);
                 if hint.is_empty() { Ok(()) } else { write!(f, ": {hint}") }
             }
             Self::NoName { path } => {
@@ -207,14 +207,17 @@ impl fmt::Debug for Error {
 }
 
 /// What to try when something is short, whatever it was wanted for.
-fn when_short(errno: Errno) -> Option<&'static str> {
+fn when_short(operation: &str, errno: Errno) -> Option<&'static str> {
     Some(match errno {
         Errno::EMFILE => "raise the number of descriptors that a process may have (ulimit -n)",
         Errno::ENFILE => "close something: the whole system is out of descriptors (sysctl fs.file-max)",
         Errno::ENOSPC | Errno::EDQUOT => {
             "make room on that file system, for files (df -i) as well as for bytes"
         }
-        Errno::EAGAIN => "raise the number of processes that a user may have (ulimit -u)",
+        // Of anything else, it says "not now".
+        Errno::EAGAIN if operation == "fork" => {
+            "raise the number of processes that a user may have (ulimit -u)"
+        }
         Errno::ENOMEM => "end something that uses memory",
         _ => return None,
     })

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::words;
+
 /// What a process is in the paradigm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
@@ -66,6 +68,8 @@ pub enum What {
     HelloReceived,
     /// 7. The server forked off a subserver (`peer`).
     SubserverForked,
+    /// A subserver is there: its first event, before it has let go of anything that its server holds.
+    SubserverBegan,
     /// A fresh upstream was made for this client.
     UpstreamCreated,
     /// 7, in a subserver 8. The server connected to the private pipe and sent the acknowledgement.
@@ -227,8 +231,7 @@ const EXCERPT: usize = 60;
 /// The beginning of a message as text, on one line.
 fn excerpt(message: &[u8]) -> String {
     let (shown, rest) = message.split_at(message.len().min(EXCERPT));
-    let mut text: String =
-        String::from_utf8_lossy(shown).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let mut text = words(shown);
     if !rest.is_empty() {
         text.push('…');
     }

@@ -111,7 +111,14 @@ impl Fifo {
     /// `EEXIST`: the name is taken. `EROFS`, `ENOSPC`, `EACCES`, `ENAMETOOLONG`, `ENOENT`: the directory's.
     pub fn make(path: PathBuf) -> Result<Self, Errno> {
         mkfifo(&path, OWNER_ONLY)?;
-        let identity = Identity::of(&lstat(&path)?);
+        let identity = match lstat(&path) {
+            Ok(stat) => Identity::of(&stat),
+            Err(errno) => {
+                // Without a look there is no guard; but it was made a moment ago.
+                let _ = unlink(&path);
+                return Err(errno);
+            }
+        };
         Ok(Self { path, identity, maker: getpid(), named: true })
     }
 

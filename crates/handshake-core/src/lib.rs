@@ -23,6 +23,7 @@ pub mod service;
 
 pub mod children;
 pub mod deadline;
+pub mod eager;
 pub mod error;
 pub mod event;
 pub mod fifo;

@@ -1,6 +1,7 @@
 //! The place where server and clients meet: the WKP's directory and name, and the names derived from it.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,9 @@ use nix::unistd::{Pid, getpid};
 use crate::error::{Error, Result};
 use crate::fifo::{Standing, look, open_to_write};
 use crate::wire::NAME_MAX;
+
+/// What a derived name adds at most: `./` before it, and `.client.`, a process number, a dot and 16 digits.
+const DERIVED_MAX: usize = 2 + 8 + 10 + 1 + 16;
 
 /// A well-known pipe's path, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,9 +83,11 @@ impl Place {
     }
 
     fn derived(&self, suffix: std::fmt::Arguments<'_>) -> PathBuf {
-        let mut name = self.name.clone();
-        name.push(format!(".{suffix}"));
-        self.directory.join(name)
+        let mut path = PathBuf::with_capacity(self.path.as_os_str().len() + DERIVED_MAX);
+        path.push(&self.directory);
+        path.push(&self.name);
+        write!(path.as_mut_os_string(), ".{suffix}").expect("writing to a string cannot fail");
+        path
     }
 
     /// The path of a private pipe that a HELLO names, if the name is one that a client of this place may choose:

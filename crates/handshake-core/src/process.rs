@@ -9,10 +9,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
 use nix::sys::epoll::EpollEvent;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getpid, getppid, read};
 
 use crate::deadline::{Deadline, monotonic_ns, now, stand_still};
+use crate::eager::{Eagerness, Waiting};
 use crate::error::{Error, Result};
 use crate::event::{Event, Role, What};
 use crate::signals::Signals;
@@ -32,6 +33,9 @@ pub enum Woken {
 /// A wait that finds something at once does not look at signals. So every so many waits look without waiting.
 const LOOKS_AT_SIGNALS: u32 = 64;
 
+/// So many waits in a row may fail for want of memory, before that is an error: there is no other way to pause.
+const FAILED_WAITS_MAX: u32 = 16;
+
 /// This process. It lives as long as the program; sessions and pipes share it by `Rc`.
 pub struct Process {
     role: Cell<Role>,
@@ -41,6 +45,9 @@ pub struct Process {
     /// The first signal that asked, and when it came.
     asked_to_end: Cell<Option<(Signal, Duration)>>,
     waits: Cell<u32>,
+    /// Waits in a row for which the kernel had no memory.
+    failed_waits: Cell<u32>,
+    eager: Eagerness,
     record: Record,
 }
 
@@ -72,6 +79,8 @@ impl Process {
             signals: Signals::install()?,
             asked_to_end: Cell::new(None),
             waits: Cell::new(0),
+            failed_waits: Cell::new(0),
+            eager: Eagerness::new(),
             record,
         })
     }
@@ -84,6 +93,11 @@ impl Process {
         Self::start(role, Record::default())
     }
 
+    /// How this process waits from now on, and its subservers.
+    pub fn wait_so(&self, how: Waiting) {
+        self.eager.set(how);
+    }
+
     /// What this process is.
     pub fn role(&self) -> Role {
         self.role.get()
@@ -94,6 +108,7 @@ impl Process {
         self.role.set(Role::Subserver(number));
         self.parent.set(Some(parent));
         self.asked_to_end.set(None);
+        self.eager.forget();
     }
 
     /// Whether the main server of this subserver has died.
@@ -125,6 +140,13 @@ impl Process {
         if let Some(woken) = self.look_at_signals_now_and_then()? {
             return Ok(woken);
         }
+        // A mere pause, and a look without a wait, are what they are.
+        if !fds.is_empty() && !until.passed() {
+            let look = || poll(fds, PollTimeout::ZERO).ok().filter(|count| *count > 0);
+            if let Some(count) = self.eager.look(look) {
+                return Ok(Woken::Ready(count.cast_unsigned() as usize));
+            }
+        }
         self.woken(|| ppoll(fds, until.timespec(), Some(self.signals.mask())).map(i32::cast_unsigned))
     }
 
@@ -141,6 +163,13 @@ impl Process {
         if let Some(woken) = self.look_at_signals_now_and_then()? {
             return Ok(woken);
         }
+        if !until.passed() {
+            let mask = SigSet::all();
+            let look = || poller.wait(events, 0, &mask).ok().filter(|count| *count > 0);
+            if let Some(count) = self.eager.look(look) {
+                return Ok(Woken::Ready(count));
+            }
+        }
         self.woken(|| {
             let count = poller.wait(events, until.milliseconds(), &self.signals.mask())?;
             Ok(u32::try_from(count).expect("fewer events than fit an int"))
@@ -148,10 +177,16 @@ impl Process {
     }
 
     fn woken(&self, wait: impl FnOnce() -> Result<u32, Errno>) -> Result<Woken> {
+        let failed_before = self.failed_waits.take();
         match wait() {
             Ok(0) => Ok(Woken::Deadline),
             Ok(count) => Ok(Woken::Ready(count as usize)),
             Err(Errno::EINTR) => self.take_signals().map(|()| Woken::Signal),
+            // To the caller it is a signal that it knows already: it looks around, and waits again.
+            Err(Errno::ENOMEM) if failed_before < FAILED_WAITS_MAX => {
+                self.failed_waits.set(failed_before + 1);
+                Ok(Woken::Signal)
+            }
             Err(errno) => Err(Error::on("wait for", "pipes", errno)),
         }
     }

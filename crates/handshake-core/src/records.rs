@@ -14,11 +14,19 @@ use crate::wire::{Header, RECORD_MAX, Record, Scanner, Span, append};
 
 /// Bytes that one read takes at most: a pipe's usual capacity (pipe(7)).
 pub const READ_SIZE: usize = 65_536;
+/// What a reader begins with: as much as a HELLO has at most. Each read that fills it makes it grow, so that somebody who
+/// says little costs little.
+const FIRST_SIZE: usize = 512;
+const GROWTH: usize = 4;
 /// Reads that empty the largest pipe (1 MiB, /proc/sys/fs/pipe-max-size): somebody who goes on writing where
 /// nobody should must not keep the server here.
 pub const READS_MAX: usize = (1 << 20) / READ_SIZE;
 /// A writer that holds as much as this takes no more until some is written.
 pub const WRITE_SIZE: usize = 65_536;
+
+/// So many writes in a row may fail for want of memory for the pipe's pages, before that is an error: the pipe shows room
+/// meanwhile, so there is nothing to wait for.
+pub const STARVED_WRITES_MAX: u32 = 16;
 
 /// How records arrive on a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +48,7 @@ pub enum Filled {
     End,
 }
 
-/// A buffer for a [`RecordReader`].
+/// A buffer to lend to [`RecordReader`]s.
 pub fn new_buffer() -> Box<[u8]> {
     vec![0; READ_SIZE].into_boxed_slice()
 }
@@ -57,18 +65,21 @@ pub struct RecordReader {
     scan: Scanner,
     /// Whether the last read left the pipe empty.
     emptied: bool,
+    /// Whether the last read filled the buffer.
+    filled: bool,
 }
 
 impl RecordReader {
     /// Reads from `fd`, which must be non-blocking.
     pub fn new(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
-        Self { buffer: new_buffer(), ..Self::without_buffer(fd, arrival) }
+        Self { buffer: Box::from([0; FIRST_SIZE]), ..Self::without_buffer(fd, arrival) }
     }
 
     /// The same for who reads many pipes in turn, through one buffer that is lent to each: memory that a reader has
     /// of its own is copied, or at least its page tables are, at every fork.
     pub fn without_buffer(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
-        Self { fd, arrival, buffer: Box::default(), end: 0, scan: Scanner::default(), emptied: false }
+        let (buffer, scan) = (Box::default(), Scanner::default());
+        Self { fd, arrival, buffer, end: 0, scan, emptied: false, filled: false }
     }
 
     /// Takes `lent` (of [`new_buffer`]) to read into.
@@ -101,6 +112,7 @@ impl RecordReader {
             Ok(0) => Ok(Filled::End),
             Ok(count) => {
                 self.emptied = count < room.len();
+                self.filled = !self.emptied;
                 self.end += count;
                 Ok(Filled::Bytes(count))
             }
@@ -130,7 +142,7 @@ impl RecordReader {
 
     /// Whether a `fill` could bring anything: there is room once what was dealt with is forgotten.
     pub fn has_room(&self) -> bool {
-        self.end - self.scan.at < self.buffer.len()
+        self.end - self.scan.at < self.buffer.len() || self.may_grow()
     }
 
     /// Bytes skipped since this was asked last.
@@ -138,7 +150,16 @@ impl RecordReader {
         std::mem::take(&mut self.scan.skipped)
     }
 
+    fn may_grow(&self) -> bool {
+        self.filled && self.buffer.len() < READ_SIZE
+    }
+
     fn make_room(&mut self) {
+        if self.may_grow() {
+            let mut larger = vec![0; (self.buffer.len() * GROWTH).min(READ_SIZE)];
+            larger[..self.end].copy_from_slice(&self.buffer[..self.end]);
+            self.buffer = larger.into_boxed_slice();
+        }
         if self.scan.at == self.end {
             (self.scan.at, self.end) = (0, 0);
         } else if self.buffer.len() - self.end < RECORD_MAX {
@@ -164,12 +185,14 @@ pub struct RecordWriter {
     written: usize,
     /// Where writes may end if they must be whole records of at most PIPE_BUF in all; empty if not.
     cuts: VecDeque<usize>,
+    /// Writes in a row for which the kernel had no memory.
+    starved: u32,
 }
 
 impl RecordWriter {
     /// Writes to `fd`, which must be non-blocking.
     pub fn new(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
-        Self { fd, arrival, buffer: Vec::new(), written: 0, cuts: VecDeque::new() }
+        Self { fd, arrival, buffer: Vec::new(), written: 0, cuts: VecDeque::new(), starved: 0 }
     }
 
     /// Adds a record to those to be written.
@@ -189,7 +212,7 @@ impl RecordWriter {
     /// Writes what the pipe takes now.
     ///
     /// # Errors
-    /// EPIPE: the reader has gone. Others of write(2) but EAGAIN.
+    /// EPIPE: the reader has gone. Others of write(2) but EAGAIN; ENOMEM only if it lasts.
     pub fn flush(&mut self) -> Result<(), Errno> {
         while !self.is_empty() {
             let until = self.cuts.front().copied().unwrap_or(self.buffer.len());
@@ -199,8 +222,13 @@ impl RecordWriter {
                     self.forget_written();
                     return Ok(());
                 }
+                Err(Errno::ENOMEM) if self.starved < STARVED_WRITES_MAX => {
+                    self.starved += 1;
+                    return Ok(());
+                }
                 Err(errno) => return Err(errno),
             }
+            self.starved = 0;
             if self.cuts.front() == Some(&self.written) {
                 self.cuts.pop_front();
             }

@@ -147,15 +147,17 @@ fn crc(header: &[u8], payload: &[u8]) -> u32 {
 pub fn append(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     assert!(payload.len() <= PAYLOAD_MAX, "a payload fits its record");
     let length = u16::try_from(payload.len()).expect("4,072 fits");
-    let start = out.len();
-    out.extend(MAGIC);
-    out.extend([header.kind as u8, u8::from(header.more) * MORE]);
-    out.extend(length.to_be_bytes());
-    out.extend(header.session.to_be_bytes());
-    out.extend(header.sequence.to_be_bytes());
-    let crc = crc(&out[start..], payload);
-    out.extend(crc.to_be_bytes());
-    out.extend(payload);
+    let mut fields = [0; HEADER];
+    fields[0..4].copy_from_slice(&MAGIC);
+    fields[4..6].copy_from_slice(&[header.kind as u8, u8::from(header.more) * MORE]);
+    fields[6..8].copy_from_slice(&length.to_be_bytes());
+    fields[8..16].copy_from_slice(&header.session.to_be_bytes());
+    fields[16..20].copy_from_slice(&header.sequence.to_be_bytes());
+    let crc = crc(&fields[..20], payload);
+    fields[20..24].copy_from_slice(&crc.to_be_bytes());
+    out.reserve(HEADER + payload.len());
+    out.extend_from_slice(&fields);
+    out.extend_from_slice(payload);
 }
 
 /// Cuts a message into payloads, each with whether more follow. An empty message is one empty payload.
@@ -172,6 +174,18 @@ pub fn records_of(bytes: usize) -> usize {
     bytes.div_ceil(PAYLOAD_MAX).max(1)
 }
 
+/// The words in a REFUSE or a BYE, or in a message, fit to be shown to people: what is no text, or would move a terminal's
+/// cursor, is replaced.
+pub fn words(payload: &[u8]) -> String {
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    String::from_utf8_lossy(payload).chars().map(shown).collect()
+}
+
+/// The payload that says this: as much of it as fits a record, since words that a peer said may have grown in [`words`].
+pub fn payload_of(words: &str) -> &[u8] {
+    &words.as_bytes()[..words.len().min(PAYLOAD_MAX)]
+}
+
 /// The payload of HELLO. Its header carries the client's nonce as the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
@@ -184,9 +198,7 @@ pub struct Hello {
 impl Hello {
     /// The payload's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = self.version.to_be_bytes().to_vec();
-        out.extend(&self.name);
-        out
+        [&self.version.to_be_bytes(), &self.name[..]].concat()
     }
 
     /// Reads a payload; `None` if it is none.
@@ -215,12 +227,14 @@ pub struct Ack {
 impl Ack {
     /// The payload's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = self.session.to_be_bytes().to_vec();
-        out.extend(self.version.to_be_bytes());
-        out.extend(self.window.to_be_bytes());
-        out.extend(self.longest.to_be_bytes());
-        out.extend(&self.upstream);
-        out
+        [
+            &self.session.to_be_bytes()[..],
+            &self.version.to_be_bytes(),
+            &self.window.to_be_bytes(),
+            &self.longest.to_be_bytes(),
+            &self.upstream,
+        ]
+        .concat()
     }
 
     /// Reads a payload; `None` if it is none.

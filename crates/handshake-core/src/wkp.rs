@@ -193,7 +193,7 @@ impl WellKnownPipe {
             || {
                 // Moved aside and then looked at: between a look and an unlink, another file could come there.
                 let aside = place.next();
-                match move_new(place.wkp(), &aside) {
+                match with_free(&aside, || move_new(place.wkp(), &aside)) {
                     Ok(()) => {}
                     Err(Errno::ENOENT) => {
                         self.fifo.nameless();
@@ -203,19 +203,19 @@ impl WellKnownPipe {
                         return Err(Error::at("remove the well-known pipe", place.wkp(), errno, DIRECTORY));
                     }
                 }
-                match look(&aside) {
-                    Ok(Standing::Fifo(identity)) if identity == self.fifo.identity() => {
-                        self.fifo.nameless();
-                        unlink(&aside).map_err(|errno| {
-                            Error::at("remove the well-known pipe", &aside, errno, DIRECTORY)
-                        })
-                    }
-                    other => {
-                        // If somebody has taken the name meanwhile, what we moved keeps the name aside.
-                        let _ = move_new(&aside, place.wkp());
-                        Err(not_ours(place, other))
-                    }
+                let removed = match look(&aside) {
+                    Ok(Standing::Fifo(identity)) if identity == self.fifo.identity() => unlink(&aside)
+                        .map_err(|errno| {
+                            Error::at("remove the well-known pipe", place.wkp(), errno, DIRECTORY)
+                        }),
+                    other => Err(not_ours(place, other)),
+                };
+                match removed {
+                    Ok(()) => self.fifo.nameless(),
+                    // If somebody has taken the name meanwhile, what we moved keeps the name aside.
+                    Err(_) => drop(move_new(&aside, place.wkp())),
                 }
+                removed
             },
         )
     }
@@ -240,7 +240,7 @@ impl WellKnownPipe {
     /// A new pipe under the name aside.
     fn make(place: &Place) -> Result<Self> {
         let path = place.next();
-        let fifo = Fifo::make(path.clone())
+        let fifo = with_free(&path, || Fifo::make(path.clone()))
             .map_err(|errno| Error::at("make the well-known pipe", place.wkp(), errno, DIRECTORY))?;
         let open_failed = |errno| Error::at("open the new pipe", &path, errno, DIRECTORY);
         let from_client = Rc::new(open_to_read(&path).map_err(open_failed)?);
@@ -259,14 +259,16 @@ impl WellKnownPipe {
             }
             Err(errno) => return Err(Self::not_free(place, errno)),
         }
-        match look(&aside) {
+        let removed = match look(&aside) {
             Ok(Standing::Fifo(identity)) if identity == expected => unlink(&aside)
-                .map_err(|errno| Error::at("remove the old well-known pipe", &aside, errno, DIRECTORY)),
-            other => {
-                exchange(&aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
-                Err(not_ours(place, other))
-            }
+                .map_err(|errno| Error::at("remove the old well-known pipe", place.wkp(), errno, DIRECTORY)),
+            other => Err(not_ours(place, other)),
+        };
+        if removed.is_err() {
+            // As long as the old one has any name, clients would believe that it is still looked at.
+            exchange(&aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
         }
+        removed
     }
 
     fn not_free(place: &Place, errno: Errno) -> Error {
@@ -300,6 +302,20 @@ impl AsFd for WellKnownPipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.from_client.as_fd()
     }
+}
+
+/// Uses the name aside. If something has it, that is a pipe of ours which could not be removed when it should have been,
+/// and goes now.
+fn with_free<T>(aside: &Path, mut uses: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    match uses() {
+        Err(Errno::EEXIST) => {}
+        used => return used,
+    }
+    match look(aside)? {
+        Standing::Fifo(_) if matches!(open_to_write(aside), Err(Errno::ENXIO)) => unlink(aside)?,
+        _ => return Err(Errno::EEXIST),
+    }
+    uses()
 }
 
 fn not_ours(place: &Place, standing: Result<Standing, Errno>) -> Error {

@@ -13,12 +13,13 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::{Fifo, name_of, names_of, open_to_read, open_to_write};
+use crate::handshake::line::note_skipped;
 use crate::place::{Place, random};
-use crate::process::{Process, Woken};
+use crate::process::Process;
 use crate::records::{Delivery, Filled, RecordReader, RecordWriter};
 use crate::session::client::Connection;
 use crate::sys::{Lock, try_lock};
-use crate::wire::{Ack, Header, Hello, Kind, VERSION, append};
+use crate::wire::{Ack, Header, Hello, Kind, VERSION, append, words};
 
 /// The waits between two tries grow from here ...
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
@@ -30,7 +31,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 struct PrivatePipe {
     /// Dropping it removes the name.
     fifo: Fifo,
-    from_server: Rc<OwnedFd>,
+    /// The answer may come in pieces.
+    from_server: RecordReader,
     /// Says which answer is ours.
     nonce: u64,
 }
@@ -78,18 +80,19 @@ pub enum Progress {
 /// [`Error::System`]: no private pipe can be made, or the WKP is another user's. [`Error::Signal`].
 pub fn connect(process: &Rc<Process>, place: &Place, deadline: Deadline) -> Result<Connection> {
     let mut handshake = Handshake::new(process, place, deadline);
-    let mut woken = Woken::Signal;
     loop {
-        // First the try, then the judgement: who was stopped for a while has one more.
+        // First the try, then the judgement, whatever the try has found: who was stopped for a while has one more, and a
+        // server that sends without end what is no answer does not keep us.
+        let late = deadline.passed();
         if let Progress::Connected(connection) = handshake.advance()? {
             return Ok(*connection);
         }
-        if woken == Woken::Deadline {
+        if late {
             handshake.judge_deadline()?;
         }
         let (fds, until) = handshake.watch();
         let mut fds: Vec<PollFd<'_>> = fds.into_iter().map(|(fd, flags)| PollFd::new(fd, flags)).collect();
-        woken = process.wait(&mut fds, until)?;
+        process.wait(&mut fds, until)?;
     }
 }
 
@@ -142,7 +145,7 @@ impl Handshake {
         }
     }
 
-    /// Says whether the deadline has passed. Call it after a wait that showed nothing.
+    /// Says whether the deadline has passed. Call it after an [`Handshake::advance`] that began later than that.
     ///
     /// # Errors
     /// [`Error::NoServer`]: nobody took a HELLO. [`Error::NoAnswer`]: somebody did.
@@ -170,12 +173,13 @@ impl Handshake {
         };
         let make = || -> Result<_, Errno> {
             let fifo = Fifo::make(path.clone())?;
-            Ok((Rc::new(open_to_read(&path)?), fifo))
+            Ok((open_to_read(&path)?, fifo))
         };
         let (from_server, fifo) = self
             .process
             .does(What::PrivateCreated, |event| event.pipe(name_of(&path)), make)
             .map_err(failed)?;
+        let from_server = RecordReader::new(Rc::new(from_server), Delivery::Pieces);
         self.private = Some(PrivatePipe { fifo, from_server, nonce: random()? });
         Ok(())
     }
@@ -237,32 +241,33 @@ impl Handshake {
 
     /// Steps 5 and 8: looks for the acknowledgement; with it, removes the private pipe and confirms.
     fn receive_and_remove_private_pipe(&mut self) -> Result<Progress> {
-        let Some(private) = &self.private else { return Ok(Progress::Pending) };
         let (shown, server_left) = self.look()?;
+        let Some(PrivatePipe { fifo, from_server, nonce }) = &mut self.private else {
+            return Ok(Progress::Pending);
+        };
         if !shown && !server_left {
             return Ok(Progress::Pending);
         }
-        let mut from_server = RecordReader::new(Rc::clone(&private.from_server), Delivery::Pieces);
-        let filled = from_server.fill().map_err(|errno| Error::at("read", private.fifo.path(), errno, ""))?;
+        let filled = from_server.fill().map_err(|errno| Error::at("read", fifo.path(), errno, ""))?;
         while let Some((record, _)) = from_server.next_record() {
-            if record.header.session != private.nonce {
+            if record.header.session != *nonce {
                 continue;
             }
             self.records += 1;
             match record.header.kind {
                 Kind::Ack => {
                     let ack = Ack::decode(record.payload).filter(|ack| ack.version == VERSION);
-                    return self.confirm(ack, from_server);
+                    return self.confirm(ack);
                 }
                 Kind::Refuse => {
-                    let reason = String::from_utf8_lossy(record.payload).into_owned();
-                    return Err(Error::Refused { reason });
+                    return Err(Error::Refused { reason: words(record.payload) });
                 }
                 _ => {}
             }
         }
+        note_skipped(from_server, None, &self.process);
         match filled {
-            // A writer has come and sent something that is no answer; the deadline bounds that.
+            // A writer has come and sent something that is no answer yet; the deadline bounds that.
             Filled::Bytes(_) => {}
             Filled::Nothing if !server_left => {}
             Filled::End if shown => {
@@ -289,22 +294,19 @@ impl Handshake {
 
     /// Step 8: removes the private pipe, goes over to the fresh upstream if there is one, and says READY. If the server has
     /// lost its patience meanwhile (this client may have been stopped), nothing has been asked of it yet: try again.
-    fn confirm(&mut self, ack: Option<Ack>, from_server: RecordReader) -> Result<Progress> {
+    fn confirm(&mut self, ack: Option<Ack>) -> Result<Progress> {
         let Some(ack) = ack else {
             let what = "an acknowledgement that is none, or of another version".into();
             return Err(Error::Protocol { what });
         };
-        let name = self.private_name();
+        let Some(PrivatePipe { fifo, from_server, .. }) = self.private.take() else {
+            return Ok(Progress::Pending);
+        };
+        let name = fifo.name();
         self.process.saw(What::AckReceived, |event| event.session(ack.session).pipe(&name));
-        if let Some(private) = self.private.take() {
-            self.process
-                .does(
-                    What::PrivateRemoved,
-                    |event| event.session(ack.session).pipe(&name),
-                    || private.fifo.remove(),
-                )
-                .map_err(|errno| Error::on("remove the private pipe", &name, errno))?;
-        }
+        self.process
+            .does(What::PrivateRemoved, |event| event.session(ack.session).pipe(&name), || fifo.remove())
+            .map_err(|errno| Error::on("remove the private pipe", &name, errno))?;
         let Some((to_server, arrival)) = self.upstream(&ack)? else {
             self.say_hello_anew("the fresh pipe was gone before READY")?;
             return Ok(Progress::Pending);

@@ -126,13 +126,22 @@ impl Caller {
         self.wkp.as_fd()
     }
 
-    /// In a child just forked: others in the parent's line share the descriptor, and in the child nobody drops
-    /// their part of it. So the child takes one of its own.
-    pub(crate) fn hold_pipe_alone(&mut self) -> Result<(), Errno> {
+    /// Before a fork: others in the line share the descriptor, and in the child nobody would drop their part of it. So this
+    /// one takes one of its own.
+    ///
+    /// # Errors
+    /// The client, and why no descriptor can be had now.
+    pub(crate) fn alone(mut self) -> Result<Self, Box<(Self, Error)>> {
         if Rc::strong_count(&self.wkp) > 1 {
-            self.wkp = Rc::new(self.wkp.try_clone().map_err(|error| errno_of(&error))?);
+            match self.wkp.try_clone() {
+                Ok(own) => self.wkp = Rc::new(own),
+                Err(error) => {
+                    let error = Error::on("copy the descriptor of", "a well-known pipe", errno_of(&error));
+                    return Err(Box::new((self, error)));
+                }
+            }
         }
-        Ok(())
+        Ok(self)
     }
 
     fn answer(&self, kind: Kind, payload: &[u8]) -> Result<RecordWriter> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
@@ -167,11 +168,12 @@ impl Server {
                 Err(error) => return Err(error),
             }
         }
-        if let Some(ready) = self.options.ready.take() {
+        match self.options.ready.take().map(|ready| write(&ready, b"\n")) {
             // Whoever asked to be told may have left.
-            let _ = write(&ready, b"\n");
+            None | Some(Ok(_) | Err(Errno::EPIPE)) => Ok(()),
+            // Whoever is still there would wait for ever.
+            Some(Err(errno)) => Err(Error::on("tell", "that clients can connect", errno)),
         }
-        Ok(())
     }
 
     /// Step 2: waits for a connection, a child's end, or until it is time to look after something. With `admit`

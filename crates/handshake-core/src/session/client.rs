@@ -8,9 +8,10 @@ use nix::errno::Errno;
 
 use crate::error::{Error, Named, Result};
 use crate::event::What;
+use crate::handshake::line::note_skipped;
 use crate::process::Process;
 use crate::records::{Filled, RecordReader, RecordWriter};
-use crate::wire::{Ack, Header, Kind, pieces, records_of};
+use crate::wire::{Ack, Header, Kind, pieces, records_of, words};
 
 /// A client's connection to its server. Dropping it closes both pipes, which the server sees at once.
 pub struct Connection {
@@ -150,7 +151,7 @@ impl Connection {
     /// The next whole answer among the bytes read, into `reply`.
     ///
     /// # Errors
-    /// [`Error::Lost`]: the server said BYE. [`Error::Protocol`]: an answer that was not due.
+    /// [`Error::Lost`]: the server said BYE. [`Error::Protocol`]: an answer that was not due, or longer than it may be.
     pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
         while let Some((record, _)) = self.from_server.next_record() {
             let Header { kind, more, session, sequence } = record.header;
@@ -160,8 +161,9 @@ impl Connection {
             match kind {
                 Kind::Reply | Kind::Refuse => {}
                 Kind::Bye => {
-                    let reason = String::from_utf8_lossy(record.payload).into_owned();
-                    return Err(self.lost(&format!("the server said BYE: {reason}")));
+                    let reason = words(record.payload);
+                    let colon = if reason.is_empty() { "" } else { ": " };
+                    return Err(self.lost(&format!("the server said BYE{colon}{reason}")));
                 }
                 _ => continue,
             }
@@ -171,9 +173,16 @@ impl Connection {
             }
             if kind == Kind::Refuse {
                 self.incoming.clear();
+            } else if (self.incoming.len() + record.payload.len()) as u64 > self.longest {
+                // Without this bound, an answer without end would be kept without end.
+                let longest = self.longest;
+                let what =
+                    format!("its answer to request {sequence} is longer than {longest} bytes, its own limit");
+                return Err(Error::Protocol { what });
             }
             self.incoming.extend_from_slice(record.payload);
-            if more {
+            // A refusal is one record.
+            if more && kind == Kind::Reply {
                 continue;
             }
             self.unanswered.pop_front().inspect(|due| self.in_flight -= due.1);
@@ -187,6 +196,7 @@ impl Connection {
             self.process.saw(what, |event| event.session(session).message(sequence, reply));
             return Ok(answer);
         }
+        note_skipped(&mut self.from_server, Some(self.session), &self.process);
         Ok(Answer::Nothing)
     }
 

@@ -15,7 +15,7 @@ use crate::handshake::line::note_skipped;
 use crate::process::Process;
 use crate::records::{RecordReader, RecordWriter};
 use crate::service::Service;
-use crate::wire::{Header, Kind, pieces};
+use crate::wire::{Header, Kind, pieces, words};
 use turn::{gone, lost};
 
 /// What a server grants each client.
@@ -144,6 +144,7 @@ impl Session {
     /// [`Error::Lost`]: it did not come in time, or the client has gone.
     pub fn await_ready(&mut self) -> Result<()> {
         let mut until = Deadline::after(self.terms.handshake_timeout);
+        let mut late = false;
         loop {
             while let Some((record, _)) = self.from_client.next_record() {
                 match record.header.kind {
@@ -154,8 +155,8 @@ impl Session {
                         return self.upstream_is_open();
                     }
                     Kind::Bye => {
-                        let reason = String::from_utf8_lossy(record.payload).into_owned();
-                        return Err(self.bye(&reason));
+                        let reason = words(record.payload);
+                        return Err(self.last_word(&reason));
                     }
                     Kind::Refuse => self.deadline_judged()?,
                     _ => {}
@@ -167,14 +168,26 @@ impl Session {
             if self.process.asked_to_end().is_some() {
                 return Err(self.bye("the server is shutting down"));
             }
+            note_skipped(&mut self.from_client, Some(self.id), &self.process);
+            if late {
+                self.deadline_passed("no READY came within --handshake-timeout")?;
+                until = Deadline::after(self.terms.handshake_timeout);
+            }
+            // Judged after one more read, whatever it brings: who sends without end what is no READY gets no more time.
+            late = until.passed();
             match self.turn(until)? {
-                Turn::Deadline => {
-                    self.deadline_passed("no READY came within --handshake-timeout")?;
-                    until = Deadline::after(self.terms.handshake_timeout);
-                }
+                Turn::Deadline => late = true,
                 Turn::Left => return Err(gone(Errno::EPIPE)),
                 Turn::Moved | Turn::Signal => {}
             }
+        }
+    }
+
+    /// BYE came instead of READY: the central process's last word, or the client's.
+    fn last_word(&mut self, reason: &str) -> Error {
+        match self.centre {
+            Some(_) if !reason.is_empty() => self.bye(reason),
+            _ => lost("it said BYE before READY"),
         }
     }
 
@@ -200,7 +213,9 @@ impl Session {
             self.judge_grace()?;
             match self.find(message)? {
                 Found::Request => return Ok(true),
-                Found::Bye(reason) => return self.over("BYE", &reason),
+                Found::Bye(reason) if self.centre.is_some() => return self.over("BYE", &reason),
+                // A client has no reason to give.
+                Found::Bye(_) => return self.over("BYE", ""),
                 Found::Nothing if self.input_ended => return self.over("the end of its pipe", ""),
                 Found::Nothing if self.last_reads == Some(0) => {
                     return self.over("the order to end", "the server is shutting down");
@@ -242,7 +257,7 @@ impl Session {
                     self.bye(&what);
                     return Err(Error::Protocol { what });
                 }
-                Kind::Bye => return Ok(Found::Bye(String::from_utf8_lossy(record.payload).into_owned())),
+                Kind::Bye => return Ok(Found::Bye(words(record.payload))),
                 _ => continue,
             }
             self.records_in_hand += 1;

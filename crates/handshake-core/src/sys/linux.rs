@@ -1,13 +1,16 @@
 //! What only Linux has. Each item names the POSIX way, for whoever carries the project elsewhere.
 
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{getpid, getppid};
 
 /// Lets two names in a directory change places in one step (renameat2(2), `RENAME_EXCHANGE`), so that neither is
 /// ever missing. POSIX: rename(2), which replaces as well in one step but destroys what was there unseen.
@@ -34,9 +37,9 @@ pub(crate) fn move_new(from: &Path, to: &Path) -> Result<(), Errno> {
 ///
 /// # Errors
 /// `ENOSYS` before Linux 5.9.
-pub(crate) fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<(), Errno> {
-    let mut kept: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
-    kept.extend([0, 1, 2]);
+pub(crate) fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
+    let raw = keep.iter().map(|fd| fd.cast_unsigned());
+    let mut kept: Vec<u32> = [0, 1, 2].into_iter().chain(raw).collect();
     kept.sort_unstable();
     kept.dedup();
     let gaps = kept.windows(2).map(|pair| (pair[0] + 1, pair[1] - 1)).filter(|(first, last)| first <= last);
@@ -58,9 +61,24 @@ pub(crate) fn end_with_parent(signal: Signal) -> Result<(), Errno> {
     nix::sys::prctl::set_pdeathsig(signal)
 }
 
-/// How many threads this process has (/proc/self/task).
+/// Has a program that is about to be started get `signal` when this process dies, as subservers do: so what a
+/// killed one had started does not live on.
+/// POSIX: as for subservers.
+pub fn ends_with_us(command: &mut Command, signal: Signal) {
+    let us = getpid();
+    // In the child, between fork and exec: two system calls, no memory. The wish outlives the exec (prctl(2)).
+    let tie = move || {
+        end_with_parent(signal)?;
+        // This process may have died before the wish was heard.
+        if getppid() == us { Ok(()) } else { Err(Errno::ESRCH.into()) }
+    };
+    // SAFETY: `tie` calls prctl and getppid only, which are async-signal-safe, and allocates nothing.
+    unsafe { command.pre_exec(tie) };
+}
+
+/// How many threads this process has (/proc/self/task); 1, if that cannot be read.
 pub(super) fn threads() -> usize {
-    fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
+    fs::read_dir("/proc/self/task").map_or(1, |tasks| tasks.flatten().count().max(1))
 }
 
 /// Waits for many descriptors at a cost that does not grow with their number (epoll(7)).

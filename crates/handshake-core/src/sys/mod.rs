@@ -1,10 +1,11 @@
 //! The one module that may say `unsafe`: the system calls that nix has no safe form for.
 //!
-//! What only Linux has stands in `linux`, each with the POSIX way in its doc. Everything else in this
+//! What only Linux has stands in `linux` and `handover`, each with the POSIX way in its doc. Everything else in this
 //! workspace is safe code; the workspace's lints see to it.
 
 #![allow(unsafe_code)]
 
+mod handover;
 mod linux;
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -15,7 +16,9 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-pub use linux::Poller;
+pub(crate) use handover::Handover;
+pub use handover::out_of_the_way;
+pub use linux::{Poller, ends_with_us};
 pub(crate) use linux::{close_all_but, end_with_parent, exchange, move_new};
 
 /// An answer of [`try_lock`].
@@ -67,9 +70,11 @@ pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(if standard { result } else { fd }) })
 }
 
-/// The one fork. The child runs `body` and leaves with the status that it returns, or 101 when it panics;
-/// it never returns from here, so no destructor of the parent's values runs a second time. Servers fork by
-/// [`Subservers::fork`](crate::children::Subservers::fork), which stands on this.
+/// The one fork (fork(2)). The child holds 0, 1, 2 and `keep`, runs `body` (which is told if that failed) and leaves with
+/// the status that it returns, or 101 when it panics; it never returns from here, so no destructor of the parent's values
+/// runs a second time.
+///
+/// With a [`Handover`] the cost does not grow with the number of descriptors above those in `keep`.
 ///
 /// # Errors
 /// `EAGAIN`, `ENOMEM`: no process can be had now; the parent goes on.
@@ -77,15 +82,38 @@ pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
 /// # Panics
 /// In debug builds, when this process has more than one thread: only the forking thread lives on in the child,
 /// and a lock that another one held would never be given back.
-pub fn fork(body: impl FnOnce() -> u8) -> Result<Pid, Errno> {
+pub(crate) fn fork(
+    keep: &[RawFd],
+    handover: Option<&Handover>,
+    body: impl FnOnce(Result<(), Errno>) -> u8,
+) -> Result<Pid, Errno> {
     debug_assert_eq!(linux::threads(), 1, "a process that forks must have one thread");
-    #[expect(clippy::disallowed_methods, reason = "this is the one fork")]
-    // SAFETY: the process has one thread, so the child may do whatever the parent may.
-    let pid = Errno::result(unsafe { libc::fork() })?;
+    let flags = handover.map_or(0, Handover::begin) | libc::SIGCHLD;
+    // Not libc's own fork, which prepares the child for threads that it will never have, and so makes three pages of each
+    // child its own.
+    // SAFETY: the process has one thread, which holds no lock of libc's, so the child may do whatever the parent may. Until
+    // the handover is done, it only reads its memory and closes what is its own.
+    let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
     if pid != 0 {
-        return Ok(Pid::from_raw(pid));
+        let pid = Pid::from_raw(i32::try_from(pid).expect("a process number"));
+        if let Some(handover) = handover {
+            handover.await_end(pid);
+        }
+        return Ok(pid);
     }
-    let status = catch_unwind(AssertUnwindSafe(body)).unwrap_or(101);
+    let closed = handover.map_or(Ok(()), |handover| handover.take(keep)).and_then(|()| close_all_but(keep));
+    let status = catch_unwind(AssertUnwindSafe(|| body(closed))).unwrap_or(101);
     // SAFETY: _exit ends the process here, without the parent's atexit handlers and buffers.
     unsafe { libc::_exit(i32::from(status)) }
+}
+
+/// The same fork for who has few descriptors and no [`Subservers`](crate::children::Subservers), by which servers fork.
+///
+/// # Errors
+/// `EAGAIN`, `ENOMEM`: no process can be had now; the parent goes on.
+///
+/// # Panics
+/// In debug builds, when this process has more than one thread.
+pub fn fork_keeping(keep: &[RawFd], body: impl FnOnce(Result<(), Errno>) -> u8) -> Result<Pid, Errno> {
+    fork(keep, None, body)
 }

@@ -1,6 +1,7 @@
 //! The parts of the core, each alone: nothing here forks, and no server runs.
 
 mod fifo; // A guard removes what it made and nothing else; what is no pipe of ours is not opened.
+mod flood; // Somebody who never stops talking gains no time.
 mod place; // Which names a peer may choose.
 mod records; // Records in and out of real pipes, in whatever pieces.
 mod service; // What each built-in service answers.

@@ -46,6 +46,18 @@ fn taken(reader: &mut RecordReader) -> Vec<(Header, Vec<u8>)> {
         .collect()
 }
 
+/// Reads until the pipe is empty; returns how many bytes that were. A reader that is full grows first.
+fn filled(reader: &mut RecordReader) -> usize {
+    std::iter::from_fn(|| match reader.fill() {
+        Ok(Filled::Bytes(count)) => Some(count),
+        other => {
+            assert_eq!(other, Ok(Filled::Nothing));
+            None
+        }
+    })
+    .sum()
+}
+
 const BYE: Header = Header { kind: Kind::Bye, more: false, session: 7, sequence: 0 };
 
 proptest! {
@@ -97,7 +109,7 @@ proptest! {
             let piece = read_once(&from, most);
             for part in piece.iter().flat_map(|piece| piece.chunks(RECORD_MAX)) {
                 write(&towards, part).expect("it is empty");
-                prop_assert_eq!(reader.fill(), Ok(Filled::Bytes(part.len())));
+                prop_assert_eq!(filled(&mut reader), part.len());
                 come.extend(taken(&mut reader));
             }
             Ok(piece.is_some())
@@ -145,11 +157,11 @@ proptest! {
         let part = &bytes[..at.index(bytes.len())];
         if !part.is_empty() {
             write(&to, part).expect("it is empty");
-            prop_assert_eq!(reader.fill(), Ok(Filled::Bytes(part.len())));
+            prop_assert_eq!(filled(&mut reader), part.len());
             prop_assert!(reader.next_record().is_none());
         }
         write(&to, &encoded(next, &after)).expect("it is empty");
-        prop_assert_eq!(reader.fill(), Ok(Filled::Bytes(HEADER + after.len())));
+        prop_assert_eq!(filled(&mut reader), HEADER + after.len());
         prop_assert_eq!(taken(&mut reader), [(next, after)]);
         prop_assert_eq!(reader.take_skipped(), part.len() as u64);
         prop_assert_eq!(reader.take_skipped(), 0, "counted once");
@@ -187,7 +199,7 @@ fn a_reader_goes_on_for_ever_with_a_part_of_a_record_in_hand() {
     let mut come = Vec::new();
     for piece in stream.chunks(RECORD_MAX) {
         write(&to, piece).expect("it is empty");
-        assert_eq!(reader.fill(), Ok(Filled::Bytes(piece.len())));
+        assert_eq!(filled(&mut reader), piece.len());
         come.extend(taken(&mut reader));
     }
     assert!(come == sent, "{} of {} records", come.len(), sent.len());
@@ -210,13 +222,13 @@ fn a_reader_that_is_full_says_nothing_and_not_the_end() {
     for _ in 0..READ_SIZE / RECORD_MAX {
         assert!(reader.has_room());
         write(&to, &record).expect("it is empty");
-        assert_eq!(reader.fill(), Ok(Filled::Bytes(RECORD_MAX)));
+        assert_eq!(filled(&mut reader), RECORD_MAX);
     }
     assert!(!reader.has_room(), "nothing has been taken yet");
     write(&to, &record).expect("it is empty");
     assert_eq!(reader.fill(), Ok(Filled::Nothing));
     assert_eq!(taken(&mut reader).len(), READ_SIZE / RECORD_MAX);
-    assert_eq!(reader.fill(), Ok(Filled::Bytes(RECORD_MAX)), "there is room again");
+    assert_eq!(filled(&mut reader), RECORD_MAX, "there is room again");
     assert_eq!(taken(&mut reader).len(), 1);
 }
 

@@ -2,7 +2,7 @@
 
 use handshake_core::wire::{
     Ack, Front, HEADER, HELLO_MAX, Header, Hello, Kind, MAGIC, NAME_MAX, PAYLOAD_MAX, RECORD_MAX, Scanner,
-    append, front, pieces, records_of,
+    append, front, payload_of, pieces, records_of, words,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -70,6 +70,41 @@ proptest! {
         let bit = bit.index(bytes.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
         prop_assert!(!matches!(front(&bytes), Front::Record(_)), "bit {}", bit);
+    }
+
+    #[test]
+    fn nor_does_one_with_a_burst_of_wrong_bits(
+        (header, payload) in records(),
+        bit in any::<prop::sample::Index>(),
+        pattern in 1..=u32::MAX,
+    ) {
+        let mut bytes = encoded(header, &payload);
+        let start = bit.index(bytes.len() * 8);
+        for offset in (0..32).filter(|offset| pattern >> offset & 1 == 1) {
+            // The last bits may fall off the end; the first one that is set stays.
+            let at = (start + offset).min(bytes.len() * 8 - 1);
+            bytes[at / 8] ^= 1 << (at % 8);
+        }
+        prop_assume!(bytes != encoded(header, &payload));
+        prop_assert!(!matches!(front(&bytes), Front::Record(_)), "{:#x} at bit {}", pattern, start);
+    }
+
+    #[test]
+    fn what_is_damaged_costs_no_neighbour(
+        (damaged, payload) in records(),
+        bit in any::<prop::sample::Index>(),
+        cut in any::<prop::sample::Index>(),
+        (header, after) in records(),
+    ) {
+        let mut bytes = encoded(damaged, &payload);
+        let bit = bit.index(bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        bytes.truncate(cut.index(bytes.len() + 1));
+        let wrong = bytes.len();
+        bytes.extend(encoded(header, &after));
+        let (found, scanner) = scan(&bytes, true);
+        prop_assert_eq!(found, [(header, after)]);
+        prop_assert_eq!(scanner.skipped, wrong as u64);
     }
 
     #[test]
@@ -142,6 +177,35 @@ proptest! {
             prop_assert!(!more && (!last.is_empty() || length == 0), "after the last, no more; none for nothing");
             prop_assert_eq!(cut.iter().flat_map(|(payload, _)| payload.to_vec()).collect::<Vec<_>>(), message);
         }
+    }
+
+    #[test]
+    fn messages_come_back_through_records(lengths in vec(0..3 * PAYLOAD_MAX, 1..6), session in any::<u64>()) {
+        let messages: Vec<Vec<u8>> = lengths.iter().map(|length| vec![length.to_le_bytes()[0]; *length]).collect();
+        let mut bytes = Vec::new();
+        for (sequence, message) in (1..).zip(&messages) {
+            for (payload, more) in pieces(message) {
+                append(&mut bytes, Header { kind: Kind::Request, more, session, sequence }, payload);
+            }
+        }
+        let (mut joined, mut message, mut due) = (Vec::new(), Vec::new(), 1);
+        for (header, payload) in scan(&bytes, false).0 {
+            prop_assert_eq!(header.sequence, due);
+            message.extend(payload);
+            if !header.more {
+                joined.push(std::mem::take(&mut message));
+                due += 1;
+            }
+        }
+        prop_assert_eq!(joined, messages);
+    }
+
+    #[test]
+    fn a_reason_fits_its_record_and_moves_no_cursor(said in vec(any::<u8>(), 0..=PAYLOAD_MAX), text in "\\PC{0,200}") {
+        let shown = words(&said);
+        prop_assert!(!shown.contains(char::is_control), "{:?}", shown);
+        prop_assert!(payload_of(&shown).len() <= PAYLOAD_MAX);
+        prop_assert_eq!(words(payload_of(&text)), text, "what is text comes back as it was");
     }
 
     #[test]

@@ -251,6 +251,41 @@ fn removed_the_name_is_free() {
     assert_eq!(names_of(&client), Ok(0));
 }
 
+/// As after an unlink that failed.
+#[test]
+fn a_pipe_left_aside_is_in_nobodys_way() {
+    let stage = Stage::set();
+    let leave = || std::mem::forget(Fifo::make(stage.place.next()).unwrap());
+    leave();
+    let (claim, mut wkp) = stage.with_server();
+    leave();
+    wkp.replace(&stage.place, &stage.process).expect("the name aside is made free");
+    leave();
+    wkp.remove(&stage.place, &stage.process, What::WkpClosed).expect("the name aside is made free");
+    drop((wkp, claim));
+    assert_eq!(stage.names(), [""; 0]);
+}
+
+#[test]
+fn what_somebody_puts_aside_is_left_alone() {
+    for what in OTHERS {
+        let stage = Stage::set();
+        let (claim, mut wkp) = stage.with_server();
+        let is_there = put(&stage.place.next(), what);
+        for _ in 0..2 {
+            let refused = wkp.replace(&stage.place, &stage.process).expect_err(what).to_string();
+            assert!(refused.contains("EEXIST"), "{what}: {refused}");
+            let refused =
+                wkp.remove(&stage.place, &stage.process, What::WkpClosed).expect_err(what).to_string();
+            assert!(refused.contains("EEXIST"), "{what}: {refused}");
+        }
+        assert!(is_there(&stage.place.next()), "{what}");
+        assert_eq!(wkp.still_named(&stage.place).ok(), Some(true), "{what}");
+        drop((wkp, claim));
+        assert_eq!(stage.names().len(), 1, "{what}");
+    }
+}
+
 #[test]
 fn where_no_pipe_can_be_made_the_error_names_the_path() {
     let stage = Stage::set();

@@ -11,12 +11,15 @@ use std::time::Duration;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::{Process, Woken};
+use handshake_core::sys::ends_with_us;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, read};
 use tempfile::TempDir;
 
 use super::placement::Cpus;
+use crate::paradigm::Paradigm;
+use crate::programs::{directory, program};
 
 /// Nothing here takes so long; whoever does is ended, and the trial has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -62,17 +65,13 @@ impl Bench {
     /// # Errors
     /// One is missing. No directory can be made.
     pub(super) fn set_up(process: &Rc<Process>) -> Result<Self> {
-        let own = std::env::current_exe().and_then(|path| path.canonicalize());
-        let own = own.map_err(|error| Error::on("find", "this program's own directory", errno_of(&error)))?;
-        for program in ["basic-server", "forking-server", "dispatch-server"] {
-            let path = own.with_file_name(program);
-            let hint = "build it first; cargo xtask compare does";
-            path.metadata().map_err(|error| Error::at("start", &path, errno_of(&error), hint))?;
+        let programs = directory()?;
+        for paradigm in [Paradigm::Basic, Paradigm::Forking, Paradigm::Dispatch] {
+            program(paradigm.server())?;
         }
         let place = new_directory(Path::new(MEMORY_ONLY)).or_else(|_| new_directory(&std::env::temp_dir()));
         let place = place
             .map_err(|error| Error::at("make a directory in", &std::env::temp_dir(), errno_of(&error), ""))?;
-        let programs = own.parent().unwrap_or(Path::new("/")).into();
         Ok(Self { process: Rc::clone(process), cpus: Cpus::of_this_process()?, programs, place })
     }
 
@@ -96,6 +95,7 @@ impl Bench {
         if let Some((program, arguments)) = words.split_first() {
             command.arg("--").arg(self.programs.join(program)).args(arguments);
         }
+        ends_with_us(&mut command, Signal::SIGKILL);
         command
     }
 

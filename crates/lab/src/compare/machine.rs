@@ -1,10 +1,11 @@
 //! The machine that it was measured on.
 
-use std::fs;
 use std::path::Path;
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use serde::{Deserialize, Serialize};
+
+use crate::proc::{kib_of, text, value_of};
 
 /// More runnable processes a processor than this before anything began, and the figures are of a busy machine.
 const BUSY_LOAD: f64 = 0.5;
@@ -29,17 +30,15 @@ pub(super) struct Machine {
 impl Machine {
     /// This one.
     pub(super) fn look(place: &Path) -> Self {
-        let cpuinfo = read("/proc/cpuinfo");
+        let cpuinfo = text("/proc/cpuinfo");
         let field = |name: &str| value_of(&cpuinfo, name).unwrap_or_default();
-        let kib = value_of(&read("/proc/meminfo"), "MemTotal")
-            .and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
         Self {
             processor: field("model name"),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             virtual_machine: field("flags").split(' ').any(|flag| flag == "hypervisor"),
-            memory_gib: kib.unwrap_or(0.0) / f64::from(1 << 20),
-            kernel: read("/proc/sys/kernel/osrelease").trim().into(),
-            load_before: read("/proc/loadavg")
+            memory_gib: kib_of(&text("/proc/meminfo"), "MemTotal").unwrap_or(0.0) / f64::from(1 << 20),
+            kernel: text("/proc/sys/kernel/osrelease").trim().into(),
+            load_before: text("/proc/loadavg")
                 .split(' ')
                 .next()
                 .and_then(|load| load.parse().ok())
@@ -86,27 +85,9 @@ impl Machine {
     }
 }
 
-fn read(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default()
-}
-
-/// `name : value`, the first of them.
-pub(super) fn value_of(text: &str, name: &str) -> Option<String> {
-    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
-    fields.find(|field| field.0.trim() == name).map(|field| field.1.trim().into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fields_are_found_as_the_kernel_writes_them() {
-        let text = "processor\t: 0\nmodel name\t: A B\nmodel name\t: C\nMemTotal:       16 kB\n";
-        assert_eq!(value_of(text, "model name").as_deref(), Some("A B"));
-        assert_eq!(value_of(text, "MemTotal").as_deref(), Some("16 kB"));
-        assert_eq!(value_of(text, "flags"), None);
-    }
 
     #[test]
     fn doubtful_circumstances_are_said() {

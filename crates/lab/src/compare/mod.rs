@@ -12,7 +12,7 @@ mod placement;
 mod rows;
 
 mod bench;
-mod proc;
+mod holdings;
 mod progress;
 mod sampling;
 mod trial;

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::paradigm::Paradigm as Served;
+
 /// What is measured.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -18,8 +20,8 @@ pub(super) struct Row {
 
 #[derive(Debug)]
 enum Server {
-    /// A program of this project, with these options.
-    Paradigm(&'static str, &'static [&'static str]),
+    /// A server of this project, with these options.
+    Paradigm(Served, &'static [&'static str]),
     /// A role of `lab reference`, and the options that follow the directory.
     Reference(&'static str, &'static [&'static str]),
 }
@@ -32,28 +34,28 @@ pub(super) const ROWS: [Row; 14] = [
         name: "basic",
         title: "basic",
         what: "One process serves one client at a time; the others wait in line.",
-        server: Paradigm("basic-server", &[]),
+        server: Paradigm(Served::Basic, &[]),
         client: &[],
     },
     Row {
         name: "forking",
         title: "forking",
         what: "The main server forks off a subserver for each client.",
-        server: Paradigm("forking-server", &[]),
+        server: Paradigm(Served::Forking, &[]),
         client: &[],
     },
     Row {
         name: "dispatch",
         title: "dispatch",
         what: "One central process reads from all clients and routes to a subserver for each.",
-        server: Paradigm("dispatch-server", &[]),
+        server: Paradigm(Served::Dispatch, &[]),
         client: &[],
     },
     Row {
         name: "shared-wkp",
         title: "dispatch --shared-wkp",
         what: "The same over one well-known pipe for all, with a window of 16 records a client.",
-        server: Paradigm("dispatch-server", &["--shared-wkp"]),
+        server: Paradigm(Served::Dispatch, &["--shared-wkp"]),
         client: &[],
     },
     Row {
@@ -189,8 +191,8 @@ impl Row {
     pub(super) fn server(&self, dir: &Path, clients: usize) -> Vec<String> {
         let dir = dir.display().to_string();
         match self.server {
-            Paradigm(program, options) => {
-                let all = [program, "-q", "--service", "echo", "--ready-fd", "1", "--wkp"];
+            Paradigm(paradigm, options) => {
+                let all = [paradigm.server(), "-q", "--service", "echo", "--ready-fd", "1", "--wkp"];
                 let wkp = format!("{dir}/mario");
                 all.map(String::from).into_iter().chain([wkp]).chain(own(options)).collect()
             }

@@ -8,12 +8,13 @@ use tempfile::TempDir;
 
 use super::bench::{Bench, Member, Trouble, in_words};
 use super::columns::{POLITE, Task};
+use super::holdings::{available, holdings, usage};
 use super::naive::{self, Stage};
 use super::placement::Placement;
-use super::proc::{available, family, holdings, usage};
 use super::rows::{Load, Row};
 use crate::load::Report;
 use crate::load::report::Usage;
+use crate::proc::family;
 
 /// So long the first client keeps its connection while a second one waits.
 pub(super) const KEPT: Duration = Duration::from_millis(200);
@@ -159,7 +160,7 @@ impl Trial<'_> {
         }
         let in_line = !second.has_ended();
         first.close_stdin();
-        let (first, second) = (held_report(&mut first)?, report(&mut second)?);
+        let (first, second) = (report(&mut first)?, report(&mut second)?);
         let mut outcome = Outcome { commands: (server.command.clone(), words), ..Outcome::default() };
         self.end(server)?;
         [&first, &second].into_iter().for_each(|report| outcome.count(report));
@@ -217,7 +218,7 @@ impl Trial<'_> {
         let (after, less_free) = (holdings(&family(pid)), available());
         let of_client = holdings(&[client.pid()]).memory;
         client.close_stdin();
-        let report = held_report(&mut client)?;
+        let report = report(&mut client)?;
         let mut outcome = Outcome { commands: (server.command.clone(), words), ..Outcome::default() };
         self.end(server)?;
         outcome.count(&report);
@@ -270,13 +271,6 @@ impl Trial<'_> {
 fn report(client: &mut Member) -> Result<Report, Trouble> {
     let said = client.finish()?;
     serde_json::from_slice(&said).map_err(|_| client.trouble("ended without a report"))
-}
-
-/// The same of one that has held: a line stands before it.
-fn held_report(client: &mut Member) -> Result<Report, Trouble> {
-    let said = client.finish()?;
-    let json = said.splitn(2, |byte| *byte == b'\n').nth(1).unwrap_or_default();
-    serde_json::from_slice(json).map_err(|_| client.trouble("ended without a report"))
 }
 
 fn set_latency(outcome: &mut Outcome, report: &Report) {

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use handshake_core::error::Result;
 
 use super::cast::{Actor, Cast};
-use super::proc::{self, PipeEnd, Way};
 use super::stage::Stage;
 use super::voice::Voice;
 use super::{Paradigm, WKP, tell};
+use crate::proc::{self, PipeEnd, Way};
 
 /// Columns of the table.
 const PIPE: usize = 30;

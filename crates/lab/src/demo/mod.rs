@@ -2,12 +2,11 @@
 //!
 //! Reading order: `script` is what is played; `stage` follows the record, tells, and waits; `map` and `ring` show who
 //! holds which pipe; `verdict` checks. They stand on `troupe` (the processes), `pause` (`--pause`), `record` (the order of
-//! time), `cast` (who is who), `tell` (sentences), `voice` (how it looks) and `proc` (what the kernel tells).
+//! time), `cast` (who is who), `tell` (sentences) and `voice` (how it looks).
 
 mod cast;
 mod map;
 mod pause;
-mod proc;
 mod record;
 mod ring;
 mod script;
@@ -15,17 +14,17 @@ mod stage;
 mod tell;
 mod troupe;
 mod verdict;
-mod voice;
+pub(crate) mod voice;
 
 use std::ops::RangeInclusive;
 
-use clap::ValueEnum;
 use handshake_cli::complain;
 use handshake_core::Result;
 use handshake_core::error::Status;
 use handshake_core::event::Role;
 use handshake_core::process::Process;
 
+use crate::paradigm::Paradigm;
 use pause::Pause;
 use stage::{Halt, Stage};
 use troupe::Troupe;
@@ -66,49 +65,22 @@ pub struct Args {
     pause: bool,
 }
 
-/// The three ways to serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Paradigm {
-    /// One client at a time
-    Basic,
-    /// A subserver for each client
-    Forking,
-    /// One process routes, subservers answer
-    Dispatch,
-}
-
-impl Paradigm {
-    /// The server's program and package.
-    fn server(self) -> &'static str {
-        match self {
-            Self::Basic => "basic-server",
-            Self::Forking => "forking-server",
-            Self::Dispatch => "dispatch-server",
+/// What it is, in the course's words.
+fn in_words(paradigm: Paradigm, shared_wkp: bool) -> &'static str {
+    match (paradigm, shared_wkp) {
+        (Paradigm::Basic, _) => {
+            "One client at a time; once it exits, the server creates a new well-known pipe."
         }
-    }
-
-    /// Whether there are subservers.
-    fn forks(self) -> bool {
-        self != Self::Basic
-    }
-
-    /// What it is, in the course's words.
-    fn in_words(self, shared_wkp: bool) -> &'static str {
-        match (self, shared_wkp) {
-            (Self::Basic, _) => {
-                "One client at a time; once it exits, the server creates a new well-known pipe."
-            }
-            (Self::Forking, _) => "The main server forks off a dedicated subserver for each client.",
-            (Self::Dispatch, false) => {
-                "server --> subserver 1 --> client 1 --> well-known pipe --> server\n\
-                 The server handles all incoming connections. Each client goes on writing to the\n\
-                 well-known pipe that it shook hands on, which has no name any more."
-            }
-            (Self::Dispatch, true) => {
-                "server --> subserver 1 --> client 1 --> well-known pipe --> server\n\
-                 The server handles all incoming connections. All clients write to the one\n\
-                 well-known pipe, which is never removed (--shared-wkp)."
-            }
+        (Paradigm::Forking, _) => "The main server forks off a dedicated subserver for each client.",
+        (Paradigm::Dispatch, false) => {
+            "server --> subserver 1 --> client 1 --> well-known pipe --> server\n\
+             The server handles all incoming connections. Each client goes on writing to the\n\
+             well-known pipe that it shook hands on, which has no name any more."
+        }
+        (Paradigm::Dispatch, true) => {
+            "server --> subserver 1 --> client 1 --> well-known pipe --> server\n\
+             The server handles all incoming connections. All clients write to the one\n\
+             well-known pipe, which is never removed (--shared-wkp)."
         }
     }
 }
@@ -138,7 +110,7 @@ fn announce(stage: &mut Stage, args: &Args) -> Result<()> {
     let (clients, messages) = (counted(args.clients, "client"), counted(args.messages, "message"));
     let title = format!("{}: {clients}, {messages} each", args.paradigm.server());
     stage.voice.heading(&title)?;
-    stage.voice.note(args.paradigm.in_words(args.shared_wkp))?;
+    stage.voice.note(in_words(args.paradigm, args.shared_wkp))?;
     let place = stage.troupe.place().display().to_string();
     stage.voice.note(&format!("The pipes are in {place}"))?;
     if args.pause {

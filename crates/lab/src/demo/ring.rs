@@ -2,10 +2,10 @@
 
 use handshake_core::error::Result;
 
-use super::Paradigm;
 use super::cast::Actor::{self, Client, Server, Subserver};
 use super::map::{Row, arc};
 use super::stage::Stage;
+use crate::paradigm::Paradigm;
 
 /// Draws the round trip of each client that is being served; returns what is missing.
 pub(super) fn show(stage: &mut Stage, rows: &[Row], paradigm: Paradigm) -> Result<Vec<String>> {

@@ -4,7 +4,8 @@ use handshake_core::event::What;
 
 use super::cast::Actor;
 use super::stage::{Halt, Stage};
-use super::{Args, Paradigm, map};
+use super::{Args, map};
+use crate::paradigm::Paradigm;
 
 /// The whole play. Returns the pipes that were looked for and not found.
 pub(super) fn play(stage: &mut Stage, args: &Args) -> Result<Vec<String>, Halt> {

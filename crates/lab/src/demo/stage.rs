@@ -15,7 +15,8 @@ use super::pause::{Pause, Wish};
 use super::record::Record;
 use super::troupe::Troupe;
 use super::voice::Voice;
-use super::{map, proc, tell};
+use super::{map, tell};
+use crate::proc;
 
 /// The watchdog: nothing between two scenes takes longer, or something is wrong.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -153,7 +154,7 @@ impl Stage {
     }
 
     fn tell(&mut self, event: &Event) -> Result<()> {
-        let text = tell::sentence(event, &self.cast, !self.has_wkp);
+        let Some(text) = tell::sentence(event, &self.cast, !self.has_wkp) else { return Ok(()) };
         self.has_wkp |= event.what == What::WkpCreated;
         let actor = self.cast.actor(event.pid).unwrap_or(match event.role {
             Role::Server => Actor::Server,
@@ -174,18 +175,27 @@ impl Stage {
         })
     }
 
-    /// Somebody stands at the gate: asks for Enter, and lets the first one go.
+    /// Somebody stands at the gate: asks for Enter, and lets the first one go; without Enter, if nothing was told of it.
     fn let_one_go(&mut self) -> Result<(), Halt> {
-        self.ask(|now| {
-            let standing = now.pause.iter().flat_map(Pause::standing);
-            let names = standing.filter_map(|pid| now.cast.actor(*pid)).map(|actor| actor.to_string());
-            format!("next step; at the gate: {}", names.collect::<Vec<_>>().join(", "))
-        })?;
+        if self.next_was_told() {
+            self.ask(|now| {
+                let standing = now.pause.iter().flat_map(Pause::standing);
+                let names = standing.filter_map(|pid| now.cast.actor(*pid)).map(|actor| actor.to_string());
+                format!("next step; at the gate: {}", names.collect::<Vec<_>>().join(", "))
+            })?;
+        }
         if let Some(pause) = &mut self.pause {
             pause.let_one_go()?;
         }
         self.settled = Deadline::in_exactly(SETTLED);
         Ok(())
+    }
+
+    /// Whether the one that goes next stands there after an event that was told.
+    fn next_was_told(&self) -> bool {
+        let next = self.pause.as_ref().and_then(|pause| pause.standing().first());
+        let last = next.and_then(|pid| self.record.seen().iter().rfind(|event| event.pid == *pid));
+        last.is_none_or(|event| tell::sentence(event, &self.cast, false).is_some())
     }
 
     /// With `--pause`: asks, and waits for Enter; whatever happens meanwhile is told.

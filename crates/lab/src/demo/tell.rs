@@ -7,14 +7,14 @@ use super::cast::{Actor, Cast};
 /// Digits of RANDOM that are shown; all 16 would fill the line and tell no more.
 const RANDOM_SHOWN: usize = 4;
 
-/// What `actor` did.
-pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool) -> String {
+/// What `actor` did; nothing, if that is no step of its own for who looks on.
+pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool) -> Option<String> {
     let text = event.text.as_deref().unwrap_or_default();
     let pipe = shorten(event.pipe.as_deref().unwrap_or_default());
     let client = Actor::Client(cast.client_of(event).unwrap_or(0)).to_string();
     let peer = event.peer.map(|pid| other(pid, cast)).unwrap_or_default();
     let bytes = event.bytes.unwrap_or_default();
-    match event.what {
+    Some(match event.what {
         What::WkpCreated if is_first_wkp => format!("creates the well-known pipe {pipe}"),
         What::WkpCreated => format!("creates a new well-known pipe {pipe}"),
         What::Waiting => "waits for a connection".into(),
@@ -25,6 +25,8 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool) -> String
         What::WkpRemoved => format!("removes the well-known pipe {pipe}"),
         What::HelloReceived => format!("receives from {client} [{pipe}]"),
         What::SubserverForked => format!("forks off {peer} for {client}"),
+        // It says no more than its forking did.
+        What::SubserverBegan => return None,
         What::UpstreamCreated => format!("makes a fresh pipe {pipe}"),
         What::AckSent => format!("connects to {pipe}, acknowledges"),
         What::AckReceived => "receives the server's message".into(),
@@ -47,7 +49,7 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool) -> String
         What::AskedToEnd => format!("is asked to end: {text}"),
         What::WkpClosed => format!("removes the well-known pipe {pipe} for good"),
         What::Ended => "has tidied up".into(),
-    }
+    })
 }
 
 fn message(event: &Event) -> String {

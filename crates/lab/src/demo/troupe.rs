@@ -1,7 +1,7 @@
 //! The processes of the play: the real programs, started here, and all ended and reaped when this is dropped.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -11,13 +11,13 @@ use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use nix::poll::poll;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use tempfile::{NamedTempFile, TempDir};
 
-use super::Paradigm;
 use super::cast::Actor;
-use super::proc;
+use crate::paradigm::Paradigm;
+use crate::proc;
+use crate::programs::{end_orphans, lines_of, programs};
 
 /// What who does not end by itself is given, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -196,24 +196,8 @@ impl Troupe {
             let _ = member.child.kill();
             member.ended = member.child.wait().ok();
         }
-        left.extend(self.end_orphans());
+        left.extend(end_orphans(&self.server));
         left
-    }
-
-    /// Subservers that outlived their server are this process's children now.
-    fn end_orphans(&self) -> Vec<u32> {
-        let (dead, living): (Vec<_>, Vec<_>) =
-            proc::children(std::process::id()).into_iter().partition(|child| child.state == 'Z');
-        let is_ours = |pid: &u32| proc::program(*pid).is_some_and(|program| program == self.server);
-        let orphans: Vec<u32> = living.iter().map(|child| child.pid).filter(is_ours).collect();
-        // Children of this process and not reaped yet, so the numbers are still theirs.
-        for pid in &orphans {
-            let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
-        }
-        for pid in dead.iter().map(|child| &child.pid).chain(&orphans) {
-            let _ = waitpid(Pid::from_raw(pid.cast_signed()), None);
-        }
-        orphans
     }
 
     fn member(&mut self, actor: Actor) -> Option<&mut Member> {
@@ -225,31 +209,6 @@ impl Drop for Troupe {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// The programs stand beside this one.
-fn programs(paradigm: Paradigm) -> Result<(PathBuf, PathBuf)> {
-    let failed = |error: std::io::Error| Error::on("find", "this program's own directory", errno_of(&error));
-    let own = std::env::current_exe().and_then(|path| path.canonicalize()).map_err(failed)?;
-    let beside = |name: &str| own.with_file_name(name);
-    let (server, client) = (beside(paradigm.server()), beside("client"));
-    for program in [&server, &client] {
-        if let Err(error) = program.metadata() {
-            let release =
-                if own.parent().is_some_and(|dir| dir.ends_with("release")) { " --release" } else { "" };
-            let packages = format!("--package client --package {}", paradigm.server());
-            let hint = format!("build it first: cargo build{release} {packages}");
-            return Err(Error::at("start", program, errno_of(&error), &hint));
-        }
-    }
-    Ok((server, client))
-}
-
-fn lines_of(file: &mut File) -> Vec<String> {
-    let mut text = Vec::new();
-    // Files without a name in /tmp; if one could not be read, its lines would be missed in the verdict.
-    let _ = file.rewind().and_then(|()| file.read_to_end(&mut text));
-    String::from_utf8_lossy(&text).lines().map(str::to_string).collect()
 }
 
 #[cfg(test)]

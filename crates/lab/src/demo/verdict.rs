@@ -8,7 +8,8 @@ use handshake_core::service::BuiltIn;
 
 use super::cast::Actor;
 use super::stage::Stage;
-use super::{Args, counted, proc, script};
+use super::{Args, counted, script};
+use crate::proc;
 
 /// A client's handshake, each before the next.
 const HANDSHAKE: [What; 11] = [

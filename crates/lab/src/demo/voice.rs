@@ -21,7 +21,7 @@ const COLOURS: [AnsiColor; 5] =
 
 /// The one that speaks.
 #[derive(Debug)]
-pub(super) struct Voice {
+pub(crate) struct Voice {
     colour: bool,
     /// Whether prompts can be wiped away once they are answered.
     wipes: bool,
@@ -30,7 +30,7 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             colour: stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
             wipes: stdout().is_terminal() && stderr().is_terminal(),
@@ -39,7 +39,7 @@ impl Voice {
     }
 
     /// A new scene.
-    pub(super) fn heading(&mut self, title: &str) -> Result<()> {
+    pub(crate) fn heading(&mut self, title: &str) -> Result<()> {
         let rule = "─".repeat(WIDTH.saturating_sub(title.chars().count() + 4));
         let bold = self.style(Style::new().bold());
         self.say(&format!("\n{bold}── {title} {rule}{bold:#}\n"))
@@ -54,19 +54,19 @@ impl Voice {
     }
 
     /// What the narrator has to say.
-    pub(super) fn note(&mut self, text: &str) -> Result<()> {
+    pub(crate) fn note(&mut self, text: &str) -> Result<()> {
         let quiet = self.style(Style::new().italic());
         let lines = text.lines().map(|line| format!("{:STEP$}{quiet}{line}{quiet:#}\n", ""));
         self.say(&lines.collect::<String>())
     }
 
     /// A line as it is.
-    pub(super) fn line(&mut self, text: &str) -> Result<()> {
+    pub(crate) fn line(&mut self, text: &str) -> Result<()> {
         self.say(&format!("{text}\n"))
     }
 
     /// One thing that was checked.
-    pub(super) fn verdict(&mut self, right: bool, claim: &str) -> Result<()> {
+    pub(crate) fn verdict(&mut self, right: bool, claim: &str) -> Result<()> {
         let (mark, colour) = if right { ("✔", AnsiColor::Green) } else { ("✘", AnsiColor::Red) };
         let style = self.style(Style::new().bold().fg_color(Some(Color::Ansi(colour))));
         self.say(&format!("{style}{mark}{style:#} {claim}\n"))

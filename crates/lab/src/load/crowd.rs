@@ -1,29 +1,22 @@
 //! The loop: one process, one poller, one heap of timers, any number of connections.
 
-use std::io::stdin;
-use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result};
-use handshake_core::process::{Process, Woken};
+use handshake_core::process::Process;
 use handshake_core::sys::Poller;
-use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::EpollEvent;
-use nix::unistd::read;
 
+use super::Plan;
 use super::tally::Tally;
-use super::timers::Timers;
-use super::worker::{Cause, Worker};
-use super::{Plan, print};
+use super::worker::Worker;
+use crate::many::timers::Timers;
+use crate::many::watch::{Cause, wait};
 
 /// So much is taken in one turn: no more, so that answers that have come are not kept waiting by beginners.
 const TURN: usize = 64;
-
-/// Waits shorter than this are made by ppoll(2): epoll_wait(2) counts in milliseconds, and a client that seeks a server
-/// tries again after 50 microseconds.
-const SHORT: Duration = Duration::from_millis(25);
 
 /// What all connections share.
 #[derive(Debug)]
@@ -44,7 +37,7 @@ pub(super) struct Crowd {
     workers: Vec<Worker>,
     timers: Timers,
     events: Vec<EpollEvent>,
-    /// Workers that are not over.
+    /// Workers that are not settled.
     busy: usize,
 }
 
@@ -78,8 +71,8 @@ impl Crowd {
     ///
     /// # Errors
     /// [`Error::Signal`].
-    pub(super) fn run(mut self) -> Result<Tally> {
-        while self.busy > self.holding() {
+    pub(super) fn run(&mut self) -> Result<&Tally> {
+        while self.busy > 0 {
             for shown in 0..self.wait()? {
                 let (worker, cause) = Cause::of(self.events[shown].data());
                 self.go_on(worker, cause)?;
@@ -89,55 +82,28 @@ impl Crowd {
                 self.go_on(worker, Cause::Time)?;
             }
         }
-        if self.shared.plan.hold {
-            self.hold()?;
-        }
-        Ok(self.shared.tally)
+        Ok(&self.shared.tally)
     }
 
-    /// How many have all their answers and stay.
-    fn holding(&self) -> usize {
-        let hold = self.shared.plan.hold;
-        if hold { self.workers.iter().filter(|worker| worker.holds(&self.shared.plan)).count() } else { 0 }
-    }
-
-    /// Says so, and lets go when stdin ends.
-    fn hold(&mut self) -> Result<()> {
-        print("holding")?;
-        let stdin = stdin();
-        loop {
-            let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
-            let woken = self.shared.process.wait(&mut fds, Deadline::NEVER)?;
-            if matches!(woken, Woken::Ready(_)) && !read(&stdin, &mut [0; 16]).is_ok_and(|count| count > 0) {
-                break;
-            }
-        }
-        self.workers.iter_mut().for_each(|worker| worker.let_go(&mut self.shared));
-        Ok(())
+    /// Those who were held leave.
+    pub(super) fn leave(mut self) {
+        self.workers.iter_mut().for_each(|worker| worker.leave(&mut self.shared));
     }
 
     /// Waits until something is shown or a timer is due; returns how many of the events were filled in.
     fn wait(&mut self) -> Result<usize> {
         let Shared { process, poller, .. } = &self.shared;
-        let mut until = self.timers.next();
-        if until.left().is_some_and(|left| !left.is_zero() && left < SHORT) {
-            process.wait(&mut [PollFd::new(poller.as_fd(), PollFlags::POLLIN)], until)?;
-            until = Deadline::in_exactly(Duration::ZERO);
-        }
-        match process.wait_for_many(poller, &mut self.events, until)? {
-            Woken::Ready(count) => Ok(count),
-            Woken::Signal | Woken::Deadline => Ok(0),
-        }
+        wait(process, poller, &mut self.events, self.timers.next())
     }
 
     fn go_on(&mut self, worker: usize, cause: Cause) -> Result<()> {
         let worker_of = &mut self.workers[worker];
-        if worker_of.is_over() {
+        if worker_of.is_settled(&self.shared.plan) {
             return Ok(());
         }
         worker_of.go_on(cause, &mut self.shared)?;
         self.timers.set(worker, worker_of.until());
-        self.busy -= usize::from(worker_of.is_over());
+        self.busy -= usize::from(worker_of.is_settled(&self.shared.plan));
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! `lab load`: many connections to one server, all held by this one process, with every reply checked.
 //!
 //! Reading order: [`run`]; then the loop in `crowd`, one connection of it in `worker` and its session in `talk`; what
-//! these stand on: `payload`, `timers`, `tally`; and at the end the [`Report`]. What is deliberately absent: threads, and
+//! these stand on: `tally` and the crate's `many`; and at the end the [`Report`]. What is deliberately absent: threads, and
 //! any wait but one. Each connection sends as soon as it is connected and leaves when it has its answers, so that a
 //! server with one client at a time can be measured like the others.
 
@@ -10,26 +10,29 @@ mod worker;
 
 mod talk;
 
-pub(crate) mod payload;
 pub(crate) mod tally;
-mod timers;
 
 pub(crate) mod report;
 
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{ErrorKind, Write, stdin, stdout};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_cli::{at_least_one, complain, duration, size};
+use handshake_core::deadline::Deadline;
+use handshake_core::eager::Waiting;
 use handshake_core::error::{Error, Result, Status, errno_of};
 use handshake_core::event::Role;
-use handshake_core::limits::raise_descriptors;
+use handshake_core::limits::Limits;
 use handshake_core::place::Place;
 use handshake_core::process::Process;
 use handshake_core::service::BuiltIn;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
+use nix::unistd::read;
 
 use crowd::Crowd;
 use report::{Asked, Usage};
@@ -72,8 +75,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "0")]
     warm_up: usize,
 
-    /// Stay connected when all is answered, print a line, and leave when stdin ends
-    #[arg(long)]
+    /// Keep every connection when it has its answers; print the report, and leave at the end of stdin
+    #[arg(long, conflicts_with = "connect_only")]
     hold: bool,
 
     /// Print one JSON object
@@ -87,6 +90,10 @@ pub struct Args {
     /// The service whose replies are expected: echo, upper, reverse, rot13, count, sleep:MS
     #[arg(long, value_name = "SERVICE", default_value_t = BuiltIn::Echo)]
     expect: BuiltIn,
+
+    /// How to wait: adaptive (look for a moment where that has paid of late, then sleep) or block (sleep at once)
+    #[arg(long, value_name = "HOW", default_value_t)]
+    wait: Waiting,
 
     /// How long a handshake may take, and how long a connection may wait for its next answer; 0: for ever
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = duration)]
@@ -144,19 +151,38 @@ pub fn run(args: Args) -> Result<Status> {
     let plan = args.plan()?;
     check_descriptors(plan.connections)?;
     let process = Rc::new(Process::quiet(Role::Client)?);
+    process.wait_so(args.wait);
     let before = Usage::of_this_process();
-    let tally = Crowd::new(&process, plan.clone())?.run()?;
+    let mut crowd = Crowd::new(&process, plan.clone())?;
+    let tally = crowd.run()?;
     let usage = Usage::of_this_process().since(before);
     tally.complaints().for_each(|complaint| complain("lab", complaint));
     let (payload, window) = (plan.payload, plan.window);
     let asked = Asked { connections: plan.connections, payload, window, connect_only: plan.connect_only };
-    let report = Report::new(&asked, &tally, usage, args.histogram);
+    let report = Report::new(&asked, tally, usage, args.histogram);
     print(&if args.json { report.json() } else { report.to_string() })?;
-    Ok(tally.status())
+    let status = tally.status();
+    if args.hold {
+        await_end_of_stdin(&process)?;
+        crowd.leave();
+    }
+    Ok(status)
+}
+
+fn await_end_of_stdin(process: &Process) -> Result<()> {
+    let failed = |errno| Error::on("read", "stdin", errno);
+    loop {
+        process.wait(&mut [PollFd::new(stdin().as_fd(), PollFlags::POLLIN)], Deadline::NEVER)?;
+        match read(stdin(), &mut [0; 4096]) {
+            Ok(0) => return Ok(()),
+            Ok(_) | Err(Errno::EAGAIN) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+    }
 }
 
 fn check_descriptors(connections: usize) -> Result<()> {
-    let limit = raise_descriptors();
+    let limit = Limits::raise().descriptors;
     let fit = limit.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS_EACH;
     if connections as u64 <= fit {
         return Ok(());

@@ -20,6 +20,9 @@ pub struct Report {
     pub payload: usize,
     /// Requests of a connection that might be unanswered at a time.
     pub window: usize,
+    /// From the first handshake's first system call to the last READY.
+    #[serde(default)]
+    pub connect_seconds: f64,
     /// From the first request written to the last reply parsed.
     pub seconds: f64,
     /// `requests` in each of those.
@@ -115,6 +118,7 @@ impl Report {
             requests: tally.requests,
             payload: asked.payload,
             window: asked.window,
+            connect_seconds: tally.connect_seconds(),
             seconds,
             requests_per_second: rate,
             lost: tally.lost,
@@ -148,6 +152,7 @@ impl fmt::Display for Report {
             ("requests", self.requests.to_string()),
             ("payload", format!("{} bytes", self.payload)),
             ("window", self.window.to_string()),
+            ("seconds to connect", format!("{:.6}", self.connect_seconds)),
             ("seconds", format!("{:.6}", self.seconds)),
             ("requests per second", format!("{:.0}", self.requests_per_second)),
             ("lost", self.lost.to_string()),

@@ -7,24 +7,13 @@ use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::service::Service;
 use handshake_core::session::client::{Answer, Connection};
+use handshake_core::wire::words;
 use nix::sys::epoll::EpollFlags;
 
 use super::Plan;
 use super::crowd::Shared;
-use super::payload;
-use super::worker::{Cause, cannot_watch};
-
-/// How the upstream is watched. Each look at it is ordered, and shown once: a pipe that is always watched for room would
-/// show its every emptying, and its error after the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Room {
-    /// The poller does not know it yet.
-    Unknown,
-    /// The poller knows it, and says nothing.
-    Quiet,
-    /// The poller will say once when there is room.
-    Ordered,
-}
+use crate::many::payload;
+use crate::many::watch::{Cause, Room, cannot_watch};
 
 /// A session under way.
 pub(super) struct Talk {
@@ -126,7 +115,7 @@ impl Talk {
         let Shared { plan, tally, message, reply, .. } = shared;
         let number = || format!("connection {}, request {}", self.worker + 1, self.answered + 1);
         if refused {
-            let reason = String::from_utf8_lossy(reply);
+            let reason = words(reply);
             return tally.mismatch(|| format!("{}: the server refused it: {reason}", number()));
         }
         payload::fill(message, plan.payload, self.worker, self.answered);
@@ -162,18 +151,10 @@ impl Talk {
     }
 
     fn order_room(&mut self, shared: &Shared) -> Result<()> {
-        if self.connection.is_flushed() || self.room == Room::Ordered {
+        if self.connection.is_flushed() {
             return Ok(());
         }
-        let (to_server, token) = (self.connection.to_server(), Cause::Room.token(self.worker));
-        let once = EpollFlags::EPOLLOUT | EpollFlags::EPOLLONESHOT;
-        match self.room {
-            Room::Unknown => shared.poller.add(to_server, token, once),
-            _ => shared.poller.change(to_server, token, once),
-        }
-        .map_err(cannot_watch)?;
-        self.room = Room::Ordered;
-        Ok(())
+        self.room.order(self.connection.to_server(), self.worker, &shared.poller)
     }
 
     /// Says BYE.

@@ -21,6 +21,8 @@ pub(crate) struct Tally {
     pub(crate) mismatches: u64,
     pub(crate) handshake_records: u64,
     pub(crate) latency: Histogram<u64>,
+    /// The beginning of the first handshake, and the end of the last.
+    connecting: Option<(Duration, Duration)>,
     /// When the first request was about to be written, and when the last reply had been parsed.
     begun: Option<Duration>,
     ended: Duration,
@@ -40,12 +42,24 @@ impl Tally {
             mismatches: 0,
             handshake_records: 0,
             latency: Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds are sound"),
+            connecting: None,
             begun: None,
             ended: Duration::ZERO,
             only_refused: true,
             told: Vec::new(),
             untold: 0,
         }
+    }
+
+    /// A handshake that began at `since` is done.
+    pub(super) fn connected(&mut self, since: Duration, now: Duration) {
+        let (first, _) = self.connecting.unwrap_or((since, now));
+        self.connecting = Some((first.min(since), now));
+    }
+
+    /// From the first handshake's first system call to the last READY.
+    pub(super) fn connect_seconds(&self) -> f64 {
+        self.connecting.map_or(0.0, |(first, last)| (last - first).as_secs_f64())
     }
 
     /// The first thing that is measured begins at `now`; later calls say nothing.

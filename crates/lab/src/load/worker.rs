@@ -5,39 +5,11 @@ use std::time::Duration;
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::handshake::client::{Handshake, Progress};
-use handshake_core::process::Woken;
-use handshake_core::sys::Poller;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags};
-use nix::sys::epoll::EpollFlags;
 
 use super::Plan;
 use super::crowd::Shared;
 use super::talk::Talk;
-
-/// Why a worker goes on. For what a poller shows, it is in the token, beside the worker's number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// Something of its handshake, or an answer.
-    Shown,
-    /// Its upstream has room again.
-    Room,
-    /// Its timer is due.
-    Time,
-}
-
-impl Cause {
-    /// The token for this cause, [`Cause::Shown`] or [`Cause::Room`], and this worker.
-    pub(super) fn token(self, worker: usize) -> u64 {
-        (worker as u64) << 1 | u64::from(self == Self::Room)
-    }
-
-    /// Whose a token is, and for what.
-    pub(super) fn of(token: u64) -> (usize, Self) {
-        let worker = usize::try_from(token >> 1).expect("it was one");
-        (worker, if token & 1 == 1 { Self::Room } else { Self::Shown })
-    }
-}
+use crate::many::watch::{Cause, judge, unwatch, watch};
 
 /// One of the crowd.
 #[derive(Debug)]
@@ -66,20 +38,13 @@ impl Worker {
         Self { number, handshakes_left: plan.handshakes, state: State::Between }
     }
 
-    /// Whether it has all its answers and stays (`--hold`).
-    pub(super) fn holds(&self, plan: &Plan) -> bool {
-        matches!(&self.state, State::Talking(talk) if plan.hold && talk.is_done(plan))
-    }
-
-    /// Leaves after it has held.
-    pub(super) fn let_go(&mut self, shared: &mut Shared) {
-        if let State::Talking(talk) = std::mem::replace(&mut self.state, State::Over) {
-            talk.leave(shared);
+    /// Whether it has nothing more to do: it is over, or held with all its answers.
+    pub(super) fn is_settled(&self, plan: &Plan) -> bool {
+        match &self.state {
+            State::Over => true,
+            State::Talking(talk) => plan.hold && talk.is_done(plan),
+            State::Between | State::Shaking { .. } => false,
         }
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self.state, State::Over)
     }
 
     /// When to go on even if nothing is shown.
@@ -111,7 +76,7 @@ impl Worker {
             State::Between => self.begin(shared),
             State::Shaking { handshake, .. } => {
                 if cause == Cause::Time {
-                    judge(handshake, shared)?;
+                    judge(handshake, &shared.process)?;
                 }
                 self.shake(shared)
             }
@@ -143,6 +108,7 @@ impl Worker {
             Progress::Pending => watch(handshake, self.number, &shared.poller),
             Progress::Connected(connection) => {
                 shared.tally.handshake_records += handshake.records();
+                shared.tally.connected(*since, now());
                 let mut talk = Talk::new(*connection, self.number, *since, &shared.plan);
                 let begun = talk.begin(shared);
                 self.state = State::Talking(talk);
@@ -158,9 +124,15 @@ impl Worker {
         if shared.plan.hold || !talk.is_done(&shared.plan) {
             return Ok(());
         }
-        let State::Talking(talk) = std::mem::replace(&mut self.state, State::Over) else { return Ok(()) };
-        talk.leave(shared);
+        self.leave(shared);
         if self.handshakes_left > 0 { self.begin(shared) } else { Ok(()) }
+    }
+
+    /// Says BYE, if it is connected.
+    pub(super) fn leave(&mut self, shared: &mut Shared) {
+        if let State::Talking(talk) = std::mem::replace(&mut self.state, State::Over) {
+            talk.leave(shared);
+        }
     }
 
     fn fail(&mut self, error: &Error, shared: &mut Shared) {
@@ -174,52 +146,5 @@ impl Worker {
             State::Between | State::Over => 0,
         };
         shared.tally.failed(error, unanswered);
-    }
-}
-
-/// A deadline is judged only after a look found nothing.
-fn judge(handshake: &Handshake, shared: &Shared) -> Result<()> {
-    let (fds, _) = handshake.watch();
-    let mut fds: Vec<PollFd<'_>> = fds.into_iter().map(|(fd, flags)| PollFd::new(fd, flags)).collect();
-    match shared.process.wait(&mut fds, Deadline::in_exactly(Duration::ZERO))? {
-        Woken::Deadline => handshake.judge_deadline(),
-        Woken::Ready(_) | Woken::Signal => Ok(()),
-    }
-}
-
-fn watch(handshake: &Handshake, worker: usize, poller: &Poller) -> Result<()> {
-    for (fd, flags) in handshake.watch().0 {
-        poller.add(fd, Cause::Shown.token(worker), interest(flags)).map_err(cannot_watch)?;
-    }
-    Ok(())
-}
-
-fn unwatch(handshake: &Handshake, poller: &Poller) -> Result<()> {
-    handshake.watch().0.into_iter().try_for_each(|(fd, _)| poller.remove(fd)).map_err(cannot_watch)
-}
-
-/// The poller could not be changed.
-pub(super) fn cannot_watch(errno: Errno) -> Error {
-    Error::on("watch", "a pipe", errno)
-}
-
-fn interest(flags: PollFlags) -> EpollFlags {
-    let mut interest = EpollFlags::empty();
-    interest.set(EpollFlags::EPOLLIN, flags.contains(PollFlags::POLLIN));
-    interest.set(EpollFlags::EPOLLOUT, flags.contains(PollFlags::POLLOUT));
-    interest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_say_whose_they_are_and_for_what() {
-        for (worker, cause) in
-            [(0, Cause::Shown), (0, Cause::Room), (9999, Cause::Shown), (9999, Cause::Room)]
-        {
-            assert_eq!(Cause::of(cause.token(worker)), (worker, cause));
-        }
     }
 }

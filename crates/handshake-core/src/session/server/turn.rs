@@ -11,7 +11,7 @@ use crate::error::{Error, Named, Result};
 use crate::event::What;
 use crate::process::Woken;
 use crate::records::{Filled, READS_MAX, RecordWriter};
-use crate::wire::{Header, Kind};
+use crate::wire::{Header, Kind, payload_of};
 
 impl Session {
     /// Adds a record about the request in hand to those to be written. If there is no room, the client must take some
@@ -113,7 +113,7 @@ impl Session {
     /// Says the last word, if the client still takes it; returns it as an error.
     pub(super) fn bye(&mut self, reason: &str) -> Error {
         self.to_client
-            .push(Header { kind: Kind::Bye, more: false, session: self.id, sequence: 0 }, reason.as_bytes());
+            .push(Header { kind: Kind::Bye, more: false, session: self.id, sequence: 0 }, payload_of(reason));
         // It is only a courtesy: the end of the pipe says the rest.
         let _ = self.to_client.flush();
         lost(reason)

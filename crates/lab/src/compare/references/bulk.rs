@@ -12,7 +12,8 @@ use super::client::{Args, Connection, Talk};
 use super::failed;
 use crate::load::tally::Tally;
 
-pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<()> {
+/// All requests over one connection, which is returned: who is to hold it does.
+pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<Vec<Connection>> {
     let connection = args.connect(0)?;
     for fd in [connection.from.as_fd(), connection.to.as_fd()] {
         fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(failed("hold"))?;
@@ -42,7 +43,7 @@ pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<()> {
             filled = 0;
         }
     }
-    args.hold()
+    Ok(vec![connection])
 }
 
 /// Waits for something to read, or for room, if that is wanted; says whether there is room.
@@ -71,8 +72,8 @@ fn write_some(to: BorrowedFd<'_>, bytes: &[u8], chunk: usize) -> Result<usize, E
     Ok(written)
 }
 
-fn lost(talk: &Talk, tally: &mut Tally) -> Result<()> {
+fn lost(talk: &Talk, tally: &mut Tally) -> Result<Vec<Connection>> {
     let (what, unanswered) = ("it closed its pipe".into(), talk.unanswered());
     tally.failed(&Error::Lost { what, unanswered }, unanswered);
-    Ok(())
+    Ok(Vec::new())
 }

@@ -11,14 +11,14 @@ use clap::ValueEnum;
 use handshake_cli::at_least_one;
 use handshake_core::deadline::now;
 use handshake_core::error::{Error, Result};
-use handshake_core::limits;
+use handshake_core::limits::Limits;
 use nix::fcntl::OFlag;
 
 use super::{GREETING, ROOM, bulk, io_failed, many, one, open_fifo};
-use crate::load::payload;
 use crate::load::print;
 use crate::load::report::{Asked, Report, Usage};
 use crate::load::tally::Tally;
+use crate::many::payload;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(in super::super) struct Args {
@@ -44,7 +44,7 @@ pub(in super::super) struct Args {
     /// The most that one write takes
     #[arg(long, default_value_t = ROOM)]
     pub(super) chunk: usize,
-    /// Stay connected, print a line, and leave when stdin ends
+    /// Stay connected after the report, and leave when stdin ends
     #[arg(long)]
     pub(super) hold: bool,
 }
@@ -64,23 +64,27 @@ pub(super) struct Connection {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    limits::raise_descriptors();
+    Limits::raise();
     let before = Usage::of_this_process();
     let mut tally = Tally::new();
-    if args.connect_only && args.connections == 1 {
-        one::connect(args, &mut tally)?;
+    let _kept = if args.connect_only && args.connections == 1 {
+        one::connect(args, &mut tally)?
     } else if args.payload * args.window > ROOM / 2 {
-        bulk::talk(args, &mut tally)?;
+        bulk::talk(args, &mut tally)?
     } else if args.connections == 1 {
-        one::talk(args, &mut tally)?;
+        one::talk(args, &mut tally)?
     } else {
-        many::talk(args, &mut tally)?;
-    }
+        many::talk(args, &mut tally)?
+    };
     let (payload, window) = (args.payload, args.window);
     let asked = Asked { connections: args.connections, payload, window, connect_only: args.connect_only };
     let usage = Usage::of_this_process().since(before);
     tally.complaints().for_each(|complaint| handshake_cli::complain("lab", complaint));
-    print(&Report::new(&asked, &tally, usage, true).json())
+    print(&Report::new(&asked, &tally, usage, true).json())?;
+    if args.hold {
+        stdin().read_to_end(&mut Vec::new()).map_err(io_failed("listen to"))?;
+    }
+    Ok(())
 }
 
 impl Args {
@@ -103,15 +107,6 @@ impl Args {
     /// Connects to the socket, which does not wait for the server.
     pub(super) fn knock(&self) -> Result<UnixStream> {
         UnixStream::connect(self.dir.join("socket")).map_err(io_failed("connect to"))
-    }
-
-    /// Prints a line and waits for the end of stdin, if asked to.
-    pub(super) fn hold(&self) -> Result<()> {
-        if !self.hold {
-            return Ok(());
-        }
-        print("holding")?;
-        stdin().read_to_end(&mut Vec::new()).map(drop).map_err(io_failed("listen to"))
     }
 }
 

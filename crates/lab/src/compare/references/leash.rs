@@ -1,5 +1,4 @@
-//! How the comparison starts any process: on the processors that it is to stay on, and bound to die with whoever started
-//! it, however that ends.
+//! How the comparison starts any process: on the processors that it is to stay on, with no signal blocked.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -7,8 +6,7 @@ use std::process::Command;
 
 use handshake_core::error::{Error, Result};
 use nix::sched::{CpuSet, sched_setaffinity};
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 
 use super::io_failed;
@@ -26,7 +24,6 @@ pub(super) struct Args {
 /// Only returns if it fails.
 pub(super) fn run(args: &Args) -> Result<()> {
     let failed = |errno| Error::on("keep to", format!("processors {:?}", args.cpus), errno);
-    set_pdeathsig(Signal::SIGKILL).map_err(failed)?;
     // The comparison itself blocks signals, and what it starts would inherit that.
     SigSet::empty().thread_set_mask().map_err(failed)?;
     if !args.cpus.is_empty() {

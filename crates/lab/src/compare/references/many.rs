@@ -26,6 +26,12 @@ enum State {
     Over,
 }
 
+impl State {
+    fn held(self) -> Option<Connection> {
+        if let Self::Talking(connection, _) = self { Some(connection) } else { None }
+    }
+}
+
 struct Many<'a> {
     args: &'a Args,
     tally: &'a mut Tally,
@@ -38,7 +44,8 @@ struct Many<'a> {
     room: Vec<u8>,
 }
 
-pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<()> {
+/// All requests over all connections; returns those that are to be held.
+pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<Vec<Connection>> {
     let mut many = Many {
         args,
         tally,
@@ -52,7 +59,7 @@ pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<()> {
     many.states.resize_with(args.connections, || State::Over);
     (0..args.connections).try_for_each(|number| many.begin(number))?;
     many.run()?;
-    args.hold()
+    Ok(many.states.into_iter().filter_map(State::held).collect())
 }
 
 impl Many<'_> {

@@ -61,7 +61,7 @@ enum Role {
     NaiveClient { dir: PathBuf },
     /// Keep a processor busy
     Busy,
-    /// Become a program that stays on these processors and dies with whoever started it
+    /// Become a program that stays on these processors
     Leash(leash::Args),
 }
 

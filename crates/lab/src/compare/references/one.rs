@@ -4,13 +4,13 @@ use handshake_core::deadline::now;
 use handshake_core::error::{Error, Result};
 use nix::unistd::read;
 
-use super::client::{Args, Talk, greet};
+use super::client::{Args, Connection, Talk, greet};
 use super::fifo::wait_for;
 use super::{ROOM, failed, write_all};
 use crate::load::tally::Tally;
 
-/// All requests over one connection.
-pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<()> {
+/// All requests over one connection, which is returned: who is to hold it does.
+pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<Vec<Connection>> {
     let connection = args.connect(0)?;
     let mut talk = Talk::new(0, args);
     let (mut out, mut room) = (Vec::new(), vec![0; ROOM]);
@@ -25,20 +25,20 @@ pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<()> {
         if count == 0 {
             let (what, unanswered) = ("it closed its pipe".into(), talk.unanswered());
             tally.failed(&Error::Lost { what, unanswered }, unanswered);
-            return Ok(());
+            return Ok(Vec::new());
         }
         talk.take(&room[..count], tally);
     }
-    args.hold()
+    Ok(vec![connection])
 }
 
 /// One connection after the other.
-pub(super) fn connect(args: &Args, tally: &mut Tally) -> Result<()> {
+pub(super) fn connect(args: &Args, tally: &mut Tally) -> Result<Vec<Connection>> {
     for _ in 0..args.requests {
         let since = now();
         tally.begins(since);
         greet(&mut args.knock()?)?;
         tally.done(since, now());
     }
-    Ok(())
+    Ok(Vec::new())
 }

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result};
 use handshake_core::event::Role;
+use handshake_core::limits::Limits;
 use handshake_core::process::{Process, Woken};
-use handshake_core::{limits, sys};
+use handshake_core::sys;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::close;
 
 use super::{GREETING, ROOM, failed, io_failed, ready};
 
@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    limits::raise_descriptors();
+    Limits::raise();
     let listener = UnixListener::bind(args.dir.join("socket")).map_err(io_failed("listen for"))?;
     ready()?;
     if args.fork { serve_each(&listener) } else { serve_in_turn(&listener) }
@@ -47,7 +47,7 @@ fn serve_each(listener: &UnixListener) -> Result<()> {
     while process.asked_to_end().is_none() {
         let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
         match process.wait(&mut fds, Deadline::NEVER)? {
-            Woken::Ready(_) => fork_for(listener.accept().map_err(io_failed("accept"))?.0, listener)?,
+            Woken::Ready(_) => fork_for(listener.accept().map_err(io_failed("accept"))?.0)?,
             Woken::Signal | Woken::Deadline => reap(&process, WaitPidFlag::WNOHANG),
         }
     }
@@ -56,15 +56,10 @@ fn serve_each(listener: &UnixListener) -> Result<()> {
     Ok(())
 }
 
-fn fork_for(client: UnixStream, listener: &UnixListener) -> Result<()> {
-    let listener = listener.as_raw_fd();
-    sys::fork(|| {
-        // The child never returns, so nobody closes it a second time.
-        let _ = close(listener);
-        u8::from(serve(client).is_err())
-    })
-    .map(drop)
-    .map_err(failed("fork"))
+fn fork_for(client: UnixStream) -> Result<()> {
+    let keep = [client.as_raw_fd()];
+    let forked = sys::fork_keeping(&keep, |closed| u8::from(closed.is_err() || serve(client).is_err()));
+    forked.map(drop).map_err(failed("fork"))
 }
 
 fn reap(process: &Process, how: WaitPidFlag) {

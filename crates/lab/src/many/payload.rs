@@ -17,7 +17,7 @@ pub(crate) fn fill(message: &mut Vec<u8>, bytes: usize, connection: usize, reque
 }
 
 /// Lets every bit of `word` change every other (the end of Steele's splitmix64).
-fn mix(mut word: u64) -> u64 {
+pub(crate) fn mix(mut word: u64) -> u64 {
     word = word.wrapping_add(STEP);
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,4 +1,4 @@
-//! What the kernel tells of processes and their pipes. The only part of the demo that needs Linux: /proc (proc(5)), and
+//! What the kernel tells of processes and their pipes. The only part of the lab that needs Linux: /proc (proc(5)), and
 //! the adoption of orphans (prctl(2)).
 
 use std::fs;
@@ -7,38 +7,38 @@ use std::path::PathBuf;
 
 /// A process, as the kernel sees it.
 #[derive(Debug)]
-pub(super) struct Standing {
-    pub(super) pid: u32,
-    pub(super) parent: u32,
+pub(crate) struct Standing {
+    pub(crate) pid: u32,
+    pub(crate) parent: u32,
     /// `R`, `S`, `T`, `Z`, ...
-    pub(super) state: char,
+    pub(crate) state: char,
 }
 
 /// An end of a pipe that a process holds open.
 #[derive(Debug, Clone)]
-pub(super) struct PipeEnd {
+pub(crate) struct PipeEnd {
     /// Device and inode: which pipe.
-    pub(super) pipe: (u64, u64),
+    pub(crate) pipe: (u64, u64),
     /// The last part of its name, if it ever had one.
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Whether it has that name still.
-    pub(super) is_named: bool,
-    pub(super) way: Way,
+    pub(crate) is_named: bool,
+    pub(crate) way: Way,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     Read,
     Write,
 }
 
 /// Whether a process of this number lives, and is no zombie.
-pub(super) fn lives(pid: u32) -> bool {
+pub(crate) fn lives(pid: u32) -> bool {
     standing(pid).is_some_and(|process| process.state != 'Z')
 }
 
 /// How a process stands, zombies included.
-pub(super) fn standing(pid: u32) -> Option<Standing> {
+pub(crate) fn standing(pid: u32) -> Option<Standing> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command's name stands in brackets and may hold anything.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
@@ -47,12 +47,12 @@ pub(super) fn standing(pid: u32) -> Option<Standing> {
 }
 
 /// The file that a process runs.
-pub(super) fn program(pid: u32) -> Option<PathBuf> {
+pub(crate) fn program(pid: u32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
 /// The children of a process.
-pub(super) fn children(parent: u32) -> Vec<Standing> {
+pub(crate) fn children(parent: u32) -> Vec<Standing> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut children: Vec<_> = pids.filter_map(standing).filter(|process| process.parent == parent).collect();
@@ -60,8 +60,20 @@ pub(super) fn children(parent: u32) -> Vec<Standing> {
     children
 }
 
+/// A process and all its descendants. Does not look at anybody else, however many there are.
+pub(crate) fn family(pid: u32) -> Vec<u32> {
+    let mut family = vec![pid];
+    let mut next = 0;
+    while let Some(pid) = family.get(next) {
+        let children = text(&format!("/proc/{pid}/task/{pid}/children"));
+        family.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        next += 1;
+    }
+    family
+}
+
 /// The ends of pipes that a process holds, by descriptor.
-pub(super) fn pipe_ends(pid: u32) -> Vec<PipeEnd> {
+pub(crate) fn pipe_ends(pid: u32) -> Vec<PipeEnd> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
     let mut fds: Vec<u32> =
         entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
@@ -81,9 +93,40 @@ fn pipe_end(pid: u32, fd: u32) -> Option<PipeEnd> {
     Some(PipeEnd { pipe: (file.dev(), file.ino()), is_named: name.is_some() && file.nlink() > 0, name, way })
 }
 
+/// What a process has open, as the kernel names it: one entry for each descriptor.
+pub(crate) fn open_files(pid: u32) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let links = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    let mut files: Vec<_> = links.map(|link| link.to_string_lossy().into_owned()).collect();
+    files.sort();
+    files
+}
+
+/// Memory that a process has for itself, in KiB: what it has written. Pages that it shares with a parent or child since a
+/// fork are not counted, and neither is the program, which is private only as long as nobody else runs it.
+pub(crate) fn private_memory(pid: u32) -> u64 {
+    kib_of(&text(&format!("/proc/{pid}/smaps_rollup")), "Private_Dirty").unwrap_or(0.0) as u64
+}
+
+/// A file of the kernel's; empty for a process that has ended.
+pub(crate) fn text(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// `name : value`, the first of them.
+pub(crate) fn value_of(text: &str, name: &str) -> Option<String> {
+    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+    fields.find(|field| field.0.trim() == name).map(|field| field.1.trim().into())
+}
+
+/// `name: 16 kB`, the first of them.
+pub(crate) fn kib_of(text: &str, name: &str) -> Option<f64> {
+    value_of(text, name)?.strip_suffix("kB")?.trim().parse().ok()
+}
+
 /// Has the kernel give this process the children of those of its own that die, so that none can get lost.
-pub(super) fn adopt_orphans() {
-    // Without it the demo still sees who lives on, and says so, but cannot end them.
+pub(crate) fn adopt_orphans() {
+    // Without it the lab still sees who lives on, and says so, but cannot end them.
     let _ = nix::sys::prctl::set_child_subreaper(true);
 }
 
@@ -106,6 +149,14 @@ mod tests {
         assert_eq!((read.way, write.way), (Way::Read, Way::Write));
         assert_eq!((read.name, read.is_named), (None, false));
         assert!(pipe_ends(own).len() >= 2);
+    }
+
+    #[test]
+    fn fields_are_found_as_the_kernel_writes_them() {
+        let text = "processor\t: 0\nmodel name\t: A B\nmodel name\t: C\nMemTotal:       16 kB\n";
+        assert_eq!(value_of(text, "model name").as_deref(), Some("A B"));
+        assert_eq!(kib_of(text, "MemTotal"), Some(16.0));
+        assert_eq!((value_of(text, "flags"), kib_of(text, "processor")), (None, None));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use handshake_core::deadline::Deadline;
 /// A heap of timers. One that is put off, which happens with every answer, costs a comparison: it stays in the heap where
 /// it was and is put back when its old time comes.
 #[derive(Debug)]
-pub(super) struct Timers {
+pub(crate) struct Timers {
     /// When each worker's timer is due.
     due: Vec<Deadline>,
     /// Which entry in the heap is each worker's; others of it no longer count.
@@ -18,13 +18,13 @@ pub(super) struct Timers {
 
 impl Timers {
     /// Timers for so many workers, all never due.
-    pub(super) fn new(workers: usize) -> Self {
+    pub(crate) fn new(workers: usize) -> Self {
         let never = vec![Deadline::NEVER; workers];
         Self { due: never.clone(), queued: never, heap: BinaryHeap::new() }
     }
 
     /// Sets a worker's only timer.
-    pub(super) fn set(&mut self, worker: usize, when: Deadline) {
+    pub(crate) fn set(&mut self, worker: usize, when: Deadline) {
         self.due[worker] = when;
         if when < self.queued[worker] {
             self.queued[worker] = when;
@@ -34,12 +34,12 @@ impl Timers {
     }
 
     /// When to look at [`Timers::pop`] next; never too late.
-    pub(super) fn next(&self) -> Deadline {
+    pub(crate) fn next(&self) -> Deadline {
         self.heap.peek().map_or(Deadline::NEVER, |Reverse((when, _))| *when)
     }
 
     /// A worker whose timer is due; its timer is unset.
-    pub(super) fn pop(&mut self) -> Option<usize> {
+    pub(crate) fn pop(&mut self) -> Option<usize> {
         while self.next().passed() {
             let Reverse((when, worker)) = self.heap.pop()?;
             if self.queued[worker] != when {

@@ -1,32 +1,18 @@
-//! What the kernel tells of living processes (proc(5)): time, switches, memory, descriptors.
+//! What living processes have used and hold: time, switches, memory, descriptors.
 
-use std::fs;
-
-use super::machine::value_of;
 use crate::load::report::Usage;
-
-/// A process and all its descendants.
-pub(super) fn family(pid: u32) -> Vec<u32> {
-    let mut family = vec![pid];
-    let mut next = 0;
-    while let Some(pid) = family.get(next) {
-        let children = read(&format!("/proc/{pid}/task/{pid}/children"));
-        family.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
-        next += 1;
-    }
-    family
-}
+use crate::proc::{kib_of, open_files, text, value_of};
 
 /// What these have used so far.
 pub(super) fn usage(family: &[u32]) -> Usage {
     let mut sum = Usage::default();
     for pid in family {
-        let nanoseconds = read(&format!("/proc/{pid}/schedstat"))
+        let nanoseconds = text(&format!("/proc/{pid}/schedstat"))
             .split(' ')
             .next()
             .and_then(|text| text.parse::<f64>().ok())
             .unwrap_or(0.0);
-        let status = read(&format!("/proc/{pid}/status"));
+        let status = text(&format!("/proc/{pid}/status"));
         let switches = |name| value_of(&status, name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         sum.processor_seconds += nanoseconds / 1e9;
         sum.context_switches += switches("voluntary_ctxt_switches") + switches("nonvoluntary_ctxt_switches");
@@ -48,25 +34,16 @@ pub(super) struct Holdings {
 pub(super) fn holdings(family: &[u32]) -> Holdings {
     let mut sum = Holdings { processes: family.len(), ..Holdings::default() };
     for pid in family {
-        let kib = |file: &str, name| value_of(&read(&format!("/proc/{pid}/{file}")), name).and_then(kib_of);
+        let kib = |file: &str, name| kib_of(&text(&format!("/proc/{pid}/{file}")), name);
         sum.memory += kib("smaps_rollup", "Pss_Anon").unwrap_or(0.0) + kib("status", "VmPTE").unwrap_or(0.0);
-        sum.descriptors += fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        sum.descriptors += open_files(*pid).len();
     }
     sum
 }
 
 /// KiB that are left on the whole machine.
 pub(super) fn available() -> f64 {
-    value_of(&read("/proc/meminfo"), "MemAvailable").and_then(kib_of).unwrap_or(0.0)
-}
-
-fn kib_of(text: String) -> Option<f64> {
-    text.strip_suffix("kB")?.trim().parse().ok()
-}
-
-/// Empty for who has ended.
-fn read(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default()
+    kib_of(&text("/proc/meminfo"), "MemAvailable").unwrap_or(0.0)
 }
 
 #[cfg(test)]
@@ -74,6 +51,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::proc::family;
 
     #[test]
     fn a_family_is_counted_with_its_children() {

@@ -1,0 +1,77 @@
+//! Somebody who never stops talking: whenever something was skipped, more is there already. No deadline is put off by it.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use handshake_core::deadline::Deadline;
+use handshake_core::event::{Event, Role, What};
+use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
+use handshake_core::handshake::client::connect;
+use handshake_core::place::Place;
+use handshake_core::process::Record;
+use handshake_core::records::{Delivery, RecordReader, RecordWriter};
+use handshake_core::session::server::{Session, Terms};
+use handshake_core::{Error, Process};
+use nix::fcntl::OFlag;
+use nix::unistd::{pipe2, write};
+
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The writing end of the pipe that is flooded.
+type Flooded = Rc<RefCell<Option<OwnedFd>>>;
+
+fn flood(pipe: &Flooded) {
+    let pipe = pipe.borrow();
+    write(pipe.as_ref().expect("it is open"), &[b'!'; 4096]).expect("it was just read empty");
+}
+
+/// A process that finds more after all that it skipped; `before` sees each event first.
+fn flooded(role: Role, pipe: &Flooded, before: impl Fn(&Event) + 'static) -> Rc<Process> {
+    let (pipe, times) = (Rc::clone(pipe), Cell::new(0));
+    let observer = move |event: &Event| {
+        before(event);
+        if event.what == What::Skipped {
+            times.set(times.get() + 1);
+            assert!(times.get() < 100_000, "it listens as long as somebody talks");
+            flood(&pipe);
+        }
+    };
+    let record = Record::new(None, None, Some(Box::new(observer)));
+    Rc::new(Process::start(role, record).expect("signals can be handled"))
+}
+
+#[test]
+fn a_client_gives_up_at_its_deadline() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let wkp = Fifo::make(directory.path().join("mario")).expect("a new pipe");
+    let _reader = open_to_read(wkp.path()).expect("it was just made");
+    let pipe = Flooded::default();
+    let (private, path) = (Rc::clone(&pipe), directory.path().to_path_buf());
+    let process = flooded(Role::Client, &pipe, move |event| {
+        if event.what == What::AwaitingAck {
+            let name = event.pipe.as_ref().expect("the private pipe's name");
+            *private.borrow_mut() = Some(open_to_write(&path.join(name)).expect("the client reads it"));
+            flood(&private);
+        }
+    });
+    let place = Place::new(wkp.path()).expect("it ends in a name");
+    let connected = connect(&process, &place, Deadline::after(PATIENCE));
+    assert!(matches!(connected, Err(Error::NoAnswer { .. })), "{connected:?}");
+}
+
+#[test]
+fn a_server_waits_for_ready_no_longer_than_it_should() {
+    let pipe = || pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
+    let (from_client, flooding) = pipe();
+    let (_private, to_client) = pipe();
+    let pipe: Flooded = Rc::new(RefCell::new(Some(flooding)));
+    let process = flooded(Role::Server, &pipe, |_| {});
+    flood(&pipe);
+    let reader = RecordReader::new(Rc::new(from_client), Delivery::Whole);
+    let writer = RecordWriter::new(Rc::new(to_client), Delivery::Pieces);
+    let terms = Terms { handshake_timeout: PATIENCE, ..Terms::default() };
+    let ready = Session::new(&process, 7, terms, reader, writer, None).await_ready();
+    assert!(matches!(ready, Err(Error::Lost { .. })), "{ready:?}");
+}

@@ -1,0 +1,77 @@
+//! How things are, a line a second.
+
+use handshake_core::error::Result;
+
+use super::house::Look;
+use super::score::Score;
+use crate::demo::voice::Voice;
+
+/// After so many lines the columns are named again.
+const PAGE: u64 = 20;
+
+/// The columns: two lines of heading, and how wide each is.
+const COLUMNS: [(&str, &str, usize); 10] = [
+    ("", "second", 6),
+    ("replies", "verified", 10),
+    ("clients", "alive", 8),
+    ("turned", "away", 7),
+    ("", "dropped", 8),
+    ("descrip-", "tors", 9),
+    ("server", "KiB", 8),
+    ("subservers", "KiB", 11),
+    ("", "zombies", 8),
+    ("pro-", "cesses", 7),
+];
+
+/// What has been shown so far.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    lines: u64,
+}
+
+impl Table {
+    /// One line.
+    ///
+    /// # Errors
+    /// Stdout has gone.
+    pub(super) fn tell(&mut self, second: u64, look: &Look, score: &Score, voice: &mut Voice) -> Result<()> {
+        if self.lines.is_multiple_of(PAGE) {
+            voice.line("")?;
+            voice.line(&row(COLUMNS.map(|(above, _, _)| above.to_owned())))?;
+            voice.line(&row(COLUMNS.map(|(_, below, _)| below.to_owned())))?;
+        }
+        self.lines += 1;
+        let values = [
+            second,
+            score.replies,
+            score.alive,
+            score.turned_away,
+            score.dropped,
+            look.descriptors.len() as u64,
+            look.memory,
+            look.memory_of_subservers,
+            look.zombies as u64,
+            look.subservers.len() as u64 + 1,
+        ];
+        voice.line(&row(values.map(|value| value.to_string())))
+    }
+}
+
+fn row<const N: usize>(values: [String; N]) -> String {
+    let cells = values.iter().zip(COLUMNS).map(|(value, (_, _, width))| format!("{value:>width$}"));
+    cells.collect::<String>().trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_keep_apart_and_fit_a_terminal() {
+        for (above, below, width) in COLUMNS {
+            assert!(above.len().max(below.len()) <= width);
+        }
+        assert!(COLUMNS.iter().skip(1).all(|(above, below, width)| above.len().max(below.len()) < *width));
+        assert!(COLUMNS.iter().map(|(_, _, width)| width).sum::<usize>() < 84);
+    }
+}

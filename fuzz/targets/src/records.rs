@@ -1,0 +1,149 @@
+//! The record decoder, on a real pipe, against the simplest decoder there is.
+
+use std::rc::Rc;
+
+use handshake_core::records::{Delivery, Filled, READ_SIZE, RecordReader};
+use handshake_core::wire::{Front, Header, MAGIC, RECORD_MAX, front};
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+
+use crate::script::{Script, payload};
+use crate::stage::put;
+
+/// First letter: `w` for a pipe where all writes are whole records, else pieces of any size. Then:
+/// `b` length, bytes: these bytes; `r` kind, flags, session, length: a record; `d` how, where: the next record is
+/// damaged so; `c` length: cuts what is written next there; `f`: the reader reads and takes; `l`: the buffer is lent
+/// away and back.
+pub fn records(data: &[u8]) {
+    let mut script = Script::new(data);
+    let delivery = if script.letter() == Some(b'w') { Delivery::Whole } else { Delivery::Pieces };
+    Play::new(delivery).run(&mut script);
+}
+
+struct Play {
+    delivery: Delivery,
+    reader: RecordReader,
+    to_reader: std::os::fd::OwnedFd,
+    /// Bytes in the pipe.
+    in_pipe: usize,
+    /// All that was written and is not judged yet.
+    written: Vec<u8>,
+    found: Vec<(Header, Vec<u8>)>,
+    skipped: u64,
+    /// Where the next write is cut.
+    cut: Option<usize>,
+    lent: Box<[u8]>,
+}
+
+impl Play {
+    fn new(delivery: Delivery) -> Self {
+        let (from, to_reader) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
+        let reader = RecordReader::without_buffer(Rc::new(from), delivery);
+        let lent = handshake_core::records::new_buffer();
+        let (written, found) = (Vec::new(), Vec::new());
+        Self { delivery, reader, to_reader, in_pipe: 0, written, found, skipped: 0, cut: None, lent }
+    }
+
+    fn run(mut self, script: &mut Script) {
+        self.reader.borrow(&mut self.lent);
+        while let Some(letter) = script.letter() {
+            match letter {
+                b'b' => {
+                    let bytes = script.raw();
+                    self.write(&bytes);
+                }
+                b'r' => {
+                    let kind = script.kind();
+                    let more = script.number() % 2 == 1;
+                    let session = script.number() as u64;
+                    let length = script.length();
+                    let header = Header { kind, more, session, sequence: 1 };
+                    let (record, _) = script.record(header, &payload(length));
+                    self.write(&record);
+                }
+                b'd' => script.damage(),
+                b'c' => self.cut = Some(script.length()),
+                b'f' => self.read(),
+                b'l' => {
+                    self.reader.give_back(&mut self.lent);
+                    assert_eq!(self.lent.len(), READ_SIZE, "the buffer comes back whole");
+                    self.reader.borrow(&mut self.lent);
+                }
+                _ => {}
+            }
+        }
+        self.read();
+        self.judge(true);
+    }
+
+    /// One write, or two with a read between them. Never more than the pipe takes.
+    fn write(&mut self, bytes: &[u8]) {
+        let cut = self.cut.take().map_or(0, |cut| cut.min(bytes.len()));
+        for (number, part) in [&bytes[..cut], &bytes[cut..]].into_iter().enumerate() {
+            for part in part.chunks(RECORD_MAX).filter(|part| !part.is_empty()) {
+                // A pipe of sixteen pages takes sixteen writes, whatever their size.
+                if self.in_pipe + RECORD_MAX > 8 * RECORD_MAX || !put(&self.to_reader, part) {
+                    self.read();
+                    assert!(put(&self.to_reader, part), "an empty pipe takes a record");
+                }
+                self.in_pipe += RECORD_MAX;
+                self.written.extend_from_slice(part);
+            }
+            if number == 0 && cut > 0 {
+                self.read();
+            }
+        }
+    }
+
+    /// Reads the pipe empty, and takes the records.
+    fn read(&mut self) {
+        loop {
+            let filled = self.reader.fill().expect("the pipe can be read");
+            while let Some((record, span)) = self.reader.next_record() {
+                assert_eq!(span.len(), record.len(), "a record's place is its length");
+                self.found.push((record.header, record.payload.to_vec()));
+            }
+            assert!(self.reader.has_room(), "what is left is less than a record");
+            match filled {
+                Filled::Bytes(_) => {}
+                Filled::Nothing => break,
+                Filled::End => panic!("the pipe has a writer"),
+            }
+        }
+        self.in_pipe = 0;
+        self.skipped += self.reader.take_skipped();
+        if self.delivery == Delivery::Whole {
+            self.judge(false);
+        }
+    }
+
+    /// Compares with a decoder that looks at one byte after the other.
+    fn judge(&mut self, at_end: bool) {
+        let (mut at, mut expected, mut skipped) = (0, Vec::new(), 0);
+        while at < self.written.len() {
+            if self.written[at] != MAGIC[0] {
+                // What `front` says as well, but it would look for the next magic each time.
+                (at, skipped) = (at + 1, skipped + 1);
+                continue;
+            }
+            match front(&self.written[at..]) {
+                Front::Record(record) => {
+                    at += record.len();
+                    expected.push((record.header, record.payload.to_vec()));
+                }
+                Front::Beginning if self.delivery == Delivery::Pieces => break,
+                Front::Garbage(_) | Front::Beginning => {
+                    at += 1;
+                    skipped += 1;
+                }
+            }
+        }
+        assert!(self.found == expected, "{} records, not {}", self.found.len(), expected.len());
+        assert_eq!(self.skipped, skipped, "each byte is taken, kept or skipped");
+        if !at_end {
+            self.written.clear();
+            self.found.clear();
+            self.skipped = 0;
+        }
+    }
+}

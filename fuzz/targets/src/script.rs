@@ -1,0 +1,85 @@
+//! A script, read letter by letter, and the records that it describes.
+
+use handshake_core::wire::{HEADER, HELLO_MAX, Header, Kind, PAYLOAD_MAX, append};
+
+/// Kinds by number, as on the wire.
+const KINDS: [Kind; 7] =
+    [Kind::Hello, Kind::Ack, Kind::Ready, Kind::Request, Kind::Reply, Kind::Refuse, Kind::Bye];
+
+/// What is left of a script.
+#[derive(Debug)]
+pub(crate) struct Script {
+    bytes: Vec<u8>,
+    at: usize,
+    /// What becomes of the next record: how it is damaged, and where.
+    damage: Option<(usize, usize)>,
+}
+
+impl Script {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec(), at: 0, damage: None }
+    }
+
+    /// The next byte, if there is one.
+    pub(crate) fn letter(&mut self) -> Option<u8> {
+        let byte = self.bytes.get(self.at).copied();
+        self.at += usize::from(byte.is_some());
+        byte
+    }
+
+    /// The next number; 0 at the end.
+    pub(crate) fn number(&mut self) -> usize {
+        match self.letter() {
+            Some(digit @ b'0'..=b'9') => usize::from(digit - b'0'),
+            Some(byte) => usize::from(byte),
+            None => 0,
+        }
+    }
+
+    /// A length: small ones by digit, and larger ones up to twice what fits a record.
+    pub(crate) fn length(&mut self) -> usize {
+        match self.number() {
+            small @ 0..=9 => small,
+            larger => larger * larger / 8,
+        }
+    }
+
+    /// So many bytes as they are, or what is left.
+    pub(crate) fn raw(&mut self) -> Vec<u8> {
+        let length = self.length().min(self.bytes.len() - self.at);
+        self.at += length;
+        self.bytes[self.at - length..self.at].to_vec()
+    }
+
+    /// `d`: the next record will be damaged.
+    pub(crate) fn damage(&mut self) {
+        self.damage = Some((self.number(), self.number()));
+    }
+
+    /// The kind that comes next.
+    pub(crate) fn kind(&mut self) -> Kind {
+        KINDS[self.number().wrapping_sub(1) % KINDS.len()]
+    }
+
+    /// A record, damaged if that is due; and whether it is sound.
+    pub(crate) fn record(&mut self, header: Header, payload: &[u8]) -> (Vec<u8>, bool) {
+        let longest = if header.kind == Kind::Hello { HELLO_MAX - HEADER } else { PAYLOAD_MAX };
+        let mut record = Vec::new();
+        append(&mut record, header, &payload[..payload.len().min(longest)]);
+        let Some((how, place)) = self.damage.take() else { return (record, true) };
+        let bits = record.len() * 8;
+        match how % 4 {
+            0 => record[place % bits / 8] ^= 1 << (place % 8),
+            1 => record.truncate(place % record.len()),
+            // A lie about its length.
+            2 => record[6..8].copy_from_slice(&(place as u16 * 16).to_be_bytes()),
+            _ => record[20] ^= 1 + place as u8 % 255,
+        }
+        (record, false)
+    }
+}
+
+/// A payload of all bytes that there are, which is no text.
+pub(crate) fn payload(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (length + at * 37) as u8).collect()
+}

@@ -1,0 +1,142 @@
+//! The server: four peers who say anything at any moment, and the basic server's loop; sessions are read from the
+//! client's pipe, or, as a subserver of the central dispatch server reads them, from an unnamed one.
+
+mod peer;
+mod world;
+
+use std::cell::RefCell;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use handshake_core::event::Role;
+use handshake_core::handshake::line::Caller;
+use handshake_core::records::{Delivery, RecordReader};
+use handshake_core::session::server::{Centre, Session, Terms};
+use handshake_core::{Error, Options, Process, Result, Server, Service};
+use nix::fcntl::OFlag;
+use nix::poll::PollFlags;
+use nix::unistd::pipe2;
+
+use crate::script::Script;
+use crate::stage::{play, shows};
+use world::World;
+
+/// The longest message of this server.
+const LONGEST: usize = 9000;
+
+/// First letter: `c` for sessions behind a central process. Then, with a peer's digit (and another's, ...):
+/// `o`: opens the well-known pipe; `h`, whose name: HELLO; `n`, length, bytes: HELLO with that name; `y`: does what a good
+/// client does with its ACK; `r`, kind, whose session, number, length: a record; `m`: the same with MORE; `b`, length,
+/// bytes: these bytes; `q`, length: a good request; `p`: reads its replies; `x`: closes its upstream; `X`: removes and
+/// closes its private pipe; `l`, `u`: takes and gives back the lock on the well-known pipe; `d`, how, where: the next
+/// record is damaged; `s`: the server goes on.
+pub fn server(data: &[u8]) {
+    let mut script = Script::new(data);
+    let central = script.letter() == Some(b'c');
+    play(Role::Server, |process, directory| run(process, directory, script, central));
+}
+
+fn run(process: &Rc<Process>, directory: &Path, script: Script, central: bool) {
+    let world = Rc::new(RefCell::new(World::new(directory, script)));
+    let mut server = Server::start(process, options(directory, &world)).expect("the place is free");
+    server.create_wkp().expect("a pipe can be made");
+    loop {
+        let goes_on = world.borrow_mut().act();
+        if server.wkp().is_some_and(|wkp| shows(wkp, PollFlags::POLLIN)) {
+            let arrived = server.wait(true).expect("the name is ours").expect("nobody asked to end");
+            assert!(arrived.is_connection(), "there is something in the pipe");
+            server.receive_and_remove().expect("the name is ours");
+        }
+        while let Some(caller) = server.next_in_line().expect("there are random numbers") {
+            world.borrow_mut().turn_of(caller.session);
+            let served =
+                if central { serve_behind(&server, caller, &world) } else { serve(&server, caller, &world) };
+            assert!(!matches!(served, Err(Error::Signal(_))), "nobody sent a signal");
+            world.borrow_mut().turn_is_over();
+        }
+        server.create_wkp().expect("a pipe can be made");
+        world.borrow_mut().judge_answers();
+        if !goes_on {
+            break;
+        }
+    }
+    server.end().expect("the name is ours");
+    world.borrow_mut().leave();
+}
+
+/// Patience that is over as soon as a read finds nothing.
+fn options(directory: &Path, world: &Rc<RefCell<World>>) -> Options {
+    let moment = Duration::from_nanos(1);
+    let world = Rc::clone(world);
+    let mut options = Options::at(directory.join("mario")).service(move || Reversed(Rc::clone(&world)));
+    let grace = Duration::from_secs(2);
+    options.terms = Terms { longest: LONGEST, handshake_timeout: moment, idle_timeout: moment, grace };
+    options
+}
+
+fn serve(server: &Server, caller: Caller, world: &Rc<RefCell<World>>) -> Result<()> {
+    let session = server.acknowledge(caller)?;
+    converse(server, session, world)
+}
+
+/// As a subserver does, and the harness is the central process.
+fn serve_behind(server: &Server, caller: Caller, world: &Rc<RefCell<World>>) -> Result<()> {
+    let (from_central, to_subserver) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
+    let id = caller.session;
+    let to_client = caller.acknowledge(server.process(), 16, LONGEST, Vec::new())?;
+    world.borrow_mut().down = Some(to_subserver);
+    let from_client = RecordReader::new(Rc::new(from_central), Delivery::Pieces);
+    let session = Session::new(server.process(), id, *server.terms(), from_client, to_client, None);
+    converse(server, session.behind(Asked(Rc::clone(world))), world)
+}
+
+fn converse(server: &Server, mut session: Session, world: &Rc<RefCell<World>>) -> Result<()> {
+    let mut service = server.new_service();
+    world.borrow_mut().act();
+    session.await_ready()?;
+    let mut message = Vec::new();
+    while session.receive(&mut message)? {
+        assert!(message.len() <= LONGEST, "a request that is too long was let through");
+        // The service may have made it longer, and a vector grows to twice its length.
+        assert!(message.capacity() <= 2 * (LONGEST + 1), "{} bytes are kept", message.capacity());
+        session.process(service.as_mut(), &mut message)?;
+        session.send(&message)?;
+    }
+    Ok(())
+}
+
+/// Answers with the message backwards; to one of 7 bytes, with more than may be sent. While it works, the peers go on.
+struct Reversed(Rc<RefCell<World>>);
+
+impl Service for Reversed {
+    fn process(&mut self, message: &mut Vec<u8>) {
+        message.reverse();
+        if message.len() == 7 {
+            message.resize(LONGEST + 1, b'!');
+        }
+        let mut world = self.0.borrow_mut();
+        world.processed(message);
+        world.act();
+    }
+}
+
+/// The central process.
+struct Asked(Rc<RefCell<World>>);
+
+impl Centre for Asked {
+    fn answered(&mut self, _records: usize) {}
+
+    fn ask(&mut self) {
+        let mut world = self.0.borrow_mut();
+        if !world.act() {
+            world.nothing_more();
+        }
+    }
+}
+
+/// Whether this pipe's other end has been closed since it was opened, or has sent something.
+fn was_answered(pipe: impl AsFd) -> bool {
+    shows(pipe, PollFlags::POLLIN)
+}

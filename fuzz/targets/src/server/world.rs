@@ -1,0 +1,180 @@
+//! All that is not the server: the script, the peers, and what the server owes them.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use handshake_core::sys::Lock;
+use handshake_core::wire::{Header, Hello, Kind, VERSION, pieces};
+
+use super::peer::Peer;
+use super::{LONGEST, was_answered};
+use crate::script::{Script, payload};
+use crate::stage::put;
+
+pub(super) struct World {
+    script: Script,
+    peers: Vec<Peer>,
+    /// The session that is served now.
+    turn: Option<u64>,
+    /// What the service made of the requests of each session, and the client has not seen yet.
+    replies: HashMap<u64, VecDeque<Vec<u8>>>,
+    /// With a central process: its pipe to the subserver.
+    pub(super) down: Option<OwnedFd>,
+}
+
+impl World {
+    pub(super) fn new(directory: &Path, script: Script) -> Self {
+        let peers = (0..4).map(|number| Peer::new(directory, number)).collect();
+        Self { script, peers, turn: None, replies: HashMap::new(), down: None }
+    }
+
+    /// The peers act, until the server goes on. Returns whether there is more in the script.
+    pub(super) fn act(&mut self) -> bool {
+        while let Some(letter) = self.script.letter() {
+            match letter {
+                b's' => return true,
+                b'd' => self.script.damage(),
+                b'o' | b'h' | b'n' | b'y' | b'r' | b'm' | b'b' | b'q' | b'p' | b'x' | b'X' | b'l' | b'u' => {
+                    let peer = self.script.number() % self.peers.len();
+                    self.act_of(peer, letter);
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+
+    fn act_of(&mut self, peer: usize, letter: u8) {
+        match letter {
+            b'o' => self.peers[peer].open(),
+            b'h' => self.hello(peer),
+            b'n' => {
+                let name = self.script.raw();
+                self.say(peer, Kind::Hello, self.peers[peer].nonce, 0, false, &hello(&name));
+            }
+            b'y' => self.confirm(peer),
+            b'r' | b'm' => {
+                let (kind, whose) = (self.script.kind(), self.script.number());
+                let (number, length) = (self.script.number(), self.script.length());
+                let session = self.session_of(peer, whose);
+                let sequence = u32::try_from(number).expect("it was a byte");
+                self.say(peer, kind, session, sequence, letter == b'm', &payload(length));
+            }
+            b'b' => {
+                let bytes = self.script.raw();
+                self.write(peer, &bytes);
+            }
+            b'q' => {
+                let (number, length) = (self.script.number(), self.script.length());
+                let session = self.session_of(peer, 9);
+                let message = payload(length);
+                for (piece, more) in pieces(&message) {
+                    self.say(peer, Kind::Request, session, number as u32, more, piece);
+                }
+            }
+            b'p' => self.receive(peer),
+            b'x' => self.peers[peer].close(),
+            b'X' => self.peers[peer].leave(),
+            b'l' => self.peers[peer].lock(Lock::Shared),
+            _ => self.peers[peer].lock(Lock::Release),
+        }
+    }
+
+    /// HELLO, with its own name or another's. It must be answered if it is sound and at the door, and has a reader.
+    fn hello(&mut self, peer: usize) {
+        let whose = self.script.number() % self.peers.len();
+        let name = self.peers[whose].name.clone();
+        let at_the_door = self.peers[peer].is_at_the_door();
+        let nonce = self.peers[peer].nonce;
+        let header = Header { kind: Kind::Hello, more: false, session: nonce, sequence: 0 };
+        let (record, sound) = self.script.record(header, &hello(name.as_bytes()));
+        if self.peers[peer].write(&record) {
+            let named = &mut self.peers[whose];
+            named.named += if peer == whose { 1 } else { 2 };
+            named.is_owed |= sound && at_the_door && named.answers().is_some();
+        }
+    }
+
+    fn confirm(&mut self, peer: usize) {
+        self.receive(peer);
+        self.peers[peer].follow_ack();
+        if let Some(session) = self.peers[peer].ack.as_ref().map(|ack| ack.session) {
+            self.say(peer, Kind::Ready, session, 0, false, &[]);
+        }
+    }
+
+    /// By a digit: its own session (9), another's, or one that nobody has.
+    fn session_of(&mut self, peer: usize, whose: usize) -> u64 {
+        let whose = if whose == 9 { peer } else { whose };
+        if whose < self.peers.len() {
+            self.receive(whose);
+        }
+        let ack = self.peers.get(whose).and_then(|peer| peer.ack.as_ref());
+        ack.map_or(whose as u64, |ack| ack.session)
+    }
+
+    fn say(&mut self, peer: usize, kind: Kind, session: u64, sequence: u32, more: bool, payload: &[u8]) {
+        let (record, _) = self.script.record(Header { kind, more, session, sequence }, payload);
+        self.write(peer, &record);
+    }
+
+    /// Through its own pipe, or the central process, which does not wait either.
+    fn write(&self, peer: usize, bytes: &[u8]) {
+        match &self.down {
+            Some(down) => put(down, bytes),
+            None => self.peers[peer].write(bytes),
+        };
+    }
+
+    /// Nothing more will come: the answer of the central process.
+    pub(super) fn nothing_more(&mut self) {
+        // What was written last may be the beginning of a record, which swallows a short answer.
+        self.down = None;
+    }
+
+    pub(super) fn turn_of(&mut self, session: u64) {
+        self.turn = Some(session);
+    }
+
+    pub(super) fn turn_is_over(&mut self) {
+        self.turn = None;
+        self.down = None;
+    }
+
+    /// The service has made this reply.
+    pub(super) fn processed(&mut self, reply: &[u8]) {
+        let session = self.turn.expect("somebody is served");
+        if reply.len() <= LONGEST {
+            self.replies.entry(session).or_default().push_back(reply.to_vec());
+        }
+    }
+
+    fn receive(&mut self, peer: usize) {
+        let replies = &mut self.replies;
+        self.peers[peer].receive(|session, reply| {
+            let due = replies.get_mut(&session).and_then(VecDeque::pop_front);
+            assert!(due.as_deref() == Some(reply), "a reply to nothing that was asked");
+        });
+    }
+
+    /// The line is empty: every HELLO that was taken has been answered by now.
+    pub(super) fn judge_answers(&mut self) {
+        for number in 0..self.peers.len() {
+            if std::mem::take(&mut self.peers[number].is_owed) {
+                let answered =
+                    self.peers[number].answers().is_none_or(was_answered) || self.peers[number].ack.is_some();
+                assert!(answered, "peer {number} got no answer to its HELLO");
+            }
+            self.receive(number);
+        }
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.peers.clear();
+    }
+}
+
+fn hello(name: &[u8]) -> Vec<u8> {
+    Hello { version: VERSION, name: name.to_vec() }.encode()
+}

@@ -1,0 +1,272 @@
+//! The story that is played with each fault, and its judgement.
+
+use std::cell::RefCell;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Output};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use handshake_core::event::What;
+use nix::sys::signal::Signal;
+
+use super::trace::{Tracer, calls, strikes};
+use super::{Call, Fault, Lasts, Side};
+use crate::paradigm::Paradigm;
+use crate::proc::{children_of, living_in};
+use crate::program::Program;
+use crate::scene::Scene;
+use crate::wait::until;
+
+/// More than all deadlines of a story together, and enough for a machine that does much else.
+const A_HANG: Duration = Duration::from_secs(30);
+
+/// A fault that strikes more often in one story is met by a loop that does not pause.
+const A_SPIN: usize = 500;
+
+/// Plays the story without a fault. Returns the calls of that side's own work.
+pub fn record(paradigm: Paradigm, side: Side) -> Vec<Call> {
+    calls(&Story::play(paradigm, side, None), side != Side::Subserver)
+}
+
+/// Plays the story with a fault; returns how often it struck.
+///
+/// # Panics
+/// Somebody did not do what must be done then.
+pub fn play(paradigm: Paradigm, side: Side, fault: &Fault) -> usize {
+    strikes(&Story::play(paradigm, side, Some(fault)))
+}
+
+struct Story<'s> {
+    scene: &'s Scene,
+    paradigm: Paradigm,
+    side: Side,
+    fault: Option<&'s Fault>,
+    tracer: Tracer,
+    /// The strace that was attached.
+    attached: RefCell<Option<Child>>,
+}
+
+impl Story<'_> {
+    /// A server, three clients, the end; then a fresh server and a last client, whom no fault troubles. Returns the trace.
+    fn play(paradigm: Paradigm, side: Side, fault: Option<&Fault>) -> String {
+        let scene = Scene::new();
+        let tracer = Tracer::new(scene.log("trace"), fault);
+        let story = Story { scene: &scene, paradigm, side, fault, tracer, attached: RefCell::default() };
+        let since = Instant::now();
+        let server = story.server();
+        if story.is_ready(&server) {
+            story.serves(&server);
+            story.ends(&server);
+        } else {
+            story.judge_server(&server, "it could not start");
+        }
+        story.nothing_is_left();
+        scene.server(paradigm).unrecorded().ready();
+        scene.client().unrecorded().arg("last").run().success().stdout("LAST\n");
+        let (took, trace) = (since.elapsed(), story.tracer.trace());
+        assert!(took < A_HANG, "somebody hung: it took {took:?}");
+        let strikes = strikes(&trace);
+        assert!(strikes <= A_SPIN, "it spins: the fault struck {strikes} times in {took:?}");
+        scene.end();
+        trace
+    }
+
+    fn server(&self) -> Rc<Program> {
+        let server = self.scene.server(self.paradigm).args(["--handshake-timeout", "2s", "--grace", "1s"]);
+        match self.side {
+            Side::Server => server.unrecorded().under(self.tracer.in_front()).start(),
+            Side::Subserver => server.gated().start(),
+            Side::Client => server.unrecorded().start(),
+        }
+    }
+
+    /// Whether clients can connect; if not, it has ended. Its descriptor for saying so is closed then.
+    fn is_ready(&self, server: &Program) -> bool {
+        if self.side == Side::Subserver {
+            server.step_until(What::Waiting);
+            return true;
+        }
+        until(format_args!("{} to be ready, or to end", server.name()), || {
+            let fds = fs::read_dir(format!("/proc/{}/fd", server.pid())).ok();
+            let mut links = fds.into_iter().flatten().flatten().map(|fd| fs::read_link(fd.path()));
+            let may_tell = links.any(|link| link.is_ok_and(|link| link == server.stdout_path()));
+            let has_told = fs::metadata(server.stdout_path()).is_ok_and(|file| file.len() > 0);
+            // Nobody is there to be told.
+            let need_not = self.is_broken_pipe() && self.scene.path("mario").exists();
+            (!server.is_running() || ((has_told || need_not) && !may_tell)).then_some(())
+        });
+        server.is_running()
+    }
+
+    fn serves(&self, server: &Program) {
+        let before = server.descriptors();
+        let first = self.first_client(server);
+        self.judge_client(&first, self.side == Side::Client);
+        // The second of them is for what struck the first; where all are struck, it would tell no more.
+        for _ in 0..if self.is_lasting() { 1 } else { 2 } {
+            if server.is_running() {
+                self.serves_one_more(server);
+            }
+        }
+        if self.is_lasting() {
+            return;
+        }
+        until(format_args!("{} to have no children", server.name()), || {
+            (!server.is_running() || children_of(server.pid()).is_empty()).then_some(())
+        });
+        // The other source of random numbers is kept open.
+        if self.fault.is_none_or(|fault| fault.call != "getrandom") {
+            server.has_descriptors_as_or_ends(&before);
+        }
+    }
+
+    /// What happened only once, to another client, does not trouble this one.
+    fn serves_one_more(&self, server: &Program) {
+        let client = self.scene.client().unrecorded().args(["--timeout", self.patience(), "hello", "world"]);
+        let client = client.start();
+        self.judge_client(&client, false);
+        let is_served = client.ends().get_output().status.success();
+        let may_fail =
+            self.is_lasting() || self.is_hard() && (!server.is_running() || self.strikes_a_session());
+        assert!(is_served || may_fail, "{} was not served", client.name());
+    }
+
+    fn is_lasting(&self) -> bool {
+        self.side == Side::Server && self.fault.is_some_and(|fault| fault.lasts == Lasts::ForGood)
+    }
+
+    /// Whoever cannot be read from or written to has lost its connection.
+    fn strikes_a_session(&self) -> bool {
+        self.fault.is_some_and(|fault| ["read", "write"].contains(&fault.call.as_str()))
+    }
+
+    fn first_client(&self, server: &Program) -> Rc<Program> {
+        let client = self.scene.client().unrecorded().args(["hello", "world"]);
+        match self.side {
+            Side::Client => {
+                let for_good = self.fault.is_some_and(|fault| fault.lasts == Lasts::ForGood);
+                let patience = if for_good { "500ms" } else { self.patience() };
+                client.args(["--timeout", patience]).under(self.tracer.in_front()).start()
+            }
+            Side::Server => client.args(["--timeout", self.patience()]).start(),
+            Side::Subserver => {
+                let client = client.args(["--timeout", self.patience()]).start();
+                let subserver = server.step_until(What::SubserverBegan).pid;
+                self.attached.replace(Some(self.tracer.attach(subserver)));
+                server.go_on();
+                client
+            }
+        }
+    }
+
+    /// A client's deadline: where something never works, it need not be long.
+    fn patience(&self) -> &'static str {
+        match self.fault {
+            Some(Fault { lasts: Lasts::ForGood, .. }) if self.side == Side::Server => "500ms",
+            // Its server may end.
+            Some(_) if self.is_hard() => "6s",
+            _ => "20s",
+        }
+    }
+
+    /// A client is served, or says why not and with the right status.
+    fn judge_client(&self, client: &Program, is_struck: bool) {
+        let end = client.ends();
+        let output = end.get_output();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        match (output.status.code(), output.status.signal()) {
+            (Some(0), _) => assert_eq!(stdout, "HELLO\nWORLD\n", "of {}", client.name()),
+            (Some(1 | 3), _) => {
+                assert!("HELLO\nWORLD\n".starts_with(&stdout), "{} printed {stdout:?}", client.name());
+                let cannot_say = is_struck && self.fault.is_some_and(|fault| fault.call == "write");
+                let says = stderr.starts_with("client: ") || (stderr.is_empty() && cannot_say);
+                assert!(says, "{} did not say why: {stderr:?}", client.name());
+                assert!(
+                    !is_struck || stderr.is_empty() || self.names_error(&stderr),
+                    "{} did not name the error: {stderr}",
+                    client.name()
+                );
+            }
+            // Whoever reads its stdout has enough.
+            (None, Some(signal))
+                if signal == Signal::SIGPIPE as i32 && is_struck && self.is_broken_pipe() => {}
+            _ => panic!("{} ended with {}: {stderr}", client.name(), output.status),
+        }
+    }
+
+    fn is_broken_pipe(&self) -> bool {
+        self.fault.is_some_and(|fault| fault.call == "write" && fault.error == "EPIPE")
+    }
+
+    fn names_error(&self, said: &str) -> bool {
+        // On Linux, these two are one.
+        let is_named = |error: &str| {
+            said.contains(&format!(": {error} (")) || error == "EAGAIN" && said.contains(": EWOULDBLOCK (")
+        };
+        self.fault.is_some_and(|fault| is_named(&fault.error))
+    }
+
+    /// It is asked to end, if it has not ended yet.
+    fn ends(&self, server: &Program) {
+        if !server.is_running() {
+            self.judge_server(server, "it ended while it served");
+            assert!(
+                self.is_lasting() || self.is_hard(),
+                "what was short only once has ended {}",
+                server.name()
+            );
+            return;
+        }
+        server.signal(Signal::SIGTERM);
+        if server.ends().get_output().status.code() != Some(0) {
+            self.judge_server(server, "it was asked to end");
+        }
+        let said = text(&server.ends().get_output().stderr);
+        assert!(self.side == Side::Server || said.lines().all(|line| line.starts_with('<')), "{said}");
+    }
+
+    /// A server that ends by an error says which, and why.
+    fn judge_server(&self, server: &Program, when: &str) {
+        let end = server.ends();
+        let Output { status, stderr, .. } = end.get_output();
+        let said = text(stderr);
+        assert_eq!(status.code(), Some(3), "{}: {when}: {status}: {said}", server.name());
+        assert_eq!(self.side, Side::Server, "no call of {} failed: {said}", server.name());
+        let last = said.lines().last().unwrap_or_default();
+        let complains = last.starts_with(&format!("{}: cannot ", self.paradigm.binary()));
+        // What could not be written; and "the name is in use", which is what a lock held by others means.
+        let silent = self.fault.is_some_and(|fault| fault.call == "write");
+        let silent = silent || self.may_keep_lock_file() && last.contains("the name is in use");
+        assert!(silent || complains && self.names_error(last), "{}: {when}: {last:?}", server.name());
+    }
+
+    /// Whether the lock file may be left: whose it is cannot be known without a lock and a look. It means nothing then.
+    fn may_keep_lock_file(&self) -> bool {
+        self.fault.is_some_and(|fault| ["flock", "statx", "unlink"].contains(&fault.call.as_str()))
+    }
+
+    /// An error that is no shortage may end a server, or the session that it struck.
+    fn is_hard(&self) -> bool {
+        self.side == Side::Server && self.fault.is_some_and(|fault| !fault.is_shortage())
+    }
+
+    /// No process is left, and no name but where they could not be removed.
+    fn nothing_is_left(&self) {
+        if let Some(mut strace) = self.attached.take() {
+            until("strace to end", || strace.try_wait().expect("it is our child"));
+        }
+        until("strace to end", || {
+            living_in(self.scene.place()).iter().all(|process| process.name != "strace").then_some(())
+        });
+        assert_eq!(living_in(self.scene.place()), [], "these processes are left");
+        let mut names = self.scene.names();
+        names.retain(|name| !self.may_keep_lock_file() || name != ".mario.lock");
+        let may_be_left = self.fault.is_some_and(Fault::keeps_names) && self.side == Side::Server;
+        assert!(names.is_empty() || may_be_left, "these names are left: {names:?}");
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,152 @@
+//! A server made by hand, from nothing but the protocol's records: it can say what no good server says.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use handshake_core::wire::{Ack, Front, Header, Hello, Kind, VERSION, front};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc::O_NONBLOCK;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use crate::raw::{Answer, open_to_write, record};
+use crate::wait::until;
+
+/// A server that does what it is told, for one client at a time. Its pipes are non-blocking.
+#[derive(Debug)]
+pub struct RawServer {
+    place: PathBuf,
+    /// The well-known pipe, open for both: so it neither ends nor hangs up.
+    from_client: File,
+    received: Vec<u8>,
+    to_client: Option<File>,
+    /// What the client of the last HELLO calls itself.
+    nonce: u64,
+}
+
+impl RawServer {
+    /// The number of its sessions.
+    pub const SESSION: u64 = 0xfeed_face_cafe_beef;
+
+    pub(crate) fn at(place: &Path) -> Self {
+        let path = place.join("mario");
+        mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new well-known pipe");
+        let from_client = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(path);
+        let from_client = from_client.expect("it was just made");
+        Self { place: place.into(), from_client, received: Vec::new(), to_client: None, nonce: 0 }
+    }
+
+    /// Waits for a HELLO, and connects to its private pipe.
+    pub fn receive_hello(&mut self) {
+        let hello = self.receive(Kind::Hello);
+        let name = Hello::decode(&hello.payload).expect("a sound HELLO").name;
+        let name = String::from_utf8(name).expect("the client's names are text");
+        self.to_client = Some(open_to_write(&self.place.join(name)));
+    }
+
+    /// Connects to the private pipe of the next HELLO, if one has come, and its client still waits.
+    pub fn may_receive_hello(&mut self) -> bool {
+        let hello = self.received().and_then(|record| Hello::decode(&record.payload));
+        let Some(hello) = hello else { return false };
+        let path = self.place.join(String::from_utf8(hello.name).expect("the client's names are text"));
+        self.to_client = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path).ok();
+        self.to_client.is_some()
+    }
+
+    /// Forgets what its last client said.
+    pub fn forget(&mut self) {
+        while self.received().is_some() {}
+    }
+
+    /// Waits for the next record, which must be of this kind.
+    pub fn receive(&mut self, kind: Kind) -> Answer {
+        let answer = until(format_args!("{kind:?} from the client"), || self.received());
+        assert_eq!(answer.kind, kind, "{answer:?}");
+        answer
+    }
+
+    fn received(&mut self) -> Option<Answer> {
+        let mut bytes = [0; 65_536];
+        // Nothing now: the wait for it has a deadline.
+        if let Ok(count) = self.from_client.read(&mut bytes) {
+            self.received.extend_from_slice(&bytes[..count]);
+        }
+        let Front::Record(record) = front(&self.received) else {
+            assert_eq!(front(&self.received), Front::Beginning, "the client wrote what is no record");
+            return None;
+        };
+        let Header { kind, sequence, session, .. } = record.header;
+        let (answer, length) = (Answer { kind, sequence, payload: record.payload.to_vec() }, record.len());
+        if kind == Kind::Hello {
+            self.nonce = session;
+        }
+        self.received.drain(..length);
+        Some(answer)
+    }
+
+    /// What the client of the last HELLO calls itself.
+    pub fn nonce(&self) -> u64 {
+        self.nonce
+    }
+
+    /// An acknowledgement that no good client minds.
+    pub fn good_ack() -> Ack {
+        Ack { session: Self::SESSION, version: VERSION, window: 0, longest: 10_000, upstream: Vec::new() }
+    }
+
+    /// The bytes of this acknowledgement, for the client of the last HELLO.
+    pub fn ack(&self, ack: &Ack) -> Vec<u8> {
+        record(Kind::Ack, self.nonce, 0, false, &ack.encode())
+    }
+
+    /// Its part of the handshake, by the rules.
+    pub fn shake_hands(&mut self) {
+        self.receive_hello();
+        self.write(&self.ack(&Self::good_ack()));
+        self.receive(Kind::Ready);
+    }
+
+    /// Says anything in its session.
+    pub fn say(&mut self, kind: Kind, sequence: u32, more: bool, payload: &[u8]) {
+        self.write(&record(kind, Self::SESSION, sequence, more, payload));
+    }
+
+    /// Writes bytes of any kind into the private pipe.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let pipe = self.to_client.as_mut().expect("it is connected");
+        pipe.write_all(bytes).expect("the client reads, and there is room");
+    }
+
+    /// Writes these bytes into the private pipe again and again, as long as there is room and somebody who reads; returns
+    /// whether there was.
+    pub fn flood(&mut self, bytes: &[u8]) -> bool {
+        let pipe = self.to_client.as_mut().expect("it is connected");
+        std::iter::from_fn(|| pipe.write(bytes).ok()).count() > 0
+    }
+
+    /// Writes bytes into the private pipe so that each read of the client brings one (O_DIRECT in pipe(2)); it
+    /// must be empty, or they are added to what is there.
+    pub fn write_byte_by_byte(&mut self, bytes: &[u8]) {
+        let pipe = self.to_client.as_mut().expect("it is connected");
+        let mode = |flags| {
+            fcntl(&*pipe, FcntlArg::F_SETFL(flags)).expect("a pipe can keep writes apart");
+        };
+        mode(OFlag::O_NONBLOCK | OFlag::O_DIRECT);
+        for byte in bytes {
+            until("room in the private pipe", || (&*pipe).write(&[*byte]).ok());
+        }
+        mode(OFlag::O_NONBLOCK);
+    }
+
+    /// Closes the private pipe.
+    pub fn close(&mut self) {
+        self.to_client = None;
+    }
+
+    /// Goes, with its well-known pipe.
+    pub fn end(self) {
+        fs::remove_file(self.place.join("mario")).expect("it is there");
+    }
+}

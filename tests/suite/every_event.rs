@@ -1,0 +1,265 @@
+//! Each process killed, and stopped for a while, at each of its events: all events that a run of the paradigm records, so
+//! that a new one is tried by itself.
+
+use std::mem::discriminant;
+use std::rc::Rc;
+use std::time::Duration;
+
+use handshake_core::event::{Event, Role, What};
+use nix::sys::signal::Signal;
+use predicates::prelude::*;
+use workspace_tests::wait::{until, until_true};
+use workspace_tests::{Paradigm, Program, Scene, each};
+
+use crate::held::another_is_served_soon;
+
+each! {
+    a_client_killed_at_any_event_delays_nobody in basic forking dispatch shared: row_9;
+    a_subserver_killed_at_any_event_is_noticed_at_once in forking dispatch shared: row_13;
+    a_server_killed_at_any_event_is_replaced_by_the_next in basic forking dispatch shared: row_12;
+    a_client_stopped_at_any_event_goes_on in basic forking dispatch shared: row_10 row_45;
+    a_subserver_stopped_at_any_event_delays_no_other in forking dispatch shared: row_46;
+    a_server_stopped_at_any_event_blames_nobody in basic forking dispatch shared: row_46;
+}
+
+/// How long subservers may outlive their server.
+const A_SECOND_OR_SO: Duration = Duration::from_secs(10);
+
+/// A deadline that passes while somebody is stopped, and a service that takes longer than that.
+const SHORT: &str = "2s";
+const LONGER_THAN_THAT: &str = "sleep:2200";
+/// One that never passes here.
+const LONG: &str = "60s";
+
+/// One of the events of a run: the n-th of its kind that somebody in such a role records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moment {
+    role: Role,
+    what: What,
+    nth: usize,
+    /// Whether the handshake is under way: who is stopped here may come to see a deadline passed.
+    in_handshake: bool,
+}
+
+impl Moment {
+    fn find(self, events: &[Event]) -> Option<Event> {
+        events.iter().filter(|event| self.is_kind_of(event)).nth(self.nth).cloned()
+    }
+
+    /// The subserver may be another one: a client that was turned away tries again.
+    fn is_kind_of(self, event: &Event) -> bool {
+        self.what == event.what && discriminant(&self.role) == discriminant(&event.role)
+    }
+}
+
+/// The events of one session, from the server's start to its end, of those in a role.
+fn moments(paradigm: Paradigm, is_one: impl Fn(Role) -> bool) -> Vec<Moment> {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).start();
+    scene.serves("hello", "HELLO");
+    until_true("the session to be over", || {
+        let over = if paradigm.has_subservers() { What::SubserverReaped } else { What::SessionEnded };
+        !scene.record().all(|event| event.what == over).is_empty()
+    });
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    let events = scene.record().all(|_| true);
+    scene.end();
+    let mut moments: Vec<Moment> = Vec::new();
+    let mut in_handshake = false;
+    for event in events {
+        in_handshake |= event.what == What::HelloReceived;
+        in_handshake &= event.what != What::ReadyReceived;
+        if is_one(event.role) {
+            let nth = moments.iter().filter(|moment| moment.is_kind_of(&event)).count();
+            moments.push(Moment { role: event.role, what: event.what, nth, in_handshake });
+        }
+    }
+    assert!(moments.len() > 3, "so few events: {moments:?}");
+    moments
+}
+
+fn is_subserver(role: Role) -> bool {
+    matches!(role, Role::Subserver(_))
+}
+
+/// A gated server, and a client that goes on freely, both at a moment.
+struct Walk {
+    server: Rc<Program>,
+    client: Rc<Program>,
+    /// The moment's event; `None` if it did not come: how often records are routed, for example, is a matter of luck.
+    at: Option<Event>,
+    /// Whether the server was asked to end by then.
+    asked: bool,
+}
+
+impl Walk {
+    /// Lets a server and its subservers go on to this moment. The server is asked to end when the session is over, since
+    /// some moments come after that.
+    fn to(moment: Moment, scene: &Scene, paradigm: Paradigm, timeout: &str) -> Self {
+        let server = scene.server(paradigm).args(["--handshake-timeout", timeout]).gated().start();
+        let client = scene.client().args(["--timeout", "60s", "hello"]).start();
+        let mut asked = false;
+        let at = until(format_args!("{} at {moment:?}", server.name()), || {
+            let events = server.events();
+            if let Some(event) = moment.find(&events) {
+                return Some(Some(event));
+            }
+            if !server.is_running() {
+                return Some(None);
+            }
+            let session_is_over = events.iter().any(|event| event.what == What::SessionEnded);
+            if !client.is_running() && session_is_over && !std::mem::replace(&mut asked, true) {
+                server.try_signal(Signal::SIGTERM);
+            }
+            server.step();
+            None
+        });
+        assert!(at.is_some() || moment.nth > 0, "{moment:?} did not come");
+        Self { server, client, at, asked }
+    }
+
+    fn is_acknowledged(&self) -> bool {
+        self.client.events().iter().any(|event| event.what == What::AckReceived)
+    }
+
+    /// The client is served; or, if it was connected already, it may say that its connection is lost.
+    fn client_is_served_or_lost(&self, moment: Moment) {
+        let end = self.client.ends();
+        if end.get_output().status.success() {
+            end.stdout("HELLO\n");
+        } else {
+            assert!(self.is_acknowledged(), "it had no ACK, and yet it was not served, after {moment:?}");
+            end.code(1).stdout("").stderr(predicate::str::starts_with("client: the connection is"));
+        }
+    }
+
+    /// During a handshake, time goes by until more than its deadline has passed. Then `goes_on` is called. What the client
+    /// did in time counts, and it is served.
+    fn nobody_is_blamed(&self, moment: Moment, scene: &Scene, goes_on: impl FnOnce()) {
+        if moment.in_handshake {
+            more_than_a_deadline_passes(scene);
+        }
+        let mark = scene.record().mark();
+        goes_on();
+        self.client.ends().success().stdout("HELLO\n").stderr("");
+        let after = &scene.record().all(|_| true)[mark..];
+        assert!(after.iter().all(|event| event.what != What::ClientDropped), "blamed: {after:#?}");
+        if self.asked {
+            self.server.ends().code(0);
+        }
+    }
+}
+
+/// Another server, which is called `luigi`, takes that long for an answer.
+fn more_than_a_deadline_passes(scene: &Scene) {
+    let clock = ["--wkp", "luigi", "--service", LONGER_THAN_THAT];
+    let clock = scene.server(Paradigm::Basic).args(clock).unrecorded().ready();
+    scene.client().args(["--wkp", "luigi", "tick"]).unrecorded().run().success();
+    clock.signal(Signal::SIGTERM);
+    clock.ends().code(0);
+}
+
+/// No timeout helps the server here.
+fn a_client_killed_at_any_event_delays_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    let before = server.descriptors();
+    for moment in moments(paradigm, |role| role == Role::Client) {
+        let client = scene.client().arg("hello").gated().start();
+        client.step_until(moment.what);
+        client.kill();
+        another_is_served_soon(&scene);
+    }
+    server.has_descriptors_as(&before);
+    // Some of them left their private pipes, which the server sweeps when it ends.
+    assert!(scene.names().iter().any(|name| name.contains(".client.")));
+    scene.end();
+}
+
+/// Its client has its answer, or knows at once; before the ACK, it tries again and is served.
+fn a_subserver_killed_at_any_event_is_noticed_at_once(paradigm: Paradigm) {
+    for moment in moments(paradigm, is_subserver) {
+        let scene = Scene::new();
+        let walk = Walk::to(moment, &scene, paradigm, LONG);
+        if let Some(event) = &walk.at {
+            scene.signal_subserver(event.pid, Signal::SIGKILL);
+        }
+        walk.server.go_on();
+        walk.client_is_served_or_lost(moment);
+        if moment.what == What::SubserverBegan {
+            walk.client.ends().success();
+            assert!(walk.client.events().iter().any(|event| event.what == What::TryingAgain));
+        }
+        another_is_served_soon(&scene);
+        scene.end();
+    }
+}
+
+/// A client that has no ACK yet is served by the next server. One that has knows that its connection is lost, unless it
+/// has its answer.
+fn a_server_killed_at_any_event_is_replaced_by_the_next(paradigm: Paradigm) {
+    for moment in moments(paradigm, |role| role != Role::Client) {
+        let scene = Scene::new();
+        let walk = Walk::to(moment, &scene, paradigm, LONG);
+        walk.server.try_signal(Signal::SIGKILL);
+        walk.server.ends();
+        // Its subservers stand at the same gate.
+        walk.server.go_on();
+        scene.subservers_end(A_SECOND_OR_SO);
+        let next = scene.server(paradigm).ready();
+        walk.client_is_served_or_lost(moment);
+        another_is_served_soon(&scene);
+        next.signal(Signal::SIGTERM);
+        next.ends().code(0);
+        assert_eq!(scene.names(), [""; 0], "left after {moment:?}");
+        scene.end();
+    }
+}
+
+/// As a debugger would hold it, or Ctrl-Z. In basic, one that has said HELLO keeps the others waiting, until its deadline.
+fn a_client_stopped_at_any_event_goes_on(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    let before = server.descriptors();
+    for moment in moments(paradigm, |role| role == Role::Client) {
+        let client = scene.client().arg("hello").gated().start();
+        client.step_until(moment.what);
+        client.signal(Signal::SIGSTOP);
+        client.go_on();
+        let has_the_server =
+            client.events().iter().any(|event| event.what == What::HelloSent) && moment.what != What::ByeSent;
+        if paradigm != Paradigm::Basic || !has_the_server {
+            another_is_served_soon(&scene);
+        }
+        client.signal(Signal::SIGCONT);
+        client.ends().success().stdout("HELLO\n").stderr("");
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+fn a_subserver_stopped_at_any_event_delays_no_other(paradigm: Paradigm) {
+    for moment in moments(paradigm, is_subserver) {
+        let scene = Scene::new();
+        let walk = Walk::to(moment, &scene, paradigm, if moment.in_handshake { SHORT } else { LONG });
+        let Some(Event { pid, .. }) = walk.at else { panic!("{moment:?} did not come") };
+        scene.signal_subserver(pid, Signal::SIGSTOP);
+        walk.server.go_on();
+        another_is_served_soon(&scene);
+        walk.nobody_is_blamed(moment, &scene, || scene.signal_subserver(pid, Signal::SIGCONT));
+        scene.end();
+    }
+}
+
+fn a_server_stopped_at_any_event_blames_nobody(paradigm: Paradigm) {
+    for moment in moments(paradigm, |role| role == Role::Server) {
+        let scene = Scene::new();
+        let walk = Walk::to(moment, &scene, paradigm, if moment.in_handshake { SHORT } else { LONG });
+        // After its last event it may be gone before it is stopped.
+        walk.server.try_signal(Signal::SIGSTOP);
+        walk.server.go_on();
+        walk.nobody_is_blamed(moment, &scene, || walk.server.try_signal(Signal::SIGCONT));
+        scene.end();
+    }
+}

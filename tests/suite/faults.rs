@@ -1,0 +1,61 @@
+//! System calls that fail: each kind that a session makes, in each process, once. (All of them, and for good: `cargo
+//! xtask sweep`.)
+
+use std::collections::HashMap;
+
+use workspace_tests::fault::{Call, Fault, Lasts, Side, calls, play, record};
+use workspace_tests::{Paradigm, each};
+
+each! {
+    every_call_has_its_row in basic forking dispatch shared;
+    a_server_survives_a_call_that_fails_once in basic forking dispatch shared: row_23 row_24 row_25;
+    a_subservers_call_that_fails_costs_its_own_client_at_most in forking dispatch shared: row_24;
+    a_clients_call_that_fails_is_no_news_to_the_server in basic forking dispatch shared: row_24 row_25;
+}
+
+/// The table cannot rot: a call that it does not know is to be swept, or left out with a reason.
+fn every_call_has_its_row(paradigm: Paradigm) {
+    for side in Side::of(paradigm) {
+        let unknown: Vec<Call> = record(paradigm, side)
+            .into_iter()
+            .filter(|call| !calls::is_known(&call.name, &call.line))
+            .collect();
+        assert!(
+            unknown.is_empty(),
+            "tests/src/fault/calls.rs has no row for these of the {side}: {unknown:#?}"
+        );
+    }
+}
+
+fn a_server_survives_a_call_that_fails_once(paradigm: Paradigm) {
+    one_of_each_kind(paradigm, Side::Server);
+}
+
+fn a_subservers_call_that_fails_costs_its_own_client_at_most(paradigm: Paradigm) {
+    one_of_each_kind(paradigm, Side::Subserver);
+}
+
+fn a_clients_call_that_fails_is_no_news_to_the_server(paradigm: Paradigm) {
+    one_of_each_kind(paradigm, Side::Client);
+}
+
+/// The first call of each name, with each error; and one from the middle, with what can be short.
+fn one_of_each_kind(paradigm: Paradigm, side: Side) {
+    let mut by_name = HashMap::<String, Vec<Vec<Fault>>>::new();
+    for call in record(paradigm, side) {
+        let once: Vec<_> = Fault::of(&call).into_iter().filter(|fault| fault.lasts == Lasts::Once).collect();
+        if !once.is_empty() {
+            by_name.entry(call.name).or_default().push(once);
+        }
+    }
+    for calls in by_name.into_values() {
+        let mut faults = calls[0].clone();
+        if calls.len() > 2 {
+            faults.extend(calls[calls.len() / 2].iter().find(|fault| fault.is_shortage()).cloned());
+        }
+        for fault in faults {
+            let strikes = play(paradigm, side, &fault);
+            assert!(strikes > 0 || fault.nth > 1, "{fault} of the {side} did not happen");
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Clients that mean harm. What they write costs them their own session at most: every other one goes on, and not a byte
+//! of it reaches anybody else.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::{Duration, Instant};
+
+use handshake_core::event::What;
+use handshake_core::wire::{HEADER, Kind, PAYLOAD_MAX};
+use nix::sys::signal::Signal;
+use nix::unistd::geteuid;
+use predicates::prelude::*;
+use predicates::str::contains;
+use workspace_tests::proc::memory;
+use workspace_tests::wait::until_true;
+use workspace_tests::{Paradigm, RawClient, Scene, each, record};
+
+use crate::held::another_is_served_soon;
+use crate::streams::noise;
+
+each! {
+    a_silent_opener_delays_nobody in basic forking dispatch shared: row_6;
+    a_client_that_never_opened_its_pipe_is_dropped in basic forking dispatch shared: row_8;
+    who_never_reads_its_replies_is_read_no_more in basic forking dispatch: row_11;
+    taking_ones_own_pipe_twice_harms_nobody in basic forking dispatch shared: row_17;
+    a_record_wrong_in_any_field_does_not_count in basic forking dispatch shared: row_35;
+    garbage_between_any_two_steps_is_skipped in basic forking dispatch shared: row_35;
+    garbage_without_end_gains_no_time in basic forking dispatch shared: row_8 row_35;
+    a_bye_with_words_ends_its_session_alone in basic forking dispatch shared: row_35;
+    what_only_a_server_may_say_is_passed_over in basic forking dispatch shared: row_35;
+    a_liar_swallows_nothing_of_its_neighbour in basic forking dispatch shared: row_35 row_36;
+    guesses_at_anothers_session_reach_nobody in basic forking dispatch shared: row_36;
+    a_flood_beyond_the_window_costs_no_memory in shared: row_37;
+    another_user_gets_nothing in basic forking dispatch shared: row_38;
+}
+
+/// What a server may keep for a client that floods it, and for the tests' own events: P5, twice the longest message that
+/// is asked of it here, and 256 KiB; and as much again for the allocator.
+const KEPT: usize = 1 << 20;
+
+/// A raw client in a session.
+fn in_session(scene: &Scene) -> RawClient {
+    let mut client = scene.raw_client();
+    client.shake_hands();
+    client
+}
+
+/// Asks and gets its answer, and no byte else.
+fn is_served(client: &mut RawClient, sequence: u32, text: &[u8]) {
+    client.request(sequence, text);
+    let answer = client.answer();
+    assert_eq!((answer.kind, answer.sequence), (Kind::Reply, sequence));
+    assert_eq!(answer.payload, text.to_ascii_uppercase());
+    assert!(!client.has_answer(), "somebody else's answer");
+}
+
+/// It has opened the pipe first, and holds it to the end.
+fn a_silent_opener_delays_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    let before = server.descriptors();
+    let mut silent = scene.raw_client();
+    silent.open_wkp();
+    for _ in 0..3 {
+        another_is_served_soon(&scene);
+    }
+    // Nor does it hide the end of a session that ends without BYE on the very pipe that it holds.
+    let mut client = in_session(&scene);
+    is_served(&mut client, 1, b"one");
+    drop(client);
+    another_is_served_soon(&scene);
+    silent.remove_private_pipe();
+    drop(silent);
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// Its pipe is there, and has no reader: nobody waits for it, not even for its own timeout.
+fn a_client_that_never_opened_its_pipe_is_dropped(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    let before = server.descriptors();
+    let mut client = scene.raw_client();
+    let unread = scene.raw_client();
+    let name = unread.name().to_owned();
+    drop(unread);
+    client.hello_naming(name.as_bytes());
+    scene.record().wait_for(What::ClientDropped, |_| true);
+    another_is_served_soon(&scene);
+    fs::remove_file(scene.path(&name)).expect("nobody else removes it");
+    client.remove_private_pipe();
+    drop(client);
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// Back-pressure: its server stops reading, and keeps little. (`--shared-wkp` evicts it: its window says when.)
+fn who_never_reads_its_replies_is_read_no_more(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--service", "echo"]).ready();
+    let mut client = in_session(&scene);
+    let ready = scene.record().wait_for(What::ReadyReceived, |_| true);
+    let kept = memory(ready.pid);
+    let mut sequence = 0;
+    while sequence < 16_384 && client.may_request(sequence + 1, &[b'x'; PAYLOAD_MAX]) {
+        sequence += 1;
+    }
+    assert!(sequence < 16_384, "the server takes whatever comes, and {sequence} answers go nowhere");
+    let grown = memory(ready.pid).saturating_sub(kept);
+    assert!(grown < KEPT, "{grown} bytes more for a client that does not read");
+    if paradigm.has_subservers() {
+        scene.serves("another", "another");
+    }
+    // It reads after all, and has lost nothing.
+    for due in 1..=sequence {
+        let answer = client.answer();
+        assert_eq!((answer.kind, answer.sequence, answer.payload.len()), (Kind::Reply, due, PAYLOAD_MAX));
+    }
+    client.bye();
+    drop(client);
+    scene.serves("another", "another");
+    scene.end();
+}
+
+/// Two HELLOs, one pipe: each gets its ACK, in whatever order, and the one that is confirmed is served.
+fn taking_ones_own_pipe_twice_harms_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
+    let before = server.descriptors();
+    let mut client = scene.raw_client();
+    client.hello();
+    client.hello();
+    scene.record().wait_for_many(2, What::AckSent, |_| true);
+    // It confirms none: both are dropped, and it is told so.
+    scene.record().wait_for_many(2, What::ClientDropped, |_| true);
+    another_is_served_soon(&scene);
+    client.remove_private_pipe();
+    drop(client);
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// A request that is wrong in one byte of its header or payload, then one that is right.
+fn a_record_wrong_in_any_field_does_not_count(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let mut client = in_session(&scene);
+    let right = record(Kind::Request, client.session(), 1, false, b"wrong");
+    for at in 0..right.len() {
+        for value in [right[at] ^ 1, right[at] ^ 0x80, !right[at]] {
+            let mut wrong = right.clone();
+            wrong[at] = value;
+            client.write(&wrong);
+        }
+    }
+    for cut in 1..right.len() {
+        client.write(&right[..cut]);
+    }
+    is_served(&mut client, 1, b"right");
+    // Each of them was skipped, and nothing else.
+    let written: usize = 3 * right.len() * right.len() + (1..right.len()).sum::<usize>();
+    until_true("all to be counted", || {
+        let skipped = scene.record().all(|event| event.what == What::Skipped);
+        skipped.iter().filter_map(|event| event.bytes).sum::<usize>() == written
+    });
+    client.bye();
+    drop(client);
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+fn garbage_between_any_two_steps_is_skipped(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let liar = record(Kind::Request, 7, 1, false, &[b'x'; PAYLOAD_MAX]);
+    let garbage: [&[u8]; 4] = [b"its-a-me, mario!", &liar[..HEADER], b"\0WKP", &[0; 512]];
+    for bytes in garbage {
+        let mut client = scene.raw_client();
+        client.open_wkp();
+        client.write(bytes);
+        client.hello();
+        client.write(bytes);
+        client.acknowledged();
+        client.write(bytes);
+        client.ready();
+        client.write(bytes);
+        is_served(&mut client, 1, b"one");
+        client.write(bytes);
+        is_served(&mut client, 2, b"two");
+        client.bye();
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// Somebody who goes on sending what is no READY is dropped when its time is over, as if it were silent.
+fn garbage_without_end_gains_no_time(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
+    let before = server.descriptors();
+    let mut client = scene.raw_client();
+    client.hello();
+    client.acknowledged();
+    let (garbage, since) = (noise(4096), Instant::now());
+    while scene.record().all(|event| event.what == What::ClientDropped).is_empty() {
+        // Without a pause, but where the pipe is everybody's: there the server answers when it has read it empty.
+        if paradigm.removes_wkp() {
+            client.flood(&garbage);
+        } else {
+            client.write(&garbage);
+        }
+        assert!(since.elapsed() < Duration::from_secs(30), "the server listens as long as somebody talks");
+    }
+    drop(client);
+    another_is_served_soon(&scene);
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// What is no text grows when it is made one, beyond what a record holds; and a client has no reason to give.
+fn a_bye_with_words_ends_its_session_alone(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    for confirms in [true, false] {
+        let mut client = scene.raw_client();
+        client.hello();
+        client.acknowledged();
+        if confirms {
+            client.ready();
+            is_served(&mut client, 1, b"one");
+        }
+        let session = client.session();
+        client.say(Kind::Bye, session, 0, false, &[0xff; PAYLOAD_MAX]);
+        until_true("the server to close its pipe", || client.is_left());
+        another_is_served_soon(&scene);
+    }
+    let reaped = scene.record().all(|event| event.what == What::SubserverReaped);
+    assert!(reaped.iter().all(|event| event.text.as_deref() != Some("exit status 101")), "{reaped:?}");
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// In dispatch such a REFUSE would be the central process's word that the client is silent.
+fn what_only_a_server_may_say_is_passed_over(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let mut client = in_session(&scene);
+    let session = client.session();
+    for kind in [Kind::Hello, Kind::Ack, Kind::Reply, Kind::Refuse, Kind::Ready] {
+        for more in [false, true] {
+            client.say(kind, session, 1, more, b"not a client's to say");
+        }
+    }
+    is_served(&mut client, 1, b"one");
+    client.bye();
+    drop(client);
+    another_is_served_soon(&scene);
+    scene.end();
+}
+
+/// The server is stopped, so that one read of it brings a header that promises a whole record, its neighbour's request,
+/// and as much as was promised.
+fn a_liar_swallows_nothing_of_its_neighbour(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let mut liar = scene.raw_client();
+    liar.open_wkp();
+    let mut neighbour = in_session(&scene);
+    if !paradigm.removes_wkp() {
+        liar.shake_hands();
+    }
+    // Who reads the pipe that they share.
+    let ready = scene.record().wait_for(What::ReadyReceived, |_| true);
+    let reader = if paradigm == Paradigm::Forking { ready.pid } else { server.pid() };
+    let lie = record(Kind::Request, liar.session(), 1, false, &[b'x'; PAYLOAD_MAX]);
+    for (sequence, header) in (1..).zip([HEADER, HEADER + 1, 8, 4]) {
+        scene.signal_server(reader, Signal::SIGSTOP);
+        liar.write(&lie[..header]);
+        neighbour.request(sequence, b"private");
+        liar.write(&[b'x'; 3000]);
+        liar.write(&[b'x'; 3000]);
+        scene.signal_server(reader, Signal::SIGCONT);
+        let answer = neighbour.answer();
+        assert_eq!(
+            (answer.kind, answer.sequence, &*answer.payload),
+            (Kind::Reply, sequence, &b"PRIVATE"[..])
+        );
+    }
+    assert!(!liar.has_answer(), "a byte of its neighbour's");
+    assert!(!neighbour.has_answer());
+    neighbour.bye();
+    if paradigm.removes_wkp() {
+        liar.remove_private_pipe();
+    } else {
+        liar.bye();
+    }
+    drop((neighbour, liar));
+    another_is_served_soon(&scene);
+    scene.end();
+}
+
+/// Records of all kinds, sound but for the session's number, into the pipe that the other's session goes through.
+fn guesses_at_anothers_session_reach_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let mut vandal = scene.raw_client();
+    vandal.open_wkp();
+    let mut victim = in_session(&scene);
+    is_served(&mut victim, 1, b"one");
+    let session = victim.session();
+    let near = (0..64).map(|bit| session ^ (1 << bit));
+    let far = [0, 1, u64::MAX, session.swap_bytes(), !session];
+    for guess in near.chain(far) {
+        for kind in [Kind::Request, Kind::Bye, Kind::Ready, Kind::Refuse, Kind::Reply] {
+            vandal.say(kind, guess, 2, false, b"guess");
+        }
+    }
+    is_served(&mut victim, 2, b"two");
+    assert!(!vandal.has_answer());
+    victim.bye();
+    vandal.remove_private_pipe();
+    drop((victim, vandal));
+    another_is_served_soon(&scene);
+    scene.end();
+}
+
+fn a_flood_beyond_the_window_costs_no_memory(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--service", "sleep:300", "--grace", "200ms"]).ready();
+    let neighbour = scene.client().typing().start();
+    neighbour.type_line("one");
+    neighbour.prints("one\n");
+    let mut client = in_session(&scene);
+    let kept = memory(server.pid());
+    // 16 MiB.
+    for sequence in 1..=4096 {
+        client.request(sequence, &[b'x'; PAYLOAD_MAX]);
+    }
+    scene.record().wait_for(What::ClientDropped, |event| {
+        event.text.as_ref().is_some_and(|text| text.contains("window"))
+    });
+    neighbour.type_line("two");
+    neighbour.prints("one\ntwo\n");
+    let grown = memory(server.pid()).saturating_sub(kept);
+    assert!(grown < KEPT, "{grown} bytes more for a client that floods");
+    neighbour.close_stdin();
+    neighbour.ends().success();
+    drop(client);
+    scene.end();
+}
+
+/// The number of nobody, on all systems that matter.
+const NOBODY: u32 = 65534;
+
+/// Root's server and nobody's client, and the other way round, in a directory where both may make what they like. Only the
+/// pipes themselves are in the way, and for root just their owner.
+fn another_user_gets_nothing(paradigm: Paradigm) {
+    if !geteuid().is_root() {
+        eprintln!("NOT RUN: only root can start programs of another user");
+        return;
+    }
+    let scene = Scene::new();
+    for directory in [scene.place(), scene.place().parent().expect("it is in a temporary one")] {
+        fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("it is ours");
+    }
+    for (of_server, of_client) in [(0, NOBODY), (NOBODY, 0)] {
+        let server = scene.server(paradigm).by_user(of_server).ready();
+        let wkp = fs::metadata(scene.path("mario")).expect("it is there");
+        assert_eq!((wkp.uid(), wkp.mode() & 0o777), (of_server, 0o600));
+        let stranger = scene.client().by_user(of_client).args(["--timeout", "60s", "secret"]).start();
+        stranger
+            .ends()
+            .code(3)
+            .stdout("")
+            .stderr(contains("open the well-known pipe").and(contains("another user")));
+        // A second server of that user harms nothing, either.
+        scene.server(paradigm).by_user(of_client).start().ends().code(3);
+        let friend = scene.client().by_user(of_server).arg("hello").start();
+        friend.ends().success().stdout("HELLO\n");
+        server.signal(Signal::SIGTERM);
+        server.ends().code(0);
+        assert_eq!(scene.names(), [""; 0]);
+    }
+    scene.end();
+}

@@ -1,0 +1,376 @@
+//! Our client and a server that is none: whatever it says, the client ends in time, says why, and leaves nothing.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use handshake_core::event::What;
+use handshake_core::wire::{Ack, Kind, PAYLOAD_MAX};
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+use workspace_tests::{Program, RawServer, Scene, record};
+
+use crate::streams::noise;
+
+/// As `each!`, for stories of which no paradigm is a part.
+macro_rules! stories {
+    ($($story:ident: $($row:ident)+;)+) => {
+        $(mod $story {
+            use super::$story;
+            stories!(@rows $story $($row)+);
+        })+
+    };
+    (@rows $story:ident $row:ident $($rows:ident)*) => {
+        mod $row {
+            use super::$story;
+            stories!(@rows $story $($rows)*);
+        }
+    };
+    (@rows $story:ident) => {
+        #[test]
+        fn client() {
+            $story();
+        }
+    };
+}
+
+stories! {
+    what_is_no_ack_is_waited_out: row_35;
+    garbage_without_end_does_not_keep_it_beyond_its_timeout: row_35;
+    a_server_that_never_answers_or_always_leaves_is_given_up: row_35;
+    an_ack_that_is_none_is_the_servers_fault: row_35;
+    an_ack_in_pieces_and_among_garbage_counts: row_27 row_35;
+    a_refusal_is_told_and_moves_no_cursor: row_35;
+    an_upstream_that_is_none_is_not_opened: row_16 row_35;
+    absurd_limits_are_kept_to: row_35;
+    answers_that_are_not_due_end_the_session: row_35;
+    an_answer_without_end_is_cut_off: row_35;
+    a_bye_ends_the_session_whatever_follows: row_35;
+    garbage_in_a_session_is_skipped_and_counted: row_35;
+    a_server_that_goes_leaves_the_client_with_a_reason: row_35;
+}
+
+/// Far more than any timeout here, for a machine that does much else.
+const SOON: Duration = Duration::from_secs(30);
+
+const VALUE: &str = "of value";
+
+/// A client whose time stands still until all is ready for it: it has said HELLO, and the server is connected to its
+/// private pipe.
+fn waiting_client(scene: &Scene, server: &mut RawServer, timeout: &str) -> Rc<Program> {
+    let client = scene.client().args(["--timeout", timeout, "hello"]).gated().start();
+    client.step_until(What::AwaitingAck);
+    server.receive_hello();
+    client
+}
+
+/// A client that has asked `requests` times, in a session with at most 10,000 bytes a message.
+fn asking_client(scene: &Scene, server: &mut RawServer, requests: &[&str]) -> Rc<Program> {
+    let client = scene.client().args(["--timeout", "60s"]).args(requests).start();
+    server.shake_hands();
+    for request in requests {
+        assert_eq!(server.receive(Kind::Request).payload, request.as_bytes());
+    }
+    client
+}
+
+fn reply(sequence: u32, text: &[u8]) -> Vec<u8> {
+    record(Kind::Reply, RawServer::SESSION, sequence, false, text)
+}
+
+/// Wrong in every field, one after the other; none may count.
+fn what_is_no_ack_is_waited_out() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    for case in 0..10 {
+        let client = waiting_client(&scene, &mut server, "300ms");
+        let nonce = server.nonce();
+        let mut ack = server.ack(&RawServer::good_ack());
+        match case {
+            0 => ack[0] = 1,        // the magic
+            1 => ack[4] = 9,        // a kind that there is not
+            2 => ack[5] = 0x80,     // a flag that there is not
+            3 => ack[6] = 0xff,     // a length that no record has
+            4 => ack[7] += 1,       // more than there is
+            5 => ack[20] ^= 1,      // the CRC
+            6 => ack[30] ^= 1,      // the payload
+            7 => ack.truncate(30),  // cut off, then silence
+            8 => ack = noise(4096), // anything
+            _ => ack = record(Kind::Ack, nonce ^ 1, 0, false, &RawServer::good_ack().encode()),
+        }
+        server.write(&ack);
+        // Nor what a server does not say here.
+        server.write(&record(Kind::Reply, nonce, 1, false, b"reply"));
+        client.go_on();
+        client
+            .ends()
+            .code(1)
+            .stdout("")
+            .stderr(starts_with("client: cannot connect").and(contains("no answer")));
+        assert_eq!(scene.names(), ["mario"], "left after case {case}");
+    }
+    server.end();
+    scene.end();
+}
+
+fn garbage_without_end_does_not_keep_it_beyond_its_timeout() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let client = waiting_client(&scene, &mut server, "300ms");
+    client.go_on();
+    // Without a pause: the client never finds its pipe empty.
+    let (garbage, since) = (noise(4096), Instant::now());
+    while client.is_running() {
+        server.flood(&garbage);
+        assert!(since.elapsed() < SOON, "the client listens as long as somebody talks");
+    }
+    client.ends().code(1).stdout("").stderr(contains("no answer in time"));
+    server.end();
+    scene.end();
+}
+
+fn a_server_that_never_answers_or_always_leaves_is_given_up() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let silent = waiting_client(&scene, &mut server, "300ms");
+    silent.go_on();
+    silent.ends().code(1).stdout("").stderr(contains("no answer in time"));
+    let client = scene.client().args(["--timeout", "1s", "hello"]).start();
+    let since = Instant::now();
+    while client.is_running() {
+        // Opened and closed: try again.
+        if server.may_receive_hello() {
+            server.close();
+        }
+        assert!(since.elapsed() < SOON, "the client tries for ever");
+    }
+    client.ends().code(1).stdout("").stderr(starts_with("client: cannot connect"));
+    assert!(scene.record().all(|event| event.what == What::TryingAgain).len() > 1);
+    server.end();
+    scene.end();
+}
+
+fn an_ack_that_is_none_is_the_servers_fault() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let acks = [
+        Ack { version: 2, ..RawServer::good_ack() }.encode(),
+        RawServer::good_ack().encode()[..19].to_vec(),
+        [RawServer::good_ack().encode(), vec![b'x'; 256]].concat(),
+    ];
+    for payload in acks {
+        let client = waiting_client(&scene, &mut server, "60s");
+        server.write(&record(Kind::Ack, server.nonce(), 0, false, &payload));
+        client.go_on();
+        client.ends().code(1).stdout("").stderr(contains("broke the protocol"));
+        assert_eq!(scene.names(), ["mario"]);
+    }
+    server.end();
+    scene.end();
+}
+
+fn an_ack_in_pieces_and_among_garbage_counts() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let client = scene.client().args(["--timeout", "60s", "hello"]).gated().start();
+    client.step_until(What::AwaitingAck);
+    server.receive_hello();
+    client.go_on();
+    let foreign = record(Kind::Ack, server.nonce() ^ 1, 0, false, &RawServer::good_ack().encode());
+    let ack = server.ack(&RawServer::good_ack());
+    server.write_byte_by_byte(&[b"its-a-me, mario!", &*foreign, &ack].concat());
+    server.receive(Kind::Ready);
+    assert_eq!(server.receive(Kind::Request).payload, b"hello");
+    server.write_byte_by_byte(&reply(1, b"HELLO"));
+    client.ends().success().stdout("HELLO\n").stderr("");
+    server.end();
+    scene.end();
+}
+
+fn a_refusal_is_told_and_moves_no_cursor() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let reason = b"\x1b[2Jno, \xff\xfe not \x07you\n";
+    let shown = || {
+        contains("not").and(contains("you")).and(predicate::function(|text: &str| {
+            text.trim_end_matches('\n').chars().all(|c| !c.is_control())
+        }))
+    };
+    let client = waiting_client(&scene, &mut server, "60s");
+    server.write(&record(Kind::Refuse, server.nonce(), 0, false, reason));
+    client.go_on();
+    client.ends().code(3).stdout("").stderr(starts_with("client: cannot connect").and(shown()));
+    let client = asking_client(&scene, &mut server, &["hello"]);
+    server.say(Kind::Refuse, 1, false, reason);
+    client.ends().code(1).stdout("").stderr(contains("refused message 1").and(shown()));
+    server.receive(Kind::Bye);
+    let client = asking_client(&scene, &mut server, &["hello"]);
+    server.say(Kind::Bye, 0, false, reason);
+    client.ends().code(1).stdout("").stderr(contains("said BYE").and(shown()));
+    server.end();
+    scene.end();
+}
+
+/// The client writes to FIFOs of its place alone, however they are named.
+fn an_upstream_that_is_none_is_not_opened() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let up = |number: u32| format!("mario.up.1.{number:016x}");
+    fs::write(scene.path("victim"), VALUE).expect("a file");
+    fs::write(scene.path(&up(1)), VALUE).expect("a file");
+    symlink("victim", scene.path(&up(2))).expect("a link");
+    fs::create_dir(scene.path(&up(3))).expect("a directory");
+    let before = scene.names();
+    let absolute = scene.path(&up(1)).display().to_string();
+    let elsewhere = format!("{}/../victim", up(4));
+    let cases: [(&str, i32, &str, &str); 11] = [
+        ("../place/victim", 1, "60s", "none of this place"),
+        ("victim", 1, "60s", "none of this place"),
+        ("mario", 1, "60s", "none of this place"),
+        (".", 1, "60s", "none of this place"),
+        ("\0", 1, "60s", "none of this place"),
+        (&absolute, 1, "60s", "none of this place"),
+        (&elsewhere, 1, "60s", "none of this place"),
+        (&up(1), 3, "60s", "EINVAL"),
+        (&up(2), 3, "60s", "ELOOP"),
+        (&up(3), 3, "60s", "EISDIR"),
+        // Nothing: the server may have taken it back. So the client tries again, and hears no more.
+        (&up(4), 1, "300ms", "no answer"),
+    ];
+    for (name, status, timeout, words) in cases {
+        let client = waiting_client(&scene, &mut server, timeout);
+        server.write(&server.ack(&Ack { upstream: name.into(), ..RawServer::good_ack() }));
+        client.go_on();
+        client.ends().code(status).stdout("").stderr(starts_with("client: ").and(contains(words)));
+        assert_eq!(scene.names(), before, "made or left for {name:?}");
+        server.forget();
+    }
+    for file in ["victim", &up(1)] {
+        assert_eq!(fs::read_to_string(scene.path(file)).expect("it is there"), VALUE);
+    }
+    for name in ["victim", &up(1), &up(2)] {
+        fs::remove_file(scene.path(name)).expect("it is there");
+    }
+    fs::remove_dir(scene.path(&up(3))).expect("it is there");
+    server.end();
+    scene.end();
+}
+
+fn absurd_limits_are_kept_to() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    for (window, longest) in [(0, 0), (1, 0), (u16::MAX, 4)] {
+        let client = waiting_client(&scene, &mut server, "60s");
+        server.write(&server.ack(&Ack { window, longest, ..RawServer::good_ack() }));
+        client.go_on();
+        client
+            .ends()
+            .code(1)
+            .stdout("")
+            .stderr(contains("5 bytes").and(contains(format!("at most {longest}"))));
+        server.receive(Kind::Ready);
+        server.receive(Kind::Bye);
+    }
+    for (window, longest) in [(0, u64::MAX), (1, u64::MAX), (u16::MAX, 5)] {
+        let client = waiting_client(&scene, &mut server, "60s");
+        server.write(&server.ack(&Ack { window, longest, ..RawServer::good_ack() }));
+        client.go_on();
+        server.receive(Kind::Ready);
+        server.receive(Kind::Request);
+        server.write(&reply(1, b"HELLO"));
+        client.ends().success().stdout("HELLO\n").stderr("");
+        server.receive(Kind::Bye);
+    }
+    server.end();
+    scene.end();
+}
+
+fn answers_that_are_not_due_end_the_session() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let mut wrong = reply(1, b"ONE");
+    wrong[22] ^= 1;
+    let cases: [(Vec<u8>, &str, &str); 5] = [
+        ([reply(2, b"TWO"), reply(1, b"ONE")].concat(), "", "request 2, which was not due"),
+        ([reply(1, b"ONE"), reply(1, b"ONE")].concat(), "ONE\n", "request 1, which was not due"),
+        ([reply(1, b"ONE"), reply(3, b"THREE")].concat(), "ONE\n", "request 3, which was not due"),
+        // Nobody knows what the first answer was.
+        ([wrong, reply(2, b"TWO")].concat(), "", "request 2, which was not due"),
+        (record(Kind::Refuse, RawServer::SESSION, 0, false, b"no"), "", "request 0, which was not due"),
+    ];
+    for (bytes, printed, words) in cases {
+        let client = asking_client(&scene, &mut server, &["one", "two"]);
+        server.write(&bytes);
+        client.ends().code(1).stdout(printed).stderr(contains("broke the protocol").and(contains(words)));
+        server.forget();
+    }
+    server.end();
+    scene.end();
+}
+
+fn an_answer_without_end_is_cut_off() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let client = asking_client(&scene, &mut server, &["hello"]);
+    let part = record(Kind::Reply, RawServer::SESSION, 1, true, &[b'x'; PAYLOAD_MAX]);
+    let since = Instant::now();
+    while client.is_running() {
+        server.flood(&part);
+        assert!(since.elapsed() < SOON, "the client keeps whatever comes");
+    }
+    client.ends().code(1).stdout("").stderr(contains("longer than 10000 bytes"));
+    server.end();
+    scene.end();
+}
+
+fn a_bye_ends_the_session_whatever_follows() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let bye = record(Kind::Bye, RawServer::SESSION, 0, false, b"enough");
+    let client = asking_client(&scene, &mut server, &["hello"]);
+    server.write(&[bye.clone(), reply(1, b"HELLO")].concat());
+    client.ends().code(1).stdout("").stderr(contains("1 unanswered").and(contains("said BYE: enough")));
+    server.forget();
+    // With the acknowledgement, in one write; and nothing shows on that pipe any more.
+    let client = waiting_client(&scene, &mut server, "60s");
+    server.write(&[server.ack(&RawServer::good_ack()), bye].concat());
+    client.go_on();
+    client.ends().code(1).stdout("").stderr(contains("said BYE: enough"));
+    server.end();
+    scene.end();
+}
+
+fn garbage_in_a_session_is_skipped_and_counted() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let client = asking_client(&scene, &mut server, &["hello"]);
+    let mut unknown = reply(1, b"unknown");
+    unknown[4] = 0x77;
+    let foreign = record(Kind::Reply, RawServer::SESSION ^ 1, 1, false, b"of another session");
+    let text = b"its-a-me, mario!";
+    server.write(&[text, unknown.as_slice(), &foreign, &[0; 100]].concat());
+    server.write(&reply(1, b"HELLO"));
+    client.ends().success().stdout("HELLO\n").stderr("");
+    let skipped = scene.record().all(|event| event.what == What::Skipped && event.pid == client.pid());
+    let bytes: usize = skipped.iter().filter_map(|event| event.bytes).sum();
+    assert_eq!(bytes, text.len() + unknown.len() + 100, "a foreign record is passed over as one piece");
+    server.end();
+    scene.end();
+}
+
+/// After a part of a record, after a header that promises more, or in between: no answer comes any more.
+fn a_server_that_goes_leaves_the_client_with_a_reason() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let whole = reply(1, b"HELLO");
+    for part in [&whole[..0], &whole[..3], &whole[..24], &whole[..28]] {
+        let client = asking_client(&scene, &mut server, &["hello"]);
+        server.write(part);
+        server.close();
+        client.ends().code(1).stdout("").stderr(contains("1 unanswered").and(contains("closed its pipe")));
+        server.forget();
+    }
+    server.end();
+    scene.end();
+}
