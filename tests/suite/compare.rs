@@ -131,6 +131,55 @@ fn interrupted_it_keeps_what_it_has_and_ends_what_it_started() {
 }
 
 #[test]
+fn what_a_killed_one_leaves_goes_with_the_next() {
+    let scene = Scene::new();
+    let endless = ["compare", "--rows", "fifo-ping-pong", "--columns", "round-trip", "--runs", "100000"];
+    let lab = scene.lab().args(endless).args(["--trial", "5ms", "--out", "../killed"]).start();
+    let prefix = format!("lab-compare-{}-", lab.pid());
+    let left = || {
+        let names = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
+        let all = names(Path::new("/dev/shm")).chain(names(&std::env::temp_dir()));
+        all.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)).count()
+    };
+    until_true("its directory", || left() == 1);
+    until_true("a trial", || !children_of(lab.pid()).is_empty());
+    lab.signal(Signal::SIGKILL);
+    lab.ends_by(Signal::SIGKILL);
+    scene
+        .lab()
+        .args(["compare", "--rows", "fifo-ping-pong", "--columns", "round-trip"])
+        .args(TINY)
+        .run()
+        .success();
+    assert_eq!(left(), 0);
+    scene.end();
+}
+
+#[test]
+fn our_programs_wait_as_they_are_told_and_targets_are_judged() {
+    let scene = Scene::new();
+    let targets = ["compare", "--targets", "--rows", "basic", "--wait", "block"];
+    let compare = scene.lab().args(targets).args(TINY).run().success();
+    compare.stdout(contains("Targets").and(contains("at least 0.8")).and(contains("with --wait block")));
+    let results = results(&scene.path("../out"));
+    all_is_right(&results);
+    let targets = results["targets"].as_array().expect("a list");
+    let connects = targets.iter().find(|target| target["column"] == "connects-8").expect("it was measured");
+    assert_eq!((&connects["to"], &connects["target"]), (&"unix-in-turn".into(), &"at least 0.8".into()));
+    assert!(connects["reached"].is_boolean() && connects["median"].as_f64() > Some(0.0), "{connects}");
+    let columns = results["columns"].as_array().expect("a list");
+    let commands = columns.iter().flat_map(|column| column["commands"].as_array().expect("a list"));
+    let ours: Vec<&Value> = commands.filter(|commands| commands["row"] == "basic").collect();
+    let waits = |words: &Value| words.as_str().is_some_and(|words| words.contains(" --wait block"));
+    assert!(
+        !ours.is_empty() && ours.iter().all(|one| waits(&one["server"]) && waits(&one["client"])),
+        "{ours:?}"
+    );
+    assert_eq!(results["wait"], "block");
+    scene.end();
+}
+
+#[test]
 fn an_earlier_run_is_shown_compared_and_put_into_a_page() {
     let scene = Scene::new();
     let once = ["compare", "--rows", "fifo-ping-pong", "--columns", "round-trip"];

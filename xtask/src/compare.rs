@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use crate::cargo::{build_for_speed, root};
@@ -19,6 +20,13 @@ pub(crate) struct Args {
     compare: Vec<OsString>,
 }
 
+/// A path in the workspace, as one would type it here: the result tells the command.
+fn from_here(path: &str) -> PathBuf {
+    let path = root().join(path);
+    let here = std::env::current_dir().ok();
+    here.and_then(|here| path.strip_prefix(here).ok().map(PathBuf::from)).unwrap_or(path)
+}
+
 const PACKAGES: [&str; 4] = ["lab", "basic-server", "forking-server", "dispatch-server"];
 
 /// The task.
@@ -30,11 +38,11 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let is_out =
         |word: &&OsString| word.to_str().is_some_and(|word| word == "--out" || word.starts_with("--out="));
     if args.compare.iter().find(is_out).is_none() {
-        command.arg("--out").arg(root().join("target/comparison"));
+        command.arg("--out").arg(from_here("target/comparison"));
     }
     for word in &args.compare {
         match word.to_str() {
-            Some("--write-docs") => command.arg("--markdown").arg(root().join("docs/comparison.md")),
+            Some("--write-docs") => command.arg("--markdown").arg(from_here("docs/comparison.md")),
             _ => command.arg(word),
         };
     }

@@ -40,7 +40,7 @@ impl Changes {
     pub(super) fn between(before: &Results, now: &Results) -> Self {
         let mut changes = Self {
             warning: warning(before, now),
-            since: before.began.clone(),
+            since: since(before, now),
             compared: 0,
             changes: Vec::new(),
         };
@@ -90,6 +90,16 @@ fn is_telling(before: &Summary, now: &Summary) -> bool {
     factor.is_finite() && factor > 0.0 && (factor - 1.0).abs() > TELLING && !before.overlaps(now)
 }
 
+/// When it began, and how our programs waited, if they wait in another way now.
+fn since(before: &Results, now: &Results) -> String {
+    let began = &before.began;
+    if before.wait == now.wait {
+        return began.clone();
+    }
+    let before = if before.wait.is_empty() { " before there was --wait".into() } else { before.waited() };
+    format!("{began}{before} (now{})", now.waited())
+}
+
 fn warning(before: &Results, now: &Results) -> String {
     let machine = |results: &Results| {
         (results.machine.processor.clone(), results.machine.processors, results.machine.kernel.clone())
@@ -128,6 +138,14 @@ mod tests {
         let basic = now.figures.iter_mut().find(|figure| figure.row == "basic" && figure.metric == "p50");
         basic.unwrap().ratios[0].summary.max = 5.0;
         assert!(Changes::between(&before, &now).changes.is_empty());
+    }
+
+    #[test]
+    fn another_way_to_wait_is_said() {
+        let (before, mut now) = (results(), results());
+        now.wait = "block".into();
+        let since = Changes::between(&before, &now).since;
+        assert!(since.ends_with(" with --wait adaptive (now with --wait block)"), "{since}");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::eager::Waiting;
+use handshake_core::error::{Error, Result};
 use handshake_core::process::{Process, Woken};
 use handshake_core::sys::ends_with_us;
 use nix::poll::{PollFd, PollFlags};
@@ -17,18 +18,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, read};
 use tempfile::TempDir;
 
+use super::directory;
 use super::placement::Cpus;
 use crate::paradigm::Paradigm;
-use crate::programs::{directory, program};
+use crate::programs::{self, program};
 
 /// Nothing here takes so long; whoever does is ended, and the trial has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What who was asked to end is given.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// In memory only, if the system has it: so no disk is measured.
-const MEMORY_ONLY: &str = "/dev/shm";
 
 /// Why a trial has no result.
 #[derive(Debug)]
@@ -53,6 +52,8 @@ impl From<Error> for Trouble {
 pub(super) struct Bench {
     pub(super) process: Rc<Process>,
     pub(super) cpus: Cpus,
+    /// How our programs wait.
+    pub(super) wait: Waiting,
     /// The directory of the programs.
     programs: PathBuf,
     /// Each trial has a directory of its own in it.
@@ -64,15 +65,13 @@ impl Bench {
     ///
     /// # Errors
     /// One is missing. No directory can be made.
-    pub(super) fn set_up(process: &Rc<Process>) -> Result<Self> {
-        let programs = directory()?;
+    pub(super) fn set_up(process: &Rc<Process>, wait: Waiting) -> Result<Self> {
+        let programs = programs::directory()?;
         for paradigm in [Paradigm::Basic, Paradigm::Forking, Paradigm::Dispatch] {
             program(paradigm.server())?;
         }
-        let place = new_directory(Path::new(MEMORY_ONLY)).or_else(|_| new_directory(&std::env::temp_dir()));
-        let place = place
-            .map_err(|error| Error::at("make a directory in", &std::env::temp_dir(), errno_of(&error), ""))?;
-        Ok(Self { process: Rc::clone(process), cpus: Cpus::of_this_process()?, programs, place })
+        let place = directory::make()?;
+        Ok(Self { process: Rc::clone(process), cpus: Cpus::of_this_process()?, wait, programs, place })
     }
 
     pub(super) fn place(&self) -> &Path {
@@ -81,7 +80,7 @@ impl Bench {
 
     /// An empty directory, for one trial.
     pub(super) fn directory(&self) -> Result<TempDir, Trouble> {
-        new_directory(self.place())
+        tempfile::tempdir_in(self.place())
             .map_err(|error| Trouble::Failed(format!("cannot make a directory: {error}")))
     }
 
@@ -111,10 +110,6 @@ impl Bench {
         let (process, name) = (Rc::clone(&self.process), words[0].clone());
         Ok(Member { child, status: None, process, name, stdout, said: Vec::new(), stderr })
     }
-}
-
-fn new_directory(parent: &Path) -> io::Result<TempDir> {
-    tempfile::Builder::new().prefix("lab-compare-").tempdir_in(parent)
 }
 
 /// How one would type a command oneself.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 
+use super::metrics::number;
 use super::placement::Placement;
 use super::placement::Placement::{Busy, DifferentCores, Free, SameCore};
 
@@ -18,6 +19,8 @@ pub(super) enum Group {
     Bulk,
     /// Handshakes a second
     Connects,
+    /// Handshakes a second beside thousands of connected clients
+    Crowded,
     /// How long the second client waits while the first keeps its connection
     SecondClient,
     /// Polite clients beside one that floods
@@ -46,6 +49,10 @@ pub(super) enum Task {
     /// So many clients connect and leave, over and over.
     Connect {
         clients: usize,
+    },
+    /// One client connects and leaves, over and over: alone, and beside so many that stay.
+    Crowded {
+        held: usize,
     },
     SecondClient,
     Flood,
@@ -153,6 +160,8 @@ const SOCKETS: &[Pair] = &[
 const FLOODED: &[Pair] =
     &[("forking", FORKS), ("dispatch", FORKS), ("shared-wkp", FORKS), ("unix-forking", &[])];
 
+const HELD: &[Pair] = &[("forking", &[]), ("dispatch", &[]), ("shared-wkp", &[])];
+
 const CROWD: &[Pair] = &[
     ("basic", &[]),
     ("forking", &[]),
@@ -179,6 +188,9 @@ const IDLE: usize = 64;
 
 /// Clients that knock at one instant.
 const KNOCKING: usize = 50;
+
+/// Clients that stay connected while the next ones come.
+pub(super) const CROWDED: usize = 5_000;
 
 /// Payload of short messages.
 const SHORT: usize = 64;
@@ -218,8 +230,10 @@ pub(super) fn columns() -> Vec<Column> {
     all
 }
 
-fn the_rest() -> [Column; 4] {
+fn the_rest() -> [Column; 5] {
     const ALONE: &str = "one client at a time: the polite ones wait until the flooding one leaves";
+    let title = format!("connects, 1 client, beside {} connected ones", number(CROWDED as f64));
+    let crowded = column(Group::Crowded, "", &title, Task::Crowded { held: CROWDED }, HELD);
     let title = "the second client's wait while the first keeps its connection";
     let second = column(Group::SecondClient, "", title, Task::SecondClient, SOCKETS);
     let title = format!("{POLITE} polite clients beside a flooding one");
@@ -229,6 +243,7 @@ fn the_rest() -> [Column; 4] {
     let title = format!("{KNOCKING} clients at one instant");
     let crowd = column(Group::Losses, "", &title, Task::Crowd { clients: KNOCKING }, CROWD);
     [
+        crowded,
         Column { quick: HERE, ..second },
         Column { left_out: &[("basic", ALONE), ("unix-in-turn", ALONE)], ..flood },
         memory,

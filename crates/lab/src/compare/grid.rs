@@ -5,6 +5,7 @@ use super::metrics::{METRICS, Metric, metric_of, number};
 use super::placement::Placement;
 use super::results::{ColumnInfo, Figure, Results};
 use super::rows::{row, title};
+use super::statistics::Summary;
 
 /// A table.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,11 +56,12 @@ pub(super) fn short_grids(results: &Results) -> Vec<Grid> {
 
 /// The metric that a group of columns is about.
 pub(super) fn first_metric(group: &str) -> &'static str {
-    const FIRST: [(Group, &str); 8] = [
+    const FIRST: [(Group, &str); 9] = [
         (Group::RoundTrip, "p50"),
         (Group::Throughput, "rate"),
         (Group::Bulk, "gigabytes"),
         (Group::Connects, "connects"),
+        (Group::Crowded, "connect-cost"),
         (Group::SecondClient, "wait"),
         (Group::Flood, "beside-p99"),
         (Group::Memory, "memory"),
@@ -143,9 +145,12 @@ fn headline(metric: &Metric) -> String {
 
 /// The median, and below it the least and the greatest; a wide spread is marked.
 fn cell(figure: Option<&Figure>) -> Vec<String> {
-    let Some(figure) = figure else { return Vec::new() };
-    let summary = figure.summary;
-    let mark = if figure.wide { "~" } else { "" };
+    figure.map_or(Vec::new(), |figure| spread(&figure.summary, figure.wide))
+}
+
+/// The same of any summary.
+pub(super) fn spread(summary: &Summary, wide: bool) -> Vec<String> {
+    let mark = if wide { "~" } else { "" };
     let median = format!("{mark}{}", number(summary.median));
     let (min, max) = (number(summary.min), number(summary.max));
     if min == max { vec![median] } else { vec![median, format!("{min}–{max}")] }

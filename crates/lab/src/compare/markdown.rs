@@ -11,6 +11,7 @@ use super::grid::{Grid, LEGEND, short_grids};
 use super::metrics::number;
 use super::results::Results;
 use super::rows::{row, title};
+use super::targets;
 
 const BEGIN: &str = "<!-- The result begins: written by cargo xtask compare --write-docs -->";
 const END: &str = "<!-- The result ends -->";
@@ -45,8 +46,9 @@ fn replaced(page: &str, result: &str) -> Option<String> {
 
 fn result(results: &Results) -> String {
     let mut parts = vec![format!(
-        "Measured {} on a {}, with `{}`: {} runs of each row, {:.0} s in all.",
+        "Measured {}{} on a {}, by `{}`: {} runs of each row, {:.0} s in all.",
         results.began,
+        results.waited(),
         results.machine.in_words(),
         results.command,
         results.runs,
@@ -60,14 +62,15 @@ fn result(results: &Results) -> String {
             .iter()
             .map(|finding| format!("**{}** {}", finding.question, escaped(&finding.answer))),
     );
+    parts.extend(targets::grid(results).iter().map(|grid| drawn("###", grid)));
     parts.push("### The figures".into());
     parts.push(LEGEND.replace('~', "`~`"));
-    parts.extend(short_grids(results).iter().map(drawn));
+    parts.extend(short_grids(results).iter().map(|grid| drawn("####", grid)));
     parts.push(totals(results));
     parts.join("\n\n")
 }
 
-fn drawn(grid: &Grid) -> String {
+fn drawn(level: &str, grid: &Grid) -> String {
     let mut lines = vec![line(grid.header.iter().cloned()), rule(grid.header.len())];
     for entry in &grid.lines {
         let cells = entry.cells.iter().enumerate().map(|(index, cell)| match &cell[..] {
@@ -77,7 +80,7 @@ fn drawn(grid: &Grid) -> String {
         lines.push(line(cells));
     }
     let notes: String = grid.notes.iter().map(|note| format!("\n\n{}", escaped(note))).collect();
-    format!("#### {}\n\n{}{notes}", grid.title, lines.join("\n"))
+    format!("{level} {}\n\n{}{notes}", grid.title, lines.join("\n"))
 }
 
 fn totals(results: &Results) -> String {

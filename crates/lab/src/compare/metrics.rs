@@ -31,13 +31,16 @@ const fn plain(id: &'static str, title: &'static str, unit: &'static str) -> Met
 use Better::{Less, More};
 
 /// All of them, in the order of tables.
-pub(super) const METRICS: [Metric; 27] = [
+pub(super) const METRICS: [Metric; 30] = [
     metric("p50", "p50", "us", Less),
     metric("p99", "p99", "us", Less),
     metric("p999", "p99.9", "us", Less),
     metric("rate", "messages", "1/s", More),
     metric("gigabytes", "echoed", "GB/s", More),
     metric("connects", "connects", "1/s", More),
+    metric("connects-alone", "connects alone", "1/s", More),
+    metric("connects-beside", "connects beside them", "1/s", More),
+    plain("connect-cost", "cost of one", "x alone"),
     metric("processor", "processor time", "us each", Less),
     metric("switches", "switches", "each", Less),
     metric("wait", "wait", "ms", Less),

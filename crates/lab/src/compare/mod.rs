@@ -12,6 +12,7 @@ mod placement;
 mod rows;
 
 mod bench;
+mod directory;
 mod holdings;
 mod progress;
 mod sampling;
@@ -21,6 +22,7 @@ mod figures;
 mod machine;
 mod results;
 mod statistics;
+mod targets;
 
 pub(crate) mod naive;
 mod references;
@@ -40,13 +42,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::builder::PossibleValuesParser;
 use handshake_cli::{at_least_one, complain, duration};
+use handshake_core::eager::Waiting;
 use handshake_core::error::{Error, Result, Status};
 use handshake_core::event::Role;
+use handshake_core::limits::Limits;
 use handshake_core::process::Process;
 
 use bench::Bench;
-use columns::{Column, Group, columns};
+use columns::{Column, Group, Task, columns};
 use machine::Machine;
+use placement::Placement;
 use progress::Progress;
 pub use references::{Args as ReferenceArgs, run as play};
 use results::{FORMAT, Results};
@@ -57,15 +62,26 @@ use sampling::{Cell, Plan};
 const QUICK: Duration = Duration::from_millis(150);
 const FULL: Duration = Duration::from_millis(300);
 
+/// Of a main server for each client, and no less than those of the process that plays all clients.
+const DESCRIPTORS_EACH: u64 = 3;
+
 /// Measure the paradigms side by side, with bare pipes and sockets for reference.
 ///
-/// Takes about a minute; with --full, up to 20. Leave the machine alone meanwhile. Prints tables and a conclusion, and
+/// Takes about a minute; with --targets, up to 3; with --full, up to 20. Leave the machine alone meanwhile. Prints tables and a conclusion, and
 /// writes results.json (with every sample), results.csv and report.html.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// All columns, all placements, longer trials
     #[arg(long)]
     full: bool,
+
+    /// Only what the targets of speed need (docs/comparison.md)
+    #[arg(long, conflicts_with_all = ["full", "columns"])]
+    targets: bool,
+
+    /// How our programs wait: adaptive (look for a moment where that has paid of late, then sleep) or block (sleep at once)
+    #[arg(long, value_name = "HOW", default_value_t)]
+    wait: Waiting,
 
     /// Only these rows, and the references that they are compared with
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(ROWS.map(|row| row.name)))]
@@ -92,7 +108,7 @@ pub struct Args {
     trial: Option<Duration>,
 
     /// Measure nothing: show the results.json of an earlier run
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["full", "rows", "columns", "runs", "trial"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["full", "targets", "wait", "rows", "columns", "runs", "trial"])]
     from: Option<PathBuf>,
 
     /// Put the result into this Markdown page, between its marks
@@ -114,7 +130,7 @@ pub fn run(args: Args) -> Result<Status> {
     args.markdown.as_deref().map(markdown::check).transpose()?;
     let (results, stopped) = match earlier {
         // In the words of today.
-        Some(results) => (Results { conclusion: conclusion::conclude(&results), ..results }, None),
+        Some(results) => (results.judged(), None),
         None => measure(&args)?,
     };
     let changes = baseline.map(|baseline| baseline::Changes::between(&baseline, &results));
@@ -144,9 +160,10 @@ fn is_sound(results: &Results) -> bool {
 
 fn measure(args: &Args) -> Result<(Results, Option<Error>)> {
     let process = Rc::new(Process::quiet(Role::Client)?);
-    let bench = Bench::set_up(&process)?;
+    let bench = Bench::set_up(&process, args.wait)?;
     let machine = Machine::look(bench.place());
-    let chosen = chosen(args);
+    let mut chosen = chosen(args);
+    chosen.retain(carried);
     let plan = Plan {
         cells: cells(args, &chosen, |placement| bench.cpus.allow(placement)),
         runs: args.runs,
@@ -156,7 +173,7 @@ fn measure(args: &Args) -> Result<(Results, Option<Error>)> {
     let progress = Progress::of(plan.estimate());
     let samples = plan.measure(&bench, &progress);
     drop(progress);
-    let mut results = Results {
+    let results = Results {
         format: FORMAT,
         incomplete: samples.stopped.is_some(),
         command: command_line(std::env::args_os()),
@@ -165,41 +182,73 @@ fn measure(args: &Args) -> Result<(Results, Option<Error>)> {
         runs: plan.runs,
         trial_seconds: plan.seconds,
         full: args.full,
+        wait: args.wait.to_string(),
         machine,
         figures: figures::figures(&samples.trials, &chosen),
         totals: figures::totals(&samples.trials),
         columns: samples.columns,
         trials: samples.trials,
+        targets: Vec::new(),
         conclusion: Vec::new(),
     };
-    results.conclusion = conclusion::conclude(&results);
-    Ok((results, samples.stopped))
+    Ok((results.judged(), samples.stopped))
+}
+
+impl Results {
+    /// With what follows from the figures.
+    fn judged(self) -> Self {
+        let (targets, conclusion) = (targets::verdicts(&self), conclusion::conclude(&self));
+        Self { targets, conclusion, ..self }
+    }
 }
 
 /// The columns that were asked for.
 fn chosen(args: &Args) -> Vec<Column> {
-    let is_chosen = |column: &Column| args.columns.is_empty() || args.columns.contains(&column.group);
+    let is_chosen = |column: &Column| match (args.targets, &args.columns[..]) {
+        (true, _) => !targets::placements(&column.id).is_empty(),
+        (false, []) => true,
+        (false, groups) => groups.contains(&column.group),
+    };
     columns().into_iter().filter(is_chosen).collect()
 }
 
+/// Whether this machine carries the clients of a column; if not, it is said.
+fn carried(column: &Column) -> bool {
+    let Task::Crowded { held } = column.task else { return true };
+    let most = Limits::raise().clients(DESCRIPTORS_EACH);
+    if most <= held {
+        complain("lab", format!("{} is left out: this machine carries {most} clients", column.title));
+    }
+    most > held
+}
+
 /// What is to be measured: each column at each of its placements that this machine has.
-fn cells(args: &Args, columns: &[Column], allowed: impl Fn(placement::Placement) -> bool) -> Vec<Cell> {
+fn cells(args: &Args, columns: &[Column], allowed: impl Fn(Placement) -> bool) -> Vec<Cell> {
     let mut cells = Vec::new();
     for column in columns {
-        let placements = column.placements(args.full, !args.columns.is_empty());
-        let rows = rows_of(column, &args.rows);
-        for placement in placements.iter().copied().filter(|placement| allowed(*placement)) {
+        let placements = if args.targets {
+            targets::placements(&column.id)
+        } else {
+            column.placements(args.full, !args.columns.is_empty()).to_vec()
+        };
+        for placement in placements.into_iter().filter(|placement| allowed(*placement)) {
+            let rows = rows_of(column, |name| is_named(args, column, placement, name));
             if !rows.is_empty() {
-                cells.push(Cell { column: column.clone(), placement, rows: rows.clone() });
+                cells.push(Cell { column: column.clone(), placement, rows });
             }
         }
     }
     cells
 }
 
-/// Those of a column that were asked for, with their references; all, if none were named.
-fn rows_of(column: &Column, names: &[String]) -> Vec<&'static Row> {
-    let is_named = |name: &str| names.is_empty() || names.iter().any(|named| named == name);
+/// Whether a row was asked for there; all are, if none were named.
+fn is_named(args: &Args, column: &Column, placement: Placement, name: &str) -> bool {
+    let by_rows = args.rows.is_empty() || args.rows.iter().any(|named| named == name);
+    by_rows && (!args.targets || targets::rows(&column.id, placement).any(|row| row == name))
+}
+
+/// Those of a column that were asked for, with their references.
+fn rows_of(column: &Column, is_named: impl Fn(&str) -> bool) -> Vec<&'static Row> {
     let is_needed = |name: &str| {
         let by = |pair: &&columns::Pair| is_named(pair.0) && pair.1.contains(&name);
         column.pairs.iter().find(by).is_some()
@@ -222,7 +271,6 @@ fn command_line(words: impl Iterator<Item = OsString>) -> String {
 mod tests {
     use clap::{Args as _, FromArgMatches};
 
-    use super::placement::Placement;
     use super::*;
 
     fn args(words: &[&str]) -> Args {
@@ -262,6 +310,23 @@ mod tests {
     }
 
     #[test]
+    fn the_targets_bring_just_what_they_need() {
+        let cells = planned(&["--targets"]);
+        let has =
+            |id: &str, placement| cells.iter().find(|cell| (cell.0.as_str(), cell.1) == (id, placement));
+        let same_core = has("round-trip", Placement::SameCore).unwrap();
+        assert_eq!(same_core.2, ["basic", "forking", "dispatch", "fifo-ping-pong", "fifo-poll", "fifo-ring"]);
+        assert!(has("round-trip", Placement::Busy).is_some() && has("bulk", Placement::SameCore).is_none());
+        assert_eq!(has("connects-64", Placement::Free).unwrap().2, ["forking", "dispatch", "unix-forking"]);
+        assert_eq!(has("throughput-8x64", Placement::Free).unwrap().2, ["dispatch", "fifo-ring"]);
+        let only = planned(&["--targets", "--rows", "basic"]);
+        assert!(
+            only.iter().all(|cell| cell.2.contains(&"basic") && !cell.2.contains(&"forking")),
+            "{only:?}"
+        );
+    }
+
+    #[test]
     fn the_full_form_has_everything() {
         let cells = planned(&["--full"]);
         for column in columns() {
@@ -271,8 +336,10 @@ mod tests {
     }
 
     #[test]
-    fn the_full_form_takes_less_than_20_minutes_and_the_quick_one_less_than_90_seconds() {
-        for (words, runs, trial, most) in [(&["--full"][..], 5, FULL, 1200.0), (&[], 5, QUICK, 90.0)] {
+    fn no_form_takes_longer_than_is_said() {
+        for (words, runs, trial, most) in
+            [(&["--full"][..], 5, FULL, 1200.0), (&["--targets"], 5, QUICK, 180.0), (&[], 5, QUICK, 90.0)]
+        {
             let args = args(words);
             let cells = cells(&args, &chosen(&args), |_| true);
             let estimate = Plan { cells, runs, seconds: trial.as_secs_f64() }.estimate();

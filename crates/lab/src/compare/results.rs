@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::machine::Machine;
 use super::placement::Placement;
 use super::statistics::Summary;
+use super::targets::Verdict;
 
 /// Of this form; a reader refuses another one.
 pub(super) const FORMAT: u32 = 1;
@@ -26,12 +27,18 @@ pub(super) struct Results {
     pub(super) runs: usize,
     pub(super) trial_seconds: f64,
     pub(super) full: bool,
+    /// How our own programs waited; empty: before one could choose.
+    #[serde(default)]
+    pub(super) wait: String,
     pub(super) machine: Machine,
     /// In the order of measuring.
     pub(super) columns: Vec<ColumnInfo>,
     pub(super) trials: Vec<Trial>,
     pub(super) figures: Vec<Figure>,
     pub(super) totals: Vec<Total>,
+    /// Of the targets that were measured.
+    #[serde(default)]
+    pub(super) targets: Vec<Verdict>,
     pub(super) conclusion: Vec<Finding>,
 }
 
@@ -120,6 +127,11 @@ pub(super) struct Finding {
 }
 
 impl Results {
+    /// How our own programs waited, in words that follow others.
+    pub(super) fn waited(&self) -> String {
+        if self.wait.is_empty() { String::new() } else { format!(" with --wait {}", self.wait) }
+    }
+
     /// The figure of this place in the tables.
     pub(super) fn figure(
         &self,
@@ -219,11 +231,13 @@ pub(super) mod samples {
             runs: 2,
             trial_seconds: 0.1,
             full: false,
+            wait: "adaptive".into(),
             machine: Machine::look(Path::new("/")),
             columns: ids.map(info).into(),
             figures: figures(&trials, &columns()),
             totals: totals(&trials),
             trials,
+            targets: Vec::new(),
             conclusion: Vec::new(),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use handshake_core::eager::Waiting;
+
 use crate::paradigm::Paradigm as Served;
 
 /// What is measured.
@@ -140,6 +142,8 @@ pub(super) fn title(name: &str) -> &str {
     row(name).map_or(name, |row| row.title)
 }
 
+const THOUSAND: usize = 1_000;
+
 /// What is asked of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Load {
@@ -188,13 +192,13 @@ impl Row {
     }
 
     /// The server's program and arguments, with its pipes in `dir`.
-    pub(super) fn server(&self, dir: &Path, clients: usize) -> Vec<String> {
+    pub(super) fn server(&self, dir: &Path, clients: usize, wait: Waiting) -> Vec<String> {
         let dir = dir.display().to_string();
         match self.server {
             Paradigm(paradigm, options) => {
                 let all = [paradigm.server(), "-q", "--service", "echo", "--ready-fd", "1", "--wkp"];
-                let wkp = format!("{dir}/mario");
-                all.map(String::from).into_iter().chain([wkp]).chain(own(options)).collect()
+                let wait = [format!("{dir}/mario"), "--wait".into(), wait.to_string()];
+                all.map(String::from).into_iter().chain(wait).chain(own(options)).collect()
             }
             Reference(role, options) => {
                 let all = ["lab".into(), "reference".into(), role.into(), dir];
@@ -205,12 +209,15 @@ impl Row {
     }
 
     /// Its client's program and arguments.
-    pub(super) fn client(&self, dir: &Path, load: &Load) -> Vec<String> {
+    pub(super) fn client(&self, dir: &Path, load: &Load, wait: Waiting) -> Vec<String> {
         let dir = dir.display().to_string();
         let words: Vec<String> = match self.client {
             [] => {
-                let wkp = format!("{dir}/mario");
-                vec!["lab".into(), "load".into(), "--json".into(), "--histogram".into(), "--wkp".into(), wkp]
+                let (wkp, wait) = (format!("{dir}/mario"), wait.to_string());
+                // Of thousands that begin at once, the last waits longer than it would by default.
+                let timeout = if load.clients > THOUSAND { &["--timeout", "60s"][..] } else { &[] };
+                let all = ["lab", "load", "--json", "--histogram", "--wkp", &wkp, "--wait", &wait];
+                all.iter().chain(timeout).map(|word| (*word).into()).collect()
             }
             [way, options @ ..] => {
                 let all = ["lab".into(), "reference".into(), "client".into(), (*way).into(), dir];
@@ -239,16 +246,19 @@ mod tests {
     #[test]
     fn commands_are_as_one_would_type_them() {
         let (dir, load) = (Path::new("/p"), Load { clients: 8, window: 64, hold: true, ..Load::ONE });
-        let words = |name: &str| row(name).unwrap().server(dir, 8).join(" ");
+        let words = |name: &str| row(name).unwrap().server(dir, 8, Waiting::Block).join(" ");
         assert_eq!(
             words("shared-wkp"),
-            "dispatch-server -q --service echo --ready-fd 1 --wkp /p/mario --shared-wkp"
+            "dispatch-server -q --service echo --ready-fd 1 --wkp /p/mario --wait block --shared-wkp"
         );
         assert_eq!(words("fifo-ring"), "lab reference ring-central /p --clients 8");
         assert_eq!(words("fifo-poll"), "lab reference fifo-echo /p --poll");
         let options = "--connections 8 --requests 1 --warm-up 0 --payload 64 --window 64 --hold";
-        let words = |name: &str| row(name).unwrap().client(dir, &load).join(" ");
-        assert_eq!(words("basic"), format!("lab load --json --histogram --wkp /p/mario {options}"));
+        let words = |name: &str| row(name).unwrap().client(dir, &load, Waiting::Adaptive).join(" ");
+        assert_eq!(
+            words("basic"),
+            format!("lab load --json --histogram --wkp /p/mario --wait adaptive {options}")
+        );
         assert_eq!(words("fifo-poll"), format!("lab reference client fifo /p --poll {options}"));
     }
 }

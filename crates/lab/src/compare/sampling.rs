@@ -42,6 +42,9 @@ pub(super) struct Samples {
 /// What a trial costs besides: processes that start and end. For the time left, nothing else.
 const OVERHEAD: f64 = 0.04;
 
+/// So long thousands of clients take to come and to leave.
+const GATHERING: f64 = 3.0;
+
 /// Trials that find out how much a trial has to do cost so much of one.
 const CALIBRATION: f64 = 0.3;
 
@@ -62,6 +65,7 @@ impl Plan {
             + match cell.column.task {
                 Task::Talk { .. } | Task::Connect { .. } => self.seconds,
                 Task::Flood => 2.0 * self.seconds,
+                Task::Crowded { .. } => 2.0 * self.seconds + GATHERING,
                 Task::SecondClient => KEPT.as_secs_f64(),
                 Task::Memory { .. } => 0.0,
                 // One of the rows takes all its time.
@@ -127,7 +131,13 @@ impl Plan {
         let (clients, least) = match cell.column.task {
             Task::Talk { clients, window, payload } => (clients, if payload > 4096 { 2 } else { 2 * window }),
             Task::Connect { clients } => (clients, 1),
-            Task::Flood => return self.calibrate_flood(cell, row, bench),
+            Task::Flood => {
+                let task = Task::Talk { clients: POLITE, window: 1, payload: 64 };
+                return self.calibrate_by(task, POLITE, cell, row, bench);
+            }
+            Task::Crowded { .. } => {
+                return self.calibrate_by(Task::Connect { clients: 1 }, 1, cell, row, bench);
+            }
             Task::SecondClient | Task::Memory { .. } | Task::Crowd { .. } => return Ok(0),
         };
         let mut count = FIRST_GUESS.max(least);
@@ -138,13 +148,19 @@ impl Plan {
         Ok(count)
     }
 
-    /// As many requests as the polite ones get answered without a flood.
-    fn calibrate_flood(&self, cell: &Cell, row: &'static Row, bench: &Bench) -> Result<usize, Trouble> {
-        let task = Task::Talk { clients: POLITE, window: 1, payload: 64 };
-        let mut polite = cell.clone();
-        polite.column.task = task;
-        let outcome = tried(&polite, row, bench, FIRST_GUESS)?;
-        Ok(enough(&outcome, POLITE, self.seconds).max(FIRST_GUESS))
+    /// As much as they get done of another task: without the flood, without the crowd.
+    fn calibrate_by(
+        &self,
+        task: Task,
+        clients: usize,
+        cell: &Cell,
+        row: &'static Row,
+        bench: &Bench,
+    ) -> Result<usize, Trouble> {
+        let mut alone = cell.clone();
+        alone.column.task = task;
+        let outcome = tried(&alone, row, bench, FIRST_GUESS)?;
+        Ok(enough(&outcome, clients, self.seconds).max(FIRST_GUESS))
     }
 }
 
@@ -174,7 +190,7 @@ fn judged<T>(tried: Result<T, Trouble>) -> Result<Result<T, String>, Error> {
 }
 
 fn needs_count(task: Task) -> bool {
-    matches!(task, Task::Talk { .. } | Task::Connect { .. } | Task::Flood)
+    matches!(task, Task::Talk { .. } | Task::Connect { .. } | Task::Flood | Task::Crowded { .. })
 }
 
 impl Samples {

@@ -9,6 +9,7 @@ use super::grid::{Grid, LEGEND, short_grids};
 use super::metrics::{metric_of, number};
 use super::results::Results;
 use super::rows::title;
+use super::targets;
 use crate::load::print;
 
 /// So many changes are told; the files have all figures.
@@ -24,13 +25,14 @@ pub(super) fn print_all(results: &Results, changes: Option<&Changes>) -> Result<
 
 pub(super) fn text(results: &Results, changes: Option<&Changes>) -> String {
     let mut parts: Vec<String> = short_grids(results).iter().map(drawn).collect();
+    parts.extend(targets::grid(results).iter().map(drawn));
     parts.push(LEGEND.into());
     parts.push(totals(results));
     parts.extend(changes.map(told));
     parts.extend(
         results.conclusion.iter().map(|finding| format!("{}\n  {}", finding.question, finding.answer)),
     );
-    let machine = format!("Measured on a {}.", results.machine.in_words());
+    let machine = format!("Measured{} on a {}.", results.waited(), results.machine.in_words());
     parts.extend([machine].into_iter().chain(results.machine.warnings()));
     if results.incomplete {
         parts.push("Interrupted: this is what was measured by then.".into());
@@ -105,9 +107,10 @@ mod tests {
 
     #[test]
     fn all_tables_are_there_and_what_is_incomplete_says_so() {
-        let mut results = results();
+        let mut results = results().judged();
         let before = text(&results, None);
         assert!(before.contains("Round trip, 64 bytes") && before.contains("Over all trials"), "{before}");
+        assert!(before.contains("\nTargets\n") && before.contains("with --wait adaptive"), "{before}");
         assert!(!before.contains("Interrupted"));
         results.incomplete = true;
         let changes = Changes::between(&results, &results);

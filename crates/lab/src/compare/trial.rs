@@ -87,6 +87,7 @@ impl Trial<'_> {
             Task::Connect { clients } => {
                 self.talk(Load { clients, requests: count, connect_only: true, ..Load::ONE })
             }
+            Task::Crowded { held } => self.crowded(held, count),
             Task::SecondClient => self.second_client(),
             Task::Flood => self.flood(count),
             Task::Memory { clients } => self.memory(clients),
@@ -97,7 +98,8 @@ impl Trial<'_> {
 
     fn serve(&self, clients: usize) -> Result<Server, Trouble> {
         let dir = self.bench.directory()?;
-        let (words, cpu) = (self.row.server(dir.path(), clients), self.bench.cpus.at(self.placement).0);
+        let (words, cpu) =
+            (self.row.server(dir.path(), clients, self.bench.wait), self.bench.cpus.at(self.placement).0);
         let mut member = self.bench.start(&words, cpu, false)?;
         member.first_line()?;
         let before = usage(&family(member.pid()));
@@ -107,7 +109,8 @@ impl Trial<'_> {
 
     fn client(&self, server: &Server, load: &Load) -> Result<(Member, String), Trouble> {
         let dir = server.dir.path();
-        let (words, cpu) = (self.row.client(dir, load), self.bench.cpus.at(self.placement).1);
+        let (words, cpu) =
+            (self.row.client(dir, load, self.bench.wait), self.bench.cpus.at(self.placement).1);
         Ok((self.bench.start(&words, cpu, load.hold)?, in_words(&words, dir, cpu)))
     }
 
@@ -146,6 +149,31 @@ impl Trial<'_> {
         let switches = used.context_switches + report.usage.context_switches;
         outcome.set("switches", switches as f64 / each);
         outcome.histogram = report.histogram.unwrap_or_default();
+        Ok(outcome)
+    }
+
+    fn crowded(&self, held: usize, count: usize) -> Result<Outcome, Trouble> {
+        let server = self.serve(held + 1)?;
+        let load = Load { requests: count, connect_only: true, ..Load::ONE };
+        let (mut alone, _) = self.client(&server, &load)?;
+        let alone = report(&mut alone)?;
+        let (mut crowd, _) = self.client(&server, &Load { clients: held, hold: true, ..Load::ONE })?;
+        crowd.first_line()?;
+        let subservers = family(server.member.pid()).len() - 1;
+        if subservers < held {
+            return Err(crowd.trouble(&format!("holds {subservers} connections only")));
+        }
+        let (mut beside, words) = self.client(&server, &load)?;
+        let beside = report(&mut beside)?;
+        crowd.close_stdin();
+        let crowd = report(&mut crowd)?;
+        let mut outcome = Outcome { commands: (server.command.clone(), words), ..Outcome::default() };
+        self.end(server)?;
+        [&alone, &crowd, &beside].into_iter().for_each(|report| outcome.count(report));
+        let rate = |report: &Report| report.connects_per_second.unwrap_or(0.0);
+        outcome.set("connects-alone", rate(&alone));
+        outcome.set("connects-beside", rate(&beside));
+        outcome.set("connect-cost", rate(&alone) / rate(&beside));
         Ok(outcome)
     }
 

@@ -17,6 +17,7 @@ pub(super) fn page(results: &Results, changes: Option<&Changes>) -> String {
     let body: String = [
         heading(results),
         section("What follows from it", &findings(&results.conclusion)),
+        targets(results),
         section("Drawn", &drawings(results)),
         changes.map_or_else(String::new, |changes| section("What has changed", &told(changes))),
         section("The figures", &tables(results)),
@@ -59,7 +60,8 @@ fn heading(results: &Results) -> String {
     format!(
         "<header>\n<h1>Three ways to serve many clients over named pipes, measured</h1>\n\
          <p class=lead>The basic, the forking and the central dispatch server beside bare pipes, Unix sockets and the \
-         protocol as taught. The {form} form, {} in {:.0} s, {} runs of each row. A {}.</p>\n{warnings}</header>\n",
+         protocol as taught. The {form} form{}, {} in {:.0} s, {} runs of each row. A {}.</p>\n{warnings}</header>\n",
+        escape(&results.waited()),
         escape(&results.began.replace('T', " ").replace('Z', " UTC")),
         results.seconds,
         results.runs,
@@ -82,6 +84,11 @@ fn findings(findings: &[Finding]) -> String {
     };
     let all: String = findings.iter().enumerate().map(one).collect();
     format!("<div class=findings>\n{all}</div>\n")
+}
+
+fn targets(results: &Results) -> String {
+    let table = |grid| table(&Grid { title: String::new(), ..grid });
+    section("Targets", &super::targets::grid(results).map(table).unwrap_or_default())
 }
 
 fn drawings(results: &Results) -> String {
@@ -131,7 +138,12 @@ fn table(grid: &Grid) -> String {
     let cell = |cell: &Vec<String>| {
         let (first, more) = cell.split_first().map_or(("", &[][..]), |(first, more)| (first.as_str(), more));
         let more: String = more.iter().map(|line| format!("<small>{}</small>", escape(line))).collect();
-        format!("<td>{}{more}</td>", escape(first))
+        let class = match first {
+            "reached" => " class=better",
+            "not reached" => " class=worse",
+            _ => "",
+        };
+        format!("<td{class}>{}{more}</td>", escape(first))
     };
     let line = |line: &super::grid::Line| {
         let cells: String = line.cells.iter().map(cell).collect();
@@ -227,12 +239,20 @@ mod tests {
     #[test]
     fn the_page_needs_nothing_from_elsewhere() {
         let mut results = results();
-        results.conclusion = super::super::conclusion::conclude(&results);
+        results = results.judged();
         let page = page(&results, None);
         for wrong in ["http://", "https://", "src=", "@import", "url(", "<script"] {
             assert!(!page.contains(wrong), "{wrong}");
         }
-        for part in ["<svg", "What follows from it", "The figures", "bare FIFO ping-pong", "lab compare"] {
+        for part in [
+            "<svg",
+            "What follows from it",
+            "<h2>Targets</h2>",
+            "class=worse>not reached<",
+            "The figures",
+            "bare FIFO ping-pong",
+            "lab compare",
+        ] {
             assert!(page.contains(part), "{part}");
         }
         assert_eq!(page.matches("<table>").count(), page.matches("</table>").count());
