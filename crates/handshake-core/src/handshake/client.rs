@@ -22,7 +22,7 @@ use crate::sys::{Lock, try_lock};
 use crate::wire::{Ack, Header, Hello, Kind, VERSION, append, words};
 
 /// The waits between two tries grow from here ...
-const FIRST_PAUSE: Duration = Duration::from_micros(50);
+const FIRST_PAUSE: Duration = Duration::from_micros(20);
 /// ... to here. (inotify(7) would tell at once, but a user has only 128 of it.)
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 

@@ -91,13 +91,15 @@ impl Talk {
 
     fn receive(&mut self, shared: &mut Shared) -> Result<()> {
         self.connection.read()?;
+        // One look at the clock for all that one read brought.
+        let mut at = None;
         loop {
             let refused = match self.connection.answer(&mut shared.reply)? {
                 Answer::Reply(_) => false,
                 Answer::Refused(_) => true,
                 Answer::Nothing => return Ok(()),
             };
-            let at = now();
+            let at = *at.get_or_insert_with(now);
             let sent = self.sent.pop_front().expect("an answer that is not due is an error");
             if self.answered >= shared.plan.warm_up {
                 shared.tally.done(sent, at);
