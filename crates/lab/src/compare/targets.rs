@@ -210,20 +210,18 @@ pub(super) fn grid(results: &Results) -> Option<Grid> {
     }
     (!verdicts.is_empty()).then(|| Grid {
         title: "Targets".into(),
-        header: ["", "placement", "what", "target", "measured", "verdict"].map(String::from).into(),
-        lines: verdicts.iter().map(|verdict| line(results, verdict)).collect(),
+        header: ["", "placement", "column", "target", "measured", "verdict"].map(String::from).into(),
+        lines: verdicts.iter().map(line).collect(),
         notes,
     })
 }
 
-fn line(results: &Results, verdict: &Verdict) -> Line {
-    let info = results.columns.iter().find(|column| column.id == verdict.column);
-    let column = info.map_or(verdict.column.as_str(), |column| column.title.as_str());
+fn line(verdict: &Verdict) -> Line {
     let over = if verdict.to.is_empty() { "x alone".into() } else { format!("x {}", verdict.to) };
     let cells = vec![
         vec![title(&verdict.row).into()],
         vec![verdict.placement.title().into()],
-        vec![column.into()],
+        vec![verdict.column.clone()],
         vec![verdict.target.clone(), over],
         spread(&verdict.measured, verdict.wide),
         verdict.in_words(),

@@ -93,12 +93,11 @@ pub(super) fn placement(data: &Data<'_>) -> Option<Finding> {
     let (same, different) = (p50(name, Placement::SameCore)?, p50(name, Placement::DifferentCores)?);
     let bare = "fifo-ping-pong";
     let bare = match (p50(bare, Placement::SameCore), p50(bare, Placement::DifferentCores)) {
-        (Some(same), Some(different)) => {
-            format!(" Two bare processes pay it alike ({} and {} us):", number(same), number(different))
-        }
+        (Some(same), Some(different)) => format!("{} and {} us", number(same), number(different)),
         _ => String::new(),
     };
     let answer = if different > same * NOTICEABLE {
+        let bare = if bare.is_empty() { bare } else { format!(" Two bare processes pay it alike ({bare}):") };
         format!(
             "{}: {} us with all processes on one core, {} us on two, {} times as much.{bare} what costs is waking a core that sleeps, not the paradigm. So never compare figures of different placements.",
             title(name),
@@ -107,8 +106,15 @@ pub(super) fn placement(data: &Data<'_>) -> Option<Finding> {
             number(different / same)
         )
     } else {
+        let bare = if bare.is_empty() {
+            bare
+        } else {
+            format!(
+                " Two bare processes, which sleep at once, take {bare}: to wake a core that sleeps is what costs."
+            )
+        };
         format!(
-            "Little here: {} took {} us on one core and {} us on two.",
+            "{}: {} us with all processes on one core, {} us on two, so two are no loss.{bare}",
             title(name),
             number(same),
             number(different)
