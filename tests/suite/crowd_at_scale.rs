@@ -86,7 +86,7 @@ fn an_ordinary_user_can_have_a_crowd_too(paradigm: Paradigm) {
         fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("it is ours");
     }
     let crowd =
-        scene.lab().by_user(NOBODY).args(options(paradigm)).args(["--clients", "300", "--beyond", "5"]);
+        scene.lab().as_user(NOBODY).args(options(paradigm)).args(["--clients", "300", "--beyond", "5"]);
     all_is_told(crowd.start().ends(), paradigm);
     scene.end();
 }

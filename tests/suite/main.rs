@@ -21,6 +21,9 @@ mod places;
 /// What a person sees of all that.
 mod demo;
 
+/// The paradigms, measured.
+mod compare;
+
 /// A client that stands still at a step of its handshake delays nobody.
 mod held;
 
@@ -69,7 +72,7 @@ mod corners;
 /// Clients of all tempers, all at once, by chance.
 mod soak;
 
-/// docs/failure-modes.md names the tests that prove it.
-mod page;
 /// As many clients at once as a server carries, in small.
 mod crowd_at_scale;
+/// docs/failure-modes.md names the tests that prove it.
+mod page;

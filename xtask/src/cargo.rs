@@ -16,7 +16,7 @@ pub(crate) fn cargo() -> Command {
 }
 
 /// The workspace's directory.
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask)
 }
@@ -27,8 +27,20 @@ fn root() -> &'static Path {
 /// # Errors
 /// Cargo cannot be started, or the build fails, which cargo has explained by then.
 pub(crate) fn build(packages: &[&str]) -> io::Result<HashMap<String, PathBuf>> {
+    build_with(&[], packages)
+}
+
+/// The same, optimized.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_for_speed(packages: &[&str]) -> io::Result<HashMap<String, PathBuf>> {
+    build_with(&["--release"], packages)
+}
+
+fn build_with(options: &[&str], packages: &[&str]) -> io::Result<HashMap<String, PathBuf>> {
     let mut command = cargo();
-    command.args(["build", "--quiet", "--message-format=json-render-diagnostics"]);
+    command.args(["build", "--quiet", "--message-format=json-render-diagnostics"]).args(options);
     command.args(packages.iter().flat_map(|package| ["--package", package]));
     let built = command.stderr(Stdio::inherit()).output()?;
     if !built.status.success() {

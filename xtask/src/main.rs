@@ -3,6 +3,7 @@
 
 mod cargo;
 mod ci;
+mod compare;
 mod crowd;
 mod demo;
 mod soak;
@@ -24,6 +25,7 @@ struct Args {
 enum Task {
     Demo(demo::Args),
     Crowd(crowd::Args),
+    Compare(compare::Args),
     Soak(soak::Args),
     Ci(ci::Args),
     Sweep(sweep::Args),
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Demo(args) => demo::run(&args),
         Task::Crowd(args) => crowd::run(&args),
+        Task::Compare(args) => compare::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Ci(args) => ci::run(&args),
         Task::Sweep(args) => sweep::run(&args),

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 use handshake_core::Result;
 use handshake_core::error::Status;
 
-use crate::{crowd, demo, load, soak};
+use crate::{compare, crowd, demo, load, soak};
 
 /// See, measure and break servers over named pipes.
 #[derive(Debug, Parser)]
@@ -20,6 +20,9 @@ enum Command {
     Load(load::Args),
     Crowd(crowd::Args),
     Soak(soak::Args),
+    Compare(compare::Args),
+    #[command(hide = true)]
+    Reference(compare::ReferenceArgs),
 }
 
 /// The program.
@@ -32,5 +35,7 @@ pub fn run(args: Args) -> Result<Status> {
         Command::Load(args) => load::run(args),
         Command::Crowd(args) => crowd::run(args),
         Command::Soak(args) => soak::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Reference(args) => compare::play(args),
     }
 }

@@ -60,6 +60,18 @@ pub(crate) fn children(parent: u32) -> Vec<Standing> {
     children
 }
 
+/// A process and all its descendants. Does not look at anybody else, however many there are.
+pub(crate) fn family(pid: u32) -> Vec<u32> {
+    let mut family = vec![pid];
+    let mut next = 0;
+    while let Some(pid) = family.get(next) {
+        let children = text(&format!("/proc/{pid}/task/{pid}/children"));
+        family.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        next += 1;
+    }
+    family
+}
+
 /// The ends of pipes that a process holds, by descriptor.
 pub(crate) fn pipe_ends(pid: u32) -> Vec<PipeEnd> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
@@ -109,7 +121,7 @@ pub(crate) fn page_tables(pid: u32) -> Option<u64> {
 
 /// What the whole machine's memory is spent on (proc_meminfo(5)).
 pub(crate) fn meminfo() -> String {
-    fs::read_to_string("/proc/meminfo").unwrap_or_default()
+    text("/proc/meminfo")
 }
 
 /// Free pages that the processors keep at hand for themselves, in KiB (`pagesets` of /proc/zoneinfo). They can be hundreds
@@ -130,10 +142,20 @@ fn rollup(pid: u32, name: &str) -> Option<u64> {
     kib(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?, name)
 }
 
-/// The line `NAME:   123 kB`.
-pub(crate) fn kib(lines: &str, name: &str) -> Option<u64> {
-    let line = lines.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
+/// A file of the kernel's; empty for a process that has ended.
+pub(crate) fn text(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// `name : value`, the first of them.
+pub(crate) fn value_of(text: &str, name: &str) -> Option<String> {
+    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+    fields.find(|field| field.0.trim() == name).map(|field| field.1.trim().into())
+}
+
+/// `name: 16 kB`, the first of them.
+pub(crate) fn kib(text: &str, name: &str) -> Option<u64> {
+    value_of(text, name)?.strip_suffix("kB")?.trim().parse().ok()
 }
 
 /// Has the kernel give this process the children of those of its own that die, so that none can get lost.
@@ -161,6 +183,14 @@ mod tests {
         assert_eq!((read.way, write.way), (Way::Read, Way::Write));
         assert_eq!((read.name, read.is_named), (None, false));
         assert!(pipe_ends(own).len() >= 2);
+    }
+
+    #[test]
+    fn fields_are_found_as_the_kernel_writes_them() {
+        let text = "processor\t: 0\nmodel name\t: A B\nmodel name\t: C\nMemTotal:       16 kB\n";
+        assert_eq!(value_of(text, "model name").as_deref(), Some("A B"));
+        assert_eq!(kib(text, "MemTotal"), Some(16));
+        assert_eq!((value_of(text, "flags"), kib(text, "processor")), (None, None));
     }
 
     #[test]

@@ -17,20 +17,30 @@ use crate::proc;
 /// # Errors
 /// One is missing.
 pub(crate) fn programs(paradigm: Paradigm) -> Result<(PathBuf, PathBuf)> {
+    Ok((program(paradigm.server())?, program("client")?))
+}
+
+/// A program of the package of the same name, which stands beside this one.
+///
+/// # Errors
+/// It is missing.
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    let directory = directory()?;
+    let program = directory.join(name);
+    let release = if directory.ends_with("release") { " --release" } else { "" };
+    let hint = format!("build it first: cargo build{release} --package {name}");
+    program.metadata().map_err(|error| Error::at("start", &program, errno_of(&error), &hint))?;
+    Ok(program)
+}
+
+/// Where this program and the others are.
+///
+/// # Errors
+/// The kernel does not say.
+pub(crate) fn directory() -> Result<PathBuf> {
     let failed = |error: std::io::Error| Error::on("find", "this program's own directory", errno_of(&error));
     let own = std::env::current_exe().and_then(|path| path.canonicalize()).map_err(failed)?;
-    let beside = |name: &str| own.with_file_name(name);
-    let (server, client) = (beside(paradigm.server()), beside("client"));
-    for program in [&server, &client] {
-        if let Err(error) = program.metadata() {
-            let release =
-                if own.parent().is_some_and(|dir| dir.ends_with("release")) { " --release" } else { "" };
-            let packages = format!("--package client --package {}", paradigm.server());
-            let hint = format!("build it first: cargo build{release} {packages}");
-            return Err(Error::at("start", program, errno_of(&error), &hint));
-        }
-    }
-    Ok((server, client))
+    Ok(own.parent().unwrap_or(Path::new("/")).into())
 }
 
 /// Ends and reaps subservers of this program that outlived it: they are this process's children now (see

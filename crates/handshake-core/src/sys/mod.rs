@@ -106,3 +106,14 @@ pub(crate) fn fork(
     // SAFETY: _exit ends the process here, without the parent's atexit handlers and buffers.
     unsafe { libc::_exit(i32::from(status)) }
 }
+
+/// The same fork for who has few descriptors and no [`Subservers`](crate::children::Subservers), by which servers fork.
+///
+/// # Errors
+/// `EAGAIN`, `ENOMEM`: no process can be had now; the parent goes on.
+///
+/// # Panics
+/// In debug builds, when this process has more than one thread.
+pub fn fork_keeping(keep: &[RawFd], body: impl FnOnce(Result<(), Errno>) -> u8) -> Result<Pid, Errno> {
+    fork(keep, None, body)
+}

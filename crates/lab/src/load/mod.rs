@@ -10,9 +10,9 @@ mod worker;
 
 mod talk;
 
-mod tally;
+pub(crate) mod tally;
 
-mod report;
+pub(crate) mod report;
 
 use std::io::{ErrorKind, Write, stdin, stdout};
 use std::os::fd::AsFd;
@@ -35,6 +35,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::read;
 
 use crowd::Crowd;
+use report::{Asked, Usage};
 pub use report::{Latency, Report};
 
 /// Descriptors for everything but connections: the standard ones, the poller, and what the shell left open.
@@ -70,6 +71,10 @@ pub struct Args {
     #[arg(long)]
     connect_only: bool,
 
+    /// How many requests more each connection makes before those that are timed; they are checked as well
+    #[arg(long, value_name = "N", default_value = "0")]
+    warm_up: usize,
+
     /// Keep every connection when it has its answers; print the report, and leave at the end of stdin
     #[arg(long, conflicts_with = "connect_only")]
     hold: bool,
@@ -77,6 +82,10 @@ pub struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+
+    /// With --json, the distribution of latencies as well
+    #[arg(long, requires = "json")]
+    histogram: bool,
 
     /// The service whose replies are expected: echo, upper, reverse, rot13, count, sleep:MS
     #[arg(long, value_name = "SERVICE", default_value_t = BuiltIn::Echo)]
@@ -98,11 +107,14 @@ struct Plan {
     connections: usize,
     /// How often each connection is made.
     handshakes: usize,
-    /// How many requests go over it each time.
+    /// How many requests go over it each time, with those that warm up.
     requests: usize,
+    /// The first so many are not timed.
+    warm_up: usize,
     payload: usize,
     window: usize,
     connect_only: bool,
+    /// Whether connections stay when they are done.
     hold: bool,
     expect: BuiltIn,
     timeout: Duration,
@@ -110,12 +122,14 @@ struct Plan {
 
 impl Args {
     fn plan(&self) -> Result<Plan> {
-        let (handshakes, requests) = if self.connect_only { (self.requests, 0) } else { (1, self.requests) };
+        let requests = self.requests.saturating_add(self.warm_up);
+        let (handshakes, requests) = if self.connect_only { (self.requests, 0) } else { (1, requests) };
         Ok(Plan {
             place: Place::new(&self.wkp)?,
             connections: self.connections,
             handshakes,
             requests,
+            warm_up: self.warm_up,
             payload: self.payload,
             window: self.window,
             connect_only: self.connect_only,
@@ -138,10 +152,14 @@ pub fn run(args: Args) -> Result<Status> {
     check_descriptors(plan.connections)?;
     let process = Rc::new(Process::quiet(Role::Client)?);
     process.wait_so(args.wait);
+    let before = Usage::of_this_process();
     let mut crowd = Crowd::new(&process, plan.clone())?;
     let tally = crowd.run()?;
+    let usage = Usage::of_this_process().since(before);
     tally.complaints().for_each(|complaint| complain("lab", complaint));
-    let report = Report::new(&plan, tally);
+    let (payload, window) = (plan.payload, plan.window);
+    let asked = Asked { connections: plan.connections, payload, window, connect_only: plan.connect_only };
+    let report = Report::new(&asked, tally, usage, args.histogram);
     print(&if args.json { report.json() } else { report.to_string() })?;
     let status = tally.status();
     if args.hold {
@@ -186,7 +204,7 @@ fn check_descriptors(connections: usize) -> Result<()> {
     })
 }
 
-fn print(text: &str) -> Result<()> {
+pub(crate) fn print(text: &str) -> Result<()> {
     writeln!(stdout(), "{text}").map_err(|error| match error.kind() {
         // As any program whose reader has enough.
         ErrorKind::BrokenPipe => Error::Signal(Signal::SIGPIPE),

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use hdrhistogram::Histogram;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 
-use super::Plan;
 use super::tally::Tally;
 
 /// The result of one run; its JSON form has these keys.
@@ -38,6 +40,57 @@ pub struct Report {
     /// With `--connect-only`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connects_per_second: Option<f64>,
+    /// What this process itself has used.
+    pub usage: Usage,
+    /// With `--histogram`: nanoseconds, to two digits, and how many took so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histogram: Option<Vec<(u64, u64)>>,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) connections: usize,
+    pub(crate) payload: usize,
+    pub(crate) window: usize,
+    pub(crate) connect_only: bool,
+}
+
+/// What the kernel has counted of processes (getrusage(2)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Time on a processor, in user and kernel together.
+    pub processor_seconds: f64,
+    /// How often a process left the processor, whether it waited or was made to.
+    pub context_switches: u64,
+}
+
+impl Usage {
+    /// Of this process so far.
+    pub(crate) fn of_this_process() -> Self {
+        Self::of(UsageWho::RUSAGE_SELF)
+    }
+
+    /// Of all children that were reaped so far, and of theirs.
+    pub(crate) fn of_the_reaped() -> Self {
+        Self::of(UsageWho::RUSAGE_CHILDREN)
+    }
+
+    fn of(who: UsageWho) -> Self {
+        let usage = getrusage(who).expect("there is no other way to ask wrongly");
+        let time = (usage.user_time() + usage.system_time()).num_microseconds();
+        let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
+        Self { processor_seconds: time as f64 / 1e6, context_switches: switches.cast_unsigned() }
+    }
+
+    /// What was added since `before`.
+    #[must_use]
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            processor_seconds: (self.processor_seconds - before.processor_seconds).max(0.0),
+            context_switches: self.context_switches.saturating_sub(before.context_switches),
+        }
+    }
 }
 
 /// Some points of a distribution, in nanoseconds.
@@ -56,15 +109,15 @@ pub struct Latency {
 }
 
 impl Report {
-    pub(super) fn new(plan: &Plan, tally: &Tally) -> Self {
+    pub(crate) fn new(asked: &Asked, tally: &Tally, usage: Usage, with_histogram: bool) -> Self {
         let seconds = tally.seconds();
         let rate = if seconds > 0.0 { tally.requests as f64 / seconds } else { 0.0 };
         let quantile = |part| tally.latency.value_at_quantile(part);
         Self {
-            connections: plan.connections,
+            connections: asked.connections,
             requests: tally.requests,
-            payload: plan.payload,
-            window: plan.window,
+            payload: asked.payload,
+            window: asked.window,
             connect_seconds: tally.connect_seconds(),
             seconds,
             requests_per_second: rate,
@@ -79,11 +132,13 @@ impl Report {
                 p999: quantile(0.999),
                 max: tally.latency.max(),
             },
-            connects_per_second: plan.connect_only.then_some(rate),
+            connects_per_second: asked.connect_only.then_some(rate),
+            usage,
+            histogram: with_histogram.then(|| coarse(&tally.latency)),
         }
     }
 
-    pub(super) fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         serde_json::to_string(self).expect("a report is plain data")
     }
 }
@@ -109,12 +164,21 @@ impl fmt::Display for Report {
             ("latency, 99 %", time(latency.p99)),
             ("latency, 99.9 %", time(latency.p999)),
             ("latency, longest", time(latency.max)),
+            ("own processor time", format!("{:.3} s", self.usage.processor_seconds)),
+            ("own switches", self.usage.context_switches.to_string()),
         ];
         let connects = self.connects_per_second.map(|rate| ("connects per second", format!("{rate:.0}")));
         let lines: Vec<String> =
             rows.into_iter().chain(connects).map(|(name, value)| format!("{name:<19}  {value}")).collect();
         f.write_str(&lines.join("\n"))
     }
+}
+
+/// A distribution to two digits: far smaller, and no eye sees the difference.
+fn coarse(fine: &Histogram<u64>) -> Vec<(u64, u64)> {
+    let mut coarse = Histogram::<u64>::new_with_max(fine.high(), 2).expect("the bounds are sound");
+    coarse.add(fine).expect("it has room for all that the other one has");
+    coarse.iter_recorded().map(|at| (at.value_iterated_to(), at.count_at_value())).collect()
 }
 
 fn time(nanoseconds: u64) -> String {

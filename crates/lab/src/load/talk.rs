@@ -48,7 +48,8 @@ impl Talk {
     }
 
     pub(super) fn until(&self) -> Deadline {
-        self.until
+        // Who stays when all is answered waits for nothing.
+        if self.asked > 0 && self.unanswered() == 0 { Deadline::NEVER } else { self.until }
     }
 
     pub(super) fn unanswered(&self) -> usize {
@@ -100,7 +101,9 @@ impl Talk {
             };
             let at = *at.get_or_insert_with(now);
             let sent = self.sent.pop_front().expect("an answer that is not due is an error");
-            shared.tally.done(sent, at);
+            if self.answered >= shared.plan.warm_up {
+                shared.tally.done(sent, at);
+            }
             self.check(refused, shared);
             self.answered += 1;
             if !shared.plan.timeout.is_zero() {
@@ -129,7 +132,9 @@ impl Talk {
         self.connection.flush()?;
         while self.connection.is_flushed() && self.may_ask(&shared.plan) {
             let at = now();
-            shared.tally.begins(at);
+            if self.asked >= shared.plan.warm_up {
+                shared.tally.begins(at);
+            }
             while self.may_ask(&shared.plan) {
                 payload::fill(&mut shared.message, shared.plan.payload, self.worker, self.asked);
                 self.connection.send(&shared.message)?;

@@ -13,14 +13,14 @@ const TOLD: usize = 5;
 
 /// Counts, times and complaints.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// Requests answered, or handshakes done.
-    pub(super) requests: u64,
-    pub(super) lost: u64,
-    pub(super) errors: u64,
-    pub(super) mismatches: u64,
-    pub(super) handshake_records: u64,
-    pub(super) latency: Histogram<u64>,
+    pub(crate) requests: u64,
+    pub(crate) lost: u64,
+    pub(crate) errors: u64,
+    pub(crate) mismatches: u64,
+    pub(crate) handshake_records: u64,
+    pub(crate) latency: Histogram<u64>,
     /// The beginning of the first handshake, and the end of the last.
     connecting: Option<(Duration, Duration)>,
     /// When the first request was about to be written, and when the last reply had been parsed.
@@ -34,7 +34,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             requests: 0,
             lost: 0,
@@ -63,26 +63,26 @@ impl Tally {
     }
 
     /// The first thing that is measured begins at `now`; later calls say nothing.
-    pub(super) fn begins(&mut self, now: Duration) {
+    pub(crate) fn begins(&mut self, now: Duration) {
         self.begun.get_or_insert(now);
     }
 
     /// What began at `since` was done at `now`.
-    pub(super) fn done(&mut self, since: Duration, now: Duration) {
+    pub(crate) fn done(&mut self, since: Duration, now: Duration) {
         self.requests += 1;
         self.ended = now;
         self.latency.saturating_record(u64::try_from((now - since).as_nanos()).unwrap_or(LONGEST));
     }
 
     /// A reply was not what it must be; `how` says it in words.
-    pub(super) fn mismatch(&mut self, how: impl FnOnce() -> String) {
+    pub(crate) fn mismatch(&mut self, how: impl FnOnce() -> String) {
         self.mismatches += 1;
         // The first stands for all: each has other numbers.
         if self.mismatches == 1 { self.tell(how()) } else { self.untold += 1 }
     }
 
     /// A connection failed, with so much unanswered.
-    pub(super) fn failed(&mut self, error: &Error, unanswered: usize) {
+    pub(crate) fn failed(&mut self, error: &Error, unanswered: usize) {
         self.errors += 1;
         self.lost += unanswered as u64;
         self.only_refused &= error.status() == Status::Refused;
@@ -99,7 +99,7 @@ impl Tally {
     }
 
     /// What went wrong, in words.
-    pub(super) fn complaints(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn complaints(&self) -> impl Iterator<Item = String> {
         let told = self.told.iter().map(|(text, times)| match times {
             1 => text.clone(),
             _ => format!("{text} ({times} times)"),
@@ -108,12 +108,12 @@ impl Tally {
     }
 
     /// From the first thing measured to the last.
-    pub(super) fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         self.begun.map_or(Duration::ZERO, |begun| self.ended.saturating_sub(begun)).as_secs_f64()
     }
 
     /// The exit status.
-    pub(super) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         match (self.errors + self.lost + self.mismatches, self.requests) {
             (0, _) => Status::Done,
             (_, 0) if self.only_refused => Status::Refused,

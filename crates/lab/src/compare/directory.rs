@@ -1,0 +1,77 @@
+//! Where a comparison's pipes are: a directory that goes with it, and with the next one if it was killed.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use handshake_core::error::{Error, Result, errno_of};
+use nix::unistd::Uid;
+use tempfile::TempDir;
+
+use crate::proc;
+
+/// In memory only, if the system has it: so no disk is measured.
+const MEMORY_ONLY: &str = "/dev/shm";
+
+/// The number of its process follows.
+const PREFIX: &str = "lab-compare-";
+
+/// Makes one, and removes those of comparisons that are no more.
+///
+/// # Errors
+/// No directory can be made.
+pub(super) fn make() -> Result<TempDir> {
+    let (memory, elsewhere) = (Path::new(MEMORY_ONLY), std::env::temp_dir());
+    [memory, &elsewhere].into_iter().for_each(sweep);
+    let made = make_in(memory).or_else(|_| make_in(&elsewhere));
+    made.map_err(|error| Error::at("make a directory in", &elsewhere, errno_of(&error), ""))
+}
+
+fn make_in(parent: &Path) -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir_in(parent)
+}
+
+/// Only what a killed comparison of this user has left: nobody else can remove it in its stead.
+fn sweep(parent: &Path) {
+    for entry in parent.read_dir().into_iter().flatten().flatten() {
+        let is_dead = entry.file_name().to_str().and_then(owner).is_some_and(|pid| !proc::lives(pid));
+        // Of the entry itself, not of what a link leads to.
+        let is_ours =
+            entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == Uid::effective().as_raw());
+        if is_dead && is_ours {
+            // Another comparison that starts just now may be at it, too.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// The process whose directory has this name.
+fn owner(name: &str) -> Option<u32> {
+    name.strip_prefix(PREFIX)?.split_once('-')?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_directories_of_the_dead_are_swept() {
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let (parent, dead, own) = (tempfile::tempdir().unwrap(), child.id(), std::process::id());
+        let path = |name: String| parent.path().join(name);
+        let swept = path(format!("{PREFIX}{dead}-abc"));
+        fs::create_dir_all(swept.join("trial")).unwrap();
+        let living = path(format!("{PREFIX}{own}-abc"));
+        let (nobody, link) = (path(format!("{PREFIX}abc")), path(format!("{PREFIX}{dead}-link")));
+        [&living, &nobody].into_iter().for_each(|dir| fs::create_dir(dir).unwrap());
+        symlink(&living, &link).unwrap();
+        sweep(parent.path());
+        assert!(!swept.exists());
+        assert!(living.exists() && nobody.exists() && link.is_symlink());
+    }
+}

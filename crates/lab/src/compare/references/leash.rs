@@ -1,0 +1,36 @@
+//! How the comparison starts any process: on the processors that it is to stay on, with no signal blocked.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use handshake_core::error::{Error, Result};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::signal::SigSet;
+use nix::unistd::Pid;
+
+use super::io_failed;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The processors, by number; none: wherever the kernel likes
+    #[arg(long, value_delimiter = ',')]
+    cpus: Vec<usize>,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+/// Only returns if it fails.
+pub(super) fn run(args: &Args) -> Result<()> {
+    let failed = |errno| Error::on("keep to", format!("processors {:?}", args.cpus), errno);
+    // The comparison itself blocks signals, and what it starts would inherit that.
+    SigSet::empty().thread_set_mask().map_err(failed)?;
+    if !args.cpus.is_empty() {
+        let mut cpus = CpuSet::new();
+        args.cpus.iter().try_for_each(|cpu| cpus.set(*cpu)).map_err(failed)?;
+        sched_setaffinity(Pid::from_raw(0), &cpus).map_err(failed)?;
+    }
+    let (program, arguments) = args.command.split_first().expect("clap has seen to it");
+    Err(io_failed("start")(Command::new(program).args(arguments).exec()))
+}

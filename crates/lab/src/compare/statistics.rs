@@ -1,0 +1,91 @@
+//! From the samples of several runs to one figure: the median, and how far the runs were apart.
+
+use serde::{Deserialize, Serialize};
+
+/// Runs that are further apart than this part of their median are no sound figure, and it is said.
+const WIDE: f64 = 0.3;
+
+/// Of an odd number of runs the middle one, with the least and the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Summary {
+    pub(super) median: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
+    pub(super) runs: usize,
+}
+
+impl Summary {
+    /// Of at least one sample.
+    pub(super) fn of(samples: &[f64]) -> Option<Self> {
+        let mut sorted = samples.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (min, max) = (*sorted.first()?, *sorted.last()?);
+        let (low, high) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
+        Some(Self { median: f64::midpoint(low, high), min, max, runs: sorted.len() })
+    }
+
+    /// How far the runs were apart, in parts of the median.
+    pub(super) fn spread(&self) -> f64 {
+        let width = self.max - self.min;
+        if width == 0.0 { 0.0 } else { width / self.median.abs() }
+    }
+
+    /// Whether they were too far apart.
+    pub(super) fn is_wide(&self) -> bool {
+        self.spread() > WIDE
+    }
+
+    /// Whether some run of the one was on the other side of some run of the other: then nobody can say which is greater.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        self.min <= other.max && other.min <= self.max
+    }
+}
+
+/// What each run has over the same run of the reference, and from that the summary: so what changed on the machine from
+/// run to run falls out. Runs that only one of them has do not count.
+pub(super) fn ratio(samples: &[(usize, f64)], reference: &[(usize, f64)]) -> Option<Summary> {
+    let of = |run: usize| reference.iter().find(|sample| sample.0 == run).map(|sample| sample.1);
+    let ratios: Vec<f64> = samples
+        .iter()
+        .filter_map(|(run, value)| Some(value / of(*run)?))
+        .filter(|ratio| ratio.is_finite())
+        .collect();
+    Summary::of(&ratios)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle_and_the_ends_are_kept() {
+        let summary = Summary::of(&[5.0, 1.0, 3.0]).unwrap();
+        assert_eq!((summary.median, summary.min, summary.max, summary.runs), (3.0, 1.0, 5.0, 3));
+        assert_eq!(Summary::of(&[1.0, 2.0]).unwrap().median, 1.5);
+        assert_eq!(Summary::of(&[]), None);
+    }
+
+    #[test]
+    fn a_wide_spread_is_seen() {
+        assert!(!Summary::of(&[100.0, 110.0, 120.0]).unwrap().is_wide());
+        assert!(Summary::of(&[100.0, 110.0, 150.0]).unwrap().is_wide());
+        assert!(!Summary::of(&[0.0, 0.0]).unwrap().is_wide());
+        assert!(Summary::of(&[0.0, 0.0, 1.0]).unwrap().is_wide());
+    }
+
+    #[test]
+    fn ratios_are_taken_run_by_run() {
+        // The machine was three times slower in run 1; the ratio does not see it.
+        let (ours, bare) = ([(0, 20.0), (1, 60.0), (2, 21.0)], [(0, 10.0), (1, 30.0), (3, 1.0)]);
+        let ratio = ratio(&ours, &bare).unwrap();
+        assert_eq!((ratio.median, ratio.min, ratio.max, ratio.runs), (2.0, 2.0, 2.0, 2));
+        assert_eq!(super::ratio(&ours, &[(0, 0.0)]), None);
+    }
+
+    #[test]
+    fn overlapping_runs_decide_nothing() {
+        let summary = |samples: &[f64]| Summary::of(samples).unwrap();
+        assert!(summary(&[1.0, 3.0]).overlaps(&summary(&[2.0, 4.0])));
+        assert!(!summary(&[1.0, 2.0]).overlaps(&summary(&[3.0, 4.0])));
+    }
+}
