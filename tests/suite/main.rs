@@ -74,5 +74,9 @@ mod soak;
 
 /// As many clients at once as a server carries, in small.
 mod crowd_at_scale;
+
 /// docs/failure-modes.md names the tests that prove it.
 mod page;
+
+/// What a message costs, in reads, writes and requests for memory.
+mod steady;

@@ -1,0 +1,128 @@
+//! The steady state: what a message costs its programs once a session is under way, counted and not timed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use workspace_tests::proc::living_in;
+use workspace_tests::wait::until_true;
+use workspace_tests::{Paradigm, Scene, each, not_run};
+
+each! {
+    no_message_asks_for_memory in basic forking dispatch shared;
+    one_in_flight_takes_one_read_and_one_write_a_message_on_each_side in basic forking;
+    one_in_flight_takes_two_of_each_on_the_side_with_a_central_process in dispatch shared;
+    many_in_flight_take_far_fewer in basic forking dispatch shared;
+}
+
+/// Some messages, and many more.
+const FEW: usize = 500;
+const MANY: usize = 5500;
+
+/// What is not a message: the start of two programs, a handshake, a timer now and then. Far less than one in ten messages.
+const REST: usize = (MANY - FEW) / 10;
+
+/// So many requests on one connection, so many of them in flight, with each program started by such a command.
+fn load(paradigm: Paradigm, requests: usize, window: usize, server: &[&str], client: &[&str]) {
+    let scene = Scene::new();
+    let options = ["-q", "--service", "echo", "--wait", "block"];
+    let server = scene.server(paradigm).through(server).args(options).unrecorded().ready();
+    let load =
+        scene.lab().through(client).args(["load", "--wkp", "mario", "--wait", "block", "--timeout", "60s"]);
+    let (requests, window) = (requests.to_string(), window.to_string());
+    load.args(["--requests", &requests, "--window", &window]).run().success();
+    server.signal(Signal::SIGTERM);
+    server.ends().success();
+    // strace has its table to write when the others have gone.
+    until_true("all to have left", || living_in(scene.place()).is_empty());
+    scene.end();
+}
+
+/// A directory for what is counted.
+fn notes() -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let notes = tempfile::tempdir().expect("a directory");
+    let (server, client) = (notes.path().join("server"), notes.path().join("client"));
+    (notes, server, client)
+}
+
+fn counting_malloc(directory: &Path) -> Option<String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/counting_malloc.c");
+    let library = directory.join("counting_malloc.so");
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
+    built.is_ok_and(|status| status.success()).then(|| format!("LD_PRELOAD={}", library.display()))
+}
+
+/// How often the processes of each side asked for memory.
+fn times_asked(paradigm: Paradigm, requests: usize) -> Option<[usize; 2]> {
+    let (notes, server, client) = notes();
+    let preload = counting_malloc(notes.path())?;
+    let count = |path: &Path| format!("COUNT={}", path.display());
+    let (to_server, to_client) = (count(&server), count(&client));
+    load(paradigm, requests, 1, &["env", &preload, &to_server], &["env", &preload, &to_client]);
+    let sum = |path: PathBuf| {
+        let lines = fs::read_to_string(path).expect("the programs have told");
+        lines.lines().map(|line| line.parse::<usize>().expect("a count")).sum()
+    };
+    Some([sum(server), sum(client)])
+}
+
+fn no_message_asks_for_memory(paradigm: Paradigm) {
+    let Some(few) = times_asked(paradigm, FEW) else { return not_run("there is no C compiler here") };
+    let many = times_asked(paradigm, MANY).expect("there was a compiler just now");
+    for (side, (few, many)) in ["server", "client"].into_iter().zip(few.into_iter().zip(many)) {
+        assert!(few > 0, "the {side} was not counted");
+        let more = many.saturating_sub(few);
+        assert!(more < REST, "{more} times more for {} messages more, on the {side}'s side", MANY - FEW);
+    }
+}
+
+/// The successful reads and writes of each side, as strace counts them.
+fn reads_and_writes(paradigm: Paradigm, requests: usize, window: usize) -> [[usize; 2]; 2] {
+    let (_notes, server, client) = notes();
+    let [to_server, to_client] = [&server, &client].map(|path| path.display().to_string());
+    let strace = |path| ["strace", "-D", "-f", "-c", "-e", "trace=read,write", "-o", path, "--"];
+    load(paradigm, requests, window, &strace(to_server.as_str()), &strace(to_client.as_str()));
+    [server, client].map(|path| {
+        let table = fs::read_to_string(path).expect("strace has counted");
+        ["read", "write"].map(|call| successful(&table, call))
+    })
+}
+
+/// `% time  seconds  usecs/call  calls  errors  syscall`; without errors the column is empty.
+fn successful(table: &str, call: &str) -> usize {
+    let line = table.lines().find(|line| line.split_whitespace().last() == Some(call)).expect("such calls");
+    let numbers: Vec<usize> =
+        line.split_whitespace().skip(3).filter_map(|field| field.parse().ok()).collect();
+    numbers[0] - numbers.get(1).copied().unwrap_or(0)
+}
+
+/// At most so many of each a message, on the server's side and on the client's.
+fn a_message_takes(paradigm: Paradigm, window: usize, [server, client]: [f64; 2]) {
+    let [few, many] = [FEW, MANY].map(|requests| reads_and_writes(paradigm, requests, window));
+    for (side, most) in [server, client].into_iter().enumerate() {
+        for (call, name) in ["reads", "writes"].into_iter().enumerate() {
+            let more = many[side][call].saturating_sub(few[side][call]) as f64 / (MANY - FEW) as f64;
+            let whose = ["server", "client"][side];
+            assert!(
+                more <= most + 0.1,
+                "{more} {name} a message on the {whose}'s side, where {most} are allowed"
+            );
+        }
+    }
+}
+
+fn one_in_flight_takes_one_read_and_one_write_a_message_on_each_side(paradigm: Paradigm) {
+    a_message_takes(paradigm, 1, [1.0, 1.0]);
+}
+
+/// The central process and the subserver have one each. With `--shared-wkp` a byte of news goes up for every half window, which
+/// is eight records.
+fn one_in_flight_takes_two_of_each_on_the_side_with_a_central_process(paradigm: Paradigm) {
+    let news = if paradigm == Paradigm::Shared { 1.0 / 8.0 } else { 0.0 };
+    a_message_takes(paradigm, 1, [2.0 + news, 1.0]);
+}
+
+fn many_in_flight_take_far_fewer(paradigm: Paradigm) {
+    a_message_takes(paradigm, 64, [0.5, 0.5]);
+}
