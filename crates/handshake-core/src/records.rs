@@ -10,6 +10,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 
+use crate::sys::enlarge;
 use crate::wire::{Header, RECORD_MAX, Record, Scanner, Span, append};
 
 /// Bytes that one read takes at most: a pipe's usual capacity (pipe(7)).
@@ -23,6 +24,10 @@ const GROWTH: usize = 4;
 pub const READS_MAX: usize = (1 << 20) / READ_SIZE;
 /// A writer that holds as much as this takes no more until some is written.
 pub const WRITE_SIZE: usize = 65_536;
+
+/// What a pipe is asked to hold when more is to be written than it usually does: the two sides then wake each other less
+/// often. Four times the usual is still little beside the messages that need it.
+const PIPE_SIZE: i32 = 1 << 18;
 
 /// So many writes in a row may fail for want of memory for the pipe's pages, before that is an error: the pipe shows room
 /// meanwhile, so there is nothing to wait for.
@@ -187,12 +192,22 @@ pub struct RecordWriter {
     cuts: VecDeque<usize>,
     /// Writes in a row for which the kernel had no memory.
     starved: u32,
+    /// Whether a larger pipe was asked for.
+    enlarged: bool,
 }
 
 impl RecordWriter {
     /// Writes to `fd`, which must be non-blocking.
     pub fn new(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
-        Self { fd, arrival, buffer: Vec::new(), written: 0, cuts: VecDeque::new(), starved: 0 }
+        Self {
+            fd,
+            arrival,
+            buffer: Vec::new(),
+            written: 0,
+            cuts: VecDeque::new(),
+            starved: 0,
+            enlarged: false,
+        }
     }
 
     /// Adds a record to those to be written.
@@ -214,6 +229,10 @@ impl RecordWriter {
     /// # Errors
     /// EPIPE: the reader has gone. Others of write(2) but EAGAIN; ENOMEM only if it lasts.
     pub fn flush(&mut self) -> Result<(), Errno> {
+        if !self.enlarged && self.buffer.len() - self.written >= WRITE_SIZE {
+            self.enlarged = true;
+            enlarge(&self.fd, PIPE_SIZE);
+        }
         while !self.is_empty() {
             let until = self.cuts.front().copied().unwrap_or(self.buffer.len());
             match write(&self.fd, &self.buffer[self.written..until]) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, FcntlArg, RenameFlags, fcntl, renameat2};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{getpid, getppid};
@@ -81,6 +81,12 @@ pub fn ends_with_us(command: &mut Command, signal: Signal) {
 pub(crate) fn wake_punctually() {
     // In vain, sleeps are longer, and nothing else.
     let _ = nix::sys::prctl::set_timerslack(1);
+}
+
+/// Lets a pipe hold as many bytes (fcntl(2), `F_SETPIPE_SZ`), if it may: an ordinary user's pipes together are limited
+/// (pipe(7), pipe-user-pages-soft), and one that stays as it is does the same, slower. POSIX: no such thing.
+pub(crate) fn enlarge(pipe: impl AsFd, bytes: i32) {
+    let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(bytes));
 }
 
 /// How many threads this process has (/proc/self/task); 1, if that cannot be read.
