@@ -49,6 +49,8 @@ pub struct Launch<'s> {
     /// Which of the scene's programs it is, for people.
     name: String,
     program: PathBuf,
+    /// A command that becomes the program: what stands before it on the command line.
+    through: Vec<OsString>,
     is_server: bool,
     arguments: Vec<OsString>,
     stdin: Stdin,
@@ -59,8 +61,6 @@ pub struct Launch<'s> {
     recorded: bool,
     own_group: bool,
     user: Option<u32>,
-    /// A command in front of it, which becomes it.
-    under: Vec<OsString>,
 }
 
 impl<'s> Launch<'s> {
@@ -76,6 +76,7 @@ impl<'s> Launch<'s> {
             scene,
             name: scene.next_name(program),
             program: path_of(program).into(),
+            through: Vec::new(),
             is_server,
             arguments: Vec::new(),
             stdin: Stdin::Nothing,
@@ -85,7 +86,6 @@ impl<'s> Launch<'s> {
             recorded: program != "lab",
             own_group: false,
             user: None,
-            under: Vec::new(),
         }
     }
 
@@ -99,6 +99,20 @@ impl<'s> Launch<'s> {
     #[must_use]
     pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    /// Through a command that becomes the program, with the process number that it has: `prlimit --nofile=20`.
+    #[must_use]
+    pub fn through<A: AsRef<OsStr>>(mut self, command: impl IntoIterator<Item = A>) -> Self {
+        self.through.extend(command.into_iter().map(|word| word.as_ref().to_owned()));
+        self
+    }
+
+    /// As this user, and the group of the same number, who have nothing of root's. Only root can start it.
+    #[must_use]
+    pub fn as_user(mut self, user: u32) -> Self {
+        self.user = Some(user);
         self
     }
 
@@ -151,20 +165,6 @@ impl<'s> Launch<'s> {
     #[must_use]
     pub fn in_own_group(mut self) -> Self {
         self.own_group = true;
-        self
-    }
-
-    /// As this user, and the group of the same number; only root can. Without a record, which is root's.
-    #[must_use]
-    pub fn by_user(mut self, user: u32) -> Self {
-        self.user = Some(user);
-        self.unrecorded()
-    }
-
-    /// Started by this command, which becomes the program: so the process number is the program's.
-    #[must_use]
-    pub(crate) fn under(mut self, command: Vec<OsString>) -> Self {
-        self.under = command;
         self
     }
 
@@ -236,10 +236,9 @@ impl<'s> Launch<'s> {
             (None, Some(3)) => Some("exec \"$0\" \"$@\" 3>&1 >/dev/null"),
             (None, _) => None,
         };
-        let shell: [&OsStr; 3] = ["/bin/sh", "-c", script.unwrap_or_default()].map(OsStr::new);
-        let before = script.map_or(&[][..], |_| &shell[..]).iter().copied();
-        let mut words =
-            self.under.iter().map(OsString::as_os_str).chain(before).chain([self.program.as_os_str()]);
+        let script = script.into_iter().flat_map(|script| ["/bin/sh", "-c", script]).map(OsStr::new);
+        let program = self.through.iter().map(AsRef::as_ref).chain([self.program.as_os_str()]);
+        let mut words = script.chain(program);
         let mut command = Command::new(words.next().expect("at least the program"));
         command.args(words);
         if let Some(fd) = self.ready_fd {

@@ -31,6 +31,10 @@ mod record;
 mod scene;
 pub mod wait;
 
+use std::io::Write;
+
+use nix::unistd::geteuid;
+
 pub use launch::{Barrier, Launch};
 pub use paradigm::Paradigm;
 pub use program::Program;
@@ -38,6 +42,24 @@ pub use raw::{Answer, RawClient, record};
 pub use raw_server::RawServer;
 pub use record::Record;
 pub use scene::Scene;
+
+/// Says that this test proved nothing, because the machine does not let it. Libtest knows only passed and failed, and
+/// keeps back what a test prints; so this goes straight to stderr.
+pub fn not_run(because: &str) {
+    let test = std::thread::current();
+    let line = format!("NOT RUN: {}: {because}\n", test.name().unwrap_or("a test"));
+    // Whoever closed stderr does not want to know.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Whether the tests run as root, who alone can become another user. If not, says so.
+pub fn is_root() -> bool {
+    let root = geteuid().is_root();
+    if !root {
+        not_run("only root can become another user");
+    }
+    root
+}
 
 /// Makes one `#[test]` of a story for each paradigm that it is true of: `story in basic forking;` becomes
 /// `story::basic` and `story::forking`. Such a list stands at the top of each module, as its table of contents.
@@ -58,10 +80,27 @@ macro_rules! each {
             $crate::each!(@rows $story $paradigms $($rows)*);
         }
     };
+    (@rows $story:ident []) => {
+        #[test]
+        fn once() {
+            $story();
+        }
+    };
     (@rows $story:ident [$($paradigm:ident)+]) => {
         $(#[test]
         fn $paradigm() {
             $story($crate::Paradigm::named(stringify!($paradigm)));
+        })+
+    };
+}
+
+/// The same for stories of which no paradigm is a part: `story: row_5;` becomes `story::row_5::once`.
+#[macro_export]
+macro_rules! stories {
+    ($($story:ident: $($row:ident)+;)+) => {
+        $(mod $story {
+            use super::$story;
+            $crate::each!(@rows $story [] $($row)+);
         })+
     };
 }

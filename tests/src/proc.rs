@@ -1,14 +1,20 @@
 //! What the kernel knows of a process (proc(5)).
 
 use std::fmt;
-use std::fs;
-use std::os::unix::fs::FileTypeExt;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use nix::libc::{O_ACCMODE, O_CLOEXEC, O_RDONLY, O_WRONLY};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc::{O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::wait::until_true;
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +56,22 @@ pub fn children_of(pid: u32) -> Vec<Process> {
 
 /// The processes that work in this directory, whoever their parents are by now.
 pub fn living_in(directory: &Path) -> Vec<Process> {
-    Process::all(|process| {
-        fs::read_link(format!("/proc/{}/cwd", process.pid)).is_ok_and(|cwd| cwd == directory)
-    })
+    Process::all(|process| lives_in(process.pid, directory))
+}
+
+/// Whether a process works in this directory. A zombie works nowhere.
+pub(crate) fn lives_in(pid: u32, directory: &Path) -> bool {
+    fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == directory)
+}
+
+/// Sends a process that was started by a scene, or by one of its servers, a signal. After SIGSTOP waits until it stands
+/// still: kill(2) only asks for that, and on another processor it may run on for a moment.
+pub(crate) fn signal_to(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(pid.cast_signed()), signal).expect("it has not been reaped, so the number is its own");
+    if signal == Signal::SIGSTOP {
+        let is_stopped = || Process::look(pid).is_some_and(|process| process.state == 'T');
+        until_true(format_args!("process {pid} to stand still"), is_stopped);
+    }
 }
 
 /// The processor time that a process has used.
@@ -62,12 +81,32 @@ pub fn processor_time(pid: u32) -> Duration {
     Duration::from_nanos(ns.expect("the first number is nanoseconds"))
 }
 
-/// The memory of a process that is its own, in bytes: what is not a file's.
+/// The memory of a process that is no file's, in bytes. What it got by a fork counts in both, as long as neither writes to it:
+/// so nothing grows or shrinks here because a child comes or goes.
 pub fn memory(pid: u32) -> usize {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process lives");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok());
-    kib.expect("the kernel says how much it is") * 1024
+    // Not RssAnon of its status: there the kernel counts roughly.
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process lives");
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok());
+    kibibytes.expect("the kernel says how much it is") << 10
+}
+
+/// Makes a pipe that a process holds as small as a pipe can be (fcntl(2), `F_SETPIPE_SZ`). What is in it must fit.
+pub fn shrink_pipe(pid: u32, descriptor: &Descriptor) {
+    let pipe = reader_of(pid, descriptor).expect("it is open");
+    fcntl(pipe, FcntlArg::F_SETPIPE_SZ(4096)).expect("what is in it fits");
+}
+
+/// How many bytes a pipe that a process holds can take, if it still does.
+pub fn capacity(pid: u32, descriptor: &Descriptor) -> Option<i32> {
+    fcntl(reader_of(pid, descriptor).ok()?, FcntlArg::F_GETPIPE_SZ).ok()
+}
+
+/// Opens a pipe that a process holds, named or not (proc(5)), as one reader more: nobody is told anything by its coming and
+/// going, as long as there is another.
+fn reader_of(pid: u32, descriptor: &Descriptor) -> io::Result<File> {
+    let path = format!("/proc/{pid}/fd/{}", descriptor.number);
+    OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)
 }
 
 /// Which way bytes go through a descriptor.

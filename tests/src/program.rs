@@ -14,7 +14,7 @@ use handshake_core::event::{Event, What};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use crate::proc::Descriptor;
+use crate::proc::{Descriptor, signal_to};
 use crate::record::{Record, is_of_server};
 use crate::wait::{try_within, until, until_told};
 
@@ -199,10 +199,10 @@ impl Program {
         self.record.all(|event| event.pid == self.pid || (self.is_server && is_of_server(event)))
     }
 
-    /// Sends it a signal.
+    /// Sends it a signal. After SIGSTOP it stands still when this returns.
     pub fn signal(&self, signal: Signal) {
         assert!(self.is_running(), "{} has ended before it got {signal}", self.name);
-        kill(self.nix_pid(), signal).expect("it has not been reaped, so the number is its own");
+        signal_to(self.pid, signal);
     }
 
     /// The same for who does not care whether it has ended.

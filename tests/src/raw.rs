@@ -1,7 +1,7 @@
 //! A client made by hand, from nothing but the protocol's records: it can say what no good client says.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use handshake_core::sys::{Lock, try_lock};
 use handshake_core::wire::{Ack, Front, Header, Hello, Kind, VERSION, append, front, pieces};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::O_NONBLOCK;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -40,6 +41,10 @@ pub struct RawClient {
     to_server: Option<File>,
     nonce: u64,
     session: u64,
+    /// Bytes of a write at most.
+    bite: usize,
+    /// Bytes of a read at most.
+    sip: usize,
 }
 
 impl RawClient {
@@ -56,6 +61,8 @@ impl RawClient {
             received: Vec::new(),
             to_server: None,
             session: 0,
+            bite: usize::MAX,
+            sip: 65_536,
         }
     }
 
@@ -83,24 +90,55 @@ impl RawClient {
 
     /// Opens the well-known pipe, and says HELLO with this name, by the rules: under the lock, while the pipe has its name.
     pub fn hello_naming(&mut self, name: &[u8]) {
-        let payload = Hello { version: VERSION, name: name.to_vec() }.encode();
         until_true("a well-known pipe that keeps its name", || {
             self.open_wkp();
-            let wkp = self.to_server.as_ref().expect("it was just opened");
-            let locked = try_lock(wkp.as_fd(), Lock::Shared).is_ok();
-            let says = locked && wkp.metadata().is_ok_and(|file| file.nlink() > 0);
-            if says {
-                self.say(Kind::Hello, self.nonce, 0, false, &payload);
-            }
-            let wkp = self.to_server.as_ref().expect("it was just opened");
-            try_lock(wkp.as_fd(), Lock::Release).expect("giving a lock back cannot fail");
-            says
+            self.says_hello_if_named(name)
         });
+    }
+
+    fn says_hello_if_named(&mut self, name: &[u8]) -> bool {
+        let payload = Hello { version: VERSION, name: name.to_vec() }.encode();
+        let wkp = self.to_server.as_ref().expect("it was opened");
+        let locked = try_lock(wkp.as_fd(), Lock::Shared).is_ok();
+        let says = locked && wkp.metadata().is_ok_and(|file| file.nlink() > 0);
+        if says {
+            self.say(Kind::Hello, self.nonce, 0, false, &payload);
+        }
+        let wkp = self.to_server.as_ref().expect("it was opened");
+        try_lock(wkp.as_fd(), Lock::Release).expect("giving a lock back cannot fail");
+        says
+    }
+
+    /// Says HELLO on the well-known pipe that it has open, by the rules; returns whether it could.
+    pub fn says_hello_where_it_is(&mut self) -> bool {
+        let name = self.name.clone();
+        self.says_hello_if_named(name.as_bytes())
+    }
+
+    /// Says HELLO on the pipe that it opened as the well-known one, without the lock and the look that the rules ask for.
+    pub fn says_hello_come_what_may(&mut self) {
+        let payload = Hello { version: VERSION, name: self.name.clone().into_bytes() }.encode();
+        self.say(Kind::Hello, self.nonce, 0, false, &payload);
+    }
+
+    /// From here on writes no more bytes than this at a time.
+    pub fn writes_at_most(&mut self, bytes: usize) {
+        self.bite = bytes;
+    }
+
+    /// From here on reads no more bytes than this at a time.
+    pub fn reads_at_most(&mut self, bytes: usize) {
+        self.sip = bytes;
     }
 
     /// The whole handshake.
     pub fn shake_hands(&mut self) -> Ack {
         self.hello();
+        self.accept()
+    }
+
+    /// The rest of the handshake, after HELLO.
+    pub fn accept(&mut self) -> Ack {
         let ack = self.acknowledged();
         self.ready();
         ack
@@ -137,6 +175,27 @@ impl RawClient {
         }
     }
 
+    /// Sends these requests, of one record each and no more than 4,096 bytes in all, in one write.
+    pub fn requests_at_once(&mut self, messages: &[Vec<u8>]) {
+        let mut records = Vec::new();
+        for (sequence, payload) in (1..).zip(messages) {
+            let header = Header { kind: Kind::Request, more: false, session: self.session, sequence };
+            append(&mut records, header, payload);
+        }
+        self.write(&records);
+    }
+
+    /// Waits for replies until there are so many bytes of this one; returns them.
+    pub fn reply(&mut self, sequence: u32, length: usize) -> Vec<u8> {
+        let mut reply = Vec::new();
+        while reply.len() < length {
+            let answer = self.answer();
+            assert_eq!((answer.kind, answer.sequence), (Kind::Reply, sequence));
+            reply.extend(answer.payload);
+        }
+        reply
+    }
+
     /// Sends a request in these records.
     pub fn request_in_pieces<const N: usize>(&mut self, sequence: u32, pieces: [&[u8]; N]) {
         for (number, payload) in pieces.into_iter().enumerate() {
@@ -166,8 +225,11 @@ impl RawClient {
 
     /// Writes bytes of any kind to the server.
     pub fn write(&mut self, bytes: &[u8]) {
-        let pipe = self.to_server.as_mut().expect("it is connected");
-        until("room in the pipe to the server", || match pipe.write(bytes) {
+        bytes.chunks(self.bite).for_each(|piece| self.write_at_once(piece));
+    }
+
+    fn write_at_once(&mut self, bytes: &[u8]) {
+        until("room in the pipe to the server", || match self.tries_to_write(bytes) {
             Ok(count) => {
                 assert_eq!(count, bytes.len(), "what fits PIPE_BUF is written whole");
                 Some(())
@@ -175,6 +237,27 @@ impl RawClient {
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
             Err(error) => panic!("cannot write to the server: {error}"),
         });
+    }
+
+    /// One write, however it ends.
+    ///
+    /// # Errors
+    /// Those of write(2).
+    pub fn tries_to_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to_server.as_mut().expect("it is connected").write(bytes)
+    }
+
+    /// Whether the pipe to the server shows an error: nobody reads it any more.
+    pub fn shows_error(&self) -> bool {
+        let pipe = self.to_server.as_ref().expect("it is connected");
+        let mut shown = [PollFd::new(pipe.as_fd(), PollFlags::empty())];
+        poll(&mut shown, PollTimeout::ZERO) == Ok(1)
+            && shown[0].revents().is_some_and(|flags| flags.contains(PollFlags::POLLERR))
+    }
+
+    /// Makes its private pipe as small as a pipe can be. What is in it must fit.
+    pub fn shrink_private_pipe(&self) {
+        fcntl(&self.from_server, FcntlArg::F_SETPIPE_SZ(4096)).expect("what is in it fits");
     }
 
     /// The session's number.
@@ -210,15 +293,19 @@ impl RawClient {
     /// Waits for the server's next record.
     pub fn answer(&mut self) -> Answer {
         until("a record from the server", || {
-            if let Front::Record(record) = front(&self.received) {
-                let Header { kind, sequence, .. } = record.header;
-                let (answer, length) =
-                    (Answer { kind, sequence, payload: record.payload.to_vec() }, record.len());
-                self.received.drain(..length);
-                return Some(answer);
+            loop {
+                if let Front::Record(record) = front(&self.received) {
+                    let Header { kind, sequence, .. } = record.header;
+                    let (answer, length) =
+                        (Answer { kind, sequence, payload: record.payload.to_vec() }, record.len());
+                    self.received.drain(..length);
+                    return Some(answer);
+                }
+                // Without a pause between two sips.
+                if self.receive() == 0 {
+                    return None;
+                }
             }
-            self.receive();
-            None
         })
     }
 
@@ -228,12 +315,12 @@ impl RawClient {
         !self.received.is_empty()
     }
 
-    fn receive(&mut self) {
-        let mut bytes = [0; 65_536];
+    fn receive(&mut self) -> usize {
+        let mut bytes = vec![0; self.sip];
         // Nothing, now or any more: the wait for it has a deadline.
-        if let Ok(count) = self.from_server.read(&mut bytes) {
-            self.received.extend_from_slice(&bytes[..count]);
-        }
+        let count = self.from_server.read(&mut bytes).unwrap_or(0);
+        self.received.extend_from_slice(&bytes[..count]);
+        count
     }
 }
 

@@ -1,4 +1,5 @@
-//! A server made by hand, from nothing but the protocol's records: it can say what no good server says.
+//! A server made by hand, from nothing but the protocol's records: it can say what no good server says, and be
+//! slower than any.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -24,6 +25,8 @@ pub struct RawServer {
     to_client: Option<File>,
     /// What the client of the last HELLO calls itself.
     nonce: u64,
+    /// Bytes of a read at most.
+    sip: usize,
 }
 
 impl RawServer {
@@ -35,7 +38,24 @@ impl RawServer {
         mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new well-known pipe");
         let from_client = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(path);
         let from_client = from_client.expect("it was just made");
-        Self { place: place.into(), from_client, received: Vec::new(), to_client: None, nonce: 0 }
+        Self {
+            place: place.into(),
+            from_client,
+            received: Vec::new(),
+            to_client: None,
+            nonce: 0,
+            sip: 65_536,
+        }
+    }
+
+    /// Makes the well-known pipe as small as a pipe can be.
+    pub fn shrink_wkp(&self) {
+        fcntl(&self.from_client, FcntlArg::F_SETPIPE_SZ(4096)).expect("nothing is in it yet");
+    }
+
+    /// From here on reads no more bytes than this at a time.
+    pub fn reads_at_most(&mut self, bytes: usize) {
+        self.sip = bytes;
     }
 
     /// Waits for a HELLO, and connects to its private pipe.
@@ -67,23 +87,41 @@ impl RawServer {
         answer
     }
 
+    /// Waits for a whole request, of any number of records.
+    pub fn receive_request(&mut self) -> Answer {
+        let mut message = Vec::new();
+        loop {
+            let (header, payload) = until("a record from the client", || self.next());
+            assert_eq!(header.kind, Kind::Request);
+            message.extend(payload);
+            if !header.more {
+                return Answer { kind: header.kind, sequence: header.sequence, payload: message };
+            }
+        }
+    }
+
     fn received(&mut self) -> Option<Answer> {
-        let mut bytes = [0; 65_536];
-        // Nothing now: the wait for it has a deadline.
-        if let Ok(count) = self.from_client.read(&mut bytes) {
+        let (Header { kind, sequence, .. }, payload) = self.next()?;
+        Some(Answer { kind, sequence, payload })
+    }
+
+    /// The next record, if it is there.
+    fn next(&mut self) -> Option<(Header, Vec<u8>)> {
+        loop {
+            if let Front::Record(record) = front(&self.received) {
+                let (header, payload, length) = (record.header, record.payload.to_vec(), record.len());
+                self.received.drain(..length);
+                if header.kind == Kind::Hello {
+                    self.nonce = header.session;
+                }
+                return Some((header, payload));
+            }
+            assert_eq!(front(&self.received), Front::Beginning, "the client wrote what is no record");
+            let mut bytes = vec![0; self.sip];
+            // Nothing now: whoever waits for it has a deadline.
+            let count = self.from_client.read(&mut bytes).ok()?;
             self.received.extend_from_slice(&bytes[..count]);
         }
-        let Front::Record(record) = front(&self.received) else {
-            assert_eq!(front(&self.received), Front::Beginning, "the client wrote what is no record");
-            return None;
-        };
-        let Header { kind, sequence, session, .. } = record.header;
-        let (answer, length) = (Answer { kind, sequence, payload: record.payload.to_vec() }, record.len());
-        if kind == Kind::Hello {
-            self.nonce = session;
-        }
-        self.received.drain(..length);
-        Some(answer)
     }
 
     /// What the client of the last HELLO calls itself.

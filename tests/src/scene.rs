@@ -1,19 +1,19 @@
 //! The scene of a test: a directory, the programs that work there, and the census when they have gone.
 
 use std::cell::{Cell, RefCell};
-use std::fs;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use handshake_core::event::{Event, What};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::launch::Launch;
 use crate::paradigm::Paradigm;
-use crate::proc::{children_of, living_in};
+use crate::proc::{children_of, lives_in, living_in, signal_to};
 use crate::program::Program;
 use crate::raw::RawClient;
 use crate::raw_server::RawServer;
@@ -117,18 +117,23 @@ impl Scene {
         self.client().arg(request).run().success().stdout(format!("{reply}\n"));
     }
 
-    /// Sends a signal to a subserver. It must be one that a server of this scene forked.
-    pub fn signal_subserver(&self, pid: u32, signal: Signal) {
-        let is_it = |event: &Event| event.pid == pid;
-        self.record.wait_for(What::SubserverBegan, is_it);
-        kill(Pid::from_raw(pid.cast_signed()), signal).expect("it lives");
+    /// Sends a signal to a server or a subserver of this scene, by its number. After SIGSTOP it stands still when this
+    /// returns.
+    pub fn signal_server(&self, pid: u32, signal: Signal) {
+        assert!(lives_in(pid, &self.place), "process {pid} is none of this scene");
+        signal_to(pid, signal);
     }
 
-    /// Sends a signal to a server or subserver of this scene, by its number.
-    pub fn signal_server(&self, pid: u32, signal: Signal) {
-        let is_ours = living_in(&self.place).iter().any(|process| process.pid == pid);
-        assert!(is_ours, "process {pid} is none of this scene");
-        kill(Pid::from_raw(pid.cast_signed()), signal).expect("it lives");
+    /// Gives the place, and the record, to another user. Only root can.
+    pub fn belongs_to(&self, user: u32) {
+        let root = self.place.parent().expect("it is in the scene's own directory");
+        // The way there; nobody else's to look around.
+        fs::set_permissions(root, Permissions::from_mode(0o711)).expect("it is ours");
+        let record = File::options().create(true).append(true).open(self.record.path()).expect("a new file");
+        fchown(&record, Some(user), Some(user)).expect("only root calls this");
+        for directory in [&self.place, &self.log] {
+            chown(directory, Some(user), Some(user)).expect("only root calls this");
+        }
     }
 
     /// Waits until no subserver lives, whoever their parents are by now.

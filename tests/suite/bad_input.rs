@@ -2,26 +2,32 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 
 use handshake_core::event::What;
 use handshake_core::wire::Kind;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use predicates::prelude::*;
+use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, each};
 
 use crate::held::another_is_served_soon;
 use crate::streams::noise;
 
 each! {
-    a_name_that_no_private_pipe_has_is_dropped in basic forking dispatch shared;
-    a_private_pipes_name_on_something_else_is_dropped in basic forking dispatch shared;
-    naming_anothers_private_pipe_brings_nobody_in in basic forking dispatch shared;
-    garbage_is_skipped in basic forking dispatch shared;
-    garbage_on_the_shared_pipe_harms_no_session in shared;
+    a_name_that_no_private_pipe_has_is_dropped in basic forking dispatch shared: row_16 row_17;
+    a_private_pipes_name_on_something_else_is_dropped in basic forking dispatch shared: row_8 row_16;
+    naming_anothers_private_pipe_brings_nobody_in in basic forking dispatch shared: row_17;
+    a_pipe_named_twice_is_one_clients_all_the_same in basic forking dispatch shared: row_17;
+    garbage_is_skipped in basic forking dispatch shared: row_35;
+    garbage_on_the_shared_pipe_harms_no_session in shared: row_35 row_36;
     a_message_too_long_is_not_sent in basic forking dispatch shared;
     a_message_too_long_is_refused in basic forking dispatch shared;
-    a_request_that_is_not_due_ends_its_session_alone in basic forking dispatch shared;
-    a_record_of_another_session_is_skipped in basic forking dispatch shared;
-    whoever_overruns_the_window_is_evicted in shared;
+    a_request_that_is_not_due_ends_its_session_alone in basic forking dispatch shared: row_35;
+    a_record_of_another_session_is_skipped in basic forking dispatch shared: row_35 row_36;
+    whoever_overruns_the_window_is_evicted in shared: row_37;
 }
 
 const VALUE: &str = "of value";
@@ -67,18 +73,23 @@ fn a_name_that_no_private_pipe_has_is_dropped(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The name is right, but what has it is none: a file, links to a file and to a pipe, a directory, nothing.
+/// The name is right, but what has it is none that could take an answer: a file, links to a file, to a pipe and to a
+/// device, a socket, a directory, nothing, a pipe that nobody reads.
 fn a_private_pipes_name_on_something_else_is_dropped(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
-    let [file, link, to_pipe, directory, nothing] = [(); 5].map(|()| RawClient::new_name());
+    let [file, link, to_pipe, to_device, socket, directory, nothing, unread] =
+        [(); 8].map(|()| RawClient::new_name());
     let mut reader = scene.raw_client();
     fs::write(scene.path(&file), VALUE).expect("a file");
     symlink(&file, scene.path(&link)).expect("a link");
     symlink(reader.name(), scene.path(&to_pipe)).expect("a link");
+    symlink("/dev/full", scene.path(&to_device)).expect("a link");
+    let _socket = UnixListener::bind(scene.path(&socket)).expect("a socket");
     fs::create_dir(scene.path(&directory)).expect("a directory");
-    for name in [&file, &link, &to_pipe, &directory, &nothing] {
+    mkfifo(&scene.path(&unread), Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe that nobody reads");
+    for name in [&file, &link, &to_pipe, &to_device, &socket, &directory, &nothing, &unread] {
         let mark = scene.record().mark();
         let mut client = scene.raw_client();
         client.hello_naming(name.as_bytes());
@@ -88,7 +99,7 @@ fn a_private_pipes_name_on_something_else_is_dropped(paradigm: Paradigm) {
     }
     assert_eq!(fs::read_to_string(scene.path(&file)).expect("it is there"), VALUE);
     assert!(!reader.has_answer(), "a link was followed");
-    [&file, &link, &to_pipe]
+    [&file, &link, &to_pipe, &to_device, &socket, &unread]
         .into_iter()
         .for_each(|name| fs::remove_file(scene.path(name)).expect("it is there"));
     fs::remove_dir(scene.path(&directory)).expect("it is there");
@@ -118,6 +129,33 @@ fn naming_anothers_private_pipe_brings_nobody_in(paradigm: Paradigm) {
     scene.end();
 }
 
+/// A client that names its own pipe twice gets two answers there, and may take up one. The other waits for its READY until
+/// the timeout, which in basic the next client feels.
+fn a_pipe_named_twice_is_one_clients_all_the_same(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
+    let before = server.descriptors();
+    let mut client = scene.raw_client();
+    // Both through one pipe, which it keeps or not.
+    server.signal(Signal::SIGSTOP);
+    client.hello();
+    client.hello();
+    server.signal(Signal::SIGCONT);
+    client.accept();
+    client.request(1, b"one");
+    let mut answer = client.answer();
+    while answer.kind != Kind::Reply {
+        assert!(matches!(answer.kind, Kind::Ack | Kind::Bye), "{answer:?}");
+        answer = client.answer();
+    }
+    assert_eq!((answer.sequence, answer.payload), (1, b"ONE".to_vec()));
+    client.bye();
+    drop(client);
+    another_is_served_soon(&scene);
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
 /// No more than 4,096 bytes each, as whoever wants to do harm would do as well.
 fn garbage() -> Vec<Vec<u8>> {
     // A header that promises more than ever comes, and one of a kind that there is not.
@@ -137,7 +175,12 @@ fn garbage_is_skipped(paradigm: Paradigm) {
         let mut client = scene.raw_client();
         client.open_wkp();
         client.write(&bytes);
-        scene.record().wait_after(mark, What::Skipped, |event| event.bytes == Some(bytes.len()));
+        // In one piece or in several, as it was read.
+        until_true("all to be counted", || {
+            let since = scene.record().all(|_| true).split_off(mark);
+            let skipped = since.iter().filter(|event| event.what == What::Skipped);
+            skipped.filter_map(|event| event.bytes).sum::<usize>() == bytes.len()
+        });
         client.remove_private_pipe();
         another_is_served_soon(&scene);
     }

@@ -6,11 +6,11 @@ use nix::sys::signal::Signal;
 use workspace_tests::{Paradigm, Scene, each};
 
 each! {
-    a_signal_is_seen_at_whichever_wait_it_comes in basic;
-    term_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared;
-    a_name_that_goes_under_steady_traffic_is_made_again in forking dispatch shared;
+    a_signal_is_seen_at_whichever_wait_it_comes in basic: row_32;
+    term_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared: row_47;
+    a_name_that_goes_under_steady_traffic_is_made_again in forking dispatch shared: row_18;
     a_message_in_many_small_records_keeps_to_the_window in basic forking dispatch shared;
-    who_asks_only_for_what_is_refused_and_never_reads_costs_no_memory in basic forking dispatch;
+    who_asks_only_for_what_is_refused_and_never_reads_costs_no_memory in basic forking dispatch: row_11;
     a_lock_file_that_somebody_removed_is_not_the_first_servers_any_more in basic;
 }
 

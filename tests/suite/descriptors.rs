@@ -10,8 +10,8 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, Program, Record, Scene, each};
 
 each! {
-    the_server_holds_just_what_the_paradigm_says in basic forking dispatch shared;
-    each_subserver_holds_just_its_own in forking dispatch shared;
+    the_server_holds_just_what_the_paradigm_says in basic forking dispatch shared: row_20;
+    each_subserver_holds_just_its_own in forking dispatch shared: row_20;
     each_subserver_has_a_pair_of_unnamed_pipes_with_the_server in dispatch shared;
     clients_hold_just_their_two_pipes in basic forking dispatch shared;
 }

@@ -14,9 +14,9 @@ use workspace_tests::{Paradigm, Program, Scene, each};
 use crate::held::another_is_served_soon;
 
 each! {
-    a_client_killed_at_any_event_delays_nobody in basic forking dispatch shared: row_9;
+    a_client_killed_at_any_event_delays_nobody in basic forking dispatch shared: row_8 row_9;
     a_subserver_killed_at_any_event_is_noticed_at_once in forking dispatch shared: row_13;
-    a_server_killed_at_any_event_is_replaced_by_the_next in basic forking dispatch shared: row_12;
+    a_server_killed_at_any_event_is_replaced_by_the_next in basic forking dispatch shared: row_4 row_12;
     a_client_stopped_at_any_event_goes_on in basic forking dispatch shared: row_10 row_45;
     a_subserver_stopped_at_any_event_delays_no_other in forking dispatch shared: row_46;
     a_server_stopped_at_any_event_blames_nobody in basic forking dispatch shared: row_46;
@@ -183,7 +183,7 @@ fn a_subserver_killed_at_any_event_is_noticed_at_once(paradigm: Paradigm) {
         let scene = Scene::new();
         let walk = Walk::to(moment, &scene, paradigm, LONG);
         if let Some(event) = &walk.at {
-            scene.signal_subserver(event.pid, Signal::SIGKILL);
+            scene.signal_server(event.pid, Signal::SIGKILL);
         }
         walk.server.go_on();
         walk.client_is_served_or_lost(moment);
@@ -244,10 +244,10 @@ fn a_subserver_stopped_at_any_event_delays_no_other(paradigm: Paradigm) {
         let scene = Scene::new();
         let walk = Walk::to(moment, &scene, paradigm, if moment.in_handshake { SHORT } else { LONG });
         let Some(Event { pid, .. }) = walk.at else { panic!("{moment:?} did not come") };
-        scene.signal_subserver(pid, Signal::SIGSTOP);
+        scene.signal_server(pid, Signal::SIGSTOP);
         walk.server.go_on();
         another_is_served_soon(&scene);
-        walk.nobody_is_blamed(moment, &scene, || scene.signal_subserver(pid, Signal::SIGCONT));
+        walk.nobody_is_blamed(moment, &scene, || scene.signal_server(pid, Signal::SIGCONT));
         scene.end();
     }
 }

@@ -39,6 +39,9 @@ fn a_clients_call_that_fails_is_no_news_to_the_server(paradigm: Paradigm) {
     one_of_each_kind(paradigm, Side::Client);
 }
 
+/// The central process makes this call only if a subserver takes long to get hold of its pipes.
+const LOOK_AT_A_SLOW_CHILD: &str = "waitid";
+
 /// The first call of each name, with each error; and one from the middle, with what can be short.
 fn one_of_each_kind(paradigm: Paradigm, side: Side) {
     let mut by_name = HashMap::<String, Vec<Vec<Fault>>>::new();
@@ -55,7 +58,8 @@ fn one_of_each_kind(paradigm: Paradigm, side: Side) {
         }
         for fault in faults {
             let strikes = play(paradigm, side, &fault);
-            assert!(strikes > 0 || fault.nth > 1, "{fault} of the {side} did not happen");
+            let by_luck = fault.nth > 1 || fault.call == LOOK_AT_A_SLOW_CHILD;
+            assert!(strikes > 0 || by_luck, "{fault} of the {side} did not happen");
         }
     }
 }

@@ -9,31 +9,9 @@ use handshake_core::event::What;
 use handshake_core::wire::{Ack, Kind, PAYLOAD_MAX};
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
-use workspace_tests::{Program, RawServer, Scene, record};
+use workspace_tests::{Program, RawServer, Scene, record, stories};
 
 use crate::streams::noise;
-
-/// As `each!`, for stories of which no paradigm is a part.
-macro_rules! stories {
-    ($($story:ident: $($row:ident)+;)+) => {
-        $(mod $story {
-            use super::$story;
-            stories!(@rows $story $($row)+);
-        })+
-    };
-    (@rows $story:ident $row:ident $($rows:ident)*) => {
-        mod $row {
-            use super::$story;
-            stories!(@rows $story $($rows)*);
-        }
-    };
-    (@rows $story:ident) => {
-        #[test]
-        fn client() {
-            $story();
-        }
-    };
-}
 
 stories! {
     what_is_no_ack_is_waited_out: row_35;

@@ -3,37 +3,68 @@
 use std::time::Duration;
 
 use handshake_core::event::What;
-use workspace_tests::proc::processor_time;
+use nix::sys::signal::Signal;
+use workspace_tests::proc::{children_of, processor_time};
+use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, Scene, each};
 
 each! {
     an_idle_server_uses_no_processor_time in basic forking dispatch shared: row_19;
-    nor_do_idle_sessions in basic forking dispatch shared;
-    nor_does_a_server_with_a_full_house in forking dispatch shared;
+    nor_do_idle_sessions in basic forking dispatch shared: row_19;
+    nor_does_a_server_with_a_full_house in forking dispatch shared: row_19;
 }
 
 /// What an idle process may use in a second: the server looks twice whether its well-known pipe still has its name.
 /// One that spins would use a hundred times as much, even beside busy neighbours.
 const NOTHING: Duration = Duration::from_millis(8);
 
-/// Lets a second go by: another server, which is called `luigi`, takes that long for an answer. None of `pids` does
-/// anything meanwhile.
-fn nothing_is_done_for_a_second_by(scene: &Scene, pids: &[u32]) {
-    let clock = ["--wkp", "luigi", "--service", "sleep:1000"];
-    let clock = scene.server(Paradigm::Basic).args(clock).unrecorded().ready();
+/// What a server may use in a second that tries again ten times for what is short. One that spins would use ten times as much.
+const LITTLE: Duration = Duration::from_millis(50);
+
+/// A second goes by, and none of `pids` does anything meanwhile.
+pub(crate) fn nothing_is_done_for_a_second_by(scene: &Scene, pids: &[u32]) {
+    use_at_most(NOTHING, scene, pids);
+}
+
+/// A second goes by, and this process only tries again now and then.
+pub(crate) fn little_is_done_for_a_second_by(scene: &Scene, pid: u32) {
+    use_at_most(LITTLE, scene, &[pid]);
+}
+
+fn use_at_most(most: Duration, scene: &Scene, pids: &[u32]) {
     let before: Vec<_> = pids.iter().map(|pid| processor_time(*pid)).collect();
-    scene.client().args(["--wkp", "luigi", "tick"]).unrecorded().run().success().stdout("tick\n");
+    so_long_goes_by(scene, 1000);
     for (pid, before) in pids.iter().zip(before) {
         let used = processor_time(*pid) - before;
-        assert!(used < NOTHING, "process {pid} used {used:?} of a second, with nothing to do");
+        assert!(used < most, "process {pid} used {used:?} of a second, where {most:?} is much");
     }
-    assert!(clock.is_running());
+}
+
+/// Lets so many milliseconds go by: another server, in a place of its own, takes that long for an answer.
+pub(crate) fn so_long_goes_by(scene: &Scene, milliseconds: u32) {
+    let service = format!("sleep:{milliseconds}");
+    let clock =
+        scene.server(Paradigm::Basic).args(["--wkp", "luigi", "--service", &service]).unrecorded().ready();
+    scene.client().args(["--wkp", "luigi", "tick"]).unrecorded().run().success().stdout("tick\n");
+    clock.signal(Signal::SIGTERM);
+    clock.ends().success();
 }
 
 fn an_idle_server_uses_no_processor_time(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
-    scene.record().wait_for(What::Waiting, |_| true);
+    // Whoever was there has gone: the last writer but the server's own, in whichever way writers go.
+    scene.serves("hello", "HELLO");
+    let killed = scene.client().typing().start();
+    killed.type_line("hello");
+    killed.prints("HELLO\n");
+    killed.kill();
+    let mut visitor = scene.raw_client();
+    visitor.open_wkp();
+    visitor.remove_private_pipe();
+    drop(visitor);
+    scene.serves("hello", "HELLO");
+    until_true("no children", || children_of(server.pid()).is_empty());
     nothing_is_done_for_a_second_by(&scene, &[server.pid()]);
     scene.end();
 }

@@ -1,18 +1,24 @@
-//! kill -9 of a subserver and of a server in the middle of sessions: their clients notice at once, and the other sessions
-//! do not. (At each event: `every_event`.)
+//! kill -9 of a subserver, of a server and of a client in the middle of sessions: their peers notice at once, and the other
+//! sessions do not. (At each event: `every_event`.)
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
+use workspace_tests::wait::until;
 use workspace_tests::{Paradigm, Scene, each};
 
-use crate::held::another_is_served_soon;
+use crate::held::{HANDSHAKE, another_is_served_soon};
 
 each! {
-    the_client_of_a_killed_subserver_knows_at_once in forking dispatch shared: row_13;
+    the_client_of_a_killed_subserver_knows_at_once in forking dispatch shared: row_13 row_33;
     the_clients_of_a_killed_server_know_at_once in basic forking dispatch shared: row_12;
+    a_client_left_alone_at_any_step_says_so in basic forking dispatch shared: row_12;
+    a_subserver_that_ends_removes_nothing_of_the_servers in forking dispatch shared: row_33;
+    a_client_gone_before_its_answer_costs_its_own_session in basic forking dispatch shared: row_26;
 }
 
 /// How long subservers may outlive their server.
@@ -27,7 +33,7 @@ fn the_client_of_a_killed_subserver_knows_at_once(paradigm: Paradigm) {
         client.type_line("hello");
         client.prints("HELLO\n");
     }
-    scene.signal_subserver(scene.record().server_of(one.pid()), Signal::SIGKILL);
+    scene.signal_server(scene.record().server_of(one.pid()), Signal::SIGKILL);
     one.ends().code(1).stdout("HELLO\n").stderr(predicate::str::starts_with("client: the connection is"));
     other.type_line("again");
     other.prints("HELLO\nAGAIN\n");
@@ -58,4 +64,91 @@ fn the_clients_of_a_killed_server_know_at_once(paradigm: Paradigm) {
     scene.server(paradigm).ready();
     scene.serves("hello", "HELLO");
     scene.end();
+}
+
+/// Its server is killed while it stands still. It removes its own pipe, and its status says whether a HELLO was taken.
+fn a_client_left_alone_at_any_step_says_so(paradigm: Paradigm) {
+    let scene = Scene::new();
+    for what in HANDSHAKE {
+        let server = scene.server(paradigm).ready();
+        let client = scene.client().args(["--timeout", "300ms", "hello"]).gated().start();
+        client.step_until(what);
+        server.kill();
+        scene.subservers_end(A_SECOND_OR_SO);
+        client.go_on();
+        let (code, message) = match what {
+            What::PrivateCreated | What::WkpOpened => (3, "client: cannot connect to \"mario\""),
+            What::ReadySent => (1, "client: the connection is"),
+            _ => (1, "client: cannot connect to \"mario\""),
+        };
+        client.ends().code(code).stdout("").stderr(predicate::str::starts_with(message));
+        let private: Vec<_> = scene.names().into_iter().filter(|name| name.contains(".client.")).collect();
+        assert_eq!(private, [""; 0], "left after {what:?}");
+    }
+    // The next start takes over what the last of them left.
+    scene.server(paradigm).ready();
+    scene.serves("hello", "HELLO");
+    scene.end();
+}
+
+/// A subserver has in its memory whatever its main server would remove at its end.
+fn a_subserver_that_ends_removes_nothing_of_the_servers(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let client = scene.client().typing().start();
+        client.type_line("hello");
+        client.prints("HELLO\n");
+        let subserver = scene.record().server_of(client.pid());
+        let look = || (scene.names(), fs::metadata(scene.path("mario")).expect("it is there").ino());
+        let before = look();
+        scene.signal_server(subserver, signal);
+        client.ends().code(1);
+        scene.record().wait_for(What::SubserverReaped, |event| event.peer == Some(subserver));
+        assert_eq!(look(), before, "after {signal}");
+        another_is_served_soon(&scene);
+    }
+    scene.end();
+}
+
+/// Its request is read when it has gone. Whoever answers finds out by the error, and not by a signal's death. Another test
+/// of this process may just be starting a program, which then has a copy of the client's pipe for a moment: so more than one
+/// try may be needed.
+fn a_client_gone_before_its_answer_costs_its_own_session(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    until("an answer to a client that has gone", || {
+        let error = answered_when_gone(&scene, paradigm)?;
+        assert!(error.contains("EPIPE"), "not by the error, but: {error}");
+        Some(())
+    });
+    let reaped = scene.record().all(|event| event.what == What::SubserverReaped);
+    assert!(
+        reaped.iter().all(|event| event.text.as_deref().is_some_and(|how| how.starts_with("exit status")))
+    );
+    another_is_served_soon(&scene);
+    scene.end();
+}
+
+/// The error that the answer met, if it met one.
+fn answered_when_gone(scene: &Scene, paradigm: Paradigm) -> Option<String> {
+    let mark = scene.record().mark();
+    let mut client = scene.raw_client();
+    client.shake_hands();
+    let answerer = scene.record().wait_after(mark, What::ReadyReceived, |_| true).pid;
+    scene.signal_server(answerer, Signal::SIGSTOP);
+    // In basic one process answers all of them.
+    let ends = |what| matches!(what, What::ClientDropped | What::SessionEnded);
+    let before = scene.record().all(|event| event.pid == answerer && ends(event.what)).len();
+    let stopped = scene.record().mark();
+    client.request(1, b"one");
+    if matches!(paradigm, Paradigm::Dispatch | Paradigm::Shared) {
+        scene.record().wait_after(stopped, What::Routed, |_| true);
+    }
+    drop(client);
+    scene.signal_server(answerer, Signal::SIGCONT);
+    let end = until("the end of the session", || {
+        scene.record().all(|event| event.pid == answerer && ends(event.what)).get(before).cloned()
+    });
+    (end.what == What::ClientDropped).then(|| end.text.unwrap_or_default())
 }

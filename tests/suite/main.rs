@@ -27,7 +27,7 @@ mod compare;
 /// A client that stands still at a step of its handshake delays nobody.
 mod held;
 
-/// Subservers and servers killed in the middle of sessions.
+/// Subservers, servers and clients killed in the middle of sessions.
 mod killed;
 
 /// Everybody killed, and stopped, at each event.
@@ -42,6 +42,24 @@ mod signals;
 /// Bytes that no good client sends.
 mod bad_input;
 
+/// Who comes at which moment.
+mod races;
+
+/// Records in pieces, and pipes with hardly any room.
+mod pieces;
+
+/// One client that floods or stands still, and the others beside it.
+mod fairness;
+
+/// Processes, descriptors, files and pipe space run out.
+mod shortage;
+
+/// What another user can do: nothing.
+mod users;
+
+/// Clocks that jump, and servers that stand still for a while.
+mod clocks;
+
 /// Clients that mean harm: to the server, and to each other.
 mod hostile;
 
@@ -53,3 +71,8 @@ mod corners;
 
 /// Clients of all tempers, all at once, by chance.
 mod soak;
+
+/// As many clients at once as a server carries, in small.
+mod crowd_at_scale;
+/// docs/failure-modes.md names the tests that prove it.
+mod page;

@@ -11,14 +11,16 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{Barrier, Paradigm, RawClient, Scene, each};
 
 each! {
-    a_second_server_is_told_that_the_name_is_in_use in basic forking dispatch shared;
-    of_twenty_servers_at_one_instant_one_serves in basic forking dispatch shared;
-    a_stale_well_known_pipe_is_taken_over in basic forking dispatch shared;
-    what_the_dead_left_is_swept in basic forking dispatch shared;
-    a_regular_file_is_left_as_it_was in basic forking dispatch shared;
-    a_directory_is_left_as_it_was in basic forking dispatch shared;
-    a_symbolic_link_is_left_as_it_was in basic forking dispatch shared;
-    a_pipe_that_somebody_reads_is_left_as_it_was in basic forking dispatch shared;
+    a_second_server_is_told_that_the_name_is_in_use in basic forking dispatch shared: row_14;
+    of_twenty_servers_at_one_instant_one_serves in basic forking dispatch shared: row_14;
+    a_stale_well_known_pipe_is_taken_over in basic forking dispatch shared: row_4 row_12;
+    what_the_dead_left_is_swept in basic forking dispatch shared: row_12;
+    a_regular_file_is_left_as_it_was in basic forking dispatch shared: row_15;
+    a_directory_is_left_as_it_was in basic forking dispatch shared: row_15;
+    a_symbolic_link_is_left_as_it_was in basic forking dispatch shared: row_15;
+    a_pipe_that_somebody_reads_is_left_as_it_was in basic forking dispatch shared: row_14;
+    a_name_that_is_removed_is_made_again in basic forking dispatch shared: row_18;
+    whatever_takes_the_name_ends_the_server_and_stays in basic forking dispatch shared: row_18;
 }
 
 fn a_second_server_is_told_that_the_name_is_in_use(paradigm: Paradigm) {
@@ -165,6 +167,45 @@ fn a_pipe_that_somebody_reads_is_left_as_it_was(paradigm: Paradigm) {
     assert!(fs::symlink_metadata(&path).is_ok_and(|file| file.file_type().is_fifo()));
     assert!(!reader.has_answer(), "something was written to it");
     fs::remove_file(path).expect("it is there");
+    scene.end();
+}
+
+/// Twice: what was made again is looked after as well.
+fn a_name_that_is_removed_is_made_again(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    for _ in 0..2 {
+        // Waiting for it under its old name, a client finds the new one.
+        fs::remove_file(scene.path("mario")).expect("it is there");
+        scene.serves("hello", "HELLO");
+        until_true("the name", || scene.path("mario").exists());
+    }
+    scene.end();
+}
+
+/// A pipe, or a file of value: neither is the server's to remove, or to read.
+fn whatever_takes_the_name_ends_the_server_and_stays(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let path = scene.path("mario");
+    for what in ["somebody else's pipe", "a regular file"] {
+        let server = scene.server(paradigm).ready();
+        let taken = scene.path("taken");
+        match what {
+            "a regular file" => fs::write(&taken, "of value").expect("a file"),
+            _ => drop(make_fifo(&taken)),
+        }
+        let inode = inode(&taken);
+        // In one step, so that the server never finds nothing there.
+        fs::rename(&taken, &path).expect("it replaces the pipe");
+        let message = format!("cannot use \"mario\": EEXIST ({what} is there, left untouched)");
+        server.ends().code(3).stderr(predicate::str::contains(message));
+        assert_eq!(scene.names(), ["mario"], "it left something, or took what was not its own");
+        assert_eq!(self::inode(&path), inode);
+        if what == "a regular file" {
+            assert_eq!(fs::read_to_string(&path).expect("it is there"), "of value");
+        }
+        fs::remove_file(&path).expect("it is there");
+    }
     scene.end();
 }
 

@@ -8,16 +8,16 @@ use workspace_tests::{Paradigm, Scene, each};
 use crate::held::HANDSHAKE;
 
 each! {
-    an_idle_server_ends in basic forking dispatch shared;
-    an_idle_client_is_told in basic forking dispatch shared;
-    a_running_request_is_answered in basic forking dispatch shared;
-    ctrl_c_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared;
-    a_client_at_any_step_of_its_handshake_does_not_hold_the_server_up in basic forking dispatch shared;
-    those_in_line_are_served_by_the_next_server in basic forking dispatch shared;
-    a_second_signal_ends_at_once in basic forking dispatch shared;
-    the_same_signal_twice_ends_at_once in forking dispatch shared;
-    a_burst_of_signals_leaves_nothing in basic forking dispatch shared;
-    a_request_longer_than_the_grace_is_cut_off in basic forking dispatch shared;
+    an_idle_server_ends in basic forking dispatch shared: row_32;
+    an_idle_client_is_told in basic forking dispatch shared: row_32;
+    a_running_request_is_answered in basic forking dispatch shared: row_32;
+    ctrl_c_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared: row_32 row_47;
+    a_client_at_any_step_of_its_handshake_does_not_hold_the_server_up in basic forking dispatch shared: row_32;
+    those_in_line_are_served_by_the_next_server in basic forking dispatch shared: row_32;
+    a_second_signal_ends_at_once in basic forking dispatch shared: row_32;
+    the_same_signal_twice_ends_at_once in forking dispatch shared: row_32;
+    a_burst_of_signals_leaves_nothing in basic forking dispatch shared: row_32;
+    a_request_longer_than_the_grace_is_cut_off in basic forking dispatch shared: row_32;
 }
 
 const SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];

@@ -8,7 +8,7 @@ use workspace_tests::{Paradigm, Scene, each};
 each! {
     the_steps_come_in_the_order_of_their_numbers in basic forking dispatch shared;
     causes_come_before_their_effects in basic forking dispatch shared;
-    the_second_client_waits_for_its_turn in basic;
+    the_second_client_waits_for_its_turn in basic: row_5;
     the_second_client_need_not_wait in forking dispatch shared;
     readiness_is_one_newline_and_the_end_of_the_pipe in basic forking dispatch shared;
 }

@@ -6,10 +6,14 @@ use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use workspace_tests::{Paradigm, Scene, each};
 
+use crate::crowds::{load, report};
+
 each! {
     a_hundred_thousand_lines_come_back_in_order in basic forking dispatch shared;
     sixteen_mebibytes_come_back_identical in basic forking dispatch;
     sixteen_mebibytes_are_refused_with_a_reason in shared;
+    a_quarter_of_a_million_records_of_64_writers_are_all_answered_right in shared: row_28;
+    a_message_that_outgrows_the_window_leaves_its_session_unharmed in shared: row_28;
     messages_of_every_size_come_back in basic forking dispatch shared;
     a_client_whose_reader_has_enough_ends_quietly in basic forking dispatch shared;
 }
@@ -53,6 +57,42 @@ fn sixteen_mebibytes_are_refused_with_a_reason(paradigm: Paradigm) {
     scene.client().arg("--raw").run_with_stdin(noise(16 << 20)).code(1).stdout("").stderr(
         predicate::str::contains("16777216 bytes").and(predicate::str::contains("window of 16 records")),
     );
+    scene.end();
+}
+
+/// Records of 4,096 bytes are as long as one write may be and stay whole (pipe(7)). Every reply is checked; the records
+/// counted are those that the clients write, all into one pipe. On a busy machine who has just come may wait for room in it
+/// for many seconds, so nobody is judged by that.
+fn a_quarter_of_a_million_records_of_64_writers_are_all_answered_right(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene
+        .server(paradigm)
+        .args(["-q", "--service", "echo", "--handshake-timeout", "60s"])
+        .unrecorded()
+        .ready();
+    let mut records = 0;
+    // Payload, requests of each, records of each request.
+    for (payload, requests, each) in
+        [(0, 1000, 1), (1000, 750, 1), (4072, 750, 1), (4073, 375, 2), (64, 1250, 1)]
+    {
+        let [payload, count] = [payload, requests].map(|number: u64| number.to_string());
+        let options = ["--connections", "64", "--window", "16", "--payload", &payload, "--requests", &count];
+        let report = report(&load(&scene, &options).start());
+        assert_eq!(report["requests"].as_u64(), Some(64 * requests), "{report}");
+        records += 64 * requests * each + 64 * 3;
+    }
+    assert!(records > 250_000, "{records}");
+    scene.end();
+}
+
+fn a_message_that_outgrows_the_window_leaves_its_session_unharmed(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let [fits, too_long] = [0, 1].map(|more| "x".repeat(16 * 4072 + more));
+    let end = scene.client().args(["before", &fits, &too_long, "after"]).run();
+    let reason =
+        predicate::str::contains("65153 bytes").and(predicate::str::contains("window of 16 records"));
+    end.code(1).stdout(format!("BEFORE\n{}\nAFTER\n", fits.to_uppercase())).stderr(reason);
     scene.end();
 }
 

@@ -4,6 +4,7 @@
 mod cargo;
 mod ci;
 mod compare;
+mod crowd;
 mod demo;
 mod soak;
 mod sweep;
@@ -23,6 +24,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Task {
     Demo(demo::Args),
+    Crowd(crowd::Args),
     Compare(compare::Args),
     Soak(soak::Args),
     Ci(ci::Args),
@@ -32,6 +34,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Demo(args) => demo::run(&args),
+        Task::Crowd(args) => crowd::run(&args),
         Task::Compare(args) => compare::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Ci(args) => ci::run(&args),

@@ -21,6 +21,7 @@ fn help_names_every_option() {
         "--raw",
         "--events <FILE>",
         "--gate <FD>",
+        "--wait <HOW> = adaptive",
         "--quiet",
         "--verbose",
     ]);
@@ -28,7 +29,7 @@ fn help_names_every_option() {
 
 #[test]
 fn wrong_usage_ends_with_2() {
-    let all: [(&[&str], &str); 12] = [
+    let all: [(&[&str], &str); 13] = [
         (&["--no-such"], "'--no-such'"),
         (&["--service", "echo"], "'--service'"),
         (&["-q", "-v"], "'--quiet' cannot be used with '--verbose'"),
@@ -41,6 +42,7 @@ fn wrong_usage_ends_with_2() {
         (&["--window", "0"], "at least 1"),
         (&["--window", "wide"], "at least 1"),
         (&["--gate", "one"], "'one'"),
+        (&["--wait", "long"], "one of adaptive, block"),
     ];
     for (args, because) in all {
         is_wrong_usage(args, because);

@@ -6,21 +6,19 @@ use std::rc::Rc;
 
 use handshake_core::children::Subservers;
 use handshake_core::event::What;
-use handshake_core::handshake::line::Caller;
 use handshake_core::handshake::server::Arrived;
 use handshake_core::process::Woken;
 use handshake_core::records::{self, READ_SIZE, READS_MAX, RecordReader};
-use handshake_core::sys::{Poller, out_of_the_way};
-use handshake_core::wire::{Kind, PAYLOAD_MAX, RECORD_MAX};
+use handshake_core::sys::Poller;
+use handshake_core::wire::{Kind, RECORD_MAX};
 use handshake_core::{Error, Process, Result, Server};
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
-use nix::unistd::{Pid, read};
+use nix::unistd::read;
 
-use crate::arc::{LastArc, WINDOW};
-use crate::client::{Client, ToSubserver};
-use crate::pair::{ASK, CentralEnds, DONE, SubserverEnds, pair};
-use crate::serve_client;
+use crate::arc::LastArc;
+use crate::client::Client;
+use crate::pair::{ASK, DONE};
 
 /// What is watched at most in one turn; whoever shows something beyond that comes first in the next.
 const TURN: usize = 256;
@@ -165,7 +163,7 @@ impl Central {
         self.poller.add(fd, as_what.token(), interest).map_err(|errno| Error::on("watch", "a pipe", errno))
     }
 
-    fn number(&mut self) -> u64 {
+    pub(crate) fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
@@ -262,95 +260,6 @@ impl Central {
         self.subservers.reap();
     }
 
-    /// Step 7: forks off a subserver, with a pair of unnamed pipes. If there are none to be had, or no process, the client
-    /// stays first in line.
-    pub(crate) fn fork_subserver(&mut self, server: &mut Server, client: Caller) {
-        let forked = match self.prepare(server, &client) {
-            Ok((prepared, ends)) => self.fork(server, client, prepared, ends),
-            Err(error) => Err(Box::new((client, error))),
-        };
-        if let Err(failed) = forked {
-            server.put_back(*failed);
-        }
-    }
-
-    /// All that a new client needs, before there is a subserver for it.
-    fn prepare(&mut self, server: &Server, client: &Caller) -> Result<(Client, SubserverEnds)> {
-        let longest = server.terms().longest;
-        let (from_client, fresh, in_ack, window, longest) = match self.last_arc {
-            LastArc::OwnPipe => {
-                let upstream = client.upstream(server.place(), &self.process)?;
-                let in_ack = upstream.name_in_ack();
-                let from_client = Rc::new(kept_for_long(&upstream.from_client)?);
-                let reader = RecordReader::without_buffer(from_client, upstream.arrival);
-                (Some(reader), upstream.fresh, in_ack, 0, longest)
-            }
-            LastArc::SharedWkp => {
-                (None, None, Vec::new(), WINDOW, longest.min(usize::from(WINDOW) * PAYLOAD_MAX))
-            }
-        };
-        let (CentralEnds { to_subserver, from_subserver }, ends) = pair(in_ack, window, longest)?;
-        let (to_subserver, from_subserver) = (kept_for_long(to_subserver)?, kept_for_long(from_subserver)?);
-        let prepared = Client {
-            session: client.session,
-            subserver: Pid::from_raw(0),
-            from_client,
-            fresh,
-            to_subserver: ToSubserver::new(to_subserver),
-            from_subserver,
-            ready: false,
-            unanswered: 0,
-        };
-        Ok((prepared, ends))
-    }
-
-    fn fork(
-        &mut self,
-        server: &Server,
-        client: Caller,
-        prepared: Client,
-        ends: SubserverEnds,
-    ) -> Result<(), Box<(Caller, Error)>> {
-        let (from_central, to_central) = (Rc::clone(&ends.from_central), Rc::clone(&ends.to_central));
-        let keep = [from_central.as_fd(), to_central.as_fd()];
-        let number = self.number();
-        let session = prepared.session;
-        // Before the fork: afterwards it would be too late to let the client wait.
-        if let Err(error) = self.watch_client(number, &prepared) {
-            self.unwatch_client(&prepared);
-            return Err(Box::new((client, error)));
-        }
-        match self.subservers.fork(client, &keep, |client| serve_client(server, client, ends)) {
-            Ok(subserver) => {
-                self.by_session.insert(session, number);
-                self.clients.insert(number, Client { subserver, ..prepared });
-                Ok(())
-            }
-            Err(failed) => {
-                self.unwatch_client(&prepared);
-                Err(failed)
-            }
-        }
-    }
-
-    fn watch_client(&self, number: u64, client: &Client) -> Result<()> {
-        if let Some(upstream) = &client.from_client {
-            self.watch(upstream, Arrival::Records(number), EpollFlags::EPOLLIN)?;
-        }
-        self.watch(&client.from_subserver, Arrival::News(number), EpollFlags::EPOLLIN)
-    }
-
-    /// Not left to close(2): a child just forked may still hold a copy, and what has no owner would show for ever.
-    fn unwatch_client(&self, client: &Client) {
-        if let Some(upstream) = &client.from_client {
-            let _ = self.poller.remove(upstream);
-        }
-        if let Some(pipe) = &client.to_subserver.pipe {
-            let _ = self.poller.remove(pipe);
-        }
-        let _ = self.poller.remove(&client.from_subserver);
-    }
-
     /// Ends: what has arrived up to now is routed, and nothing that comes later; subservers answer it and end. Who still
     /// runs when the grace is over is killed.
     ///
@@ -394,10 +303,4 @@ impl Central {
         }
         Ok(())
     }
-}
-
-/// A descriptor that the central process holds as long as a client lives: moved out of the way of those that a child needs,
-/// since each fork copies what is below them.
-fn kept_for_long(fd: impl AsFd) -> Result<OwnedFd> {
-    out_of_the_way(fd).map_err(|errno| Error::on("hold", "the pipes of one more client", errno))
 }

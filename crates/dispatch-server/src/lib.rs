@@ -9,10 +9,11 @@
 //! records down, the other the subserver's news up. Every byte from every client arrives at the central process; the
 //! subserver answers straight into its client's private pipe, so replies do not pass the centre.
 //!
-//! Read [`serve`], then `serve_client`, then `Central::route` in `central.rs`; the steps are those of docs/protocol.md.
+//! Read [`serve`], then `serve_client`, then `Central::route` in `route.rs`; the steps are those of docs/protocol.md.
 //! What is deliberately absent: the central process never waits for one client or subserver, and looks at no message;
 //! a subserver never reads a named pipe.
 
+mod admission;
 mod arc;
 mod args;
 mod central;

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 use handshake_core::Result;
 use handshake_core::error::Status;
 
-use crate::{compare, demo, load, soak};
+use crate::{compare, crowd, demo, load, soak};
 
 /// See, measure and break servers over named pipes.
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ pub struct Args {
 enum Command {
     Demo(demo::Args),
     Load(load::Args),
+    Crowd(crowd::Args),
     Soak(soak::Args),
     Compare(compare::Args),
     #[command(hide = true)]
@@ -32,6 +33,7 @@ pub fn run(args: Args) -> Result<Status> {
     match args.command {
         Command::Demo(args) => demo::run(args),
         Command::Load(args) => load::run(args),
+        Command::Crowd(args) => crowd::run(args),
         Command::Soak(args) => soak::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Reference(args) => compare::play(args),

@@ -28,3 +28,36 @@ impl Paradigm {
         self != Self::Basic
     }
 }
+
+/// A server, and how it is told to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub(crate) paradigm: Paradigm,
+    pub(crate) shared_wkp: bool,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [
+        Self { paradigm: Paradigm::Basic, shared_wkp: false },
+        Self { paradigm: Paradigm::Forking, shared_wkp: false },
+        Self { paradigm: Paradigm::Dispatch, shared_wkp: false },
+        Self { paradigm: Paradigm::Dispatch, shared_wkp: true },
+    ];
+
+    pub(crate) fn forks(self) -> bool {
+        self.paradigm.forks()
+    }
+
+    /// How many descriptors the main server holds for each client: dispatch the upstream and the pair of unnamed pipes.
+    pub(crate) fn descriptors_each(self) -> u64 {
+        match self.paradigm {
+            Paradigm::Basic | Paradigm::Forking => 0,
+            Paradigm::Dispatch if self.shared_wkp => 2,
+            Paradigm::Dispatch => 3,
+        }
+    }
+
+    pub(crate) fn is_shared(self) -> bool {
+        self.shared_wkp
+    }
+}

@@ -105,7 +105,41 @@ pub(crate) fn open_files(pid: u32) -> Vec<String> {
 /// Memory that a process has for itself, in KiB: what it has written. Pages that it shares with a parent or child since a
 /// fork are not counted, and neither is the program, which is private only as long as nobody else runs it.
 pub(crate) fn private_memory(pid: u32) -> u64 {
-    kib_of(&text(&format!("/proc/{pid}/smaps_rollup")), "Private_Dirty").unwrap_or(0.0) as u64
+    rollup(pid, "Private_Dirty").unwrap_or_default()
+}
+
+/// Pages that are no file's, in KiB: those that it shares with others since a fork count for each of them in part, so
+/// that the sum over all is what all have.
+pub(crate) fn own_pages(pid: u32) -> Option<u64> {
+    rollup(pid, "Pss_Anon")
+}
+
+/// What the kernel keeps to find these pages, in KiB, without the page at the top.
+pub(crate) fn page_tables(pid: u32) -> Option<u64> {
+    kib(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmPTE")
+}
+
+/// What the whole machine's memory is spent on (proc_meminfo(5)).
+pub(crate) fn meminfo() -> String {
+    text("/proc/meminfo")
+}
+
+/// Free pages that the processors keep at hand for themselves, in KiB (`pagesets` of /proc/zoneinfo). They can be hundreds
+/// of MiB, and no line of /proc/meminfo has them, `MemFree` neither.
+pub(crate) fn kept_by_processors() -> u64 {
+    let zones = fs::read_to_string("/proc/zoneinfo").unwrap_or_default();
+    let counts = zones.lines().filter_map(|line| line.trim().strip_prefix("count:"));
+    counts.filter_map(|count| count.trim().parse::<u64>().ok()).sum::<u64>() * page()
+}
+
+/// A page, in KiB.
+pub(crate) fn page() -> u64 {
+    let smaps = fs::read_to_string("/proc/self/smaps").unwrap_or_default();
+    kib(&smaps, "KernelPageSize").unwrap_or(4)
+}
+
+fn rollup(pid: u32, name: &str) -> Option<u64> {
+    kib(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?, name)
 }
 
 /// A file of the kernel's; empty for a process that has ended.
@@ -120,7 +154,7 @@ pub(crate) fn value_of(text: &str, name: &str) -> Option<String> {
 }
 
 /// `name: 16 kB`, the first of them.
-pub(crate) fn kib_of(text: &str, name: &str) -> Option<f64> {
+pub(crate) fn kib(text: &str, name: &str) -> Option<u64> {
     value_of(text, name)?.strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -155,8 +189,17 @@ mod tests {
     fn fields_are_found_as_the_kernel_writes_them() {
         let text = "processor\t: 0\nmodel name\t: A B\nmodel name\t: C\nMemTotal:       16 kB\n";
         assert_eq!(value_of(text, "model name").as_deref(), Some("A B"));
-        assert_eq!(kib_of(text, "MemTotal"), Some(16.0));
-        assert_eq!((value_of(text, "flags"), kib_of(text, "processor")), (None, None));
+        assert_eq!(kib(text, "MemTotal"), Some(16));
+        assert_eq!((value_of(text, "flags"), kib(text, "processor")), (None, None));
+    }
+
+    #[test]
+    fn a_line_is_found_by_its_whole_name() {
+        let lines = "VmPTE2:\t  7 kB\nVmPTE:\t      48 kB\nThreads:\t1\n";
+        assert_eq!((kib(lines, "VmPTE"), kib(lines, "Vm"), kib(lines, "Threads")), (Some(48), None, None));
+        assert!(kib(&meminfo(), "MemTotal") > Some(0));
+        assert!(page() >= 4);
+        assert!(own_pages(std::process::id()) > Some(0) && page_tables(std::process::id()) > Some(0));
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Story<'_> {
     fn server(&self) -> Rc<Program> {
         let server = self.scene.server(self.paradigm).args(["--handshake-timeout", "2s", "--grace", "1s"]);
         match self.side {
-            Side::Server => server.unrecorded().under(self.tracer.in_front()).start(),
+            Side::Server => server.unrecorded().through(self.tracer.in_front()).start(),
             Side::Subserver => server.gated().start(),
             Side::Client => server.unrecorded().start(),
         }
@@ -147,7 +147,7 @@ impl Story<'_> {
             Side::Client => {
                 let for_good = self.fault.is_some_and(|fault| fault.lasts == Lasts::ForGood);
                 let patience = if for_good { "500ms" } else { self.patience() };
-                client.args(["--timeout", patience]).under(self.tracer.in_front()).start()
+                client.args(["--timeout", patience]).through(self.tracer.in_front()).start()
             }
             Side::Server => client.args(["--timeout", self.patience()]).start(),
             Side::Subserver => {

@@ -9,6 +9,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use predicates::prelude::*;
+use predicates::str::is_match;
 
 use crate::common::{PROGRAM, Stage, WATCHDOG, is_wrong_usage, program, refuses, says_of_itself};
 use crate::{OPTIONS, RUNS, WRONG};
@@ -25,6 +27,7 @@ fn help_names_every_option() {
         "--ready-fd <FD>",
         "--events <FILE>",
         "--gate <FD>",
+        "--wait <HOW> = adaptive",
         "--quiet",
         "--verbose",
     ];
@@ -33,7 +36,7 @@ fn help_names_every_option() {
 
 #[test]
 fn wrong_usage_ends_with_2() {
-    let all: [(&[&str], &str); 21] = [
+    let all: [(&[&str], &str); 22] = [
         (&["--no-such"], "'--no-such'"),
         (&["mario"], "'mario'"),
         (&["-q", "-v"], "'--quiet' cannot be used with '--verbose'"),
@@ -55,6 +58,7 @@ fn wrong_usage_ends_with_2() {
         (&["--grace", "infs"], "'infs'"),
         (&["--ready-fd", "one"], "'one'"),
         (&["--gate", "99999999999"], "--gate"),
+        (&["--wait", "long"], "one of adaptive, block"),
     ];
     for (args, because) in all.iter().chain(WRONG) {
         is_wrong_usage(args, because);
@@ -85,13 +89,47 @@ fn what_is_not_open_is_refused() {
 #[test]
 fn the_environment_names_the_well_known_pipe() {
     let stage = Stage::set();
-    let mut from_environment = program(["-v"]);
+    let mut from_environment = program([""; 0]);
     from_environment.env("HANDSHAKE_WKP", stage.at("directory"));
     refuses(from_environment, 3, &format!("cannot use {:?}", stage.at("directory")));
     let mut from_both = program([Path::new("--wkp"), &stage.at("file")]);
     from_both.env("HANDSHAKE_WKP", stage.at("directory"));
     refuses(from_both, 3, &format!("cannot use {:?}", stage.at("file")));
     stage.is_untouched();
+}
+
+/// `-v` tells the limits before all else, and nobody else hears of them.
+#[test]
+fn with_v_it_tells_its_limits_once_and_first() {
+    let mut all: Vec<(&[&str], &str)> = vec![(&["-v"], r"\d+ clients? at a time")];
+    if OPTIONS.iter().any(|option| option.starts_with("--max-clients")) {
+        all.push((&["-v", "--max-clients", "1"], "1 client at a time"));
+        all.push((&["-v", "--max-clients", "2"], "2 clients at a time"));
+        // More than any limits carry: nobody has tried so many.
+        let beyond = r"1000000 clients at a time, and these limits carry \d+";
+        all.push((&["-v", "--max-clients", "1000000"], beyond));
+    } else {
+        all.push((&["-v"], "1 client at a time"));
+    }
+    for (args, most) in all {
+        let limits = r"\A<server> may have \d+ descriptors, \d+ processes, \d+\.\d GiB of memory: at most";
+        let told = is_match(format!("{limits} {most}\n")).expect("a good pattern");
+        let talk = talk_of(args);
+        assert!(told.eval(&talk), "with {args:?}: {talk}");
+        assert_eq!(talk.matches("may have").count(), 1, "with {args:?}: {talk}");
+        let others = talk_of(&args[1..]);
+        assert!(!others.contains("may have") && !others.contains("limits"), "{others}");
+    }
+}
+
+/// All that a server says that comes and goes.
+fn talk_of(args: &[&str]) -> String {
+    let stage = Stage::set();
+    let mut server = Running::start(&stage, args);
+    let talk = server.talk_until("connection\n");
+    let talk = talk + &server.end_by(Signal::SIGTERM);
+    stage.is_untouched();
+    talk
 }
 
 #[test]
@@ -145,13 +183,14 @@ impl Running {
         read_until(self.0.stderr.as_mut().expect("it is piped"), Some(end))
     }
 
-    /// It ends in good order, and so does all that holds its stderr.
-    fn end_by(mut self, signal: Signal) {
+    /// It ends in good order, and so does all that holds its stderr; returns what it still said.
+    fn end_by(mut self, signal: Signal) -> String {
         let pid = Pid::from_raw(self.0.id().try_into().expect("a process number"));
         kill(pid, signal).expect("it runs");
         let talk = read_until(self.0.stderr.as_mut().expect("it is piped"), None);
         let status = self.0.wait().expect("it is our child");
         assert_eq!(status.code(), Some(0), "{PROGRAM} after {signal}: {status}: {talk}");
+        talk
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use serde::{Deserialize, Serialize};
 
-use crate::proc::{kib_of, text, value_of};
+use crate::proc::{kib, text, value_of};
 
 /// More runnable processes a processor than this before anything began, and the figures are of a busy machine.
 const BUSY_LOAD: f64 = 0.5;
@@ -36,7 +36,7 @@ impl Machine {
             processor: field("model name"),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             virtual_machine: field("flags").split(' ').any(|flag| flag == "hypervisor"),
-            memory_gib: kib_of(&text("/proc/meminfo"), "MemTotal").unwrap_or(0.0) / f64::from(1 << 20),
+            memory_gib: kib(&text("/proc/meminfo"), "MemTotal").unwrap_or(0) as f64 / f64::from(1 << 20),
             kernel: text("/proc/sys/kernel/osrelease").trim().into(),
             load_before: text("/proc/loadavg")
                 .split(' ')

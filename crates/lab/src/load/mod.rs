@@ -181,10 +181,16 @@ fn await_end_of_stdin(process: &Process) -> Result<()> {
     }
 }
 
+/// How many connections a process with these limits can hold.
+pub(crate) fn most_connections(limits: &Limits) -> usize {
+    let fit = limits.descriptors.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS_EACH;
+    usize::try_from(fit.max(1)).unwrap_or(usize::MAX)
+}
+
 fn check_descriptors(connections: usize) -> Result<()> {
-    let limit = Limits::raise().descriptors;
-    let fit = limit.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS_EACH;
-    if connections as u64 <= fit {
+    let limits = Limits::raise();
+    let (limit, fit) = (limits.descriptors, most_connections(&limits));
+    if connections <= fit {
         return Ok(());
     }
     Err(Error::System {

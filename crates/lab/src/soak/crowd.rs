@@ -14,9 +14,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::guest::Guest;
-use super::house::House;
 use super::plan::Plan;
 use super::score::Score;
+use crate::house::House;
 use crate::many::timers::Timers;
 use crate::many::watch::{Cause, wait};
 use crate::proc::{self, Way};

@@ -15,11 +15,11 @@ use nix::unistd::write;
 
 use super::crowd::Shared;
 use super::dice::Dice;
-use super::house::House;
 use super::plan::{Temper, Visit};
 use super::program::Program;
 use super::score::{End, PATIENCE};
 use super::talk::{Next, Talk, garbage, since};
+use crate::house::House;
 use crate::many::watch::{Cause, judge, unwatch, watch};
 
 /// Between two looks for a well-known pipe that is not there.

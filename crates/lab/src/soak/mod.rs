@@ -1,19 +1,18 @@
 //! `lab soak`: clients of all tempers come and go at random, and at the end everything must be as it was.
 //!
 //! Reading order: `plan` is what is to happen, drawn by `dice`; `crowd` makes it happen; `guest` is one client, with its
-//! session in `talk`, or as a process of its own in `program`; `house` is the server, looked at from outside. `score`
-//! says what counts as what, `table` shows it every second, `verdict` judges. What is deliberately absent: any measure of
+//! session in `talk`, or as a process of its own in `program`; `terms` is how the server is told to serve. `score` says what counts as what, `table` shows it every second, `verdict` judges. What is deliberately absent: any measure of
 //! speed. On a slow machine less happens, and what happens must be right.
 
 mod crowd;
 mod dice;
 mod guest;
-mod house;
 mod plan;
 mod program;
 mod score;
 mod table;
 mod talk;
+mod terms;
 mod verdict;
 
 use std::rc::Rc;
@@ -27,9 +26,9 @@ use handshake_core::place::random;
 use handshake_core::process::Process;
 
 use crate::demo::voice::Voice;
-use crate::paradigm::Paradigm;
+use crate::house::House;
+use crate::paradigm::{Kind, Paradigm};
 use crowd::{Crowd, Shared};
-use house::House;
 use plan::Plan;
 use table::Table;
 use verdict::Findings;
@@ -58,30 +57,6 @@ pub struct Args {
     /// Without it, one by chance, which is printed
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
-}
-
-/// A server, and how it is told to serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Kind {
-    paradigm: Paradigm,
-    shared_wkp: bool,
-}
-
-impl Kind {
-    const ALL: [Self; 4] = [
-        Self { paradigm: Paradigm::Basic, shared_wkp: false },
-        Self { paradigm: Paradigm::Forking, shared_wkp: false },
-        Self { paradigm: Paradigm::Dispatch, shared_wkp: false },
-        Self { paradigm: Paradigm::Dispatch, shared_wkp: true },
-    ];
-
-    fn forks(self) -> bool {
-        self.paradigm.forks()
-    }
-
-    fn is_shared(self) -> bool {
-        self.shared_wkp
-    }
 }
 
 /// Soaks one paradigm or all. [`Status::Broken`]: something was not as it has to be; what, was told.
@@ -118,7 +93,8 @@ pub fn run(args: Args) -> Result<Status> {
 fn soak(kind: Kind, args: &Args, seed: u64, process: &Rc<Process>, voice: &mut Voice) -> Result<bool> {
     let lasting = Duration::from_secs(args.seconds.into());
     announce(kind, args.seconds, seed, voice)?;
-    let mut house = House::open(kind, process)?;
+    let directory = tempfile::Builder::new().prefix("lab-soak-").tempdir();
+    let mut house = House::open(kind, &terms::options(kind), directory, process)?;
     voice.line(&format!("$ {}\n\n{}", house.words, score::rules()))?;
     let mut findings = Findings::new(kind);
     let plan = Plan::new(seed, kind, lasting);

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::Kind;
 use super::dice::Dice;
+use crate::paradigm::Kind;
 
 /// The longest message of all: several times what a pipe holds.
 pub(super) const LONGEST: usize = 512 << 10;

@@ -12,10 +12,10 @@ use handshake_core::sys::ends_with_us;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::house::House;
 use super::plan::{Temper, Visit};
 use super::score::{End, PATIENCE, Score};
 use super::talk::{SERVICE, since};
+use crate::house::House;
 use crate::many::payload;
 use crate::programs::lines_of;
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use handshake_core::deadline::now;
 
-use super::house::DEADLINE;
 use super::plan::Temper;
+use super::terms::DEADLINE;
 
 /// Of each kind of misfortune, so many are told in words.
 const TOLD: usize = 8;

@@ -2,9 +2,10 @@
 
 use handshake_core::error::Result;
 
-use super::house::Look;
 use super::score::Score;
 use crate::demo::voice::Voice;
+use crate::house::Look;
+use crate::proc;
 
 /// After so many lines the columns are named again.
 const PAGE: u64 = 20;
@@ -49,7 +50,7 @@ impl Table {
             score.dropped,
             look.descriptors.len() as u64,
             look.memory,
-            look.memory_of_subservers,
+            look.subservers.iter().map(|pid| proc::private_memory(*pid)).sum(),
             look.zombies as u64,
             look.subservers.len() as u64 + 1,
         ];

@@ -1,14 +1,13 @@
 //! What is checked at the end: what was seen, and what had to be.
 
-use std::process::ExitStatus;
-
 use handshake_core::error::{Error, Result};
 
-use super::Kind;
-use super::house::{House, Look};
 use super::plan::LONGEST;
 use super::score::{AT_ONCE, PATIENCE, STALL, Score};
+use crate::check::{self, Check};
 use crate::demo::voice::Voice;
+use crate::house::{Ending, House, Look};
+use crate::paradigm::Kind;
 
 /// What the main server's memory may have grown by since the warm-up, in KiB: pages that the allocator keeps.
 const GROWTH: u64 = 512;
@@ -25,10 +24,7 @@ pub(super) struct Findings {
     /// Of the last client.
     pub(super) one_more: Option<Score>,
     died: Option<String>,
-    status: Option<ExitStatus>,
-    outlived: Vec<u32>,
-    names: Vec<String>,
-    complaints: Vec<String>,
+    ending: Option<Ending>,
 }
 
 impl Findings {
@@ -41,10 +37,7 @@ impl Findings {
             score: Score::default(),
             one_more: None,
             died: None,
-            status: None,
-            outlived: Vec::new(),
-            names: Vec::new(),
-            complaints: Vec::new(),
+            ending: None,
         }
     }
 
@@ -54,25 +47,7 @@ impl Findings {
 
     /// Ends the server, and looks at what is left.
     pub(super) fn close(&mut self, house: &mut House) {
-        let (status, outlived) = house.close();
-        (self.status, self.outlived) = (Some(status), outlived);
-        (self.names, self.complaints) = (house.names(), house.complaints());
-    }
-}
-
-/// One thing that was checked: what was seen (and expected), and what is wrong.
-struct Check {
-    claim: String,
-    wrong: Vec<String>,
-}
-
-impl Check {
-    fn new(claim: String, wrong: impl IntoIterator<Item = String>) -> Self {
-        Self { claim, wrong: wrong.into_iter().collect() }
-    }
-
-    fn that(right: bool, claim: String) -> Self {
-        Self::new(claim, (!right).then(|| "it is not as expected".to_owned()))
+        self.ending = Some(house.close());
     }
 }
 
@@ -82,14 +57,8 @@ impl Check {
 /// Stdout has gone.
 pub(super) fn judge(findings: &Findings, voice: &mut Voice) -> Result<bool> {
     voice.heading("Verdict")?;
-    let mut right = true;
-    for check in clients(findings).into_iter().chain(rest(findings)).chain(end(findings)) {
-        voice.verdict(check.wrong.is_empty(), &check.claim)?;
-        right &= check.wrong.is_empty();
-        for wrong in &check.wrong {
-            voice.line(&format!("    {wrong}"))?;
-        }
-    }
+    let ending = findings.ending.iter().flat_map(Ending::checks);
+    let right = check::tell(clients(findings).into_iter().chain(rest(findings)).chain(ending), voice)?;
     let Score { slowest_turn, stalls, .. } = &findings.score;
     voice.line(&format!(
         "  the slowest turn of the soak's own loop took {slowest_turn:.3?}; {stalls} took {STALL:?} or longer"
@@ -156,20 +125,12 @@ fn rest(findings: &Findings) -> Vec<Check> {
     let (Some(before), Some(warm), Some(after)) = (&findings.before, &findings.warm, &findings.after) else {
         return vec![Check::new("the server lived to the end".into(), findings.died.clone())];
     };
-    let (had, has) = (before.descriptors.len(), after.descriptors.len());
-    let listed =
-        (had != has).then(|| format!("before: {:?}; after: {:?}", before.descriptors, after.descriptors));
     let bound = warm.memory + growth(findings.kind);
     let served = findings.one_more.as_ref().map_or(0, |score| score.served);
+    let [descriptors, subservers] = after.as_before(before);
     vec![
-        Check::new(
-            format!("the server has {has} descriptors (expected {had}, as before the first client)"),
-            listed,
-        ),
-        Check::that(
-            after.subservers.is_empty() && after.zombies == 0,
-            format!("{} subservers, {} zombies (expected 0 and 0)", after.subservers.len(), after.zombies),
-        ),
+        descriptors,
+        subservers,
         Check::that(
             after.memory <= bound,
             format!(
@@ -182,28 +143,6 @@ fn rest(findings: &Findings) -> Vec<Check> {
         Check::new(
             format!("{served} of 1 more client was served, within {PATIENCE:?}"),
             findings.one_more.iter().flat_map(|score| score.lost.iter().chain(&score.wrong).cloned()),
-        ),
-    ]
-}
-
-/// How it ended.
-fn end(findings: &Findings) -> Vec<Check> {
-    let Findings { outlived, names, complaints, .. } = findings;
-    let status = findings.status.map_or("nothing".into(), |status| status.to_string());
-    let ended_well = findings.status.is_some_and(|status| status.success()) && findings.died.is_none();
-    vec![
-        Check::that(
-            ended_well,
-            format!("the server's end after SIGTERM: {status} (expected exit status: 0)"),
-        ),
-        Check::that(outlived.is_empty(), format!("{} subservers outlived it (expected 0)", outlived.len())),
-        Check::new(
-            format!("{} names left in its directory (expected 0)", names.len()),
-            names.iter().map(|name| format!("left: {name}")),
-        ),
-        Check::new(
-            format!("{} complaints on the server's stderr (expected 0)", complaints.len()),
-            complaints.iter().cloned(),
         ),
     ]
 }

@@ -1,6 +1,7 @@
-//! The server under the soak: a real one, in a directory of its own, looked at from outside.
+//! The server that a soak or a crowd comes to: a real one, in a directory of its own, looked at from outside.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -17,68 +18,79 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, read};
 use tempfile::TempDir;
 
-use super::Kind;
+use crate::paradigm::Kind;
 use crate::proc;
 use crate::programs::{end_orphans, lines_of, programs};
 
-/// The server's deadlines are short, so that the silent do not hold up a basic server for long.
-pub(super) const DEADLINE: Duration = Duration::from_secs(1);
-/// More clients than this wait at the door: a full house is part of the soak.
-const MOST: &str = "8";
 /// How long the server may take to begin, to come to rest, and to end.
-pub(super) const REST: Duration = Duration::from_secs(30);
+pub(crate) const REST: Duration = Duration::from_secs(60);
 /// Between two looks, in milliseconds.
 const LOOK: u8 = 10;
 
 /// The server, and where it serves. Dropping it ends the server and removes the directory.
 #[derive(Debug)]
-pub(super) struct House {
+pub(crate) struct House {
     server: Child,
     ended: Option<ExitStatus>,
     program: PathBuf,
-    pub(super) client: PathBuf,
-    pub(super) place: Place,
+    pub(crate) client: PathBuf,
+    pub(crate) place: Place,
     directory: TempDir,
     stderr: File,
     /// Its command line.
-    pub(super) words: String,
+    pub(crate) words: String,
+}
+
+/// How the server ended, and what it left.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) status: ExitStatus,
+    /// Subservers that lived longer.
+    pub(crate) outlived: Vec<u32>,
+    /// Names in its directory.
+    pub(crate) names: Vec<String>,
+    /// What it said on stderr.
+    pub(crate) complaints: Vec<String>,
 }
 
 /// What is to be seen of the server at a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Look {
+pub(crate) struct Look {
     /// The main server's descriptors.
-    pub(super) descriptors: Vec<String>,
+    pub(crate) descriptors: Vec<String>,
     /// The main server's private memory, in KiB.
-    pub(super) memory: u64,
-    /// The same of all subservers together.
-    pub(super) memory_of_subservers: u64,
+    pub(crate) memory: u64,
     /// Subservers that live.
-    pub(super) subservers: Vec<u32>,
-    pub(super) zombies: usize,
+    pub(crate) subservers: Vec<u32>,
+    pub(crate) zombies: usize,
 }
 
 impl House {
-    /// Starts the server, and waits until clients can connect.
+    /// Starts the server with these options in a new directory, and waits until clients can connect.
     ///
     /// # Errors
     /// A program is missing, or the server does not begin. [`Error::Signal`].
-    pub(super) fn open(kind: Kind, process: &Process) -> Result<Self> {
+    pub(crate) fn open(
+        kind: Kind,
+        options: &[String],
+        directory: io::Result<TempDir>,
+        process: &Process,
+    ) -> Result<Self> {
         let (program, client) = programs(kind.paradigm)?;
         let failed =
-            |error: std::io::Error| Error::at("make files in", &std::env::temp_dir(), errno_of(&error), "");
+            |error: io::Error| Error::at("make files in", &std::env::temp_dir(), errno_of(&error), "");
         proc::adopt_orphans();
-        let directory = tempfile::Builder::new().prefix("lab-soak-").tempdir().map_err(failed)?;
+        let directory = directory.map_err(failed)?;
         let stderr = tempfile::tempfile().map_err(failed)?;
         let wkp = directory.path().join("mario");
         let mut command = Command::new(&program);
-        command.args(options(kind)).arg("--wkp").arg(&wkp);
+        command.args(options).arg("--wkp").arg(&wkp);
         command.args(["--ready-fd", "1"]).stdin(Stdio::null()).stdout(Stdio::piped());
         let words = words(&command);
         command.stderr(stderr.try_clone().map_err(failed)?);
         ends_with_us(&mut command, Signal::SIGTERM);
-        let server = command.spawn().map_err(|error| Error::at("start", &program, errno_of(&error), ""))?;
         let place = Place::new(&wkp)?;
+        let server = command.spawn().map_err(|error| Error::at("start", &program, errno_of(&error), ""))?;
         let mut house = Self { server, ended: None, program, client, place, directory, stderr, words };
         house.await_ready(process)?;
         Ok(house)
@@ -103,24 +115,23 @@ impl House {
         }
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.server.id()
     }
 
     /// Where the pipes are.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
     /// Looks at the server.
-    pub(super) fn look(&self) -> Look {
+    pub(crate) fn look(&self) -> Look {
         let (dead, living): (Vec<_>, Vec<_>) =
             proc::children(self.pid()).into_iter().partition(|child| child.state == 'Z');
         let subservers: Vec<u32> = living.iter().map(|child| child.pid).collect();
         Look {
             descriptors: proc::open_files(self.pid()),
             memory: proc::private_memory(self.pid()),
-            memory_of_subservers: subservers.iter().map(|pid| proc::private_memory(*pid)).sum(),
             subservers,
             zombies: dead.len(),
         }
@@ -131,7 +142,7 @@ impl House {
     ///
     /// # Errors
     /// [`Error::Signal`].
-    pub(super) fn at_rest(&self, process: &Process, had: Option<&Look>) -> Result<Look> {
+    pub(crate) fn at_rest(&self, process: &Process, had: Option<&Look>) -> Result<Look> {
         let until = Deadline::after(REST);
         loop {
             let look = self.look();
@@ -144,14 +155,13 @@ impl House {
     }
 
     /// How it has ended, if it has.
-    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.ended = self.ended.or_else(|| self.server.try_wait().ok().flatten());
         self.ended
     }
 
-    /// Asks the server to end, and waits for that; kills it if it does not. Returns how it ended, and which subservers
-    /// outlived it.
-    pub(super) fn close(&mut self) -> (ExitStatus, Vec<u32>) {
+    /// Asks the server to end, and waits for that; kills it if it does not.
+    pub(crate) fn close(&mut self) -> Ending {
         if self.ended().is_none() {
             // Not reaped yet, so the number is its own.
             let _ = kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGTERM);
@@ -165,18 +175,15 @@ impl House {
         }
         let status = self.ended.or_else(|| self.server.wait().ok()).unwrap_or(ExitStatus::from_raw(0x7f00));
         self.ended = Some(status);
-        (status, end_orphans(&self.program))
+        let outlived = end_orphans(&self.program);
+        // The place in the file is shared with whoever wrote there: all have ended.
+        Ending { status, outlived, names: self.names(), complaints: lines_of(&mut self.stderr) }
     }
 
     /// The names in its directory.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path()).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-    }
-
-    /// What the server has said on stderr. Only when it has ended: the place in the file is shared.
-    pub(super) fn complaints(&mut self) -> Vec<String> {
-        lines_of(&mut self.stderr)
     }
 }
 
@@ -188,19 +195,8 @@ impl Drop for House {
     }
 }
 
-fn options(kind: Kind) -> Vec<String> {
-    let deadline = format!("{}ms", DEADLINE.as_millis());
-    let mut options = vec!["-q", "--service", "reverse"];
-    options.extend(["--handshake-timeout", &deadline, "--idle-timeout", &deadline]);
-    if kind.forks() {
-        options.extend(["--max-clients", MOST]);
-    }
-    options.extend(kind.shared_wkp.then_some("--shared-wkp"));
-    options.into_iter().map(str::to_owned).collect()
-}
-
 /// A command as one would type it.
-fn words(command: &Command) -> String {
+pub(crate) fn words(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words: Vec<_> =
         [program].into_iter().chain(command.get_args()).map(|word| word.to_string_lossy()).collect();

@@ -1,0 +1,83 @@
+//! What is checked at the end: what was seen, what had to be, and what is wrong.
+
+use handshake_core::error::Result;
+
+use crate::demo::voice::Voice;
+use crate::house::{Ending, Look};
+
+/// One thing that was checked: what was seen (and expected), and what is wrong.
+#[derive(Debug)]
+pub(crate) struct Check {
+    pub(crate) claim: String,
+    pub(crate) wrong: Vec<String>,
+}
+
+impl Check {
+    pub(crate) fn new(claim: String, wrong: impl IntoIterator<Item = String>) -> Self {
+        Self { claim, wrong: wrong.into_iter().collect() }
+    }
+
+    pub(crate) fn that(right: bool, claim: String) -> Self {
+        Self::new(claim, (!right).then(|| "it is not as expected".to_owned()))
+    }
+}
+
+/// Says what was found. Returns whether all is right.
+///
+/// # Errors
+/// Stdout has gone.
+pub(crate) fn tell(checks: impl IntoIterator<Item = Check>, voice: &mut Voice) -> Result<bool> {
+    let mut right = true;
+    for check in checks {
+        voice.verdict(check.wrong.is_empty(), &check.claim)?;
+        right &= check.wrong.is_empty();
+        for wrong in &check.wrong {
+            voice.line(&format!("    {wrong}"))?;
+        }
+    }
+    Ok(right)
+}
+
+impl Ending {
+    /// It ended well, and left nothing.
+    pub(crate) fn checks(&self) -> [Check; 4] {
+        let Self { status, outlived, names, complaints } = self;
+        [
+            Check::that(
+                status.success(),
+                format!("the server's end after SIGTERM: {status} (expected exit status: 0)"),
+            ),
+            Check::that(
+                outlived.is_empty(),
+                format!("{} subservers outlived it (expected 0)", outlived.len()),
+            ),
+            Check::new(
+                format!("{} names left in its directory (expected 0)", names.len()),
+                names.iter().map(|name| format!("left: {name}")),
+            ),
+            Check::new(
+                format!("{} complaints on the server's stderr (expected 0)", complaints.len()),
+                complaints.iter().cloned(),
+            ),
+        ]
+    }
+}
+
+impl Look {
+    /// When all clients have left, a server is as it was before the first came.
+    pub(crate) fn as_before(&self, before: &Self) -> [Check; 2] {
+        let (had, has) = (before.descriptors.len(), self.descriptors.len());
+        let listed =
+            (had != has).then(|| format!("before: {:?}; after: {:?}", before.descriptors, self.descriptors));
+        [
+            Check::new(
+                format!("the server has {has} descriptors (expected {had}, as before the first client)"),
+                listed,
+            ),
+            Check::that(
+                self.subservers.is_empty() && self.zombies == 0,
+                format!("{} subservers, {} zombies (expected 0 and 0)", self.subservers.len(), self.zombies),
+            ),
+        ]
+    }
+}

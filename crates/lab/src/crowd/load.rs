@@ -1,0 +1,155 @@
+//! A load process: `lab load --hold`, which is many of the clients, and stays until it is told to leave.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use handshake_core::deadline::Deadline;
+use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::process::{Process, Woken};
+use handshake_core::sys::ends_with_us;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::signal::Signal;
+use nix::unistd::read;
+
+use crate::house::{House, REST, words};
+use crate::load::Report;
+use crate::programs::lines_of;
+
+/// What its clients may take for a handshake, and for a reply: so long that a slow machine is no failure.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// At least so often it is looked whether the server lives.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A process that is many clients. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Load {
+    /// Its command line.
+    pub(super) words: String,
+    child: Child,
+    stdout: Option<ChildStdout>,
+    stderr: File,
+    printed: Vec<u8>,
+}
+
+/// Whether its clients stay when they have their replies, or leave at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stay {
+    UntilTold,
+    UntilServed,
+}
+
+impl Load {
+    /// Starts one that is so many clients.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(super) fn start(house: &House, connections: usize, stay: Stay) -> Result<Self> {
+        let failed = |error: std::io::Error| Error::on("start", "lab load", errno_of(&error));
+        let stderr = tempfile::tempfile().map_err(failed)?;
+        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        command.args(["load", "--connections", &connections.to_string(), "--requests", "1"]);
+        command.args([
+            "--expect",
+            super::SERVICE,
+            "--timeout",
+            &format!("{}s", PATIENCE.as_secs()),
+            "--json",
+        ]);
+        command.args((stay == Stay::UntilTold).then_some("--hold"));
+        command.arg("--wkp").arg(house.place.wkp());
+        let words = words(&command);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr.try_clone().map_err(failed)?);
+        ends_with_us(&mut command, Signal::SIGTERM);
+        let mut child = command.spawn().map_err(failed)?;
+        Ok(Self { words, stdout: child.stdout.take(), child, stderr, printed: Vec::new() })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has reported, if it has.
+    pub(super) fn report(&self) -> Option<Report> {
+        let line = self.printed.strip_suffix(b"\n")?;
+        serde_json::from_slice(line).ok()
+    }
+
+    /// Whether there is nothing to wait for: it has reported, or its stdout has ended.
+    pub(super) fn is_told(&self) -> bool {
+        self.printed.ends_with(b"\n") || self.stdout.is_none()
+    }
+
+    /// Takes what is there; its stdout was shown to have something, or the end.
+    fn read(&mut self) {
+        let Some(stdout) = &self.stdout else { return };
+        let mut buffer = [0; 4096];
+        match read(stdout, &mut buffer) {
+            Ok(0) => self.stdout = None,
+            Ok(count) => self.printed.extend(&buffer[..count]),
+            Err(Errno::EINTR) => {}
+            Err(_) => self.stdout = None,
+        }
+    }
+
+    /// Tells its clients to leave.
+    pub(super) fn leave(&mut self) {
+        self.child.stdin = None;
+    }
+
+    /// Tells its clients to leave, and waits for that. Returns how it ended, and what it had to complain of.
+    pub(super) fn end(&mut self, process: &Process) -> Result<(ExitStatus, Vec<String>)> {
+        self.leave();
+        let until = Deadline::after(REST);
+        let failed = |error: std::io::Error| Error::on("wait for", "lab load", errno_of(&error));
+        while self.child.try_wait().map_err(failed)?.is_none() && !until.passed() {
+            process.wait(&mut [], Deadline::in_exactly(Duration::from_millis(10)))?;
+        }
+        // Nothing, if it has ended.
+        let _ = self.child.kill();
+        let status = self.child.wait().map_err(failed)?;
+        // It has ended, so the place in the file is nobody else's.
+        Ok((status, lines_of(&mut self.stderr)))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        // Both do nothing if it has ended and been waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until all have reported or failed, or until the deadline.
+///
+/// # Errors
+/// [`Error::Lost`]: the server has ended by itself. [`Error::Signal`].
+pub(super) fn await_reports(
+    loads: &mut [Load],
+    until: Deadline,
+    house: &mut House,
+    process: &Process,
+) -> Result<()> {
+    while !until.passed() {
+        let mut waiting: Vec<&mut Load> = loads.iter_mut().filter(|load| !load.is_told()).collect();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        if let Some(status) = house.ended() {
+            let what = format!("the server has ended by itself: {status}");
+            return Err(Error::Lost { what, unanswered: 0 });
+        }
+        let stdouts = waiting.iter().filter_map(|load| load.stdout.as_ref());
+        let mut fds: Vec<_> = stdouts.map(|stdout| PollFd::new(stdout.as_fd(), PollFlags::POLLIN)).collect();
+        let woken = process.wait(&mut fds, until.or(Deadline::in_exactly(LOOK)))?;
+        let shown: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
+        if matches!(woken, Woken::Ready(_)) {
+            waiting.iter_mut().zip(shown).filter(|(_, shown)| *shown).for_each(|(load, _)| load.read());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! What is checked at the end: nobody was lost, nobody came in beyond the limit, nothing is left.
+
+use std::process::ExitStatus;
+
+use handshake_core::error::Error;
+
+use super::late::Late;
+use crate::check::Check;
+use crate::house::Look;
+use crate::load::Report;
+
+/// All that is judged.
+#[derive(Debug)]
+pub(super) struct Seen {
+    clients: usize,
+    beyond: usize,
+    /// Before the first client; when all were there; when all had left.
+    pub(super) before: Option<Look>,
+    pub(super) full: Option<Look>,
+    pub(super) after: Option<Look>,
+    /// Of the load processes.
+    pub(super) reports: Vec<Report>,
+    complaints: Vec<String>,
+    pub(super) late: Option<Late>,
+    died: Option<String>,
+}
+
+impl Seen {
+    pub(super) fn new(clients: usize, beyond: usize) -> Self {
+        Self {
+            clients,
+            beyond,
+            before: None,
+            full: None,
+            after: None,
+            reports: Vec::new(),
+            complaints: Vec::new(),
+            late: None,
+            died: None,
+        }
+    }
+
+    pub(super) fn server_died(&mut self, error: &Error) {
+        self.died = Some(error.to_string());
+    }
+
+    /// A load process has ended like this, and had this to complain of.
+    pub(super) fn load_ended(&mut self, (status, complaints): (ExitStatus, Vec<String>)) {
+        if !status.success() && complaints.is_empty() {
+            self.complaints.push(format!("a load process ended without a word: {status}"));
+        }
+        self.complaints.extend(complaints);
+    }
+
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let mut checks = vec![self.replies()];
+        if let Some(full) = &self.full {
+            let (here, due) = (full.subservers.len(), self.clients);
+            checks.push(Check::that(here == due, format!("{here} subservers at once (expected {due})")));
+        }
+        checks.extend(self.late.iter().flat_map(|late| self.of_late(late)));
+        checks.extend(self.at_rest());
+        checks
+    }
+
+    fn replies(&self) -> Check {
+        let due = self.clients as u64;
+        let answered: u64 = self.reports.iter().map(|report| report.requests).sum();
+        let wrong: u64 = self.reports.iter().map(|report| report.mismatches).sum();
+        let lost = due.saturating_sub(answered);
+        let claim = format!("of {due} clients {} got the right reply (expected all)", answered - wrong);
+        let short = (lost + wrong > 0).then(|| format!("{lost} lost, {wrong} wrong"));
+        Check::new(claim, short.into_iter().chain(self.complaints.iter().cloned()))
+    }
+
+    fn of_late(&self, late: &Late) -> [Check; 2] {
+        let Late { waited, subservers, served, complaints } = late;
+        let due = self.beyond;
+        let claim = format!(
+            "{due} more came: for {:?} {waited} of them waited for an answer (expected all), and there were {subservers} \
+             subservers (expected {})",
+            Late::WATCHED,
+            self.clients
+        );
+        [
+            Check::that(*waited == due && *subservers == self.clients, claim),
+            Check::new(
+                format!("when others had left, {served} of these {due} got the right reply (expected all)"),
+                complaints.iter().cloned().chain((served != &due).then(|| "somebody was lost".to_owned())),
+            ),
+        ]
+    }
+
+    /// How the server stood when all had left.
+    fn at_rest(&self) -> Vec<Check> {
+        let (Some(before), Some(after)) = (&self.before, &self.after) else {
+            return vec![Check::new("the server lived to the end".into(), self.died.clone())];
+        };
+        after.as_before(before).into()
+    }
+}

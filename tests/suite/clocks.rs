@@ -1,0 +1,127 @@
+//! Clocks that jump, and servers that stand still for longer than their deadlines: nobody is blamed for it.
+
+use std::path::Path;
+use std::process::Command;
+
+use handshake_core::event::What;
+use nix::sys::signal::Signal;
+use workspace_tests::{Paradigm, Program, Scene, each, not_run};
+
+use crate::idle::so_long_goes_by;
+
+each! {
+    a_clock_that_jumps_ends_nothing in basic forking dispatch shared: row_39;
+    a_server_stopped_before_ready_blames_nobody in basic forking dispatch shared: row_39 row_46;
+    a_server_stopped_in_a_session_blames_nobody in basic forking dispatch shared: row_39 row_46;
+    a_central_process_stopped_alone_blames_nobody in dispatch shared: row_46;
+}
+
+/// What makes a program see a clock that jumps, if it can be built here.
+fn jumping_clock(scene: &Scene) -> Option<String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/jumping_clock.c");
+    let library = scene.place().with_file_name("jumping_clock.so");
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
+    built.is_ok_and(|status| status.success()).then(|| format!("LD_PRELOAD={}", library.display()))
+}
+
+/// Every deadline that there is is set, and long enough for a busy machine; a jump is a day at least.
+fn a_clock_that_jumps_ends_nothing(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let Some(preload) = jumping_clock(&scene) else {
+        scene.end();
+        return not_run("there is no C compiler here");
+    };
+    let jumping = ["env", &preload];
+    let date = || {
+        let output = Command::new("env").args([&preload, "date", "+%s"]).output().expect("date(1)");
+        String::from_utf8_lossy(&output.stdout).trim().parse::<u64>().expect("seconds")
+    };
+    let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+    assert!(date().abs_diff(now) > 80_000, "the clock does not jump");
+    let deadlines = ["--handshake-timeout", "40s", "--idle-timeout", "40s", "--grace", "40s"];
+    let service = ["--service", "sleep:100"];
+    let server = scene.server(paradigm).through(jumping).args(deadlines).args(service).ready();
+    for _ in 0..3 {
+        let client = scene.client().through(jumping).args(["--timeout", "40s", "one", "two", "three"]);
+        client.run().success().stdout("one\ntwo\nthree\n");
+    }
+    // A request that runs when the server is asked to end has its grace.
+    let mark = scene.record().mark();
+    let client = scene.client().through(jumping).args(["--timeout", "40s", "four"]).start();
+    scene.record().wait_after(mark, What::RequestReceived, |_| true);
+    server.signal(Signal::SIGTERM);
+    client.ends().success().stdout("four\n");
+    server.ends().success();
+    assert_eq!(scene.record().all(|event| event.what == What::ClientDropped), []);
+    scene.end();
+}
+
+/// Three seconds are the deadlines, and four go by.
+const DEADLINES: [&str; 4] = ["--handshake-timeout", "3s", "--idle-timeout", "3s"];
+const LONGER: u32 = 4000;
+
+/// The main server and, if it has any, the subserver that serves this client.
+fn signal_all(scene: &Scene, server: &Program, subserver: Option<u32>, signal: Signal) {
+    server.signal(signal);
+    subserver.into_iter().for_each(|pid| scene.signal_server(pid, signal));
+}
+
+fn nobody_was_blamed(scene: &Scene) {
+    let blamed = |what| matches!(what, What::ClientDropped | What::TryingAgain);
+    assert_eq!(scene.record().all(|event| blamed(event.what)), []);
+}
+
+/// READY comes while it stands still, and is older than the deadline when it wakes up.
+fn a_server_stopped_before_ready_blames_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(DEADLINES).ready();
+    let client = scene.client().args(["--timeout", "60s", "hello"]).gated().start();
+    client.step_until(What::AckReceived);
+    let answerer = paradigm.has_subservers().then(|| scene.record().server_of(client.pid()));
+    signal_all(&scene, &server, answerer, Signal::SIGSTOP);
+    client.go_on();
+    scene.record().wait_for(What::RequestSent, |_| true);
+    so_long_goes_by(&scene, LONGER);
+    signal_all(&scene, &server, answerer, Signal::SIGCONT);
+    client.ends().success().stdout("HELLO\n").stderr("");
+    nobody_was_blamed(&scene);
+    scene.end();
+}
+
+fn a_server_stopped_in_a_session_blames_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(DEADLINES).ready();
+    let client = scene.client().typing().start();
+    client.type_line("one");
+    client.prints("ONE\n");
+    let answerer = paradigm.has_subservers().then(|| scene.record().server_of(client.pid()));
+    signal_all(&scene, &server, answerer, Signal::SIGSTOP);
+    client.type_line("two");
+    scene.record().wait_for_many(2, What::RequestSent, |_| true);
+    so_long_goes_by(&scene, LONGER);
+    signal_all(&scene, &server, answerer, Signal::SIGCONT);
+    client.prints("ONE\nTWO\n");
+    client.close_stdin();
+    client.ends().success().stderr("");
+    nobody_was_blamed(&scene);
+    scene.end();
+}
+
+/// Its subserver's clock goes on meanwhile: it asks, and the central process looks before it answers.
+fn a_central_process_stopped_alone_blames_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(DEADLINES).ready();
+    let client = scene.client().typing().start();
+    client.type_line("one");
+    client.prints("ONE\n");
+    server.signal(Signal::SIGSTOP);
+    client.type_line("two");
+    scene.record().wait_for_many(2, What::RequestSent, |_| true);
+    so_long_goes_by(&scene, LONGER);
+    server.signal(Signal::SIGCONT);
+    client.prints("ONE\nTWO\n");
+    client.close_stdin();
+    client.ends().success().stderr("");
+    nobody_was_blamed(&scene);
+    scene.end();
+}

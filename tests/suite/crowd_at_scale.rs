@@ -1,0 +1,148 @@
+//! `lab crowd` in small: 300 clients and a house that they fill. And a crowd that does not come to its end leaves nothing
+//! running.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::assert::Assert;
+use nix::sys::signal::Signal;
+use nix::unistd::geteuid;
+use predicates::prelude::*;
+use predicates::str::{contains, is_match};
+use workspace_tests::proc::living_in;
+use workspace_tests::wait::{until, until_true};
+use workspace_tests::{Paradigm, Program, Scene, each};
+
+each! {
+    a_crowd_is_served_and_the_next_ones_wait in forking dispatch shared;
+    an_ordinary_user_can_have_a_crowd_too in forking dispatch shared;
+    a_crowd_that_is_interrupted_ends_what_it_started_and_says_so in forking dispatch shared;
+    what_a_killed_crowd_had_started_ends in forking dispatch shared;
+}
+
+/// The number of nobody, on all systems that matter.
+const NOBODY: u32 = 65534;
+
+fn options(paradigm: Paradigm) -> &'static [&'static str] {
+    match paradigm {
+        Paradigm::Basic => &["crowd", "basic"],
+        Paradigm::Forking => &["crowd", "forking"],
+        Paradigm::Dispatch => &["crowd", "dispatch"],
+        Paradigm::Shared => &["crowd", "dispatch", "--shared-wkp"],
+    }
+}
+
+/// The whole story of 300 clients, and 5 more.
+fn all_is_told(end: Assert, paradigm: Paradigm) {
+    let descriptors = match paradigm {
+        Paradigm::Basic | Paradigm::Forking => {
+            r"\nserver's descriptors +8; 8 without clients, 0\.00 more a client\n"
+        }
+        Paradigm::Dispatch => r"\nserver's descriptors +909; 9 without clients, 3\.00 more a client\n",
+        Paradigm::Shared => r"\nserver's descriptors +609; 9 without clients, 2\.00 more a client\n",
+    };
+    let line = |pattern: &str| is_match(pattern).expect("a pattern");
+    end.success()
+        .stderr("")
+        .stdout(line(&format!(r"\n\$ {} -q .*--max-clients 300 ", paradigm.binary())))
+        .stdout(line(
+            r"(?s)(\n\$ lab load --connections 150 [^\n]*--hold [^\n]*){2}\n\nclients +300 in 2 processes\n",
+        ))
+        .stdout(line(r"\nconnected +in \d+\.\d{3} s, .*\n.* by itself: \d+\.\d{3} s, \d+\.\d{3} s, "))
+        .stdout(line(r"\nreplies +300 right, 0 lost, 0 wrong\n"))
+        .stdout(line(r"\nhandshake records +\d{3,}, [3-9]\.\d\d a client\n"))
+        .stdout(line(descriptors))
+        .stdout(line(r"\nserver's processes +301: itself and 300 subservers\n"))
+        .stdout(line(r"\n  own pages +[1-9]\d*\.\d  .*\n  page tables +[1-9]\d*\.\d  .*\n  kernel stack "))
+        .stdout(line(r"\n  kernel objects .*\n  other pages .*\n  total .*\n  MemAvailable "))
+        .stdout(
+            contains("✔ of 300 clients 300 got the right reply").and(contains("✔ 300 subservers at once")),
+        )
+        .stdout(contains(
+            "✔ 5 more came: for 1s 5 of them waited for an answer (expected all), and there were 300 sub",
+        ))
+        .stdout(contains("✔ when others had left, 5 of these 5 got the right reply"))
+        .stdout(contains("✔ 0 subservers, 0 zombies").and(contains("✔ 0 names left in its directory")))
+        .stdout(contains("\npassed\n").and(contains("✘").not()).and(contains("\u{1b}").not()));
+}
+
+fn a_crowd_is_served_and_the_next_ones_wait(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let crowd = scene.lab().args(options(paradigm)).args(["--clients", "300", "--beyond", "5"]).start();
+    all_is_told(crowd.ends(), paradigm);
+    let place = place_of(&crowd);
+    assert!(!place.exists(), "{} is left", place.display());
+    scene.end();
+}
+
+fn an_ordinary_user_can_have_a_crowd_too(paradigm: Paradigm) {
+    if !geteuid().is_root() {
+        eprintln!("NOT RUN: who runs these tests is an ordinary user, so all crowds here are one's");
+        return;
+    }
+    let scene = Scene::new();
+    for directory in [scene.place(), scene.place().parent().expect("it is in a temporary one")] {
+        fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("it is ours");
+    }
+    let crowd =
+        scene.lab().as_user(NOBODY).args(options(paradigm)).args(["--clients", "300", "--beyond", "5"]);
+    all_is_told(crowd.start().ends(), paradigm);
+    scene.end();
+}
+
+#[test]
+fn there_is_no_crowd_where_there_can_be_none() {
+    let scene = Scene::new();
+    let basic = scene.lab().args(options(Paradigm::Basic)).run();
+    basic.code(2).stdout("").stderr(contains("a basic server has one client at a time"));
+    let forking = scene.lab().args(["crowd", "forking", "--shared-wkp"]).run();
+    forking.code(2).stdout("").stderr(contains("lab crowd dispatch --shared-wkp"));
+    scene.end();
+}
+
+fn a_crowd_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let crowd = idle_crowd(&scene, paradigm);
+    let place = place_of(&crowd);
+    crowd.signal(Signal::SIGINT);
+    crowd
+        .ends_by(Signal::SIGINT)
+        .stdout(contains("✘ interrupted by SIGINT: incomplete").and(contains("\npassed").not()));
+    assert!(!place.exists(), "{} is left", place.display());
+    scene.end();
+}
+
+/// Its directory stays: nobody is left who could remove it.
+fn what_a_killed_crowd_had_started_ends(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let crowd = idle_crowd(&scene, paradigm);
+    let place = place_of(&crowd);
+    crowd.signal(Signal::SIGKILL);
+    crowd.ends_by(Signal::SIGKILL);
+    let here = fs::canonicalize(scene.path(".")).expect("the scene's directory");
+    until_true("all that the crowd started to end", || living_in(&here).is_empty());
+    assert!(
+        !place.join("mario").exists() && !place.join(".mario.lock").exists(),
+        "the server has not tidied up"
+    );
+    fs::remove_dir_all(&place).expect("it is there");
+    scene.end();
+}
+
+/// 20 clients that stay.
+fn idle_crowd(scene: &Scene, paradigm: Paradigm) -> std::rc::Rc<Program> {
+    let crowd = scene.lab().args(options(paradigm)).args(["--clients", "20", "--idle-for", "600s"]).start();
+    until_true("all to be there", || crowd.printed().contains("\nAll stay for 600s: look around in "));
+    crowd
+}
+
+/// The directory that a crowd has made, from the server's command line.
+fn place_of(crowd: &Program) -> PathBuf {
+    until("the crowd to say how it starts the server", || {
+        let printed = crowd.printed();
+        let (_, wkp) = printed.split_once(" --wkp ")?;
+        let (wkp, _) = wkp.split_once(" --ready-fd")?;
+        Path::new(wkp).parent().map(Path::to_path_buf)
+    })
+}

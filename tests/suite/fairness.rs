@@ -1,0 +1,171 @@
+//! One client that floods, stands still or never reads, and the others beside it: their patience, and the server's memory.
+
+use handshake_core::event::What;
+use nix::sys::signal::Signal;
+use workspace_tests::proc::{children_of, memory};
+use workspace_tests::wait::until_true;
+use workspace_tests::{Paradigm, RawClient, Scene, each};
+
+use crate::crowds::{load, report};
+use crate::held::another_is_served_soon;
+
+each! {
+    a_flood_does_not_starve_the_polite in forking dispatch shared: row_43;
+    a_stopped_client_with_replies_due_delays_nobody in forking dispatch shared: row_10 row_30;
+    who_never_reads_is_held_back_and_costs_no_memory in basic forking dispatch shared: row_11;
+    the_router_goes_on_beside_who_never_reads in dispatch shared: row_30;
+    who_never_reads_is_dropped_at_the_deadline in basic forking dispatch shared: row_11;
+}
+
+/// In nanoseconds. A server that waits for somebody makes the others wait for ever; a machine that does much else does
+/// not make 99 in 100 of them wait so long.
+const BLOCKED: u64 = 5_000_000_000;
+
+/// The 99th percentile of 63 polite clients' latencies, in nanoseconds.
+fn polite(scene: &Scene) -> u64 {
+    let options = ["--connections", "63", "--requests", "100", "--window", "1"];
+    report(&load(scene, &options).start())["latency_ns"]["p99"].as_u64().expect("a number")
+}
+
+/// Within 3 times of what it is without, or nothing that anybody would call waiting.
+fn is_fair(beside: u64, alone: u64) {
+    assert!(beside <= (3 * alone).max(BLOCKED), "p99: {beside} ns beside it, {alone} ns without it");
+}
+
+fn a_flood_does_not_starve_the_polite(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["-q", "--service", "echo"]).unrecorded().ready();
+    let alone = polite(&scene);
+    let options = ["--connections", "1", "--requests", "1000000000", "--window", "1000", "--payload", "4000"];
+    let flood = load(&scene, &options).start();
+    until_true("the flood to begin", || !children_of(server.pid()).is_empty());
+    let beside = polite(&scene);
+    assert!(flood.is_running(), "it flooded for too short a time");
+    flood.signal(Signal::SIGTERM);
+    flood.ends_by(Signal::SIGTERM);
+    is_fair(beside, alone);
+    scene.end();
+}
+
+/// What a client may cost a process: twice the longest message, and 256 KiB.
+fn bound(longest: usize) -> usize {
+    2 * longest + (256 << 10)
+}
+
+/// The server stands still when it has the request, and goes on when its client is stopped. With `--shared-wkp` the longest
+/// message is 16 records, of which the private pipe takes all but a few bytes.
+fn a_stopped_client_with_replies_due_delays_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let longest = if paradigm == Paradigm::Shared { 16 * 4072 } else { 16 << 20 };
+    let server = scene.server(paradigm).args(["-q", "--service", "echo"]).gated().start();
+    server.step_until(What::Waiting);
+    let message: String = ('a'..='z').cycle().take(longest).collect();
+    let client = scene.client().arg("--raw").reading(&message).start();
+    let subserver = server.step_until(What::RequestReceived).pid;
+    let idle = memory(server.pid());
+    client.signal(Signal::SIGSTOP);
+    server.go_on();
+    let beside = polite(&scene);
+    let [stuck, central] = [subserver, server.pid()].map(memory);
+    assert!(stuck <= idle + bound(longest), "{stuck} bytes, where an idle process has {idle}");
+    polite(&scene);
+    for (process, before) in [(subserver, stuck), (server.pid(), central)] {
+        let after = memory(process);
+        assert!(after <= before + (256 << 10), "process {process} grew from {before} to {after} bytes");
+    }
+    client.signal(Signal::SIGCONT);
+    let end = client.ends().success();
+    assert!(end.get_output().stdout == message.as_bytes(), "other bytes came back");
+    is_fair(beside, polite(&scene));
+    scene.end();
+}
+
+/// The longest message, and so the bound of what a client may cost, is small here.
+const LONGEST: usize = 16 * 4072;
+
+/// Sends requests of one record until the server takes no more, and reads nothing; returns how many.
+fn pipeline(client: &mut RawClient, window: u16) -> u32 {
+    let most = if window == 0 { 100_000 } else { u32::from(window) };
+    let mut sent = 1;
+    while sent < most && client.may_request(sent + 1, &[b'x'; 4072]) {
+        sent += 1;
+    }
+    assert!(sent < 100_000, "the server takes whatever comes");
+    sent
+}
+
+fn who_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let options = ["-q", "--service", "echo", "--max-message", &LONGEST.to_string()];
+    let server = scene.server(paradigm).args(options).ready();
+    let mut client = scene.raw_client();
+    let window = client.shake_hands().window;
+    client.shrink_private_pipe();
+    client.request(1, b"one");
+    assert_eq!(client.answer().payload, b"one");
+    let answerer = scene.record().wait_for(What::ReadyReceived, |_| true).pid;
+    let before = [answerer, server.pid()].map(memory);
+    let sent = pipeline(&mut client, window);
+    for (process, before) in [answerer, server.pid()].into_iter().zip(before) {
+        let after = memory(process);
+        assert!(after <= before + bound(LONGEST), "process {process} grew from {before} to {after} bytes");
+    }
+    if paradigm != Paradigm::Basic {
+        scene.serves("another", "another");
+    }
+    // Held back, not lost.
+    for sequence in 2..=sent {
+        assert_eq!(client.reply(sequence, 4072), [b'x'; 4072]);
+    }
+    client.bye();
+    drop(client);
+    scene.end();
+}
+
+fn the_router_goes_on_beside_who_never_reads(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let neighbour = scene.client().typing().start();
+    neighbour.type_line("one");
+    neighbour.prints("ONE\n");
+    let mut client = scene.raw_client();
+    let window = client.shake_hands().window;
+    client.shrink_private_pipe();
+    client.request(1, b"one");
+    let sent = pipeline(&mut client, window);
+    let mut printed = String::from("ONE\n");
+    for line in 0..20 {
+        neighbour.type_line(&format!("line {line}"));
+        printed += &format!("LINE {line}\n");
+        neighbour.prints(&printed);
+    }
+    another_is_served_soon(&scene);
+    assert_eq!(client.answer().payload, b"ONE");
+    for sequence in 2..=sent {
+        assert_eq!(client.reply(sequence, 4072), [b'X'; 4072]);
+    }
+    client.bye();
+    drop(client);
+    neighbour.close_stdin();
+    neighbour.ends().success();
+    scene.end();
+}
+
+/// More than its pipe and the server's buffer for it hold, and less than would keep this test waiting for room.
+fn who_never_reads_is_dropped_at_the_deadline(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--idle-timeout", "300ms"]).ready();
+    let before = server.descriptors();
+    let mut client = scene.raw_client();
+    let window = client.shake_hands().window;
+    client.shrink_private_pipe();
+    for sequence in 1..=(if window == 0 { 30 } else { u32::from(window) }) {
+        client.request(sequence, &[b'x'; 4072]);
+    }
+    let is_told = |text: &String| text.contains("--idle-timeout");
+    scene.record().wait_for(What::ClientDropped, |event| event.text.as_ref().is_some_and(is_told));
+    another_is_served_soon(&scene);
+    drop(client);
+    server.has_descriptors_as(&before);
+    scene.end();
+}

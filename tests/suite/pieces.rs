@@ -1,0 +1,126 @@
+//! Records that come in pieces, many at once, and through pipes with hardly any room: the same messages come out.
+
+use handshake_core::event::What;
+use handshake_core::wire::{Ack, Kind, pieces};
+use nix::sys::signal::Signal;
+use workspace_tests::proc::{Target, shrink_pipe};
+use workspace_tests::{Paradigm, RawServer, Scene, each, record, stories};
+
+use crate::streams::noise;
+
+each! {
+    a_byte_at_a_time_is_the_same_message in basic forking dispatch: row_27;
+    many_messages_in_one_write_are_many_messages in basic forking dispatch shared: row_27;
+    replies_wait_for_a_reader_that_leaves_no_slot in basic forking dispatch shared: row_29;
+    pipes_smaller_than_the_window_are_no_deadlock in basic forking dispatch shared: row_41;
+}
+
+stories! {
+    a_slow_server_gets_and_gives_the_same_bytes: row_27 row_29;
+}
+
+/// On a fresh upstream, where records may come in pieces. Who is not the first in a pipe gets one.
+fn a_byte_at_a_time_is_the_same_message(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--service", "reverse"]).unrecorded().ready();
+    let [mut first, mut slow] = [scene.raw_client(), scene.raw_client()];
+    server.signal(Signal::SIGSTOP);
+    first.hello();
+    slow.hello();
+    server.signal(Signal::SIGCONT);
+    first.accept();
+    first.bye();
+    drop(first);
+    slow.writes_at_most(1);
+    slow.reads_at_most(1);
+    assert!(!slow.accept().upstream.is_empty(), "it has no pipe of its own");
+    for (sequence, length) in (1..).zip([5, 0, 4072, 10_000]) {
+        let message = noise(length);
+        slow.request(sequence, &message);
+        let reply = if length == 0 { slow.answer().payload } else { slow.reply(sequence, length) };
+        assert!(reply.iter().eq(message.iter().rev()), "another message came back, of {length} bytes");
+    }
+    slow.bye();
+    drop(slow);
+    scene.end();
+}
+
+/// One write of at most PIPE_BUF comes in one read.
+fn many_messages_in_one_write_are_many_messages(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).unrecorded().ready();
+    let mut client = scene.raw_client();
+    let window = client.shake_hands().window;
+    let most = if window == 0 { 120 } else { u32::from(window) };
+    let messages: Vec<_> = (1..=most).map(|number| format!("message {number}").into_bytes()).collect();
+    client.requests_at_once(&messages[..most.min(100) as usize]);
+    for (sequence, message) in (1..).zip(&messages[..most.min(100) as usize]) {
+        assert_eq!(client.reply(sequence, message.len()), message.to_ascii_uppercase());
+    }
+    client.bye();
+    drop(client);
+    scene.end();
+}
+
+/// A pipe of one page, in which a byte is free but no page: nothing can be written there, and nothing must be dropped.
+fn replies_wait_for_a_reader_that_leaves_no_slot(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--service", "echo"]).unrecorded().ready();
+    let mut client = scene.raw_client();
+    client.shake_hands();
+    client.shrink_private_pipe();
+    let message = noise(if paradigm == Paradigm::Shared { 16 * 4072 } else { 300_000 });
+    client.request(1, &message);
+    client.reads_at_most(1);
+    let mut reply = client.reply(1, 20_000);
+    client.reads_at_most(4097);
+    reply.extend(client.reply(1, message.len() - reply.len()));
+    assert!(reply == message, "another message came back");
+    client.bye();
+    drop(client);
+    scene.end();
+}
+
+/// Every pipe there is holds 4 KiB; 64 KiB of requests are under way, and as much of replies.
+fn pipes_smaller_than_the_window_are_no_deadlock(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["-q", "--service", "echo"]).ready();
+    let messages: Vec<_> = (0..200).map(|number| format!("{number:04}").repeat(1000)).collect();
+    let client = scene.client().args(["--window", "16"]).args(&messages).gated().start();
+    client.step_until(What::ReadySent);
+    scene.record().wait_for(What::ReadyReceived, |_| true);
+    for pid in [client.pid(), scene.record().server_of(client.pid()), server.pid()] {
+        for descriptor in scene.record().descriptors(pid) {
+            if !matches!(descriptor.target, Target::Other(_)) {
+                shrink_pipe(pid, &descriptor);
+            }
+        }
+    }
+    client.go_on();
+    let end = client.ends().success();
+    let expected: String = messages.iter().map(|message| format!("{message}\n")).collect();
+    assert!(end.get_output().stdout == expected.as_bytes(), "other messages came back");
+    scene.end();
+}
+
+/// The other direction, with a server by hand: its pipe has a byte free but no page, and its answers come byte by byte.
+fn a_slow_server_gets_and_gives_the_same_bytes() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    server.shrink_wkp();
+    let message = "0123456789".repeat(5000);
+    let client = scene.client().args(["--raw", "--timeout", "60s"]).reading(&message).start();
+    server.receive_hello();
+    server.write(&server.ack(&Ack { longest: 1 << 20, ..RawServer::good_ack() }));
+    server.receive(Kind::Ready);
+    server.reads_at_most(1);
+    let request = server.receive_request();
+    assert!(request.payload == message.as_bytes(), "another message came");
+    for (payload, more) in pieces(&request.payload) {
+        let session = RawServer::SESSION;
+        server.write_byte_by_byte(&record(Kind::Reply, session, request.sequence, more, payload));
+    }
+    client.ends().success().stdout(message).stderr("");
+    server.end();
+    scene.end();
+}

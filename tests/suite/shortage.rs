@@ -1,0 +1,256 @@
+//! Processes, descriptors, room on the file system and in pipes run out: new clients wait, sessions go on, and it passes.
+
+use std::process::Command;
+use std::rc::Rc;
+
+use handshake_core::event::What;
+use nix::sys::signal::Signal;
+use nix::unistd::geteuid;
+use predicates::prelude::*;
+use predicates::str::contains;
+use workspace_tests::proc::{Target, capacity, descriptors};
+use workspace_tests::wait::until_true;
+use workspace_tests::{Launch, Paradigm, Program, Scene, each, is_root, not_run};
+
+use crate::crowds::{load, report};
+use crate::idle::little_is_done_for_a_second_by;
+
+each! {
+    a_fork_that_fails_is_tried_again in forking dispatch shared: row_23;
+    a_user_without_processes_left_waits_for_one in forking dispatch shared: row_23;
+    without_descriptors_new_clients_wait in basic forking dispatch shared: row_24;
+    a_server_that_cannot_begin_says_why in basic forking dispatch shared: row_24 row_25;
+    a_full_file_system_is_named in basic forking dispatch shared: row_25;
+    a_read_only_file_system_is_named in basic forking dispatch shared: row_25;
+    without_room_for_the_next_pipe_clients_wait in forking dispatch: row_25;
+    pipes_that_shrink_are_only_slower in basic forking dispatch shared: row_31;
+}
+
+/// Two clients: one in its session, one that comes when something is short.
+fn connected(scene: &Scene) -> Rc<Program> {
+    let client = scene.client().typing().start();
+    client.type_line("one");
+    client.prints("ONE\n");
+    client
+}
+
+fn goes_on(client: &Program) {
+    client.type_line("two");
+    client.prints("ONE\nTWO\n");
+}
+
+fn leaves(client: &Program) {
+    client.close_stdin();
+    client.ends().success().stdout("ONE\nTWO\n").stderr("");
+}
+
+/// Waits until the server has found something short, by this name.
+fn is_short(scene: &Scene, errno: &str) {
+    let named = |text: &String| text.contains(errno);
+    scene.record().wait_for(What::Short, |event| event.text.as_ref().is_some_and(named));
+}
+
+/// strace(1) makes every fork after the first fail, 19 times, which is two seconds of trying again.
+fn a_fork_that_fails_is_tried_again(paradigm: Paradigm) {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return not_run("there is no strace");
+    }
+    let scene = Scene::new();
+    let place = scene.place().display().to_string();
+    // Not in the place, where the census would find it; -D: the server is no child of it.
+    let strace = ["env", "-C", "/", "strace", "-D", "-f", "-qq", "-o", "/dev/null"];
+    let forks = ["-e", "trace=clone,clone3,fork,vfork"];
+    let fail = ["-e", "inject=clone,clone3,fork,vfork:error=EAGAIN:when=2..20"];
+    let launch = scene.server(paradigm).through(strace).through(forks).through(fail);
+    let server = launch.through(["env", "-C", &place]).ready();
+    let first = connected(&scene);
+    let second = scene.client().args(["--timeout", "60s", "hello"]).start();
+    is_short(&scene, "EAGAIN");
+    goes_on(&first);
+    second.ends().success().stdout("HELLO\n").stderr("");
+    let forked = scene.record().all(|event| event.what == What::SubserverForked);
+    assert!(forked.iter().all(|event| event.peer.is_some_and(|pid| pid < u32::MAX)), "{forked:?}");
+    assert_eq!(forked.len(), 2, "a fork that failed was counted");
+    leaves(&first);
+    assert!(server.is_running());
+    scene.end();
+}
+
+/// A user of this paradigm's own, so that nobody else's processes count.
+fn user(paradigm: Paradigm, story: u32) -> u32 {
+    let n = Paradigm::ALL.into_iter().position(|other| other == paradigm).expect("one of them");
+    61_000 + story * 10 + u32::try_from(n).expect("there are four")
+}
+
+/// The real thing: root is not bound by the limit, so another user serves. Server, subserver and two clients are four, and
+/// the fifth process is to be had when the first client has left.
+fn a_user_without_processes_left_waits_for_one(paradigm: Paradigm) {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let user = user(paradigm, 1);
+    scene.belongs_to(user);
+    let launch = scene.server(paradigm).args(["--max-clients", "100"]).as_user(user);
+    let server = launch.through(["prlimit", "--nproc=4"]).ready();
+    let first = scene.client().as_user(user).typing().start();
+    first.type_line("one");
+    first.prints("ONE\n");
+    let second = scene.client().as_user(user).args(["--timeout", "60s", "hello"]).start();
+    is_short(&scene, "EAGAIN");
+    goes_on(&first);
+    assert!(second.is_running());
+    leaves(&first);
+    second.ends().success().stdout("HELLO\n").stderr("");
+    assert!(server.is_running());
+    scene.end();
+}
+
+/// How many descriptors a process may have from now on: prlimit(1) changes the soft limit only, so it can be undone.
+fn may_have_descriptors(program: &Program, most: u64) {
+    let [pid, limit] = [format!("--pid={}", program.pid()), format!("--nofile={most}:")];
+    assert!(Command::new("prlimit").args([pid, limit]).status().expect("it runs").success());
+}
+
+fn without_descriptors_new_clients_wait(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let first = connected(&scene);
+    // What is open stays open.
+    may_have_descriptors(&server, 3);
+    let second = scene.client().args(["--timeout", "60s", "hello"]).start();
+    if paradigm == Paradigm::Basic {
+        goes_on(&first);
+        leaves(&first);
+        is_short(&scene, "EMFILE");
+    } else {
+        is_short(&scene, "EMFILE");
+        goes_on(&first);
+    }
+    little_is_done_for_a_second_by(&scene, server.pid());
+    assert!(second.is_running());
+    may_have_descriptors(&server, 1024);
+    second.ends().success().stdout("HELLO\n").stderr("");
+    if paradigm != Paradigm::Basic {
+        leaves(&first);
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+fn a_server_that_cannot_begin_says_why(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let program = paradigm.binary();
+    let refuses = |launch: Launch<'_>, what: &str| {
+        let message = predicate::str::starts_with(format!("{program}: cannot ")).and(contains(what));
+        launch.run().code(3).stdout("").stderr(message);
+        assert_eq!(scene.names(), [""; 0], "left, at {what}");
+    };
+    refuses(scene.server(paradigm).unrecorded().through(["prlimit", "--nofile=4"]), "EMFILE");
+    let long = "x".repeat(250);
+    let places = [
+        ("nowhere/mario", "nowhere/.mario.lock\": ENOENT"),
+        ("/proc/mario", "/proc/.mario.lock\": E"),
+        (&long, "xxx\": ENAMETOOLONG"),
+    ];
+    for (wkp, message) in places {
+        refuses(scene.server(paradigm).args(["--wkp", wkp]), message);
+        let client = scene.client().args(["--timeout", "5s", "--wkp", wkp, "hello"]).run();
+        let wkp = predicate::str::starts_with("client: cannot ").and(contains(&wkp[..3]));
+        client.code(3).stdout("").stderr(wkp);
+    }
+    scene.end();
+}
+
+/// With a file system of its own at the scene's place, which nobody else sees. What the server left there is printed.
+fn on_a_file_system<'s>(scene: &Scene, launch: Launch<'s>, mount: &str) -> Launch<'s> {
+    let script = format!("cd / && mount -t tmpfs {mount} && cd \"$0\" && \"$@\"; code=$?; ls -A; exit $code");
+    launch.through(["unshare", "-m", "sh", "-c", &script]).through([scene.place()])
+}
+
+/// Whether this machine lets us mount; if not, says so.
+fn can_mount() -> bool {
+    let can = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
+    let can = can.is_ok_and(|output| output.status.success());
+    if !can {
+        not_run("no file system can be mounted here: it takes root, and a machine that lets it");
+    }
+    can
+}
+
+/// The directory itself is the first file of a file system; then come the lock file and the pipe.
+fn a_full_file_system_is_named(paradigm: Paradigm) {
+    if !can_mount() {
+        return;
+    }
+    let scene = Scene::new();
+    for (files, object) in [(1, ".mario.lock"), (2, "\"mario\"")] {
+        let mount = format!("-o nr_inodes={files} tmpfs \"$0\"");
+        let launch = on_a_file_system(&scene, scene.server(paradigm), &mount);
+        launch.run().code(3).stdout("").stderr(contains("ENOSPC").and(contains(object)));
+    }
+    scene.end();
+}
+
+fn a_read_only_file_system_is_named(paradigm: Paradigm) {
+    if !can_mount() {
+        return;
+    }
+    let scene = Scene::new();
+    let mount = "-o ro tmpfs \"$0\"";
+    let launch = on_a_file_system(&scene, scene.server(paradigm), mount);
+    launch.run().code(3).stdout("").stderr(contains(".mario.lock\": EROFS"));
+    let launch = on_a_file_system(&scene, scene.client().arg("hello"), mount);
+    launch.run().code(3).stdout("").stderr(contains("mario.client.").and(contains("EROFS")));
+    scene.end();
+}
+
+/// There is room for lock file, pipe and one private pipe, but not for the next well-known one: then for all of them.
+fn without_room_for_the_next_pipe_clients_wait(paradigm: Paradigm) {
+    if !can_mount() {
+        return;
+    }
+    let scene = Scene::new();
+    let place = scene.place().display().to_string();
+    let script = "mount -t tmpfs -o nr_inodes=4 tmpfs \"$0\" && cd \"$0\" && exec \"$@\"";
+    let launch = scene.server(paradigm).through(["unshare", "-m", "sh", "-c", script, &place]);
+    let server = launch.ready();
+    let there = ["nsenter".to_owned(), "-m".into(), format!("--target={}", server.pid()), "--".into()];
+    let in_place = || there.iter().cloned().chain(["env", "-C", &place].map(Into::into));
+    let client = scene.client().args(["--timeout", "60s", "hello"]).through(in_place()).start();
+    is_short(&scene, "ENOSPC");
+    let refused = scene.client().arg("hello").through(in_place()).run();
+    refused.code(3).stdout("").stderr(contains("mario.client.").and(contains("ENOSPC")));
+    little_is_done_for_a_second_by(&scene, server.pid());
+    let remount = ["mount", "-o", "remount,nr_inodes=100", &place];
+    assert!(Command::new(&there[0]).args(&there[1..]).args(remount).status().expect("it runs").success());
+    client.ends().success().stdout("HELLO\n").stderr("");
+    scene.end();
+}
+
+/// Who has 1,024 pipes of 64 KiB gets smaller ones (pipe(7), pipe-user-pages-soft); root does not. That it came to that is
+/// looked at while the server stands still.
+fn pipes_that_shrink_are_only_slower(paradigm: Paradigm) {
+    let scene = Scene::new();
+    // Whoever is not root is such a user already.
+    let user = geteuid().is_root().then(|| user(paradigm, 2));
+    user.into_iter().for_each(|user| scene.belongs_to(user));
+    let server = as_user(scene.server(paradigm).args(["-q", "--service", "echo"]).unrecorded(), user).ready();
+    server.signal(Signal::SIGSTOP);
+    let lab =
+        as_user(load(&scene, &["--connections", "1500", "--requests", "20", "--window", "16"]), user).start();
+    until_true("1500 private pipes", || {
+        scene.names().iter().filter(|name| name.contains(".client.")).count() == 1500
+    });
+    let pipes = descriptors(lab.pid()).into_iter().filter(|fd| matches!(fd.target, Target::Named { .. }));
+    let small = pipes.filter(|pipe| capacity(lab.pid(), pipe).is_some_and(|bytes| bytes < 65_536)).count();
+    assert!(small >= 400, "only {small} of them are small");
+    server.signal(Signal::SIGCONT);
+    report(&lab);
+    scene.end();
+}
+
+fn as_user(launch: Launch<'_>, user: Option<u32>) -> Launch<'_> {
+    user.into_iter().fold(launch, Launch::as_user)
+}

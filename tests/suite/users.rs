@@ -1,0 +1,176 @@
+//! Another user can neither connect nor listen, and is told so. Where the tests are not run as root they say that they
+//! prove nothing.
+
+use std::fs::{self, Permissions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use handshake_core::event::What;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+use workspace_tests::{Paradigm, RawClient, Scene, each, is_root};
+
+use crate::held::another_is_served_soon;
+
+each! {
+    all_pipes_are_their_owners_alone in basic forking dispatch shared: row_38;
+    another_users_client_is_refused_by_the_kernel in basic forking dispatch shared: row_38;
+    roots_client_does_not_trust_another_users_server in basic forking dispatch shared: row_38;
+    another_users_pipe_is_not_answered in basic forking dispatch shared: row_16 row_38;
+    another_users_pipe_is_left_as_it_was in basic forking dispatch shared: row_15 row_38;
+    another_user_gets_nothing in basic forking dispatch shared: row_38;
+}
+
+/// A user who has nothing, and for whom nothing else runs.
+const NOBODY: u32 = 61_100;
+
+/// However lax the mask: it is off here.
+fn all_pipes_are_their_owners_alone(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let lax = ["sh", "-c", "umask 0; exec \"$0\" \"$@\""];
+    let _server = scene.server(paradigm).through(lax).ready();
+    let holder = scene.client().arg("holder").through(lax).gated().start();
+    holder.step_until(What::WkpOpened);
+    let held = scene.client().arg("held").through(lax).gated().start();
+    held.step_until(What::AwaitingAck);
+    scene.record().wait_for(What::AckSent, |_| true);
+    let names = scene.names();
+    // A fresh upstream, since somebody holds the lock; in basic and with a shared pipe there may be fewer.
+    assert!(names.len() >= if paradigm == Paradigm::Basic { 3 } else { 4 }, "{names:?}");
+    for name in names {
+        let mode = fs::metadata(scene.path(&name)).expect("it is there").mode() & 0o7777;
+        assert_eq!(mode, 0o600, "the mode of {name}");
+    }
+    held.go_on();
+    held.ends().success();
+    holder.go_on();
+    holder.ends().success();
+    scene.end();
+}
+
+/// It may make its own pipe in this place, and look at the names, but neither write to the server nor read what others do.
+fn another_users_client_is_refused_by_the_kernel(paradigm: Paradigm) {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let root = scene.place().parent().expect("a directory").to_path_buf();
+    fs::set_permissions(root, Permissions::from_mode(0o711)).expect("it is ours");
+    let _server = scene.server(paradigm).ready();
+    let refused = |message: &str| {
+        let client = scene.client().unrecorded().as_user(NOBODY).args(["--timeout", "20s", "hello"]);
+        client.run().code(3).stdout("").stderr(starts_with("client: cannot ").and(contains(message)));
+    };
+    refused("EACCES");
+    fs::set_permissions(scene.place(), Permissions::from_mode(0o777)).expect("it is ours");
+    refused("\"mario\": EACCES");
+    let names = scene.names();
+    let mut listener = Command::new("cat");
+    listener.uid(NOBODY).gid(NOBODY).arg(scene.path("mario")).env("LC_ALL", "C");
+    assert_cmd::Command::from_std(listener)
+        .assert()
+        .failure()
+        .stdout("")
+        .stderr(contains("Permission denied"));
+    assert_eq!(scene.names(), names, "its private pipe was left");
+    another_is_served_soon(&scene);
+    scene.end();
+}
+
+/// The kernel would let root in; but what it says would be somebody else's to read.
+fn roots_client_does_not_trust_another_users_server(paradigm: Paradigm) {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    scene.belongs_to(NOBODY);
+    let _server = scene.server(paradigm).as_user(NOBODY).ready();
+    let names = scene.names();
+    let client = scene.client().args(["--timeout", "20s", "hello"]).run();
+    client.code(3).stdout("").stderr(starts_with("client: cannot ").and(contains("\"mario\": EPERM")));
+    assert_eq!(scene.names(), names, "its private pipe was left");
+    scene.client().as_user(NOBODY).arg("hello").run().success().stdout("HELLO\n");
+    scene.end();
+}
+
+/// A HELLO of ours that names a pipe of somebody else's: what he asked for, he must not read.
+fn another_users_pipe_is_not_answered(paradigm: Paradigm) {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let name = RawClient::new_name();
+    let path = scene.path(&name);
+    mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
+    chown(&path, Some(NOBODY), Some(NOBODY)).expect("root can");
+    let open = fs::File::options().read(true).write(true).open(&path);
+    let mut client = scene.raw_client();
+    client.hello_naming(name.as_bytes());
+    scene.record().wait_for(What::ClientDropped, |event| {
+        event.text.as_ref().is_some_and(|text| text.contains("EPERM"))
+    });
+    another_is_served_soon(&scene);
+    // One byte of our own, so that the read does not wait.
+    let mut pipe = open.expect("root can");
+    std::io::Write::write_all(&mut pipe, b"!").expect("there is room");
+    let mut bytes = [0; 100];
+    assert_eq!(pipe.read(&mut bytes).expect("what was just written"), 1, "the server wrote there");
+    fs::remove_file(path).expect("it is there");
+    client.remove_private_pipe();
+    scene.end();
+}
+
+fn another_users_pipe_is_left_as_it_was(paradigm: Paradigm) {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let path = scene.path("mario");
+    mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
+    chown(&path, Some(NOBODY), Some(NOBODY)).expect("root can");
+    let inode = fs::metadata(&path).expect("it is there").ino();
+    let server = scene.server(paradigm).run();
+    server.code(3).stdout("").stderr(contains("a pipe of another user is there, left untouched"));
+    let now = fs::metadata(&path).expect("it is there");
+    assert_eq!((now.ino(), now.uid(), scene.names().len()), (inode, NOBODY, 1));
+    fs::remove_file(path).expect("it is there");
+    scene.end();
+}
+
+/// Root's server and nobody's client, and the other way round, in a directory where both may make what they like. Only the
+/// pipes themselves are in the way, and for root just their owner.
+fn another_user_gets_nothing(paradigm: Paradigm) {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    for directory in [scene.place(), scene.place().parent().expect("it is in a temporary one")] {
+        fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("it is ours");
+    }
+    for (of_server, of_client) in [(0, NOBODY), (NOBODY, 0)] {
+        let server = scene.server(paradigm).unrecorded().as_user(of_server).ready();
+        let wkp = fs::metadata(scene.path("mario")).expect("it is there");
+        assert_eq!((wkp.uid(), wkp.mode() & 0o777), (of_server, 0o600));
+        let stranger =
+            scene.client().unrecorded().as_user(of_client).args(["--timeout", "60s", "secret"]).start();
+        stranger
+            .ends()
+            .code(3)
+            .stdout("")
+            .stderr(contains("open the well-known pipe").and(contains("another user")));
+        // A second server of that user harms nothing, either.
+        scene.server(paradigm).unrecorded().as_user(of_client).start().ends().code(3);
+        let friend = scene.client().unrecorded().as_user(of_server).arg("hello").start();
+        friend.ends().success().stdout("HELLO\n");
+        server.signal(Signal::SIGTERM);
+        server.ends().code(0);
+        assert_eq!(scene.names(), [""; 0]);
+    }
+    scene.end();
+}
