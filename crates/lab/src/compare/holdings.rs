@@ -1,7 +1,7 @@
 //! What living processes have used and hold: time, switches, memory, descriptors.
 
 use crate::load::report::Usage;
-use crate::proc::{kib, open_files, text, value_of};
+use crate::proc::{kib, meminfo, open_files, own_pages, page_tables, text, value_of};
 
 /// What these have used so far.
 pub(super) fn usage(family: &[u32]) -> Usage {
@@ -34,8 +34,7 @@ pub(super) struct Holdings {
 pub(super) fn holdings(family: &[u32]) -> Holdings {
     let mut sum = Holdings { processes: family.len(), ..Holdings::default() };
     for pid in family {
-        let kib = |file: &str, name| kib(&text(&format!("/proc/{pid}/{file}")), name).map(|kib| kib as f64);
-        sum.memory += kib("smaps_rollup", "Pss_Anon").unwrap_or(0.0) + kib("status", "VmPTE").unwrap_or(0.0);
+        sum.memory += (own_pages(*pid).unwrap_or(0) + page_tables(*pid).unwrap_or(0)) as f64;
         sum.descriptors += open_files(*pid).len();
     }
     sum
@@ -43,7 +42,7 @@ pub(super) fn holdings(family: &[u32]) -> Holdings {
 
 /// KiB that are left on the whole machine.
 pub(super) fn available() -> f64 {
-    kib(&text("/proc/meminfo"), "MemAvailable").unwrap_or(0) as f64
+    kib(&meminfo(), "MemAvailable").unwrap_or(0) as f64
 }
 
 #[cfg(test)]
