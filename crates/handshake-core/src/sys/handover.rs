@@ -17,7 +17,8 @@ use nix::unistd::Pid;
 /// are below.
 const LOW: i32 = 64;
 
-/// Moves a descriptor that is kept for long out of the way of those that a child needs, see [`Handover`].
+/// Moves a descriptor that is kept for long out of the way of those that a child needs: a child is born
+/// sharing the table of its parent, and copies what is below the highest that it keeps.
 ///
 /// # Errors
 /// `EMFILE`: this process may have no more.
