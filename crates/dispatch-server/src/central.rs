@@ -8,9 +8,9 @@ use handshake_core::children::Subservers;
 use handshake_core::event::What;
 use handshake_core::handshake::server::Arrived;
 use handshake_core::process::Woken;
-use handshake_core::records::{self, READ_SIZE, READS_MAX, RecordReader};
+use handshake_core::records::{self, READS_MAX, RecordReader};
 use handshake_core::sys::Poller;
-use handshake_core::wire::{Kind, RECORD_MAX};
+use handshake_core::wire::Kind;
 use handshake_core::{Error, Process, Result, Server};
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
@@ -69,6 +69,8 @@ pub(crate) struct Central {
     pub(crate) by_session: HashMap<u64, u64>,
     /// With `--shared-wkp`: the well-known pipe, and those that lost their name and still have clients.
     pub(crate) wkps: HashMap<u64, RecordReader>,
+    /// With `--shared-wkp`: whether one of them was full in this turn.
+    pub(crate) was_full: bool,
     /// Clients whose subservers ask whether anything is there.
     asked: Vec<u64>,
     /// The number of the well-known pipe, if it is watched.
@@ -93,6 +95,7 @@ impl Central {
             clients: HashMap::new(),
             by_session: HashMap::new(),
             wkps: HashMap::new(),
+            was_full: false,
             asked: Vec::new(),
             wkp: None,
             next: 0,
@@ -143,7 +146,7 @@ impl Central {
                 self.watch(&wkp, Arrival::Wkp(number), EpollFlags::EPOLLIN)?;
                 self.wkp = Some(number);
                 if shared {
-                    self.wkps.insert(number, RecordReader::new(wkp, records::Delivery::Whole));
+                    self.wkps.insert(number, RecordReader::of_full_pipes(wkp, records::Delivery::Whole));
                 }
             }
             Some(_) if !admit && !shared => self.unwatch_wkp(&wkp),
@@ -214,8 +217,11 @@ impl Central {
     /// As [`Central::receive`].
     pub(crate) fn look_for_the_silent(&mut self, server: &mut Server) -> Result<()> {
         let asked = std::mem::take(&mut self.asked);
+        if !asked.is_empty() && self.last_arc == LastArc::SharedWkp {
+            self.receive_all_shared(server)?;
+        }
         // Who waits for room in a full pipe is not silent. Without an answer, the subserver asks again later.
-        if !asked.is_empty() && self.last_arc == LastArc::SharedWkp && self.receive_all_shared(server)? {
+        if std::mem::take(&mut self.was_full) {
             return Ok(());
         }
         for number in asked {
@@ -226,20 +232,17 @@ impl Central {
         Ok(())
     }
 
-    /// Reads the shared well-known pipes until they are empty. Returns whether one had been full.
-    fn receive_all_shared(&mut self, server: &mut Server) -> Result<bool> {
-        let mut was_full = false;
+    /// Reads the shared well-known pipes until they are empty.
+    fn receive_all_shared(&mut self, server: &mut Server) -> Result<()> {
         for wkp in self.wkps.keys().copied().collect::<Vec<_>>() {
             // Somebody who goes on writing must not keep us here.
             for _ in 0..READS_MAX {
-                let bytes = self.receive_shared(server, wkp)?;
-                was_full |= bytes + RECORD_MAX > READ_SIZE;
-                if bytes == 0 {
+                if self.receive_shared(server, wkp)? == 0 {
                     break;
                 }
             }
         }
-        Ok(was_full)
+        Ok(())
     }
 
     /// A session is over: closes both pipe ends, and the upstream, which the client sees at once.

@@ -3,8 +3,8 @@
 use handshake_core::deadline::monotonic_ns;
 use handshake_core::event::What;
 use handshake_core::handshake::line::note_skipped;
-use handshake_core::records::Filled;
-use handshake_core::wire::{HEADER, Header, Kind, Record, append};
+use handshake_core::records::{Filled, READ_SIZE};
+use handshake_core::wire::{HEADER, Header, Kind, RECORD_MAX, Record, append};
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
 
@@ -27,6 +27,7 @@ impl Central {
             Ok(Filled::Nothing) => 0,
             Err(errno) => return Err(Error::at("read", server.place().wkp(), errno, "")),
         };
+        self.was_full |= bytes + RECORD_MAX > READ_SIZE;
         let (mut run_of, mut run) = (0, 0..0);
         while let Some((Record { header, .. }, place)) = reader.next_record() {
             let client = self.by_session.get(&header.session).copied().unwrap_or(0);

@@ -68,7 +68,7 @@ pub enum What {
     HelloReceived,
     /// 7. The server forked off a subserver (`peer`).
     SubserverForked,
-    /// A subserver is there: its first event, before it has let go of anything that its server holds.
+    /// A subserver is there: its first event, when it holds no more than its own.
     SubserverBegan,
     /// A fresh upstream was made for this client.
     UpstreamCreated,

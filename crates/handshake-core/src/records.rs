@@ -80,6 +80,11 @@ impl RecordReader {
         Self { buffer: Box::from([0; FIRST_SIZE]), ..Self::without_buffer(fd, arrival) }
     }
 
+    /// The same for a pipe that may well be full, and whose reader is to see that by one read.
+    pub fn of_full_pipes(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
+        Self { buffer: new_buffer(), ..Self::without_buffer(fd, arrival) }
+    }
+
     /// The same for who reads many pipes in turn, through one buffer that is lent to each: memory that a reader has
     /// of its own is copied, or at least its page tables are, at every fork.
     pub fn without_buffer(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {

@@ -23,7 +23,11 @@ const LOW: i32 = 64;
 /// # Errors
 /// `EMFILE`: this process may have no more.
 pub fn out_of_the_way(fd: impl AsFd) -> Result<OwnedFd, Errno> {
-    let moved = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(LOW))?;
+    let moved = match fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(LOW)) {
+        // This process may have so few that there are none above: then a fork costs what it costs.
+        Err(Errno::EINVAL | Errno::EMFILE) => fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(3))?,
+        moved => moved?,
+    };
     // SAFETY: it was just made, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(moved) })
 }

@@ -88,12 +88,13 @@ pub(crate) fn fork(
     body: impl FnOnce(Result<(), Errno>) -> u8,
 ) -> Result<Pid, Errno> {
     debug_assert_eq!(linux::threads(), 1, "a process that forks must have one thread");
-    let flags = handover.map_or(0, Handover::begin) | libc::SIGCHLD;
+    let flags = libc::c_long::from(handover.map_or(0, Handover::begin) | libc::SIGCHLD);
+    let none: libc::c_long = 0;
     // Not libc's own fork, which prepares the child for threads that it will never have, and so makes three pages of each
     // child its own.
     // SAFETY: the process has one thread, which holds no lock of libc's, so the child may do whatever the parent may. Until
     // the handover is done, it only reads its memory and closes what is its own.
-    let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
+    let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) })?;
     if pid != 0 {
         let pid = Pid::from_raw(i32::try_from(pid).expect("a process number"));
         if let Some(handover) = handover {
