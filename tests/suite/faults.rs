@@ -60,7 +60,9 @@ fn one_of_each_kind(paradigm: Paradigm, side: Side) {
         for fault in faults {
             let strikes = play(paradigm, side, &fault);
             let by_luck = fault.nth > 1 || BY_LUCK.contains(&&*fault.call);
-            assert!(strikes > 0 || by_luck, "{fault} of the {side} did not happen");
+            // strace may come a moment late; not twice.
+            let happens = strikes > 0 || by_luck || play(paradigm, side, &fault) > 0;
+            assert!(happens, "{fault} of the {side} did not happen");
         }
     }
 }

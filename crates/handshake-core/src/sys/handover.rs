@@ -89,7 +89,8 @@ impl Handover {
     pub(super) fn await_end(&self, child: Pid) {
         let is_dead = || {
             let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-            !matches!(waitid(Id::Pid(child), flags), Ok(WaitStatus::StillAlive))
+            // An interrupted look says nothing: whoever goes on before the child is done closes what is the child's, too.
+            !matches!(waitid(Id::Pid(child), flags), Ok(WaitStatus::StillAlive) | Err(Errno::EINTR))
         };
         let mut looks = 0;
         while self.done().load(Acquire) == 0 && (looks < LOOKS || !is_dead()) {
