@@ -71,7 +71,7 @@ impl Handover {
     }
 
     /// In the child: takes 0, 1, 2 and `keep`, and what else is below the highest of them.
-    pub(super) fn take(&self, keep: &[RawFd]) -> Result<(), Errno> {
+    pub(super) fn take(&self, keep: &[RawFd]) {
         let highest = keep.iter().copied().fold(2, i32::max).cast_unsigned();
         let unshare = libc::CLOSE_RANGE_UNSHARE.cast_signed();
         // SAFETY: takes integers, and closes only what is this child's own from here on.
@@ -82,7 +82,6 @@ impl Handover {
             unsafe { libc::_exit(1) }
         }
         self.done().store(1, Release);
-        Ok(())
     }
 
     /// In the parent: waits until the child has taken what is its own, or has died.

@@ -102,7 +102,10 @@ pub(crate) fn fork(
         }
         return Ok(pid);
     }
-    let closed = handover.map_or(Ok(()), |handover| handover.take(keep)).and_then(|()| close_all_but(keep));
+    if let Some(handover) = handover {
+        handover.take(keep);
+    }
+    let closed = close_all_but(keep);
     let status = catch_unwind(AssertUnwindSafe(|| body(closed))).unwrap_or(101);
     // SAFETY: _exit ends the process here, without the parent's atexit handlers and buffers.
     unsafe { libc::_exit(i32::from(status)) }
