@@ -37,10 +37,10 @@ fn options(paradigm: Paradigm) -> &'static [&'static str] {
 fn all_is_told(end: Assert, paradigm: Paradigm) {
     let descriptors = match paradigm {
         Paradigm::Basic | Paradigm::Forking => {
-            r"\nserver's descriptors +8; 8 without clients, 0\.00 more a client\n"
+            r"\nserver's descriptors +6; 6 without clients, 0\.00 more a client\n"
         }
-        Paradigm::Dispatch => r"\nserver's descriptors +909; 9 without clients, 3\.00 more a client\n",
-        Paradigm::Shared => r"\nserver's descriptors +609; 9 without clients, 2\.00 more a client\n",
+        Paradigm::Dispatch => r"\nserver's descriptors +907; 7 without clients, 3\.00 more a client\n",
+        Paradigm::Shared => r"\nserver's descriptors +607; 7 without clients, 2\.00 more a client\n",
     };
     let line = |pattern: &str| is_match(pattern).expect("a pattern");
     end.success()

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use handshake_core::Result;
 use handshake_core::error::Status;
+use handshake_core::sys::keep_inherited_to_ourselves;
 
 use crate::{compare, crowd, demo, load, soak};
 
@@ -30,6 +31,8 @@ enum Command {
 /// # Errors
 /// Those of the subcommand.
 pub fn run(args: Args) -> Result<Status> {
+    // Or what the lab counts in a server would be its own terminal's, too.
+    keep_inherited_to_ourselves();
     match args.command {
         Command::Demo(args) => demo::run(args),
         Command::Load(args) => load::run(args),
