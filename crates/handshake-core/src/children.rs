@@ -15,7 +15,7 @@ use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::name_of;
-use crate::handshake::line::{Caller, open_and_close};
+use crate::handshake::line::Caller;
 use crate::process::Process;
 use crate::sys::{self, Handover};
 
@@ -94,6 +94,7 @@ impl Subservers {
                 tied(closed, &process).and_then(|()| serve(client))
             });
             let status = u8::from(served.is_err());
+            let served = served.and_then(|()| process.see_off_latecomers());
             // An order to end at once has been followed by now.
             let _ = process.survives(served);
             status
@@ -141,7 +142,7 @@ impl Subservers {
         if !in_good_order {
             // If it died before its ACK, its client still waits: this tells it to try again. If not, there is no
             // such pipe any more.
-            open_and_close(&private);
+            self.process.tell_when_open(private);
         }
         self.process.saw(What::SubserverReaped, |event| event.peer(pid.as_raw().cast_unsigned()).text(how));
         Some(pid)

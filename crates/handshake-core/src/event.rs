@@ -82,6 +82,8 @@ pub enum What {
     ReadySent,
     /// The server received the confirmation.
     ReadyReceived,
+    /// In the course dialect: no confirmation is waited for any longer; `text` says why.
+    ThirdStepSpared,
     /// The fresh upstream lost its name; it is this client's alone.
     UpstreamRemoved,
     /// The client sent a request.

@@ -10,8 +10,9 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 
+use crate::course;
 use crate::sys::enlarge;
-use crate::wire::{Header, RECORD_MAX, Record, Scanner, Span, append};
+use crate::wire::{Header, Kind, RECORD_MAX, Record, Scanner, Span, append, pieces};
 
 /// Bytes that one read takes at most: a pipe's usual capacity (pipe(7)).
 pub const READ_SIZE: usize = 65_536;
@@ -40,6 +41,12 @@ pub enum Delivery {
     Whole,
     /// One writer, pieces of any size.
     Pieces,
+    /// No records: a course client's messages, each read one. They are made requests of this session here, so that from here
+    /// on a course client is like any other.
+    Messages {
+        /// The session.
+        session: u64,
+    },
 }
 
 /// What a read brought.
@@ -68,6 +75,10 @@ pub struct RecordReader {
     /// `buffer[scan.at..end]` was read and not dealt with.
     end: usize,
     scan: Scanner,
+    /// Where among the bytes read there was something else than records.
+    strays: Vec<Span>,
+    /// Messages so far.
+    messages: u32,
     /// Whether the last read left the pipe empty.
     emptied: bool,
     /// Whether the last read filled the buffer.
@@ -88,8 +99,8 @@ impl RecordReader {
     /// The same for who reads many pipes in turn, through one buffer that is lent to each: memory that a reader has
     /// of its own is copied, or at least its page tables are, at every fork.
     pub fn without_buffer(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
-        let (buffer, scan) = (Box::default(), Scanner::default());
-        Self { fd, arrival, buffer, end: 0, scan, emptied: false, filled: false }
+        let (buffer, scan, strays) = (Box::default(), Scanner::default(), Vec::new());
+        Self { fd, arrival, buffer, end: 0, scan, strays, messages: 0, emptied: false, filled: false }
     }
 
     /// Takes `lent` (of [`new_buffer`]) to read into.
@@ -112,6 +123,10 @@ impl RecordReader {
     /// # Errors
     /// Those of read(2) but EAGAIN.
     pub fn fill(&mut self) -> Result<Filled, Errno> {
+        if let Delivery::Messages { session } = self.arrival {
+            return self.fill_with_message(session);
+        }
+        self.strays.clear();
         self.make_room();
         let room = &mut self.buffer[self.end..];
         if room.is_empty() {
@@ -134,10 +149,46 @@ impl RecordReader {
         }
     }
 
+    /// One read, one message.
+    fn fill_with_message(&mut self, session: u64) -> Result<Filled, Errno> {
+        if self.scan.at < self.end {
+            return Ok(Filled::Nothing);
+        }
+        let mut message = vec![0; course::RECORD_MAX];
+        let count = match read(&self.fd, &mut message) {
+            Ok(0) => return Ok(Filled::End),
+            Ok(count) => count,
+            Err(Errno::EAGAIN) => return Ok(Filled::Nothing),
+            Err(errno) => return Err(errno),
+        };
+        self.messages = self.messages.wrapping_add(1);
+        let mut records = Vec::new();
+        for (payload, more) in pieces(&message[..count]) {
+            append(
+                &mut records,
+                Header { kind: Kind::Request, more, session, sequence: self.messages },
+                payload,
+            );
+        }
+        (self.scan.at, self.end) = (0, records.len());
+        match self.buffer.get_mut(..records.len()) {
+            // A lent one is given back.
+            Some(room) => room.copy_from_slice(&records),
+            None => self.buffer = records.into_boxed_slice(),
+        }
+        Ok(Filled::Bytes(count))
+    }
+
     /// The next record that counts among the bytes read, and its place in [`RecordReader::bytes`].
     pub fn next_record(&mut self) -> Option<(Record<'_>, Span)> {
         let whole = self.arrival == Delivery::Whole && self.emptied;
-        self.scan.next_record(&self.buffer[..self.end], whole)
+        let from = self.scan.at;
+        let next = self.scan.next_record(&self.buffer[..self.end], whole);
+        let to = next.as_ref().map_or(self.scan.at, |(_, place)| place.start);
+        if from < to && self.arrival == Delivery::Whole {
+            self.strays.push(from..to);
+        }
+        next
     }
 
     /// What the places of [`RecordReader::next_record`] are places in; good until the next `fill`.
@@ -158,6 +209,22 @@ impl RecordReader {
     /// Bytes skipped since this was asked last.
     pub fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.scan.skipped)
+    }
+
+    /// The bytes skipped since the last `fill`, as they stood between records: what others may have written into a pipe that
+    /// bears or bore the WKP's name.
+    pub(crate) fn strays(&self) -> impl Iterator<Item = &[u8]> {
+        self.strays.iter().map(|place| &self.buffer[place.clone()])
+    }
+
+    /// How records arrive here.
+    pub fn arrival(&self) -> Delivery {
+        self.arrival
+    }
+
+    /// Whether the last read found no more than it took.
+    pub(crate) fn is_emptied(&self) -> bool {
+        self.emptied
     }
 
     fn may_grow(&self) -> bool {
@@ -227,6 +294,11 @@ impl RecordWriter {
                 _ => self.cuts.push_back(end),
             }
         }
+    }
+
+    /// Adds bytes that are no record, for a course client.
+    pub(crate) fn push_raw(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
     }
 
     /// Writes what the pipe takes now.

@@ -112,8 +112,10 @@ impl Session {
 
     /// Says the last word, if the client still takes it; returns it as an error.
     pub(super) fn bye(&mut self, reason: &str) -> Error {
-        self.to_client
-            .push(Header { kind: Kind::Bye, more: false, session: self.id, sequence: 0 }, payload_of(reason));
+        if self.course.is_none() {
+            let header = Header { kind: Kind::Bye, more: false, session: self.id, sequence: 0 };
+            self.to_client.push(header, payload_of(reason));
+        }
         // It is only a courtesy: the end of the pipe says the rest.
         let _ = self.to_client.flush();
         lost(reason)
