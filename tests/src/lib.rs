@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Reading order: [`Scene`]; how it starts programs, [`Launch`]; what one can do with them, [`Program`]; what they did,
-//! [`Record`]; what the kernel knows of them, [`proc`]; a client made by hand, [`RawClient`], and a server,
-//! [`RawServer`]. These stand on [`wait`], the
+//! [`Record`]; what the kernel knows of them, [`proc`]; a client made by hand, [`RawClient`], or of the course
+//! dialect, [`CourseClient`], and a server, [`RawServer`]. These stand on [`wait`], the
 //! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
 //! [`fault`] plays one story with each system call that can fail, with strace.
 //!
@@ -26,6 +26,7 @@ mod paradigm;
 pub mod proc;
 mod program;
 mod raw;
+mod raw_course;
 mod raw_server;
 mod record;
 mod scene;
@@ -39,6 +40,7 @@ pub use launch::{Barrier, Launch};
 pub use paradigm::Paradigm;
 pub use program::Program;
 pub use raw::{Answer, RawClient, record};
+pub use raw_course::{CourseClient, Heard};
 pub use raw_server::RawServer;
 pub use record::Record;
 pub use scene::Scene;

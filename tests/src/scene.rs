@@ -16,6 +16,7 @@ use crate::paradigm::Paradigm;
 use crate::proc::{children_of, lives_in, living_in, signal_to};
 use crate::program::Program;
 use crate::raw::RawClient;
+use crate::raw_course::CourseClient;
 use crate::raw_server::RawServer;
 use crate::record::Record;
 use crate::wait::{until, within};
@@ -81,6 +82,11 @@ impl Scene {
     /// A client by hand, with its private pipe made.
     pub fn raw_client(&self) -> RawClient {
         RawClient::at(&self.place)
+    }
+
+    /// A client of the course dialect by hand, with its private pipe of this name made.
+    pub fn course_client(&self, name: &str) -> CourseClient {
+        CourseClient::at(&self.place, name)
     }
 
     /// A server by hand, with its well-known pipe made.

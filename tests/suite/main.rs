@@ -63,6 +63,12 @@ mod clocks;
 /// Clients that mean harm: to the server, and to each other.
 mod hostile;
 
+/// Clients of the course dialect.
+mod course;
+
+/// What such clients can do to others, and others to them.
+mod course_races;
+
 /// A server that says what no good server says.
 mod hostile_server;
 

@@ -51,6 +51,7 @@ impl Central {
             session: client.session,
             subserver: Pid::from_raw(0),
             from_client,
+            course_private: client.speaks_course().then(|| client.private.clone()),
             fresh,
             to_subserver: ToSubserver::new(to_subserver),
             from_subserver,

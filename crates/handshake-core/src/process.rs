@@ -253,14 +253,17 @@ impl Process {
 
     /// Looks who has written `bytes` into a pipe that is another one's, and tells them; returns where their names are.
     /// `own`: the private pipe of who may write there.
-    pub(crate) fn hear_strangers(&self, bytes: &[u8], own: Option<&Path>) -> Vec<Span> {
-        let mut strangers = self.latecomers.who_wrote(bytes);
-        strangers.retain(|(private, _)| Some(private.as_path()) != own);
+    pub fn hear_strangers(&self, bytes: &[u8], own: Option<&Path>) -> Vec<Span> {
         let tell = |(private, at)| {
             self.send_away(private, self.latecomers.reason());
             at
         };
-        strangers.into_iter().map(tell).collect()
+        self.latecomers.who_wrote(bytes, own).into_iter().map(tell).collect()
+    }
+
+    /// The same without telling them.
+    pub(crate) fn strangers_in(&self, bytes: &[u8], own: Option<&Path>) -> Vec<Span> {
+        self.latecomers.who_wrote(bytes, own).into_iter().map(|(_, at)| at).collect()
     }
 
     /// Opens and closes a private pipe, as soon as its client has opened it.
@@ -279,10 +282,13 @@ impl Process {
     /// # Errors
     /// As [`Process::wait`].
     pub(crate) fn see_off_latecomers(&self) -> Result<()> {
-        while !self.latecomers.is_empty() && self.asked_to_end.get().is_none() {
-            self.wait(&mut [], self.latecomers.tell())?;
+        loop {
+            let again = self.latecomers.tell();
+            if again == Deadline::NEVER || self.asked_to_end.get().is_some() {
+                return Ok(());
+            }
+            self.wait(&mut [], again)?;
         }
-        Ok(())
     }
 
     /// One client's misfortune is a line in the log and no more: records an error, and lets only the order to end

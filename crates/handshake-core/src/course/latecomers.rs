@@ -62,7 +62,8 @@ impl Latecomers {
 
     /// Who has written something into a pipe that is not its own: course clients, and, where the pipe is a course client's,
     /// framed ones that were stopped just before their HELLO.
-    pub(crate) fn who_wrote(&self, bytes: &[u8]) -> Vec<(PathBuf, Span)> {
+    /// But for `own`, whose pipe it is.
+    pub(crate) fn who_wrote(&self, bytes: &[u8], own: Option<&Path>) -> Vec<(PathBuf, Span)> {
         let Some(place) = self.place.get() else { return Vec::new() };
         let mut found = Vec::new();
         let (mut scan, mut at) = (Scanner::default(), 0);
@@ -75,6 +76,7 @@ impl Latecomers {
             }
         }
         found.extend(shifted(strangers(&bytes[at..], place), at));
+        found.retain(|(private, _)| Some(private.as_path()) != own);
         found
     }
 
@@ -86,7 +88,7 @@ impl Latecomers {
         }
     }
 
-    /// Tries those whose time has come; returns when to try again.
+    /// Tries those whose time has come; returns when to try again: never, if all have been told.
     pub(crate) fn tell(&self) -> Deadline {
         let mut waiting = self.waiting.borrow_mut();
         waiting.retain_mut(|late| {
@@ -98,10 +100,6 @@ impl Latecomers {
             !told(&late.private) && !late.until.passed()
         });
         waiting.iter().map(|late| late.again).fold(Deadline::NEVER, Deadline::or)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.borrow().is_empty()
     }
 
     /// In a child: they are the parent's.

@@ -40,8 +40,8 @@ pub(crate) fn introductions(bytes: &[u8], place: &Place) -> Vec<Introduction> {
     let named = texts(bytes).flat_map(|(text, _)| in_a_row(without_newline(text), place));
     let mut all: Vec<_> = named.map(|private| Introduction { private, form: Form::Text }).collect();
     if !all.is_empty() {
-        if is_original(bytes) {
-            all[0].form = Form::Original;
+        if is_original(bytes, all.len()) {
+            all.iter_mut().for_each(|client| client.form = Form::Original);
         }
         return all;
     }
@@ -91,11 +91,12 @@ fn in_a_row(mut text: &[u8], place: &Place) -> Vec<PathBuf> {
     found
 }
 
-/// Whether the first record is as in the original.
-fn is_original(bytes: &[u8]) -> bool {
-    let padding = bytes.get(text_of(bytes).len()..ORIGINAL_SIZE);
-    bytes.len().is_multiple_of(ORIGINAL_SIZE)
-        && padding.is_some_and(|zeros| zeros.iter().all(|byte| *byte == 0))
+/// Whether these are so many records as in the original.
+fn is_original(bytes: &[u8], count: usize) -> bool {
+    let (records, rest) = bytes.as_chunks::<ORIGINAL_SIZE>();
+    let is_padded =
+        |record: &[u8; ORIGINAL_SIZE]| record[text_of(record).len()..].iter().all(|byte| *byte == 0);
+    rest.is_empty() && records.len() == count && records.iter().all(is_padded)
 }
 
 /// The pipe of that number, or the one whose name begins with it: `123`, `123.fifo`.

@@ -13,7 +13,7 @@ use crate::error::{Error, Named, Result};
 use crate::fifo::{name_of, open_to_write};
 use crate::handshake::line::{Caller, note_skipped};
 use crate::process::Process;
-use crate::records::{Filled, RecordReader};
+use crate::records::{Delivery, Filled, RecordReader};
 use crate::wire::Kind;
 
 /// How long after the acknowledgement a third step may come that nothing else tells from a message: programs take less
@@ -75,6 +75,9 @@ pub(crate) fn connect(
             Ok(private) => return Ok(private),
             Err(Errno::ENXIO | Errno::ENOENT) if !late => {}
             Err(errno) => {
+                if errno != Errno::ENXIO {
+                    process.tell_when_open(caller.private.clone());
+                }
                 let name = name_of(&caller.private);
                 return Err(lost(format!("its private pipe {name:?} could not be opened: {}", Named(errno))));
             }
@@ -95,9 +98,11 @@ fn hear_strangers(caller: &Caller, from_client: &mut RecordReader, process: &Pro
         Ok(Filled::Nothing) => return Ok(()),
         Ok(Filled::End) | Err(_) => return lost("it left before the acknowledgement"),
     }
+    // Through the central process, it is that which tells them.
+    let tells = from_client.arrival() != Delivery::Pieces;
     while let Some((record, _)) = from_client.next_record() {
         match record.header.kind {
-            Kind::Request => drop(process.hear_strangers(record.payload, Some(&caller.private))),
+            Kind::Request if tells => drop(process.hear_strangers(record.payload, Some(&caller.private))),
             Kind::Bye => return lost("the server is shutting down"),
             _ => {}
         }

@@ -124,6 +124,11 @@ impl Caller {
         Ok(Upstream { from_client: Rc::new(from_client), arrival: Delivery::Pieces, fresh: Some(fifo) })
     }
 
+    /// Whether it speaks the course dialect.
+    pub fn speaks_course(&self) -> bool {
+        self.course_form().is_some()
+    }
+
     /// In the course dialect, how it sent its name.
     pub(crate) fn course_form(&self) -> Option<Form> {
         match self.dialect {
@@ -173,7 +178,7 @@ impl Caller {
 
     /// Says no, and why; the client will not try again.
     pub fn refuse(self, process: &Process, reason: &str) {
-        if self.course_form().is_some() {
+        if self.speaks_course() {
             return self.turn_away(process, reason);
         }
         process.saw(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
@@ -216,7 +221,7 @@ impl Caller {
 
     /// Says "try again".
     pub fn turn_away(self, process: &Process, reason: &str) {
-        if self.course_form().is_some() {
+        if self.speaks_course() {
             return process.send_away(self.private, reason);
         }
         process.saw(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));

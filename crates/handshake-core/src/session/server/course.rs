@@ -12,6 +12,7 @@ use crate::course::{HOLA, Ways, padded, text_of, without_newline};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::event::What;
+use crate::records::Delivery;
 use crate::wire::words;
 
 /// What is known of the client.
@@ -114,12 +115,20 @@ impl Session {
     /// What a record is that has come whole: for the service, or for whom?
     pub(super) fn heard(&mut self, record: &mut Vec<u8>) -> Heard {
         let Some(course) = &mut self.course else { return Heard::Message };
-        let strangers = self.process.hear_strangers(record, Some(&course.private));
+        let own = Some(course.private.as_path());
+        let strangers = match self.from_client.arrival() {
+            Delivery::Messages { .. } => self.process.hear_strangers(record, own),
+            // Who reads the pipe tells them, and that is the central process.
+            _ => self.process.strangers_in(record, own),
+        };
         let alone = strangers.is_empty();
         for place in strangers.into_iter().rev() {
             record.drain(place);
         }
         let is_empty = !alone && record.iter().all(|byte| *byte == 0);
+        if !alone {
+            record.drain(..record.iter().position(|byte| *byte != 0).unwrap_or_default());
+        }
         if alone || course.record == 0 {
             course.record = record.len();
         }
