@@ -5,6 +5,7 @@
 //! in one place, where it watches server, input, output and signals together.
 
 mod args;
+mod connected;
 mod converse;
 mod input;
 mod prompt;
@@ -17,8 +18,10 @@ use handshake_core::error::{Error, Status, errno_of};
 use handshake_core::event::Role;
 use handshake_core::handshake::client::connect;
 use handshake_core::place::Place;
+use handshake_core::process::Process;
 
 pub use args::Args;
+pub use connected::Connected;
 pub use converse::converse;
 pub use input::{Cut, Input};
 pub use prompt::Prompt;
@@ -31,16 +34,21 @@ pub fn run(args: Args) -> Result<Status, Error> {
     let process = args.common.start(Role::Client)?;
     let place = Place::new(&args.common.wkp)?;
     let connection = connect(&process, &place, Deadline::after(args.timeout))?;
+    talk(&process, connection, args)
+}
+
+/// Sends what the command line says is to be sent.
+fn talk(process: &Process, connection: impl Connected, args: Args) -> Result<Status, Error> {
     let window = args.window;
     if !args.messages.is_empty() {
-        return converse(&process, connection, Input::messages(args.messages()), window, None);
+        return converse(process, connection, Input::messages(args.messages()), window, None);
     }
     if stdin().is_terminal() && !args.raw {
         let (prompt, lines) = Prompt::start()?;
-        return converse(&process, connection, Input::from(lines, Cut::Lines), window, Some(prompt));
+        return converse(process, connection, Input::from(lines, Cut::Lines), window, Some(prompt));
     }
     let cut = if args.raw { Cut::Nowhere } else { Cut::Lines };
     let stdin = stdin().as_fd().try_clone_to_owned();
     let stdin = stdin.map_err(|error| Error::on("use", "stdin", errno_of(&error)))?;
-    converse(&process, connection, Input::from(stdin, cut), window, None)
+    converse(process, connection, Input::from(stdin, cut), window, None)
 }
