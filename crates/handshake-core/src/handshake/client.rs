@@ -9,22 +9,18 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Result};
 use crate::event::What;
-use crate::fifo::{Fifo, name_of, names_of, open_to_read, open_to_write};
+use crate::fifo::{Fifo, names_of, open_to_write};
 use crate::handshake::line::note_skipped;
+use crate::handshake::private::{cannot_make, cannot_open, make_and_open};
 use crate::place::{Place, random};
 use crate::process::Process;
 use crate::records::{Delivery, Filled, RecordReader, RecordWriter};
 use crate::session::client::Connection;
 use crate::sys::{Lock, try_lock};
 use crate::wire::{Ack, Header, Hello, Kind, VERSION, append, words};
-
-/// The waits between two tries grow from here ...
-const FIRST_PAUSE: Duration = Duration::from_micros(20);
-/// ... to here. (inotify(7) would tell at once, but a user has only 128 of it.)
-const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Step 3: the private pipe, with a reader from the first moment on, so that the server's open finds one.
 #[derive(Debug)]
@@ -55,7 +51,7 @@ pub struct Handshake {
     deadline: Deadline,
     state: State,
     private: Option<PrivatePipe>,
-    pause: Duration,
+    pauses: Pauses,
     /// The last reason for not getting through.
     obstacle: &'static str,
     /// Whether a server took a HELLO.
@@ -105,7 +101,7 @@ impl Handshake {
             deadline,
             state: State::Seeking { again: Deadline::in_exactly(Duration::ZERO) },
             private: None,
-            pause: FIRST_PAUSE,
+            pauses: Pauses::new(),
             obstacle: "there was no time to try",
             said_hello: false,
             records: 0,
@@ -167,18 +163,8 @@ impl Handshake {
             return Ok(());
         }
         let path = self.place.private()?;
-        let failed = |errno| {
-            let hint = "a client makes it beside the well-known one: the directory of --wkp must exist and be writable";
-            Error::at("make the private pipe", &path, errno, hint)
-        };
-        let make = || -> Result<_, Errno> {
-            let fifo = Fifo::make(path.clone())?;
-            Ok((open_to_read(&path)?, fifo))
-        };
-        let (from_server, fifo) = self
-            .process
-            .does(What::PrivateCreated, |event| event.pipe(name_of(&path)), make)
-            .map_err(failed)?;
+        let (fifo, from_server) =
+            make_and_open(&self.process, &path).map_err(|errno| cannot_make(&path, errno))?;
         let from_server = RecordReader::new(Rc::new(from_server), Delivery::Pieces);
         self.private = Some(PrivatePipe { fifo, from_server, nonce: random()? });
         Ok(())
@@ -193,7 +179,7 @@ impl Handshake {
                 Ok(wkp) => wkp,
                 Err(Errno::ENOENT) => return self.later("ENOENT (no such pipe)"),
                 Err(Errno::ENXIO) => return self.later("ENXIO (no reader)"),
-                Err(errno) => return Err(self.cannot_open(errno)),
+                Err(errno) => return Err(cannot_open(&self.place, errno)),
             },
         };
         match try_lock(wkp.as_fd(), Lock::Shared) {
@@ -343,8 +329,7 @@ impl Handshake {
     /// Back to step 4, after a pause.
     fn later(&mut self, obstacle: &'static str) -> Result<()> {
         self.obstacle = obstacle;
-        self.state = State::Seeking { again: Deadline::in_exactly(self.pause) };
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.state = State::Seeking { again: self.pauses.begin() };
         Ok(())
     }
 
@@ -357,15 +342,6 @@ impl Handshake {
 
     fn private_name(&self) -> String {
         self.private.as_ref().map(|pipe| pipe.fifo.name()).unwrap_or_default()
-    }
-
-    fn cannot_open(&self, errno: Errno) -> Error {
-        let hint = match errno {
-            Errno::EACCES | Errno::EPERM => "it is another user's: the server must run as the same user",
-            Errno::EINVAL | Errno::EISDIR | Errno::ELOOP => "it is no pipe: is this the right name?",
-            _ => "is this the right name?",
-        };
-        Error::at("open the well-known pipe", self.place.wkp(), errno, hint)
     }
 }
 
