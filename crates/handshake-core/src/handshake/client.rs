@@ -9,9 +9,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
+use crate::course::text_of;
 use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Result};
-use crate::event::What;
+use crate::event::{Event, What, excerpt};
 use crate::fifo::{Fifo, names_of, open_to_write};
 use crate::handshake::line::note_skipped;
 use crate::handshake::private::{cannot_make, cannot_open, make_and_open};
@@ -56,6 +57,10 @@ pub struct Handshake {
     obstacle: &'static str,
     /// Whether a server took a HELLO.
     said_hello: bool,
+    /// The last reason to say it anew.
+    turned_away: Option<&'static str>,
+    /// The first words that were no record: a server that says them speaks another dialect.
+    heard: Option<String>,
     /// Records sent and received so far.
     records: u64,
 }
@@ -104,6 +109,8 @@ impl Handshake {
             pauses: Pauses::new(),
             obstacle: "there was no time to try",
             said_hello: false,
+            turned_away: None,
+            heard: None,
             records: 0,
         }
     }
@@ -150,11 +157,16 @@ impl Handshake {
             return Ok(());
         }
         let path = self.place.wkp().into();
-        Err(if self.said_hello {
-            Error::NoAnswer { path }
-        } else {
-            Error::NoServer { path, because: self.obstacle }
-        })
+        if !self.said_hello {
+            return Err(Error::NoServer { path, because: self.obstacle });
+        }
+        if let Some(heard) = &self.heard {
+            let seen = format!("the server said {heard:?}, which is no record of this protocol");
+            return Err(Error::NoAnswer { path, seen, hint: "try --dialect course" });
+        }
+        let seen = self.turned_away.unwrap_or("the server is busy, full or stopped").into();
+        let hint = "try again with a longer --timeout, or with --dialect course if the server is a program of the course";
+        Err(Error::NoAnswer { path, seen, hint })
     }
 
     /// Step 3: makes the private pipe, and opens it for reading.
@@ -219,8 +231,7 @@ impl Handshake {
         let mut record = Vec::new();
         let header = Header { kind: Kind::Hello, more: false, session: private.nonce, sequence: 0 };
         append(&mut record, header, &hello.encode());
-        let event =
-            |event: crate::event::Event| event.pipe(self.place.wkp().display()).text(private.fifo.name());
+        let event = |event: Event| event.pipe(self.place.wkp().display()).text(private.fifo.name());
         // At most PIPE_BUF: all of it or nothing (pipe(7)).
         self.process.does(What::HelloSent, event, || write(wkp, &record).map(drop))
     }
@@ -250,6 +261,11 @@ impl Handshake {
                 }
                 _ => {}
             }
+        }
+        if self.heard.is_none() {
+            // No record begins with a text.
+            let text = text_of(from_server.bytes());
+            self.heard = (!text.is_empty()).then(|| excerpt(text));
         }
         note_skipped(from_server, None, &self.process);
         match filled {
@@ -335,6 +351,7 @@ impl Handshake {
 
     /// Back to step 3: what was said may yet be answered on the old private pipe, so it must not be used again.
     fn say_hello_anew(&mut self, obstacle: &'static str) -> Result<()> {
+        self.turned_away = Some(obstacle);
         self.process.saw(What::TryingAgain, |event| event.pipe(self.private_name()).text(obstacle));
         self.private = None;
         self.later(obstacle)

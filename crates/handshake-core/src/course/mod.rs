@@ -1,0 +1,148 @@
+//! The course dialect, which the programs speak that the course's students write: a private pipe's name as text, an
+//! acknowledgement, for some a third step, and then texts in both directions.
+//!
+//! Nothing says where a record ends. So each is one write, and each side reads it with one read: two records that are in a
+//! pipe at the same time are one to the reader, and whoever writes sees to it that this does not happen.
+
+pub mod client;
+
+use std::fmt;
+use std::os::fd::AsFd;
+use std::str::FromStr;
+
+use nix::errno::Errno;
+use nix::libc::PIPE_BUF;
+use nix::unistd::{read, write};
+
+use crate::records::Filled;
+use crate::sys::unread;
+
+/// Bytes that one read of a record takes at most: a pipe's usual capacity (pipe(7)). Records of 10,000 bytes were seen.
+pub const READ_SIZE: usize = 65_536;
+
+/// What most of these programs acknowledge with, and confirm with.
+pub const HOLA: &[u8] = b"HOLA";
+
+/// What the course's own server acknowledges with. Nobody confirms that.
+pub const ITS_A_ME: &[u8] = b"its-a-me, mario!";
+
+/// How often a handshake goes back and forth: `--handshake`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ways {
+    /// The private pipe's name, and the acknowledgement.
+    Two,
+    /// And then the client's confirmation: the third step.
+    Three,
+    /// What the records themselves suggest.
+    #[default]
+    Auto,
+}
+
+impl FromStr for Ways {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "2" => Ok(Self::Two),
+            "3" => Ok(Self::Three),
+            "auto" => Ok(Self::Auto),
+            _ => Err("one of 2, 3, auto"),
+        }
+    }
+}
+
+impl fmt::Display for Ways {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Two => "2",
+            Self::Three => "3",
+            Self::Auto => "auto",
+        })
+    }
+}
+
+/// What a record says: the bytes before its first NUL, or all.
+pub fn text_of(record: &[u8]) -> &[u8] {
+    record.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// A record of `size` bytes that says `text`, the rest NULs. A text as long as that stands alone, and a longer one is not
+/// cut.
+pub fn padded(text: &[u8], size: usize) -> Vec<u8> {
+    let mut record = text.to_vec();
+    record.resize(size.max(text.len()), 0);
+    record
+}
+
+/// The one way to read a record: one read.
+///
+/// # Errors
+/// Those of read(2) but EAGAIN.
+pub fn read_record(pipe: impl AsFd, buffer: &mut [u8]) -> Result<Filled, Errno> {
+    match read(pipe, buffer) {
+        Ok(0) => Ok(Filled::End),
+        Ok(count) => Ok(Filled::Bytes(count)),
+        Err(Errno::EAGAIN) => Ok(Filled::Nothing),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The one way to write a record: one write, of all of it or nothing.
+///
+/// # Errors
+/// `EAGAIN`: there is no room for all of it now. The others are those of write(2).
+pub fn write_record(pipe: impl AsFd, record: &[u8]) -> Result<(), Errno> {
+    // Up to PIPE_BUF it is all or nothing (pipe(7)); beyond that as much as there is room for, and only of an empty pipe do we
+    // know that this is all.
+    if record.len() > PIPE_BUF && unread(&pipe)? > 0 {
+        return Err(Errno::EAGAIN);
+    }
+    write(pipe, record).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_text_ends_at_the_first_nul_or_where_the_record_does() {
+        for (record, text) in [
+            (&b""[..], &b""[..]),
+            (b"\0", b""),
+            (b"HOLA", b"HOLA"),
+            (b"HOLA\0", b"HOLA"),
+            (b"4711\0garbage of the stack", b"4711"),
+        ] {
+            assert_eq!(text_of(record), text);
+        }
+    }
+
+    #[test]
+    fn ways_are_what_the_help_says() {
+        for (text, ways) in [("2", Ways::Two), ("3", Ways::Three), ("auto", Ways::Auto)] {
+            assert_eq!((text.parse(), ways.to_string().as_str()), (Ok(ways), text));
+        }
+        for wrong in ["", "1", "4", "two", "Auto", "2 "] {
+            assert!(wrong.parse::<Ways>().is_err(), "{wrong:?} is no way");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn padding_adds_nuls_and_nothing_else(text in vec(1..=u8::MAX, 0..200), size in 0_usize..300) {
+            let record = padded(&text, size);
+            prop_assert_eq!(record.len(), size.max(text.len()));
+            prop_assert_eq!(text_of(&record), &text);
+            prop_assert!(record[text.len()..].iter().all(|byte| *byte == 0));
+        }
+
+        #[test]
+        fn what_follows_a_nul_is_not_said(text in vec(1..=u8::MAX, 0..50), rest in vec(any::<u8>(), 0..50)) {
+            let record = [&text[..], &[0], &rest[..]].concat();
+            prop_assert_eq!(text_of(&record), &text);
+        }
+    }
+}
