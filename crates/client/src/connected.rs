@@ -2,10 +2,11 @@
 
 use std::os::fd::BorrowedFd;
 
+use handshake_core::course::client as course;
 use handshake_core::error::Result;
-use handshake_core::session::client::{Answer, Connection};
+use handshake_core::session::client::{self as framed, Answer};
 
-/// A connection to a server, which never waits. [`Connection`] has the words for each of these.
+/// A connection to a server, which never waits. [`framed::Connection`] has the words for each of these.
 #[expect(missing_docs, reason = "the connections say what each does")]
 #[expect(clippy::missing_errors_doc, reason = "the connections say which")]
 #[expect(clippy::wrong_self_convention, reason = "`from` and `to` are the ways that the pipes go")]
@@ -22,7 +23,7 @@ pub trait Connected {
     fn to_server(&self) -> BorrowedFd<'_>;
 }
 
-/// It has methods of just these names.
+/// Each has methods of just these names.
 macro_rules! connected {
     ($connection:ty) => {
         impl Connected for $connection {
@@ -60,4 +61,5 @@ macro_rules! connected {
     };
 }
 
-connected!(Connection);
+connected!(framed::Connection);
+connected!(course::Connection);

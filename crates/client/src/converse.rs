@@ -136,7 +136,7 @@ impl<C: Connected> Conversation<C> {
                 break;
             }
             match self.connection.send(message) {
-                Err(error @ Error::TooLong { .. }) => {
+                Err(error @ (Error::TooLong { .. } | Error::Unfit { .. })) => {
                     complain("client", error);
                     self.status = Status::Broken;
                 }

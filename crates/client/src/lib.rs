@@ -1,7 +1,7 @@
 //! The client: the same one for all three servers.
 //!
-//! It shakes hands (steps 3, 4, 5 and 8), sends messages and prints the replies in order. Read [`run`], then
-//! [`converse`]. What is deliberately absent: it knows nothing of the paradigm on the other side, and waits nowhere but
+//! It shakes hands (steps 3, 4, 5 and 8), sends messages and prints the replies in order, in either dialect. Read [`run`],
+//! then [`converse`]. What is deliberately absent: it knows nothing of the paradigm on the other side, and waits nowhere but
 //! in one place, where it watches server, input, output and signals together.
 
 mod args;
@@ -13,6 +13,7 @@ mod prompt;
 use std::io::{IsTerminal, stdin};
 use std::os::fd::AsFd;
 
+use handshake_core::course::client as course;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Status, errno_of};
 use handshake_core::event::Role;
@@ -26,15 +27,19 @@ pub use converse::converse;
 pub use input::{Cut, Input};
 pub use prompt::Prompt;
 
-/// The program: connect, converse, say BYE.
+/// The program: connect, in the dialect that the server speaks; converse; say BYE, where there is such a word.
 ///
 /// # Errors
 /// No connection, or one that is lost; see [`Error`].
 pub fn run(args: Args) -> Result<Status, Error> {
+    let manner = args.manner().unwrap_or_else(|error| error.exit());
     let process = args.common.start(Role::Client)?;
     let place = Place::new(&args.common.wkp)?;
-    let connection = connect(&process, &place, Deadline::after(args.timeout))?;
-    talk(&process, connection, args)
+    let deadline = Deadline::after(args.timeout);
+    match manner {
+        None => talk(&process, connect(&process, &place, deadline)?, args),
+        Some(manner) => talk(&process, course::connect(&process, &place, &manner, deadline)?, args),
+    }
 }
 
 /// Sends what the command line says is to be sent.
