@@ -25,7 +25,7 @@ use crate::handshake::private::{cannot_make, cannot_open, make_and_open};
 use crate::place::Place;
 use crate::process::Process;
 use crate::records::{Filled, new_buffer};
-use crate::sys::{keep_others_off, unread};
+use crate::sys::{keep_others_off, let_others_in, unread};
 
 pub use connection::Connection;
 pub use third_step::third_step;
@@ -142,26 +142,39 @@ impl Handshake<'_> {
             self.wait_until_read(&ack, &pipes)?;
             self.throw_away_what_nobody_asked_for(&pipes)?;
         }
+        // Most WKPs have lost their name by now; one that keeps it is for others as well.
+        let_others_in(&pipes.to_server);
         let buffer = std::mem::take(&mut self.buffer);
         Ok(Some(Connection::new(self.process, pipes.from_server, pipes.to_server, buffer)))
     }
 
     /// Step 3: makes the private pipe, and opens it for reading. What stands at its name already is left as it is.
     fn make_private_pipe(&self) -> Result<PrivatePipe> {
-        let mut in_use = self.place.wkp().into();
+        let mut in_use = None;
         for path in self.private_names() {
             match make_and_open(self.process, &path) {
                 Ok((fifo, from_server)) => return Ok(PrivatePipe { fifo, from_server }),
-                Err(Errno::EEXIST) => in_use = path,
+                Err(Errno::EEXIST) => in_use = Some(path),
                 Err(errno) => return Err(cannot_make(&path, errno)),
             }
         }
-        let hint = "it is left as it is: remove it if nobody uses it, or choose another --private-name";
-        Err(Error::at("make the private pipe", &in_use, Errno::EEXIST, hint))
+        let failed = |path, errno, hint| Err(Error::at("make the private pipe", path, errno, hint));
+        match in_use {
+            Some(path) => failed(
+                &path,
+                Errno::EEXIST,
+                "it is left as it is: choose another --private-name, or remove it",
+            ),
+            None => failed(
+                self.place.wkp(),
+                Errno::EINVAL,
+                "it is the well-known pipe's name: choose another --private-name",
+            ),
+        }
     }
 
-    /// The paths that the private pipe may have: the process number, and others that no process has. Not the WKP's own: where
-    /// no server is, this client would find itself there.
+    /// The paths that the private pipe may have: the process number, and others that no process has. Not the WKP's own, where
+    /// this client would meet itself.
     fn private_names(&self) -> impl Iterator<Item = PathBuf> {
         let numbers = (getpid().as_raw().cast_unsigned()..).step_by(PID_LIMIT as usize);
         let numbers = numbers.map(|number| number.to_string()).take_while(|name| name.len() < NAME_SIZE);
@@ -184,7 +197,7 @@ impl Handshake<'_> {
             Err(errno) => return Err(cannot_open(self.place, errno)),
         };
         // A server reads once, and takes what comes for one name: of two, one is lost. So clients like this one keep each other
-        // off. Where a file system has no locks, they meet as the course's own clients do.
+        // off until they have shaken hands. Where a file system has no locks, they meet as the course's own clients do.
         if let Err(Errno::EAGAIN | Errno::EACCES) = keep_others_off(&to_server) {
             return self.not_now("EAGAIN (another client has it)");
         }

@@ -118,15 +118,25 @@ pub(crate) fn capacity(pipe: impl AsFd) -> Result<usize, Errno> {
     Ok(fcntl(pipe, FcntlArg::F_GETPIPE_SZ)?.cast_unsigned() as usize)
 }
 
-/// Keeps others who ask the same off an open file, for as long as this opening of it lives (fcntl(2), `F_OFD_SETLK`). It
-/// knows nothing of [`try_lock`](super::try_lock)'s locks. POSIX: the same since 2024; before that `F_SETLK`, for a whole
-/// process.
+/// Keeps others who ask the same off an open file, until [`let_others_in`] or the last close of this opening of it (fcntl(2),
+/// `F_OFD_SETLK`). It knows nothing of [`try_lock`](super::try_lock)'s locks. POSIX: the same since 2024; before that
+/// `F_SETLK`, for a whole process.
 ///
 /// # Errors
 /// `EAGAIN`, `EACCES`: somebody else does. Others: the file system has no such locks.
 pub(crate) fn keep_others_off(file: impl AsFd) -> Result<(), Errno> {
+    set_lock(file, libc::F_WRLCK)
+}
+
+/// The end of [`keep_others_off`].
+pub(crate) fn let_others_in(file: impl AsFd) {
+    // Giving a lock back cannot fail.
+    let _ = set_lock(file, libc::F_UNLCK);
+}
+
+fn set_lock(file: impl AsFd, lock: libc::c_int) -> Result<(), Errno> {
     let whole = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
+        l_type: lock as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: 0,
         l_len: 0,

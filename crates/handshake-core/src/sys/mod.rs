@@ -20,8 +20,8 @@ pub(crate) use handover::Handover;
 pub use handover::out_of_the_way;
 pub use linux::{Poller, ends_with_us, keep_inherited_to_ourselves};
 pub(crate) use linux::{
-    capacity, close_all_but, end_with_parent, enlarge, exchange, keep_others_off, move_new, unread,
-    wake_punctually,
+    capacity, close_all_but, end_with_parent, enlarge, exchange, keep_others_off, let_others_in, move_new,
+    unread, wake_punctually,
 };
 
 /// An answer of [`try_lock`].
