@@ -72,6 +72,18 @@ fn a_third_step_that_nobody_reads_is_waited_out() {
     scene.end();
 }
 
+#[test]
+fn a_third_step_that_the_pipe_cannot_take_whole_is_not_begun() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    server.shrink_wkp();
+    let client = client(&scene, &["hello"]).start();
+    server.acknowledge(&[b'x'; 4097]);
+    client.ends().code(1).stdout("").stderr(contains("at the third step: EMSGSIZE"));
+    assert_eq!(server.received(), None, "a part of it");
+    scene.end();
+}
+
 /// A server that cannot serve it now, or serves another one first: the client tries again, and says no more than that.
 #[test]
 fn who_is_sent_away_comes_again() {

@@ -48,7 +48,7 @@ pub enum Error {
         /// The last reason for not getting through.
         because: &'static str,
     },
-    /// A server took the HELLO, and no answer came in time.
+    /// A server took the HELLO, or the private pipe's name, and no answer came in time.
     NoAnswer {
         /// The well-known pipe.
         path: PathBuf,

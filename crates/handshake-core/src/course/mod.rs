@@ -15,7 +15,7 @@ use nix::libc::PIPE_BUF;
 use nix::unistd::{read, write};
 
 use crate::records::Filled;
-use crate::sys::unread;
+use crate::sys::{capacity, unread};
 
 /// Bytes that one read of a record takes at most: a pipe's usual capacity (pipe(7)). Records of 10,000 bytes were seen.
 pub const READ_SIZE: usize = 65_536;
@@ -90,14 +90,21 @@ pub fn read_record(pipe: impl AsFd, buffer: &mut [u8]) -> Result<Filled, Errno> 
 /// The one way to write a record: one write, of all of it or nothing.
 ///
 /// # Errors
-/// `EAGAIN`: there is no room for all of it now. The others are those of write(2).
+/// `EAGAIN`: there is no room for all of it now. `EMSGSIZE`: there never is. The others are those of write(2).
 pub fn write_record(pipe: impl AsFd, record: &[u8]) -> Result<(), Errno> {
     // Up to PIPE_BUF it is all or nothing (pipe(7)); beyond that as much as there is room for, and only of an empty pipe do we
-    // know that this is all.
-    if record.len() > PIPE_BUF && unread(&pipe)? > 0 {
-        return Err(Errno::EAGAIN);
+    // know how much that is.
+    if record.len() > PIPE_BUF {
+        if record.len() > capacity(&pipe)? {
+            return Err(Errno::EMSGSIZE);
+        }
+        if unread(&pipe)? > 0 {
+            return Err(Errno::EAGAIN);
+        }
     }
-    write(pipe, record).map(drop)
+    let written = write(pipe, record)?;
+    // Somebody else came in between.
+    if written < record.len() { Err(Errno::EMSGSIZE) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use crate::course::{HOLA, ITS_A_ME, Ways, padded, text_of};
 
 /// What confirms the acknowledgement `ack`, for a client whose private pipe has this name; `None`: nothing does.
 ///
-/// The server does not say whether it waits for a third step, nor what it wants to hear. But of 47 that were tried, 46 get
-/// along with what this makes of their acknowledgement.
+/// The server does not say whether it waits for a third step, nor what it wants to hear; its acknowledgement suggests both.
+/// The table comes from 47 servers, of which 46 get along with it.
 pub fn third_step(ack: &[u8], private_name: &[u8], ways: Ways) -> Option<Vec<u8>> {
     let text = text_of(ack);
     match ways {
@@ -24,12 +24,16 @@ pub fn third_step(ack: &[u8], private_name: &[u8], ways: Ways) -> Option<Vec<u8>
     })
 }
 
-/// The number that 4 bytes are, unless they can be read as a text, with or without a NUL.
+/// The number that 4 bytes are, unless they are a word or a number in decimal, with or without a NUL. Of numbers by chance, one
+/// in 1,500 reads as such, but one in 26 as some text or other.
 fn as_integer(ack: &[u8]) -> Option<i32> {
     let bytes: [u8; 4] = ack.try_into().ok()?;
     let text = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-    let is_text = text.iter().all(|byte| matches!(byte, b' '..=b'~'));
-    (!is_text).then(|| i32::from_ne_bytes(bytes))
+    let is_word = match text {
+        [first, rest @ ..] if rest.iter().all(u8::is_ascii_lowercase) => first.is_ascii_alphabetic(),
+        text => text.iter().all(u8::is_ascii_uppercase) || text.iter().all(u8::is_ascii_digit),
+    };
+    (!is_word).then(|| i32::from_ne_bytes(bytes))
 }
 
 /// The number after the one that a text is in decimal.
@@ -66,9 +70,12 @@ mod tests {
     }
 
     #[test]
-    fn four_bytes_that_are_a_text_are_no_integer() {
-        for ack in [b"HOLA", b"hi, ", b"yes\0"] {
+    fn four_bytes_that_are_a_word_are_no_integer() {
+        for ack in [b"HOLA", b"Hola", b"hola", b"yes\0", b"Yes\0", b"ACK\0"] {
             assert_eq!(to(ack), Some(ack.to_vec()));
+        }
+        for ack in [b"hOLA", b"a1b2", b"hi, ", b"\0\0\0a", b"ab\0\0"] {
+            assert_eq!(to(ack), Some((i32::from_ne_bytes(*ack) + 1).to_ne_bytes().to_vec()));
         }
         assert_eq!(to(b"123\0"), Some(b"124\0".to_vec()));
         assert_eq!(to(b"4710"), Some(b"4711".to_vec()));
