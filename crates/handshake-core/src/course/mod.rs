@@ -20,20 +20,20 @@ use crate::sys::{capacity, unread};
 /// Bytes that one read of a record takes at most: a pipe's usual capacity (pipe(7)). Records of 10,000 bytes were seen.
 pub const READ_SIZE: usize = 65_536;
 
-/// What most of these programs acknowledge with, and confirm with.
+/// The acknowledgement, and the third step, of most.
 pub const HOLA: &[u8] = b"HOLA";
 
-/// What the course's own server acknowledges with. Nobody confirms that.
+/// The acknowledgement of the original. Nobody confirms that.
 pub const ITS_A_ME: &[u8] = b"its-a-me, mario!";
 
-/// How often a handshake goes back and forth: `--handshake`.
+/// How many steps the handshake has: whether the client confirms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ways {
-    /// The private pipe's name, and the acknowledgement.
+    /// Name and acknowledgement, as in the original.
     Two,
-    /// And then the client's confirmation: the third step.
+    /// Name, acknowledgement, and the client's confirmation.
     Three,
-    /// What the records themselves suggest.
+    /// Found out.
     #[default]
     Auto,
 }
@@ -61,16 +61,15 @@ impl fmt::Display for Ways {
     }
 }
 
-/// What a record says: the bytes before its first NUL, or all.
+/// The text of a record: its bytes up to the first NUL, or all.
 pub fn text_of(record: &[u8]) -> &[u8] {
     record.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// A record of `size` bytes that says `text`, the rest NULs. A text as long as that stands alone, and a longer one is not
-/// cut.
+/// `text` in a record of `size` bytes, zero-padded, or as much of it as fits.
 pub fn padded(text: &[u8], size: usize) -> Vec<u8> {
-    let mut record = text.to_vec();
-    record.resize(size.max(text.len()), 0);
+    let mut record = text[..text.len().min(size)].to_vec();
+    record.resize(size, 0);
     record
 }
 
@@ -139,11 +138,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn padding_adds_nuls_and_nothing_else(text in vec(1..=u8::MAX, 0..200), size in 0_usize..300) {
+        fn a_record_has_its_size_and_as_much_of_the_text_as_fits(text in vec(1..=u8::MAX, 0..200), size in 0_usize..300) {
             let record = padded(&text, size);
-            prop_assert_eq!(record.len(), size.max(text.len()));
-            prop_assert_eq!(text_of(&record), &text);
-            prop_assert!(record[text.len()..].iter().all(|byte| *byte == 0));
+            prop_assert_eq!(record.len(), size);
+            prop_assert_eq!(text_of(&record), &text[..text.len().min(size)]);
+            prop_assert!(record.iter().skip(text.len()).all(|byte| *byte == 0));
         }
 
         #[test]
