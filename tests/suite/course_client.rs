@@ -136,7 +136,17 @@ fn what_nobody_asked_for_is_thrown_away() {
     confirming.go_on();
     serves(&mut server, "hello");
     confirming.ends().success().stdout("HELLO\n");
-    // Later as well, as long as nothing was asked.
+    // Where there was no third step as well.
+    server.make_wkp();
+    let hasty = client(&scene, &["--handshake", "2", "hello"]).gated().start();
+    hasty.step_until(What::AwaitingAck);
+    server.acknowledge(b"HOLA\0");
+    hasty.step_until(What::AckReceived);
+    server.say(b"welcome\0");
+    hasty.go_on();
+    serves(&mut server, "hello");
+    hasty.ends().success().stdout("HELLO\n");
+    // And later, as long as nothing was asked.
     server.make_wkp();
     let typing = client(&scene, &[]).typing().start();
     server.acknowledge(ITS_A_ME);

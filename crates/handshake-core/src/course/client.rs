@@ -36,7 +36,8 @@ const NAME_SIZE: usize = 10;
 /// No process number is as large as this (proc(5), pid_max): so this added to ours is nobody else's.
 const PID_LIMIT: u32 = 1 << 22;
 
-/// How long to wait for an answer to the third step, which a server that knows of none takes for a message.
+/// How long to wait before the first message. A server that knows of no third step takes it for a message, and answers
+/// meanwhile; and one that finds out by itself takes what comes at once for a third step, even where there was none.
 const UNASKED: Duration = Duration::from_millis(200);
 
 /// What to try when no acknowledgement came.
@@ -140,8 +141,8 @@ impl Handshake<'_> {
         if let Some(step) = third_step(&ack, &name, self.manner.ways) {
             self.confirm(&step, &pipes)?;
             self.wait_until_read(&ack, &pipes)?;
-            self.throw_away_what_nobody_asked_for(&pipes)?;
         }
+        self.throw_away_what_nobody_asked_for(&pipes)?;
         // Most WKPs have lost their name by now; one that keeps it is for others as well.
         let_others_in(&pipes.to_server);
         let buffer = std::mem::take(&mut self.buffer);
@@ -282,7 +283,7 @@ impl Handshake<'_> {
         }
     }
 
-    /// What a server answers to the third step that knows of none, and takes it for a message.
+    /// Waits for what a server may say to the third step, or without a reason.
     fn throw_away_what_nobody_asked_for(&mut self, pipes: &Pipes) -> Result<()> {
         let until = Deadline::in_exactly(UNASKED);
         loop {
