@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use handshake_core::course::{HOLA, ITS_A_ME, padded, text_of};
+use handshake_core::course::{HOLA, ITS_A_ME, RECORD_MAX, padded, text_of};
 use handshake_core::event::What;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
@@ -216,16 +216,16 @@ fn one_message_at_a_time_and_no_haste() {
 fn long_messages_are_one_write_and_longer_ones_are_none() {
     let scene = Scene::new();
     let mut server = scene.course_server();
-    let longest = "x".repeat(65_535);
+    let longest = "x".repeat(RECORD_MAX - 1);
     let lines = format!("{}\n{longest}\n{longest}x\nlast\n", "y".repeat(10_000));
     let client = client(&scene, &[]).reading(&lines).start();
     server.acknowledge(ITS_A_ME);
     assert_eq!(server.receive(), padded(&[b'y'; 10_000], 10_001));
     server.say(&[b'Y'; 10_000]);
-    assert_eq!(server.receive(), padded(longest.as_bytes(), 65_536));
+    assert_eq!(server.receive(), padded(longest.as_bytes(), RECORD_MAX));
     server.say(b"\0");
     serves(&mut server, "last");
-    let told = "client: cannot send a message of 65536 bytes: EMSGSIZE (";
+    let told = format!("client: cannot send a message of {RECORD_MAX} bytes: EMSGSIZE (");
     client.ends().code(1).stdout(format!("{}\n\nLAST\n", "Y".repeat(10_000))).stderr(starts_with(told));
     scene.end();
 }

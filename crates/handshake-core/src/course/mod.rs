@@ -17,8 +17,9 @@ use nix::unistd::{read, write};
 use crate::records::Filled;
 use crate::sys::{capacity, unread};
 
-/// Bytes that one read of a record takes at most: a pipe's usual capacity (pipe(7)). Records of 10,000 bytes were seen.
-pub const READ_SIZE: usize = 65_536;
+/// The most that one read of a record takes: a pipe's usual capacity, less what the headers take that its bytes get
+/// on their way through a server.
+pub const RECORD_MAX: usize = 16 * crate::wire::PAYLOAD_MAX;
 
 /// The acknowledgement, and the third step, of most.
 pub const HOLA: &[u8] = b"HOLA";

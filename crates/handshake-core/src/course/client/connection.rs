@@ -7,7 +7,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::libc::PIPE_BUF;
 
-use crate::course::{READ_SIZE, read_record, text_of, write_record};
+use crate::course::{RECORD_MAX, read_record, text_of, write_record};
 use crate::error::{Error, Named, Result};
 use crate::event::{Event, What, excerpt};
 use crate::process::Process;
@@ -25,7 +25,7 @@ pub struct Connection {
     to_server: OwnedFd,
     /// The request that is not in the pipe yet, with its NUL; else empty.
     outgoing: Vec<u8>,
-    /// Of [`READ_SIZE`] bytes.
+    /// As large as a pipe usually is: one read takes what one write said.
     incoming: Box<[u8]>,
     /// How many of them are a record that nobody has looked at.
     came: usize,
@@ -79,7 +79,7 @@ impl Connection {
             let because = "EINVAL (it contains a NUL, where a text of the course ends)".into();
             return Err(Error::Unfit { bytes, because });
         }
-        let longest = capacity(&self.to_server).unwrap_or(PIPE_BUF).min(READ_SIZE) - 1;
+        let longest = capacity(&self.to_server).unwrap_or(PIPE_BUF).min(RECORD_MAX) - 1;
         if bytes > longest {
             let because = format!("EMSGSIZE (it must be one write, which takes {longest} and a NUL)");
             return Err(Error::Unfit { bytes, because });
