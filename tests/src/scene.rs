@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::course_server::CourseServer;
 use crate::launch::Launch;
 use crate::paradigm::Paradigm;
 use crate::proc::{children_of, lives_in, living_in, signal_to};
@@ -92,6 +93,11 @@ impl Scene {
     /// A server by hand, with its well-known pipe made.
     pub fn raw_server(&self) -> RawServer {
         RawServer::at(&self.place)
+    }
+
+    /// A server of the course by hand, with its well-known pipe made.
+    pub fn course_server(&self) -> CourseServer {
+        CourseServer::at(&self.place)
     }
 
     /// Where the pipes are.

@@ -240,7 +240,7 @@ fn the_acknowledgement_can_be_chosen(paradigm: Paradigm) {
     let mut client = scene.course_client("123");
     assert_eq!(client.shakes_hands(), zero_padded(b"hi", 1000));
     drop(client);
-    scene.server(paradigm).args(["--ack-size", "0"]).run().code(2).stderr(contains("from 1 to 65152"));
+    scene.server(paradigm).args(["--ack-size", "0"]).run().code(2).stderr(contains("from 1 to 65536"));
     scene.server(paradigm).args(["--handshake", "4"]).run().code(2).stderr(contains("one of 2, 3, auto"));
     scene.end();
 }

@@ -72,6 +72,12 @@ mod course_races;
 /// A server that says what no good server says.
 mod hostile_server;
 
+/// Our client and the programs of the course.
+mod course_client;
+
+/// The same with one that says nothing, goes, or is none.
+mod course_alone;
+
 /// Where two things meet that seldom do.
 mod corners;
 

@@ -231,7 +231,7 @@ impl Event {
 const EXCERPT: usize = 60;
 
 /// The beginning of a message as text, on one line.
-fn excerpt(message: &[u8]) -> String {
+pub(crate) fn excerpt(message: &[u8]) -> String {
     let (shown, rest) = message.split_at(message.len().min(EXCERPT));
     let mut text = words(shown);
     if !rest.is_empty() {

@@ -6,7 +6,7 @@
 //! 2. [`handshake`]: the course's eight steps, [`handshake::server`] and [`handshake::client`] side by side;
 //! 3. [`session`]: what follows the handshake, [`session::server`] and [`session::client`];
 //! 4. [`service`]: what a server does with a message;
-//! 5. [`course`]: the same for the course's own programs, which know nothing of records;
+//! 5. [`course`]: the other dialect, which the course's own programs speak;
 //! 6. what these stand on: [`place`], [`fifo`], [`wkp`], [`records`], [`children`], [`process`], [`event`],
 //!    [`deadline`], [`signals`], [`limits`], [`sys`], [`error`].
 //!

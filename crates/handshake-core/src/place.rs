@@ -53,6 +53,11 @@ impl Place {
         &self.path
     }
 
+    /// The path of a bare name beside it.
+    pub(crate) fn beside(&self, name: &OsStr) -> PathBuf {
+        self.directory.join(name)
+    }
+
     /// The lock file that one live server holds.
     pub fn lock(&self) -> PathBuf {
         let mut name = OsString::from(".");

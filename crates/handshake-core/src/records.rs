@@ -155,12 +155,8 @@ impl RecordReader {
             return Ok(Filled::Nothing);
         }
         let mut message = vec![0; course::RECORD_MAX];
-        let count = match read(&self.fd, &mut message) {
-            Ok(0) => return Ok(Filled::End),
-            Ok(count) => count,
-            Err(Errno::EAGAIN) => return Ok(Filled::Nothing),
-            Err(errno) => return Err(errno),
-        };
+        let filled = course::read_record(&self.fd, &mut message)?;
+        let Filled::Bytes(count) = filled else { return Ok(filled) };
         self.messages = self.messages.wrapping_add(1);
         let mut records = Vec::new();
         for (payload, more) in pieces(&message[..count]) {
@@ -172,7 +168,7 @@ impl RecordReader {
         }
         (self.scan.at, self.end) = (0, records.len());
         match self.buffer.get_mut(..records.len()) {
-            // A lent one is given back.
+            // A lent one goes back.
             Some(room) => room.copy_from_slice(&records),
             None => self.buffer = records.into_boxed_slice(),
         }
