@@ -267,7 +267,7 @@ fn who_never_reads_is_held_back(paradigm: Paradigm) {
     greedy.says(&record);
     is_confirmed(&scene, &greedy);
     let written = greedy.says_while_there_is_room(&record);
-    assert!(written < 100, "{written} records of 4 KiB were taken");
+    assert!(written < 400, "{written} records of 4 KiB were taken");
     another_is_served_soon(&scene);
     greedy.leaves();
     scene.end();

@@ -38,7 +38,7 @@ impl Central {
                 let upstream = client.upstream(server.place(), &self.process)?;
                 let in_ack = upstream.name_in_ack();
                 let from_client = Rc::new(kept_for_long(&upstream.from_client)?);
-                let reader = RecordReader::without_buffer(from_client, upstream.arrival);
+                let reader = upstream.reader(RecordReader::without_buffer(from_client, upstream.arrival));
                 (Some(reader), upstream.fresh, in_ack, 0, longest)
             }
             LastArc::SharedWkp => {
@@ -51,7 +51,6 @@ impl Central {
             session: client.session,
             subserver: Pid::from_raw(0),
             from_client,
-            course_private: client.speaks_course().then(|| client.private.clone()),
             fresh,
             to_subserver: ToSubserver::new(to_subserver),
             from_subserver,

@@ -1,7 +1,6 @@
 //! A client, as the central process sees it: its upstream, and its subserver's pair of unnamed pipes.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 
 use handshake_core::fifo::Fifo;
 use handshake_core::records::{RecordReader, STARVED_WRITES_MAX};
@@ -14,8 +13,6 @@ pub(crate) struct Client {
     pub(crate) subserver: Pid,
     /// Its upstream, until it ends; none with `--shared-wkp`.
     pub(crate) from_client: Option<RecordReader>,
-    /// In the course dialect: its private pipe. Others may write names into its upstream.
-    pub(crate) course_private: Option<PathBuf>,
     /// A fresh upstream that still has its name.
     pub(crate) fresh: Option<Fifo>,
     pub(crate) to_subserver: ToSubserver,

@@ -109,10 +109,6 @@ impl Central {
             if session != client.session || !matches!(kind, Kind::Ready | Kind::Request | Kind::Bye) {
                 continue;
             }
-            if let Some(private) = &client.course_private {
-                // What is another's name is no message, as the subserver sees as well; it may not live long enough to tell.
-                self.process.hear_strangers(&reader.bytes()[place.start + HEADER..place.end], Some(private));
-            }
             if run.end != place.start {
                 client.to_subserver.pass_on(&reader.bytes()[run]);
                 run = place.clone();

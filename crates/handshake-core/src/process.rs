@@ -253,7 +253,7 @@ impl Process {
 
     /// Looks who has written `bytes` into a pipe that is another one's, and tells them; returns where their names are.
     /// `own`: the private pipe of who may write there.
-    pub fn hear_strangers(&self, bytes: &[u8], own: Option<&Path>) -> Vec<Span> {
+    pub(crate) fn hear_strangers(&self, bytes: &[u8], own: Option<&Path>) -> Vec<Span> {
         let tell = |(private, at)| {
             self.send_away(private, self.latecomers.reason());
             at
@@ -261,9 +261,19 @@ impl Process {
         self.latecomers.who_wrote(bytes, own).into_iter().map(tell).collect()
     }
 
-    /// The same without telling them.
-    pub(crate) fn strangers_in(&self, bytes: &[u8], own: Option<&Path>) -> Vec<Span> {
-        self.latecomers.who_wrote(bytes, own).into_iter().map(|(_, at)| at).collect()
+    /// What one read of a course client's pipe gave, without the names of strangers; `None` if nothing else was there.
+    pub(crate) fn without_strangers(&self, mut read: Vec<u8>, own: &Path) -> Option<Vec<u8>> {
+        let strangers = self.hear_strangers(&read, Some(own));
+        if strangers.is_empty() {
+            return Some(read);
+        }
+        for place in strangers.into_iter().rev() {
+            read.drain(place);
+        }
+        // What is left before a text was a name's padding.
+        let start = read.iter().position(|byte| *byte != 0)?;
+        read.drain(..start);
+        Some(read)
     }
 
     /// Opens and closes a private pipe, as soon as its client has opened it.

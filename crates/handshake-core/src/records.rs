@@ -5,12 +5,14 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 
 use crate::course;
+use crate::process::Process;
 use crate::sys::enlarge;
 use crate::wire::{Header, Kind, RECORD_MAX, Record, Scanner, Span, append, pieces};
 
@@ -41,12 +43,41 @@ pub enum Delivery {
     Whole,
     /// One writer, pieces of any size.
     Pieces,
-    /// No records: a course client's messages, each read one. They are made requests of this session here, so that from here
-    /// on a course client is like any other.
-    Messages {
-        /// The session.
-        session: u64,
-    },
+    /// No records: a course client's messages, each read one ([`Messages`]).
+    Messages,
+}
+
+/// What is read of a course client: each read is a message. It is made a request of this session here, so that from here on
+/// such a client is like any other.
+#[derive(Debug, Clone)]
+pub struct Messages {
+    /// Who is told when a stranger's name comes through this pipe.
+    process: Rc<Process>,
+    /// The client's private pipe, whose name is no stranger's.
+    private: PathBuf,
+    session: u64,
+    /// How many there were.
+    count: u32,
+}
+
+impl Messages {
+    /// None yet.
+    pub(crate) fn of_session(session: u64, private: PathBuf, process: &Rc<Process>) -> Self {
+        Self { process: Rc::clone(process), private, session, count: 0 }
+    }
+
+    /// The records of what one read gave; none, if all of it was strangers'.
+    fn records_of(&mut self, read: Vec<u8>) -> Vec<u8> {
+        let mut records = Vec::new();
+        if let Some(message) = self.process.without_strangers(read, &self.private) {
+            self.count = self.count.wrapping_add(1);
+            let (session, sequence) = (self.session, self.count);
+            for (payload, more) in pieces(&message) {
+                append(&mut records, Header { kind: Kind::Request, more, session, sequence }, payload);
+            }
+        }
+        records
+    }
 }
 
 /// What a read brought.
@@ -77,8 +108,8 @@ pub struct RecordReader {
     scan: Scanner,
     /// Where among the bytes read there was something else than records.
     strays: Vec<Span>,
-    /// Messages so far.
-    messages: u32,
+    /// Whose messages these are, if they are a course client's.
+    messages: Option<Messages>,
     /// Whether the last read left the pipe empty.
     emptied: bool,
     /// Whether the last read filled the buffer.
@@ -100,7 +131,13 @@ impl RecordReader {
     /// of its own is copied, or at least its page tables are, at every fork.
     pub fn without_buffer(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
         let (buffer, scan, strays) = (Box::default(), Scanner::default(), Vec::new());
-        Self { fd, arrival, buffer, end: 0, scan, strays, messages: 0, emptied: false, filled: false }
+        Self { fd, arrival, buffer, end: 0, scan, strays, messages: None, emptied: false, filled: false }
+    }
+
+    /// The same for a course client's messages.
+    #[must_use]
+    pub(crate) fn of_messages(self, messages: Messages) -> Self {
+        Self { arrival: Delivery::Messages, messages: Some(messages), ..self }
     }
 
     /// Takes `lent` (of [`new_buffer`]) to read into.
@@ -123,8 +160,8 @@ impl RecordReader {
     /// # Errors
     /// Those of read(2) but EAGAIN.
     pub fn fill(&mut self) -> Result<Filled, Errno> {
-        if let Delivery::Messages { session } = self.arrival {
-            return self.fill_with_message(session);
+        if let Some(messages) = self.messages.take() {
+            return self.fill_with_message(messages);
         }
         self.strays.clear();
         self.make_room();
@@ -150,29 +187,23 @@ impl RecordReader {
     }
 
     /// One read, one message.
-    fn fill_with_message(&mut self, session: u64) -> Result<Filled, Errno> {
+    fn fill_with_message(&mut self, messages: Messages) -> Result<Filled, Errno> {
+        let messages = self.messages.insert(messages);
         if self.scan.at < self.end {
             return Ok(Filled::Nothing);
         }
         let mut message = vec![0; course::RECORD_MAX];
         let filled = course::read_record(&self.fd, &mut message)?;
         let Filled::Bytes(count) = filled else { return Ok(filled) };
-        self.messages = self.messages.wrapping_add(1);
-        let mut records = Vec::new();
-        for (payload, more) in pieces(&message[..count]) {
-            append(
-                &mut records,
-                Header { kind: Kind::Request, more, session, sequence: self.messages },
-                payload,
-            );
-        }
+        message.truncate(count);
+        let records = messages.records_of(message);
         (self.scan.at, self.end) = (0, records.len());
         match self.buffer.get_mut(..records.len()) {
             // A lent one goes back.
             Some(room) => room.copy_from_slice(&records),
             None => self.buffer = records.into_boxed_slice(),
         }
-        Ok(Filled::Bytes(count))
+        Ok(filled)
     }
 
     /// The next record that counts among the bytes read, and its place in [`RecordReader::bytes`].

@@ -11,9 +11,9 @@ use super::{HOLA, ITS_A_ME, ORIGINAL_SIZE, Ways, padded};
 use crate::deadline::Deadline;
 use crate::error::{Error, Named, Result};
 use crate::fifo::{name_of, open_to_write};
-use crate::handshake::line::{Caller, note_skipped};
+use crate::handshake::line::Caller;
 use crate::process::Process;
-use crate::records::{Delivery, Filled, RecordReader};
+use crate::records::{Filled, RecordReader};
 use crate::wire::Kind;
 
 /// How long after the acknowledgement a third step may come that nothing else tells from a message: programs take less
@@ -70,7 +70,7 @@ pub(crate) fn connect(
     let mut pause = FIRST_PAUSE;
     loop {
         let late = until.passed();
-        hear_strangers(caller, from_client, process)?;
+        hear_strangers(from_client)?;
         match open_to_write(&caller.private) {
             Ok(private) => return Ok(private),
             Err(Errno::ENXIO | Errno::ENOENT) if !late => {}
@@ -91,22 +91,18 @@ pub(crate) fn connect(
     }
 }
 
-fn hear_strangers(caller: &Caller, from_client: &mut RecordReader, process: &Process) -> Result<()> {
+/// The reader tells them.
+fn hear_strangers(from_client: &mut RecordReader) -> Result<()> {
     let lost = |what: &str| Err(Error::Lost { what: what.into(), unanswered: 0 });
     match from_client.fill() {
         Ok(Filled::Bytes(_)) => {}
         Ok(Filled::Nothing) => return Ok(()),
         Ok(Filled::End) | Err(_) => return lost("it left before the acknowledgement"),
     }
-    // Through the central process, it is that which tells them.
-    let tells = from_client.arrival() != Delivery::Pieces;
     while let Some((record, _)) = from_client.next_record() {
-        match record.header.kind {
-            Kind::Request if tells => drop(process.hear_strangers(record.payload, Some(&caller.private))),
-            Kind::Bye => return lost("the server is shutting down"),
-            _ => {}
+        if record.header.kind == Kind::Bye {
+            return lost("the server is shutting down");
         }
     }
-    note_skipped(from_client, Some(caller.session), process);
     Ok(())
 }

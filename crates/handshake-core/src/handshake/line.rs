@@ -15,7 +15,7 @@ use crate::event::{Event, What};
 use crate::fifo::{Fifo, name_of, open_to_read, open_to_write};
 use crate::place::{Place, random};
 use crate::process::Process;
-use crate::records::{Delivery, Filled, READS_MAX, RecordReader, RecordWriter};
+use crate::records::{Delivery, Filled, Messages, READS_MAX, RecordReader, RecordWriter};
 use crate::wire::{Ack, Header, Hello, Kind, VERSION, words};
 use crate::wkp::TakenPipe;
 
@@ -78,6 +78,8 @@ pub struct Upstream {
     pub from_client: Rc<OwnedFd>,
     /// How records arrive on it.
     pub arrival: Delivery,
+    /// In the course dialect, it brings messages.
+    messages: Option<Messages>,
     /// A fresh one still has a name, which goes when READY came through it.
     pub fresh: Option<Fifo>,
 }
@@ -94,6 +96,15 @@ pub struct Grant {
 }
 
 impl Upstream {
+    /// A reader of this pipe, for what this client writes.
+    #[must_use]
+    pub fn reader(&self, reader: RecordReader) -> RecordReader {
+        match &self.messages {
+            Some(messages) => reader.of_messages(messages.clone()),
+            None => reader,
+        }
+    }
+
     /// What the ACK says: a fresh one's name, or nothing.
     pub fn name_in_ack(&self) -> Vec<u8> {
         self.fresh.as_ref().map(Fifo::name_bytes).unwrap_or_default()
@@ -105,13 +116,16 @@ impl Caller {
     ///
     /// # Errors
     /// No pipe can be made.
-    pub fn upstream(&self, place: &Place, process: &Process) -> Result<Upstream> {
-        let kept = match self.dialect {
-            Dialect::Framed { keeps_wkp, .. } => keeps_wkp.then_some(Delivery::Whole),
-            Dialect::Course(_) => Some(Delivery::Messages { session: self.session }),
-        };
-        if let Some(arrival) = kept {
-            return Ok(Upstream { from_client: Rc::clone(&self.wkp), arrival, fresh: None });
+    pub fn upstream(&self, place: &Place, process: &Rc<Process>) -> Result<Upstream> {
+        let from_client = Rc::clone(&self.wkp);
+        let wkp = Upstream { from_client, arrival: Delivery::Whole, messages: None, fresh: None };
+        match self.dialect {
+            Dialect::Framed { keeps_wkp: true, .. } => return Ok(wkp),
+            Dialect::Framed { .. } => {}
+            Dialect::Course(_) => {
+                let messages = Messages::of_session(self.session, self.private.clone(), process);
+                return Ok(Upstream { messages: Some(messages), ..wkp });
+            }
         }
         let path = place.upstream()?;
         let make = || -> Result<_, Errno> {
@@ -121,7 +135,8 @@ impl Caller {
         let (from_client, fifo) = process
             .does(What::UpstreamCreated, |event| event.session(self.session).pipe(name_of(&path)), make)
             .map_err(|errno| Error::at("make a fresh upstream", &path, errno, ""))?;
-        Ok(Upstream { from_client: Rc::new(from_client), arrival: Delivery::Pieces, fresh: Some(fifo) })
+        let from_client = Rc::new(from_client);
+        Ok(Upstream { from_client, arrival: Delivery::Pieces, messages: None, fresh: Some(fifo) })
     }
 
     /// Whether it speaks the course dialect.
@@ -152,13 +167,13 @@ impl Caller {
         )
     }
 
-    /// The same in the course dialect, to a private pipe that is open; returns its path, too.
+    /// The same in the course dialect, to a private pipe that is open.
     pub(crate) fn acknowledge_in_course(
         self,
         process: &Process,
         private: OwnedFd,
         ack: &[u8],
-    ) -> Result<(RecordWriter, PathBuf)> {
+    ) -> Result<RecordWriter> {
         let mut to_client = RecordWriter::new(Rc::new(private), Delivery::Pieces);
         to_client.push_raw(ack);
         process
@@ -168,7 +183,7 @@ impl Caller {
                 || to_client.flush(),
             )
             .map_err(|errno| self.gone(errno))?;
-        Ok((to_client, self.private))
+        Ok(to_client)
     }
 
     fn gone(&self, errno: Errno) -> Error {
@@ -418,14 +433,10 @@ fn count_skipped(bytes: usize, session: Option<u64>, process: &Process) {
 
 /// Before a pipe that others may have written to is closed: who has, is told.
 pub fn drain(reader: &mut RecordReader, session: u64, process: &Process) {
-    let (are_records, mut reads) = (reader.arrival() == Delivery::Whole, 0);
+    let mut reads = 0;
     while reads < READS_MAX && matches!(reader.fill(), Ok(Filled::Bytes(_))) {
         reads += 1;
-        while let Some((record, _)) = reader.next_record() {
-            if !are_records {
-                process.hear_strangers(record.payload, None);
-            }
-        }
+        while reader.next_record().is_some() {}
         note_skipped(reader, Some(session), process);
     }
 }

@@ -330,7 +330,8 @@ impl Server {
         };
         let grant =
             Grant { window: 0, longest: self.options.terms.longest, upstream: upstream.name_in_ack() };
-        let from_client = RecordReader::new(upstream.from_client, upstream.arrival);
+        let from_client = RecordReader::new(Rc::clone(&upstream.from_client), upstream.arrival);
+        let from_client = upstream.reader(from_client);
         self.begin_session(caller, grant, from_client, upstream.fresh)
     }
 
@@ -355,9 +356,9 @@ impl Server {
         let connected = course::server::connect(&caller, &mut from_client, terms.handshake_timeout, process);
         let to_client = connected.inspect_err(|_| drain(&mut from_client, session, process))?;
         let ack = customs.acknowledgement(form, session);
-        let (to_client, private) = caller.acknowledge_in_course(process, to_client, &ack)?;
+        let to_client = caller.acknowledge_in_course(process, to_client, &ack)?;
         let session = Session::new(process, session, terms, from_client, to_client, fresh);
-        Ok(session.in_course(customs.ways, ack, private))
+        Ok(session.in_course(customs.ways, ack))
     }
 
     /// Puts a client back at the front of the line, because the error prevented its turn, and takes note of that.

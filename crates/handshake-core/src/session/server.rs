@@ -288,8 +288,8 @@ impl Session {
             let Some(bytes) = self.too_long.take() else {
                 match self.heard(message) {
                     Heard::Message => {}
-                    Heard::ThirdStep => return Ok(Found::Nothing),
-                    Heard::NoMessage => continue,
+                    Heard::AwaitedThirdStep => return Ok(Found::Nothing),
+                    Heard::LateThirdStep => continue,
                 }
                 self.process
                     .saw(What::RequestReceived, |event| event.session(self.id).message(sequence, message));
@@ -342,11 +342,12 @@ impl Session {
             What::ReplySent,
             |event| event.session(id).message(sequence, message),
             || {
-                if let Some(course) = &self.course {
-                    self.to_client.push_raw(&course.reply(message));
-                } else {
-                    for (payload, more) in pieces(message) {
-                        self.queue(Kind::Reply, more, payload)?;
+                match self.course.as_ref().map(|course| course.reply(message)) {
+                    Some(record) => self.queue_raw(&record)?,
+                    None => {
+                        for (payload, more) in pieces(message) {
+                            self.queue(Kind::Reply, more, payload)?;
+                        }
                     }
                 }
                 // Who follows the events wants them one by one, and true.

@@ -1,7 +1,5 @@
-//! What is different in a session with a course client: a third step instead of READY, texts in records of the client's
-//! size, and strangers' names among them.
-
-use std::path::PathBuf;
+//! What is different in a session with a course client: a third step instead of READY, and texts in records of the client's
+//! size.
 
 use nix::errno::Errno;
 
@@ -12,7 +10,6 @@ use crate::course::{HOLA, Ways, padded, text_of, without_newline};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::event::What;
-use crate::records::Delivery;
 use crate::wire::words;
 
 /// What is known of the client.
@@ -21,7 +18,6 @@ pub(super) struct Course {
     ways: Ways,
     /// The acknowledgement that it got.
     ack: Vec<u8>,
-    private: PathBuf,
     confirmation: Confirmation,
     /// How large the record of its request is, and so what its buffer holds.
     record: usize,
@@ -44,9 +40,9 @@ pub(super) enum Heard {
     /// A message, now without what is none of its text.
     Message,
     /// The third step that was awaited.
-    ThirdStep,
-    /// Nothing for the service.
-    NoMessage,
+    AwaitedThirdStep,
+    /// One that was not awaited any longer.
+    LateThirdStep,
 }
 
 impl Course {
@@ -70,8 +66,8 @@ impl Course {
 impl Session {
     /// The client speaks the course dialect; it got this acknowledgement.
     #[must_use]
-    pub(crate) fn in_course(mut self, ways: Ways, ack: Vec<u8>, private: PathBuf) -> Self {
-        self.course = Some(Course { ways, ack, private, confirmation: Confirmation::Awaited, record: 0 });
+    pub(crate) fn in_course(mut self, ways: Ways, ack: Vec<u8>) -> Self {
+        self.course = Some(Course { ways, ack, confirmation: Confirmation::Awaited, record: 0 });
         self
     }
 
@@ -115,37 +111,15 @@ impl Session {
     /// What a record is that has come whole: for the service, or for whom?
     pub(super) fn heard(&mut self, record: &mut Vec<u8>) -> Heard {
         let Some(course) = &mut self.course else { return Heard::Message };
-        let own = Some(course.private.as_path());
-        let strangers = match self.from_client.arrival() {
-            Delivery::Messages { .. } => self.process.hear_strangers(record, own),
-            // Who reads the pipe tells them, and that is the central process.
-            _ => self.process.strangers_in(record, own),
-        };
-        let alone = strangers.is_empty();
-        for place in strangers.into_iter().rev() {
-            record.drain(place);
-        }
-        let is_empty = !alone && record.iter().all(|byte| *byte == 0);
-        if !alone {
-            record.drain(..record.iter().position(|byte| *byte != 0).unwrap_or_default());
-        }
-        if alone || course.record == 0 {
-            course.record = record.len();
-        }
-        let awaited = course.confirmation == Confirmation::Awaited;
-        let confirms =
-            awaited || course.confirmation == Confirmation::Possible && course.is_third_step(record);
-        if !is_empty {
-            course.confirmation = Confirmation::Over;
-        }
-        if is_empty || confirms {
-            if !is_empty {
-                let text = words(text_of(record));
-                self.process.saw(What::ReadyReceived, |event| event.session(self.id).text(text));
-            }
+        course.record = record.len();
+        let confirmation = std::mem::replace(&mut course.confirmation, Confirmation::Over);
+        let awaited = confirmation == Confirmation::Awaited;
+        if awaited || confirmation == Confirmation::Possible && course.is_third_step(record) {
+            let text = words(text_of(record));
+            self.process.saw(What::ReadyReceived, |event| event.session(self.id).text(text));
             record.clear();
             self.answered();
-            return if awaited && !is_empty { Heard::ThirdStep } else { Heard::NoMessage };
+            return if awaited { Heard::AwaitedThirdStep } else { Heard::LateThirdStep };
         }
         record.truncate(without_newline(text_of(record)).len());
         Heard::Message
