@@ -19,6 +19,7 @@ each! {
     what_has_come_is_answered_when_the_server_ends in basic forking dispatch;
     a_dead_server_is_end_of_file in basic forking dispatch;
     a_silent_session_ends_at_the_idle_timeout in basic forking dispatch;
+    our_own_client_speaks_it_with_our_servers in basic forking dispatch;
     the_client_that_leaves_leaves_nothing in basic forking dispatch;
     a_shared_well_known_pipe_is_not_for_course_clients in shared;
 }
@@ -284,6 +285,19 @@ fn a_silent_session_ends_at_the_idle_timeout(paradigm: Paradigm) {
     client.shakes_hands();
     assert_eq!(client.hears(), Heard::End);
     drop(client);
+    scene.end();
+}
+
+fn our_own_client_speaks_it_with_our_servers(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    for ways in ["2", "3", "auto"] {
+        let client = scene.client().args(["--dialect", "course", "--handshake", ways, "one", "two", "three"]);
+        client.run().success().stdout("ONE\nTWO\nTHREE\n");
+    }
+    let longest = "x".repeat(60_000);
+    let client = scene.client().args(["--dialect", "course", "--raw"]);
+    client.run_with_stdin(longest.clone().into_bytes()).success().stdout(longest.to_uppercase());
     scene.end();
 }
 

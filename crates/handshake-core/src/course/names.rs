@@ -129,3 +129,81 @@ impl Place {
         matches!(look(&path), Ok(Standing::Fifo(_))).then_some(path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const PIPES: [&str; 6] = ["1", "22", "221", "luigi", "77.fifo", "mario"];
+
+    fn place() -> (TempDir, Place) {
+        let directory = TempDir::new().unwrap();
+        for name in PIPES {
+            mkfifo(&directory.path().join(name), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+        }
+        let place = Place::new(&directory.path().join("mario")).unwrap();
+        (directory, place)
+    }
+
+    fn names(found: impl IntoIterator<Item = PathBuf>) -> Vec<String> {
+        found.into_iter().map(|path| crate::fifo::name_of(&path)).collect()
+    }
+
+    #[test]
+    fn names_are_taken_apart_where_nothing_stands_between_them() {
+        let (_directory, place) = place();
+        let introduced =
+            |bytes: &[u8]| names(introductions(bytes, &place).into_iter().map(|one| one.private));
+        assert_eq!(introduced(b"221"), ["221"], "the longest");
+        assert_eq!(introduced(b"2222"), ["22", "22"]);
+        assert_eq!(introduced(b"1221luigi"), ["1", "221", "luigi"]);
+        assert_eq!(introduced(b"1\0\0garbage\x0022\n\0"), ["1", "22"]);
+        assert_eq!(introduced(&77_u32.to_ne_bytes()), ["77.fifo"]);
+        assert_eq!(introduced(b"mario\0"), [""; 0], "the well-known pipe is nobody's private one");
+    }
+
+    #[test]
+    fn records_of_the_original_are_known_also_when_there_are_several() {
+        let (_directory, place) = place();
+        let record = |name: &[u8]| super::super::padded(name, ORIGINAL_SIZE);
+        let forms = |bytes: &[u8]| -> Vec<Form> {
+            introductions(bytes, &place).into_iter().map(|client| client.form).collect()
+        };
+        assert_eq!(forms(&record(b"1")), [Form::Original]);
+        assert_eq!(forms(&[record(b"1"), record(b"22")].concat()), [Form::Original; 2]);
+        assert_eq!(forms(&[record(b"1"), vec![0; 100]].concat()), [Form::Text]);
+        assert_eq!(forms(&77_u32.to_ne_bytes()), [Form::Number]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// P6: whatever is written, what is found is a pipe that stands there, and no other.
+        #[test]
+        fn nothing_else_is_ever_found(pieces in vec(prop_oneof![
+            vec(any::<u8>(), 0..12),
+            select(vec![&b"\0"[..], b"./", b"../", b"\n", b"1", b"221", b"luigi", b"mario", b"77"])
+                .prop_map(<[u8]>::to_vec),
+        ], 0..20)) {
+            let (_directory, place) = place();
+            let bytes = pieces.concat();
+            let known = |name: &String| PIPES[..5].contains(&name.as_str());
+            for name in names(introductions(&bytes, &place).into_iter().map(|one| one.private)) {
+                // A living process is believed before it has made its pipe.
+                prop_assert!(known(&name) || name.parse::<i32>().is_ok(), "{}", name);
+            }
+            for (private, at) in strangers(&bytes, &place) {
+                let name = crate::fifo::name_of(&private);
+                prop_assert!(known(&name));
+                prop_assert!(bytes[at].windows(name.len()).any(|window| window == name.as_bytes()));
+            }
+        }
+    }
+}
