@@ -87,7 +87,8 @@ impl Handover {
     /// In the parent: waits until the child has taken what is its own, or has died.
     pub(super) fn await_end(&self, child: Pid) {
         let is_dead = || {
-            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+            let flags =
+                WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
             // An interrupted look says nothing: whoever goes on before the child is done closes what is the child's, too.
             !matches!(waitid(Id::Pid(child), flags), Ok(WaitStatus::StillAlive) | Err(Errno::EINTR))
         };
