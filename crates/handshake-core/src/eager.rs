@@ -68,9 +68,10 @@ impl Eagerness {
         self.how.set(how);
     }
 
-    /// Forgets what was learnt, since another kind of wait begins.
-    pub(crate) fn forget(&self) {
-        self.sleeps.set(0);
+    /// Forgets what was learnt, since a subserver's waits begin. The first, for READY, sleeps at once: its client was kept waiting
+    /// by a fork, and is asleep itself, so that a look would be in vain.
+    pub(crate) fn begin_asleep(&self) {
+        self.sleeps.set(1);
         self.penalty.set(FIRST_PENALTY);
     }
 
@@ -131,7 +132,8 @@ mod tests {
         assert_eq!(sleeps_after(&eager, false), 64);
         (0..20).for_each(|_| assert!(sleeps_after(&eager, false) > 0));
         assert_eq!(sleeps_after(&eager, false), LONGEST_PENALTY);
-        eager.forget();
+        eager.begin_asleep();
+        assert_eq!(eager.look(|| -> Option<()> { panic!("it looked") }), None);
         assert_eq!(sleeps_after(&eager, false), 16);
     }
 

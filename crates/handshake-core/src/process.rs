@@ -112,7 +112,7 @@ impl Process {
         self.role.set(Role::Subserver(number));
         self.parent.set(Some(parent));
         self.asked_to_end.set(None);
-        self.eager.forget();
+        self.eager.begin_asleep();
     }
 
     /// Whether the main server of this subserver has died.
