@@ -26,6 +26,10 @@ const GRACE_AFTER_ERROR: Duration = Duration::from_secs(2);
 /// 0.3 ms for 5,000.
 const LOOK_AT_ALL_AFTER: Duration = Duration::from_secs(1);
 
+/// With fewer subservers, and so a few hundred descriptors, a copy of the table of descriptors takes less time than a handover,
+/// in which main server and child wait for each other.
+const HANDOVER_FROM: usize = 128;
+
 /// The subservers of this process. Dropping it ends them all.
 #[derive(Debug)]
 pub struct Subservers {
@@ -98,7 +102,8 @@ impl Subservers {
         let held: Vec<_> = held.map(|fd| fd.as_raw_fd()).collect();
         let mut client = Some(client);
         let before = monotonic_ns();
-        let forked = sys::fork(&held, self.handover.as_ref(), |closed| {
+        let handover = self.handover.as_ref().filter(|_| self.living.len() >= HANDOVER_FROM);
+        let forked = sys::fork(&held, handover, |closed| {
             process.become_subserver(number, main_server);
             let served = client.take().map_or(Ok(()), |client| {
                 let Caller { session, private, .. } = &client;

@@ -42,9 +42,9 @@ pub(crate) struct Handover {
     done: NonNull<AtomicU32>,
 }
 
-/// So often the parent looks for the child to be done, which takes it some ten microseconds ...
-const LOOKS: u32 = 2000;
-/// ... then it lets others have its processor between two looks, a thousand times ...
+/// So often the parent looks for the child to be done, which takes it some ten microseconds on a processor of its own ...
+const LOOKS: u32 = 500;
+/// ... then it lets others have its processor between two looks, a thousand times: the child may well wait for this one ...
 const YIELDS: u32 = LOOKS + 1000;
 /// ... and then it pauses so many milliseconds: somebody has stopped the child.
 const PAUSE: u8 = 1;
@@ -93,7 +93,7 @@ impl Handover {
             !matches!(waitid(Id::Pid(child), flags), Ok(WaitStatus::StillAlive) | Err(Errno::EINTR))
         };
         let mut looks = 0;
-        while self.done().load(Acquire) == 0 && (looks < LOOKS || !is_dead()) {
+        while self.done().load(Acquire) == 0 && (looks < YIELDS || !is_dead()) {
             match looks {
                 0..LOOKS => std::hint::spin_loop(),
                 LOOKS..YIELDS => std::thread::yield_now(),
