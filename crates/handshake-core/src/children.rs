@@ -94,6 +94,8 @@ impl Subservers {
         keep: &[BorrowedFd<'_>],
         serve: impl FnOnce(Caller) -> Result<()>,
     ) -> Result<Pid, Box<(Caller, Error)>> {
+        // Who is always busy seldom sees a signal; those who have ended are no reason for a handover.
+        self.reap_those_told_of();
         let number = self.forked + 1;
         let client = client.alone()?;
         let main_server = getpid();
@@ -135,15 +137,26 @@ impl Subservers {
 
     /// Reaps those that have ended since; at the latest at the end of [`Subservers::patience`].
     pub fn reap(&mut self) {
-        let told = sys::ended();
         // SIGCHLD comes when somebody stops one or lets it go on, or sends it: to look is never wrong.
-        if self.process.child_ended() || told.is_none() || self.look_at_all.passed() {
-            self.look_at_all = Deadline::after(LOOK_AT_ALL_AFTER);
-            while self.bury(None) {}
+        if self.process.child_ended() || self.look_at_all.passed() {
+            self.reap_any();
+        } else if sys::told() {
+            self.reap_those_told_of();
         }
-        for pid in told.into_iter().flatten().filter(|pid| self.living.contains_key(pid)).collect::<Vec<_>>()
-        {
-            self.bury(Some(pid));
+    }
+
+    fn reap_any(&mut self) {
+        self.look_at_all = Deadline::after(LOOK_AT_ALL_AFTER);
+        while self.bury(None) {}
+    }
+
+    fn reap_those_told_of(&mut self) {
+        let Some(ended) = sys::ended() else { return self.reap_any() };
+        for pid in ended {
+            // The number may be that of whoever has sent the signal.
+            if self.living.contains_key(&pid) {
+                self.bury(Some(pid));
+            }
         }
     }
 

@@ -37,16 +37,21 @@ pub(crate) fn await_ends() {
     unsafe { libc::sigaction(signal_of_end(), from_ref(&action), null_mut()) };
 }
 
+/// Whether a signal has arrived since [`ended`] was asked last.
+pub(crate) fn told() -> bool {
+    SEEN.load(SeqCst) != NOTHING
+}
+
 /// Who has ended since this was asked last; nothing, if that is not known of all. A number may also be that of somebody who has
 /// merely sent the signal.
 pub(crate) fn ended() -> Option<Vec<Pid>> {
     let seen = match SEEN.swap(NOTHING, SeqCst) {
-        NOTHING => return Some(Vec::new()),
+        NOTHING => None,
         MANY => return None,
-        pid => pid,
+        pid => Some(pid),
     };
     // Each wait lets one through; the others are still in the queue.
-    Some([seen].into_iter().chain(std::iter::from_fn(next_in_queue)).map(Pid::from_raw).collect())
+    Some(seen.into_iter().chain(std::iter::from_fn(next_in_queue)).map(Pid::from_raw).collect())
 }
 
 extern "C" fn note(_: c_int, info: *mut siginfo_t, _: *mut c_void) {

@@ -17,7 +17,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-pub(crate) use ends::{await_ends, ended};
+pub(crate) use ends::{await_ends, ended, told};
 pub(crate) use handover::Handover;
 pub use handover::out_of_the_way;
 pub use linux::{Poller, ends_with_us, keep_inherited_to_ourselves};
