@@ -211,7 +211,7 @@ impl Line {
     ) -> Result<()> {
         let mut reader = RecordReader::new(Rc::clone(pipe), Delivery::Whole);
         let mut reads = 0;
-        while reads < READS_MAX && matches!(reader.fill(), Ok(Filled::Bytes(_))) {
+        while reads < READS_MAX && !reader.has_emptied() && matches!(reader.fill(), Ok(Filled::Bytes(_))) {
             reads += 1;
             while let Some((record, _)) = reader.next_record() {
                 if record.header.kind == Kind::Hello {
