@@ -161,13 +161,11 @@ mod tests {
         let eager = Eagerness::new();
         let pause = Some(Duration::from_micros(1));
         let mut looks = 0;
-        assert_eq!(
-            eager.look(pause, || -> Option<()> {
-                (|| looks += 1)();
-                None
-            }),
+        let mut in_vain = || -> Option<()> {
+            looks += 1;
             None
-        );
+        };
+        assert_eq!(eager.look(pause, &mut in_vain), None);
         assert!(looks > 0);
         assert_eq!(eager.look(pause, || Some(())), Some(()));
         assert_eq!(eager.sleeps.get(), 0);
