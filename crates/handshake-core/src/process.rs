@@ -120,7 +120,7 @@ impl Process {
         self.role.set(Role::Subserver(number));
         self.parent.set(Some(parent));
         self.asked_to_end.set(None);
-        self.eager.forget();
+        self.eager.begin_asleep();
         self.latecomers.forget();
     }
 
@@ -156,7 +156,7 @@ impl Process {
         // A mere pause, and a look without a wait, are what they are.
         if !fds.is_empty() && !until.passed() {
             let look = || poll(fds, PollTimeout::ZERO).ok().filter(|count| *count > 0);
-            if let Some(count) = self.eager.look(look) {
+            if let Some(count) = self.eager.look(until.left(), look) {
                 return Ok(Woken::Ready(count.cast_unsigned() as usize));
             }
         }
@@ -181,7 +181,7 @@ impl Process {
         if !until.passed() {
             let mask = SigSet::all();
             let look = || poller.wait(events, 0, &mask).ok().filter(|count| *count > 0);
-            if let Some(count) = self.eager.look(look) {
+            if let Some(count) = self.eager.look(until.left(), look) {
                 return Ok(Woken::Ready(count));
             }
         }

@@ -233,6 +233,11 @@ impl RecordReader {
         self.end - self.scan.at < self.buffer.len() || self.may_grow()
     }
 
+    /// Whether the last read took less than it might: then the pipe was empty.
+    pub fn has_emptied(&self) -> bool {
+        self.emptied
+    }
+
     /// Bytes skipped since this was asked last.
     pub fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.scan.skipped)
@@ -247,11 +252,6 @@ impl RecordReader {
     /// How records arrive here.
     pub fn arrival(&self) -> Delivery {
         self.arrival
-    }
-
-    /// Whether the last read found no more than it took.
-    pub(crate) fn is_emptied(&self) -> bool {
-        self.emptied
     }
 
     fn may_grow(&self) -> bool {

@@ -301,7 +301,7 @@ impl Line {
                 reads += 1;
                 ended = reads > READS_MAX
                     || !matches!(reader.fill(), Ok(Filled::Bytes(_)))
-                    || reader.is_emptied();
+                    || reader.has_emptied();
             }
             let mut hellos = Vec::new();
             while let Some((record, _)) = reader.next_record() {
