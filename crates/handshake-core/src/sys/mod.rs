@@ -7,6 +7,7 @@
 
 mod handover;
 mod linux;
+mod nursery;
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +21,7 @@ pub(crate) use handover::Handover;
 pub use handover::out_of_the_way;
 pub use linux::{Poller, ends_with_us, keep_inherited_to_ourselves};
 pub(crate) use linux::{close_all_but, end_with_parent, enlarge, exchange, move_new, wake_punctually};
+pub use nursery::Nursery;
 
 /// An answer of [`try_lock`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +107,7 @@ pub(crate) fn fork(
     if let Some(handover) = handover {
         handover.take(keep);
     }
+    nursery::open();
     let closed = close_all_but(keep);
     let status = catch_unwind(AssertUnwindSafe(|| body(closed))).unwrap_or(101);
     // SAFETY: _exit ends the process here, without the parent's atexit handlers and buffers.
