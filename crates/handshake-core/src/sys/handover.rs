@@ -1,5 +1,6 @@
 //! How a child gets its descriptors from a parent that has thousands. Linux only, as `linux`.
 
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
@@ -10,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::poll;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 /// What a process with thousands of descriptors keeps for long goes above this number, so that the few that a child needs
@@ -38,9 +39,14 @@ pub fn out_of_the_way(fd: impl AsFd) -> Result<OwnedFd, Errno> {
 /// leaves the table alone. POSIX: fork(2), and the cost.
 #[derive(Debug)]
 pub(crate) struct Handover {
-    /// In a page that parent and child really share. 1: it is done.
-    done: NonNull<AtomicU32>,
+    /// What the child says, in a page that both really share: nothing yet (0), [`TAKEN`], or the error for which it could not.
+    said: NonNull<AtomicU32>,
+    /// This kernel is older than the call, or a sandbox forbids it.
+    impossible: Cell<bool>,
 }
+
+/// It has what is its own. No error has this number.
+const TAKEN: u32 = u32::MAX;
 
 /// So often the parent looks for the child to be done, which takes it some ten microseconds ...
 const LOOKS: u32 = 2000;
@@ -56,17 +62,22 @@ impl Handover {
         let (length, protection) = (NonZeroUsize::MIN, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE);
         // SAFETY: a new mapping, which overlaps nothing.
         let page = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_SHARED) }?;
-        Ok(Self { done: page.cast() })
+        Ok(Self { said: page.cast(), impossible: Cell::new(false) })
     }
 
-    fn done(&self) -> &AtomicU32 {
+    fn said(&self) -> &AtomicU32 {
         // SAFETY: the page lives as long as this, is aligned, and begins as zeros.
-        unsafe { self.done.as_ref() }
+        unsafe { self.said.as_ref() }
+    }
+
+    /// Whether it is worth a try; if not, fork(2) is left.
+    pub(super) fn is_possible(&self) -> bool {
+        !self.impossible.get()
     }
 
     /// In the parent, before the fork: returns the flag for it.
     pub(super) fn begin(&self) -> i32 {
-        self.done().store(0, Release);
+        self.said().store(0, Release);
         libc::CLONE_FILES
     }
 
@@ -76,23 +87,42 @@ impl Handover {
         let unshare = libc::CLOSE_RANGE_UNSHARE.cast_signed();
         // SAFETY: takes integers, and closes only what is this child's own from here on.
         let taken = Errno::result(unsafe { libc::close_range(highest + 1, u32::MAX, unshare) });
-        if taken.is_err() {
+        if let Err(errno) = taken {
             // The table is still the parent's: it must not be touched, and this child ends.
+            self.said().store((errno as i32).cast_unsigned(), Release);
             // SAFETY: ends the process.
             unsafe { libc::_exit(1) }
         }
-        self.done().store(1, Release);
+        self.said().store(TAKEN, Release);
     }
 
     /// In the parent: waits until the child has taken what is its own, or has died.
-    pub(super) fn await_end(&self, child: Pid) {
+    ///
+    /// # Errors
+    /// `ENOMEM`: it could not, and is no more; another one may. Else, likewise, and no other will: it is not
+    /// [possible](Self::is_possible).
+    pub(super) fn await_end(&self, child: Pid) -> Result<(), Errno> {
+        self.await_word(child);
+        match self.said().load(Acquire) {
+            0 | TAKEN => Ok(()),
+            errno => {
+                let errno = Errno::from_raw(errno.cast_signed());
+                self.impossible.set(errno != Errno::ENOMEM);
+                // It was the last thing that it said.
+                while waitpid(child, None) == Err(Errno::EINTR) {}
+                Err(errno)
+            }
+        }
+    }
+
+    fn await_word(&self, child: Pid) {
         let is_dead = || {
             let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
             // An interrupted look says nothing: whoever goes on before the child is done closes what is the child's, too.
             !matches!(waitid(Id::Pid(child), flags), Ok(WaitStatus::StillAlive) | Err(Errno::EINTR))
         };
         let mut looks = 0;
-        while self.done().load(Acquire) == 0 && (looks < LOOKS || !is_dead()) {
+        while self.said().load(Acquire) == 0 && (looks < LOOKS || !is_dead()) {
             match looks {
                 0..LOOKS => std::hint::spin_loop(),
                 LOOKS..YIELDS => std::thread::yield_now(),
@@ -106,6 +136,6 @@ impl Handover {
 impl Drop for Handover {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours, and nothing refers to it any more.
-        let _ = unsafe { munmap(self.done.cast(), 1) };
+        let _ = unsafe { munmap(self.said.cast(), 1) };
     }
 }

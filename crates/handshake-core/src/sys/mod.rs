@@ -90,6 +90,7 @@ pub(crate) fn fork(
     body: impl FnOnce(Result<(), Errno>) -> u8,
 ) -> Result<Pid, Errno> {
     debug_assert_eq!(linux::threads(), 1, "a process that forks must have one thread");
+    let handover = handover.filter(|handover| handover.is_possible());
     let flags = libc::c_long::from(handover.map_or(0, Handover::begin) | libc::SIGCHLD);
     let none: libc::c_long = 0;
     // Not libc's own fork, which prepares the child for threads that it will never have, and so makes three pages of each
@@ -99,10 +100,10 @@ pub(crate) fn fork(
     let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) })?;
     if pid != 0 {
         let pid = Pid::from_raw(i32::try_from(pid).expect("a process number"));
-        if let Some(handover) = handover {
-            handover.await_end(pid);
-        }
-        return Ok(pid);
+        return match handover.map_or(Ok(()), |handover| handover.await_end(pid)) {
+            Err(_) if handover.is_some_and(|handover| !handover.is_possible()) => fork(keep, None, body),
+            taken => taken.map(|()| pid),
+        };
     }
     if let Some(handover) = handover {
         handover.take(keep);
