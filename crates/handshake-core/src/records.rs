@@ -22,9 +22,11 @@ pub const READ_SIZE: usize = 65_536;
 /// says little costs little.
 const FIRST_SIZE: usize = 512;
 const GROWTH: usize = 4;
-/// Reads that empty the largest pipe (1 MiB, /proc/sys/fs/pipe-max-size): somebody who goes on writing where
-/// nobody should must not keep the server here.
-pub const READS_MAX: usize = (1 << 20) / READ_SIZE;
+/// Reads that empty the largest pipe (1 MiB, /proc/sys/fs/pipe-max-size), the first of which are small, and the others short
+/// of a record that was not whole: somebody who goes on writing where nobody should must not keep the server here.
+pub const READS_MAX: usize = GROWING_READS + (1_usize << 20).div_ceil(READ_SIZE - RECORD_MAX);
+/// From [`FIRST_SIZE`] to [`READ_SIZE`].
+const GROWING_READS: usize = 5;
 /// A writer that holds as much as this takes no more until some is written.
 pub const WRITE_SIZE: usize = 65_536;
 

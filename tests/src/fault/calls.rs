@@ -100,7 +100,12 @@ pub const TABLE: &[Row] = &[
         "fails only for what is not open (the standard library asks before each close)",
     ),
     left_out(&["fcntl"], "F_SETFD", "fails only for what is not open"),
-    swept(&["close_range"], "", &[("ENOMEM", BOTH)], "the table of descriptors needs memory"),
+    swept(
+        &["close_range"],
+        "",
+        &[("ENOMEM", BOTH), ("ENOSYS", BOTH), ("EPERM", BOTH)],
+        "the table of descriptors needs memory; there is no such call in an old kernel, or in a sandbox",
+    ),
     swept(&["prctl"], "", &[("EPERM", BOTH)], "a sandbox (seccomp) may refuse it"),
     left_out(&["flock"], "LOCK_UN", "giving a lock back needs nothing"),
     swept(

@@ -15,7 +15,7 @@ use crate::event::{Event, What};
 use crate::fifo::{Fifo, name_of, open_to_read, open_to_write};
 use crate::place::{Place, random};
 use crate::process::Process;
-use crate::records::{Delivery, Filled, Messages, READS_MAX, RecordReader, RecordWriter};
+use crate::records::{Delivery, Filled, Messages, READS_MAX, RecordReader, RecordWriter, STARVED_WRITES_MAX};
 use crate::wire::{Ack, Header, Hello, Kind, VERSION, words};
 use crate::wkp::TakenPipe;
 
@@ -230,8 +230,14 @@ impl Caller {
         let mut writer = RecordWriter::new(to_client, Delivery::Pieces);
         let Dialect::Framed { nonce, .. } = self.dialect else { return Err(gone(Errno::EINVAL)) };
         writer.push(Header { kind, more: false, session: nonce, sequence: 0 }, payload);
-        writer.flush().map_err(gone)?;
-        if writer.is_empty() { Ok(writer) } else { Err(gone(Errno::EAGAIN)) }
+        // It fits, unless the client has filled its own pipe; without memory for the page, it is tried again.
+        for _ in 0..=STARVED_WRITES_MAX {
+            writer.flush().map_err(gone)?;
+            if writer.is_empty() {
+                return Ok(writer);
+            }
+        }
+        Err(gone(Errno::EAGAIN))
     }
 
     /// Says "try again".

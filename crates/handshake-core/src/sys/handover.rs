@@ -1,5 +1,6 @@
 //! How a child gets its descriptors from a parent that has thousands. Linux only, as `linux`.
 
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{NonNull, from_ref};
@@ -10,7 +11,7 @@ use libc::{c_int, timespec};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 /// What a process with thousands of descriptors keeps for long goes above this number, so that the few that a child needs
@@ -38,16 +39,19 @@ pub fn out_of_the_way(fd: impl AsFd) -> Result<OwnedFd, Errno> {
 /// leaves the table alone. POSIX: fork(2), and the cost.
 #[derive(Debug)]
 pub(crate) struct Handover {
-    /// In a page that parent and child really share: one of the three below (futex(2)).
+    /// In a page that parent and child really share (futex(2)): one of the three below, or the error for which the child could
+    /// not.
     state: NonNull<AtomicU32>,
+    /// This kernel is older than the call, or a sandbox forbids it.
+    impossible: Cell<bool>,
 }
 
-/// The child has not taken what is its own yet.
+/// The child has not taken what is its own yet. No error has one of these numbers.
 const BEGUN: u32 = 0;
 /// Nor yet, and the parent sleeps until then.
-const AWAITED: u32 = 1;
+const AWAITED: u32 = u32::MAX - 1;
 /// It has.
-const DONE: u32 = 2;
+const DONE: u32 = u32::MAX;
 
 /// So often the parent looks before it sleeps: a child that runs at once takes some microseconds.
 const LOOKS: u32 = 500;
@@ -61,12 +65,17 @@ impl Handover {
         let (length, protection) = (NonZeroUsize::MIN, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE);
         // SAFETY: a new mapping, which overlaps nothing.
         let page = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_SHARED) }?;
-        Ok(Self { state: page.cast() })
+        Ok(Self { state: page.cast(), impossible: Cell::new(false) })
     }
 
     fn state(&self) -> &AtomicU32 {
         // SAFETY: the page lives as long as this, is aligned, and begins as zeros.
         unsafe { self.state.as_ref() }
+    }
+
+    /// Whether it is worth a try; if not, fork(2) is left.
+    pub(super) fn is_possible(&self) -> bool {
+        !self.impossible.get()
     }
 
     /// In the parent, before the fork: returns the flag for it.
@@ -80,19 +89,44 @@ impl Handover {
         let highest = keep.iter().copied().fold(2, i32::max).cast_unsigned();
         let unshare = libc::CLOSE_RANGE_UNSHARE.cast_signed();
         // SAFETY: takes integers, and closes only what is this child's own from here on.
-        let taken = Errno::result(unsafe { libc::close_range(highest + 1, u32::MAX, unshare) });
-        if taken.is_err() {
-            // The table is still the parent's: it must not be touched, and this child ends.
-            // SAFETY: ends the process.
-            unsafe { libc::_exit(1) }
+        match Errno::result(unsafe { libc::close_range(highest + 1, u32::MAX, unshare) }) {
+            Ok(_) => self.say(DONE),
+            Err(errno) => {
+                self.say((errno as i32).cast_unsigned());
+                // The table is still the parent's: it must not be touched, and this child ends.
+                // SAFETY: ends the process.
+                unsafe { libc::_exit(1) }
+            }
         }
-        if self.state().swap(DONE, AcqRel) == AWAITED {
+    }
+
+    fn say(&self, word: u32) {
+        if self.state().swap(word, AcqRel) == AWAITED {
             self.futex(libc::FUTEX_WAKE, 1);
         }
     }
 
     /// In the parent: waits until the child has taken what is its own, or has died.
-    pub(super) fn await_end(&self, child: Pid) {
+    ///
+    /// # Errors
+    /// `ENOMEM`: it could not, and is no more; another one may. Else, likewise, and no other will: it is not
+    /// [possible](Self::is_possible).
+    pub(super) fn await_end(&self, child: Pid) -> Result<(), Errno> {
+        self.await_word(child);
+        match self.state().load(Acquire) {
+            // Not a word: it has died, as any other may.
+            BEGUN | AWAITED | DONE => Ok(()),
+            errno => {
+                let errno = Errno::from_raw(errno.cast_signed());
+                self.impossible.set(errno != Errno::ENOMEM);
+                // It was the last thing that it said.
+                while waitpid(child, Some(WaitPidFlag::__WALL)) == Err(Errno::EINTR) {}
+                Err(errno)
+            }
+        }
+    }
+
+    fn await_word(&self, child: Pid) {
         let is_dead = || {
             let flags =
                 WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
@@ -100,14 +134,14 @@ impl Handover {
             !matches!(waitid(Id::Pid(child), flags), Ok(WaitStatus::StillAlive) | Err(Errno::EINTR))
         };
         for _ in 0..LOOKS {
-            if self.state().load(Acquire) == DONE {
+            if self.state().load(Acquire) != BEGUN {
                 return;
             }
             std::hint::spin_loop();
         }
         // It may well wait for this very processor.
         if self.state().compare_exchange(BEGUN, AWAITED, AcqRel, Acquire).is_ok() {
-            while self.state().load(Acquire) != DONE && !is_dead() {
+            while self.state().load(Acquire) == AWAITED && !is_dead() {
                 self.futex(libc::FUTEX_WAIT, AWAITED);
             }
         }

@@ -8,6 +8,7 @@
 mod ends;
 mod handover;
 mod linux;
+mod nursery;
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,6 +26,7 @@ pub(crate) use linux::{
     capacity, close_all_but, end_with_parent, enlarge, exchange, keep_others_off, let_others_in, move_new,
     unread, wake_punctually,
 };
+pub use nursery::Nursery;
 
 /// An answer of [`try_lock`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +105,7 @@ fn fork_with(
     body: impl FnOnce(Result<(), Errno>) -> u8,
 ) -> Result<Pid, Errno> {
     debug_assert_eq!(linux::threads(), 1, "a process that forks must have one thread");
+    let handover = handover.filter(|handover| handover.is_possible());
     let flags = libc::c_long::from(handover.map_or(0, Handover::begin) | signal_of_end);
     let none: libc::c_long = 0;
     // Not libc's own fork, which prepares the child for threads that it will never have, and so makes three pages of each
@@ -112,14 +115,17 @@ fn fork_with(
     let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) })?;
     if pid != 0 {
         let pid = Pid::from_raw(i32::try_from(pid).expect("a process number"));
-        if let Some(handover) = handover {
-            handover.await_end(pid);
-        }
-        return Ok(pid);
+        return match handover.map_or(Ok(()), |handover| handover.await_end(pid)) {
+            Err(_) if handover.is_some_and(|handover| !handover.is_possible()) => {
+                fork_with(signal_of_end, keep, None, body)
+            }
+            taken => taken.map(|()| pid),
+        };
     }
     if let Some(handover) = handover {
         handover.take(keep);
     }
+    nursery::open();
     let closed = close_all_but(keep);
     let status = catch_unwind(AssertUnwindSafe(|| body(closed))).unwrap_or(101);
     // SAFETY: _exit ends the process here, without the parent's atexit handlers and buffers.
