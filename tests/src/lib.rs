@@ -35,6 +35,7 @@ use std::io::Write;
 
 use nix::unistd::geteuid;
 
+pub use binaries::build_programs;
 pub use launch::{Barrier, Launch};
 pub use paradigm::Paradigm;
 pub use program::Program;
