@@ -15,7 +15,7 @@ use crate::event::{Event, What};
 use crate::fifo::{Fifo, name_of, open_to_read, open_to_write};
 use crate::place::{Place, random};
 use crate::process::Process;
-use crate::records::{Delivery, Filled, Messages, READS_MAX, RecordReader, RecordWriter, STARVED_WRITES_MAX};
+use crate::records::{Delivery, Filled, Messages, READS_MAX, RecordReader, RecordWriter};
 use crate::wire::{Ack, Header, Hello, Kind, VERSION, words};
 use crate::wkp::TakenPipe;
 
@@ -23,6 +23,10 @@ use crate::wkp::TakenPipe;
 pub const LINE_MAX: usize = 4096;
 
 const LINE_FULL: &str = "the server is full, and so is the line before it";
+
+/// So often it is tried to answer somebody for whose answer there is no memory. Then it is taken for gone, and tries again itself,
+/// after a pause.
+const ANSWER_TRIES: usize = 4;
 
 /// What becomes of who finds the line full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,7 +235,7 @@ impl Caller {
         let Dialect::Framed { nonce, .. } = self.dialect else { return Err(gone(Errno::EINVAL)) };
         writer.push(Header { kind, more: false, session: nonce, sequence: 0 }, payload);
         // It fits, unless the client has filled its own pipe; without memory for the page, it is tried again.
-        for _ in 0..=STARVED_WRITES_MAX {
+        for _ in 0..ANSWER_TRIES {
             writer.flush().map_err(gone)?;
             if writer.is_empty() {
                 return Ok(writer);
