@@ -119,7 +119,13 @@ impl Subservers {
                 let Caller { session, private, .. } = &client;
                 // So that one can be held before its ACK.
                 process.saw(What::SubserverBegan, |event| event.session(*session).pipe(name_of(private)));
-                tied(closed, &process).and_then(|()| serve(client))
+                match tied(closed, &process) {
+                    Ok(()) => serve(client),
+                    Err(error) => {
+                        client.turn_away(&process, "its subserver could not begin");
+                        Err(error)
+                    }
+                }
             });
             let status = u8::from(served.is_err());
             // An order to end at once has been followed by now.

@@ -112,6 +112,8 @@ pub struct RecordReader {
     strays: Vec<Span>,
     /// Whose messages these are, if they are a course client's.
     messages: Option<Messages>,
+    /// Whether the last read found the end.
+    ended: bool,
     /// Whether the last read left the pipe empty.
     emptied: bool,
     /// Whether the last read filled the buffer.
@@ -133,7 +135,18 @@ impl RecordReader {
     /// of its own is copied, or at least its page tables are, at every fork.
     pub fn without_buffer(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
         let (buffer, scan, strays) = (Box::default(), Scanner::default(), Vec::new());
-        Self { fd, arrival, buffer, end: 0, scan, strays, messages: None, emptied: false, filled: false }
+        Self {
+            fd,
+            arrival,
+            buffer,
+            end: 0,
+            scan,
+            strays,
+            messages: None,
+            ended: false,
+            emptied: false,
+            filled: false,
+        }
     }
 
     /// The same for a course client's messages.
@@ -173,7 +186,10 @@ impl RecordReader {
             return Ok(Filled::Nothing);
         }
         match read(&self.fd, room) {
-            Ok(0) => Ok(Filled::End),
+            Ok(0) => {
+                self.ended = true;
+                Ok(Filled::End)
+            }
             Ok(count) => {
                 self.emptied = count < room.len();
                 self.filled = !self.emptied;
@@ -196,6 +212,7 @@ impl RecordReader {
         }
         let mut message = vec![0; course::RECORD_MAX];
         let filled = course::read_record(&self.fd, &mut message)?;
+        self.ended = filled == Filled::End;
         let Filled::Bytes(count) = filled else { return Ok(filled) };
         message.truncate(count);
         let records = messages.records_of(message);
@@ -232,6 +249,10 @@ impl RecordReader {
 
     /// Whether a `fill` could bring anything: there is room once what was dealt with is forgotten.
     pub fn has_room(&self) -> bool {
+        if self.messages.is_some() {
+            // One at a time.
+            return self.scan.at == self.end;
+        }
         self.end - self.scan.at < self.buffer.len() || self.may_grow()
     }
 
@@ -251,9 +272,9 @@ impl RecordReader {
         self.strays.iter().map(|place| &self.buffer[place.clone()])
     }
 
-    /// How records arrive here.
-    pub fn arrival(&self) -> Delivery {
-        self.arrival
+    /// Whether others than its client may have written something here that is not read yet.
+    pub fn is_open_to_others(&self) -> bool {
+        self.arrival != Delivery::Pieces && !self.ended
     }
 
     fn may_grow(&self) -> bool {

@@ -352,6 +352,7 @@ impl Line {
             caller.turn_away(process, if is_free { LINE_FULL } else { TOO_LATE });
             return Ok(false);
         }
+        process.forgive(&caller.private);
         process.saw(What::HelloReceived, |event| {
             event.session(caller.session).pipe(name_of(&caller.private)).text("the course dialect")
         });
@@ -417,9 +418,9 @@ impl Line {
     }
 
     /// Sends everybody away; for a server that ends.
-    pub fn turn_away_all(&mut self) {
+    pub fn turn_away_all(&mut self, process: &Process) {
         for caller in self.waiting.drain(..) {
-            open_and_close(&caller.private);
+            caller.turn_away(process, "the server is shutting down");
         }
     }
 }
@@ -429,9 +430,7 @@ pub fn note_skipped(reader: &mut RecordReader, session: Option<u64>, process: &P
     let skipped = reader.take_skipped();
     if skipped > 0 {
         count_skipped(usize::try_from(skipped).unwrap_or(usize::MAX), session, process);
-        for bytes in reader.strays() {
-            process.hear_strangers(bytes, None);
-        }
+        process.hear_strangers(reader.strays(), None);
     }
 }
 
