@@ -83,13 +83,13 @@ fn a_late_name_in_a_framed_session_is_end_of_file(paradigm: Paradigm) {
 fn a_late_name_beside_a_message_harms_neither(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake", "2"]).ready();
-    for name_comes_first in [true, false] {
-        let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
+    for (name_comes_first, own) in [(true, "1"), (false, "2")] {
+        let [mut first, mut late] = [own, "22"].map(|name| scene.course_client(name));
         late.open_wkp();
         first.shakes_hands();
         // Whoever reads this pipe stands still, so that it will find both.
         let reader =
-            if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(&scene, "1").pid };
+            if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(&scene, own).pid };
         scene.signal_server(reader, Signal::SIGSTOP);
         for turn in [name_comes_first, !name_comes_first] {
             if turn { late.says(b"22\0\0\0") } else { first.says(b"hello\0\0\0") }
@@ -144,10 +144,10 @@ fn a_name_left_behind_when_a_session_ends_is_end_of_file(paradigm: Paradigm) {
 fn of_names_that_come_together_one_is_served(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    for records in [[&b"1\0\0\0"[..], b"22\0\0", b"333\0"], [b"1", b"22", b"333"]] {
-        let [mut first, mut second, mut third] = ["1", "22", "333"].map(|name| scene.course_client(name));
+    for (names, padding) in [(["1", "22", "333"], "\0\0"), (["44", "5", "666666"], "")] {
+        let [mut first, mut second, mut third] = names.map(|name| scene.course_client(name));
         // In one write, as they would be found in one read.
-        first.connects_saying(&records.concat());
+        first.connects_saying(names.map(|name| format!("{name}{padding}")).concat().as_bytes());
         for client in [&mut first, &mut second, &mut third] {
             client.opens_private_pipe();
         }
@@ -309,9 +309,9 @@ fn a_server_with_messages_before_it_does_nothing_but_wait(paradigm: Paradigm) {
 fn ones_own_name_twice_is_one_client(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    for _ in 0..5 {
-        let mut client = scene.course_client("500");
-        client.connects_saying(b"500\x00500\x00500");
+    for number in 500..505 {
+        let mut client = scene.course_client(&number.to_string());
+        client.connects_saying(format!("{number}\0{number}\0{number}").as_bytes());
         client.opens_private_pipe();
         assert_eq!(client.record(), b"HOLA\0");
         is_served(&scene, &mut client);
