@@ -14,6 +14,7 @@
 //! [`Record`]; what the kernel knows of them, [`proc`]; a client made by hand, [`RawClient`], and a server,
 //! [`RawServer`]. These stand on [`wait`], the
 //! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
+//! [`peers`] are programs in C that speak what the course's students' programs speak.
 //! [`fault`] plays one story with each system call that can fail, with strace.
 //!
 //! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
@@ -23,6 +24,7 @@ mod binaries;
 pub mod fault;
 mod launch;
 mod paradigm;
+pub mod peers;
 pub mod proc;
 mod program;
 mod raw;
@@ -94,13 +96,14 @@ macro_rules! each {
     };
 }
 
-/// The same for stories of which no paradigm is a part: `story: row_5;` becomes `story::row_5::once`.
+/// The same for stories of which no paradigm is a part: `story: row_5;` becomes `story::row_5::once`, and `story;`
+/// `story::once`.
 #[macro_export]
 macro_rules! stories {
-    ($($story:ident: $($row:ident)+;)+) => {
+    ($($story:ident $(: $($row:ident)+)?;)+) => {
         $(mod $story {
             use super::$story;
-            $crate::each!(@rows $story [] $($row)+);
+            $crate::each!(@rows $story [] $($($row)+)?);
         })+
     };
 }
