@@ -86,3 +86,6 @@ mod peers;
 
 /// These programs by themselves.
 mod strict_peers;
+
+/// Clients in other languages, written from docs/protocol.md.
+mod page_clients;
