@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Reading order: [`Scene`]; how it starts programs, [`Launch`]; what one can do with them, [`Program`]; what they did,
-//! [`Record`]; what the kernel knows of them, [`proc`]; a client made by hand, [`RawClient`], and a server,
-//! [`RawServer`]. These stand on [`wait`], the
+//! [`Record`]; what the kernel knows of them, [`proc`]; peers made by hand: [`RawClient`] and [`RawServer`], and of the
+//! course, [`CourseClient`] and [`CourseServer`]. These stand on [`wait`], the
 //! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
 //! [`peers`] are programs in C that speak what the course's students' programs speak.
 //! [`fault`] plays one story with each system call that can fail, with strace.
@@ -21,6 +21,7 @@
 //! scene itself started.
 
 mod binaries;
+mod course_server;
 pub mod fault;
 mod launch;
 mod paradigm;
@@ -28,6 +29,7 @@ pub mod peers;
 pub mod proc;
 mod program;
 mod raw;
+mod raw_course;
 mod raw_server;
 mod record;
 mod scene;
@@ -37,10 +39,12 @@ use std::io::Write;
 
 use nix::unistd::geteuid;
 
+pub use course_server::CourseServer;
 pub use launch::{Barrier, Launch};
 pub use paradigm::Paradigm;
 pub use program::Program;
 pub use raw::{Answer, RawClient, record};
+pub use raw_course::{CourseClient, Heard};
 pub use raw_server::RawServer;
 pub use record::Record;
 pub use scene::Scene;

@@ -11,11 +11,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::course_server::CourseServer;
 use crate::launch::Launch;
 use crate::paradigm::Paradigm;
 use crate::proc::{children_of, lives_in, living_in, signal_to};
 use crate::program::Program;
 use crate::raw::RawClient;
+use crate::raw_course::CourseClient;
 use crate::raw_server::RawServer;
 use crate::record::Record;
 use crate::wait::{until, within};
@@ -94,9 +96,19 @@ impl Scene {
         RawClient::at(&self.place)
     }
 
+    /// A client of the course dialect by hand, with its private pipe of this name made.
+    pub fn course_client(&self, name: &str) -> CourseClient {
+        CourseClient::at(&self.place, name)
+    }
+
     /// A server by hand, with its well-known pipe made.
     pub fn raw_server(&self) -> RawServer {
         RawServer::at(&self.place)
+    }
+
+    /// A server of the course by hand, with its well-known pipe made.
+    pub fn course_server(&self) -> CourseServer {
+        CourseServer::at(&self.place)
     }
 
     /// Where the pipes are.

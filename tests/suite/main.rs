@@ -63,8 +63,20 @@ mod clocks;
 /// Clients that mean harm: to the server, and to each other.
 mod hostile;
 
+/// Clients of the course dialect.
+mod course;
+
+/// What such clients can do to others, and others to them.
+mod course_races;
+
 /// A server that says what no good server says.
 mod hostile_server;
+
+/// Our client and the programs of the course.
+mod course_client;
+
+/// The same with one that says nothing, goes, or is none.
+mod course_alone;
 
 /// Where two things meet that seldom do.
 mod corners;

@@ -2,10 +2,15 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::error::{Error, ErrorKind};
+use clap::{CommandFactory, Parser, ValueEnum};
 use handshake_cli::{Common, at_least_one, duration};
+use handshake_core::course::Ways;
+use handshake_core::course::client::Manner;
 
 /// Talk to a server over named pipes.
 ///
@@ -21,8 +26,21 @@ pub struct Args {
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
 
-    /// The most messages that may be unanswered at a time
+    /// What is spoken: framed, as by this workspace's servers, or course, as by the course's programs
+    #[arg(long, value_name = "DIALECT", default_value = "framed")]
+    dialect: Dialect,
+
+    /// In the course dialect, whether the server waits for a third step: 2 (no), 3 (yes), auto (as its acknowledgement suggests)
+    #[arg(long, value_name = "WAYS")]
+    handshake: Option<Ways>,
+
+    /// In the course dialect, the private pipe's name, for a server that knows but one
+    #[arg(long, value_name = "NAME", value_parser = OsStringValueParser::new().try_map(bare))]
+    private_name: Option<OsString>,
+
+    /// The most messages that may be unanswered at a time; in the course dialect always 1
     #[arg(long, value_name = "N", default_value = "64", value_parser = at_least_one)]
+    #[arg(default_value_if("dialect", "course", "1"))]
     pub(crate) window: usize,
 
     /// Send all of stdin as one message, and print the reply's bytes
@@ -34,8 +52,43 @@ pub struct Args {
     pub(crate) messages: Vec<OsString>,
 }
 
+/// How the server is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Dialect {
+    Framed,
+    Course,
+}
+
 impl Args {
     pub(crate) fn messages(self) -> impl Iterator<Item = Vec<u8>> {
         self.messages.into_iter().map(OsString::into_vec)
     }
+
+    /// How to speak to a program of the course, if that is meant.
+    ///
+    /// # Errors
+    /// Options that do not go together, as clap would say it.
+    pub(crate) fn manner(&self) -> Result<Option<Manner>, Error> {
+        let wrong = |what| Self::command().error(ErrorKind::ArgumentConflict, what);
+        match self.dialect {
+            Dialect::Framed if self.handshake.is_some() => Err(wrong("--handshake is for --dialect course")),
+            Dialect::Framed if self.private_name.is_some() => {
+                Err(wrong("--private-name is for --dialect course"))
+            }
+            Dialect::Framed => Ok(None),
+            Dialect::Course if self.window > 1 => Err(wrong(
+                "--window is 1 with --dialect course: such a server takes all that it finds for one message",
+            )),
+            Dialect::Course => Ok(Some(Manner {
+                ways: self.handshake.unwrap_or_default(),
+                private_name: self.private_name.clone(),
+            })),
+        }
+    }
+}
+
+/// Takes a name without a directory: a private pipe stands beside the WKP.
+fn bare(name: OsString) -> Result<OsString, &'static str> {
+    let is_bare = Path::new(&name).file_name() == Some(&name);
+    if is_bare { Ok(name) } else { Err("a bare name: the private pipe is made beside the well-known one") }
 }

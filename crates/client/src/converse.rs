@@ -7,14 +7,14 @@ use handshake_cli::complain;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, Status};
 use handshake_core::process::Process;
-use handshake_core::session::client::{Answer, Connection};
+use handshake_core::session::client::Answer;
 use handshake_core::wire::words;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::unistd::write;
 
-use crate::{Cut, Input, Prompt};
+use crate::{Connected, Cut, Input, Prompt};
 
 /// Replies that may wait for stdout, in bytes, before no more are read.
 const OUTPUT_MAX: usize = 65_536;
@@ -23,8 +23,8 @@ const OUTPUT_MAX: usize = 65_536;
 const WRITE_AT_ONCE: usize = 4096;
 
 /// A conversation under way.
-struct Conversation {
-    connection: Connection,
+struct Conversation<C> {
+    connection: C,
     input: Input,
     window: usize,
     /// Printed when stdout takes it: a client must be able to hear its server, and signals, while it prints.
@@ -44,7 +44,7 @@ struct Conversation {
 /// The connection is lost, or the server broke the protocol.
 pub fn converse(
     process: &Process,
-    connection: Connection,
+    connection: impl Connected,
     input: Input,
     window: usize,
     prompt: Option<Prompt>,
@@ -82,7 +82,7 @@ pub fn converse(
     Ok(talk.status)
 }
 
-impl Conversation {
+impl<C: Connected> Conversation<C> {
     fn is_over(&self) -> bool {
         self.input.is_over() && self.is_quiet()
     }
@@ -136,7 +136,7 @@ impl Conversation {
                 break;
             }
             match self.connection.send(message) {
-                Err(error @ Error::TooLong { .. }) => {
+                Err(error @ (Error::TooLong { .. } | Error::Unfit { .. })) => {
                     complain("client", error);
                     self.status = Status::Broken;
                 }

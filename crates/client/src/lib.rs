@@ -1,10 +1,11 @@
 //! The client: the same one for all three servers.
 //!
-//! It shakes hands (steps 3, 4, 5 and 8), sends messages and prints the replies in order. Read [`run`], then
-//! [`converse`]. What is deliberately absent: it knows nothing of the paradigm on the other side, and waits nowhere but
+//! It shakes hands (steps 3, 4, 5 and 8), sends messages and prints the replies in order, in either dialect. Read [`run`],
+//! then [`converse`]. What is deliberately absent: it knows nothing of the paradigm on the other side, and waits nowhere but
 //! in one place, where it watches server, input, output and signals together.
 
 mod args;
+mod connected;
 mod converse;
 mod input;
 mod prompt;
@@ -12,35 +13,47 @@ mod prompt;
 use std::io::{IsTerminal, stdin};
 use std::os::fd::AsFd;
 
+use handshake_core::course::client as course;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Status, errno_of};
 use handshake_core::event::Role;
 use handshake_core::handshake::client::connect;
 use handshake_core::place::Place;
+use handshake_core::process::Process;
 
 pub use args::Args;
+pub use connected::Connected;
 pub use converse::converse;
 pub use input::{Cut, Input};
 pub use prompt::Prompt;
 
-/// The program: connect, converse, say BYE.
+/// The program: connect, in the dialect that the server speaks; converse; say BYE, where there is such a word.
 ///
 /// # Errors
 /// No connection, or one that is lost; see [`Error`].
 pub fn run(args: Args) -> Result<Status, Error> {
+    let manner = args.manner().unwrap_or_else(|error| error.exit());
     let process = args.common.start(Role::Client)?;
     let place = Place::new(&args.common.wkp)?;
-    let connection = connect(&process, &place, Deadline::after(args.timeout))?;
+    let deadline = Deadline::after(args.timeout);
+    match manner {
+        None => talk(&process, connect(&process, &place, deadline)?, args),
+        Some(manner) => talk(&process, course::connect(&process, &place, &manner, deadline)?, args),
+    }
+}
+
+/// Sends what the command line says is to be sent.
+fn talk(process: &Process, connection: impl Connected, args: Args) -> Result<Status, Error> {
     let window = args.window;
     if !args.messages.is_empty() {
-        return converse(&process, connection, Input::messages(args.messages()), window, None);
+        return converse(process, connection, Input::messages(args.messages()), window, None);
     }
     if stdin().is_terminal() && !args.raw {
         let (prompt, lines) = Prompt::start()?;
-        return converse(&process, connection, Input::from(lines, Cut::Lines), window, Some(prompt));
+        return converse(process, connection, Input::from(lines, Cut::Lines), window, Some(prompt));
     }
     let cut = if args.raw { Cut::Nowhere } else { Cut::Lines };
     let stdin = stdin().as_fd().try_clone_to_owned();
     let stdin = stdin.map_err(|error| Error::on("use", "stdin", errno_of(&error)))?;
-    converse(&process, connection, Input::from(stdin, cut), window, None)
+    converse(process, connection, Input::from(stdin, cut), window, None)
 }

@@ -17,6 +17,9 @@ fn help_names_every_option() {
     says_of_itself(&[
         "--wkp <PATH> = mario",
         "--timeout <DUR> = 10s",
+        "--dialect <DIALECT> = framed",
+        "--handshake <WAYS>",
+        "--private-name <NAME>",
         "--window <N> = 64",
         "--raw",
         "--events <FILE>",
@@ -29,7 +32,7 @@ fn help_names_every_option() {
 
 #[test]
 fn wrong_usage_ends_with_2() {
-    let all: [(&[&str], &str); 13] = [
+    let all: [(&[&str], &str); 23] = [
         (&["--no-such"], "'--no-such'"),
         (&["--service", "echo"], "'--service'"),
         (&["-q", "-v"], "'--quiet' cannot be used with '--verbose'"),
@@ -41,6 +44,16 @@ fn wrong_usage_ends_with_2() {
         (&["--timeout", "soon"], "'soon'"),
         (&["--window", "0"], "at least 1"),
         (&["--window", "wide"], "at least 1"),
+        (&["--dialect", "klingon"], "[possible values: framed, course]"),
+        (&["--handshake", "2"], "--handshake is for --dialect course"),
+        (&["--dialect", "framed", "--handshake", "auto"], "--handshake is for --dialect course"),
+        (&["--private-name", "luigi"], "--private-name is for --dialect course"),
+        (&["--dialect", "course", "--handshake", "4"], "one of 2, 3, auto"),
+        (&["--dialect", "course", "--window", "2"], "--window is 1 with --dialect course"),
+        (&["--dialect", "course", "--private-name", "a/b"], "a bare name"),
+        (&["--dialect", "course", "--private-name", "/tmp/luigi"], "a bare name"),
+        (&["--dialect", "course", "--private-name", ".."], "a bare name"),
+        (&["--dialect", "course", "--private-name", ""], "a bare name"),
         (&["--gate", "one"], "'one'"),
         (&["--wait", "long"], "one of adaptive, block"),
     ];

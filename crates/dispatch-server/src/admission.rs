@@ -38,7 +38,7 @@ impl Central {
                 let upstream = client.upstream(server.place(), &self.process)?;
                 let in_ack = upstream.name_in_ack();
                 let from_client = Rc::new(kept_for_long(&upstream.from_client)?);
-                let reader = RecordReader::without_buffer(from_client, upstream.arrival);
+                let reader = upstream.reader(RecordReader::without_buffer(from_client, upstream.arrival));
                 (Some(reader), upstream.fresh, in_ack, 0, longest)
             }
             LastArc::SharedWkp => {

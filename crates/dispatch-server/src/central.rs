@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use nix::unistd::read;
 
-use crate::arc::LastArc;
+use crate::arc::{LastArc, NO_COURSE};
 use crate::client::Client;
 use crate::pair::{ASK, DONE};
 
@@ -85,6 +85,9 @@ impl Central {
     /// # Errors
     /// No descriptor for a poller.
     pub(crate) fn new(process: &Rc<Process>, most: usize, last_arc: LastArc) -> Result<Self> {
+        if last_arc == LastArc::SharedWkp {
+            process.serve_no_course(NO_COURSE);
+        }
         Ok(Self {
             process: Rc::clone(process),
             poller: Poller::new().map_err(|errno| Error::on("make", "a poller", errno))?,
@@ -247,10 +250,13 @@ impl Central {
 
     /// A session is over: closes both pipe ends, and the upstream, which the client sees at once.
     fn forget(&mut self, number: u64, why: &str) {
-        let Some(client) = self.clients.remove(&number) else { return };
+        let Some(mut client) = self.clients.remove(&number) else { return };
         self.by_session.remove(&client.session);
         self.unwatch_client(&client);
         let session = client.session;
+        if let Some(upstream) = client.from_client.take() {
+            self.let_go(upstream, session);
+        }
         if let Some(errno) = client.to_subserver.failed {
             let reason = Error::on("write to", "its subserver", errno);
             self.process.saw(What::ClientDropped, |event| event.session(session).text(reason));

@@ -6,9 +6,9 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use handshake_core::handshake::line::Caller;
+use handshake_core::handshake::line::{Caller, Grant};
 use handshake_core::records::{Delivery, RecordReader};
-use handshake_core::session::server::{Centre, Session, Terms};
+use handshake_core::session::server::{Centre, Session};
 use handshake_core::{Error, Result, Server};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -62,18 +62,15 @@ impl SubserverEnds {
     /// # Errors
     /// The client has gone.
     pub(crate) fn acknowledge(self, server: &Server, client: Caller) -> Result<Session> {
-        let process = server.process();
         let news = News {
             to_central: Rc::clone(&self.to_central),
             answered: 0,
             report_at: usize::from(self.window / 2),
         };
-        let terms = Terms { longest: self.longest, ..*server.terms() };
-        let session = client.session;
-        let to_client = client.acknowledge(process, self.window, self.longest, self.upstream)?;
+        let grant = Grant { window: self.window, longest: self.longest, upstream: self.upstream };
         // The central process writes what the pipe takes, so records come in pieces.
         let from_client = RecordReader::new(self.from_central, Delivery::Pieces);
-        Ok(Session::new(process, session, terms, from_client, to_client, None).behind(news))
+        Ok(server.begin_session(client, grant, from_client, None)?.behind(news))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use handshake_core::deadline::monotonic_ns;
 use handshake_core::event::What;
-use handshake_core::handshake::line::note_skipped;
-use handshake_core::records::{Filled, READ_SIZE};
+use handshake_core::handshake::line::{drain, note_skipped};
+use handshake_core::records::{Filled, READ_SIZE, RecordReader};
 use handshake_core::wire::{HEADER, Header, Kind, RECORD_MAX, Record, append};
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
@@ -193,12 +193,22 @@ impl Central {
     /// The client writes no more: its subserver sees the end when it has taken what is held.
     pub(crate) fn close_upstream(&mut self, number: u64) {
         let Some(client) = self.clients.get_mut(&number) else { return };
-        if let Some(upstream) = client.from_client.take() {
-            let _ = self.poller.remove(&upstream);
-        }
+        let upstream = client.from_client.take();
         if client.to_subserver.held.is_empty() {
             client.to_subserver.pipe = None;
         }
+        let session = client.session;
+        if let Some(upstream) = upstream {
+            let _ = self.poller.remove(&upstream);
+            self.let_go(upstream, session);
+        }
+    }
+
+    /// Nobody reads this upstream any more: course clients who wrote into it that is not theirs are told.
+    pub(crate) fn let_go(&mut self, mut upstream: RecordReader, session: u64) {
+        upstream.borrow(&mut self.buffer);
+        drain(&mut upstream, session, &self.process);
+        upstream.give_back(&mut self.buffer);
     }
 
     /// Says something of its own to a subserver, after all that was routed to it.

@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Args;
+use handshake_core::course::server::Customs;
+use handshake_core::course::{RECORD_MAX, Ways};
 use handshake_core::eager::Waiting;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::event::Role;
@@ -106,9 +108,34 @@ pub struct ServerArgs {
     #[arg(long, value_name = "DUR", default_value = "2s", value_parser = duration)]
     grace: Duration,
 
+    #[command(flatten)]
+    customs: CustomsArgs,
+
     /// Write a newline to FD once clients can connect
     #[arg(long, value_name = "FD")]
     ready_fd: Option<RawFd>,
+}
+
+/// What clients of the course dialect expect, where their names do not tell (docs/course-dialect.md).
+#[derive(Debug, Args)]
+struct CustomsArgs {
+    /// For course clients: the acknowledgement [default: HOLA, or what the name's form asks for]
+    #[arg(long, value_name = "TEXT")]
+    ack: Option<String>,
+
+    /// For course clients: the acknowledgement's bytes, zero-padded or cut [default: its text and a NUL]
+    #[arg(long, value_name = "N", value_parser = record_size)]
+    ack_size: Option<usize>,
+
+    /// For course clients: whether they confirm the acknowledgement (3) or not (2)
+    #[arg(long, value_name = "WAYS", default_value_t)]
+    handshake: Ways,
+}
+
+impl CustomsArgs {
+    fn meant(&self) -> Customs {
+        Customs { ack: self.ack.clone(), ack_size: self.ack_size, ways: self.handshake }
+    }
 }
 
 impl ServerArgs {
@@ -134,6 +161,7 @@ impl ServerArgs {
                 idle_timeout: self.idle_timeout,
                 grace: self.grace,
             },
+            customs: self.customs.meant(),
             ready,
         };
         Ok((process, options))
@@ -202,6 +230,17 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number >= 1 => Ok(number),
         _ => Err("a whole number of at least 1".into()),
+    }
+}
+
+/// Reads the size of a record in the course dialect.
+///
+/// # Errors
+/// What is wrong with it.
+fn record_size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (1..=RECORD_MAX).contains(&number) => Ok(number),
+        _ => Err(format!("a number of bytes from 1 to {RECORD_MAX}, since one read takes it")),
     }
 }
 

@@ -56,7 +56,7 @@ fn course(event: &Event) -> Option<String> {
         What::Waiting => "waiting for connection".into(),
         What::HelloReceived => format!("received the private pipe's name [{pipe}]"),
         What::SubserverForked => format!("forked subserver {peer}"),
-        What::ReadyReceived => "connected".into(),
+        What::ReadyReceived | What::ThirdStepSpared => "connected".into(),
         What::RequestReceived => format!("received [{text}]"),
         What::RequestRefused => format!("refused a request: {text}"),
         What::SessionEnded => format!("client left: {text}"),

@@ -15,7 +15,7 @@ use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::name_of;
-use crate::handshake::line::{Caller, open_and_close};
+use crate::handshake::line::Caller;
 use crate::process::Process;
 use crate::sys::{self, Handover};
 
@@ -26,13 +26,21 @@ const GRACE_AFTER_ERROR: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Subservers {
     process: Rc<Process>,
-    /// The private pipe of each one's client. In the order of their numbers, so that newcomers stand close together: what a
+    /// Each one's client. In the order of their numbers, so that newcomers stand close together: what a
     /// main server changes in its memory between two forks, the kernel keeps once more for each subserver.
-    living: BTreeMap<Pid, PathBuf>,
+    living: BTreeMap<Pid, Client>,
     forked: u32,
     most: usize,
     /// For a main server with many descriptors.
     handover: Option<Handover>,
+}
+
+/// Whom to tell when its subserver dies before the acknowledgement.
+#[derive(Debug)]
+struct Client {
+    private: PathBuf,
+    /// In the course dialect names are used again: so only a subserver that could not tell it itself is told for.
+    in_course: bool,
 }
 
 impl Subservers {
@@ -95,7 +103,7 @@ impl Subservers {
             });
             let status = u8::from(served.is_err());
             // An order to end at once has been followed by now.
-            let _ = process.survives(served);
+            let _ = process.survives(served).and_then(|()| process.see_off_latecomers());
             status
         });
         let client = client.expect("only the child takes the client");
@@ -106,12 +114,13 @@ impl Subservers {
                 return Err(Box::new((client, error)));
             }
         };
+        let in_course = client.speaks_course();
         let Caller { session, private, .. } = client;
         self.forked = number;
         self.process.did(What::SubserverForked, before, |event| {
             event.session(session).pipe(name_of(&private)).peer(pid.as_raw().cast_unsigned())
         });
-        self.living.insert(pid, private);
+        self.living.insert(pid, Client { private, in_course });
         Ok(pid)
     }
 
@@ -137,11 +146,12 @@ impl Subservers {
             WaitStatus::Signaled(pid, signal, _) => (pid, signal.to_string(), false),
             _ => return None,
         };
-        let private = self.living.remove(&pid)?;
-        if !in_good_order {
+        let Client { private, in_course } = self.living.remove(&pid)?;
+        let told = in_course && matches!(status, WaitStatus::Exited(_, 1));
+        if !in_good_order && !told {
             // If it died before its ACK, its client still waits: this tells it to try again. If not, there is no
             // such pipe any more.
-            open_and_close(&private);
+            self.process.tell_when_open(private);
         }
         self.process.saw(What::SubserverReaped, |event| event.peer(pid.as_raw().cast_unsigned()).text(how));
         Some(pid)

@@ -90,3 +90,25 @@ impl PartialOrd for Deadline {
         Some(self.cmp(other))
     }
 }
+
+/// The waits between two tries: from one to the next they grow. (inotify(7) would tell at once, but a user has only 128 of
+/// it.)
+#[derive(Debug)]
+pub(crate) struct Pauses(Duration);
+
+impl Pauses {
+    const SHORTEST: Duration = Duration::from_micros(20);
+    const LONGEST: Duration = Duration::from_millis(20);
+
+    /// Before the first.
+    pub(crate) fn new() -> Self {
+        Self(Self::SHORTEST)
+    }
+
+    /// The next one begins now; returns its end.
+    pub(crate) fn begin(&mut self) -> Deadline {
+        let end = Deadline::in_exactly(self.0);
+        self.0 = (self.0 * 2).min(Self::LONGEST);
+        end
+    }
+}

@@ -48,10 +48,14 @@ pub enum Error {
         /// The last reason for not getting through.
         because: &'static str,
     },
-    /// A server took the HELLO, and no answer came in time.
+    /// A server took the HELLO, or the private pipe's name, and no answer came in time.
     NoAnswer {
         /// The well-known pipe.
         path: PathBuf,
+        /// What was seen instead.
+        seen: String,
+        /// What to try next.
+        hint: &'static str,
     },
     /// The server refused to begin a session.
     Refused {
@@ -78,6 +82,13 @@ pub enum Error {
         longest: u64,
         /// The window in records, where that is what limits it; else 0.
         window: u16,
+    },
+    /// A message cannot be said in the course dialect; it was not sent.
+    Unfit {
+        /// Its length in bytes.
+        bytes: usize,
+        /// Why not.
+        because: String,
     },
     /// Asked to end at once by a signal, after tidying up.
     Signal(Signal),
@@ -119,6 +130,7 @@ impl Error {
             | Self::Protocol { .. }
             | Self::Lost { .. }
             | Self::TooLong { .. }
+            | Self::Unfit { .. }
             | Self::Signal(_) => Status::Broken,
             Self::NoName { .. } => Status::Usage,
         }
@@ -168,11 +180,9 @@ impl fmt::Display for Error {
                  one with: forking-server --wkp {}",
                 path.display()
             ),
-            Self::NoAnswer { path } => write!(
-                f,
-                "cannot connect to {path:?}: no answer in time (the server is busy, full or stopped): try again \
-                 with a longer --timeout"
-            ),
+            Self::NoAnswer { path, seen, hint } => {
+                write!(f, "cannot connect to {path:?}: no answer in time ({seen}): {hint}")
+            }
             Self::Refused { reason } => write!(f, "cannot connect: the server refused: {reason}"),
             Self::Protocol { what } => write!(f, "the peer broke the protocol: {what}"),
             Self::Lost { what, unanswered: 0 } => write!(f, "the connection is over: {what}"),
@@ -191,6 +201,10 @@ impl fmt::Display for Error {
                 f,
                 "cannot send a message of {bytes} bytes: EMSGSIZE (it outgrows this server's window of {window} records, \
                  {longest} bytes): use a server without --shared-wkp"
+            ),
+            Self::Unfit { bytes, because } => write!(
+                f,
+                "cannot send a message of {bytes} bytes: {because}: use --dialect framed, if the server speaks it"
             ),
             Self::Signal(signal) => write!(f, "ended by {signal}"),
         }

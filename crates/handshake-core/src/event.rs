@@ -82,6 +82,8 @@ pub enum What {
     ReadySent,
     /// The server received the confirmation.
     ReadyReceived,
+    /// In the course dialect: no confirmation is waited for any longer; `text` says why.
+    ThirdStepSpared,
     /// The fresh upstream lost its name; it is this client's alone.
     UpstreamRemoved,
     /// The client sent a request.
@@ -229,7 +231,7 @@ impl Event {
 const EXCERPT: usize = 60;
 
 /// The beginning of a message as text, on one line.
-fn excerpt(message: &[u8]) -> String {
+pub(crate) fn excerpt(message: &[u8]) -> String {
     let (shown, rest) = message.split_at(message.len().min(EXCERPT));
     let mut text = words(shown);
     if !rest.is_empty() {

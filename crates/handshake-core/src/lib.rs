@@ -6,7 +6,8 @@
 //! 2. [`handshake`]: the course's eight steps, [`handshake::server`] and [`handshake::client`] side by side;
 //! 3. [`session`]: what follows the handshake, [`session::server`] and [`session::client`];
 //! 4. [`service`]: what a server does with a message;
-//! 5. what these stand on: [`place`], [`fifo`], [`wkp`], [`records`], [`children`], [`process`], [`event`],
+//! 5. [`course`]: the other dialect, which the course's own programs speak;
+//! 6. what these stand on: [`place`], [`fifo`], [`wkp`], [`records`], [`children`], [`process`], [`event`],
 //!    [`deadline`], [`signals`], [`limits`], [`sys`], [`error`].
 //!
 //! What is deliberately absent: there is no paradigm here (a loop that serves is in its server's crate), no command line,
@@ -20,6 +21,8 @@ pub mod handshake;
 pub mod session;
 
 pub mod service;
+
+pub mod course;
 
 pub mod children;
 pub mod deadline;

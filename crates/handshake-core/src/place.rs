@@ -53,6 +53,11 @@ impl Place {
         &self.path
     }
 
+    /// The path of a bare name beside it.
+    pub(crate) fn beside(&self, name: &OsStr) -> PathBuf {
+        self.directory.join(name)
+    }
+
     /// The lock file that one live server holds.
     pub fn lock(&self) -> PathBuf {
         let mut name = OsString::from(".");
@@ -101,6 +106,32 @@ impl Place {
     pub fn named_by_server(&self, name: &[u8]) -> Option<PathBuf> {
         let (kind, _) = self.kind_and_pid(OsStr::from_bytes(name))?;
         (kind == "up").then(|| self.directory.join(OsStr::from_bytes(name)))
+    }
+
+    /// The directory where all pipes of this place are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The path of the private pipe that a course client names, if the name is one that it may have: any in this directory
+    /// but the well-known one and those derived from it. Programs write it bare, after `./`, or as an absolute path.
+    pub(crate) fn bare_in_course(&self, name: &[u8]) -> Option<PathBuf> {
+        let name = name.strip_prefix(b"./").unwrap_or(name);
+        let (directory, bare) = match name.iter().rposition(|byte| *byte == b'/') {
+            Some(slash) => (Some(&name[..slash]), &name[slash + 1..]),
+            None => (None, name),
+        };
+        let here = |path: &Path| fs::canonicalize(path).ok();
+        let is_here = directory.is_none_or(|given| {
+            let given = here(Path::new(OsStr::from_bytes(given)));
+            given.is_some() && given == here(&self.directory)
+        });
+        let is_name = (1..=NAME_MAX).contains(&bare.len())
+            && !matches!(bare, b"." | b"..")
+            && !bare.iter().any(u8::is_ascii_control);
+        let bare = OsStr::from_bytes(bare);
+        let is_free = bare != self.name && self.kind_and_pid(bare).is_none();
+        (is_name && is_free && is_here).then(|| self.directory.join(bare))
     }
 
     /// Takes a derived name apart: `client`, `up` or `new`, and the process number.

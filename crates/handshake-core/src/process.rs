@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -12,12 +13,16 @@ use nix::sys::epoll::EpollEvent;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getpid, getppid, read};
 
+use crate::course::latecomers::Latecomers;
 use crate::deadline::{Deadline, monotonic_ns, now, stand_still};
 use crate::eager::{Eagerness, Waiting};
 use crate::error::{Error, Result};
 use crate::event::{Event, Role, What};
+use crate::fifo::name_of;
+use crate::place::Place;
 use crate::signals::Signals;
 use crate::sys::{Poller, wake_punctually};
+use crate::wire::Span;
 
 /// Why a wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +53,8 @@ pub struct Process {
     /// Waits in a row for which the kernel had no memory.
     failed_waits: Cell<u32>,
     eager: Eagerness,
+    /// Course clients that are to be told that they were too late.
+    latecomers: Latecomers,
     record: Record,
 }
 
@@ -85,6 +92,7 @@ impl Process {
             waits: Cell::new(0),
             failed_waits: Cell::new(0),
             eager: Eagerness::new(),
+            latecomers: Latecomers::default(),
             record,
         })
     }
@@ -113,6 +121,7 @@ impl Process {
         self.parent.set(Some(parent));
         self.asked_to_end.set(None);
         self.eager.forget();
+        self.latecomers.forget();
     }
 
     /// Whether the main server of this subserver has died.
@@ -151,7 +160,9 @@ impl Process {
                 return Ok(Woken::Ready(count.cast_unsigned() as usize));
             }
         }
-        self.woken(|| ppoll(fds, until.timespec(), Some(self.signals.mask())).map(i32::cast_unsigned))
+        self.woken(until, |until| {
+            ppoll(fds, until.timespec(), Some(self.signals.mask())).map(i32::cast_unsigned)
+        })
     }
 
     /// The same for the many descriptors of a [`Poller`]; `Ready(n)`: the first n of `events` are filled in.
@@ -174,15 +185,22 @@ impl Process {
                 return Ok(Woken::Ready(count));
             }
         }
-        self.woken(|| {
+        self.woken(until, |until| {
             let count = poller.wait(events, until.milliseconds(), &self.signals.mask())?;
             Ok(u32::try_from(count).expect("fewer events than fit an int"))
         })
     }
 
-    fn woken(&self, wait: impl FnOnce() -> Result<u32, Errno>) -> Result<Woken> {
+    fn woken(&self, until: Deadline, mut wait: impl FnMut(Deadline) -> Result<u32, Errno>) -> Result<Woken> {
         let failed_before = self.failed_waits.take();
-        match wait() {
+        let waited = loop {
+            let again = self.latecomers.tell();
+            match wait(until.or(again)) {
+                Ok(0) if again < until => {}
+                waited => break waited,
+            }
+        };
+        match waited {
             Ok(0) => Ok(Woken::Deadline),
             Ok(count) => Ok(Woken::Ready(count as usize)),
             Err(Errno::EINTR) => self.take_signals().map(|()| Woken::Signal),
@@ -203,8 +221,10 @@ impl Process {
             return Ok(None);
         }
         let at_once = Deadline::in_exactly(Duration::ZERO);
-        let look = || ppoll(&mut [], at_once.timespec(), Some(self.signals.mask())).map(i32::cast_unsigned);
-        Ok(Some(self.woken(look)?).filter(|woken| *woken == Woken::Signal))
+        let look = |until: Deadline| {
+            ppoll(&mut [], until.timespec(), Some(self.signals.mask())).map(i32::cast_unsigned)
+        };
+        Ok(Some(self.woken(at_once, look)?).filter(|woken| *woken == Woken::Signal))
     }
 
     fn take_signals(&self) -> Result<()> {
@@ -219,6 +239,66 @@ impl Process {
             }
         }
         Ok(())
+    }
+
+    /// From here on this process serves at `place`. Course clients that come too late there are told so, whenever it waits.
+    pub(crate) fn serve_at(&self, place: &Place) {
+        self.latecomers.serve_at(place);
+    }
+
+    /// No course client can be served here, and this is why.
+    pub fn serve_no_course(&self, because: &'static str) {
+        self.latecomers.because(because);
+    }
+
+    /// Looks who has written `bytes` into a pipe that is another one's, and tells them; returns where their names are.
+    /// `own`: the private pipe of who may write there.
+    pub(crate) fn hear_strangers(&self, bytes: &[u8], own: Option<&Path>) -> Vec<Span> {
+        let tell = |(private, at)| {
+            self.send_away(private, self.latecomers.reason());
+            at
+        };
+        self.latecomers.who_wrote(bytes, own).into_iter().map(tell).collect()
+    }
+
+    /// What one read of a course client's pipe gave, without the names of strangers; `None` if nothing else was there.
+    pub(crate) fn without_strangers(&self, mut read: Vec<u8>, own: &Path) -> Option<Vec<u8>> {
+        let strangers = self.hear_strangers(&read, Some(own));
+        if strangers.is_empty() {
+            return Some(read);
+        }
+        for place in strangers.into_iter().rev() {
+            read.drain(place);
+        }
+        // What is left before a text was a name's padding.
+        let start = read.iter().position(|byte| *byte != 0)?;
+        read.drain(..start);
+        Some(read)
+    }
+
+    /// Opens and closes a private pipe, as soon as its client has opened it.
+    pub(crate) fn send_away(&self, private: PathBuf, reason: &str) {
+        self.saw(What::ClientDropped, |event| event.pipe(name_of(&private)).text(reason));
+        self.latecomers.add(private);
+    }
+
+    /// The same for who may have been told already, or have no need.
+    pub(crate) fn tell_when_open(&self, private: PathBuf) {
+        self.latecomers.add(private);
+    }
+
+    /// Before this process ends: those who are to be told have a little time to open their pipes.
+    ///
+    /// # Errors
+    /// As [`Process::wait`].
+    pub(crate) fn see_off_latecomers(&self) -> Result<()> {
+        loop {
+            let again = self.latecomers.tell();
+            if again == Deadline::NEVER || self.asked_to_end.get().is_some() {
+                return Ok(());
+            }
+            self.wait(&mut [], again)?;
+        }
     }
 
     /// One client's misfortune is a line in the log and no more: records an error, and lets only the order to end

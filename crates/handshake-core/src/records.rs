@@ -5,13 +5,16 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 
+use crate::course;
+use crate::process::Process;
 use crate::sys::enlarge;
-use crate::wire::{Header, RECORD_MAX, Record, Scanner, Span, append};
+use crate::wire::{Header, Kind, RECORD_MAX, Record, Scanner, Span, append, pieces};
 
 /// Bytes that one read takes at most: a pipe's usual capacity (pipe(7)).
 pub const READ_SIZE: usize = 65_536;
@@ -40,6 +43,41 @@ pub enum Delivery {
     Whole,
     /// One writer, pieces of any size.
     Pieces,
+    /// No records: a course client's messages, each read one ([`Messages`]).
+    Messages,
+}
+
+/// What is read of a course client: each read is a message. It is made a request of this session here, so that from here on
+/// such a client is like any other.
+#[derive(Debug, Clone)]
+pub struct Messages {
+    /// Who is told when a stranger's name comes through this pipe.
+    process: Rc<Process>,
+    /// The client's private pipe, whose name is no stranger's.
+    private: PathBuf,
+    session: u64,
+    /// How many there were.
+    count: u32,
+}
+
+impl Messages {
+    /// None yet.
+    pub(crate) fn of_session(session: u64, private: PathBuf, process: &Rc<Process>) -> Self {
+        Self { process: Rc::clone(process), private, session, count: 0 }
+    }
+
+    /// The records of what one read gave; none, if all of it was strangers'.
+    fn records_of(&mut self, read: Vec<u8>) -> Vec<u8> {
+        let mut records = Vec::new();
+        if let Some(message) = self.process.without_strangers(read, &self.private) {
+            self.count = self.count.wrapping_add(1);
+            let (session, sequence) = (self.session, self.count);
+            for (payload, more) in pieces(&message) {
+                append(&mut records, Header { kind: Kind::Request, more, session, sequence }, payload);
+            }
+        }
+        records
+    }
 }
 
 /// What a read brought.
@@ -68,6 +106,10 @@ pub struct RecordReader {
     /// `buffer[scan.at..end]` was read and not dealt with.
     end: usize,
     scan: Scanner,
+    /// Where among the bytes read there was something else than records.
+    strays: Vec<Span>,
+    /// Whose messages these are, if they are a course client's.
+    messages: Option<Messages>,
     /// Whether the last read left the pipe empty.
     emptied: bool,
     /// Whether the last read filled the buffer.
@@ -88,8 +130,14 @@ impl RecordReader {
     /// The same for who reads many pipes in turn, through one buffer that is lent to each: memory that a reader has
     /// of its own is copied, or at least its page tables are, at every fork.
     pub fn without_buffer(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
-        let (buffer, scan) = (Box::default(), Scanner::default());
-        Self { fd, arrival, buffer, end: 0, scan, emptied: false, filled: false }
+        let (buffer, scan, strays) = (Box::default(), Scanner::default(), Vec::new());
+        Self { fd, arrival, buffer, end: 0, scan, strays, messages: None, emptied: false, filled: false }
+    }
+
+    /// The same for a course client's messages.
+    #[must_use]
+    pub(crate) fn of_messages(self, messages: Messages) -> Self {
+        Self { arrival: Delivery::Messages, messages: Some(messages), ..self }
     }
 
     /// Takes `lent` (of [`new_buffer`]) to read into.
@@ -112,6 +160,10 @@ impl RecordReader {
     /// # Errors
     /// Those of read(2) but EAGAIN.
     pub fn fill(&mut self) -> Result<Filled, Errno> {
+        if let Some(messages) = self.messages.take() {
+            return self.fill_with_message(messages);
+        }
+        self.strays.clear();
         self.make_room();
         let room = &mut self.buffer[self.end..];
         if room.is_empty() {
@@ -134,10 +186,36 @@ impl RecordReader {
         }
     }
 
+    /// One read, one message.
+    fn fill_with_message(&mut self, messages: Messages) -> Result<Filled, Errno> {
+        let messages = self.messages.insert(messages);
+        if self.scan.at < self.end {
+            return Ok(Filled::Nothing);
+        }
+        let mut message = vec![0; course::RECORD_MAX];
+        let filled = course::read_record(&self.fd, &mut message)?;
+        let Filled::Bytes(count) = filled else { return Ok(filled) };
+        message.truncate(count);
+        let records = messages.records_of(message);
+        (self.scan.at, self.end) = (0, records.len());
+        match self.buffer.get_mut(..records.len()) {
+            // A lent one goes back.
+            Some(room) => room.copy_from_slice(&records),
+            None => self.buffer = records.into_boxed_slice(),
+        }
+        Ok(filled)
+    }
+
     /// The next record that counts among the bytes read, and its place in [`RecordReader::bytes`].
     pub fn next_record(&mut self) -> Option<(Record<'_>, Span)> {
         let whole = self.arrival == Delivery::Whole && self.emptied;
-        self.scan.next_record(&self.buffer[..self.end], whole)
+        let from = self.scan.at;
+        let next = self.scan.next_record(&self.buffer[..self.end], whole);
+        let to = next.as_ref().map_or(self.scan.at, |(_, place)| place.start);
+        if from < to && self.arrival == Delivery::Whole {
+            self.strays.push(from..to);
+        }
+        next
     }
 
     /// What the places of [`RecordReader::next_record`] are places in; good until the next `fill`.
@@ -158,6 +236,22 @@ impl RecordReader {
     /// Bytes skipped since this was asked last.
     pub fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.scan.skipped)
+    }
+
+    /// The bytes skipped since the last `fill`, as they stood between records: what others may have written into a pipe that
+    /// bears or bore the WKP's name.
+    pub(crate) fn strays(&self) -> impl Iterator<Item = &[u8]> {
+        self.strays.iter().map(|place| &self.buffer[place.clone()])
+    }
+
+    /// How records arrive here.
+    pub fn arrival(&self) -> Delivery {
+        self.arrival
+    }
+
+    /// Whether the last read found no more than it took.
+    pub(crate) fn is_emptied(&self) -> bool {
+        self.emptied
     }
 
     fn may_grow(&self) -> bool {
@@ -227,6 +321,11 @@ impl RecordWriter {
                 _ => self.cuts.push_back(end),
             }
         }
+    }
+
+    /// Adds bytes that are no record, for a course client.
+    pub(crate) fn push_raw(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
     }
 
     /// Writes what the pipe takes now.

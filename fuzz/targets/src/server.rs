@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_core::event::Role;
-use handshake_core::handshake::line::Caller;
+use handshake_core::handshake::line::{Caller, Grant};
 use handshake_core::records::{Delivery, RecordReader};
 use handshake_core::session::server::{Centre, Session, Terms};
 use handshake_core::{Error, Options, Process, Result, Server, Service};
@@ -84,11 +84,10 @@ fn serve(server: &Server, caller: Caller, world: &Rc<RefCell<World>>) -> Result<
 /// As a subserver does, and the harness is the central process.
 fn serve_behind(server: &Server, caller: Caller, world: &Rc<RefCell<World>>) -> Result<()> {
     let (from_central, to_subserver) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
-    let id = caller.session;
-    let to_client = caller.acknowledge(server.process(), 16, LONGEST, Vec::new())?;
-    world.borrow_mut().down = Some(to_subserver);
+    let grant = Grant { window: 16, longest: LONGEST, upstream: Vec::new() };
     let from_client = RecordReader::new(Rc::new(from_central), Delivery::Pieces);
-    let session = Session::new(server.process(), id, *server.terms(), from_client, to_client, None);
+    let session = server.begin_session(caller, grant, from_client, None)?;
+    world.borrow_mut().down = Some(to_subserver);
     converse(server, session.behind(Asked(Rc::clone(world))), world)
 }
 

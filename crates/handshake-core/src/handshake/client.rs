@@ -9,22 +9,19 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
-use crate::deadline::Deadline;
+use crate::course::text_of;
+use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Result};
-use crate::event::What;
-use crate::fifo::{Fifo, name_of, names_of, open_to_read, open_to_write};
+use crate::event::{Event, What, excerpt};
+use crate::fifo::{Fifo, names_of, open_to_write};
 use crate::handshake::line::note_skipped;
+use crate::handshake::private::{cannot_make, cannot_open, make_and_open};
 use crate::place::{Place, random};
 use crate::process::Process;
 use crate::records::{Delivery, Filled, RecordReader, RecordWriter};
 use crate::session::client::Connection;
 use crate::sys::{Lock, try_lock};
 use crate::wire::{Ack, Header, Hello, Kind, VERSION, append, words};
-
-/// The waits between two tries grow from here ...
-const FIRST_PAUSE: Duration = Duration::from_micros(20);
-/// ... to here. (inotify(7) would tell at once, but a user has only 128 of it.)
-const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Step 3: the private pipe, with a reader from the first moment on, so that the server's open finds one.
 #[derive(Debug)]
@@ -55,11 +52,15 @@ pub struct Handshake {
     deadline: Deadline,
     state: State,
     private: Option<PrivatePipe>,
-    pause: Duration,
+    pauses: Pauses,
     /// The last reason for not getting through.
     obstacle: &'static str,
     /// Whether a server took a HELLO.
     said_hello: bool,
+    /// The last reason to say it anew.
+    turned_away: Option<&'static str>,
+    /// The first words that were no record: a server that says them speaks another dialect.
+    heard: Option<String>,
     /// Records sent and received so far.
     records: u64,
 }
@@ -105,9 +106,11 @@ impl Handshake {
             deadline,
             state: State::Seeking { again: Deadline::in_exactly(Duration::ZERO) },
             private: None,
-            pause: FIRST_PAUSE,
+            pauses: Pauses::new(),
             obstacle: "there was no time to try",
             said_hello: false,
+            turned_away: None,
+            heard: None,
             records: 0,
         }
     }
@@ -154,11 +157,16 @@ impl Handshake {
             return Ok(());
         }
         let path = self.place.wkp().into();
-        Err(if self.said_hello {
-            Error::NoAnswer { path }
-        } else {
-            Error::NoServer { path, because: self.obstacle }
-        })
+        if !self.said_hello {
+            return Err(Error::NoServer { path, because: self.obstacle });
+        }
+        if let Some(heard) = &self.heard {
+            let seen = format!("the server said {heard:?}, which is no record of this protocol");
+            return Err(Error::NoAnswer { path, seen, hint: "try --dialect course" });
+        }
+        let seen = self.turned_away.unwrap_or("the server is busy, full or stopped").into();
+        let hint = "try again with a longer --timeout, or with --dialect course if the server is a program of the course";
+        Err(Error::NoAnswer { path, seen, hint })
     }
 
     /// Step 3: makes the private pipe, and opens it for reading.
@@ -167,18 +175,8 @@ impl Handshake {
             return Ok(());
         }
         let path = self.place.private()?;
-        let failed = |errno| {
-            let hint = "a client makes it beside the well-known one: the directory of --wkp must exist and be writable";
-            Error::at("make the private pipe", &path, errno, hint)
-        };
-        let make = || -> Result<_, Errno> {
-            let fifo = Fifo::make(path.clone())?;
-            Ok((open_to_read(&path)?, fifo))
-        };
-        let (from_server, fifo) = self
-            .process
-            .does(What::PrivateCreated, |event| event.pipe(name_of(&path)), make)
-            .map_err(failed)?;
+        let (fifo, from_server) =
+            make_and_open(&self.process, &path).map_err(|errno| cannot_make(&path, errno))?;
         let from_server = RecordReader::new(Rc::new(from_server), Delivery::Pieces);
         self.private = Some(PrivatePipe { fifo, from_server, nonce: random()? });
         Ok(())
@@ -193,7 +191,7 @@ impl Handshake {
                 Ok(wkp) => wkp,
                 Err(Errno::ENOENT) => return self.later("ENOENT (no such pipe)"),
                 Err(Errno::ENXIO) => return self.later("ENXIO (no reader)"),
-                Err(errno) => return Err(self.cannot_open(errno)),
+                Err(errno) => return Err(cannot_open(&self.place, errno)),
             },
         };
         match try_lock(wkp.as_fd(), Lock::Shared) {
@@ -233,8 +231,7 @@ impl Handshake {
         let mut record = Vec::new();
         let header = Header { kind: Kind::Hello, more: false, session: private.nonce, sequence: 0 };
         append(&mut record, header, &hello.encode());
-        let event =
-            |event: crate::event::Event| event.pipe(self.place.wkp().display()).text(private.fifo.name());
+        let event = |event: Event| event.pipe(self.place.wkp().display()).text(private.fifo.name());
         // At most PIPE_BUF: all of it or nothing (pipe(7)).
         self.process.does(What::HelloSent, event, || write(wkp, &record).map(drop))
     }
@@ -264,6 +261,11 @@ impl Handshake {
                 }
                 _ => {}
             }
+        }
+        if self.heard.is_none() {
+            // No record begins with a text.
+            let text = text_of(from_server.bytes());
+            self.heard = (!text.is_empty()).then(|| excerpt(text));
         }
         note_skipped(from_server, None, &self.process);
         match filled {
@@ -343,13 +345,13 @@ impl Handshake {
     /// Back to step 4, after a pause.
     fn later(&mut self, obstacle: &'static str) -> Result<()> {
         self.obstacle = obstacle;
-        self.state = State::Seeking { again: Deadline::in_exactly(self.pause) };
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.state = State::Seeking { again: self.pauses.begin() };
         Ok(())
     }
 
     /// Back to step 3: what was said may yet be answered on the old private pipe, so it must not be used again.
     fn say_hello_anew(&mut self, obstacle: &'static str) -> Result<()> {
+        self.turned_away = Some(obstacle);
         self.process.saw(What::TryingAgain, |event| event.pipe(self.private_name()).text(obstacle));
         self.private = None;
         self.later(obstacle)
@@ -357,15 +359,6 @@ impl Handshake {
 
     fn private_name(&self) -> String {
         self.private.as_ref().map(|pipe| pipe.fifo.name()).unwrap_or_default()
-    }
-
-    fn cannot_open(&self, errno: Errno) -> Error {
-        let hint = match errno {
-            Errno::EACCES | Errno::EPERM => "it is another user's: the server must run as the same user",
-            Errno::EINVAL | Errno::EISDIR | Errno::ELOOP => "it is no pipe: is this the right name?",
-            _ => "is this the right name?",
-        };
-        Error::at("open the well-known pipe", self.place.wkp(), errno, hint)
     }
 }
 

@@ -13,4 +13,5 @@
 
 pub mod client;
 pub mod line;
+pub(crate) mod private;
 pub mod server;

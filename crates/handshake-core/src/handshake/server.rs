@@ -10,10 +10,12 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
+use crate::course::{self, server::Customs};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
-use crate::handshake::line::{Caller, Line, Said, WhenFull};
+use crate::fifo::Fifo;
+use crate::handshake::line::{Caller, Grant, Line, Said, WhenFull, drain};
 use crate::place::Place;
 use crate::process::{Process, Woken};
 use crate::records::RecordReader;
@@ -36,6 +38,8 @@ pub struct Options {
     pub service: Box<dyn Fn() -> Box<dyn Service>>,
     /// The longest message, limits in time.
     pub terms: Terms,
+    /// What course clients expect.
+    pub customs: Customs,
     /// One newline goes there once clients can connect; then it is closed.
     pub ready: Option<OwnedFd>,
 }
@@ -47,6 +51,7 @@ impl Options {
             wkp: wkp.into(),
             service: Box::new(|| BuiltIn::default().for_session()),
             terms: Terms::default(),
+            customs: Customs::default(),
             ready: None,
         }
     }
@@ -110,6 +115,7 @@ impl Server {
         let place = Place::new(&options.wkp)?;
         let claim = Claim::take(&place)?;
         place.sweep();
+        process.serve_at(&place);
         let process = Rc::clone(process);
         Ok(Self {
             wkp: None,
@@ -322,10 +328,37 @@ impl Server {
                 return Err(error);
             }
         };
-        let (session, terms) = (caller.session, self.options.terms);
-        let to_client = caller.acknowledge(&self.process, 0, terms.longest, upstream.name_in_ack())?;
-        let from_client = RecordReader::new(upstream.from_client, upstream.arrival);
-        Ok(Session::new(&self.process, session, terms, from_client, to_client, upstream.fresh))
+        let grant =
+            Grant { window: 0, longest: self.options.terms.longest, upstream: upstream.name_in_ack() };
+        let from_client = RecordReader::new(Rc::clone(&upstream.from_client), upstream.arrival);
+        let from_client = upstream.reader(from_client);
+        self.begin_session(caller, grant, from_client, upstream.fresh)
+    }
+
+    /// The same for who knows better what to grant, and where the client's records come from.
+    ///
+    /// # Errors
+    /// As [`Server::acknowledge`].
+    pub fn begin_session(
+        &self,
+        caller: Caller,
+        grant: Grant,
+        mut from_client: RecordReader,
+        fresh: Option<Fifo>,
+    ) -> Result<Session> {
+        let Options { terms, customs, .. } = &self.options;
+        let (session, process) = (caller.session, &self.process);
+        let terms = Terms { longest: grant.longest, ..*terms };
+        let Some(form) = caller.course_form() else {
+            let to_client = caller.acknowledge(process, grant)?;
+            return Ok(Session::new(process, session, terms, from_client, to_client, fresh));
+        };
+        let connected = course::server::connect(&caller, &mut from_client, terms.handshake_timeout, process);
+        let to_client = connected.inspect_err(|_| drain(&mut from_client, session, process))?;
+        let ack = customs.acknowledgement(form, session);
+        let to_client = caller.acknowledge_in_course(process, to_client, &ack)?;
+        let session = Session::new(process, session, terms, from_client, to_client, fresh);
+        Ok(session.in_course(customs.ways, ack))
     }
 
     /// Puts a client back at the front of the line, because the error prevented its turn, and takes note of that.

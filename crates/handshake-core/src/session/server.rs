@@ -1,5 +1,8 @@
 //! The server's side of a session: receive, process, send, in the course's words `read`, `process`, `write`.
+//!
+//! `course` is what is different when the client speaks the course dialect; `turn` the mechanics.
 
+mod course;
 mod turn;
 
 use std::rc::Rc;
@@ -11,11 +14,12 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::Fifo;
-use crate::handshake::line::note_skipped;
+use crate::handshake::line::{drain, note_skipped};
 use crate::process::Process;
-use crate::records::{RecordReader, RecordWriter};
+use crate::records::{Delivery, RecordReader, RecordWriter};
 use crate::service::Service;
 use crate::wire::{Header, Kind, pieces, words};
+use course::{Course, Heard};
 use turn::{gone, lost};
 
 /// What a server grants each client.
@@ -75,6 +79,8 @@ pub struct Session {
     input_ended: bool,
     /// In dispatch, the central process, which reads what the client writes.
     centre: Option<Box<dyn Centre>>,
+    /// The client speaks the course dialect.
+    course: Option<Course>,
     /// The deadline that the central process was asked about, in words, unless something has come since.
     asked: Option<&'static str>,
 }
@@ -127,6 +133,7 @@ impl Session {
             too_long: None,
             input_ended: false,
             centre: None,
+            course: None,
             asked: None,
         }
     }
@@ -143,6 +150,9 @@ impl Session {
     /// # Errors
     /// [`Error::Lost`]: it did not come in time, or the client has gone.
     pub fn await_ready(&mut self) -> Result<()> {
+        if self.course.is_some() {
+            return self.await_third_step();
+        }
         let mut until = Deadline::after(self.terms.handshake_timeout);
         let mut late = false;
         loop {
@@ -251,7 +261,8 @@ impl Session {
                     self.deadline_judged()?;
                     continue;
                 }
-                Kind::Request if sequence == self.due => self.asked = None,
+                // The dialect has no numbers; those of strangers' names are spent.
+                Kind::Request if sequence == self.due || self.course.is_some() => self.asked = None,
                 Kind::Request => {
                     let what = format!("request {sequence} came where {} was due", self.due);
                     self.bye(&what);
@@ -275,6 +286,11 @@ impl Session {
             self.due = self.due.wrapping_add(1);
             self.in_hand = sequence;
             let Some(bytes) = self.too_long.take() else {
+                match self.heard(message) {
+                    Heard::Message => {}
+                    Heard::AwaitedThirdStep => return Ok(Found::Nothing),
+                    Heard::LateThirdStep => continue,
+                }
                 self.process
                     .saw(What::RequestReceived, |event| event.session(self.id).message(sequence, message));
                 return Ok(Found::Request);
@@ -326,8 +342,13 @@ impl Session {
             What::ReplySent,
             |event| event.session(id).message(sequence, message),
             || {
-                for (payload, more) in pieces(message) {
-                    self.queue(Kind::Reply, more, payload)?;
+                match self.course.as_ref().map(|course| course.reply(message)) {
+                    Some(record) => self.queue_raw(&record)?,
+                    None => {
+                        for (payload, more) in pieces(message) {
+                            self.queue(Kind::Reply, more, payload)?;
+                        }
+                    }
                 }
                 // Who follows the events wants them one by one, and true.
                 if process.is_traced() { self.write_until(RecordWriter::is_empty) } else { Ok(()) }
@@ -336,6 +357,10 @@ impl Session {
     }
 
     fn refuse(&mut self, reason: &str) -> Result<()> {
+        if self.course.is_some() {
+            // There is no word for it but the end.
+            return Err(lost(reason));
+        }
         self.queue(Kind::Refuse, false, reason.as_bytes())?;
         self.process.saw(What::RequestRefused, |event| event.session(self.id).seq(self.in_hand).text(reason));
         Ok(())
@@ -364,6 +389,15 @@ impl Session {
         match self.asked.take() {
             Some(reason) if self.centre.is_some() => Err(self.bye(reason)),
             _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Session {
+    /// What others wrote into this pipe, since they had opened it before it became this client's, is theirs to know.
+    fn drop(&mut self) {
+        if !self.input_ended && self.from_client.arrival() != Delivery::Pieces {
+            drain(&mut self.from_client, self.id, &self.process);
         }
     }
 }

@@ -98,6 +98,53 @@ pub(crate) fn enlarge(pipe: impl AsFd, bytes: i32) {
     let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(bytes));
 }
 
+/// How many bytes there are in a pipe that nobody has read yet, seen from either end (ioctl(2), `FIONREAD`, which POSIX
+/// knows of other files only). POSIX: none; who must not write a second record before the first was read, pauses.
+///
+/// # Errors
+/// `ENOTTY`: no pipe.
+pub(crate) fn unread(pipe: impl AsFd) -> Result<usize, Errno> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: on a pipe FIONREAD writes one int through the pointer, and `bytes` is one.
+    Errno::result(unsafe { libc::ioctl(pipe.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut bytes) })?;
+    Ok(bytes.cast_unsigned() as usize)
+}
+
+/// How many bytes a pipe takes when it is empty (fcntl(2), `F_GETPIPE_SZ`). POSIX: PIPE_BUF for certain.
+///
+/// # Errors
+/// `EBADF`: no pipe.
+pub(crate) fn capacity(pipe: impl AsFd) -> Result<usize, Errno> {
+    Ok(fcntl(pipe, FcntlArg::F_GETPIPE_SZ)?.cast_unsigned() as usize)
+}
+
+/// Keeps others who ask the same off an open file, until [`let_others_in`] or the last close of this opening of it (fcntl(2),
+/// `F_OFD_SETLK`). It knows nothing of [`try_lock`](super::try_lock)'s locks. POSIX: the same since 2024; before that
+/// `F_SETLK`, for a whole process.
+///
+/// # Errors
+/// `EAGAIN`, `EACCES`: somebody else does. Others: the file system has no such locks.
+pub(crate) fn keep_others_off(file: impl AsFd) -> Result<(), Errno> {
+    set_lock(file, libc::F_WRLCK)
+}
+
+/// The end of [`keep_others_off`].
+pub(crate) fn let_others_in(file: impl AsFd) {
+    // Giving a lock back cannot fail.
+    let _ = set_lock(file, libc::F_UNLCK);
+}
+
+fn set_lock(file: impl AsFd, lock: libc::c_int) -> Result<(), Errno> {
+    let whole = libc::flock {
+        l_type: lock as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(file, FcntlArg::F_OFD_SETLK(&whole)).map(drop)
+}
+
 /// How many threads this process has (/proc/self/task); 1, if that cannot be read.
 pub(super) fn threads() -> usize {
     fs::read_dir("/proc/self/task").map_or(1, |tasks| tasks.flatten().count().max(1))

@@ -19,7 +19,10 @@ use nix::unistd::Pid;
 pub(crate) use handover::Handover;
 pub use handover::out_of_the_way;
 pub use linux::{Poller, ends_with_us, keep_inherited_to_ourselves};
-pub(crate) use linux::{close_all_but, end_with_parent, enlarge, exchange, move_new, wake_punctually};
+pub(crate) use linux::{
+    capacity, close_all_but, end_with_parent, enlarge, exchange, keep_others_off, let_others_in, move_new,
+    unread, wake_punctually,
+};
 
 /// An answer of [`try_lock`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

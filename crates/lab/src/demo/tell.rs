@@ -33,6 +33,7 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool) -> Option
         What::PrivateRemoved => format!("removes its private pipe {pipe}"),
         What::ReadySent => "confirms: READY".into(),
         What::ReadyReceived => "receives READY: connected, both ways verified".into(),
+        What::ThirdStepSpared => format!("expects no confirmation: {text}"),
         What::UpstreamRemoved => format!("removes the name of {pipe}"),
         What::Routed => format!("routes {bytes} bytes of {client} down to {}", subserver_of(event, cast)),
         What::RequestSent | What::RequestReceived | What::ReplySent | What::ReplyReceived => message(event),

@@ -17,11 +17,20 @@ impl Session {
     /// Adds a record about the request in hand to those to be written. If there is no room, the client must take some
     /// first: one that never reads must not fill our memory.
     pub(super) fn queue(&mut self, kind: Kind, more: bool, payload: &[u8]) -> Result<()> {
-        if !self.to_client.has_room() {
-            self.write_until(RecordWriter::has_room)?;
-        }
+        self.make_room()?;
         self.to_client.push(Header { kind, more, session: self.id, sequence: self.in_hand }, payload);
         Ok(())
+    }
+
+    /// The same with a reply in the course dialect.
+    pub(super) fn queue_raw(&mut self, record: &[u8]) -> Result<()> {
+        self.make_room()?;
+        self.to_client.push_raw(record);
+        Ok(())
+    }
+
+    fn make_room(&mut self) -> Result<()> {
+        if self.to_client.has_room() { Ok(()) } else { self.write_until(RecordWriter::has_room) }
     }
 
     /// Writes until `enough` is, and reads meanwhile: two sides that only write wait for each other for ever.
@@ -112,8 +121,10 @@ impl Session {
 
     /// Says the last word, if the client still takes it; returns it as an error.
     pub(super) fn bye(&mut self, reason: &str) -> Error {
-        self.to_client
-            .push(Header { kind: Kind::Bye, more: false, session: self.id, sequence: 0 }, payload_of(reason));
+        if self.course.is_none() {
+            let header = Header { kind: Kind::Bye, more: false, session: self.id, sequence: 0 };
+            self.to_client.push(header, payload_of(reason));
+        }
         // It is only a courtesy: the end of the pipe says the rest.
         let _ = self.to_client.flush();
         lost(reason)

@@ -1,0 +1,65 @@
+//! What a conversation needs of a connection, whichever dialect that speaks.
+
+use std::os::fd::BorrowedFd;
+
+use handshake_core::course::client as course;
+use handshake_core::error::Result;
+use handshake_core::session::client::{self as framed, Answer};
+
+/// A connection to a server, which never waits. [`framed::Connection`] has the words for each of these.
+#[expect(missing_docs, reason = "the connections say what each does")]
+#[expect(clippy::missing_errors_doc, reason = "the connections say which")]
+#[expect(clippy::wrong_self_convention, reason = "`from` and `to` are the ways that the pipes go")]
+pub trait Connected {
+    fn unanswered(&self) -> usize;
+    fn may_send(&self, bytes: usize) -> bool;
+    fn send(&mut self, message: &[u8]) -> Result<u32>;
+    fn flush(&mut self) -> Result<()>;
+    fn is_flushed(&self) -> bool;
+    fn read(&mut self) -> Result<()>;
+    fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer>;
+    fn bye(self);
+    fn from_server(&self) -> BorrowedFd<'_>;
+    fn to_server(&self) -> BorrowedFd<'_>;
+}
+
+/// Each has methods of just these names.
+macro_rules! connected {
+    ($connection:ty) => {
+        impl Connected for $connection {
+            fn unanswered(&self) -> usize {
+                <$connection>::unanswered(self)
+            }
+            fn may_send(&self, bytes: usize) -> bool {
+                <$connection>::may_send(self, bytes)
+            }
+            fn send(&mut self, message: &[u8]) -> Result<u32> {
+                <$connection>::send(self, message)
+            }
+            fn flush(&mut self) -> Result<()> {
+                <$connection>::flush(self)
+            }
+            fn is_flushed(&self) -> bool {
+                <$connection>::is_flushed(self)
+            }
+            fn read(&mut self) -> Result<()> {
+                <$connection>::read(self)
+            }
+            fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
+                <$connection>::answer(self, reply)
+            }
+            fn bye(self) {
+                <$connection>::bye(self);
+            }
+            fn from_server(&self) -> BorrowedFd<'_> {
+                <$connection>::from_server(self)
+            }
+            fn to_server(&self) -> BorrowedFd<'_> {
+                <$connection>::to_server(self)
+            }
+        }
+    };
+}
+
+connected!(framed::Connection);
+connected!(course::Connection);

@@ -1,0 +1,188 @@
+//! A connection in the course dialect: a text goes out, a text comes back, and then the next.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+use nix::errno::Errno;
+use nix::libc::PIPE_BUF;
+
+use crate::course::{RECORD_MAX, read_record, text_of, write_record};
+use crate::error::{Error, Named, Result};
+use crate::event::{Event, What, excerpt};
+use crate::process::Process;
+use crate::records::Filled;
+use crate::session::client::Answer;
+use crate::sys::capacity;
+
+/// A client's connection to a server of the course. Dropping it closes both pipes, which is all the goodbye there is.
+///
+/// It has the methods of the framed [`Connection`](crate::session::client::Connection).
+pub struct Connection {
+    process: Rc<Process>,
+    from_server: OwnedFd,
+    /// The well-known pipe, which has lost its name.
+    to_server: OwnedFd,
+    /// The request that is not in the pipe yet, with its NUL; else empty.
+    outgoing: Vec<u8>,
+    /// As large as a pipe usually is: one read takes what one write said.
+    incoming: Box<[u8]>,
+    /// How many of them are a record that nobody has looked at.
+    came: usize,
+    /// Requests so far.
+    requests: u32,
+    /// Whether the last of them is not answered yet.
+    is_unanswered: bool,
+}
+
+impl Connection {
+    pub(super) fn new(
+        process: &Rc<Process>,
+        from_server: OwnedFd,
+        to_server: OwnedFd,
+        incoming: Box<[u8]>,
+    ) -> Self {
+        Self {
+            process: Rc::clone(process),
+            from_server,
+            to_server,
+            outgoing: Vec::new(),
+            incoming,
+            came: 0,
+            requests: 0,
+            is_unanswered: false,
+        }
+    }
+
+    /// How many requests are not answered yet: at most 1.
+    pub fn unanswered(&self) -> usize {
+        usize::from(self.is_unanswered)
+    }
+
+    /// Whether the request is in the pipe.
+    pub fn is_flushed(&self) -> bool {
+        self.outgoing.is_empty()
+    }
+
+    /// Whether a message may be sent now: strictly one at a time, since two in the pipe would be one for the server's read.
+    pub fn may_send(&self, _bytes: usize) -> bool {
+        !self.is_unanswered
+    }
+
+    /// Whether a message can be said in this dialect at all.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`].
+    pub fn check(&self, message: &[u8]) -> Result<()> {
+        let bytes = message.len();
+        if message.contains(&0) {
+            let because = "EINVAL (it contains a NUL, where a text of the course ends)".into();
+            return Err(Error::Unfit { bytes, because });
+        }
+        let longest = capacity(&self.to_server).unwrap_or(PIPE_BUF).min(RECORD_MAX) - 1;
+        if bytes > longest {
+            let because = format!("EMSGSIZE (it must be one write, which takes {longest} and a NUL)");
+            return Err(Error::Unfit { bytes, because });
+        }
+        Ok(())
+    }
+
+    /// Sends a request: the text and a NUL. Returns its number.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`]: nothing was sent, and the session goes on. Else as [`Connection::flush`].
+    pub fn send(&mut self, message: &[u8]) -> Result<u32> {
+        self.check(message)?;
+        self.outgoing.extend_from_slice(message);
+        self.outgoing.push(0);
+        self.requests = self.requests.wrapping_add(1);
+        self.is_unanswered = true;
+        self.flush()?;
+        Ok(self.requests)
+    }
+
+    /// Writes the request, if there is room.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]: the server reads no more, or has not read what a longer message must not be mixed with.
+    pub fn flush(&mut self) -> Result<()> {
+        let Some((_nul, message)) = self.outgoing.split_last() else { return Ok(()) };
+        let event = |event: Event| event.message(self.requests, message);
+        let write = || write_record(&self.to_server, &self.outgoing);
+        let not_done = |what| Error::Lost { what, unanswered: 0 };
+        match self.process.does(What::RequestSent, event, write) {
+            Ok(()) => self.outgoing.clear(),
+            Err(Errno::EAGAIN) if self.outgoing.len() <= PIPE_BUF => {}
+            Err(Errno::EAGAIN) => {
+                let bytes = message.len();
+                let what = format!(
+                    "the server has not read what came before, so {bytes} bytes would reach it in parts"
+                );
+                return Err(not_done(what));
+            }
+            Err(errno) => return Err(not_done(format!("the pipe to the server: {}", Named(errno)))),
+        }
+        Ok(())
+    }
+
+    /// Reads once what there is: a record. Call it when the private pipe shows something, and then
+    /// [`Connection::answer`] until it finds nothing more.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]: the server has gone.
+    pub fn read(&mut self) -> Result<()> {
+        match read_record(&self.from_server, &mut self.incoming) {
+            Ok(Filled::Bytes(count)) => self.came = count,
+            Ok(Filled::Nothing) => {}
+            Ok(Filled::End) => {
+                return Err(self.lost("the server has closed its pipe: it was ended or has died".into()));
+            }
+            Err(errno) => return Err(self.lost(format!("the pipe from the server: {}", Named(errno)))),
+        }
+        Ok(())
+    }
+
+    /// The answer that was read, into `reply`. What comes when nothing was asked is thrown away.
+    ///
+    /// # Errors
+    /// None; the framed one has some.
+    pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
+        let bytes = std::mem::take(&mut self.came);
+        if bytes == 0 {
+            return Ok(Answer::Nothing);
+        }
+        let text = text_of(&self.incoming[..bytes]);
+        if !(self.is_unanswered && self.is_flushed()) {
+            self.process.saw(What::Skipped, |event| event.bytes(bytes).text(excerpt(text)));
+            return Ok(Answer::Nothing);
+        }
+        self.is_unanswered = false;
+        self.process.saw(What::ReplyReceived, |event| event.message(self.requests, text));
+        reply.clear();
+        reply.extend_from_slice(text);
+        Ok(Answer::Reply(self.requests))
+    }
+
+    /// Closes both pipes: there is nothing to say.
+    pub fn bye(self) {}
+
+    fn lost(&self, what: String) -> Error {
+        Error::Lost { what, unanswered: self.unanswered() }
+    }
+
+    /// The private pipe, to be watched for something to read.
+    pub fn from_server(&self) -> BorrowedFd<'_> {
+        self.from_server.as_fd()
+    }
+
+    /// The upstream, to be watched for room while [`Connection::is_flushed`] is false.
+    pub fn to_server(&self) -> BorrowedFd<'_> {
+        self.to_server.as_fd()
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("requests", &self.requests).finish_non_exhaustive()
+    }
+}

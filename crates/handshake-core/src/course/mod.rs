@@ -1,0 +1,169 @@
+//! The course dialect, which the programs speak that the course's students write (docs/course-dialect.md): a private pipe's
+//! name as text, an acknowledgement, for some a third step, and then texts in both directions.
+//!
+//! Nothing says where a record ends. So each is one write, and each side reads it with one read: two records that are in a
+//! pipe at the same time are one to the reader, and whoever writes sees to it that this does not happen.
+//!
+//! Reading order: this; [`client`]; `names`, who is meant by the bytes in a well-known pipe; [`server`]; `latecomers`, who
+//! lost the race for that pipe. The session that follows is the framed one's, with what is different in
+//! `session/server/course.rs`.
+
+pub mod client;
+pub(crate) mod latecomers;
+pub(crate) mod names;
+pub mod server;
+
+use std::fmt;
+use std::os::fd::AsFd;
+use std::str::FromStr;
+
+use nix::errno::Errno;
+use nix::libc::PIPE_BUF;
+use nix::unistd::{read, write};
+
+use crate::records::{Filled, READ_SIZE};
+use crate::sys::{capacity, unread};
+
+/// The most that one read of a record takes: a pipe's usual capacity.
+pub const RECORD_MAX: usize = READ_SIZE;
+
+/// The acknowledgement, and the third step, of most.
+pub const HOLA: &[u8] = b"HOLA";
+
+/// The acknowledgement of the original. Nobody confirms that.
+pub const ITS_A_ME: &[u8] = b"its-a-me, mario!";
+
+/// How large each record of the original is.
+pub const ORIGINAL_SIZE: usize = 100;
+
+/// How many steps the handshake has: whether the client confirms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ways {
+    /// Name and acknowledgement, as in the original.
+    Two,
+    /// Name, acknowledgement, and the client's confirmation.
+    Three,
+    /// Found out.
+    #[default]
+    Auto,
+}
+
+impl FromStr for Ways {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "2" => Ok(Self::Two),
+            "3" => Ok(Self::Three),
+            "auto" => Ok(Self::Auto),
+            _ => Err("one of 2, 3, auto"),
+        }
+    }
+}
+
+impl fmt::Display for Ways {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Two => "2",
+            Self::Three => "3",
+            Self::Auto => "auto",
+        })
+    }
+}
+
+/// The text of a record: its bytes up to the first NUL, or all.
+pub fn text_of(record: &[u8]) -> &[u8] {
+    record.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// `text` in a record of `size` bytes, zero-padded, or as much of it as fits.
+pub fn padded(text: &[u8], size: usize) -> Vec<u8> {
+    let mut record = text[..text.len().min(size)].to_vec();
+    record.resize(size, 0);
+    record
+}
+
+/// Without the newline that a line of a terminal ends in.
+pub fn without_newline(text: &[u8]) -> &[u8] {
+    text.strip_suffix(b"\n").unwrap_or(text)
+}
+
+/// The one way to read a record: one read.
+///
+/// # Errors
+/// Those of read(2) but EAGAIN.
+pub fn read_record(pipe: impl AsFd, buffer: &mut [u8]) -> Result<Filled, Errno> {
+    match read(pipe, buffer) {
+        Ok(0) => Ok(Filled::End),
+        Ok(count) => Ok(Filled::Bytes(count)),
+        Err(Errno::EAGAIN) => Ok(Filled::Nothing),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The one way to write a record: one write, of all of it or nothing.
+///
+/// # Errors
+/// `EAGAIN`: there is no room for all of it now. `EMSGSIZE`: there never is. The others are those of write(2).
+pub fn write_record(pipe: impl AsFd, record: &[u8]) -> Result<(), Errno> {
+    // Up to PIPE_BUF it is all or nothing (pipe(7)); beyond that as much as there is room for, and only of an empty pipe do we
+    // know how much that is.
+    if record.len() > PIPE_BUF {
+        if record.len() > capacity(&pipe)? {
+            return Err(Errno::EMSGSIZE);
+        }
+        if unread(&pipe)? > 0 {
+            return Err(Errno::EAGAIN);
+        }
+    }
+    let written = write(pipe, record)?;
+    // Somebody else came in between.
+    if written < record.len() { Err(Errno::EMSGSIZE) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_text_ends_at_the_first_nul_or_where_the_record_does() {
+        for (record, text) in [
+            (&b""[..], &b""[..]),
+            (b"\0", b""),
+            (b"HOLA", b"HOLA"),
+            (b"HOLA\0", b"HOLA"),
+            (b"4711\0garbage of the stack", b"4711"),
+        ] {
+            assert_eq!(text_of(record), text);
+        }
+    }
+
+    #[test]
+    fn ways_are_what_the_help_says() {
+        for (text, ways) in [("2", Ways::Two), ("3", Ways::Three), ("auto", Ways::Auto)] {
+            assert_eq!((text.parse(), ways.to_string().as_str()), (Ok(ways), text));
+        }
+        for wrong in ["", "1", "4", "two", "Auto", "2 "] {
+            assert!(wrong.parse::<Ways>().is_err(), "{wrong:?} is no way");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_has_its_size_and_as_much_of_the_text_as_fits(text in vec(1..=u8::MAX, 0..200), size in 0_usize..300) {
+            let record = padded(&text, size);
+            prop_assert_eq!(record.len(), size);
+            prop_assert_eq!(text_of(&record), &text[..text.len().min(size)]);
+            prop_assert!(record.iter().skip(text.len()).all(|byte| *byte == 0));
+        }
+
+        #[test]
+        fn what_follows_a_nul_is_not_said(text in vec(1..=u8::MAX, 0..50), rest in vec(any::<u8>(), 0..50)) {
+            let record = [&text[..], &[0], &rest[..]].concat();
+            prop_assert_eq!(text_of(&record), &text);
+        }
+    }
+}

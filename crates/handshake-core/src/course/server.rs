@@ -1,0 +1,108 @@
+//! The server's side of the course dialect: what its clients expect, and the patience that they need.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+
+use super::names::Form;
+use super::{HOLA, ITS_A_ME, ORIGINAL_SIZE, Ways, padded};
+use crate::deadline::Deadline;
+use crate::error::{Error, Named, Result};
+use crate::fifo::{name_of, open_to_write};
+use crate::handshake::line::Caller;
+use crate::process::Process;
+use crate::records::{Filled, RecordReader};
+use crate::wire::Kind;
+
+/// How long after the acknowledgement a third step may come that nothing else tells from a message: programs take less
+/// than 5 ms, and people type slower.
+pub(crate) const GRACE: Duration = Duration::from_millis(100);
+
+/// The pauses between two tries to open a private pipe grow from here ...
+const FIRST_PAUSE: Duration = Duration::from_micros(50);
+/// ... to here.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// What course clients expect, where their names do not tell.
+#[derive(Debug, Clone, Default)]
+pub struct Customs {
+    /// The acknowledgement's text.
+    pub ack: Option<String>,
+    /// The acknowledgement's size: zero-padded, or cut.
+    pub ack_size: Option<usize>,
+    /// Whether they confirm.
+    pub ways: Ways,
+}
+
+impl Customs {
+    /// The acknowledgement for a client that has sent its name in this form. A record that is shorter than its reader expects
+    /// leaves nothing behind in the pipe, so text and NUL are right for nearly all.
+    pub(crate) fn acknowledgement(&self, form: Form, session: u64) -> Vec<u8> {
+        let (text, size) = match (&self.ack, form) {
+            (Some(text), _) => (text.as_bytes().to_vec(), None),
+            (None, Form::Text) => (HOLA.to_vec(), None),
+            (None, Form::Original) => (ITS_A_ME.to_vec(), Some(ORIGINAL_SIZE)),
+            (None, Form::Number) => {
+                // Any number is right, but one more must be a number, too.
+                let number = u32::try_from(session >> 34).expect("30 bits");
+                (number.to_ne_bytes().to_vec(), Some(size_of::<u32>()))
+            }
+        };
+        padded(&text, self.ack_size.or(size).unwrap_or(text.len() + 1))
+    }
+}
+
+/// Opens the private pipe. Such a client opens it after it has sent its name, and perhaps makes it only then. What comes
+/// meanwhile is not from this client, which has nothing to say before the acknowledgement.
+///
+/// # Errors
+/// [`Error::Lost`]: it has gone, or did not open its pipe in time.
+pub(crate) fn connect(
+    caller: &Caller,
+    from_client: &mut RecordReader,
+    timeout: Duration,
+    process: &Process,
+) -> Result<OwnedFd> {
+    let lost = |what: String| Error::Lost { what, unanswered: 0 };
+    let until = Deadline::after(timeout);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let late = until.passed();
+        hear_strangers(from_client)?;
+        match open_to_write(&caller.private) {
+            Ok(private) => return Ok(private),
+            Err(Errno::ENXIO | Errno::ENOENT) if !late => {}
+            Err(errno) => {
+                if errno != Errno::ENXIO {
+                    process.tell_when_open(caller.private.clone());
+                }
+                let name = name_of(&caller.private);
+                return Err(lost(format!("its private pipe {name:?} could not be opened: {}", Named(errno))));
+            }
+        }
+        if process.asked_to_end().is_some() {
+            return Err(lost("the server is shutting down".into()));
+        }
+        let mut watched = [PollFd::new(from_client.as_fd(), PollFlags::POLLIN)];
+        process.wait(&mut watched, Deadline::in_exactly(pause).or(until))?;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The reader tells them.
+fn hear_strangers(from_client: &mut RecordReader) -> Result<()> {
+    let lost = |what: &str| Err(Error::Lost { what: what.into(), unanswered: 0 });
+    match from_client.fill() {
+        Ok(Filled::Bytes(_)) => {}
+        Ok(Filled::Nothing) => return Ok(()),
+        Ok(Filled::End) | Err(_) => return lost("it left before the acknowledgement"),
+    }
+    while let Some((record, _)) = from_client.next_record() {
+        if record.header.kind == Kind::Bye {
+            return lost("the server is shutting down");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! A server of the course made by hand: it makes and removes its pipes, reads and writes as it is told.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use handshake_core::course::text_of;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc::O_NONBLOCK;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use crate::raw::open_to_write;
+use crate::wait::{until, until_true};
+
+/// Bytes that one of its reads takes at most.
+const READ_SIZE: usize = 65_536;
+
+/// A server of the course, for one client at a time. Its pipes are non-blocking, so that no test hangs in an open.
+#[derive(Debug)]
+pub struct CourseServer {
+    wkp: PathBuf,
+    from_client: Option<File>,
+    to_client: Option<File>,
+}
+
+impl CourseServer {
+    pub(crate) fn at(place: &Path) -> Self {
+        let mut server = Self { wkp: place.join("mario"), from_client: None, to_client: None };
+        server.make_wkp();
+        server
+    }
+
+    /// Makes the well-known pipe and waits there, for whoever comes next.
+    pub fn make_wkp(&mut self) {
+        self.leave();
+        mkfifo(&self.wkp, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new well-known pipe");
+        self.open_wkp();
+    }
+
+    /// Opens the well-known pipe that it has made.
+    pub fn open_wkp(&mut self) {
+        let opened = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(&self.wkp);
+        self.from_client = Some(opened.expect("it was made"));
+    }
+
+    /// Removes the well-known pipe's name.
+    pub fn remove_wkp(&self) {
+        fs::remove_file(&self.wkp).expect("it has its name");
+    }
+
+    /// Makes the well-known pipe as small as a pipe can be.
+    pub fn shrink_wkp(&self) {
+        fcntl(self.reader(), FcntlArg::F_SETPIPE_SZ(4096)).expect("nothing is in it yet");
+    }
+
+    /// Waits for what one read brings.
+    pub fn receive(&mut self) -> Vec<u8> {
+        until("a record from the client", || self.received())
+    }
+
+    /// What one read brings, if anything is there.
+    pub fn received(&mut self) -> Option<Vec<u8>> {
+        let mut record = vec![0; READ_SIZE];
+        match self.reader().read(&mut record) {
+            // Nobody has it open.
+            Ok(0) => None,
+            Ok(count) => {
+                record.truncate(count);
+                Some(record)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("cannot read from the client: {error}"),
+        }
+    }
+
+    /// Waits for a name, and connects to that pipe. Returns the record.
+    pub fn receive_name(&mut self) -> Vec<u8> {
+        let record = self.receive();
+        let name = str::from_utf8(text_of(&record)).expect("these clients' names are text");
+        self.connect(name);
+        record
+    }
+
+    /// Connects to the private pipe of this name.
+    pub fn connect(&mut self, name: &str) {
+        self.to_client = Some(open_to_write(&self.wkp.with_file_name(name)));
+    }
+
+    /// Connects to the private pipe that a record names, if its client still waits there.
+    pub fn may_connect(&mut self, record: &[u8]) {
+        let name = str::from_utf8(text_of(record)).expect("these clients' names are text");
+        let path = self.wkp.with_file_name(name);
+        self.to_client = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path).ok();
+    }
+
+    /// Receives a name, removes the well-known pipe, and says this. Returns the record.
+    pub fn acknowledge(&mut self, ack: &[u8]) -> Vec<u8> {
+        let name = self.receive_name();
+        self.remove_wkp();
+        self.say(ack);
+        name
+    }
+
+    /// Says anything, in one write.
+    pub fn say(&mut self, record: &[u8]) {
+        let pipe = self.to_client.as_mut().expect("it is connected");
+        let written = pipe.write(record).expect("the client reads, and there is room");
+        assert_eq!(written, record.len(), "there was room for a part only");
+    }
+
+    /// Waits until nobody has the pipe from the client open any more.
+    pub fn is_left(&mut self) {
+        until_true("the client to leave", || matches!(self.reader().read(&mut [0; 1]), Ok(0)));
+    }
+
+    /// Hands the private pipe to somebody else, and is free for the next client.
+    pub fn hand_over(&mut self) -> File {
+        self.to_client.take().expect("it is connected")
+    }
+
+    /// Closes the private pipe.
+    pub fn close(&mut self) {
+        self.to_client = None;
+    }
+
+    /// Closes the pipe from the client.
+    pub fn stop_reading(&mut self) {
+        self.from_client = None;
+    }
+
+    /// Closes both.
+    pub fn leave(&mut self) {
+        self.close();
+        self.stop_reading();
+    }
+
+    fn reader(&self) -> &File {
+        self.from_client.as_ref().expect("it has not let go of it")
+    }
+}

@@ -1,0 +1,332 @@
+//! Clients of the course dialect, by hand: what they may send, in which form, and what they get.
+
+use handshake_core::event::{Event, What};
+use nix::sys::signal::Signal;
+use predicates::str::contains;
+use workspace_tests::{CourseClient, Heard, Paradigm, Scene, each};
+
+each! {
+    a_name_in_any_form_is_understood in basic forking dispatch;
+    a_number_in_four_bytes_is_the_pipe_of_that_number in basic forking dispatch;
+    a_living_process_may_make_its_pipe_later in basic forking dispatch;
+    what_is_named_and_is_no_private_pipe_stays_untouched in basic forking dispatch;
+    a_third_step_is_found_out in basic forking dispatch;
+    with_two_steps_the_first_record_is_a_message in basic forking dispatch;
+    with_three_steps_it_never_is in basic forking dispatch;
+    the_number_plus_one_is_a_third_step in basic forking dispatch;
+    a_reply_is_as_large_as_its_request in basic forking dispatch;
+    the_acknowledgement_can_be_chosen in basic forking dispatch;
+    what_has_come_is_answered_when_the_server_ends in basic forking dispatch;
+    a_dead_server_is_end_of_file in basic forking dispatch;
+    a_silent_session_ends_at_the_idle_timeout in basic forking dispatch;
+    our_own_client_speaks_it_with_our_servers in basic forking dispatch;
+    the_client_that_leaves_leaves_nothing in basic forking dispatch;
+    a_shared_well_known_pipe_is_not_for_course_clients in shared;
+}
+
+const ORIGINAL: &[u8] = b"its-a-me, mario!";
+
+/// Waits until the server takes whatever comes next for a message.
+fn grace_is_over(scene: &Scene, sessions: usize) {
+    scene.record().wait_for_many(sessions, What::ThirdStepSpared, |_| true);
+}
+
+/// Waits until the server has taken this client's third step: a message must not come in the same read.
+pub(crate) fn is_confirmed(scene: &Scene, client: &CourseClient) {
+    let session = acknowledged(scene, client.name()).session;
+    scene.record().wait_for(What::ReadyReceived, |event| event.session == session);
+}
+
+/// The last acknowledgement that went there.
+pub(crate) fn acknowledged(scene: &Scene, private: &str) -> Event {
+    let is = |event: &Event| event.what == What::AckSent && event.pipe.as_deref() == Some(private);
+    scene.record().wait_for(What::AckSent, is);
+    scene.record().all(is).pop().expect("there is one")
+}
+
+fn zero_padded(text: &[u8], size: usize) -> Vec<u8> {
+    let mut record = text.to_vec();
+    record.resize(size, 0);
+    record
+}
+
+fn a_name_in_any_form_is_understood(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let here = scene.place().to_str().expect("a path in text").to_owned();
+    let mut sessions = 0;
+    let mut acknowledged = |name: &str, record: &[u8], ack: &[u8]| {
+        let mut client = scene.course_client(name);
+        client.connects_saying(record);
+        client.opens_private_pipe();
+        assert_eq!(client.record(), ack, "after {:?}", String::from_utf8_lossy(record));
+        sessions += 1;
+        grace_is_over(&scene, sessions);
+        assert_eq!(client.asks(&zero_padded(b"hello\n", 20)), zero_padded(b"HELLO", 20));
+    };
+    acknowledged("123", &zero_padded(b"123", 10), b"HOLA\0");
+    acknowledged("123", b"123", b"HOLA\0");
+    acknowledged("123", b"123\0", b"HOLA\0");
+    acknowledged("123", b"123\n", b"HOLA\0");
+    acknowledged("123", b"123\0\x07\xff\x01abc", b"HOLA\0");
+    acknowledged("123", b"./123\0", b"HOLA\0");
+    acknowledged("123", format!("{here}/123").as_bytes(), b"HOLA\0");
+    acknowledged("secret123", &zero_padded(b"secret123", 256), b"HOLA\0");
+    acknowledged("luigi", &zero_padded(b"luigi", 1000), b"HOLA\0");
+    acknowledged("a name", &zero_padded(b"a name", 4000), b"HOLA\0");
+    acknowledged("123", &zero_padded(b"123", 100), &zero_padded(ORIGINAL, 100));
+    acknowledged("1234", b"1234", b"HOLA\0");
+    scene.end();
+}
+
+fn a_number_in_four_bytes_is_the_pipe_of_that_number(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    // 0x00000100 begins with a NUL; 0x3131 reads as "11".
+    for (number, name) in [(12_345_u32, "12345"), (256, "256"), (0x3131, "12593"), (77, "77.fifo")] {
+        let mut client = scene.course_client(name);
+        let _other = scene.course_client(&format!("{number}9"));
+        client.connects_saying(&number.to_ne_bytes());
+        client.opens_private_pipe();
+        let ack: [u8; 4] = client.record().try_into().expect("a number in 4 bytes");
+        // The third step of this kind of client.
+        client.says(&(u32::from_ne_bytes(ack) + 1).to_ne_bytes());
+        is_confirmed(&scene, &client);
+        assert_eq!(client.asks(b"hello\0"), b"HELLO\0");
+    }
+    scene.end();
+}
+
+/// Its own process number is a name that a client can be believed before there is such a pipe.
+fn a_living_process_may_make_its_pipe_later(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let own = std::process::id().to_string();
+    let mut early = scene.course_client("aside");
+    early.connects_saying(&zero_padded(own.as_bytes(), 10));
+    scene.record().wait_for(What::HelloReceived, |_| true);
+    early.is_renamed(&own);
+    early.opens_private_pipe();
+    assert_eq!(early.record(), b"HOLA\0");
+    drop(early);
+    scene.end();
+}
+
+/// P6: the server writes to nothing but a pipe of its own user, in the well-known pipe's directory.
+fn what_is_named_and_is_no_private_pipe_stays_untouched(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let aside = scene.place().parent().expect("the scene's own directory").join("log");
+    std::fs::write(scene.path("file"), "precious").expect("a new file");
+    let elsewhere = CourseClient::elsewhere(&aside, "elsewhere");
+    std::os::unix::fs::symlink(aside.join("elsewhere"), scene.path("link")).expect("a new link");
+    let framed = scene.raw_client();
+    let absolute = aside.join("elsewhere");
+    let names = [
+        "file",
+        "link",
+        "../log/elsewhere",
+        absolute.to_str().expect("a path in text"),
+        "mario",
+        framed.name(),
+    ];
+    for (number, name) in names.into_iter().enumerate() {
+        let mut liar = scene.course_client(&format!("liar{number}"));
+        liar.connects_saying(&zero_padded(name.as_bytes(), 200));
+        scene.record().wait_for_many(number + 1, What::Skipped, |_| true);
+    }
+    assert_eq!(std::fs::read_to_string(scene.path("file")).expect("it is there"), "precious");
+    assert!(elsewhere.hears_nothing(), "a pipe in another directory was opened");
+    for name in ["file", "link"] {
+        std::fs::remove_file(scene.path(name)).expect("it is still there");
+    }
+    std::fs::remove_file(scene.path(framed.name())).expect("it is still there");
+    drop((elsewhere, framed));
+    scene.serves("hello", "HELLO");
+    scene.end();
+}
+
+fn a_third_step_is_found_out(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    // At once: whatever it says.
+    let mut quick = scene.course_client("1");
+    quick.shakes_hands();
+    quick.says(&zero_padded(b"whatever", 1000));
+    scene.record().wait_for(What::ReadyReceived, |event| event.text.as_deref() == Some("whatever"));
+    assert_eq!(quick.asks(&zero_padded(b"hello", 1000)), zero_padded(b"HELLO", 1000));
+    assert_eq!(quick.asks(&zero_padded(b"HOLA", 1000)), zero_padded(b"HOLA", 1000), "a message like any");
+    drop(quick);
+    // Late: only what can be nothing else.
+    let mut slow = scene.course_client("2");
+    slow.shakes_hands();
+    grace_is_over(&scene, 1);
+    slow.says(&zero_padded(b"HOLA", 10));
+    scene.record().wait_for(What::ReadyReceived, |event| event.text.as_deref() == Some("HOLA"));
+    assert_eq!(slow.asks(b"hello\0"), b"HELLO\0");
+    drop(slow);
+    let mut two_way = scene.course_client("3");
+    two_way.shakes_hands();
+    grace_is_over(&scene, 2);
+    assert_eq!(two_way.asks(b"hello\0"), b"HELLO\0");
+    drop(two_way);
+    scene.end();
+}
+
+fn with_two_steps_the_first_record_is_a_message(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--handshake", "2"]).ready();
+    let mut client = scene.course_client("123");
+    client.shakes_hands();
+    assert_eq!(client.asks(b"HOLA\0"), b"HOLA\0");
+    drop(client);
+    scene.end();
+}
+
+fn with_three_steps_it_never_is(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake", "3", "--handshake-timeout", "60s"]).ready();
+    let mut client = scene.course_client("123");
+    client.shakes_hands();
+    client.says(b"any\0");
+    is_confirmed(&scene, &client);
+    assert_eq!(client.asks(b"hello\0"), b"HELLO\0");
+    drop(client);
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    // Who has none is sent away at the deadline.
+    let _server = scene.server(paradigm).args(["--handshake", "3", "--handshake-timeout", "300ms"]).ready();
+    let mut client = scene.course_client("124");
+    client.shakes_hands();
+    assert_eq!(client.hears(), Heard::End);
+    drop(client);
+    scene.end();
+}
+
+fn the_number_plus_one_is_a_third_step(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--ack", "41", "--ack-size", "16"]).ready();
+    let mut client = scene.course_client("123");
+    assert_eq!(client.shakes_hands(), zero_padded(b"41", 16));
+    grace_is_over(&scene, 1);
+    client.says(&zero_padded(b"42", 16));
+    is_confirmed(&scene, &client);
+    assert_eq!(client.asks(b"43\0"), b"43\0");
+    drop(client);
+    scene.end();
+}
+
+/// One read of the client's takes a record as large as its own; what is more would be taken for the next reply.
+fn a_reply_is_as_large_as_its_request(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--service", "count", "--handshake", "2"]).ready();
+    let mut client = scene.course_client("123");
+    client.shakes_hands();
+    for number in 1..=9 {
+        assert_eq!(client.asks(b"\n"), [b'0' + number]);
+    }
+    assert_eq!(client.asks(b"\n"), b"1", "as much of 10 as fits");
+    assert_eq!(client.asks(b"xyz"), zero_padded(b"11", 3));
+    for size in [4072, 4073, 10_000, 60_000] {
+        let reply = client.asks(&zero_padded(b"x", size));
+        assert_eq!(reply.len(), size);
+    }
+    drop(client);
+    scene.end();
+}
+
+fn the_acknowledgement_can_be_chosen(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--ack", "hi", "--ack-size", "1000"]).ready();
+    let mut client = scene.course_client("123");
+    assert_eq!(client.shakes_hands(), zero_padded(b"hi", 1000));
+    drop(client);
+    scene.server(paradigm).args(["--ack-size", "0"]).run().code(2).stderr(contains("from 1 to 65536"));
+    scene.server(paradigm).args(["--handshake", "4"]).run().code(2).stderr(contains("one of 2, 3, auto"));
+    scene.end();
+}
+
+fn what_has_come_is_answered_when_the_server_ends(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server =
+        scene.server(paradigm).args(["--handshake", "2", "--service", "sleep:200", "--grace", "60s"]).ready();
+    let mut client = scene.course_client("123");
+    client.shakes_hands();
+    client.says(b"hello\0");
+    scene.record().wait_for(What::RequestReceived, |_| true);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(client.record(), b"hello\0");
+    assert_eq!(client.hears(), Heard::End);
+    drop(client);
+    server.ends().code(0);
+    scene.end();
+}
+
+/// P10.
+fn a_dead_server_is_end_of_file(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let mut client = scene.course_client("123");
+    client.shakes_hands();
+    grace_is_over(&scene, 1);
+    server.signal(Signal::SIGKILL);
+    assert_eq!(client.hears(), Heard::End);
+    drop(client);
+    server.ends_by(Signal::SIGKILL);
+    let _next = scene.server(paradigm).ready();
+    scene.serves("hello", "HELLO");
+    scene.end();
+}
+
+fn a_silent_session_ends_at_the_idle_timeout(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--handshake", "2", "--idle-timeout", "200ms"]).ready();
+    let mut client = scene.course_client("123");
+    client.shakes_hands();
+    assert_eq!(client.hears(), Heard::End);
+    drop(client);
+    scene.end();
+}
+
+fn our_own_client_speaks_it_with_our_servers(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    for ways in ["2", "3", "auto"] {
+        let client = scene.client().args(["--dialect", "course", "--handshake", ways, "one", "two", "three"]);
+        client.run().success().stdout("ONE\nTWO\nTHREE\n");
+    }
+    let longest = "x".repeat(60_000);
+    let client = scene.client().args(["--dialect", "course", "--raw"]);
+    client.run_with_stdin(longest.clone().into_bytes()).success().stdout(longest.to_uppercase());
+    scene.end();
+}
+
+fn the_client_that_leaves_leaves_nothing(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    for _ in 0..3 {
+        let mut client = scene.course_client("123");
+        client.shakes_hands();
+        client.closes_wkp();
+        assert_eq!(client.hears(), Heard::End);
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+fn a_shared_well_known_pipe_is_not_for_course_clients(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let mut client = scene.course_client("123");
+    client.connects_saying(&zero_padded(b"123", 10));
+    client.opens_private_pipe();
+    assert_eq!(client.hears(), Heard::End);
+    drop(client);
+    let event = scene.record().wait_for(What::ClientDropped, |event| event.pipe.as_deref() == Some("123"));
+    assert!(event.text.is_some_and(|text| text.contains("course dialect")));
+    scene.serves("hello", "HELLO");
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0).stderr(contains("speaks the course dialect"));
+    scene.end();
+}

@@ -1,0 +1,367 @@
+//! Our client and a program of the course that says nothing, goes, or is none: the client ends in time, says what it saw and
+//! what to try, and leaves nothing.
+
+use std::fs;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use handshake_core::course::{ITS_A_ME, padded};
+use handshake_core::event::What;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+use workspace_tests::{CourseServer, Paradigm, Program, Scene, stories};
+
+use crate::course_client::{client, much_more_time_passes, serves};
+
+stories! {
+    a_name_that_is_in_use_is_left_alone: row_34;
+    where_its_number_is_in_use_it_takes_another: row_34;
+}
+
+/// Far more than any timeout here, for a machine that does much else.
+const SOON: Duration = Duration::from_secs(30);
+
+/// A client with 300 ms, of which none has passed: it has sent its name, and stands there.
+fn waiting_client(scene: &Scene) -> Rc<Program> {
+    let client = scene.client().args(["--dialect", "course", "--timeout", "300ms", "hello"]).gated().start();
+    client.step_until(What::AwaitingAck);
+    client
+}
+
+/// A client that has sent the third step, and stands there.
+fn confirming_client(scene: &Scene, server: &mut CourseServer) -> Rc<Program> {
+    let client = client(scene, &["hello"]).gated().start();
+    client.step_until(What::AwaitingAck);
+    server.acknowledge(b"HOLA\0");
+    client.step_until(What::ReadySent);
+    client
+}
+
+/// It ends with 1, and says so.
+fn says(client: &Program, seen: &str, hint: &str) {
+    let told = starts_with("client: cannot connect to \"mario\": no answer in time (");
+    client.ends().code(1).stdout("").stderr(told.and(contains(seen)).and(contains(hint)));
+}
+
+#[test]
+fn silence_is_waited_out() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = waiting_client(&scene);
+    let name = client.pid().to_string();
+    // It connects, and says nothing.
+    server.receive_name();
+    client.go_on();
+    says(&client, &format!("(nothing came on the private pipe {name:?})"), "--private-name");
+    assert_eq!(scene.names(), ["mario"]);
+    server.remove_wkp();
+    scene.end();
+}
+
+#[test]
+fn a_third_step_that_nobody_reads_is_waited_out() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = waiting_client(&scene);
+    server.acknowledge(b"HOLA\0");
+    client.go_on();
+    says(&client, "(the server said \"HOLA\", and reads no third step)", "try --handshake 2");
+    scene.end();
+}
+
+#[test]
+fn a_third_step_that_the_pipe_cannot_take_whole_is_not_begun() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    server.shrink_wkp();
+    let client = client(&scene, &["hello"]).start();
+    server.acknowledge(&[b'x'; 4097]);
+    client.ends().code(1).stdout("").stderr(contains("at the third step: EMSGSIZE"));
+    assert_eq!(server.received(), None, "a part of it");
+    scene.end();
+}
+
+/// A server that cannot serve it now, or serves another one first: the client tries again, and says no more than that.
+#[test]
+fn who_is_sent_away_comes_again() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = client(&scene, &["hello"]).start();
+    let name = server.receive_name();
+    server.close();
+    assert_eq!(server.receive_name(), name, "the same name, and a fresh pipe");
+    server.remove_wkp();
+    // Its reader leaves without a word.
+    server.make_wkp();
+    assert_eq!(server.acknowledge(ITS_A_ME), name);
+    serves(&mut server, "hello");
+    client.ends().success().stdout("HELLO\n").stderr("");
+    let again = scene.record().all(|event| event.what == What::TryingAgain);
+    assert!(again.len() >= 2, "{again:?}");
+    scene.end();
+}
+
+#[test]
+fn a_server_that_always_sends_it_away_is_given_up() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = waiting_client(&scene);
+    client.go_on();
+    let since = Instant::now();
+    while client.is_running() {
+        if let Some(name) = server.received() {
+            server.may_connect(&name);
+            server.close();
+        }
+        assert!(since.elapsed() < SOON, "the client tries for ever");
+    }
+    says(&client, "(the server opened the private pipe and closed it again)", "--dialect framed");
+    assert_eq!(scene.names(), ["mario"]);
+    server.remove_wkp();
+    scene.end();
+}
+
+/// At the deadline there is no server, but there was one.
+#[test]
+fn a_server_that_took_the_name_and_went_is_told_of() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = waiting_client(&scene);
+    server.receive();
+    server.remove_wkp();
+    server.leave();
+    client.go_on();
+    says(&client, "(the server let go of the well-known pipe)", "try again");
+    scene.end();
+}
+
+/// Wherever the server goes, the client says so at once.
+#[test]
+fn a_server_that_goes_leaves_the_client_with_a_reason() {
+    let lost = |client: &Program, words: &str| {
+        client
+            .ends()
+            .code(1)
+            .stdout("")
+            .stderr(starts_with("client: the connection is ").and(contains(words)));
+    };
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    // With the third step unread, and with it read.
+    let confirming = confirming_client(&scene, &mut server);
+    server.leave();
+    confirming.go_on();
+    lost(&confirming, "before it read the third step");
+    server.make_wkp();
+    let confirming = confirming_client(&scene, &mut server);
+    server.receive();
+    server.close();
+    confirming.go_on();
+    lost(&confirming, "the server has closed its pipe");
+    server.make_wkp();
+    let confirming = confirming_client(&scene, &mut server);
+    server.receive();
+    server.stop_reading();
+    confirming.go_on();
+    lost(&confirming, "the server has closed the pipe from us");
+    // With a message unanswered.
+    server.make_wkp();
+    let asking = client(&scene, &["hello"]).start();
+    server.acknowledge(ITS_A_ME);
+    assert_eq!(server.receive(), b"hello\0");
+    server.leave();
+    lost(&asking, "with 1 unanswered: the server has closed its pipe");
+    scene.end();
+}
+
+/// It neither reads nor ends: without a look at the error, the client would wait for ever.
+#[test]
+fn a_server_that_stops_reading_is_noticed_with_the_next_message() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let typing = client(&scene, &[]).typing().start();
+    server.acknowledge(ITS_A_ME);
+    typing.type_line("one");
+    serves(&mut server, "one");
+    typing.prints("ONE\n");
+    server.stop_reading();
+    typing.type_line("two");
+    typing.ends().code(1).stdout("ONE\n").stderr(contains("the connection is over").and(contains("EPIPE")));
+    scene.end();
+}
+
+/// Once it has all its answers, a server that goes first is no loss.
+#[test]
+fn a_server_that_goes_first_when_all_is_answered_is_no_loss() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = client(&scene, &["hello"]).start();
+    server.acknowledge(ITS_A_ME);
+    serves(&mut server, "hello");
+    server.leave();
+    client.ends().success().stdout("HELLO\n").stderr("");
+    scene.end();
+}
+
+fn a_name_that_is_in_use_is_left_alone() {
+    let scene = Scene::new();
+    let server = scene.course_server();
+    fs::write(scene.path("file"), "of value").expect("a file");
+    fs::create_dir(scene.path("directory")).expect("a directory");
+    std::os::unix::fs::symlink("file", scene.path("link")).expect("a link");
+    mkfifo(&scene.path("pipe"), Mode::S_IRUSR).expect("a pipe");
+    let before = scene.names();
+    for name in ["file", "directory", "link", "pipe"] {
+        let told = format!("client: cannot make the private pipe \"./{name}\": EEXIST (");
+        let left = contains("it is left as it is").and(contains("another --private-name"));
+        client(&scene, &["--private-name", name, "hello"])
+            .run()
+            .code(3)
+            .stdout("")
+            .stderr(starts_with(told).and(left));
+        assert_eq!(scene.names(), before);
+    }
+    assert_eq!(fs::read_to_string(scene.path("file")).expect("it is there"), "of value");
+    server.remove_wkp();
+    // Nor does it meet itself there, where no server is.
+    let told = contains("EINVAL").and(contains("it is the well-known pipe's name"));
+    client(&scene, &["--private-name", "mario", "hello"]).run().code(3).stdout("").stderr(told);
+    for name in ["file", "link", "pipe"] {
+        fs::remove_file(scene.path(name)).expect("it is there");
+    }
+    fs::remove_dir(scene.path("directory")).expect("it is there");
+    scene.end();
+}
+
+/// A client that was killed has left its pipe, and its number has come round again.
+fn where_its_number_is_in_use_it_takes_another() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    // A shell that becomes the client.
+    let before = ["sh", "-c", "mkfifo $$ $(($$ + 4194304)) && exec \"$0\" \"$@\""];
+    let client = client(&scene, &["hello"]).through(before).start();
+    let next = |times: u32| client.pid() + times * 4_194_304;
+    assert_eq!(server.acknowledge(ITS_A_ME), padded(next(2).to_string().as_bytes(), 10));
+    serves(&mut server, "hello");
+    client.ends().success().stdout("HELLO\n");
+    let left = [next(0), next(1)].map(|number| number.to_string());
+    for name in &left {
+        fs::remove_file(scene.path(name)).expect("it is left as it was");
+    }
+    scene.end();
+}
+
+/// At each of its steps.
+#[test]
+fn a_client_that_is_asked_to_end_leaves_nothing() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let steps = [
+        What::PrivateCreated,
+        What::WkpOpened,
+        What::HelloSent,
+        What::AwaitingAck,
+        What::AckReceived,
+        What::PrivateRemoved,
+        What::ReadySent,
+        What::RequestSent,
+    ];
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        for step in steps {
+            let client = client(&scene, &["hello"]).gated().start();
+            if step == What::PrivateCreated || step == What::WkpOpened {
+                client.step_until(step);
+            } else {
+                client.step_until(What::HelloSent);
+                server.receive_name();
+                server.say(b"HOLA\0");
+                if step == What::RequestSent {
+                    client.step_until(What::ReadySent);
+                    server.receive();
+                }
+                if step != What::HelloSent {
+                    client.step_until(step);
+                }
+            }
+            client.signal(signal);
+            client.go_on();
+            client.ends_by(signal).stdout("");
+            assert_eq!(scene.names(), ["mario"], "left by {signal} after {step:?}");
+            // Who comes next must not find what this one has written.
+            server.remove_wkp();
+            server.make_wkp();
+        }
+    }
+    server.remove_wkp();
+    scene.end();
+}
+
+/// What a program of the course does with a HELLO is anybody's guess; this one finds the private pipe all the same.
+#[test]
+fn a_framed_client_says_what_a_program_of_the_course_said() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    for (said, seen, hint) in [
+        (
+            Some(&b"HOLA\0"[..]),
+            "(the server said \"HOLA\", which is no record of this protocol)",
+            "try --dialect course",
+        ),
+        (
+            Some(&padded(ITS_A_ME, 100)),
+            "(the server said \"its-a-me, mario!\", which",
+            "try --dialect course",
+        ),
+        (None, "(the server is busy, full or stopped)", "or with --dialect course"),
+    ] {
+        let client = scene.client().args(["--timeout", "300ms", "hello"]).gated().start();
+        client.step_until(What::AwaitingAck);
+        server.receive();
+        if let Some(said) = said {
+            let names = scene.names();
+            server.connect(names.iter().find(|name| name.contains(".client.")).expect("its private pipe"));
+            server.say(said);
+        }
+        client.go_on();
+        says(&client, seen, hint);
+        assert_eq!(scene.names(), ["mario"]);
+    }
+    server.remove_wkp();
+    scene.end();
+}
+
+/// It serves nobody who sends a bare name.
+#[test]
+fn a_server_that_is_none_of_the_courses_is_given_up() {
+    let scene = Scene::new();
+    let server = scene.server(Paradigm::Shared).ready();
+    let client = scene.client().args(["--dialect", "course", "--timeout", "300ms", "hello"]).start();
+    says(&client, "private pipe", "--dialect framed");
+    assert!(server.is_running());
+    scene.serves("hello", "HELLO");
+    scene.end();
+}
+
+/// Without a server: the deadline, and status 3, since nobody took the name.
+#[test]
+fn without_a_server_the_deadline_ends_it() {
+    let scene = Scene::new();
+    let options = ["--dialect", "course", "--timeout", "300ms", "hello"];
+    scene.client().args(options).run().code(3).stderr(contains("ENOENT (no such pipe)"));
+    let mut server = scene.course_server();
+    server.leave();
+    scene.client().args(options).run().code(3).stderr(contains("ENXIO (no reader)"));
+    assert_eq!(scene.names(), ["mario"]);
+    // It comes late.
+    let client = client(&scene, &["hello"]).start();
+    scene.record().wait_for(What::PrivateCreated, |event| event.pid == client.pid());
+    much_more_time_passes();
+    server.open_wkp();
+    server.acknowledge(ITS_A_ME);
+    serves(&mut server, "hello");
+    client.ends().success();
+    scene.end();
+}

@@ -1,0 +1,345 @@
+//! Our client and the programs of the course: `client --dialect course` with a server made by hand, which says whatever
+//! such programs say.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use handshake_core::course::{HOLA, ITS_A_ME, RECORD_MAX, padded, text_of};
+use handshake_core::event::What;
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+use workspace_tests::wait::until_true;
+use workspace_tests::{Barrier, CourseServer, Launch, Scene, stories};
+
+use crate::streams::noise;
+
+stories! {
+    clients_at_one_instant_take_turns_at_the_pipe: row_1;
+    another_clients_name_is_not_written_beside: row_1;
+}
+
+/// A client whose time does not run out here.
+pub(crate) fn client<'s>(scene: &'s Scene, options: &[&str]) -> Launch<'s> {
+    scene.client().args(["--dialect", "course", "--timeout", "60s"]).args(options)
+}
+
+/// The next record is this message; the answer is the same in capitals, in a record of 100 bytes.
+pub(crate) fn serves(server: &mut CourseServer, message: &str) {
+    assert_eq!(server.receive(), padded(message.as_bytes(), message.len() + 1));
+    server.say(&padded(message.to_uppercase().as_bytes(), 100));
+}
+
+/// One client comes, with these options; this is the acknowledgement, and that the third step.
+fn is_answered_by(options: &[&str], ack: impl Fn(&str) -> Vec<u8>, step: Option<Vec<u8>>) {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = client(&scene, options).arg("hello").start();
+    let name = server.receive_name();
+    server.remove_wkp();
+    let ack = ack(&String::from_utf8_lossy(text_of(&name)));
+    server.say(&ack);
+    if let Some(step) = step {
+        assert_eq!(server.receive(), step, "the third step");
+    }
+    serves(&mut server, "hello");
+    client.ends().success().stdout("HELLO\n").stderr("");
+    server.is_left();
+    scene.end();
+}
+
+/// The acknowledgements that were seen, and some that were not.
+#[test]
+fn each_acknowledgement_has_its_third_step() {
+    for ack in [padded(HOLA, 5), padded(HOLA, 10), padded(HOLA, 1000), HOLA.to_vec(), b"connected".to_vec()] {
+        is_answered_by(&[], |_| ack.clone(), Some(ack.clone()));
+    }
+    for size in [10, 100] {
+        is_answered_by(&[], |name| padded(name.as_bytes(), size), Some(padded(HOLA, size)));
+        is_answered_by(&[], |_| padded(b"41", size), Some(padded(b"42", size)));
+    }
+    let number = 31_337_i32;
+    is_answered_by(&[], |_| number.to_ne_bytes().to_vec(), Some((number + 1).to_ne_bytes().to_vec()));
+    is_answered_by(&[], |_| padded(ITS_A_ME, 100), None);
+}
+
+#[test]
+fn the_user_may_know_better() {
+    is_answered_by(&["--handshake", "2"], |_| padded(HOLA, 5), None);
+    is_answered_by(&["--handshake", "3"], |_| padded(ITS_A_ME, 100), Some(padded(ITS_A_ME, 100)));
+    is_answered_by(&["--handshake", "auto"], |_| padded(HOLA, 10), Some(padded(HOLA, 10)));
+}
+
+/// Nothing about it makes sense; the client treats it as it would any.
+#[test]
+fn an_acknowledgement_may_be_anything() {
+    for ack in [b"\0".to_vec(), vec![0; 100], noise(5), noise(1000), vec![b'x'; 65_536]] {
+        is_answered_by(&[], |_| ack.clone(), Some(ack.clone()));
+    }
+}
+
+#[test]
+fn the_name_is_a_record_of_ten_bytes_or_more() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let anonymous = client(&scene, &["hello"]).start();
+    assert_eq!(server.acknowledge(ITS_A_ME), padded(anonymous.pid().to_string().as_bytes(), 10));
+    serves(&mut server, "hello");
+    anonymous.ends().success();
+    for (name, size) in [("luigi", 10), ("ten-bytes-", 11), ("the-one-name-that-I-know", 25)] {
+        server.make_wkp();
+        let named = client(&scene, &["--private-name", name, "hello"]).start();
+        assert_eq!(server.acknowledge(ITS_A_ME), padded(name.as_bytes(), size));
+        serves(&mut server, "hello");
+        named.ends().success().stdout("HELLO\n");
+    }
+    scene.end();
+}
+
+/// The course's numbers, in their order, without a record that the course does not know.
+#[test]
+fn the_steps_are_the_courses() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = client(&scene, &["hello"]).start();
+    server.acknowledge(b"HOLA\0");
+    assert_eq!(server.receive(), b"HOLA\0");
+    serves(&mut server, "hello");
+    client.ends().success();
+    let steps: Vec<_> = client.events().iter().map(|event| (event.step, event.what)).collect();
+    let expected = [
+        (Some(3), What::PrivateCreated),
+        (Some(4), What::WkpOpened),
+        (Some(4), What::HelloSent),
+        (Some(5), What::AwaitingAck),
+        (Some(8), What::AckReceived),
+        (Some(8), What::PrivateRemoved),
+        (None, What::ReadySent),
+        (None, What::RequestSent),
+        (None, What::ReplyReceived),
+    ];
+    assert_eq!(steps, expected);
+    scene.end();
+}
+
+/// A server that knows of no third step took it for a message, and answered.
+#[test]
+fn what_nobody_asked_for_is_thrown_away() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let confirming = client(&scene, &["hello"]).gated().start();
+    confirming.step_until(What::AwaitingAck);
+    server.acknowledge(b"HOLA\0");
+    confirming.step_until(What::ReadySent);
+    assert_eq!(server.receive(), b"HOLA\0");
+    server.say(b"hola\0");
+    confirming.go_on();
+    serves(&mut server, "hello");
+    confirming.ends().success().stdout("HELLO\n");
+    // Where there was no third step as well.
+    server.make_wkp();
+    let hasty = client(&scene, &["--handshake", "2", "hello"]).gated().start();
+    hasty.step_until(What::AwaitingAck);
+    server.acknowledge(b"HOLA\0");
+    hasty.step_until(What::AckReceived);
+    server.say(b"welcome\0");
+    hasty.go_on();
+    serves(&mut server, "hello");
+    hasty.ends().success().stdout("HELLO\n");
+    // And later, as long as nothing was asked.
+    server.make_wkp();
+    let typing = client(&scene, &[]).typing().start();
+    server.acknowledge(ITS_A_ME);
+    typing.type_line("one");
+    serves(&mut server, "one");
+    typing.prints("ONE\n");
+    server.say(b"by the way\0");
+    scene.record().wait_for(What::Skipped, |event| event.text.as_deref() == Some("by the way"));
+    typing.type_line("two");
+    serves(&mut server, "two");
+    typing.prints("ONE\nTWO\n");
+    typing.close_stdin();
+    typing.ends().success();
+    scene.end();
+}
+
+/// A server that is stopped there, or slow, would find two records in one read, and lose the second.
+#[test]
+fn no_message_comes_before_the_third_step_was_read() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = client(&scene, &["hello"]).start();
+    server.acknowledge(b"HOLA\0");
+    let sent = scene.record().wait_for(What::ReadySent, |_| true);
+    assert_eq!(sent.text.as_deref(), Some("HOLA"));
+    much_more_time_passes();
+    assert!(scene.record().all(|event| event.what == What::RequestSent).is_empty());
+    assert_eq!(server.receive(), b"HOLA\0", "the third step, and nothing else");
+    serves(&mut server, "hello");
+    client.ends().success().stdout("HELLO\n");
+    scene.end();
+}
+
+/// More than the 300 ms that some clients have for their handshakes, and than they wait for what nobody asked for.
+pub(crate) fn much_more_time_passes() {
+    let since = Instant::now();
+    until_true("time to pass", || since.elapsed() > Duration::from_millis(700));
+}
+
+#[test]
+fn one_message_at_a_time_and_no_haste() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = scene
+        .client()
+        .args(["--dialect", "course", "--timeout", "300ms", "one", "", "three"])
+        .gated()
+        .start();
+    client.step_until(What::AwaitingAck);
+    server.acknowledge(ITS_A_ME);
+    client.go_on();
+    assert_eq!(server.receive(), b"one\0");
+    // The timeout is the handshake's: a reply may take as long as it likes.
+    much_more_time_passes();
+    assert_eq!(server.received(), None, "another message before the reply");
+    server.say(b"1\0");
+    assert_eq!(server.receive(), b"\0", "an empty message is a record as well");
+    server.say(b"\0");
+    assert_eq!(server.receive(), b"three\0");
+    // Without a NUL, as some do.
+    server.say(b"3");
+    client.ends().success().stdout("1\n\n3\n").stderr("");
+    scene.end();
+}
+
+#[test]
+fn long_messages_are_one_write_and_longer_ones_are_none() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let longest = "x".repeat(RECORD_MAX - 1);
+    let lines = format!("{}\n{longest}\n{longest}x\nlast\n", "y".repeat(10_000));
+    let client = client(&scene, &[]).reading(&lines).start();
+    server.acknowledge(ITS_A_ME);
+    assert_eq!(server.receive(), padded(&[b'y'; 10_000], 10_001));
+    server.say(&[b'Y'; 10_000]);
+    assert_eq!(server.receive(), padded(longest.as_bytes(), RECORD_MAX));
+    server.say(b"\0");
+    serves(&mut server, "last");
+    let told = format!("client: cannot send a message of {RECORD_MAX} bytes: EMSGSIZE (");
+    client.ends().code(1).stdout(format!("{}\n\nLAST\n", "Y".repeat(10_000))).stderr(starts_with(told));
+    scene.end();
+}
+
+#[test]
+fn a_small_pipe_takes_small_messages() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    server.shrink_wkp();
+    let fits = "x".repeat(4095);
+    let client = client(&scene, &[&format!("{fits}x"), &fits]).start();
+    server.acknowledge(ITS_A_ME);
+    assert_eq!(server.receive(), padded(fits.as_bytes(), 4096));
+    server.say(b"yes\0");
+    client
+        .ends()
+        .code(1)
+        .stdout("yes\n")
+        .stderr(contains("4096 bytes: EMSGSIZE").and(contains("takes 4095")));
+    scene.end();
+}
+
+#[test]
+fn a_nul_is_no_part_of_a_message() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = client(&scene, &[]).reading("one\0two\nthree\n").start();
+    server.acknowledge(ITS_A_ME);
+    serves(&mut server, "three");
+    let told = "client: cannot send a message of 7 bytes: EINVAL (it contains a NUL, ";
+    client.ends().code(1).stdout("THREE\n").stderr(starts_with(told).and(contains("--dialect framed")));
+    scene.end();
+}
+
+#[test]
+fn raw_is_one_message_of_several_lines() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = client(&scene, &["--raw"]).reading("one\ntwo\n").start();
+    server.acknowledge(ITS_A_ME);
+    serves(&mut server, "one\ntwo\n");
+    client.ends().success().stdout("ONE\nTWO\n").stderr("");
+    scene.end();
+}
+
+/// A server of the course reads once, and takes what comes for one name.
+fn clients_at_one_instant_take_turns_at_the_pipe() {
+    const CLIENTS: usize = 8;
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let barrier = Barrier::new();
+    let start = |number| client(&scene, &[&format!("hello {number}")]).behind(&barrier).start();
+    let clients: Vec<_> = (0..CLIENTS).map(start).collect();
+    barrier.open();
+    for served in 0..CLIENTS {
+        let name = server.receive_name();
+        assert_eq!(name.len(), 10, "one name: {:?}", String::from_utf8_lossy(&name));
+        // Sometimes they find the name still there.
+        if served % 2 == 0 {
+            server.say(ITS_A_ME);
+            server.remove_wkp();
+        } else {
+            server.remove_wkp();
+            server.say(ITS_A_ME);
+        }
+        let message = server.receive();
+        server.say(&message);
+        server.is_left();
+        server.make_wkp();
+    }
+    for (number, client) in clients.iter().enumerate() {
+        client.ends().success().stdout(format!("hello {number}\n"));
+    }
+    server.remove_wkp();
+    scene.end();
+}
+
+/// A program of the course has written its name, and the server has not read it yet.
+fn another_clients_name_is_not_written_beside() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let wkp = OpenOptions::new().write(true).open(scene.path("mario")).expect("it has a reader");
+    (&wkp).write_all(b"first\0").expect("there is room");
+    let second = client(&scene, &["hello"]).start();
+    scene.record().wait_for(What::PrivateCreated, |_| true);
+    much_more_time_passes();
+    assert_eq!(server.receive(), b"first\0", "the first one's name, and no other");
+    drop(wkp);
+    server.acknowledge(ITS_A_ME);
+    serves(&mut server, "hello");
+    second.ends().success();
+    scene.end();
+}
+
+/// One of those that were seen never removes its well-known pipe, and serves several clients there.
+#[test]
+fn a_pipe_that_keeps_its_name_is_for_others_as_well() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let typing = client(&scene, &[]).typing().start();
+    server.receive_name();
+    server.say(ITS_A_ME);
+    typing.type_line("one");
+    serves(&mut server, "one");
+    typing.prints("ONE\n");
+    let first = server.hand_over();
+    let second = client(&scene, &["two"]).start();
+    server.receive_name();
+    server.say(ITS_A_ME);
+    serves(&mut server, "two");
+    second.ends().success().stdout("TWO\n");
+    server.remove_wkp();
+    typing.close_stdin();
+    typing.ends().success();
+    drop(first);
+    scene.end();
+}

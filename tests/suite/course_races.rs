@@ -1,0 +1,274 @@
+//! What clients of the course dialect can do to others, and others to them: a lost race is end of file at once, and what is
+//! wrong with one costs nobody else anything.
+
+use std::time::Duration;
+
+use handshake_core::event::What;
+use nix::sys::signal::Signal;
+use workspace_tests::{CourseClient, Heard, Paradigm, Scene, each};
+
+use crate::course::{acknowledged, is_confirmed};
+use crate::held::another_is_served_soon;
+
+each! {
+    a_late_name_in_anothers_session_is_end_of_file in basic forking dispatch;
+    a_late_name_in_a_framed_session_is_end_of_file in basic forking dispatch;
+    a_late_name_beside_a_message_harms_neither in basic forking dispatch;
+    a_name_that_comes_while_the_first_keeps_us_waiting_is_end_of_file in basic forking dispatch;
+    a_name_left_behind_when_a_session_ends_is_end_of_file in basic forking dispatch;
+    of_names_that_come_together_one_is_served in basic forking dispatch;
+    a_framed_client_beside_a_course_client_is_served in forking dispatch;
+    fifty_of_each_are_served_or_told in forking dispatch;
+    who_is_silent_after_its_name_delays_nobody in forking dispatch;
+    who_is_silent_after_its_name_delays_the_next_until_the_timeout in basic;
+    who_is_silent_in_its_session_delays_nobody in forking dispatch;
+    garbage_in_a_course_session_costs_nobody_else in basic forking dispatch;
+    who_never_reads_is_held_back in forking dispatch;
+}
+
+/// "At once" is what the promise says; the bound is generous, for a busy machine.
+const AT_ONCE: Duration = Duration::from_secs(20);
+
+fn is_served(scene: &Scene, client: &mut CourseClient) {
+    client.says(b"HOLA\0");
+    is_confirmed(scene, client);
+    assert_eq!(client.asks(b"hello\0\0\0"), b"HELLO\0\0\0");
+}
+
+fn is_told(client: CourseClient) {
+    assert_eq!(client.hears_within(AT_ONCE), Heard::End);
+}
+
+/// Opened before the name went, written after.
+fn a_late_name_in_anothers_session_is_end_of_file(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
+    late.open_wkp();
+    first.shakes_hands();
+    late.says(b"22\0\0\0");
+    late.opens_private_pipe();
+    is_told(late);
+    is_served(&scene, &mut first);
+    drop(first);
+    scene.end();
+}
+
+fn a_late_name_in_a_framed_session_is_end_of_file(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let mut late = scene.course_client("22");
+    late.open_wkp();
+    let mut framed = scene.raw_client();
+    framed.shake_hands();
+    late.says(b"22\0\0\0");
+    late.opens_private_pipe();
+    is_told(late);
+    framed.request(1, b"hello");
+    assert_eq!(framed.answer().payload, b"HELLO");
+    drop(framed);
+    scene.end();
+}
+
+/// Both in one read, in any order.
+fn a_late_name_beside_a_message_harms_neither(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake", "2"]).ready();
+    for name_comes_first in [true, false] {
+        let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
+        late.open_wkp();
+        first.shakes_hands();
+        // Whoever reads this pipe stands still, so that it will find both.
+        let reader =
+            if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(&scene, "1").pid };
+        scene.signal_server(reader, Signal::SIGSTOP);
+        for turn in [name_comes_first, !name_comes_first] {
+            if turn { late.says(b"22\0\0\0") } else { first.says(b"hello\0\0\0") }
+        }
+        scene.signal_server(reader, Signal::SIGCONT);
+        late.opens_private_pipe();
+        assert!(first.record().starts_with(b"HELLO\0"));
+        is_told(late);
+        assert_eq!(first.asks(b"you\0\0\0"), b"YOU\0\0\0");
+        first.leaves();
+    }
+    scene.end();
+}
+
+/// The first has sent its name, and does not open its pipe: it may have been stopped just there.
+fn a_name_that_comes_while_the_first_keeps_us_waiting_is_end_of_file(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
+    late.open_wkp();
+    first.connects_saying(b"1\0");
+    scene.record().wait_for(What::HelloReceived, |_| true);
+    late.says(b"22\0");
+    late.opens_private_pipe();
+    is_told(late);
+    first.opens_private_pipe();
+    assert_eq!(first.record(), b"HOLA\0");
+    is_served(&scene, &mut first);
+    drop(first);
+    scene.end();
+}
+
+fn a_name_left_behind_when_a_session_ends_is_end_of_file(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
+    late.open_wkp();
+    first.shakes_hands();
+    let reader = if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(&scene, "1").pid };
+    scene.signal_server(reader, Signal::SIGSTOP);
+    first.leaves();
+    late.says(b"22\0");
+    scene.signal_server(reader, Signal::SIGCONT);
+    // Its pipe is opened only now: until then nobody could tell it anything.
+    late.opens_private_pipe();
+    is_told(late);
+    scene.end();
+}
+
+/// As 10 bytes each, and without a NUL between them.
+fn of_names_that_come_together_one_is_served(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    for records in [[&b"1\0\0\0"[..], b"22\0\0", b"333\0"], [b"1", b"22", b"333"]] {
+        let [mut first, mut second, mut third] = ["1", "22", "333"].map(|name| scene.course_client(name));
+        // In one write, as they would be found in one read.
+        first.connects_saying(&records.concat());
+        for client in [&mut first, &mut second, &mut third] {
+            client.opens_private_pipe();
+        }
+        is_told(second);
+        is_told(third);
+        assert_eq!(first.record(), b"HOLA\0");
+        is_served(&scene, &mut first);
+        first.leaves();
+    }
+    scene.end();
+}
+
+fn a_framed_client_beside_a_course_client_is_served(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let mut course = scene.course_client("1");
+    let server = scene.server(paradigm).ready();
+    scene.signal_server(server.pid(), Signal::SIGSTOP);
+    let mut framed = scene.raw_client();
+    framed.hello();
+    course.connects_saying(b"1\0");
+    scene.signal_server(server.pid(), Signal::SIGCONT);
+    let ack = framed.accept();
+    assert!(!ack.upstream.is_empty(), "the pipe is the course client's, who knows no other");
+    course.opens_private_pipe();
+    course.record();
+    is_served(&scene, &mut course);
+    framed.request(1, b"hello");
+    assert_eq!(framed.answer().payload, b"HELLO");
+    drop((framed, course));
+    scene.end();
+}
+
+/// All knock while the server stands still, or have opened its pipe by then.
+fn fifty_of_each_are_served_or_told(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["-q"]).ready();
+    let mut course: Vec<_> =
+        (0..50).map(|number| scene.course_client(&format!("{}", 900 + number))).collect();
+    let (early, late) = course.split_at_mut(25);
+    late.iter_mut().for_each(CourseClient::open_wkp);
+    scene.signal_server(server.pid(), Signal::SIGSTOP);
+    let framed: Vec<_> = (0..50).map(|_| scene.client().arg("hello").unrecorded().start()).collect();
+    for client in early {
+        let record = format!("{}\0\0\0", client.name());
+        client.connects_saying(record.as_bytes());
+    }
+    scene.signal_server(server.pid(), Signal::SIGCONT);
+    for client in late {
+        let record = format!("{}\0\0\0", client.name());
+        client.says(record.as_bytes());
+    }
+    course.iter_mut().for_each(CourseClient::opens_private_pipe);
+    let mut served = 0;
+    for mut client in course {
+        match client.hears() {
+            Heard::End => {}
+            Heard::Record(ack) => {
+                assert_eq!(ack, b"HOLA\0");
+                is_served(&scene, &mut client);
+                served += 1;
+            }
+        }
+    }
+    assert!(served > 0, "nobody was served");
+    framed.iter().for_each(|client| drop(client.ends().success().stdout("HELLO\n")));
+    scene.end();
+}
+
+fn who_is_silent_after_its_name_delays_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    let mut silent = scene.course_client("1");
+    silent.connects_saying(b"1\0");
+    another_is_served_soon(&scene);
+    // It dies, or is killed: nobody waits for the deadline.
+    silent.leaves();
+    scene.end();
+}
+
+fn who_is_silent_after_its_name_delays_the_next_until_the_timeout(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
+    let mut silent = scene.course_client("1");
+    silent.connects_saying(b"1\0");
+    scene.serves("hello", "HELLO");
+    silent.leaves();
+    scene.end();
+}
+
+fn who_is_silent_in_its_session_delays_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let mut silent = scene.course_client("1");
+    silent.shakes_hands();
+    another_is_served_soon(&scene);
+    is_served(&scene, &mut silent);
+    silent.leaves();
+    scene.end();
+}
+
+fn garbage_in_a_course_session_costs_nobody_else(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let mut client = scene.course_client("1");
+    client.shakes_hands();
+    client.says(b"HOLA\0");
+    is_confirmed(&scene, &client);
+    let noise = crate::streams::noise(60_000);
+    for size in [1, 3, 4, 100, 4096, 5000, 60_000] {
+        let reply = client.asks(&noise[..size]);
+        assert_eq!(reply.len(), size);
+    }
+    client.leaves();
+    server.has_descriptors_as(&before);
+    scene.serves("hello", "HELLO");
+    scene.end();
+}
+
+/// It goes on asking; neither it nor the server may keep what it does not read.
+fn who_never_reads_is_held_back(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["-q"]).ready();
+    let mut greedy = scene.course_client("1");
+    greedy.shakes_hands();
+    let record = [b'x'; 4096];
+    greedy.says(&record);
+    is_confirmed(&scene, &greedy);
+    let written = greedy.says_while_there_is_room(&record);
+    assert!(written < 400, "{written} records of 4 KiB were taken");
+    another_is_served_soon(&scene);
+    greedy.leaves();
+    scene.end();
+}
