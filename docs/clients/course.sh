@@ -1,7 +1,7 @@
 #!/bin/sh
-# course.sh [WKP]: a client of the course. Each line of stdin is a message, each reply a line.
+# A client of the course, for a server at "mario" or another name: a line of stdin is a message, a reply is a line.
 wkp=${1:-mario}
-receive() { dd bs=1000 count=1 <&4 2>/dev/null | tr -d '\0'; } # one read is one record
+receive() { dd bs=1000 count=1 <&4 2>/dev/null | tr -d '\0'; }
 [ -p "$wkp" ] && mkfifo -m 600 $$ && trap 'rm -f $$' EXIT || exit                 # step 3
 exec 3>"$wkp" && printf '%s\0' $$ >&3                                             # step 4
 exec 4<$$ && ack=$(receive) && rm $$                                              # steps 5 and 8
