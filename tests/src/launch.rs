@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, pipe};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 
@@ -65,17 +65,25 @@ pub struct Launch<'s> {
 
 impl<'s> Launch<'s> {
     pub(crate) fn server(scene: &'s Scene, paradigm: Paradigm) -> Self {
-        let mut launch = Self::new(scene, paradigm.binary(), true);
+        let mut launch = Self::of_ours(scene, paradigm.binary(), true);
         launch.arguments.extend(paradigm.option().map(Into::into));
         launch.ready_fd = Some(1);
         launch
     }
 
-    pub(crate) fn new(scene: &'s Scene, program: &str, is_server: bool) -> Self {
+    /// A program of the workspace.
+    pub(crate) fn of_ours(scene: &'s Scene, program: &str, is_server: bool) -> Self {
+        let recorded = program != "lab";
+        Self { recorded, ..Self::at(scene, path_of(program), is_server) }
+    }
+
+    /// Any program.
+    pub(crate) fn at(scene: &'s Scene, path: &Path, is_server: bool) -> Self {
+        let name = path.file_name().expect("a program's path").to_string_lossy();
         Self {
             scene,
-            name: scene.next_name(program),
-            program: path_of(program).into(),
+            name: scene.next_name(&name),
+            program: path.into(),
             through: Vec::new(),
             is_server,
             arguments: Vec::new(),
@@ -83,7 +91,7 @@ impl<'s> Launch<'s> {
             input: None,
             barrier: None,
             ready_fd: None,
-            recorded: program != "lab",
+            recorded: false,
             own_group: false,
             user: None,
         }

@@ -14,6 +14,7 @@
 //! [`Record`]; what the kernel knows of them, [`proc`]; peers made by hand: [`RawClient`] and [`RawServer`], and of the
 //! course, [`CourseClient`] and [`CourseServer`]. These stand on [`wait`], the
 //! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
+//! [`peers`] are programs in C that speak what the course's students' programs speak.
 //! [`fault`] plays one story with each system call that can fail, with strace.
 //!
 //! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
@@ -24,6 +25,7 @@ mod course_server;
 pub mod fault;
 mod launch;
 mod paradigm;
+pub mod peers;
 pub mod proc;
 mod program;
 mod raw;
@@ -99,13 +101,14 @@ macro_rules! each {
     };
 }
 
-/// The same for stories of which no paradigm is a part: `story: row_5;` becomes `story::row_5::once`.
+/// The same for stories of which no paradigm is a part: `story: row_5;` becomes `story::row_5::once`, and `story;`
+/// `story::once`.
 #[macro_export]
 macro_rules! stories {
-    ($($story:ident: $($row:ident)+;)+) => {
+    ($($story:ident $(: $($row:ident)+)?;)+) => {
         $(mod $story {
             use super::$story;
-            $crate::each!(@rows $story [] $($row)+);
+            $crate::each!(@rows $story [] $($($row)+)?);
         })+
     };
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -100,6 +102,14 @@ pub fn shrink_pipe(pid: u32, descriptor: &Descriptor) {
 /// How many bytes a pipe that a process holds can take, if it still does.
 pub fn capacity(pid: u32, descriptor: &Descriptor) -> Option<i32> {
     fcntl(reader_of(pid, descriptor).ok()?, FcntlArg::F_GETPIPE_SZ).ok()
+}
+
+/// Whether there is anything in a pipe that a process holds.
+pub fn is_readable(pid: u32, descriptor: &Descriptor) -> bool {
+    let pipe = reader_of(pid, descriptor).expect("it is open");
+    let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).expect("a look at a pipe");
+    fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN))
 }
 
 /// Opens a pipe that a process holds, named or not (proc(5)), as one reader more: nobody is told anything by its coming and

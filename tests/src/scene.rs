@@ -72,12 +72,23 @@ impl Scene {
 
     /// A client, about to be started.
     pub fn client(&self) -> Launch<'_> {
-        Launch::new(self, "client", false)
+        Launch::of_ours(self, "client", false)
     }
 
     /// The lab, about to be started.
     pub fn lab(&self) -> Launch<'_> {
-        Launch::new(self, "lab", false)
+        Launch::of_ours(self, "lab", false)
+    }
+
+    /// Somebody else's client, about to be started. It keeps no record.
+    pub fn client_at(&self, program: impl AsRef<Path>) -> Launch<'_> {
+        Launch::at(self, program.as_ref(), false)
+    }
+
+    /// Somebody else's server, about to be started. It keeps no record, and does not say when it is ready; SIGTERM is to end
+    /// it, with status 0.
+    pub fn server_at(&self, program: impl AsRef<Path>) -> Launch<'_> {
+        Launch::at(self, program.as_ref(), true)
     }
 
     /// A client by hand, with its private pipe made.

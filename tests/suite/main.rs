@@ -95,3 +95,12 @@ mod page;
 
 /// What a message costs, in reads, writes and requests for memory.
 mod steady;
+
+/// Programs in C, as the course's students write them: whom they get along with.
+mod peers;
+
+/// These programs by themselves.
+mod strict_peers;
+
+/// Clients in other languages, written from docs/protocol.md.
+mod page_clients;

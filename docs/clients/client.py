@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""client.py [WKP [SECONDS]]: a client of docs/protocol.md. A line of stdin is a message, a reply is a line."""
+import contextlib, errno, fcntl, os, select, struct, sys, time, zlib
+
+HEADER, MORE, LONGEST = struct.Struct(">4sBBHQL"), 1, 4072
+HELLO, ACK, READY, REQUEST, REPLY, REFUSE, BYE = range(1, 8)
+AGAIN = errno.ENOENT, errno.ENXIO, errno.EPIPE, errno.EAGAIN  # no server, or none any more, or no room
+
+class Refused(Exception):
+    def __init__(self, reason):  # it is from somebody whom nobody knows
+        super().__init__("".join(c if c.isprintable() else "?" for c in reason.decode(errors="replace")))
+
+def record(kind, session, sequence=0, payload=b"", flags=0):
+    head = HEADER.pack(b"\0WKP", kind, flags, len(payload), session, sequence)
+    return head + zlib.crc32(head + payload).to_bytes(4, "big") + payload
+
+def receive(from_server, session):
+    """The next record of this session: its flags and payload."""
+    while True:
+        head = from_server.read(24)
+        if len(head) < 24:
+            raise OSError(errno.EPIPE, "the server has gone")
+        _, kind, flags, length, whose, sequence = HEADER.unpack_from(head)
+        payload = from_server.read(length)
+        if head + payload != record(kind, whose, sequence, payload, flags):
+            raise OSError(errno.EPROTO, "a broken record came")
+        if whose == session and kind == REFUSE:
+            raise Refused(payload)
+        if whose == session and kind == BYE:
+            raise OSError(errno.EPIPE, f"the server says: {Refused(payload)}")
+        if whose == session:
+            return flags, payload
+
+def open_to_write(path):
+    return open(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "wb", buffering=0)
+
+def shake_hands(wkp, deadline):
+    folder, name = os.path.split(wkp)
+    name = f"{name}.client.{os.getpid()}.{os.urandom(8).hex()}"
+    private, nonce = os.path.join(folder, name), int.from_bytes(os.urandom(8), "big")
+    os.mkfifo(private, 0o600)                                                           # step 3
+    try:
+        from_server = open(os.open(private, os.O_RDONLY | os.O_NONBLOCK), "rb")
+        to_server = open_to_write(wkp)                                                  # step 4
+        fcntl.flock(to_server, fcntl.LOCK_SH)
+        if os.fstat(to_server.fileno()).st_nlink == 0:
+            raise OSError(errno.ENOENT, "the well-known pipe has lost its name")
+        if not to_server.write(record(HELLO, nonce, payload=b"\0\1" + os.fsencode(name))):
+            raise OSError(errno.EAGAIN, "the well-known pipe is full")
+        fcntl.flock(to_server, fcntl.LOCK_UN)
+        answer = select.poll()                                                          # step 5
+        answer.register(from_server, select.POLLIN)
+        answer.register(to_server, 0)  # for an error there
+        if not answer.poll(max(0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError("no answer in time")
+        os.set_blocking(from_server.fileno(), True)
+        _, ack = receive(from_server, nonce)  # even after an error: ACK may have come before it
+    finally:
+        os.unlink(private)                                                              # step 8
+    session, _, window, longest = struct.unpack_from(">QHHQ", ack)
+    if upstream := os.fsdecode(ack[20:]):
+        to_server = open_to_write(os.path.join(folder, upstream))
+    os.set_blocking(to_server.fileno(), True)
+    to_server.write(record(READY, session))
+    return from_server, to_server, session, window, longest
+
+def connect(wkp, deadline):
+    pause = 50e-6
+    while True:
+        try:
+            return shake_hands(wkp, deadline)
+        except OSError as error:
+            if error.errno not in AGAIN or time.monotonic() > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 20e-3)
+
+def ask(from_server, to_server, session, sequence, pieces):
+    for left, piece in zip(range(len(pieces))[::-1], pieces):
+        to_server.write(record(REQUEST, session, sequence % 2**32, piece, MORE if left else 0))
+    reply, flags = bytearray(), MORE
+    while flags & MORE:
+        flags, payload = receive(from_server, session)
+        reply += payload
+    return reply
+
+def talk(from_server, to_server, session, window, longest):
+    sequence = status = 0
+    for line in sys.stdin.buffer:
+        message = line.rstrip(b"\n")
+        pieces = [message[at:at + LONGEST] for at in range(0, len(message), LONGEST)] or [b""]
+        try:
+            if len(message) > longest or 0 < window < len(pieces):
+                raise Refused(b"it is longer than the server takes")
+            sequence += 1
+            sys.stdout.buffer.write(ask(from_server, to_server, session, sequence, pieces) + b"\n")
+            sys.stdout.flush()
+        except Refused as reason:
+            print(f"client.py: a message is refused: {reason}", file=sys.stderr)
+            status = 1
+    with contextlib.suppress(BrokenPipeError):  # all is answered
+        to_server.write(record(BYE, session))
+    return status
+
+def main(wkp="mario", seconds="10"):
+    failed = 3
+    try:
+        connection = connect(wkp, time.monotonic() + float(seconds))
+        failed = 1
+        return talk(*connection)
+    except (OSError, Refused) as error:
+        print(f"client.py: {wkp}: {error}", file=sys.stderr)
+        return 1 if isinstance(error, TimeoutError) else failed
+
+sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,63 @@
+/* Three ways: the name in 12 bytes, a number as text in 12 bytes, that number plus one likewise. Messages are 256
+ * bytes. What is no number counts as 0, as atoi(3) has it. */
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "checks.h"
+
+#define HANDSHAKE_BUFFER_SIZE 12
+#define BUFFER_SIZE 256
+
+/* Returns the pipe from the server, and sets the one to it. */
+static int client_handshake(const char *wkp, int *to_server)
+{
+    char private_pipe[HANDSHAKE_BUFFER_SIZE] = "", buffer[HANDSHAKE_BUFFER_SIZE] = "";
+    int from_server, number;
+    ssize_t came;
+
+    snprintf(private_pipe, sizeof(private_pipe), "%d", getpid());
+    mkfifo(private_pipe, 0644);
+
+    *to_server = open(wkp, O_WRONLY);
+    if (*to_server < 0) {
+        remove(private_pipe);
+        wrong("there is no %s", wkp);
+    }
+    check_sent(write(*to_server, private_pipe, sizeof(private_pipe)), sizeof(private_pipe));
+
+    from_server = open(private_pipe, O_RDONLY);
+    came = read(from_server, buffer, sizeof(buffer));
+    remove(private_pipe);
+    check_came("acknowledgement", came);
+
+    number = atoi(buffer) + 1;
+    memset(buffer, 0, sizeof(buffer));
+    snprintf(buffer, sizeof(buffer), "%d", number);
+    check_sent(write(*to_server, buffer, sizeof(buffer)), sizeof(buffer));
+    return from_server;
+}
+
+int main(int argc, char *argv[])
+{
+    int to_server, from_server = client_handshake(argc > 1 ? argv[1] : "known", &to_server);
+    char line[BUFFER_SIZE], message[BUFFER_SIZE], reply[BUFFER_SIZE];
+
+    while (fgets(line, sizeof(line), stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        strncpy(message, line, sizeof(message));
+        check_sent(write(to_server, message, sizeof(message)), sizeof(message));
+
+        check_came("reply", read(from_server, reply, sizeof(reply)));
+        check_reply(reply, message, from_server);
+        printf("%s\n", reply);
+        fflush(stdout);
+    }
+    close(to_server);
+    close(from_server);
+    return 0;
+}

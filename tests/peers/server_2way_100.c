@@ -1,0 +1,81 @@
+/* The course's own basic server. Two ways; every record is 100 bytes, padded with zeros; "its-a-me, mario!". The WKP is
+ * removed before the name is read. A client that leaves before its reply is the server's death, by SIGPIPE. */
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "checks.h"
+
+#define BUFFER_SIZE 100
+
+static const char *wkp = "mario";
+
+/* Returns the pipe to the client, and sets the one from it. */
+static int server_handshake(int *from_client)
+{
+    char private_pipe[BUFFER_SIZE] = "", ack[BUFFER_SIZE];
+    int to_client;
+
+    if (mkfifo(wkp, 0644) < 0)
+        wrong("cannot make %s", wkp);
+    printf("waiting\n");
+    *from_client = open(wkp, O_RDONLY);
+
+    remove(wkp);
+    check_came("name", read(*from_client, private_pipe, sizeof(private_pipe)));
+
+    to_client = open(private_pipe, O_WRONLY);
+    if (to_client < 0)
+        wrong("there is no %s", private_pipe);
+
+    strncpy(ack, "its-a-me, mario!", sizeof(ack));
+    check_sent(write(to_client, ack, sizeof(ack)), sizeof(ack));
+
+    printf("connected %s\n", private_pipe);
+    return to_client;
+}
+
+static void process(char *text)
+{
+    for (; *text != '\0'; text++)
+        *text = toupper((unsigned char)*text);
+}
+
+static void stop(int number)
+{
+    (void)number;
+    unlink(wkp);
+    _exit(0);
+}
+
+int main(int argc, char *argv[])
+{
+    int to_client, from_client;
+    char buffer[BUFFER_SIZE] = "";
+
+    if (argc > 1)
+        wkp = argv[1];
+    setlinebuf(stdout);
+    signal(SIGINT, stop);
+    signal(SIGTERM, stop);
+
+    while (1) {
+        to_client = server_handshake(&from_client);
+
+        while (read(from_client, buffer, sizeof(buffer)) > 0) {
+            printf("received [%s]\n", buffer);
+            process(buffer);
+            check_sent(write(to_client, buffer, sizeof(buffer)), sizeof(buffer));
+
+            strncpy(buffer, "", sizeof(buffer));
+        }
+        printf("client left\n");
+        close(from_client);
+        close(to_client);
+    }
+}

@@ -1,0 +1,220 @@
+//! The peers: programs in C as the course's students write them, one for each dialect and side, from tests/peers, where a
+//! page tells of them; compiled with the machine's C compiler.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// What a peer's client and its server agree on, as far as a test must know it. The rest is in the programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    /// The programs are `client_NAME` and `server_NAME`.
+    pub name: &'static str,
+    /// The well-known pipe's name, where none is given.
+    pub wkp: &'static str,
+    /// What the client's private pipe is called.
+    pub private: Private,
+    /// What the client says after the acknowledgement.
+    pub third_step: ThirdStep,
+    /// Whether each record is as long as its reader's buffer, so that two that follow each other at once stay apart.
+    pub padded: bool,
+    /// What becomes of the server's process when it answers a client that has left.
+    pub sigpipe: Sigpipe,
+    /// Whether the server forks a subserver for each client.
+    pub forks: bool,
+}
+
+/// The name that a client gives its private pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Private {
+    /// Its process number in decimal.
+    Number,
+    /// The same, and what it sends is not the name but the number, in 4 bytes. Our own client does not speak that.
+    SentAsInteger,
+    /// The same after `./`.
+    DotNumber,
+    /// This word.
+    Word(&'static str),
+}
+
+/// What a client says after the acknowledgement, and how a server that was told nothing can know it from a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThirdStep {
+    /// Nothing: the handshake has two ways.
+    None,
+    /// `HOLA`, the acknowledgement again, or that plus one: by what it says.
+    Known,
+    /// A number plus one, where `HOLA` was no number: by its coming at once.
+    ByTime,
+}
+
+/// What becomes of a server's process when it writes into a pipe that nobody reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sigpipe {
+    /// It dies. If it is a subserver, its main server goes on.
+    Dies,
+    /// It takes its client for gone.
+    GoesOn,
+}
+
+/// All of them.
+pub const DIALECTS: [Dialect; 11] = {
+    use {Private::*, Sigpipe::*, ThirdStep::*};
+    const HOLA: Dialect = Dialect {
+        name: "3way_hola",
+        wkp: "luigi",
+        private: Number,
+        third_step: Known,
+        padded: true,
+        sigpipe: GoesOn,
+        forks: false,
+    };
+    [
+        Dialect { name: "2way_100", wkp: "mario", third_step: None, sigpipe: Dies, ..HOLA },
+        Dialect { name: "2way_late", wkp: "wario", third_step: None, private: DotNumber, ..HOLA },
+        HOLA,
+        Dialect { name: "3way_name", wkp: "wkp", sigpipe: Dies, forks: true, ..HOLA },
+        Dialect { name: "3way_number", wkp: "known", third_step: ByTime, ..HOLA },
+        Dialect { name: "3way_integer", wkp: "WKP", third_step: ByTime, ..HOLA },
+        Dialect { name: "3way_pid", wkp: "well_known_pipe", private: SentAsInteger, ..HOLA },
+        Dialect { name: "3way_strlen_nul", wkp: "toad", padded: false, ..HOLA },
+        Dialect { name: "3way_strlen", wkp: "peach", padded: false, sigpipe: Dies, ..HOLA },
+        Dialect { name: "3way_10000", wkp: "bowser", ..HOLA },
+        Dialect { name: "3way_fixed_name", wkp: "yoshi", private: Word("secret"), ..HOLA },
+    ]
+};
+
+impl Dialect {
+    /// The one with this name.
+    pub fn named(name: &str) -> Self {
+        DIALECTS.into_iter().find(|dialect| dialect.name == name).expect("a dialect's name")
+    }
+
+    /// Its client, compiled.
+    pub fn client(&self) -> PathBuf {
+        compiled(&format!("client_{}", self.name))
+    }
+
+    /// Its server, compiled.
+    pub fn server(&self) -> PathBuf {
+        compiled(&format!("server_{}", self.name))
+    }
+
+    /// What the private pipe of the client with this process number is called.
+    pub fn private_pipe(&self, pid: u32) -> String {
+        match self.private {
+            Private::Number | Private::SentAsInteger => pid.to_string(),
+            Private::DotNumber => format!("./{pid}"),
+            Private::Word(word) => word.to_owned(),
+        }
+    }
+}
+
+fn compiled(program: &str) -> PathBuf {
+    Workshop::of_the_peers().program(program).unwrap_or_else(|complaint| panic!("{complaint}"))
+}
+
+/// Compiles programs in C, each once.
+#[derive(Debug)]
+pub struct Workshop {
+    /// The command: `$CC`, or `cc`.
+    pub compiler: String,
+    /// Where the sources are, `NAME.c` and the headers.
+    pub sources: PathBuf,
+    /// Where the programs go, each into a folder named after all that it is made of. So what is there is never of
+    /// yesterday, whatever the clocks of the files say.
+    pub programs: PathBuf,
+}
+
+/// How.
+const FLAGS: [&str; 4] = ["-Wall", "-Wextra", "-O1", "-o"];
+
+impl Workshop {
+    /// That of tests/peers. The programs are beside the running test.
+    pub fn of_the_peers() -> Self {
+        let test = env::current_exe().expect("a test is in a program");
+        Self {
+            compiler: env::var("CC").ok().filter(|cc| !cc.is_empty()).unwrap_or_else(|| "cc".to_owned()),
+            sources: Path::new(env!("CARGO_MANIFEST_DIR")).join("peers"),
+            programs: test.with_file_name("peers"),
+        }
+    }
+
+    /// One with sources of its own, for who wants to change them first.
+    pub fn copied_to(self, place: &Path) -> Self {
+        let sources = place.join("sources");
+        fs::create_dir(&sources).expect("a new directory");
+        for file in self.files() {
+            fs::copy(&file, sources.join(file.file_name().expect("a file's path"))).expect("a copy");
+        }
+        Self { sources, programs: place.join("programs"), ..self }
+    }
+
+    /// The sources and headers, sorted.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.sources).expect("the sources' directory");
+        let is_c =
+            |path: &PathBuf| path.extension().is_some_and(|extension| extension == "c" || extension == "h");
+        let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_c).collect();
+        files.sort();
+        files
+    }
+
+    /// The path of this program, which is compiled if it is not there.
+    ///
+    /// # Errors
+    /// It cannot be compiled; this says why.
+    pub fn program(&self, name: &str) -> Result<PathBuf, String> {
+        let program = self.programs.join(format!("{:016x}", self.fingerprint(name))).join(name);
+        if !program.exists() {
+            // Others may do the same now. Whoever comes last replaces a program by its equal, in one step.
+            let folder = program.parent().expect("it is in a folder");
+            fs::create_dir_all(folder).expect("a folder of ours");
+            let unfinished = TempDir::with_prefix_in("unfinished-", folder).expect("a temporary directory");
+            let complaints = self.compile(name, &unfinished.path().join(name))?;
+            eprint!("{complaints}");
+            fs::rename(unfinished.path().join(name), &program).expect("a new name in the same folder");
+        }
+        Ok(program)
+    }
+
+    /// Compiles it to this path, and returns what the compiler has to say: nothing, if all is well.
+    ///
+    /// # Errors
+    /// It cannot be compiled; this says why.
+    pub fn compile(&self, name: &str, to: &Path) -> Result<String, String> {
+        let source = self.sources.join(format!("{name}.c"));
+        let mut words = self.compiler.split_whitespace();
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(FLAGS).arg(to).arg(&source);
+        let cannot = format!("cannot compile {}: {command:?}", source.display());
+        let output = command.output().map_err(|error| {
+            format!("{cannot}: {error}: install a C compiler as \"cc\", or say in CC which one there is")
+        })?;
+        let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() {
+            Ok(complaints)
+        } else {
+            Err(format!("{cannot}: {}\n{complaints}", output.status))
+        }
+    }
+
+    /// A number of all that a program is made of.
+    fn fingerprint(&self, name: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.compiler, FLAGS).hash(&mut hasher);
+        let source = OsString::from(format!("{name}.c"));
+        for file in self.files() {
+            let file_name = file.file_name().expect("a file's path");
+            if file_name == source || file.extension().is_some_and(|extension| extension == "h") {
+                (file_name, fs::read(&file).expect("a source")).hash(&mut hasher);
+            }
+        }
+        hasher.finish()
+    }
+}

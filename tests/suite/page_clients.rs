@@ -1,0 +1,179 @@
+//! The clients in docs/protocol.md, which were written from that page: they are served as ours is. (That of the course
+//! dialect: `peers`.)
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::{env, fs};
+
+use nix::sys::signal::Signal;
+use predicates::prelude::*;
+use predicates::str::contains;
+use workspace_tests::wait::{WATCHDOG, until_true};
+use workspace_tests::{Launch, Paradigm, Program, Scene, each, not_run};
+
+each! {
+    a_client_in_python_is_served in basic forking dispatch shared;
+    clients_in_python_at_one_instant_are_all_served in basic forking dispatch shared;
+    a_client_in_python_says_what_is_wrong in basic forking dispatch shared;
+    a_client_in_shell_is_served in basic forking dispatch shared;
+}
+
+/// In which page, as a block of which language, which client is shown.
+const SHOWN: [(&str, &str, &str); 3] = [
+    ("docs/protocol.md", "python", "docs/clients/client.py"),
+    ("docs/protocol.md", "sh", "docs/clients/client.sh"),
+    ("docs/course-dialect.md", "sh", "docs/clients/course.sh"),
+];
+
+/// How to have the pages show them as they are.
+const MEND: &str = "MEND_PAGE";
+
+fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a folder of the workspace").join(path)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(file(path)).unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
+}
+
+/// Whether these commands are here. If not, says so.
+fn are_here(commands: &[&str]) -> bool {
+    let missing = commands.iter().find(|command| {
+        let found =
+            Command::new("sh").args(["-c", "command -v \"$0\"", command]).stdout(Stdio::null()).status();
+        !found.is_ok_and(|status| status.success())
+    });
+    missing.inspect(|command| not_run(&format!("there is no {command} here"))).is_none()
+}
+
+fn in_python<'s>(scene: &'s Scene, seconds: &str) -> Launch<'s> {
+    scene.client_at("python3").arg(file("docs/clients/client.py")).args(["mario", seconds])
+}
+
+#[test]
+fn the_pages_show_the_clients_as_they_are() {
+    let mut complaints = Vec::new();
+    for (page, language, client) in SHOWN {
+        let shown = read(page);
+        let fence = format!("```{language}\n#!/");
+        let begin = shown.find(&fence).unwrap_or_else(|| panic!("{page} has no block {fence:?}"));
+        let begin = begin + fence.len() - "#!/".len();
+        let end = begin + shown[begin..].find("```\n").expect("the end of the block");
+        let right = read(client);
+        if shown[begin..end] != right {
+            complaints.push(format!("{page} does not show {client} as it is"));
+            if env::var_os(MEND).is_some() {
+                fs::write(file(page), shown[..begin].to_owned() + &right + &shown[end..])
+                    .expect("it is ours");
+            }
+        }
+    }
+    assert!(
+        complaints.is_empty(),
+        "{}. This mends it:\n\n    {MEND}=1 cargo test -p workspace-tests page_clients::\n",
+        complaints.join("; ")
+    );
+}
+
+/// Of all sizes that a window has room for.
+fn a_client_in_python_is_served(paradigm: Paradigm) {
+    if !are_here(&["python3"]) {
+        return;
+    }
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--service", "reverse"]).ready();
+    let before = server.descriptors();
+    let client = in_python(&scene, "60").typing().start();
+    let mut printed = String::new();
+    for size in [3, 0, 1, 4071, 4072, 4073, 16 * 4072] {
+        let message: String = ('a'..='z').cycle().take(size).collect();
+        client.type_line(&message);
+        printed += &format!("{}\n", message.chars().rev().collect::<String>());
+        until_true(format_args!("the answer of {size} bytes"), || {
+            client.printed() == printed || !client.is_running()
+        });
+    }
+    client.close_stdin();
+    let end = client.ends().success().stderr("");
+    assert!(end.get_output().stdout == printed.as_bytes(), "other lines came back");
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// The server stands still until all have said HELLO, in one WKP: so one keeps it, and the others get fresh upstreams.
+fn clients_in_python_at_one_instant_are_all_served(paradigm: Paradigm) {
+    if !are_here(&["python3"]) {
+        return;
+    }
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    server.signal(Signal::SIGSTOP);
+    let names = scene.names().len();
+    let lines = |n: usize| (0..20).map(|line| format!("client {n}, line {line}\n")).collect::<String>();
+    let clients: Vec<_> = (0..12).map(|n| in_python(&scene, "60").reading(&lines(n)).start()).collect();
+    until_true("12 private pipes", || scene.names().len() == names + 12);
+    server.signal(Signal::SIGCONT);
+    for (n, client) in clients.iter().enumerate() {
+        client.ends().success().stdout(lines(n).to_uppercase()).stderr("");
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// No server; a message that it does not take; a server that is killed. The exit statuses are the page's.
+fn a_client_in_python_says_what_is_wrong(paradigm: Paradigm) {
+    if !are_here(&["python3"]) {
+        return;
+    }
+    let scene = Scene::new();
+    in_python(&scene, "0.1").run().code(3).stdout("").stderr(contains("mario").and(contains("No such file")));
+    let server = scene.server(paradigm).args(["--max-message", "1000"]).ready();
+    let lines = format!("before\n{}\nafter\n", "x".repeat(1001));
+    let end = in_python(&scene, "60").reading(&lines).run();
+    end.code(1).stdout("BEFORE\nAFTER\n").stderr(contains("longer than the server takes"));
+    let client = in_python(&scene, "60").typing().start();
+    client.type_line("hello");
+    client.prints("HELLO\n");
+    server.kill();
+    scene.subservers_end(WATCHDOG);
+    client.type_line("again");
+    client.ends().code(1).stdout("HELLO\n").stderr(contains("mario: ").and(contains("Traceback").not()));
+    // The next start takes away what the killed one could not.
+    scene.server(paradigm).ready();
+    scene.end();
+}
+
+/// In sh(1), one line after another; beside a second one, where there can be one.
+fn a_client_in_shell_is_served(paradigm: Paradigm) {
+    if !are_here(&["flock", "gzip", "od", "dd", "awk"]) {
+        return;
+    }
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let mut clients = vec![shell_client_at_work(&scene)];
+    if paradigm.has_subservers() {
+        clients.push(shell_client_at_work(&scene));
+    }
+    for client in &clients {
+        let message = "long ".repeat(800);
+        client.type_line(&message);
+        client.close_stdin();
+        client.ends().success().stdout(format!("{SHOUTED}{}\n", message.to_uppercase())).stderr("");
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// What is hard to say for a shell.
+const TYPED: [&str; 4] = ["hello", "", "  100% of \\n \"$what\" is 'typed' ", "\\"];
+const SHOUTED: &str = "HELLO\n\n  100% OF \\N \"$WHAT\" IS 'TYPED' \n\\\n";
+
+fn shell_client_at_work(scene: &Scene) -> Rc<Program> {
+    let client = scene.client_at("sh").arg(file("docs/clients/client.sh")).typing().start();
+    TYPED.iter().for_each(|message| client.type_line(message));
+    until_true("its answers", || client.printed() == SHOUTED || !client.is_running());
+    client
+}

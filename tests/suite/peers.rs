@@ -1,0 +1,269 @@
+//! The programs of tests/peers, which speak what the course's students' programs speak: among themselves, and with ours.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use handshake_core::event::{Event, What};
+use nix::sys::signal::Signal;
+use predicates::ord::eq;
+use predicates::prelude::*;
+use workspace_tests::peers::{DIALECTS, Dialect, Private, ThirdStep};
+use workspace_tests::wait::{until, until_true};
+use workspace_tests::{Launch, Paradigm, Program, Scene, each, stories};
+
+each! {
+    every_client_is_served in basic forking dispatch;
+    clients_at_one_instant_are_served_or_told in basic forking dispatch;
+    a_client_in_shell_is_served in basic forking dispatch;
+}
+
+stories! {
+    our_client_gets_along_with_every_server;
+    our_client_says_all_it_was_given_to_every_server_that_pads;
+}
+
+/// What the clients say. No line is longer than the shortest record of a message; none is empty, since a text of no bytes
+/// without its NUL is no write at all.
+const MESSAGES: [&str; 3] = ["hello", "What's up, doc? 100%", "x"];
+
+/// Types the messages one at a time, and waits for each reply: who reads once for each record wants it so.
+fn is_answered(client: &Program) {
+    let mut replies = client.printed();
+    for message in MESSAGES {
+        client.type_line(message);
+        replies += &format!("{}\n", message.to_uppercase());
+        let what = format!("{} to print {replies:?}", client.name());
+        until_true(what, || client.printed() == replies || !client.is_running());
+        assert_eq!(client.printed(), replies, "{}", client.name());
+    }
+    client.close_stdin();
+    client.ends().success().stdout(replies);
+}
+
+/// What a server in C has said so far, but that it waits.
+pub(crate) fn sessions(server: &Program) -> Vec<String> {
+    server.printed().lines().filter(|line| *line != "waiting").map(str::to_owned).collect()
+}
+
+/// Waits until a server in C has made its well-known pipe for the n-th time.
+pub(crate) fn waits_for_client(nth: usize, server: &Program) {
+    until_true(format_args!("{} to wait for client {nth}", server.name()), || waited(server) >= nth);
+}
+
+pub(crate) fn waited(server: &Program) -> usize {
+    server.printed().lines().filter(|line| *line == "waiting").count()
+}
+
+/// Waits until a server in C has told all this of its clients, and nothing else.
+pub(crate) fn tells(server: &Program, wanted: &[String]) {
+    let what = format!("{} to say {wanted:?}", server.name());
+    until_true(what, || !server.is_running() || sessions(server).len() >= wanted.len());
+    assert_eq!(sessions(server), wanted, "{}", server.name());
+}
+
+fn received() -> impl Iterator<Item = String> {
+    MESSAGES.into_iter().map(|message| format!("received [{message}]"))
+}
+
+/// Three clients of each dialect, one after another.
+#[test]
+fn every_client_gets_along_with_the_server_of_its_dialect() {
+    for dialect in DIALECTS {
+        let scene = Scene::new();
+        let server = scene.server_at(dialect.server()).start();
+        let mut told = Vec::new();
+        for nth in 1..=3 {
+            waits_for_client(nth, &server);
+            let client = scene.client_at(dialect.client()).typing().start();
+            told.push(format!("connected {}", dialect.private_pipe(client.pid())));
+            tells(&server, &told);
+            // Steps 6 and 8.
+            let left: &[&str] = if dialect.forks { &[dialect.wkp] } else { &[] };
+            until_true(format_args!("no names but {left:?}"), || scene.names() == left);
+            is_answered(&client);
+            client.ends().stderr("");
+            told.extend(received().chain(["client left".to_owned()]));
+            tells(&server, &told);
+        }
+        scene.end();
+    }
+}
+
+/// The client of docs/clients that speaks what `3way_hola` does.
+fn client_in_shell() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/clients/course.sh")
+}
+
+#[test]
+fn a_client_in_shell_gets_along_with_a_server_of_its_dialect() {
+    let scene = Scene::new();
+    let dialect = Dialect::named("3way_hola");
+    let server = scene.server_at(dialect.server()).start();
+    waits_for_client(1, &server);
+    let client = scene.client_at("sh").arg(client_in_shell()).arg(dialect.wkp).typing().start();
+    let mut told = vec![format!("connected {}", client.pid())];
+    tells(&server, &told);
+    is_answered(&client);
+    client.ends().stderr("");
+    told.extend(received().chain(["client left".to_owned()]));
+    tells(&server, &told);
+    scene.end();
+}
+
+/// How often a client is tried whose third step is known by its time alone: on a busy machine it may come too late.
+const TRIES: usize = 20;
+
+/// One after another at one server, which has nothing but its name to go by, and no option.
+fn every_client_is_served(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    for dialect in DIALECTS {
+        let client = (1..=TRIES).find_map(|_| {
+            let mark = scene.record().mark();
+            let client = comes(&scene, &dialect);
+            let understood = is_understood(&scene, mark, dialect.third_step);
+            if !understood {
+                assert_eq!(dialect.third_step, ThirdStep::ByTime, "{}", client.name());
+                client.kill();
+            }
+            understood.then_some(client)
+        });
+        let client = client.unwrap_or_else(|| panic!("{TRIES} of {} were all too late", dialect.name));
+        is_answered(&client);
+        client.ends().stderr("");
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// A client comes as soon as there is a well-known pipe: it does not wait for one.
+fn comes(scene: &Scene, dialect: &Dialect) -> Rc<Program> {
+    until_true("a well-known pipe", || scene.path("mario").exists());
+    scene.client_at(dialect.client()).arg("mario").typing().start()
+}
+
+/// Waits until a server of ours knows whether the one client that came after this mark has a third step, so that what comes
+/// next is a message. Returns whether it is right.
+fn is_understood(scene: &Scene, mark: usize, third_step: ThirdStep) -> bool {
+    // If one that the server knows by what it says is late, it takes back that there is none.
+    let waits = third_step == ThirdStep::Known;
+    let told = || {
+        let events = scene.record().all(|_| true).split_off(mark);
+        let mut whats = events.into_iter().map(|event| event.what);
+        whats.find(|what| *what == What::ReadyReceived || !waits && *what == What::ThirdStepSpared)
+    };
+    (until("the end of the handshake", told) == What::ReadyReceived) == (third_step != ThirdStep::None)
+}
+
+/// The server stands still while they connect, so that most find one well-known pipe. In the course's own servers, all of
+/// these but one would wait for ever.
+fn clients_at_one_instant_are_served_or_told(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let (before, names) = (server.descriptors(), scene.names().len());
+    server.signal(Signal::SIGSTOP);
+    let dialect = Dialect::named("3way_hola");
+    let clients: Vec<_> =
+        (0..10).map(|_| scene.client_at(dialect.client()).arg("mario").typing().start()).collect();
+    until_true("10 private pipes", || scene.names().len() == names + 10);
+    server.signal(Signal::SIGCONT);
+    let is_served = |client: &Rc<Program>| {
+        let own = client.pid().to_string();
+        let acks =
+            scene.record().all(|event| event.what == What::AckSent && event.pipe.as_ref() == Some(&own));
+        let confirmed = |ack: &Event| {
+            let is = |event: &Event| event.what == What::ReadyReceived && event.session == ack.session;
+            !scene.record().all(is).is_empty()
+        };
+        acks.iter().any(confirmed)
+    };
+    until_true("all to be served or told", || {
+        clients.iter().all(|client| !client.is_running() || is_served(client))
+    });
+    let (served, told): (Vec<_>, Vec<_>) = clients.iter().partition(|client| is_served(client));
+    assert!(!served.is_empty(), "nobody was served");
+    for client in told {
+        let left = "the other side left before its acknowledgement\n";
+        client.ends().code(1).stdout("").stderr(eq(left).or(eq("there is no mario\n")));
+    }
+    for client in served {
+        is_answered(client);
+        client.ends().stderr("");
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+fn a_client_in_shell_is_served(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    for _ in 0..2 {
+        until_true("a well-known pipe", || scene.path("mario").exists());
+        let mark = scene.record().mark();
+        let client = scene.client_at("sh").arg(client_in_shell()).typing().start();
+        assert!(is_understood(&scene, mark, ThirdStep::Known));
+        is_answered(&client);
+        client.ends().stderr("");
+    }
+    scene.end();
+}
+
+/// Those whose name record is no name are beyond it.
+fn dialects_of_our_client() -> impl Iterator<Item = Dialect> {
+    DIALECTS.into_iter().filter(|dialect| dialect.private != Private::SentAsInteger)
+}
+
+fn our_client<'s>(scene: &'s Scene, dialect: &Dialect) -> Launch<'s> {
+    let client = scene.client().args(["--dialect", "course", "--wkp", dialect.wkp]);
+    match dialect.private {
+        Private::Word(word) => client.args(["--private-name", word]),
+        _ => client,
+    }
+}
+
+/// Says the first thing only when the server has its third step, which may else come in one read with it.
+fn our_client_gets_along_with_every_server() {
+    for dialect in dialects_of_our_client() {
+        let scene = Scene::new();
+        let server = scene.server_at(dialect.server()).start();
+        for nth in 1..=2 {
+            waits_for_client(nth, &server);
+            let client = our_client(&scene, &dialect).typing().start();
+            until_true(format_args!("{} to connect client {nth}", server.name()), || {
+                connected(&server) == nth
+            });
+            is_answered(&client);
+        }
+        our_clients_were_heard(&server, 2);
+        scene.end();
+    }
+}
+
+fn our_client_says_all_it_was_given_to_every_server_that_pads() {
+    for dialect in dialects_of_our_client().filter(|dialect| dialect.padded) {
+        let scene = Scene::new();
+        let server = scene.server_at(dialect.server()).start();
+        for nth in 1..=2 {
+            waits_for_client(nth, &server);
+            let replies: String = MESSAGES.map(|message| format!("{}\n", message.to_uppercase())).concat();
+            our_client(&scene, &dialect).args(MESSAGES).run().success().stdout(replies);
+        }
+        our_clients_were_heard(&server, 2);
+        scene.end();
+    }
+}
+
+fn connected(server: &Program) -> usize {
+    sessions(server).iter().filter(|line| line.starts_with("connected ")).count()
+}
+
+/// So many sessions, of the three messages each. What our clients call their pipes is theirs.
+fn our_clients_were_heard(server: &Program, clients: usize) {
+    waits_for_client(clients + 1, server);
+    let wanted: Vec<_> = (0..clients).flat_map(|_| received().chain(["client left".to_owned()])).collect();
+    let heard =
+        || sessions(server).into_iter().filter(|line| !line.starts_with("connected ")).collect::<Vec<_>>();
+    until_true(format_args!("{} to have heard all", server.name()), || heard().len() >= wanted.len());
+    assert_eq!(heard(), wanted, "{}", server.name());
+}
