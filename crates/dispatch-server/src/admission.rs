@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use handshake_core::handshake::line::Caller;
+use handshake_core::handshake::caller::Caller;
 use handshake_core::records::RecordReader;
 use handshake_core::sys::out_of_the_way;
 use handshake_core::wire::PAYLOAD_MAX;

@@ -23,7 +23,7 @@ mod route;
 
 use std::rc::Rc;
 
-use handshake_core::handshake::line::Caller;
+use handshake_core::handshake::caller::Caller;
 use handshake_core::{Options, Process, Result, Server};
 
 use central::{Arrival, Central};

@@ -6,7 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use handshake_core::handshake::line::{Caller, Grant};
+use handshake_core::handshake::caller::{Caller, Grant};
 use handshake_core::records::{Delivery, RecordReader};
 use handshake_core::session::server::{Centre, Session};
 use handshake_core::{Error, Result, Server};

@@ -13,7 +13,7 @@ use handshake_core::course::{RECORD_MAX, Ways};
 use handshake_core::eager::Waiting;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::event::Role;
-use handshake_core::handshake::server::Options;
+use handshake_core::handshake::options::Options;
 use handshake_core::limits::Limits;
 use handshake_core::process::{Process, Record};
 use handshake_core::service::BuiltIn;

@@ -15,7 +15,7 @@ use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::name_of;
-use crate::handshake::line::Caller;
+use crate::handshake::caller::Caller;
 use crate::process::Process;
 use crate::sys::{self, Handover};
 

@@ -39,6 +39,7 @@ pub mod sys;
 pub mod wkp;
 
 pub use error::{Error, Result};
-pub use handshake::server::{Options, Server};
+pub use handshake::options::Options;
+pub use handshake::server::Server;
 pub use process::Process;
 pub use service::Service;

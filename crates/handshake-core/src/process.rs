@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -13,17 +12,13 @@ use nix::sys::epoll::EpollEvent;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getpid, getppid, read};
 
-use crate::course::latecomers::{LAST_MOMENTS, Latecomers};
-use crate::course::names::LOOKUPS_OF_STRANGERS_MAX;
+use crate::course::latecomers::Latecomers;
 use crate::deadline::{Deadline, monotonic_ns, now, stand_still};
 use crate::eager::{Eagerness, Waiting};
 use crate::error::{Error, Result};
 use crate::event::{Event, Role, What};
-use crate::fifo::name_of;
-use crate::place::Place;
 use crate::signals::Signals;
 use crate::sys::{Poller, wake_punctually};
-use crate::wire::Span;
 
 /// Why a wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +50,7 @@ pub struct Process {
     failed_waits: Cell<u32>,
     eager: Eagerness,
     /// Course clients that are to be told that they were too late.
-    latecomers: Latecomers,
+    pub(crate) latecomers: Latecomers,
     record: Record,
 }
 
@@ -240,82 +235,6 @@ impl Process {
             }
         }
         Ok(())
-    }
-
-    /// From here on this process serves at `place`. Course clients that come too late there are told so, whenever it waits.
-    pub(crate) fn serve_at(&self, place: &Place) {
-        self.latecomers.serve_at(place);
-    }
-
-    /// No course client can be served here, and this is why.
-    pub fn serve_no_course(&self, because: &'static str) {
-        self.latecomers.because(because);
-    }
-
-    /// Looks who has written `bytes` into a pipe that is another one's, and tells them; returns where their names are.
-    /// `own`: the private pipe of who may write there.
-    pub(crate) fn hear_strangers<'a>(
-        &self,
-        bytes: impl IntoIterator<Item = &'a [u8]>,
-        own: Option<&Path>,
-    ) -> Vec<Span> {
-        let mut lookups = LOOKUPS_OF_STRANGERS_MAX;
-        let mut places = Vec::new();
-        for bytes in bytes {
-            for (private, at) in self.latecomers.who_wrote(bytes, own, &mut lookups) {
-                self.send_away(private, self.latecomers.reason());
-                places.push(at);
-            }
-        }
-        places
-    }
-
-    /// What one read of a course client's pipe gave, without the names of strangers; `None` if nothing else was there.
-    pub(crate) fn without_strangers(&self, mut read: Vec<u8>, own: &Path) -> Option<Vec<u8>> {
-        let mut strangers = self.hear_strangers([read.as_slice()], Some(own));
-        if strangers.is_empty() {
-            return Some(read);
-        }
-        // Names without anything between them have one place.
-        strangers.dedup();
-        for place in strangers.into_iter().rev() {
-            read.drain(place);
-        }
-        read.iter().any(|byte| *byte != 0).then_some(read)
-    }
-
-    /// Opens and closes a private pipe, as soon as its client has opened it.
-    pub(crate) fn send_away(&self, private: PathBuf, reason: &str) {
-        self.saw(What::ClientDropped, |event| event.pipe(name_of(&private)).text(reason));
-        self.latecomers.add(private);
-    }
-
-    /// The same for who may have been told already, or have no need.
-    pub(crate) fn tell_when_open(&self, private: PathBuf) {
-        self.latecomers.add(private);
-    }
-
-    /// Before this process ends: those who are to be told have a little time to open their pipes.
-    ///
-    /// # Errors
-    /// As [`Process::wait`].
-    pub(crate) fn see_off_latecomers(&self) -> Result<()> {
-        let mut last = Deadline::NEVER;
-        loop {
-            if last == Deadline::NEVER && self.asked_to_end.get().is_some() {
-                last = Deadline::after(LAST_MOMENTS);
-            }
-            let again = self.latecomers.tell();
-            if again == Deadline::NEVER || last.passed() {
-                return Ok(());
-            }
-            self.wait(&mut [], again.or(last))?;
-        }
-    }
-
-    /// Who has this private pipe now is in time, whoever had one of that name before.
-    pub(crate) fn forgive(&self, private: &Path) {
-        self.latecomers.forgive(private);
     }
 
     /// One client's misfortune is a line in the log and no more: records an error, and lets only the order to end

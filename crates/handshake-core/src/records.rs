@@ -5,16 +5,15 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 
 use crate::course;
-use crate::process::Process;
+use crate::course::messages::Messages;
 use crate::sys::enlarge;
-use crate::wire::{Header, Kind, RECORD_MAX, Record, Scanner, Span, append, pieces};
+use crate::wire::{Header, RECORD_MAX, Record, Scanner, Span, append};
 
 /// Bytes that one read takes at most: a pipe's usual capacity (pipe(7)).
 pub const READ_SIZE: usize = 65_536;
@@ -47,39 +46,6 @@ pub enum Delivery {
     Pieces,
     /// No records: a course client's messages, each read one ([`Messages`]).
     Messages,
-}
-
-/// What is read of a course client: each read is a message. It is made a request of this session here, so that from here on
-/// such a client is like any other.
-#[derive(Debug, Clone)]
-pub struct Messages {
-    /// Who is told when a stranger's name comes through this pipe.
-    process: Rc<Process>,
-    /// The client's private pipe, whose name is no stranger's.
-    private: PathBuf,
-    session: u64,
-    /// How many there were.
-    count: u32,
-}
-
-impl Messages {
-    /// None yet.
-    pub(crate) fn of_session(session: u64, private: PathBuf, process: &Rc<Process>) -> Self {
-        Self { process: Rc::clone(process), private, session, count: 0 }
-    }
-
-    /// The records of what one read gave; none, if all of it was strangers'.
-    fn records_of(&mut self, read: Vec<u8>) -> Vec<u8> {
-        let mut records = Vec::new();
-        if let Some(message) = self.process.without_strangers(read, &self.private) {
-            self.count = self.count.wrapping_add(1);
-            let (session, sequence) = (self.session, self.count);
-            for (payload, more) in pieces(&message) {
-                append(&mut records, Header { kind: Kind::Request, more, session, sequence }, payload);
-            }
-        }
-        records
-    }
 }
 
 /// What a read brought.

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_core::event::Role;
-use handshake_core::handshake::line::{Caller, Grant};
+use handshake_core::handshake::caller::{Caller, Grant};
 use handshake_core::records::{Delivery, RecordReader};
 use handshake_core::session::server::{Centre, Session, Terms};
 use handshake_core::{Error, Options, Process, Result, Server, Service};

@@ -10,6 +10,7 @@
 
 pub mod client;
 pub(crate) mod latecomers;
+pub mod messages;
 pub(crate) mod names;
 pub mod server;
 

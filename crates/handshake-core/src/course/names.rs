@@ -33,11 +33,11 @@ pub(crate) struct Introduction {
     pub(crate) form: Form,
 }
 
-/// How often the directory is asked at most about what one read of a well-known pipe brought. Garbage must not keep a server
+/// How often the directory is asked at most about what one well-known pipe brought. Garbage must not keep a server
 /// that has others to serve.
 const LOOKUPS_MAX: usize = 4096;
 /// The same for a session's pipe, where one name may come, or a few.
-pub(crate) const LOOKUPS_OF_STRANGERS_MAX: usize = 64;
+const LOOKUPS_IN_SESSION_MAX: usize = 64;
 
 /// The largest process number (proc_sys_kernel(5), `pid_max`), and how many digits it has.
 const PID_MAX: u32 = 1 << 22;
@@ -53,10 +53,9 @@ struct Found {
 }
 
 /// Who has written `bytes`, in order: several may have, one right behind the other.
-pub(crate) fn introductions(bytes: &[u8], place: &Place) -> Vec<Introduction> {
-    let mut directory = Directory { place, left: LOOKUPS_MAX };
+pub(crate) fn introductions(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<Introduction> {
     let mut seen = HashSet::new();
-    let mut found = directory.find(bytes, true);
+    let mut found = lookups.find(bytes, true);
     // A client's name may stand again in what it left behind the NUL.
     found.retain(|one| seen.insert(one.private.clone()));
     let original = is_original(bytes, found.len());
@@ -64,13 +63,9 @@ pub(crate) fn introductions(bytes: &[u8], place: &Place) -> Vec<Introduction> {
     found.into_iter().map(|one| Introduction { private: one.private, form: form(one.form) }).collect()
 }
 
-/// The pipes whose names are among `bytes`, and where; for a pipe that has an owner already. The directory is asked at most so
-/// often, and `lookups` counts it.
-pub(crate) fn strangers(bytes: &[u8], place: &Place, lookups: &mut usize) -> Vec<(PathBuf, Span)> {
-    let mut directory = Directory { place, left: *lookups };
-    let found = directory.find(bytes, false);
-    *lookups = directory.left;
-    found.into_iter().map(|one| (one.private, one.at)).collect()
+/// The pipes whose names are among `bytes`, and where; for a pipe that has an owner already.
+pub(crate) fn strangers(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<(PathBuf, Span)> {
+    lookups.find(bytes, false).into_iter().map(|one| (one.private, one.at)).collect()
 }
 
 /// What stands between NULs, and where, with the NULs behind it.
@@ -93,13 +88,28 @@ fn is_original(bytes: &[u8], count: usize) -> bool {
     rest.is_empty() && records.len() == count && records.iter().all(is_padded)
 }
 
-/// The directory where the private pipes are, with a limit to how often it is asked.
-struct Directory<'a> {
+/// The directory where the private pipes are, and how often it may still be asked.
+pub(crate) struct Lookups<'a> {
     place: &'a Place,
     left: usize,
 }
 
-impl Directory<'_> {
+impl<'a> Lookups<'a> {
+    /// For one well-known pipe that was taken.
+    pub(crate) fn of_well_known_pipe(place: &'a Place) -> Self {
+        Self { place, left: LOOKUPS_MAX }
+    }
+
+    /// For what one read brought of a session.
+    pub(crate) fn of_session(place: &'a Place) -> Self {
+        Self { place, left: LOOKUPS_IN_SESSION_MAX }
+    }
+
+    /// The private pipe that a HELLO names.
+    pub(crate) fn framed(&self, name: &[u8]) -> Option<PathBuf> {
+        self.place.named_by_client(name)
+    }
+
     /// Names as text, or if there are none, as numbers. `early`: whoever has sent its own process number may be about to make
     /// its pipe.
     fn find(&mut self, bytes: &[u8], early: bool) -> Vec<Found> {
@@ -210,8 +220,13 @@ mod tests {
     #[test]
     fn names_are_taken_apart_where_nothing_stands_between_them() {
         let (_directory, place) = place();
-        let introduced =
-            |bytes: &[u8]| names(introductions(bytes, &place).into_iter().map(|one| one.private));
+        let introduced = |bytes: &[u8]| {
+            names(
+                introductions(bytes, &mut Lookups::of_well_known_pipe(&place))
+                    .into_iter()
+                    .map(|one| one.private),
+            )
+        };
         assert_eq!(introduced(b"221"), ["221"], "the longest");
         // Together too large for the number of a process that might live.
         assert_eq!(introduced(b"500000122"), ["5000001", "22"]);
@@ -228,7 +243,10 @@ mod tests {
         let (_directory, place) = place();
         let record = |name: &[u8]| super::super::padded(name, ORIGINAL_SIZE);
         let forms = |bytes: &[u8]| -> Vec<Form> {
-            introductions(bytes, &place).into_iter().map(|client| client.form).collect()
+            introductions(bytes, &mut Lookups::of_well_known_pipe(&place))
+                .into_iter()
+                .map(|client| client.form)
+                .collect()
         };
         assert_eq!(forms(&record(b"1")), [Form::Original]);
         assert_eq!(forms(&[record(b"1"), record(b"22")].concat()), [Form::Original; 2]);
@@ -249,11 +267,11 @@ mod tests {
             let (_directory, place) = place();
             let bytes = pieces.concat();
             let known = |name: &String| PIPES[..6].contains(&name.as_str());
-            for name in names(introductions(&bytes, &place).into_iter().map(|one| one.private)) {
+            for name in names(introductions(&bytes, &mut Lookups::of_well_known_pipe(&place)).into_iter().map(|one| one.private)) {
                 // A living process is believed before it has made its pipe.
                 prop_assert!(known(&name) || name.parse::<i32>().is_ok(), "{}", name);
             }
-            for (private, at) in strangers(&bytes, &place, &mut LOOKUPS_MAX.clone()) {
+            for (private, at) in strangers(&bytes, &mut Lookups::of_session(&place)) {
                 let name = crate::fifo::name_of(&private);
                 prop_assert!(known(&name));
                 let is_number = at.len() == 4 && u32::from_ne_bytes(bytes[at.clone()].try_into().unwrap()) <= PID_MAX;

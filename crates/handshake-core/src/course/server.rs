@@ -12,7 +12,7 @@ use super::{HOLA, ITS_A_ME, ORIGINAL_SIZE, Ways, padded};
 use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Named, Result};
 use crate::fifo::{name_of, open_to_write};
-use crate::handshake::line::Caller;
+use crate::handshake::caller::Caller;
 use crate::process::Process;
 use crate::records::{Filled, RecordReader};
 use crate::wire::Kind;

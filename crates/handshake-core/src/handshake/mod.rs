@@ -11,7 +11,9 @@
 //! | 7 (8) | | `Server::acknowledge` |
 //! | 8 | `receive_and_remove_private_pipe` | `Session::await_ready` |
 
+pub mod caller;
 pub mod client;
 pub mod line;
+pub mod options;
 pub(crate) mod private;
 pub mod server;

@@ -1,8 +1,6 @@
 //! The server's side of the handshake, up to the moment when a client can be served: what all paradigms share.
 
-use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,16 +8,18 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
-use crate::course::{self, server::Customs};
+use crate::course;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::Fifo;
-use crate::handshake::line::{Caller, Grant, Line, Said, WhenFull, drain};
+use crate::handshake::caller::{Caller, Grant};
+use crate::handshake::line::{Line, Said, WhenFull, drain};
+use crate::handshake::options::Options;
 use crate::place::Place;
 use crate::process::{Process, Woken};
 use crate::records::RecordReader;
-use crate::service::{BuiltIn, Service};
+use crate::service::Service;
 use crate::session::server::{Session, Terms};
 use crate::wkp::{Claim, TakenPipe, WellKnownPipe};
 
@@ -29,46 +29,6 @@ pub const LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// How soon it tries again what a shortage (descriptors, processes, memory) prevented.
 const AFTER_SHORTAGE: Duration = Duration::from_millis(100);
-
-/// How to serve: the command line as meant.
-pub struct Options {
-    /// The well-known pipe.
-    pub wkp: PathBuf,
-    /// Makes a service for each new session.
-    pub service: Box<dyn Fn() -> Box<dyn Service>>,
-    /// The longest message, limits in time.
-    pub terms: Terms,
-    /// What course clients expect.
-    pub customs: Customs,
-    /// One newline goes there once clients can connect; then it is closed.
-    pub ready: Option<OwnedFd>,
-}
-
-impl Options {
-    /// Serve at `wkp`, with the defaults of the commands.
-    pub fn at(wkp: impl Into<PathBuf>) -> Self {
-        Self {
-            wkp: wkp.into(),
-            service: Box::new(|| BuiltIn::default().for_session()),
-            terms: Terms::default(),
-            customs: Customs::default(),
-            ready: None,
-        }
-    }
-
-    /// Serve with this service; `new` makes one for each session.
-    #[must_use]
-    pub fn service<S: Service + 'static>(mut self, new: impl Fn() -> S + 'static) -> Self {
-        self.service = Box::new(move || Box::new(new()));
-        self
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("wkp", &self.wkp).field("terms", &self.terms).finish_non_exhaustive()
-    }
-}
 
 /// What a server woke up for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -355,43 +355,6 @@ impl Session {
             },
         )
     }
-
-    fn refuse(&mut self, reason: &str) -> Result<()> {
-        if self.course.is_some() {
-            // There is no word for it but the end.
-            return Err(lost(reason));
-        }
-        self.queue(Kind::Refuse, false, reason.as_bytes())?;
-        self.process.saw(What::RequestRefused, |event| event.session(self.id).seq(self.in_hand).text(reason));
-        Ok(())
-    }
-
-    fn answered(&mut self) {
-        let records = std::mem::take(&mut self.records_in_hand);
-        if let Some(centre) = &mut self.centre {
-            centre.answered(records);
-        }
-    }
-
-    fn deadline_passed(&mut self, reason: &'static str) -> Result<()> {
-        match &mut self.centre {
-            Some(centre) => {
-                centre.ask();
-                self.asked = Some(reason);
-                Ok(())
-            }
-            None => Err(self.bye(reason)),
-        }
-    }
-
-    /// The central process found nothing when it was asked; if something came meanwhile, that was not the answer.
-    fn deadline_judged(&mut self) -> Result<()> {
-        match self.asked.take() {
-            Some(_) if self.finds_no_third_step() => Ok(()),
-            Some(reason) if self.centre.is_some() => Err(self.bye(reason)),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl Drop for Session {

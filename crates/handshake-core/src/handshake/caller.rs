@@ -1,0 +1,232 @@
+//! A client between its name and its acknowledgement.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use nix::errno::Errno;
+
+use crate::course::messages::Messages;
+use crate::course::names::Form;
+use crate::course::text_of;
+use crate::error::{Error, Named, Result, errno_of};
+use crate::event::What;
+use crate::fifo::{Fifo, name_of, open_to_read, open_to_write};
+use crate::place::Place;
+use crate::process::Process;
+use crate::records::{Delivery, RecordReader, RecordWriter};
+use crate::wire::{Ack, Header, Kind, VERSION, words};
+
+/// So often it is tried to answer somebody for whose answer there is no memory. Then it is taken for gone, and tries again itself,
+/// after a pause.
+const ANSWER_TRIES: usize = 4;
+
+/// How a client speaks, and what that means for the handshake.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Dialect {
+    Framed {
+        /// Its HELLO's session.
+        nonce: u64,
+        /// Whether the pipe that its HELLO came through is its upstream.
+        keeps_wkp: bool,
+    },
+    /// It knows no other pipe than the one that its name came through.
+    Course(Form),
+}
+
+/// A client that has said HELLO and is owed an answer.
+#[derive(Debug)]
+pub struct Caller {
+    /// The number of the session that it will have.
+    pub session: u64,
+    /// Its private pipe.
+    pub private: PathBuf,
+    pub(super) dialect: Dialect,
+    /// The pipe that its HELLO came through. It stays open until the answer is given: its closing tells a client that none will come.
+    pub(super) wkp: Rc<OwnedFd>,
+}
+
+/// The pipe that brings a client's bytes, on the server's side.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its reading end.
+    pub from_client: Rc<OwnedFd>,
+    /// How records arrive on it.
+    pub arrival: Delivery,
+    /// In the course dialect, it brings messages.
+    messages: Option<Messages>,
+    /// A fresh one still has a name, which goes when READY came through it.
+    pub fresh: Option<Fifo>,
+}
+
+/// What the ACK grants.
+#[derive(Debug)]
+pub struct Grant {
+    /// Records that may be unanswered; 0: any number.
+    pub window: u16,
+    /// The longest message, in bytes.
+    pub longest: usize,
+    /// A fresh upstream's name, or nothing.
+    pub upstream: Vec<u8>,
+}
+
+impl Upstream {
+    /// A reader of this pipe, for what this client writes.
+    #[must_use]
+    pub fn reader(&self, reader: RecordReader) -> RecordReader {
+        match &self.messages {
+            Some(messages) => reader.of_messages(messages.clone()),
+            None => reader,
+        }
+    }
+
+    /// What the ACK says: a fresh one's name, or nothing.
+    pub fn name_in_ack(&self) -> Vec<u8> {
+        self.fresh.as_ref().map(Fifo::name_bytes).unwrap_or_default()
+    }
+}
+
+impl Caller {
+    /// Its upstream: the WKP that it shook hands on, or a fresh pipe.
+    ///
+    /// # Errors
+    /// No pipe can be made.
+    pub fn upstream(&self, place: &Place, process: &Rc<Process>) -> Result<Upstream> {
+        let from_client = Rc::clone(&self.wkp);
+        let wkp = Upstream { from_client, arrival: Delivery::Whole, messages: None, fresh: None };
+        match self.dialect {
+            Dialect::Framed { keeps_wkp: true, .. } => return Ok(wkp),
+            Dialect::Framed { .. } => {}
+            Dialect::Course(_) => {
+                let messages = Messages::of_session(self.session, self.private.clone(), process);
+                return Ok(Upstream { messages: Some(messages), ..wkp });
+            }
+        }
+        let path = place.upstream()?;
+        let make = || -> Result<_, Errno> {
+            let fifo = Fifo::make(path.clone())?;
+            Ok((open_to_read(&path)?, fifo))
+        };
+        let (from_client, fifo) = process
+            .does(What::UpstreamCreated, |event| event.session(self.session).pipe(name_of(&path)), make)
+            .map_err(|errno| Error::at("make a fresh upstream", &path, errno, ""))?;
+        let from_client = Rc::new(from_client);
+        Ok(Upstream { from_client, arrival: Delivery::Pieces, messages: None, fresh: Some(fifo) })
+    }
+
+    /// Whether it speaks the course dialect.
+    pub fn speaks_course(&self) -> bool {
+        self.course_form().is_some()
+    }
+
+    /// In the course dialect, how it sent its name.
+    pub(crate) fn course_form(&self) -> Option<Form> {
+        match self.dialect {
+            Dialect::Framed { .. } => None,
+            Dialect::Course(form) => Some(form),
+        }
+    }
+
+    /// Steps 7 and 8: connects to the private pipe and sends the acknowledgement. Only then the pipe that the
+    /// HELLO came through is let go.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]: the client has gone, and needs no answer.
+    pub(crate) fn acknowledge(self, process: &Process, grant: Grant) -> Result<RecordWriter> {
+        let Grant { window, longest, upstream } = grant;
+        let ack = Ack { session: self.session, version: VERSION, window, longest: longest as u64, upstream };
+        process.does(
+            What::AckSent,
+            |event| event.session(self.session).pipe(name_of(&self.private)),
+            || self.answer(Kind::Ack, &ack.encode()),
+        )
+    }
+
+    /// The same in the course dialect, to a private pipe that is open.
+    pub(crate) fn acknowledge_in_course(
+        self,
+        process: &Process,
+        private: OwnedFd,
+        ack: &[u8],
+    ) -> Result<RecordWriter> {
+        let mut to_client = RecordWriter::new(Rc::new(private), Delivery::Pieces);
+        to_client.push_raw(ack);
+        process
+            .does(
+                What::AckSent,
+                |event| event.session(self.session).pipe(name_of(&self.private)).text(words(text_of(ack))),
+                || to_client.flush(),
+            )
+            .map_err(|errno| self.gone(errno))?;
+        Ok(to_client)
+    }
+
+    fn gone(&self, errno: Errno) -> Error {
+        let what = format!("its private pipe {:?}: {}", name_of(&self.private), Named(errno));
+        Error::Lost { what, unanswered: 0 }
+    }
+
+    /// Says no, and why; the client will not try again.
+    pub fn refuse(self, process: &Process, reason: &str) {
+        if self.speaks_course() {
+            return self.turn_away(process, reason);
+        }
+        process.saw(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
+        // A client that has gone needs no reason.
+        let _ = self.answer(Kind::Refuse, reason.as_bytes());
+    }
+
+    /// The pipe that its HELLO came through.
+    pub(crate) fn wkp(&self) -> BorrowedFd<'_> {
+        self.wkp.as_fd()
+    }
+
+    /// Before a fork: others in the line share the descriptor, and in the child nobody would drop their part of it. So this
+    /// one takes one of its own.
+    ///
+    /// # Errors
+    /// The client, and why no descriptor can be had now.
+    pub(crate) fn alone(mut self) -> Result<Self, Box<(Self, Error)>> {
+        if Rc::strong_count(&self.wkp) > 1 {
+            match self.wkp.try_clone() {
+                Ok(own) => self.wkp = Rc::new(own),
+                Err(error) => {
+                    let error = Error::on("copy the descriptor of", "a well-known pipe", errno_of(&error));
+                    return Err(Box::new((self, error)));
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    fn answer(&self, kind: Kind, payload: &[u8]) -> Result<RecordWriter> {
+        let gone = |errno| self.gone(errno);
+        let to_client = Rc::new(open_to_write(&self.private).map_err(gone)?);
+        let mut writer = RecordWriter::new(to_client, Delivery::Pieces);
+        let Dialect::Framed { nonce, .. } = self.dialect else { return Err(gone(Errno::EINVAL)) };
+        writer.push(Header { kind, more: false, session: nonce, sequence: 0 }, payload);
+        // It fits, unless the client has filled its own pipe; without memory for the page, it is tried again.
+        for _ in 0..ANSWER_TRIES {
+            writer.flush().map_err(gone)?;
+            if writer.is_empty() {
+                return Ok(writer);
+            }
+        }
+        Err(gone(Errno::EAGAIN))
+    }
+
+    /// Says "try again".
+    pub fn turn_away(self, process: &Process, reason: &str) {
+        if self.speaks_course() {
+            return process.send_away(self.private, reason);
+        }
+        process.saw(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
+        open_and_close(&self.private);
+    }
+}
+
+/// Says "try again" to a client that waits for its ACK, by opening and closing its private pipe.
+pub(crate) fn open_and_close(private: &Path) {
+    // If it cannot be opened, there is nobody to be told.
+    let _ = open_to_write(private);
+}
