@@ -88,15 +88,15 @@ fn nor_does_one_hold_more_where_close_range_is_forbidden(paradigm: Paradigm) {
         let scene = Scene::new();
         let place = scene.place().display().to_string();
         // As in `shortage`.
-        let strace = ["env", "-C", "/", "strace", "-D", "-f", "-qq", "-o", "/dev/null"];
+        let strace = ["env", "-C", "/", "strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"];
         let fail = [
             "-e".into(),
             "trace=close_range".into(),
             "-e".into(),
             format!("inject=close_range:error={errno}"),
         ];
-        let server =
-            scene.server(paradigm).through(strace).through(fail).through(["env", "-C", &place]).ready();
+        let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]);
+        let server = server.through(strace).through(fail).through(["env", "-C", &place]).ready();
         just_its_own(&scene, paradigm);
         until_true("no children", || children_of(server.pid()).is_empty());
         let happened = |what| scene.record().all(|event| event.what == what);
