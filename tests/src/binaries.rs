@@ -11,6 +11,11 @@ use serde_json::Value;
 /// The packages that have programs.
 const PACKAGES: [&str; 5] = ["basic-server", "forking-server", "dispatch-server", "client", "lab"];
 
+/// Builds all programs now, for who counts the time that the first of them takes.
+pub fn build_programs() {
+    path_of("client");
+}
+
 /// The path of a program; the first call builds all.
 pub(crate) fn path_of(program: &str) -> &'static Path {
     static BUILT: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();

@@ -39,6 +39,7 @@ use std::io::Write;
 
 use nix::unistd::geteuid;
 
+pub use binaries::build_programs;
 pub use course_server::CourseServer;
 pub use launch::{Barrier, Launch};
 pub use paradigm::Paradigm;

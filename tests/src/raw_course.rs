@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -90,6 +90,12 @@ impl CourseClient {
         self.name = name.into();
     }
 
+    /// The same, if there is still somebody to read it, and room.
+    pub fn can_say(&mut self, bytes: &[u8]) -> bool {
+        let mut to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
+        to_server.write(bytes).is_ok()
+    }
+
     /// Connects, and says this.
     pub fn connects_saying(&mut self, bytes: &[u8]) {
         self.open_wkp();
@@ -125,6 +131,23 @@ impl CourseClient {
     /// The same, as soon as that.
     pub fn hears_within(&self, patience: Duration) -> Heard {
         within(patience, "something in the private pipe", || self.looks())
+    }
+
+    /// Whether all that was written has been read.
+    pub fn has_been_read(&self) -> bool {
+        let to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
+        // Whoever has it open for reading and writing may look without reading: a pipe is a pipe (/proc/self/fd).
+        let path = format!("/proc/self/fd/{}", to_server.as_raw_fd());
+        let reader = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path).expect("it is open");
+        poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(0)
+    }
+
+    /// What one read gives; none if it `is` so before there is something.
+    pub fn hears_or(&self, is: impl Fn() -> bool) -> Option<Heard> {
+        until("something in the private pipe, or that", || {
+            let over = is();
+            self.looks().map(Some).or_else(|| over.then_some(None))
+        })
     }
 
     /// The next record.

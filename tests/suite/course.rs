@@ -37,11 +37,9 @@ pub(crate) fn is_confirmed(scene: &Scene, client: &CourseClient) {
     scene.record().wait_for(What::ReadyReceived, |event| event.session == session);
 }
 
-/// The last acknowledgement that went there.
+/// The acknowledgement that went there, to the only client of this name.
 pub(crate) fn acknowledged(scene: &Scene, private: &str) -> Event {
-    let is = |event: &Event| event.what == What::AckSent && event.pipe.as_deref() == Some(private);
-    scene.record().wait_for(What::AckSent, is);
-    scene.record().all(is).pop().expect("there is one")
+    scene.record().wait_for(What::AckSent, |event| event.pipe.as_deref() == Some(private))
 }
 
 fn zero_padded(text: &[u8], size: usize) -> Vec<u8> {

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
+use workspace_tests::proc::memory;
+use workspace_tests::wait::until_true;
 use workspace_tests::{CourseClient, Heard, Paradigm, Scene, each};
 
 use crate::course::{acknowledged, is_confirmed};
 use crate::held::another_is_served_soon;
+use crate::idle::nothing_is_done_for_a_second_by;
 
 each! {
     a_late_name_in_anothers_session_is_end_of_file in basic forking dispatch;
@@ -23,7 +26,13 @@ each! {
     who_is_silent_after_its_name_delays_the_next_until_the_timeout in basic;
     who_is_silent_in_its_session_delays_nobody in forking dispatch;
     garbage_in_a_course_session_costs_nobody_else in basic forking dispatch;
-    who_never_reads_is_held_back in forking dispatch;
+    who_never_reads_is_held_back in basic forking dispatch;
+    a_server_with_messages_before_it_does_nothing_but_wait in basic forking dispatch;
+    ones_own_name_twice_is_one_client in basic forking dispatch;
+    garbage_in_any_amount_delays_nobody_for_long in forking dispatch shared;
+    pipes_that_nobody_opens_cost_little in forking dispatch;
+    who_has_not_opened_its_pipe_is_told_of_the_servers_end in basic forking dispatch;
+    a_name_is_free_again_at_once in forking dispatch;
 }
 
 /// "At once" is what the promise says; the bound is generous, for a busy machine.
@@ -74,20 +83,21 @@ fn a_late_name_in_a_framed_session_is_end_of_file(paradigm: Paradigm) {
 fn a_late_name_beside_a_message_harms_neither(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake", "2"]).ready();
-    for name_comes_first in [true, false] {
-        let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
+    for (name_comes_first, own) in [(true, "1"), (false, "2")] {
+        let [mut first, mut late] = [own, "22"].map(|name| scene.course_client(name));
         late.open_wkp();
         first.shakes_hands();
         // Whoever reads this pipe stands still, so that it will find both.
         let reader =
-            if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(&scene, "1").pid };
+            if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(&scene, own).pid };
         scene.signal_server(reader, Signal::SIGSTOP);
         for turn in [name_comes_first, !name_comes_first] {
             if turn { late.says(b"22\0\0\0") } else { first.says(b"hello\0\0\0") }
         }
         scene.signal_server(reader, Signal::SIGCONT);
         late.opens_private_pipe();
-        assert!(first.record().starts_with(b"HELLO\0"));
+        // As large as its own message: what is more would be its next reply.
+        assert_eq!(first.record(), b"HELLO\0\0\0");
         is_told(late);
         assert_eq!(first.asks(b"you\0\0\0"), b"YOU\0\0\0");
         first.leaves();
@@ -134,10 +144,10 @@ fn a_name_left_behind_when_a_session_ends_is_end_of_file(paradigm: Paradigm) {
 fn of_names_that_come_together_one_is_served(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    for records in [[&b"1\0\0\0"[..], b"22\0\0", b"333\0"], [b"1", b"22", b"333"]] {
-        let [mut first, mut second, mut third] = ["1", "22", "333"].map(|name| scene.course_client(name));
+    for (names, padding) in [(["1", "22", "333"], "\0\0"), (["44", "5", "666666"], "")] {
+        let [mut first, mut second, mut third] = names.map(|name| scene.course_client(name));
         // In one write, as they would be found in one read.
-        first.connects_saying(&records.concat());
+        first.connects_saying(names.map(|name| format!("{name}{padding}")).concat().as_bytes());
         for client in [&mut first, &mut second, &mut third] {
             client.opens_private_pipe();
         }
@@ -263,12 +273,135 @@ fn who_never_reads_is_held_back(paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["-q"]).ready();
     let mut greedy = scene.course_client("1");
     greedy.shakes_hands();
-    let record = [b'x'; 4096];
-    greedy.says(&record);
+    greedy.says(b"HOLA\0");
     is_confirmed(&scene, &greedy);
+    let record = [b'x'; 4095];
     let written = greedy.says_while_there_is_room(&record);
     assert!(written < 400, "{written} records of 4 KiB were taken");
-    another_is_served_soon(&scene);
+    let session = acknowledged(&scene, "1").pid;
+    nothing_is_done_for_a_second_by(&scene, &[session]);
+    if paradigm != Paradigm::Basic {
+        another_is_served_soon(&scene);
+    }
     greedy.leaves();
+    scene.end();
+}
+
+/// One is in hand, one is read, one is in the pipe.
+fn a_server_with_messages_before_it_does_nothing_but_wait(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let options = ["--handshake", "2", "--service", "sleep:5000", "--grace", "0"];
+    let server = scene.server(paradigm).args(options).ready();
+    let mut client = scene.course_client("1");
+    client.shakes_hands();
+    client.says(b"one\0");
+    scene.record().wait_for(What::RequestReceived, |_| true);
+    client.says(b"two\0");
+    until_true("it to be read", || client.has_been_read());
+    client.says(b"three\0");
+    let session = acknowledged(&scene, "1").pid;
+    nothing_is_done_for_a_second_by(&scene, &[session, server.pid()]);
+    client.leaves();
+    scene.end();
+}
+
+/// What is left behind the NUL may be the same name, from an earlier use of that memory.
+fn ones_own_name_twice_is_one_client(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    for number in 500..505 {
+        let mut client = scene.course_client(&number.to_string());
+        client.connects_saying(format!("{number}\0{number}\0{number}").as_bytes());
+        client.opens_private_pipe();
+        assert_eq!(client.record(), b"HOLA\0");
+        is_served(&scene, &mut client);
+        client.leaves();
+    }
+    scene.end();
+}
+
+/// Numbers, digits, paths: whatever makes a server look around.
+fn garbage_in_any_amount_delays_nobody_for_long(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["-q"]).ready();
+    for number in 0..1000 {
+        std::fs::write(scene.path(&format!("file{number}")), "").expect("a new file");
+    }
+    let numbers: Vec<u8> = (70_000_u32..86_000).flat_map(u32::to_ne_bytes).collect();
+    let digits = "7".repeat(64_000).into_bytes();
+    let paths = format!("{}/{}\0", scene.place().display(), "x".repeat(100)).repeat(400).into_bytes();
+    for garbage in [numbers, digits, paths] {
+        let mut hostile = scene.course_client("hostile");
+        hostile.open_wkp();
+        // The server may have done with it before the end.
+        garbage.chunks(4096).all(|part| hostile.can_say(part));
+        another_is_served_soon(&scene);
+        hostile.leaves();
+    }
+    for number in 0..1000 {
+        std::fs::remove_file(scene.path(&format!("file{number}"))).expect("it is there");
+    }
+    scene.end();
+}
+
+/// They have names, and readers never.
+fn pipes_that_nobody_opens_cost_little(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["-q", "--handshake-timeout", "60s"]).ready();
+    let before = memory(server.pid());
+    let pipes: Vec<_> = (0..20).map(|number| scene.course_client(&format!("{}", 7000 + number))).collect();
+    let names: String = pipes.iter().map(|pipe| format!("{}\0", pipe.name())).collect::<String>().repeat(40);
+    for _ in 0..10 {
+        let mut hostile = scene.course_client("hostile");
+        hostile.connects_saying(&names.as_bytes()[..4000]);
+        another_is_served_soon(&scene);
+        hostile.leaves();
+    }
+    let grown = memory(server.pid()).saturating_sub(before);
+    assert!(grown < 1 << 20, "the server's memory grew by {grown} bytes");
+    drop(pipes);
+    scene.end();
+}
+
+/// In basic one is being waited for, the other is in line; in the others each has its subserver, or none.
+fn who_has_not_opened_its_pipe_is_told_of_the_servers_end(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    let mut client = scene.course_client("1");
+    client.connects_saying(b"1\0");
+    scene.record().wait_for(What::HelloReceived, |_| true);
+    server.signal(Signal::SIGTERM);
+    client.opens_private_pipe();
+    // It was quick enough for its acknowledgement, or not. In its last moments a server still tries to tell; who is later finds
+    // nobody, as anywhere.
+    let mut heard = client.hears_or(|| !server.is_running());
+    if heard == Some(Heard::Record(b"HOLA\0".to_vec())) {
+        heard = client.hears_or(|| !server.is_running());
+    }
+    assert!(matches!(heard, None | Some(Heard::End)), "{heard:?}");
+    client.leaves();
+    server.ends().code(0);
+    scene.end();
+}
+
+/// One with a fixed name came too late, and has gone; the next with that name is in time.
+fn a_name_is_free_again_at_once(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let [mut first, mut late] = ["1", "luigi"].map(|name| scene.course_client(name));
+    first.connects_saying(b"1\0luigi\0");
+    first.opens_private_pipe();
+    first.record();
+    late.open_wkp();
+    late.leaves();
+    let mut next = scene.course_client("luigi");
+    next.connects_saying(b"luigi\0");
+    scene.record().wait_for(What::HelloReceived, |event| event.pipe.as_deref() == Some("luigi"));
+    next.opens_private_pipe();
+    assert_eq!(next.record(), b"HOLA\0");
+    is_served(&scene, &mut next);
+    for client in [first, next] {
+        client.leaves();
+    }
     scene.end();
 }

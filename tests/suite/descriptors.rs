@@ -2,16 +2,18 @@
 //! of file, lets strangers read, or keeps a lock alive. stdin is /dev/null here, stdout and stderr are files.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::rc::Rc;
 
 use handshake_core::event::{Event, What};
-use workspace_tests::proc::{Descriptor, Target, Way};
+use workspace_tests::proc::{Descriptor, Target, Way, children_of};
 use workspace_tests::wait::until_true;
-use workspace_tests::{Paradigm, Program, Record, Scene, each};
+use workspace_tests::{Paradigm, Program, Record, Scene, each, not_run};
 
 each! {
     the_server_holds_just_what_the_paradigm_says in basic forking dispatch shared: row_20;
     each_subserver_holds_just_its_own in forking dispatch shared: row_20;
+    nor_does_one_hold_more_where_close_range_is_forbidden in forking dispatch shared: row_20;
     each_subserver_has_a_pair_of_unnamed_pipes_with_the_server in dispatch shared;
     clients_hold_just_their_two_pipes in basic forking dispatch shared;
 }
@@ -73,7 +75,41 @@ fn the_server_holds_just_what_the_paradigm_says(paradigm: Paradigm) {
 fn each_subserver_holds_just_its_own(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    let clients = five_clients(&scene, paradigm);
+    just_its_own(&scene, paradigm);
+    scene.end();
+}
+
+/// By an old kernel, or by a sandbox. Nobody is told, and nobody has to try again.
+fn nor_does_one_hold_more_where_close_range_is_forbidden(paradigm: Paradigm) {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return not_run("there is no strace");
+    }
+    for errno in ["ENOSYS", "EPERM"] {
+        let scene = Scene::new();
+        let place = scene.place().display().to_string();
+        // As in `shortage`.
+        let strace = ["env", "-C", "/", "strace", "-D", "-f", "-qq", "-o", "/dev/null"];
+        let fail = [
+            "-e".into(),
+            "trace=close_range".into(),
+            "-e".into(),
+            format!("inject=close_range:error={errno}"),
+        ];
+        let server =
+            scene.server(paradigm).through(strace).through(fail).through(["env", "-C", &place]).ready();
+        just_its_own(&scene, paradigm);
+        until_true("no children", || children_of(server.pid()).is_empty());
+        let happened = |what| scene.record().all(|event| event.what == what);
+        assert_eq!(happened(What::AwaitingAck).len(), 5, "somebody had to try again");
+        assert_eq!(happened(What::SubserverForked).len(), 5);
+        let ends = happened(What::SubserverReaped);
+        assert!(ends.iter().all(|end| end.text.as_deref() == Some("exit status 0")), "{ends:?}");
+        scene.end();
+    }
+}
+
+fn just_its_own(scene: &Scene, paradigm: Paradigm) {
+    let clients = five_clients(scene, paradigm);
     let mut expected = match paradigm {
         Paradigm::Forking => vec!["upstream, Read"],
         _ => vec!["unnamed pipe, Read", "unnamed pipe, Write"],
@@ -86,7 +122,6 @@ fn each_subserver_holds_just_its_own(paradigm: Paradigm) {
         assert_eq!(private_pipe(&descriptors), made_by(client, scene.record()), "another client's");
     }
     all_leave(&clients);
-    scene.end();
 }
 
 fn private_pipe(descriptors: &[Descriptor]) -> String {

@@ -57,6 +57,9 @@ mod shortage;
 /// What another user can do: nothing.
 mod users;
 
+/// Subservers that end, and who tells the server of it.
+mod ends;
+
 /// Clocks that jump, and servers that stand still for a while.
 mod clocks;
 

@@ -299,7 +299,10 @@ impl Central {
         }
         let until = self.process.end_of(server.terms().grace);
         while !until.passed() && self.clients.len() + self.subservers.len() > 0 {
-            if let Woken::Ready(count) = self.process.wait_for_many(&self.poller, &mut self.events, until)? {
+            let patience = until.or(self.subservers.patience());
+            if let Woken::Ready(count) =
+                self.process.wait_for_many(&self.poller, &mut self.events, patience)?
+            {
                 for arrival in 0..count {
                     match self.arrival(arrival) {
                         Arrival::Records(client) => self.route(client),

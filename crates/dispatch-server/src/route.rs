@@ -206,9 +206,11 @@ impl Central {
 
     /// Nobody reads this upstream any more: course clients who wrote into it that is not theirs are told.
     pub(crate) fn let_go(&mut self, mut upstream: RecordReader, session: u64) {
-        upstream.borrow(&mut self.buffer);
-        drain(&mut upstream, session, &self.process);
-        upstream.give_back(&mut self.buffer);
+        if upstream.is_open_to_others() {
+            upstream.borrow(&mut self.buffer);
+            drain(&mut upstream, session, &self.process);
+            upstream.give_back(&mut self.buffer);
+        }
     }
 
     /// Says something of its own to a subserver, after all that was routed to it.

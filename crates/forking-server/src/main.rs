@@ -2,6 +2,12 @@
 
 use std::process::ExitCode;
 
+use handshake_core::sys::Nursery;
+
+/// So that what a subserver asks for costs no page that it could share.
+#[global_allocator]
+static ALLOCATOR: Nursery = Nursery;
+
 fn main() -> ExitCode {
     handshake_cli::main("forking-server", forking_server::run)
 }

@@ -127,7 +127,7 @@ struct CustomsArgs {
     #[arg(long, value_name = "N", value_parser = record_size)]
     ack_size: Option<usize>,
 
-    /// For course clients: whether they confirm the acknowledgement (3) or not (2)
+    /// For course clients: the steps of their handshake: 2, 3 (they confirm the acknowledgement), or auto (find out)
     #[arg(long, value_name = "WAYS", default_value_t)]
     handshake: Ways,
 }

@@ -2,7 +2,9 @@
 //!
 //! To wake a process that sleeps on another core takes tens of microseconds; one that is awake sees a byte within one. But who
 //! looks in vain keeps a core from somebody who has work to do. So each process bets on its own past: a look that was in
-//! vain makes it sleep at once the next 16 times, then 32, and up to 65,536; one that found something halves that.
+//! vain makes it sleep at once the next 16 times, then 32, and up to 65,536; one that found something halves that. A wait that is
+//! over sooner than a look (a pause of a client that seeks a server) is passed awake as long as looking pays: to fall asleep
+//! and be woken takes longer. Nothing is learnt of it.
 
 use std::cell::Cell;
 use std::fmt;
@@ -68,16 +70,21 @@ impl Eagerness {
         self.how.set(how);
     }
 
-    /// Forgets what was learnt, since another kind of wait begins.
-    pub(crate) fn forget(&self) {
-        self.sleeps.set(0);
+    /// Forgets what was learnt, since a subserver's waits begin. The first, for READY, sleeps at once: its client was kept waiting
+    /// by a fork, and is asleep itself, so that a look would be in vain.
+    pub(crate) fn begin_asleep(&self) {
+        self.sleeps.set(1);
         self.penalty.set(FIRST_PENALTY);
     }
 
-    /// Looks again and again until `look` finds something or the budget is spent; not at all if that has not paid.
-    pub(crate) fn look<T>(&self, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    /// Looks again and again until `look` finds something or the budget is spent, or the wait's own time `left`; not at all if
+    /// that has not paid.
+    pub(crate) fn look<T>(&self, left: Option<Duration>, mut look: impl FnMut() -> Option<T>) -> Option<T> {
         if self.how.get() == Waiting::Block {
             return None;
+        }
+        if let Some(pause) = left.filter(|left| *left < BUDGET) {
+            return if self.sleeps.get() == 0 { look_for(pause, look) } else { None };
         }
         if let Some(left) = self.sleeps.get().checked_sub(1) {
             self.sleeps.set(left);
@@ -87,18 +94,23 @@ impl Eagerness {
         if let Some(found) = look() {
             return Some(found);
         }
-        let penalty = self.penalty.get();
-        let until = monotonic_ns() + u64::try_from(BUDGET.as_nanos()).expect("a short time");
-        loop {
-            if let Some(found) = look() {
-                self.penalty.set((penalty / 2).max(FIRST_PENALTY));
-                return Some(found);
-            }
-            if monotonic_ns() >= until {
-                self.sleeps.set(penalty);
-                self.penalty.set((penalty * 2).min(LONGEST_PENALTY));
-                return None;
-            }
+        let (penalty, found) = (self.penalty.get(), look_for(BUDGET, look));
+        if found.is_some() {
+            self.penalty.set((penalty / 2).max(FIRST_PENALTY));
+        } else {
+            self.sleeps.set(penalty);
+            self.penalty.set((penalty * 2).min(LONGEST_PENALTY));
+        }
+        found
+    }
+}
+
+fn look_for<T>(time: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let until = monotonic_ns() + u64::try_from(time.as_nanos()).expect("a short time");
+    loop {
+        let found = look();
+        if found.is_some() || monotonic_ns() >= until {
+            return found;
         }
     }
 }
@@ -114,8 +126,8 @@ mod tests {
             looks += 1;
             (finds && looks > 1).then_some(())
         };
-        assert_eq!(eager.look(&mut look).is_some(), finds);
-        let asleep = || eager.look(|| -> Option<()> { panic!("it looked") });
+        assert_eq!(eager.look(None, &mut look).is_some(), finds);
+        let asleep = || eager.look(None, || -> Option<()> { panic!("it looked") });
         let sleeps = eager.sleeps.get();
         (0..sleeps).for_each(|_| assert_eq!(asleep(), None));
         sleeps
@@ -131,7 +143,8 @@ mod tests {
         assert_eq!(sleeps_after(&eager, false), 64);
         (0..20).for_each(|_| assert!(sleeps_after(&eager, false) > 0));
         assert_eq!(sleeps_after(&eager, false), LONGEST_PENALTY);
-        eager.forget();
+        eager.begin_asleep();
+        assert_eq!(eager.look(None, || -> Option<()> { panic!("it looked") }), None);
         assert_eq!(sleeps_after(&eager, false), 16);
     }
 
@@ -139,14 +152,32 @@ mod tests {
     fn what_is_there_already_changes_nothing() {
         let eager = Eagerness::new();
         sleeps_after(&eager, false);
-        assert_eq!(eager.look(|| Some(())), Some(()));
+        assert_eq!(eager.look(None, || Some(())), Some(()));
         assert_eq!(sleeps_after(&eager, false), 32);
+    }
+
+    #[test]
+    fn a_short_pause_is_passed_awake_while_looking_pays_and_teaches_nothing() {
+        let eager = Eagerness::new();
+        let pause = Some(Duration::from_micros(1));
+        let mut looks = 0;
+        let mut in_vain = || -> Option<()> {
+            looks += 1;
+            None
+        };
+        assert_eq!(eager.look(pause, &mut in_vain), None);
+        assert!(looks > 0);
+        assert_eq!(eager.look(pause, || Some(())), Some(()));
+        assert_eq!(eager.sleeps.get(), 0);
+        assert_eq!(eager.look(None, || None::<()>), None);
+        assert_eq!(eager.look(pause, || -> Option<()> { panic!("it looked") }), None);
+        assert_eq!(eager.sleeps.get(), FIRST_PENALTY);
     }
 
     #[test]
     fn who_is_to_sleep_at_once_never_looks() {
         let eager = Eagerness::new();
         eager.set(Waiting::Block);
-        assert_eq!(eager.look(|| -> Option<()> { panic!("it looked") }), None);
+        assert_eq!(eager.look(None, || -> Option<()> { panic!("it looked") }), None);
     }
 }

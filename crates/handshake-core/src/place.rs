@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -121,17 +122,19 @@ impl Place {
             Some(slash) => (Some(&name[..slash]), &name[slash + 1..]),
             None => (None, name),
         };
-        let here = |path: &Path| fs::canonicalize(path).ok();
-        let is_here = directory.is_none_or(|given| {
-            let given = here(Path::new(OsStr::from_bytes(given)));
-            given.is_some() && given == here(&self.directory)
-        });
+        let file = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+        let is_here = || {
+            directory.is_none_or(|given| {
+                let given = file(Path::new(OsStr::from_bytes(given)));
+                given.is_some() && given == file(&self.directory)
+            })
+        };
         let is_name = (1..=NAME_MAX).contains(&bare.len())
             && !matches!(bare, b"." | b"..")
             && !bare.iter().any(u8::is_ascii_control);
         let bare = OsStr::from_bytes(bare);
         let is_free = bare != self.name && self.kind_and_pid(bare).is_none();
-        (is_name && is_free && is_here).then(|| self.directory.join(bare))
+        (is_name && is_free && is_here()).then(|| self.directory.join(bare))
     }
 
     /// Takes a derived name apart: `client`, `up` or `new`, and the process number.

@@ -13,7 +13,8 @@ use nix::sys::epoll::EpollEvent;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getpid, getppid, read};
 
-use crate::course::latecomers::Latecomers;
+use crate::course::latecomers::{LAST_MOMENTS, Latecomers};
+use crate::course::names::LOOKUPS_OF_STRANGERS_MAX;
 use crate::deadline::{Deadline, monotonic_ns, now, stand_still};
 use crate::eager::{Eagerness, Waiting};
 use crate::error::{Error, Result};
@@ -120,7 +121,7 @@ impl Process {
         self.role.set(Role::Subserver(number));
         self.parent.set(Some(parent));
         self.asked_to_end.set(None);
-        self.eager.forget();
+        self.eager.begin_asleep();
         self.latecomers.forget();
     }
 
@@ -156,7 +157,7 @@ impl Process {
         // A mere pause, and a look without a wait, are what they are.
         if !fds.is_empty() && !until.passed() {
             let look = || poll(fds, PollTimeout::ZERO).ok().filter(|count| *count > 0);
-            if let Some(count) = self.eager.look(look) {
+            if let Some(count) = self.eager.look(until.left(), look) {
                 return Ok(Woken::Ready(count.cast_unsigned() as usize));
             }
         }
@@ -181,7 +182,7 @@ impl Process {
         if !until.passed() {
             let mask = SigSet::all();
             let look = || poller.wait(events, 0, &mask).ok().filter(|count| *count > 0);
-            if let Some(count) = self.eager.look(look) {
+            if let Some(count) = self.eager.look(until.left(), look) {
                 return Ok(Woken::Ready(count));
             }
         }
@@ -253,27 +254,34 @@ impl Process {
 
     /// Looks who has written `bytes` into a pipe that is another one's, and tells them; returns where their names are.
     /// `own`: the private pipe of who may write there.
-    pub(crate) fn hear_strangers(&self, bytes: &[u8], own: Option<&Path>) -> Vec<Span> {
-        let tell = |(private, at)| {
-            self.send_away(private, self.latecomers.reason());
-            at
-        };
-        self.latecomers.who_wrote(bytes, own).into_iter().map(tell).collect()
+    pub(crate) fn hear_strangers<'a>(
+        &self,
+        bytes: impl IntoIterator<Item = &'a [u8]>,
+        own: Option<&Path>,
+    ) -> Vec<Span> {
+        let mut lookups = LOOKUPS_OF_STRANGERS_MAX;
+        let mut places = Vec::new();
+        for bytes in bytes {
+            for (private, at) in self.latecomers.who_wrote(bytes, own, &mut lookups) {
+                self.send_away(private, self.latecomers.reason());
+                places.push(at);
+            }
+        }
+        places
     }
 
     /// What one read of a course client's pipe gave, without the names of strangers; `None` if nothing else was there.
     pub(crate) fn without_strangers(&self, mut read: Vec<u8>, own: &Path) -> Option<Vec<u8>> {
-        let strangers = self.hear_strangers(&read, Some(own));
+        let mut strangers = self.hear_strangers([read.as_slice()], Some(own));
         if strangers.is_empty() {
             return Some(read);
         }
+        // Names without anything between them have one place.
+        strangers.dedup();
         for place in strangers.into_iter().rev() {
             read.drain(place);
         }
-        // What is left before a text was a name's padding.
-        let start = read.iter().position(|byte| *byte != 0)?;
-        read.drain(..start);
-        Some(read)
+        read.iter().any(|byte| *byte != 0).then_some(read)
     }
 
     /// Opens and closes a private pipe, as soon as its client has opened it.
@@ -292,13 +300,22 @@ impl Process {
     /// # Errors
     /// As [`Process::wait`].
     pub(crate) fn see_off_latecomers(&self) -> Result<()> {
+        let mut last = Deadline::NEVER;
         loop {
+            if last == Deadline::NEVER && self.asked_to_end.get().is_some() {
+                last = Deadline::after(LAST_MOMENTS);
+            }
             let again = self.latecomers.tell();
-            if again == Deadline::NEVER || self.asked_to_end.get().is_some() {
+            if again == Deadline::NEVER || last.passed() {
                 return Ok(());
             }
-            self.wait(&mut [], again)?;
+            self.wait(&mut [], again.or(last))?;
         }
+    }
+
+    /// Who has this private pipe now is in time, whoever had one of that name before.
+    pub(crate) fn forgive(&self, private: &Path) {
+        self.latecomers.forgive(private);
     }
 
     /// One client's misfortune is a line in the log and no more: records an error, and lets only the order to end

@@ -22,9 +22,11 @@ pub const READ_SIZE: usize = 65_536;
 /// says little costs little.
 const FIRST_SIZE: usize = 512;
 const GROWTH: usize = 4;
-/// Reads that empty the largest pipe (1 MiB, /proc/sys/fs/pipe-max-size): somebody who goes on writing where
-/// nobody should must not keep the server here.
-pub const READS_MAX: usize = (1 << 20) / READ_SIZE;
+/// Reads that empty the largest pipe (1 MiB, /proc/sys/fs/pipe-max-size), the first of which are small, and the others short
+/// of a record that was not whole: somebody who goes on writing where nobody should must not keep the server here.
+pub const READS_MAX: usize = GROWING_READS + (1_usize << 20).div_ceil(READ_SIZE - RECORD_MAX);
+/// From [`FIRST_SIZE`] to [`READ_SIZE`].
+const GROWING_READS: usize = 5;
 /// A writer that holds as much as this takes no more until some is written.
 pub const WRITE_SIZE: usize = 65_536;
 
@@ -110,6 +112,8 @@ pub struct RecordReader {
     strays: Vec<Span>,
     /// Whose messages these are, if they are a course client's.
     messages: Option<Messages>,
+    /// Whether the last read found the end.
+    ended: bool,
     /// Whether the last read left the pipe empty.
     emptied: bool,
     /// Whether the last read filled the buffer.
@@ -131,7 +135,18 @@ impl RecordReader {
     /// of its own is copied, or at least its page tables are, at every fork.
     pub fn without_buffer(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
         let (buffer, scan, strays) = (Box::default(), Scanner::default(), Vec::new());
-        Self { fd, arrival, buffer, end: 0, scan, strays, messages: None, emptied: false, filled: false }
+        Self {
+            fd,
+            arrival,
+            buffer,
+            end: 0,
+            scan,
+            strays,
+            messages: None,
+            ended: false,
+            emptied: false,
+            filled: false,
+        }
     }
 
     /// The same for a course client's messages.
@@ -171,7 +186,10 @@ impl RecordReader {
             return Ok(Filled::Nothing);
         }
         match read(&self.fd, room) {
-            Ok(0) => Ok(Filled::End),
+            Ok(0) => {
+                self.ended = true;
+                Ok(Filled::End)
+            }
             Ok(count) => {
                 self.emptied = count < room.len();
                 self.filled = !self.emptied;
@@ -194,6 +212,7 @@ impl RecordReader {
         }
         let mut message = vec![0; course::RECORD_MAX];
         let filled = course::read_record(&self.fd, &mut message)?;
+        self.ended = filled == Filled::End;
         let Filled::Bytes(count) = filled else { return Ok(filled) };
         message.truncate(count);
         let records = messages.records_of(message);
@@ -230,7 +249,16 @@ impl RecordReader {
 
     /// Whether a `fill` could bring anything: there is room once what was dealt with is forgotten.
     pub fn has_room(&self) -> bool {
+        if self.messages.is_some() {
+            // One at a time.
+            return self.scan.at == self.end;
+        }
         self.end - self.scan.at < self.buffer.len() || self.may_grow()
+    }
+
+    /// Whether the last read took less than it might: then the pipe was empty.
+    pub fn has_emptied(&self) -> bool {
+        self.emptied
     }
 
     /// Bytes skipped since this was asked last.
@@ -244,14 +272,9 @@ impl RecordReader {
         self.strays.iter().map(|place| &self.buffer[place.clone()])
     }
 
-    /// How records arrive here.
-    pub fn arrival(&self) -> Delivery {
-        self.arrival
-    }
-
-    /// Whether the last read found no more than it took.
-    pub(crate) fn is_emptied(&self) -> bool {
-        self.emptied
+    /// Whether others than its client may have written something here that is not read yet.
+    pub fn is_open_to_others(&self) -> bool {
+        self.arrival != Delivery::Pieces && !self.ended
     }
 
     fn may_grow(&self) -> bool {

@@ -100,7 +100,12 @@ pub const TABLE: &[Row] = &[
         "fails only for what is not open (the standard library asks before each close)",
     ),
     left_out(&["fcntl"], "F_SETFD", "fails only for what is not open"),
-    swept(&["close_range"], "", &[("ENOMEM", BOTH)], "the table of descriptors needs memory"),
+    swept(
+        &["close_range"],
+        "",
+        &[("ENOMEM", BOTH), ("ENOSYS", BOTH), ("EPERM", BOTH)],
+        "the table of descriptors needs memory; there is no such call in an old kernel, or in a sandbox",
+    ),
     swept(&["prctl"], "", &[("EPERM", BOTH)], "a sandbox (seccomp) may refuse it"),
     left_out(&["flock"], "LOCK_UN", "giving a lock back needs nothing"),
     swept(
@@ -130,6 +135,8 @@ pub const TABLE: &[Row] = &[
     left_out(&["rt_sigaction", "rt_sigprocmask"], "", "fail only for wrong numbers"),
     left_out(&["getpid", "getppid", "geteuid", "gettid", "sched_yield"], "", "cannot fail"),
     left_out(&["clock_gettime"], "", "cannot fail"),
+    left_out(&["futex"], "", "whatever it says, what it waits for is looked at again"),
+    left_out(&["rt_sigtimedwait"], "", "does not wait here; that there is no more is an answer"),
     left_out(&["kill"], "", "fails only for who is not there, or another user's"),
     left_out(
         &["brk", "mmap", "mremap", "munmap", "madvise"],

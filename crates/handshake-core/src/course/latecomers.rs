@@ -4,13 +4,14 @@
 //! session, and waits for its private pipe to be opened. So it is opened, and closed: that is end of file, at once.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
 
 use super::names::strangers;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Pauses};
 use crate::fifo::open_to_write;
 use crate::place::Place;
 use crate::wire::{Hello, Kind, Scanner, Span};
@@ -20,10 +21,12 @@ pub(crate) const TOO_LATE: &str = "its name came through a pipe that another cli
 
 /// How long a client may take from its name to the opening of its private pipe.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The pauses between two tries grow from here ...
-const FIRST_PAUSE: Duration = Duration::from_micros(50);
-/// ... to here.
-const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+/// When a process is asked to end, it looks after them for so much longer.
+pub(crate) const LAST_MOMENTS: Duration = Duration::from_millis(200);
+
+/// So many may wait to be told: somebody who makes pipes and never opens them must not keep the server from its work. Then who
+/// came first is given up.
+const WAITING_MAX: usize = 1024;
 
 /// Those who are still to be told; a process looks after them whenever it waits.
 #[derive(Debug, Default)]
@@ -32,14 +35,14 @@ pub(crate) struct Latecomers {
     place: OnceCell<Place>,
     /// Why there is nothing for them here, in words.
     because: Cell<&'static str>,
-    waiting: RefCell<Vec<Latecomer>>,
+    waiting: RefCell<VecDeque<Latecomer>>,
 }
 
 #[derive(Debug)]
 struct Latecomer {
     private: PathBuf,
     until: Deadline,
-    pause: Duration,
+    pauses: Pauses,
     again: Deadline,
 }
 
@@ -60,32 +63,49 @@ impl Latecomers {
         self.because.get()
     }
 
-    /// Who has written something into a pipe that is not its own: course clients, and, where the pipe is a course client's,
-    /// framed ones that were stopped just before their HELLO.
-    /// But for `own`, whose pipe it is.
-    pub(crate) fn who_wrote(&self, bytes: &[u8], own: Option<&Path>) -> Vec<(PathBuf, Span)> {
+    /// Who has written something into a pipe that is not its own, and where: course clients, and, where the pipe is a course
+    /// client's, framed ones that were stopped just before their HELLO. But for `own`, whose pipe it is. `lookups`: how
+    /// often the directory may be asked.
+    pub(crate) fn who_wrote(
+        &self,
+        bytes: &[u8],
+        own: Option<&Path>,
+        lookups: &mut usize,
+    ) -> Vec<(PathBuf, Span)> {
         let Some(place) = self.place.get() else { return Vec::new() };
         let mut found = Vec::new();
         let (mut scan, mut at) = (Scanner::default(), 0);
         while let Some((record, span)) = scan.next_record(bytes, true) {
-            found.extend(shifted(strangers(&bytes[at..span.start], place), at));
+            found.extend(shifted(strangers(&bytes[at..span.start], place, lookups), at));
             at = span.end;
             if record.header.kind == Kind::Hello {
                 let named = Hello::decode(record.payload);
                 found.extend(named.and_then(|hello| Some((place.named_by_client(&hello.name)?, span))));
             }
         }
-        found.extend(shifted(strangers(&bytes[at..], place), at));
+        found.extend(shifted(strangers(&bytes[at..], place, lookups), at));
         found.retain(|(private, _)| Some(private.as_path()) != own);
         found
     }
 
     /// Tells one, now or as soon as it can be told.
     pub(crate) fn add(&self, private: PathBuf) {
-        if !told(&private) {
-            let (until, again) = (Deadline::after(PATIENCE), Deadline::in_exactly(FIRST_PAUSE));
-            self.waiting.borrow_mut().push(Latecomer { private, until, pause: FIRST_PAUSE, again });
+        self.forgive(&private);
+        if told(&private) {
+            return;
         }
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.len() == WAITING_MAX {
+            waiting.pop_front();
+        }
+        let mut pauses = Pauses::new();
+        let again = pauses.begin();
+        waiting.push_back(Latecomer { private, until: Deadline::after(PATIENCE), pauses, again });
+    }
+
+    /// Who has this name now is in time.
+    pub(crate) fn forgive(&self, private: &Path) {
+        self.waiting.borrow_mut().retain(|late| late.private != private);
     }
 
     /// Tries those whose time has come; returns when to try again: never, if all have been told.
@@ -95,8 +115,7 @@ impl Latecomers {
             if !late.again.passed() {
                 return true;
             }
-            late.pause = (late.pause * 2).min(LONGEST_PAUSE);
-            late.again = Deadline::in_exactly(late.pause);
+            late.again = late.pauses.begin();
             !told(&late.private) && !late.until.passed()
         });
         waiting.iter().map(|late| late.again).fold(Deadline::NEVER, Deadline::or)
@@ -112,7 +131,12 @@ fn shifted(found: Vec<(PathBuf, Span)>, by: usize) -> impl Iterator<Item = (Path
     found.into_iter().map(move |(private, at)| (private, at.start + by..at.end + by))
 }
 
-/// Whether it has been told, or is not there any more. ENXIO: it has not opened its pipe yet, since it wrote its name first.
+/// Whether it has been told, or cannot be.
 fn told(private: &Path) -> bool {
-    !matches!(open_to_write(private), Err(Errno::ENXIO))
+    open_to_write(private).map_or_else(|errno| !may_open_later(errno), |_| true)
+}
+
+/// ENXIO: it has not opened its pipe yet, since it wrote its name first. The others: not now.
+pub(crate) fn may_open_later(errno: Errno) -> bool {
+    matches!(errno, Errno::ENXIO | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EINTR)
 }

@@ -1,5 +1,6 @@
 //! Who is meant by bytes in a well-known pipe that are no record: the private pipes' names of course clients.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -32,63 +33,56 @@ pub(crate) struct Introduction {
     pub(crate) form: Form,
 }
 
-/// Names looked up at most for the bytes of one read in a session, where garbage may come without end.
-const NAMES_MAX: usize = 64;
+/// How often the directory is asked at most about what one read of a well-known pipe brought. Garbage must not keep a server
+/// that has others to serve.
+const LOOKUPS_MAX: usize = 4096;
+/// The same for a session's pipe, where one name may come, or a few.
+pub(crate) const LOOKUPS_OF_STRANGERS_MAX: usize = 64;
+
+/// The largest process number (proc_sys_kernel(5), `pid_max`), and how many digits it has.
+const PID_MAX: u32 = 1 << 22;
+const DIGITS_MAX: usize = 7;
+
+/// A name among some bytes.
+#[derive(Debug)]
+struct Found {
+    private: PathBuf,
+    /// Where it is, with the NULs behind it.
+    at: Span,
+    form: Form,
+}
 
 /// Who has written `bytes`, in order: several may have, one right behind the other.
 pub(crate) fn introductions(bytes: &[u8], place: &Place) -> Vec<Introduction> {
-    let named = texts(bytes).flat_map(|(text, _)| in_a_row(without_newline(text), place));
-    let mut all: Vec<_> = named.map(|private| Introduction { private, form: Form::Text }).collect();
-    if !all.is_empty() {
-        if is_original(bytes, all.len()) {
-            all.iter_mut().for_each(|client| client.form = Form::Original);
-        }
-        return all;
-    }
-    let (numbers, rest) = bytes.as_chunks();
-    let mut numbered = Vec::new();
-    if rest.is_empty() {
-        let known = numbers.iter().filter_map(|number| of_number(u32::from_ne_bytes(*number), place));
-        numbered.extend(known.map(|private| Introduction { private, form: Form::Number }));
-    }
-    if numbered.is_empty() {
-        numbered.extend(of_living_process(text_of(bytes), place));
-    }
-    numbered
+    let mut directory = Directory { place, left: LOOKUPS_MAX };
+    let mut seen = HashSet::new();
+    let mut found = directory.find(bytes, true);
+    // A client's name may stand again in what it left behind the NUL.
+    found.retain(|one| seen.insert(one.private.clone()));
+    let original = is_original(bytes, found.len());
+    let form = |form| if original { Form::Original } else { form };
+    found.into_iter().map(|one| Introduction { private: one.private, form: form(one.form) }).collect()
 }
 
-/// The pipes whose names are among `bytes`, and where; for a pipe that has an owner already.
-pub(crate) fn strangers(bytes: &[u8], place: &Place) -> Vec<(PathBuf, Span)> {
-    let known = |(text, at): (&[u8], Span)| Some((place.named_in_course(without_newline(text))?, at));
-    texts(bytes).take(NAMES_MAX).filter_map(known).collect()
+/// The pipes whose names are among `bytes`, and where; for a pipe that has an owner already. The directory is asked at most so
+/// often, and `lookups` counts it.
+pub(crate) fn strangers(bytes: &[u8], place: &Place, lookups: &mut usize) -> Vec<(PathBuf, Span)> {
+    let mut directory = Directory { place, left: *lookups };
+    let found = directory.find(bytes, false);
+    *lookups = directory.left;
+    found.into_iter().map(|one| (one.private, one.at)).collect()
 }
 
-/// What stands between NULs, and where.
+/// What stands between NULs, and where, with the NULs behind it.
 fn texts(bytes: &[u8]) -> impl Iterator<Item = (&[u8], Span)> {
     let mut at = 0;
-    let texts = bytes.split(|byte| *byte == 0).map(move |text| {
-        let start = at;
-        at += text.len() + 1;
-        (text, start..start + text.len())
-    });
-    texts.filter(|(text, _)| !text.is_empty())
-}
-
-/// The pipes with these names. Where nothing stands between them, since each was written without a NUL, the longest at the
-/// front comes first.
-fn in_a_row(mut text: &[u8], place: &Place) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    while !text.is_empty() {
-        let longest = text.len().min(crate::wire::NAME_MAX);
-        let Some((private, length)) =
-            (1..=longest).rev().find_map(|length| Some((place.named_in_course(&text[..length])?, length)))
-        else {
-            break;
-        };
-        found.push(private);
-        text = &text[length..];
-    }
-    found
+    std::iter::from_fn(move || {
+        let start = at + bytes[at..].iter().position(|byte| *byte != 0)?;
+        let text = text_of(&bytes[start..]);
+        let padding = bytes[start + text.len()..].iter().take_while(|byte| **byte == 0).count();
+        at = start + text.len() + padding;
+        Some((text, start..at))
+    })
 }
 
 /// Whether these are so many records as in the original.
@@ -99,26 +93,83 @@ fn is_original(bytes: &[u8], count: usize) -> bool {
     rest.is_empty() && records.len() == count && records.iter().all(is_padded)
 }
 
-/// The pipe of that number, or the one whose name begins with it: `123`, `123.fifo`.
-fn of_number(number: u32, place: &Place) -> Option<PathBuf> {
-    let digits = number.to_string();
-    place.named_in_course(digits.as_bytes()).or_else(|| {
-        let entries = fs::read_dir(place.directory()).ok()?;
-        let mut names = entries.flatten().map(|entry| entry.file_name().into_encoded_bytes());
-        names.find_map(|name| {
-            let rest = name.strip_prefix(digits.as_bytes())?;
-            let goes_on = rest.first().is_some_and(u8::is_ascii_digit);
-            if goes_on { None } else { place.named_in_course(&name) }
-        })
-    })
+/// The directory where the private pipes are, with a limit to how often it is asked.
+struct Directory<'a> {
+    place: &'a Place,
+    left: usize,
 }
 
-/// Whoever has sent its own process number may be about to make its pipe.
-fn of_living_process(text: &[u8], place: &Place) -> Option<Introduction> {
-    let number = std::str::from_utf8(without_newline(text)).ok()?;
+impl Directory<'_> {
+    /// Names as text, or if there are none, as numbers. `early`: whoever has sent its own process number may be about to make
+    /// its pipe.
+    fn find(&mut self, bytes: &[u8], early: bool) -> Vec<Found> {
+        let mut found = Vec::new();
+        for (text, at) in texts(bytes) {
+            let pipes = self.in_a_row(without_newline(text), early).into_iter();
+            found.extend(pipes.map(|private| Found { private, at: at.clone(), form: Form::Text }));
+        }
+        if found.is_empty() { self.numbers(bytes) } else { found }
+    }
+
+    /// The pipe with this name. If there is none, the pipes whose names these digits are: each was written without a NUL.
+    fn in_a_row(&mut self, text: &[u8], early: bool) -> Vec<PathBuf> {
+        let whole = self.known(text);
+        if whole.is_some() || !text.iter().all(u8::is_ascii_digit) {
+            return whole.into_iter().collect();
+        }
+        if let Some(private) = of_living_process(text, self.place).filter(|_| early) {
+            return vec![private];
+        }
+        let (mut found, mut rest) = (Vec::new(), text);
+        while !rest.is_empty() {
+            let lengths = (1..=rest.len().min(DIGITS_MAX)).rev();
+            let longest = lengths.into_iter().find_map(|length| Some((self.known(&rest[..length])?, length)));
+            // Digits that are nobody's name: then all of it is something else.
+            let Some((private, length)) = longest else { return Vec::new() };
+            found.push(private);
+            rest = &rest[length..];
+        }
+        found
+    }
+
+    /// Process numbers in 4 bytes each: the pipe of that number, or the one whose name begins with it, as in `123.fifo`.
+    fn numbers(&mut self, bytes: &[u8]) -> Vec<Found> {
+        let (numbers, rest) = bytes.as_chunks();
+        let numbers: Vec<u32> = numbers.iter().map(|number| u32::from_ne_bytes(*number)).collect();
+        let are_numbers = rest.is_empty() && numbers.iter().all(|number| (1..=PID_MAX).contains(number));
+        let mut found = Vec::new();
+        for (index, number) in numbers.into_iter().enumerate().filter(|_| are_numbers) {
+            let private = self.known(number.to_string().as_bytes()).or_else(|| self.beginning_with(number));
+            let at = index * 4..(index + 1) * 4;
+            found.extend(private.map(|private| Found { private, at, form: Form::Number }));
+        }
+        found
+    }
+
+    fn beginning_with(&mut self, number: u32) -> Option<PathBuf> {
+        // To read all names costs about as much as to ask for each.
+        let entries = fs::read_dir(self.place.directory()).ok()?.take(std::mem::take(&mut self.left));
+        let mut names = entries.flatten().map(|entry| entry.file_name().into_encoded_bytes());
+        let digits = number.to_string();
+        names.find_map(|name| {
+            let goes_on = name.strip_prefix(digits.as_bytes())?.first()?.is_ascii_digit();
+            if goes_on { None } else { self.place.named_in_course(&name) }
+        })
+    }
+
+    fn known(&mut self, name: &[u8]) -> Option<PathBuf> {
+        self.left = self.left.checked_sub(1)?;
+        self.place.named_in_course(name)
+    }
+}
+
+/// The pipe that the process with this number will make, if there is such a process.
+fn of_living_process(digits: &[u8], place: &Place) -> Option<PathBuf> {
+    let number = std::str::from_utf8(digits).ok()?;
     let pid = Pid::from_raw(number.parse().ok().filter(|pid| *pid > 0)?);
     let lives = matches!(kill(pid, None), Ok(()) | Err(Errno::EPERM));
-    lives.then(|| Introduction { private: place.directory().join(number), form: Form::Text })
+    let private = place.bare_in_course(digits).filter(|_| lives)?;
+    matches!(look(&private), Ok(Standing::Nothing)).then_some(private)
 }
 
 impl Place {
@@ -141,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    const PIPES: [&str; 6] = ["1", "22", "221", "luigi", "77.fifo", "mario"];
+    const PIPES: [&str; 7] = ["1", "22", "221", "5000001", "luigi", "77.fifo", "mario"];
 
     fn place() -> (TempDir, Place) {
         let directory = TempDir::new().unwrap();
@@ -162,9 +213,12 @@ mod tests {
         let introduced =
             |bytes: &[u8]| names(introductions(bytes, &place).into_iter().map(|one| one.private));
         assert_eq!(introduced(b"221"), ["221"], "the longest");
-        assert_eq!(introduced(b"2222"), ["22", "22"]);
-        assert_eq!(introduced(b"1221luigi"), ["1", "221", "luigi"]);
+        // Together too large for the number of a process that might live.
+        assert_eq!(introduced(b"500000122"), ["5000001", "22"]);
+        assert_eq!(introduced(b"221500000122"), ["221", "5000001", "22"]);
+        assert_eq!(introduced(b"luigi1"), [""; 0], "only numbers are written so");
         assert_eq!(introduced(b"1\0\0garbage\x0022\n\0"), ["1", "22"]);
+        assert_eq!(introduced(b"22\x0022\x001\x0022"), ["22", "1"], "once each");
         assert_eq!(introduced(&77_u32.to_ne_bytes()), ["77.fifo"]);
         assert_eq!(introduced(b"mario\0"), [""; 0], "the well-known pipe is nobody's private one");
     }
@@ -194,15 +248,16 @@ mod tests {
         ], 0..20)) {
             let (_directory, place) = place();
             let bytes = pieces.concat();
-            let known = |name: &String| PIPES[..5].contains(&name.as_str());
+            let known = |name: &String| PIPES[..6].contains(&name.as_str());
             for name in names(introductions(&bytes, &place).into_iter().map(|one| one.private)) {
                 // A living process is believed before it has made its pipe.
                 prop_assert!(known(&name) || name.parse::<i32>().is_ok(), "{}", name);
             }
-            for (private, at) in strangers(&bytes, &place) {
+            for (private, at) in strangers(&bytes, &place, &mut LOOKUPS_MAX.clone()) {
                 let name = crate::fifo::name_of(&private);
                 prop_assert!(known(&name));
-                prop_assert!(bytes[at].windows(name.len()).any(|window| window == name.as_bytes()));
+                let is_number = at.len() == 4 && u32::from_ne_bytes(bytes[at.clone()].try_into().unwrap()) <= PID_MAX;
+                prop_assert!(is_number || bytes[at].windows(name.len()).any(|window| window == name.as_bytes()));
             }
         }
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 
+use super::latecomers::may_open_later;
 use super::names::Form;
 use super::{HOLA, ITS_A_ME, ORIGINAL_SIZE, Ways, padded};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Named, Result};
 use crate::fifo::{name_of, open_to_write};
 use crate::handshake::line::Caller;
@@ -19,11 +20,6 @@ use crate::wire::Kind;
 /// How long after the acknowledgement a third step may come that nothing else tells from a message: programs take less
 /// than 5 ms, and people type slower.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
-
-/// The pauses between two tries to open a private pipe grow from here ...
-const FIRST_PAUSE: Duration = Duration::from_micros(50);
-/// ... to here.
-const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// What course clients expect, where their names do not tell.
 #[derive(Debug, Clone, Default)]
@@ -67,32 +63,29 @@ pub(crate) fn connect(
 ) -> Result<OwnedFd> {
     let lost = |what: String| Error::Lost { what, unanswered: 0 };
     let until = Deadline::after(timeout);
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::new();
     loop {
         let late = until.passed();
-        hear_strangers(from_client)?;
-        match open_to_write(&caller.private) {
+        discard_what_comes(from_client)?;
+        let errno = match open_to_write(&caller.private) {
             Ok(private) => return Ok(private),
-            Err(Errno::ENXIO | Errno::ENOENT) if !late => {}
-            Err(errno) => {
-                if errno != Errno::ENXIO {
-                    process.tell_when_open(caller.private.clone());
-                }
-                let name = name_of(&caller.private);
-                return Err(lost(format!("its private pipe {name:?} could not be opened: {}", Named(errno))));
-            }
-        }
-        if process.asked_to_end().is_some() {
-            return Err(lost("the server is shutting down".into()));
+            Err(errno) => errno,
+        };
+        let ends = process.asked_to_end().is_some();
+        if late || ends || !(may_open_later(errno) || errno == Errno::ENOENT) {
+            // If it opens its pipe after all, it must not wait for ever.
+            process.tell_when_open(caller.private.clone());
+            let (name, errno) = (name_of(&caller.private), Named(errno));
+            let why = if ends { "the server is shutting down" } else { "it could not be opened in time" };
+            return Err(lost(format!("its private pipe {name:?}: {why}: {errno}")));
         }
         let mut watched = [PollFd::new(from_client.as_fd(), PollFlags::POLLIN)];
-        process.wait(&mut watched, Deadline::in_exactly(pause).or(until))?;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        process.wait(&mut watched, pauses.begin().or(until))?;
     }
 }
 
-/// The reader tells them.
-fn hear_strangers(from_client: &mut RecordReader) -> Result<()> {
+/// It is not this client's; and the reader has told strangers.
+fn discard_what_comes(from_client: &mut RecordReader) -> Result<()> {
     let lost = |what: &str| Err(Error::Lost { what: what.into(), unanswered: 0 });
     match from_client.fill() {
         Ok(Filled::Bytes(_)) => {}

@@ -1,6 +1,7 @@
 //! The client's side of the handshake, as a state machine that never waits by itself; [`connect`] waits for it.
 
 use std::fmt;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -238,13 +239,32 @@ impl Handshake {
 
     /// Steps 5 and 8: looks for the acknowledgement; with it, removes the private pipe and confirms.
     fn receive_and_remove_private_pipe(&mut self) -> Result<Progress> {
+        // Nearly always it is there, and a look before would cost more than the read.
+        if let Break(ack) = self.read_answer()? {
+            return self.confirm(ack);
+        }
         let (shown, server_left) = self.look()?;
-        let Some(PrivatePipe { fifo, from_server, nonce }) = &mut self.private else {
-            return Ok(Progress::Pending);
-        };
         if !shown && !server_left {
             return Ok(Progress::Pending);
         }
+        match self.read_answer()? {
+            Break(ack) => return self.confirm(ack),
+            // A writer has come and sent something that is no answer yet; the deadline bounds that.
+            Continue(Filled::Bytes(_)) => {}
+            Continue(Filled::Nothing) if !server_left => {}
+            Continue(Filled::End) if shown => {
+                self.say_hello_anew("the server opened the private pipe and closed it again")?
+            }
+            Continue(_) => self.say_hello_anew("the server let go of the well-known pipe")?,
+        }
+        Ok(Progress::Pending)
+    }
+
+    /// One read of the private pipe. `Break`: the acknowledgement came, if it is one, and of our version.
+    fn read_answer(&mut self) -> Result<ControlFlow<Option<Ack>, Filled>> {
+        let Some(PrivatePipe { fifo, from_server, nonce }) = &mut self.private else {
+            return Ok(Continue(Filled::Nothing));
+        };
         let filled = from_server.fill().map_err(|errno| Error::at("read", fifo.path(), errno, ""))?;
         while let Some((record, _)) = from_server.next_record() {
             if record.header.session != *nonce {
@@ -253,8 +273,7 @@ impl Handshake {
             self.records += 1;
             match record.header.kind {
                 Kind::Ack => {
-                    let ack = Ack::decode(record.payload).filter(|ack| ack.version == VERSION);
-                    return self.confirm(ack);
+                    return Ok(Break(Ack::decode(record.payload).filter(|ack| ack.version == VERSION)));
                 }
                 Kind::Refuse => {
                     return Err(Error::Refused { reason: words(record.payload) });
@@ -268,16 +287,7 @@ impl Handshake {
             self.heard = (!text.is_empty()).then(|| excerpt(text));
         }
         note_skipped(from_server, None, &self.process);
-        match filled {
-            // A writer has come and sent something that is no answer yet; the deadline bounds that.
-            Filled::Bytes(_) => {}
-            Filled::Nothing if !server_left => {}
-            Filled::End if shown => {
-                self.say_hello_anew("the server opened the private pipe and closed it again")?
-            }
-            _ => self.say_hello_anew("the server let go of the well-known pipe")?,
-        }
-        Ok(Progress::Pending)
+        Ok(Continue(filled))
     }
 
     /// Whether the private pipe shows something, and whether the WKP has lost its reader. Asked in this order, so

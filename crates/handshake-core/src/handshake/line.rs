@@ -24,6 +24,10 @@ pub const LINE_MAX: usize = 4096;
 
 const LINE_FULL: &str = "the server is full, and so is the line before it";
 
+/// So often it is tried to answer somebody for whose answer there is no memory. Then it is taken for gone, and tries again itself,
+/// after a pause.
+const ANSWER_TRIES: usize = 4;
+
 /// What becomes of who finds the line full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
@@ -230,8 +234,14 @@ impl Caller {
         let mut writer = RecordWriter::new(to_client, Delivery::Pieces);
         let Dialect::Framed { nonce, .. } = self.dialect else { return Err(gone(Errno::EINVAL)) };
         writer.push(Header { kind, more: false, session: nonce, sequence: 0 }, payload);
-        writer.flush().map_err(gone)?;
-        if writer.is_empty() { Ok(writer) } else { Err(gone(Errno::EAGAIN)) }
+        // It fits, unless the client has filled its own pipe; without memory for the page, it is tried again.
+        for _ in 0..ANSWER_TRIES {
+            writer.flush().map_err(gone)?;
+            if writer.is_empty() {
+                return Ok(writer);
+            }
+        }
+        Err(gone(Errno::EAGAIN))
     }
 
     /// Says "try again".
@@ -301,7 +311,7 @@ impl Line {
                 reads += 1;
                 ended = reads > READS_MAX
                     || !matches!(reader.fill(), Ok(Filled::Bytes(_)))
-                    || reader.is_emptied();
+                    || reader.has_emptied();
             }
             let mut hellos = Vec::new();
             while let Some((record, _)) = reader.next_record() {
@@ -342,6 +352,7 @@ impl Line {
             caller.turn_away(process, if is_free { LINE_FULL } else { TOO_LATE });
             return Ok(false);
         }
+        process.forgive(&caller.private);
         process.saw(What::HelloReceived, |event| {
             event.session(caller.session).pipe(name_of(&caller.private)).text("the course dialect")
         });
@@ -407,9 +418,9 @@ impl Line {
     }
 
     /// Sends everybody away; for a server that ends.
-    pub fn turn_away_all(&mut self) {
+    pub fn turn_away_all(&mut self, process: &Process) {
         for caller in self.waiting.drain(..) {
-            open_and_close(&caller.private);
+            caller.turn_away(process, "the server is shutting down");
         }
     }
 }
@@ -419,9 +430,7 @@ pub fn note_skipped(reader: &mut RecordReader, session: Option<u64>, process: &P
     let skipped = reader.take_skipped();
     if skipped > 0 {
         count_skipped(usize::try_from(skipped).unwrap_or(usize::MAX), session, process);
-        for bytes in reader.strays() {
-            process.hear_strangers(bytes, None);
-        }
+        process.hear_strangers(reader.strays(), None);
     }
 }
 

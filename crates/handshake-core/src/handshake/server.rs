@@ -382,7 +382,7 @@ impl Server {
             wkp.remove(&self.place, &self.process, What::WkpClosed)?;
             self.receive_removed()?;
         }
-        self.line.turn_away_all();
+        self.line.turn_away_all(&self.process);
         Ok(())
     }
 
@@ -393,6 +393,7 @@ impl Server {
     pub fn end(mut self) -> Result<()> {
         self.close()?;
         let process = Rc::clone(&self.process);
+        process.see_off_latecomers()?;
         drop(self);
         process.saw(What::Ended, |event| event);
         Ok(())

@@ -16,7 +16,7 @@ use crate::event::What;
 use crate::fifo::Fifo;
 use crate::handshake::line::{drain, note_skipped};
 use crate::process::Process;
-use crate::records::{Delivery, RecordReader, RecordWriter};
+use crate::records::{RecordReader, RecordWriter};
 use crate::service::Service;
 use crate::wire::{Header, Kind, pieces, words};
 use course::{Course, Heard};
@@ -387,6 +387,7 @@ impl Session {
     /// The central process found nothing when it was asked; if something came meanwhile, that was not the answer.
     fn deadline_judged(&mut self) -> Result<()> {
         match self.asked.take() {
+            Some(_) if self.finds_no_third_step() => Ok(()),
             Some(reason) if self.centre.is_some() => Err(self.bye(reason)),
             _ => Ok(()),
         }
@@ -396,7 +397,7 @@ impl Session {
 impl Drop for Session {
     /// What others wrote into this pipe, since they had opened it before it became this client's, is theirs to know.
     fn drop(&mut self) {
-        if !self.input_ended && self.from_client.arrival() != Delivery::Pieces {
+        if self.from_client.is_open_to_others() {
             drain(&mut self.from_client, self.id, &self.process);
         }
     }

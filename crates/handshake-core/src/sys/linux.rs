@@ -10,7 +10,9 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, FcntlArg, RenameFlags, fcntl, renameat2};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{getpid, getppid};
+use nix::unistd::{close, getpid, getppid};
+
+use crate::error::errno_of;
 
 /// Lets two names in a directory change places in one step (renameat2(2), `RENAME_EXCHANGE`), so that neither is
 /// ever missing. POSIX: rename(2), which replaces as well in one step but destroys what was there unseen.
@@ -30,13 +32,14 @@ pub(crate) fn move_new(from: &Path, to: &Path) -> Result<(), Errno> {
     renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)
 }
 
-/// Closes every descriptor of this process but 0, 1, 2 and those in `keep` (close_range(2)).
+/// Closes every descriptor of this process but 0, 1, 2 and those in `keep` (close_range(2), or one by one where there is no such
+/// call: before Linux 5.9, or in a sandbox).
 /// POSIX: close(2) in a loop up to the limit, or over /dev/fd.
 ///
 /// For a child just forked, whose memory still holds the parent's `OwnedFd`s but will never drop them.
 ///
 /// # Errors
-/// `ENOSYS` before Linux 5.9.
+/// Those of opendir(3) for /proc/self/fd, where it must be looked up.
 pub(crate) fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
     let raw = keep.iter().map(|fd| fd.cast_unsigned());
     let mut kept: Vec<u32> = [0, 1, 2].into_iter().chain(raw).collect();
@@ -46,7 +49,21 @@ pub(crate) fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
     for (first, last) in gaps.chain([(kept[kept.len() - 1] + 1, u32::MAX)]) {
         // SAFETY: takes integers. The descriptors closed belong to values of the parent that this child
         // neither uses nor drops (sys::fork never returns in the child).
-        Errno::result(unsafe { libc::close_range(first, last, 0) })?;
+        let closed = Errno::result(unsafe { libc::close_range(first, last, 0) });
+        if closed.is_err() {
+            return close_one_by_one_all_but(&kept);
+        }
+    }
+    Ok(())
+}
+
+fn close_one_by_one_all_but(kept: &[u32]) -> Result<(), Errno> {
+    let open = fs::read_dir("/proc/self/fd").map_err(|error| errno_of(&error))?;
+    let numbers = open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    // To the end first: the list is one of them, and has closed itself then.
+    let numbers: Vec<u32> = numbers.filter(|number| !kept.contains(number)).collect();
+    for number in numbers {
+        let _ = close(number.cast_signed());
     }
     Ok(())
 }

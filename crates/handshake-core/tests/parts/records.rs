@@ -3,7 +3,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use handshake_core::records::{Delivery, Filled, READ_SIZE, RecordReader, RecordWriter, WRITE_SIZE};
+use handshake_core::records::{
+    Delivery, Filled, READ_SIZE, READS_MAX, RecordReader, RecordWriter, WRITE_SIZE,
+};
 use handshake_core::wire::{HEADER, Header, Kind, PAYLOAD_MAX, RECORD_MAX, Scanner};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -257,4 +259,25 @@ fn a_writer_that_nobody_reads_says_when_it_has_enough() {
     // It may have asked for a larger pipe meanwhile.
     let holds = fcntl(&from, FcntlArg::F_GETPIPE_SZ).expect("it is a pipe").cast_unsigned() as usize;
     assert_eq!(pushed, holds + WRITE_SIZE, "a pipe's worth, and what the writer holds");
+}
+
+/// Whatever the records are, so that each read may leave the beginning of one.
+#[test]
+fn so_many_reads_empty_the_largest_pipe() {
+    const LARGEST: usize = 1 << 20;
+    for payload in [0, 1, 333, PAYLOAD_MAX - 1, PAYLOAD_MAX] {
+        let (from, to) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
+        fcntl(&to, FcntlArg::F_SETPIPE_SZ(LARGEST.try_into().unwrap())).expect("anybody may have one");
+        let record = encoded(BYE, &vec![b'x'; payload]);
+        let bytes: Vec<u8> = record.iter().copied().cycle().take(LARGEST).collect();
+        assert_eq!(write(&to, &bytes), Ok(LARGEST));
+        let mut reader = RecordReader::new(Rc::new(from), Delivery::Pieces);
+        let mut found = 0;
+        for _ in 0..READS_MAX {
+            reader.fill().expect("it can be read");
+            found += taken(&mut reader).len();
+        }
+        assert_eq!(found, LARGEST / record.len(), "records of {payload} bytes");
+        assert_eq!(reader.fill(), Ok(Filled::Nothing));
+    }
 }

@@ -61,14 +61,16 @@ impl Talk {
         self.answered == plan.requests && self.connection.is_flushed()
     }
 
-    /// Watches for answers, and sends the first requests.
+    /// Watches for answers, if there are to be any, and sends the first requests.
     ///
     /// # Errors
     /// As [`Talk::go_on`].
     pub(super) fn begin(&mut self, shared: &mut Shared) -> Result<()> {
-        let token = Cause::Shown.token(self.worker);
-        let from_server = self.connection.from_server();
-        shared.poller.add(from_server, token, EpollFlags::EPOLLIN).map_err(cannot_watch)?;
+        if !shared.plan.connect_only {
+            let token = Cause::Shown.token(self.worker);
+            let from_server = self.connection.from_server();
+            shared.poller.add(from_server, token, EpollFlags::EPOLLIN).map_err(cannot_watch)?;
+        }
         self.send(shared)
     }
 

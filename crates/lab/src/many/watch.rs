@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 
 /// Waits shorter than this are made by ppoll(2): epoll_wait(2) counts in milliseconds, and a client that seeks a server
-/// tries again after 50 microseconds.
+/// tries again after 20 microseconds.
 const SHORT: Duration = Duration::from_millis(25);
 
 /// Why a client goes on. For what a poller shows, it is in the token, beside the client's number.

@@ -9,6 +9,7 @@ use super::{Session, Turn};
 use crate::deadline::Deadline;
 use crate::error::{Error, Named, Result};
 use crate::event::What;
+use crate::handshake::line::note_skipped;
 use crate::process::Woken;
 use crate::records::{Filled, READS_MAX, RecordWriter};
 use crate::wire::{Header, Kind, payload_of};
@@ -101,6 +102,8 @@ impl Session {
     }
 
     pub(super) fn read(&mut self) -> Result<Filled> {
+        // What was skipped is forgotten by the next read.
+        note_skipped(&mut self.from_client, Some(self.id), &self.process);
         let filled = self
             .from_client
             .fill()

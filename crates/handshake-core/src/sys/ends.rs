@@ -1,0 +1,89 @@
+//! Whose subserver has ended: told by the kernel one by one. Linux only, as `linux`.
+//!
+//! SIGCHLD says that some child has ended, and who asks wait4(2) which has every child looked at: 0.3 ms with 5,000 of them. A
+//! child may be forked with another signal for its end (clone(2)). A real-time signal waits in a queue, one for each
+//! child, and says whose it is (signal(7)). It is lost when the queue is full (`RLIMIT_SIGPENDING`): so now and then all
+//! are looked at. POSIX: SIGCHLD, and the cost.
+
+use std::mem::MaybeUninit;
+use std::ptr::{from_ref, null_mut};
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering::SeqCst;
+
+use libc::{c_int, c_void, siginfo_t, sigset_t, timespec};
+use nix::unistd::Pid;
+
+/// What the handler saw: the process number in the signal, or one of these.
+static SEEN: AtomicI32 = AtomicI32::new(NOTHING);
+const NOTHING: i32 = 0;
+/// More than one signal since it was asked last, and no room for all of them.
+const MANY: i32 = -1;
+
+/// The signal with which a subserver is forked.
+pub(super) fn signal_of_end() -> c_int {
+    libc::SIGRTMIN()
+}
+
+/// Lets the signal arrive only while this process waits, as the others do.
+pub(crate) fn await_ends() {
+    let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = note;
+    // SAFETY: all of its fields are numbers, a set or a pointer, for which zeros are good.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = handler as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+    // SAFETY: takes a set that lives for the call; it fails only for what is no signal.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, from_ref(&only_this()), null_mut()) };
+    // SAFETY: the handler touches nothing but an atomic.
+    unsafe { libc::sigaction(signal_of_end(), from_ref(&action), null_mut()) };
+}
+
+/// Whether a signal has arrived since [`ended`] was asked last.
+pub(crate) fn told() -> bool {
+    SEEN.load(SeqCst) != NOTHING
+}
+
+/// Who has ended since this was asked last; nothing, if that is not known of all. A number may also be that of somebody who has
+/// merely sent the signal.
+pub(crate) fn ended() -> Option<Vec<Pid>> {
+    let seen = match SEEN.swap(NOTHING, SeqCst) {
+        NOTHING => None,
+        MANY => return None,
+        pid => Some(pid),
+    };
+    // Each wait lets one through; the others are still in the queue.
+    Some(seen.into_iter().chain(std::iter::from_fn(next_in_queue)).map(Pid::from_raw).collect())
+}
+
+extern "C" fn note(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
+    // SAFETY: the kernel hands over what it knows of the signal.
+    let info = unsafe { &*info };
+    // SAFETY: a signal for a child's end has a process number; so has one that somebody sends.
+    let pid = unsafe { info.si_pid() };
+    if SEEN.compare_exchange(NOTHING, pid, SeqCst, SeqCst).is_err() {
+        SEEN.store(MANY, SeqCst);
+    }
+}
+
+fn next_in_queue() -> Option<i32> {
+    let mut info = MaybeUninit::<siginfo_t>::uninit();
+    let at_once = timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: all three live for the call.
+    let signal = unsafe { libc::sigtimedwait(from_ref(&only_this()), info.as_mut_ptr(), from_ref(&at_once)) };
+    if signal < 0 {
+        return None;
+    }
+    // SAFETY: it returned a signal, so it has filled this in.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: as in the handler.
+    Some(unsafe { info.si_pid() })
+}
+
+fn only_this() -> sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: the set is written as a whole.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: it was just written, and this is a signal.
+    unsafe { libc::sigaddset(set.as_mut_ptr(), signal_of_end()) };
+    // SAFETY: it was written.
+    unsafe { set.assume_init() }
+}

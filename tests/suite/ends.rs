@@ -1,0 +1,90 @@
+//! Subservers that end: each is reaped, whether or not the kernel could tell its main server of it.
+
+use std::process::Command;
+
+use handshake_core::event::What;
+use nix::libc;
+use nix::sys::signal::Signal;
+use workspace_tests::proc::children_of;
+use workspace_tests::wait::until_true;
+use workspace_tests::{Paradigm, Program, Scene, each};
+
+use crate::crowds::{load, report};
+use crate::held::another_is_served_soon;
+
+each! {
+    thirty_killed_at_one_instant_are_all_reaped in forking dispatch shared: row_13 row_22;
+    none_stays_a_zombie_where_no_signal_can_be_queued in forking dispatch shared: row_13 row_22;
+    signals_from_outside_that_tell_of_no_end_change_nothing in forking dispatch shared: row_22 row_32;
+}
+
+fn no_zombie(server: &Program) {
+    until_true("no zombie", || children_of(server.pid()).is_empty());
+}
+
+/// The server stands still meanwhile.
+fn thirty_killed_at_one_instant_are_all_reaped(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["-q", "--service", "echo"]).ready();
+    let lab = load(&scene, &["--connections", "30", "--requests", "1", "--hold"]).typing().start();
+    scene.record().wait_for_many(30, What::ReplySent, |_| true);
+    server.signal(Signal::SIGSTOP);
+    let subservers = children_of(server.pid());
+    for subserver in &subservers {
+        scene.signal_server(subserver.pid, Signal::SIGKILL);
+    }
+    server.signal(Signal::SIGCONT);
+    scene.record().wait_for_many(30, What::SubserverReaped, |event| event.text.as_deref() == Some("SIGKILL"));
+    assert_eq!(subservers.len(), 30);
+    no_zombie(&server);
+    lab.close_stdin();
+    report(&lab);
+    scene.serves("another", "another");
+    scene.end();
+}
+
+fn none_stays_a_zombie_where_no_signal_can_be_queued(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--service", "upper"]).through(["prlimit", "--sigpending=0"]);
+    let server = server.ready();
+    let client = scene.client().typing().start();
+    client.type_line("hello");
+    client.prints("HELLO\n");
+    another_is_served_soon(&scene);
+    scene.signal_server(scene.record().server_of(client.pid()), Signal::SIGKILL);
+    client.ends().code(1);
+    no_zombie(&server);
+    scene.record().wait_for_many(2, What::SubserverReaped, |_| true);
+    // One more, who must be told to end, and whose end must be seen.
+    let last = scene.client().typing().start();
+    last.type_line("last");
+    last.prints("LAST\n");
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    last.ends().code(1);
+    scene.end();
+}
+
+/// That of an end, too, without an end; and the one for a child that was stopped or goes on.
+fn signals_from_outside_that_tell_of_no_end_change_nothing(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let client = scene.client().typing().start();
+    client.type_line("hello");
+    client.prints("HELLO\n");
+    let subserver = scene.record().server_of(client.pid());
+    for pid in [server.pid(), subserver] {
+        let of_end = format!("-{}", libc::SIGRTMIN());
+        assert!(Command::new("kill").args([of_end, pid.to_string()]).status().expect("it runs").success());
+        scene.signal_server(pid, Signal::SIGCHLD);
+    }
+    scene.signal_server(subserver, Signal::SIGSTOP);
+    another_is_served_soon(&scene);
+    scene.signal_server(subserver, Signal::SIGCONT);
+    client.type_line("again");
+    client.prints("HELLO\nAGAIN\n");
+    client.close_stdin();
+    client.ends().success().stderr("");
+    no_zombie(&server);
+    scene.end();
+}
