@@ -21,6 +21,9 @@ mod places;
 /// What a person sees of all that.
 mod demo;
 
+/// What a crowd loses where the protocol is taken literally, and with ours.
+mod race;
+
 /// The paradigms, measured.
 mod compare;
 
