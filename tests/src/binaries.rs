@@ -12,7 +12,7 @@ use serde_json::Value;
 const PACKAGES: [&str; 5] = ["basic-server", "forking-server", "dispatch-server", "client", "lab"];
 
 /// The path of a program; the first call builds all.
-pub(crate) fn path_of(program: &str) -> &'static Path {
+pub fn path_of(program: &str) -> &'static Path {
     static BUILT: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
     let built = BUILT.get_or_init(build);
     built.get(program).unwrap_or_else(|| panic!("cargo names no program {program:?}, only {built:?}"))

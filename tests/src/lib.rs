@@ -37,6 +37,7 @@ use std::io::Write;
 
 use nix::unistd::geteuid;
 
+pub use binaries::path_of;
 pub use course_server::CourseServer;
 pub use launch::{Barrier, Launch};
 pub use paradigm::Paradigm;

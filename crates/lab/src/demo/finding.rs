@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use super::cast::Actor;
 use super::guest::Guest;
 use super::stage::Stage;
+use super::tell::shorten;
 use super::verdict::answer;
 use super::{counted, script, visit};
 
@@ -32,7 +33,7 @@ fn handshake(stage: &Stage, guest: &Guest) -> (bool, String) {
         return (false, "handshake: the server never received a private pipe's name".into());
     };
     let name = hello.pipe.as_deref().unwrap_or_default();
-    let received = format!("handshake: its name [{name}] was received");
+    let received = format!("handshake: its name [{}] was received", shorten(name));
     if first(stage, guest, What::AckSent).is_none() {
         return (false, format!("{received}, and its pipe could not be answered"));
     }
@@ -82,7 +83,7 @@ fn remarks(stage: &Stage, guest: &Guest) -> Vec<String> {
     let mut remarks = Vec::new();
     if visit::is_connected(stage, guest.number) {
         remarks.push(format!(
-            "it was given {}; the server received {} and sent {} replies; {said} of the expected stand in what it said",
+            "it was given {}; the server received {}, replies sent: {}; {said} of the expected stand in what it said",
             counted(guest.typed, "message"),
             counted(count(What::RequestReceived), "request"),
             count(What::ReplySent),
@@ -94,7 +95,10 @@ fn remarks(stage: &Stage, guest: &Guest) -> Vec<String> {
     let left: Vec<&str> = guest.watch.left().collect();
     remarks.push(match left.len() {
         0 => "it left nothing behind".into(),
-        _ => format!("it left behind: {}", left.join(", ")),
+        _ => format!(
+            "it left behind: {}",
+            left.iter().map(|name| shorten(name)).collect::<Vec<_>>().join(", ")
+        ),
     });
     if !stage.troupe.strays.is_empty() {
         remarks.push(format!(

@@ -3,6 +3,7 @@
 //! It keeps no record, and it does not stop at the gate. What is told of it is what the server's record says, what one sees
 //! from outside, and what it says itself.
 
+use std::cmp::Ordering;
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ use super::watch::{Seen, Watch};
 
 /// So many of its lines are told; whoever says more than that is not being read.
 const TOLD: usize = 200;
+/// So many requests are told that nobody has given it.
+const OWN_TOLD: usize = 5;
 
 /// Who is invited: the program, and its arguments.
 #[derive(Debug, Clone)]
@@ -39,6 +42,8 @@ pub(super) struct Guest {
     pub(super) said: Vec<String>,
     /// How many lines it was given.
     pub(super) typed: usize,
+    /// How many events about its requests have been told.
+    told: usize,
     /// The last signal that was needed to end it.
     pub(super) ended_by: Option<Signal>,
 }
@@ -83,7 +88,22 @@ impl Guest {
     pub(super) const OWN_REQUESTS: usize = 50;
 
     pub(super) fn new(number: usize, pid: u32, watch: Watch, terminal: Terminal) -> Self {
-        Self { number, pid, watch, terminal, said: Vec::new(), typed: 0, ended_by: None }
+        Self { number, pid, watch, terminal, said: Vec::new(), typed: 0, told: 0, ended_by: None }
+    }
+
+    /// Whether one more event about a request of it is to be told; then what, if it is the last.
+    pub(super) fn tells_of_request(&mut self) -> Result<(), Option<&'static str>> {
+        self.told += 1;
+        match self.told.cmp(&self.most_told()) {
+            Ordering::Less => Ok(()),
+            Ordering::Equal => Err(Some("asks on and on, and nobody gave it that; no more of this is told")),
+            Ordering::Greater => Err(None),
+        }
+    }
+
+    /// Received, routed, answered.
+    fn most_told(&self) -> usize {
+        3 * (self.typed + OWN_TOLD)
     }
 
     /// What is to be told of it since the last look.
@@ -91,8 +111,9 @@ impl Guest {
         let mut seen = self.watch.look(self.pid);
         seen.iter_mut().for_each(|seen| seen.text.insert_str(0, "seen: "));
         let lines = if has_ended { self.terminal.rest() } else { self.terminal.lines() };
-        for line in lines {
+        for line in lines.into_iter().filter(|line| !line.is_empty()) {
             let text = match self.said.len() {
+                _ if self.told >= self.most_told() => None,
                 TOLD.. => None,
                 told if told + 1 == TOLD => Some("says more than is told here".into()),
                 _ => Some(format!("says:               [{line}]")),

@@ -171,9 +171,9 @@ impl Stage {
         self.process.wait(&mut watch.collect::<Vec<_>>(), Deadline::in_exactly(TICK)).map(drop)
     }
 
-    /// Whether the guest has asked far more than it was given to ask.
-    pub(super) fn guest_floods(&self) -> bool {
-        self.guest.as_ref().is_some_and(|guest| {
+    /// Whether the guest asks far more than it was given to ask, and nothing has been done about it yet.
+    fn guest_floods(&self) -> bool {
+        self.guest.as_ref().filter(|guest| guest.ended_by.is_none()).is_some_and(|guest| {
             self.count_of(What::RequestReceived, guest.number) > guest.typed + Guest::OWN_REQUESTS
         })
     }
@@ -210,16 +210,22 @@ impl Stage {
         if !seen.is_empty() {
             self.settled = Deadline::in_exactly(SETTLED);
         }
-        let is_received =
-            |event: &&Event| event.what == What::HelloReceived && self.cast.concerns_guest(event);
-        let received = self.record.seen().iter().find(is_received).map(|event| event.ns);
+        let noticed = self.guest_was_noticed();
         for Seen { step, text } in seen {
-            // One sees later than things happen. But what its name tells of was there before that was received.
-            let caused = received.filter(|_| matches!(step, Some(3 | 4)));
+            // One sees later than things happen. But what made the server begin with step 6 was there before.
+            let caused = noticed.filter(|_| matches!(step, Some(3 | 4)));
             let ns = caused.map_or(monotonic_ns(), |ns| ns - 1);
             self.sights.push(Sight { ns, step, actor, text });
         }
         self.sights.sort_by_key(|sight| sight.ns);
+    }
+
+    /// When the server began with step 6 for the guest.
+    fn guest_was_noticed(&self) -> Option<u64> {
+        let of = |what| self.record.seen().iter().filter(move |event| event.what == what);
+        let received = of(What::HelloReceived).find(|event| self.cast.concerns_guest(event))?.ns;
+        let removed = of(What::WkpRemoved).map(|event| event.ns).filter(|ns| *ns < received).max();
+        Some(removed.unwrap_or(received))
     }
 
     fn tell_sights(&mut self, before: u64) -> Result<()> {
@@ -238,6 +244,16 @@ impl Stage {
             Role::Subserver(number) => Actor::Subserver(number as usize),
             Role::Client => Actor::Client(0),
         });
+        let text = match (is_about_request(event.what), &mut self.guest) {
+            (true, Some(guest)) if self.cast.concerns_guest(event) => match guest.tells_of_request() {
+                Ok(()) => text,
+                Err(None) => return Ok(()),
+                Err(Some(last)) => {
+                    return self.voice.deed(None, Actor::Client(guest.number), &self.cast, last);
+                }
+            },
+            _ => text,
+        };
         self.voice.deed(event.step, actor, &self.cast, &text)
     }
 
@@ -354,4 +370,9 @@ impl Stage {
     pub(super) fn end_server(&mut self) {
         self.troupe.signal(Actor::Server, Signal::SIGTERM);
     }
+}
+
+/// Of these there are as many as a client likes.
+fn is_about_request(what: What) -> bool {
+    matches!(what, What::RequestReceived | What::RequestRefused | What::Routed | What::ReplySent)
 }

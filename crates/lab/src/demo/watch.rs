@@ -9,6 +9,7 @@ use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Standing, look};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 
+use super::tell::shorten;
 use super::wkp::Wkp;
 use crate::proc::{self, Way};
 
@@ -64,6 +65,8 @@ impl Watch {
                 seen.extend(self.end(name, end.way));
             }
         }
+        // In one look, the order in which it can only have been.
+        seen.sort_by_key(|seen| seen.step.unwrap_or(u8::MAX));
         seen
     }
 
@@ -72,7 +75,7 @@ impl Watch {
         let name = event.name.as_deref().and_then(OsStr::to_str)?;
         if event.mask.contains(AddWatchFlags::IN_DELETE) {
             self.left.remove(name);
-            let text = format!("{name} is removed");
+            let text = format!("{} is removed", shorten(name));
             return self.made.contains(name).then_some(Seen { step: Some(8), text });
         }
         if self.wkp.is_of_server(name) || self.ours.iter().any(|pid| self.wkp.is_of_client(name, *pid)) {
@@ -86,7 +89,7 @@ impl Watch {
             // It may have gone since, as a private pipe does.
             _ => (Some(3), "a pipe"),
         };
-        Some(Seen { step, text: format!("{what} {name} appears{again}") })
+        Some(Seen { step, text: format!("{what} {} appears{again}", shorten(name)) })
     }
 
     /// An end of a pipe that it holds.
@@ -100,7 +103,7 @@ impl Watch {
             Way::Write => (Some(4), "for writing"),
         };
         let is_new = self.opened.insert((shown.clone(), way == Way::Write));
-        is_new.then(|| Seen { step, text: format!("it has {shown} open {what}") })
+        is_new.then(|| Seen { step, text: format!("it has {} open {what}", shorten(&shown)) })
     }
 
     /// What it has made so far.
