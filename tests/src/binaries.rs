@@ -17,7 +17,7 @@ pub fn build_programs() {
 }
 
 /// The path of a program; the first call builds all.
-pub(crate) fn path_of(program: &str) -> &'static Path {
+pub fn path_of(program: &str) -> &'static Path {
     static BUILT: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
     let built = BUILT.get_or_init(build);
     built.get(program).unwrap_or_else(|| panic!("cargo names no program {program:?}, only {built:?}"))

@@ -39,7 +39,7 @@ use std::io::Write;
 
 use nix::unistd::geteuid;
 
-pub use binaries::build_programs;
+pub use binaries::{build_programs, path_of};
 pub use course_server::CourseServer;
 pub use launch::{Barrier, Launch};
 pub use paradigm::Paradigm;

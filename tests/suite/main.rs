@@ -21,6 +21,12 @@ mod places;
 /// What a person sees of all that.
 mod demo;
 
+/// Somebody else's program in the demo.
+mod guest;
+
+/// What a crowd loses where the protocol is taken literally, and with ours.
+mod race;
+
 /// The paradigms, measured.
 mod compare;
 

@@ -6,6 +6,7 @@ mod ci;
 mod compare;
 mod crowd;
 mod demo;
+mod race;
 mod soak;
 mod sweep;
 
@@ -24,6 +25,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Task {
     Demo(demo::Args),
+    Race(race::Args),
     Crowd(crowd::Args),
     Compare(compare::Args),
     Soak(soak::Args),
@@ -34,6 +36,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Demo(args) => demo::run(&args),
+        Task::Race(args) => race::run(&args),
         Task::Crowd(args) => crowd::run(&args),
         Task::Compare(args) => compare::run(&args),
         Task::Soak(args) => soak::run(&args),

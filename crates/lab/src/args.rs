@@ -5,7 +5,7 @@ use handshake_core::Result;
 use handshake_core::error::Status;
 use handshake_core::sys::keep_inherited_to_ourselves;
 
-use crate::{compare, crowd, demo, load, soak};
+use crate::{compare, crowd, demo, load, race, soak};
 
 /// See, measure and break servers over named pipes.
 #[derive(Debug, Parser)]
@@ -20,6 +20,7 @@ enum Command {
     Demo(demo::Args),
     Load(load::Args),
     Crowd(crowd::Args),
+    Race(race::Args),
     Soak(soak::Args),
     Compare(compare::Args),
     #[command(hide = true)]
@@ -37,6 +38,7 @@ pub fn run(args: Args) -> Result<Status> {
         Command::Demo(args) => demo::run(args),
         Command::Load(args) => load::run(args),
         Command::Crowd(args) => crowd::run(args),
+        Command::Race(args) => race::run(args),
         Command::Soak(args) => soak::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Reference(args) => compare::play(args),

@@ -1,5 +1,5 @@
-//! What the kernel tells of processes and their pipes. The only part of the lab that needs Linux: /proc (proc(5)), and
-//! the adoption of orphans (prctl(2)).
+//! What the kernel tells of processes and their pipes. The only part of the lab that needs Linux, with the demo's `watch`
+//! (inotify(7)): /proc (proc(5)), and the adoption of orphans (prctl(2)).
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};

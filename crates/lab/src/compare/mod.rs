@@ -3,8 +3,7 @@
 //! Reading order: `rows` and `columns` say what is compared; `sampling` runs `trial` after trial, interleaved, on a `bench`
 //! of processes, each where `placement` says; `statistics` and `figures` make medians and ratios of them; `conclusion` says
 //! in words what they mean. `table`, `files`, `html` and `markdown` write all that down. `references` are the bare programs
-//! that the paradigms are held against, and `naive` is the protocol as taught. What is deliberately absent: threads, and any
-//! figure whose replies were not checked.
+//! that the paradigms are held against. What is deliberately absent: threads, and any figure whose replies were not checked.
 
 mod columns;
 mod metrics;
@@ -24,7 +23,6 @@ mod results;
 mod statistics;
 mod targets;
 
-pub(crate) mod naive;
 mod references;
 
 mod baseline;

@@ -9,11 +9,11 @@ use tempfile::TempDir;
 use super::bench::{Bench, Member, Trouble, in_words};
 use super::columns::{POLITE, Task};
 use super::holdings::{available, holdings, usage};
-use super::naive::{self, Stage};
 use super::placement::Placement;
 use super::rows::{Load, Row};
 use crate::load::Report;
 use crate::load::report::Usage;
+use crate::naive::{Crowd, Outcome as Ends, Stage};
 use crate::proc::family;
 
 /// So long the first client keeps its connection while a second one waits.
@@ -278,7 +278,9 @@ impl Trial<'_> {
         let dir = server.dir.path();
         let words = ["lab", "reference", "naive-client", &dir.display().to_string()].map(String::from);
         let command = || self.bench.command(&words, self.bench.cpus.at(self.placement).1);
-        let crowd = naive::Crowd::run(clients, NAIVE_PATIENCE, &self.bench.process, command)?;
+        let until = Deadline::in_exactly(NAIVE_PATIENCE);
+        let members = Crowd::gather(std::iter::repeat_with(command).take(clients))?;
+        let crowd = Ends::of(&members.release(NAIVE_PATIENCE, until, &self.bench.process)?);
         let client = format!("{} ({clients} of them)", in_words(&words, dir, None));
         let mut outcome = Outcome { commands: (server.command.clone(), client), ..Outcome::default() };
         self.end(server)?;

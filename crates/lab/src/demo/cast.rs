@@ -1,6 +1,6 @@
 //! Who is who: process numbers and sessions, learnt from the record and from who was started.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use handshake_core::event::{Event, Role, What};
@@ -34,6 +34,10 @@ pub(super) struct Cast {
     subservers: Vec<u32>,
     /// Which client has which session.
     sessions: HashMap<String, usize>,
+    /// The client that is a program of somebody else.
+    guest: Option<usize>,
+    /// Its private pipes.
+    pipes_of_guest: HashSet<String>,
     /// `served[0]` is the client of subserver 1.
     served: Vec<Option<usize>>,
 }
@@ -49,8 +53,36 @@ impl Cast {
         self.clients.len()
     }
 
+    /// One more client, which is a program of somebody else; returns its number.
+    pub(super) fn add_guest(&mut self, pid: u32) -> usize {
+        let number = self.add_client(pid);
+        self.guest = Some(number);
+        number
+    }
+
+    pub(super) fn guest(&self) -> Option<usize> {
+        self.guest
+    }
+
+    /// The guest has made this pipe.
+    pub(super) fn is_of_guest(&mut self, pipe: &str) {
+        self.pipes_of_guest.insert(pipe.into());
+    }
+
+    /// Whether an event is about the guest, who keeps no record.
+    pub(super) fn concerns_guest(&self, event: &Event) -> bool {
+        self.guest.is_some() && self.client_of(event) == self.guest
+    }
+
     /// Learns from an event who belongs to whom.
     pub(super) fn learn(&mut self, event: &Event) {
+        if let (What::HelloReceived | What::ClientDropped, Some(pipe)) = (event.what, &event.pipe)
+            && self.guest.is_some()
+            && self.maker_of(pipe).is_none()
+        {
+            // The others are ours, and made theirs.
+            self.is_of_guest(pipe);
+        }
         let client = event.pipe.as_deref().and_then(|pipe| self.maker_of(pipe));
         if let (What::HelloReceived, Some(session), Some(client)) = (event.what, &event.session, client) {
             self.sessions.insert(session.clone(), client);
@@ -61,8 +93,11 @@ impl Cast {
         }
     }
 
-    /// Which client made the private pipe of this name, `NAME.client.PID.RANDOM`.
+    /// Which client made the private pipe of this name: `NAME.client.PID.RANDOM`, or what a guest likes.
     pub(super) fn maker_of(&self, pipe: &str) -> Option<usize> {
+        if self.pipes_of_guest.contains(pipe) {
+            return self.guest;
+        }
         let pid = pipe.split_once(".client.")?.1.split('.').next()?.parse().ok()?;
         number_of(pid, &self.clients)
     }

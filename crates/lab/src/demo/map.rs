@@ -7,7 +7,8 @@ use handshake_core::error::Result;
 use super::cast::{Actor, Cast};
 use super::stage::Stage;
 use super::voice::Voice;
-use super::{Paradigm, WKP, tell};
+use super::wkp::Wkp;
+use super::{Paradigm, tell};
 use crate::proc::{self, PipeEnd, Way};
 
 /// Columns of the table.
@@ -20,8 +21,8 @@ const GONE: &str = "\
 A name that is gone was removed in step 6 or 8. Who has the pipe open
 goes on using it, and nobody else can come.";
 const OWN_END: &str = "\
-The server's own write end of mario only keeps the pipe from hanging up
-while no client has it open.";
+The server's own write end of the well-known pipe only keeps that from
+hanging up while no client has it open.";
 
 /// What a pipe is for; rows stand in the order in which a request passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,17 +52,22 @@ pub(super) struct Row {
 
 /// Shows processes and pipes.
 pub(super) fn show(stage: &mut Stage) -> Result<()> {
-    let rows = rows(&stage.cast);
+    let rows = rows(&stage.cast, stage.troupe.wkp());
     show_processes(&mut stage.voice, &stage.cast)?;
     show_pipes(&mut stage.voice, &stage.cast, &rows)
 }
 
 /// The same under a heading of its own, and each client's round trip; returns what is missing in one.
 pub(super) fn show_with_rounds(stage: &mut Stage, paradigm: Paradigm) -> Result<Vec<String>> {
-    stage.voice.heading("Who is there, and who holds which end of which pipe")?;
-    show(stage)?;
-    let rows = rows(&stage.cast);
+    show_again(stage)?;
+    let rows = rows(&stage.cast, stage.troupe.wkp());
     super::ring::show(stage, &rows, paradigm)
+}
+
+/// Shows processes and pipes, under a heading of their own.
+pub(super) fn show_again(stage: &mut Stage) -> Result<()> {
+    stage.voice.heading("Who is there, and who holds which end of which pipe")?;
+    show(stage)
 }
 
 fn show_processes(voice: &mut Voice, cast: &Cast) -> Result<()> {
@@ -109,22 +115,25 @@ fn names(voice: &Voice, cast: &Cast, actors: &[Actor], width: usize) -> String {
 }
 
 /// All pipes that the processes of the play hold, but for those between them and the demo.
-pub(super) fn rows(cast: &Cast) -> Vec<Row> {
+pub(super) fn rows(cast: &Cast, wkp: &Wkp) -> Vec<Row> {
     let own: HashSet<_> = proc::pipe_ends(std::process::id()).into_iter().map(|end| end.pipe).collect();
     let mut pipes: BTreeMap<(u64, u64), Vec<(Actor, PipeEnd)>> = BTreeMap::new();
     for (actor, pid) in cast.all() {
-        for end in proc::pipe_ends(pid).into_iter().filter(|end| !own.contains(&end.pipe)) {
+        // What a guest has for itself is its own affair.
+        let is_guest = cast.guest().map(Actor::Client) == Some(actor);
+        let shown = |end: &PipeEnd| !own.contains(&end.pipe) && (end.name.is_some() || !is_guest);
+        for end in proc::pipe_ends(pid).into_iter().filter(shown) {
             pipes.entry(end.pipe).or_default().push((actor, end));
         }
     }
-    let mut rows: Vec<Row> = pipes.into_values().map(|ends| row(&ends)).collect();
+    let mut rows: Vec<Row> = pipes.into_values().map(|ends| row(&ends, cast, wkp)).collect();
     rows.sort_by_key(|row| (row.purpose != Use::Door, client_of(row, cast), row.purpose));
-    mark(&mut rows, |row| row.purpose == Use::Upstream && row.label == WKP);
+    mark(&mut rows, |row| row.purpose == Use::Upstream && row.label == wkp.name());
     mark(&mut rows, |row| matches!(row.purpose, Use::Down | Use::Up));
     rows
 }
 
-fn row(ends: &[(Actor, PipeEnd)]) -> Row {
+fn row(ends: &[(Actor, PipeEnd)], cast: &Cast, wkp: &Wkp) -> Row {
     let holders = |way| {
         let mut holders: Vec<Actor> =
             ends.iter().filter(|(_, end)| end.way == way).map(|(actor, _)| *actor).collect();
@@ -142,11 +151,13 @@ fn row(ends: &[(Actor, PipeEnd)]) -> Row {
     let (label, purpose) = match end.name.as_deref() {
         None if writers.contains(&Actor::Server) => ("unnamed pipe".into(), Use::Down),
         None => ("unnamed pipe".into(), Use::Up),
-        Some(name) if name.contains(".client.") => (tell::shorten(name), Use::Private),
+        Some(name) if name.contains(".client.") || cast.maker_of(name).is_some() => {
+            (tell::shorten(name), Use::Private)
+        }
         Some(name) if name.contains(".up.") => (tell::shorten(name), Use::Upstream),
-        Some(_) if end.is_named => (WKP.into(), Use::Door),
+        Some(_) if end.is_named => (wkp.name().into(), Use::Door),
         // It was moved aside to lose its name: the kernel remembers the last one, `NAME.new.PID`.
-        Some(_) => (WKP.into(), Use::Upstream),
+        Some(_) => (wkp.name().into(), Use::Upstream),
     };
     Row { label, name, purpose, readers, writers }
 }

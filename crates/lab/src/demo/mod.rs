@@ -2,9 +2,14 @@
 //!
 //! Reading order: `script` is what is played; `stage` follows the record, tells, and waits; `map` and `ring` show who
 //! holds which pipe; `verdict` checks. They stand on `troupe` (the processes), `pause` (`--pause`), `record` (the order of
-//! time), `cast` (who is who), `tell` (sentences) and `voice` (how it looks).
+//! time), `cast` (who is who), `tell` (sentences), `voice` (how it looks) and `wkp` (whose a name is).
+//!
+//! Any program can be one of the clients: it is a `guest`, whom `visit` has in the play and `finding` judges. What it does,
+//! it says itself on its `terminal`, or is seen from outside by `watch`.
 
 mod cast;
+mod finding;
+mod guest;
 mod map;
 mod pause;
 mod record;
@@ -12,11 +17,17 @@ mod ring;
 mod script;
 mod stage;
 mod tell;
+mod terminal;
 mod troupe;
 mod verdict;
+mod visit;
 pub(crate) mod voice;
+mod watch;
+mod wkp;
 
+use std::ffi::OsString;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use handshake_cli::complain;
 use handshake_core::Result;
@@ -25,23 +36,26 @@ use handshake_core::event::Role;
 use handshake_core::process::Process;
 
 use crate::paradigm::Paradigm;
+use guest::Invitation;
 use pause::Pause;
 use stage::{Halt, Stage};
 use troupe::Troupe;
 use voice::Voice;
+use wkp::Wkp;
 
 /// More would neither fit a page nor be read.
 const CLIENTS_MAX: usize = 20;
 const MESSAGES_MAX: usize = 100;
-
-/// The well-known pipe's name, the course's own.
-const WKP: &str = "mario";
 
 /// Watch a paradigm's steps as they happen.
 ///
 /// Starts the real server and clients in a directory of their own, tells each step as it happens, shows which process
 /// holds which end of which pipe, and checks at the end that every reply is right and nothing is left. Exits with 0
 /// only then.
+///
+/// With --client, a program of yours is one more client, unchanged, in the course dialect or the framed one. What it does is
+/// told as the server sees it and as one sees it from outside. At the end it must have shaken hands, and ended when its
+/// input did or by Ctrl-C's signal; everything else is told as a finding.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which server
@@ -63,6 +77,18 @@ pub struct Args {
     /// Stop all processes after each step, until Enter; look around meanwhile with ls and ps
     #[arg(long)]
     pause: bool,
+
+    /// The well-known pipe's name
+    #[arg(long, value_name = "NAME", default_value = "mario")]
+    wkp: Wkp,
+
+    /// A program of yours as one more client: in the directory of the pipes, with the messages as lines of its stdin
+    #[arg(long, value_name = "PATH")]
+    client: Option<PathBuf>,
+
+    /// What the program is given as its arguments
+    #[arg(last = true, value_name = "ARGUMENT", requires = "client")]
+    arguments: Vec<OsString>,
 }
 
 /// What it is, in the course's words.
@@ -95,13 +121,14 @@ pub fn run(args: Args) -> Result<Status> {
         complain("lab", "--shared-wkp is for the central dispatch server: lab demo dispatch --shared-wkp");
         return Ok(Status::Usage);
     }
+    let guest = args.client.as_ref().map(|path| Invitation::new(path, &args.arguments)).transpose()?;
     let process = Process::quiet(Role::Client)?;
     let (pause, gate) =
         if args.pause { Pause::new().map(|(pause, gate)| (Some(pause), Some(gate)))? } else { (None, None) };
-    let troupe = Troupe::gather(args.paradigm, args.shared_wkp, gate)?;
+    let troupe = Troupe::gather(args.paradigm, args.shared_wkp, args.wkp.clone(), gate)?;
     let mut stage = Stage::set(process, pause, troupe, Voice::new())?;
     announce(&mut stage, &args)?;
-    let played = script::play(&mut stage, &args);
+    let played = script::play(&mut stage, &args, guest.as_ref());
     let right = close(&mut stage, &args, played)?;
     Ok(if right { Status::Done } else { Status::Broken })
 }
@@ -128,14 +155,19 @@ fn close(stage: &mut Stage, args: &Args, played: Result<Vec<String>, Halt>) -> R
     }
     let left = stage.end()?;
     stage.voice.heading("What was checked")?;
-    match played {
-        Ok(missing) => verdict::judge(stage, args, missing, &left),
+    let right = match played {
+        Ok(missing) => verdict::judge(stage, args, missing, &left)?,
         Err(Halt::Stuck(expected)) => {
             stage.voice.verdict(false, &format!("expected {expected}; it did not happen in time"))?;
-            verdict::judge(stage, args, Vec::new(), &left).map(|_| false)
+            verdict::judge(stage, args, Vec::new(), &left).map(|_| false)?
         }
-        Err(Halt::Quit | Halt::Failed(_)) => verdict::judge_rest(stage, &left),
+        Err(Halt::Quit | Halt::Failed(_)) => return verdict::judge_rest(stage, &left),
+    };
+    if args.client.is_none() {
+        return Ok(right);
     }
+    stage.voice.heading("What was seen of your program")?;
+    Ok(finding::judge(stage)? && right)
 }
 
 /// `1 client`, `2 clients`.

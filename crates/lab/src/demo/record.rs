@@ -62,12 +62,13 @@ impl Record {
     }
 
     /// What can be told now, in order.
-    pub(super) fn due(&mut self) -> Vec<Event> {
+    /// Whose causes nobody records is not held back for them.
+    pub(super) fn due(&mut self, keeps_no_record: impl Fn(&Event) -> bool) -> Vec<Event> {
         self.held.sort_by_key(in_order);
         let now = monotonic_ns();
         let is_due = |event: &Event| {
             let age = Duration::from_nanos(now.saturating_sub(event.ns));
-            age > HOLD_FOR_CAUSE || (age > HOLD && self.has_cause(event))
+            age > HOLD_FOR_CAUSE || (age > HOLD && (self.has_cause(event) || keeps_no_record(event)))
         };
         let due = self.held.iter().take_while(|event| is_due(event)).count();
         self.held.drain(..due).collect()
@@ -82,9 +83,14 @@ impl Record {
         self.seen.iter().find(|other| other.what == cause && thread(other) == thread(of))
     }
 
-    /// All pairs of an effect and its cause, which should be the older one; none, where it was never recorded.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (&Event, Option<&Event>)> {
-        self.seen.iter().filter_map(|event| Some((event, self.find(cause(event.what)?, event))))
+    /// All pairs of an effect and its cause, which should be the older one; none, where it was never recorded. Only of
+    /// effects that `count`.
+    pub(super) fn pairs(
+        &self,
+        count: impl Fn(&Event) -> bool,
+    ) -> impl Iterator<Item = (&Event, Option<&Event>)> {
+        let effects = self.seen.iter().filter(move |event| count(event));
+        effects.filter_map(|event| Some((event, self.find(cause(event.what)?, event))))
     }
 }
 
@@ -130,7 +136,7 @@ mod tests {
         let mut record = Record::follow(file.reopen().unwrap());
         file.write_all(lines.concat().as_bytes()).unwrap();
         assert_eq!(record.read().unwrap(), lines.len());
-        record.due().into_iter().map(|event| event.what).collect()
+        record.due(|_| false).into_iter().map(|event| event.what).collect()
     }
 
     #[test]

@@ -11,13 +11,16 @@ use crate::paradigm::Paradigm;
 pub(super) fn show(stage: &mut Stage, rows: &[Row], paradigm: Paradigm) -> Result<Vec<String>> {
     let mut missing = Vec::new();
     for client in stage.cast.clients() {
+        // What a guest lacks is its own affair.
+        let mut of_guest = Vec::new();
+        let missing = if stage.cast.guest() == Some(client) { &mut of_guest } else { &mut missing };
         if client == 1 || paradigm == Paradigm::Dispatch {
             stage.voice.line("")?;
         }
         if paradigm == Paradigm::Dispatch {
-            ring(stage, rows, client, &mut missing)?;
+            ring(stage, rows, client, missing)?;
         } else if paradigm == Paradigm::Forking || client == 1 {
-            round_trip(stage, rows, client, &mut missing)?;
+            round_trip(stage, rows, client, missing)?;
         }
     }
     Ok(missing)

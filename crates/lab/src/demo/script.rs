@@ -3,20 +3,21 @@
 use handshake_core::event::What;
 
 use super::cast::Actor;
+use super::guest::Invitation;
 use super::stage::{Halt, Stage};
-use super::{Args, map};
+use super::{Args, map, visit};
 use crate::paradigm::Paradigm;
 
 /// The whole play. Returns the pipes that were looked for and not found.
-pub(super) fn play(stage: &mut Stage, args: &Args) -> Result<Vec<String>, Halt> {
+pub(super) fn play(stage: &mut Stage, args: &Args, guest: Option<&Invitation>) -> Result<Vec<String>, Halt> {
     stage.scene("The server starts")?;
     stage.start_server()?;
     stage.until("the server to wait for a connection", |now| {
         now.server_waits() || now.has_ended(Actor::Server)
     })?;
     let missing = match args.paradigm {
-        Paradigm::Basic => one_after_the_other(stage, args)?,
-        Paradigm::Forking | Paradigm::Dispatch => all_at_once(stage, args)?,
+        Paradigm::Basic => one_after_the_other(stage, args, guest)?,
+        Paradigm::Forking | Paradigm::Dispatch => all_at_once(stage, args, guest)?,
     };
     stage.scene("The server is asked to end: SIGTERM")?;
     stage.end_server();
@@ -25,7 +26,11 @@ pub(super) fn play(stage: &mut Stage, args: &Args) -> Result<Vec<String>, Halt> 
 }
 
 /// Basic: each client has the server for itself, and the next waits for its turn.
-fn one_after_the_other(stage: &mut Stage, args: &Args) -> Result<Vec<String>, Halt> {
+fn one_after_the_other(
+    stage: &mut Stage,
+    args: &Args,
+    guest: Option<&Invitation>,
+) -> Result<Vec<String>, Halt> {
     let mut missing = Vec::new();
     connect(stage, 1)?;
     for client in 1..=args.clients {
@@ -60,14 +65,23 @@ fn one_after_the_other(stage: &mut Stage, args: &Args) -> Result<Vec<String>, Ha
                 || now.has_ended(Actor::Server)
         })?;
     }
+    // It comes when there is a well-known pipe: a program of the course looks for that but once.
+    if let Some(guest) = guest
+        && visit::connect(stage, guest)?
+    {
+        map::show_again(stage)?;
+        (1..=args.messages).try_for_each(|number| visit::give(stage, number))?;
+        visit::leave(stage)?;
+    }
     Ok(missing)
 }
 
 /// Forking and dispatch: all clients are connected at the same time.
-fn all_at_once(stage: &mut Stage, args: &Args) -> Result<Vec<String>, Halt> {
+fn all_at_once(stage: &mut Stage, args: &Args, guest: Option<&Invitation>) -> Result<Vec<String>, Halt> {
     for client in 1..=args.clients {
         connect(stage, client)?;
     }
+    let guest_is_there = guest.map(|guest| visit::connect(stage, guest)).transpose()? == Some(true);
     let missing = map::show_with_rounds(stage, args.paradigm)?;
     for number in 1..=args.messages {
         if number == 1 {
@@ -81,6 +95,9 @@ fn all_at_once(stage: &mut Stage, args: &Args) -> Result<Vec<String>, Halt> {
             (1..=args.clients).for_each(|client| send(stage, client, number));
             (1..=args.clients).try_for_each(|client| replied(stage, client, number))?;
         }
+        if guest_is_there {
+            visit::give(stage, number)?;
+        }
     }
     for client in 1..=args.clients {
         stage.scene(&format!("Client {client} leaves"))?;
@@ -89,6 +106,9 @@ fn all_at_once(stage: &mut Stage, args: &Args) -> Result<Vec<String>, Halt> {
             let reaped = now.count(What::SubserverReaped) >= client;
             now.has_ended(Actor::Client(client)) && reaped || now.has_ended(Actor::Server)
         })?;
+    }
+    if guest_is_there {
+        visit::leave(stage)?;
     }
     Ok(missing)
 }

@@ -1,20 +1,22 @@
 //! The stage: follows the record, tells the story, and waits for what must happen next.
 
-use std::collections::VecDeque;
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use handshake_core::deadline::{Deadline, monotonic_ns};
 use handshake_core::error::{Error, Result};
 use handshake_core::event::{Event, Role, What};
 use handshake_core::process::Process;
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 
 use super::cast::{Actor, Cast};
+use super::guest::{Guest, Invitation};
 use super::pause::{Pause, Wish};
 use super::record::Record;
+use super::terminal::Terminal;
 use super::troupe::Troupe;
 use super::voice::Voice;
+use super::watch::{Seen, Watch};
 use super::{map, tell};
 use crate::proc;
 
@@ -34,12 +36,25 @@ pub(super) struct Stage {
     pub(super) voice: Voice,
     pub(super) cast: Cast,
     pub(super) record: Record,
-    /// Who has ended, how, and when that was seen; told when its time comes.
-    endings: VecDeque<(u64, Actor, ExitStatus)>,
+    /// The client that is somebody else's program.
+    pub(super) guest: Option<Guest>,
+    /// What the record does not say, and when that was seen, in order; told when its time comes.
+    sights: Vec<Sight>,
     /// Whether a well-known pipe has been told of.
     has_wkp: bool,
     settled: Deadline,
+    /// How long the watchdog waits, from the beginning of a scene and from each Enter.
+    patience: Duration,
     watchdog: Deadline,
+}
+
+/// Something that one of them was seen to do.
+#[derive(Debug)]
+struct Sight {
+    ns: u64,
+    step: Option<u8>,
+    actor: Actor,
+    text: String,
 }
 
 /// Why a play stopped before its end.
@@ -69,9 +84,11 @@ impl Stage {
             voice,
             cast: Cast::default(),
             record,
-            endings: VecDeque::new(),
+            guest: None,
+            sights: Vec::new(),
             has_wkp: false,
             settled: Deadline::in_exactly(SETTLED),
+            patience: PATIENCE,
             watchdog: Deadline::after(PATIENCE),
         })
     }
@@ -95,13 +112,41 @@ impl Stage {
         Ok(())
     }
 
+    /// Somebody else's program comes, as the next client.
+    pub(super) fn start_guest(&mut self, invitation: &Invitation) -> Result<usize, Halt> {
+        let ours: Vec<u32> = self.cast.all().map(|(_, pid)| pid).collect();
+        let watch = Watch::begin(self.troupe.place(), self.troupe.wkp(), ours)?;
+        let (terminal, screen) = Terminal::new()?;
+        let actor = Actor::Client(self.cast.clients().count() + 1);
+        let pid = self.troupe.start_guest(actor, invitation, screen)?;
+        let number = self.cast.add_guest(pid);
+        self.guest = Some(Guest::new(number, pid, watch, terminal));
+        Ok(number)
+    }
+
     /// Tells what happens until `happened`, and everybody waits for something else. With `--pause`, step by step.
     pub(super) fn until(
         &mut self,
         expected: impl Into<String>,
         happened: impl Fn(&Self) -> bool,
     ) -> Result<(), Halt> {
-        self.watchdog = Deadline::after(PATIENCE);
+        while !self.attempt(PATIENCE, &happened)? {
+            self.ask(|_| "nothing moves; wait on".into())?;
+            if self.watchdog.passed() {
+                return Err(Halt::Stuck(expected.into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for what is not ours to promise. Returns whether it came to pass in time.
+    pub(super) fn attempt(
+        &mut self,
+        patience: Duration,
+        happened: impl Fn(&Self) -> bool,
+    ) -> Result<bool, Halt> {
+        self.patience = patience;
+        self.watchdog = Deadline::after(patience);
         loop {
             self.follow()?;
             if self.is_settled() {
@@ -110,17 +155,27 @@ impl Stage {
                     continue;
                 }
                 if happened(self) {
-                    return Ok(());
+                    return Ok(true);
                 }
             }
-            if self.watchdog.passed() {
-                self.ask(|_| "nothing moves; wait on".into())?;
-                if self.watchdog.passed() {
-                    return Err(Halt::Stuck(expected.into()));
-                }
+            if self.watchdog.passed() || self.guest_floods() {
+                return Ok(false);
             }
-            self.process.wait(&mut [], Deadline::in_exactly(TICK))?;
+            self.tick()?;
         }
+    }
+
+    /// Until there may be something new.
+    fn tick(&self) -> Result<()> {
+        let watch = self.guest.iter().map(|guest| PollFd::new(guest.watch.as_fd(), PollFlags::POLLIN));
+        self.process.wait(&mut watch.collect::<Vec<_>>(), Deadline::in_exactly(TICK)).map(drop)
+    }
+
+    /// Whether the guest asks far more than it was given to ask, and nothing has been done about it yet.
+    fn guest_floods(&self) -> bool {
+        self.guest.as_ref().filter(|guest| guest.ended_by.is_none()).is_some_and(|guest| {
+            self.count_of(What::RequestReceived, guest.number) > guest.typed + Guest::OWN_REQUESTS
+        })
     }
 
     /// Reads the record, and tells what is due.
@@ -135,20 +190,48 @@ impl Stage {
                 pause.arrived(event.pid);
             }
         }
-        let reaped = self.troupe.reap();
-        self.endings.extend(reaped.into_iter().map(|(actor, status)| (monotonic_ns(), actor, status)));
-        for event in self.record.due() {
-            self.tell_endings(event.ns)?;
+        self.look_at_guest();
+        let (ns, reaped) = (monotonic_ns(), self.troupe.reap());
+        let ends = |(actor, status)| Sight { ns, step: None, actor, text: format!("ends: {status}") };
+        self.sights.extend(reaped.into_iter().map(ends));
+        for event in self.record.due(|event| self.cast.concerns_guest(event)) {
+            self.tell_sights(event.ns)?;
             self.tell(&event)?;
         }
-        if self.record.is_told() { self.tell_endings(u64::MAX) } else { Ok(()) }
+        if self.record.is_told() { self.tell_sights(u64::MAX) } else { Ok(()) }
     }
 
-    fn tell_endings(&mut self, before: u64) -> Result<()> {
-        while self.endings.front().is_some_and(|(seen, ..)| *seen < before)
-            && let Some((_, actor, status)) = self.endings.pop_front()
-        {
-            self.voice.deed(None, actor, &self.cast, &format!("ends: {status}"))?;
+    /// What is to be seen of the guest since the last look.
+    fn look_at_guest(&mut self) {
+        let Some(guest) = &mut self.guest else { return };
+        let actor = Actor::Client(guest.number);
+        let seen = guest.look(self.troupe.ended(actor).is_some());
+        guest.watch.made().for_each(|name| self.cast.is_of_guest(name));
+        if !seen.is_empty() {
+            self.settled = Deadline::in_exactly(SETTLED);
+        }
+        let noticed = self.guest_was_noticed();
+        for Seen { step, text } in seen {
+            // One sees later than things happen. But what made the server begin with step 6 was there before.
+            let caused = noticed.filter(|_| matches!(step, Some(3 | 4)));
+            let ns = caused.map_or(monotonic_ns(), |ns| ns - 1);
+            self.sights.push(Sight { ns, step, actor, text });
+        }
+        self.sights.sort_by_key(|sight| sight.ns);
+    }
+
+    /// When the server began with step 6 for the guest.
+    fn guest_was_noticed(&self) -> Option<u64> {
+        let of = |what| self.record.seen().iter().filter(move |event| event.what == what);
+        let received = of(What::HelloReceived).find(|event| self.cast.concerns_guest(event))?.ns;
+        let removed = of(What::WkpRemoved).map(|event| event.ns).filter(|ns| *ns < received).max();
+        Some(removed.unwrap_or(received))
+    }
+
+    fn tell_sights(&mut self, before: u64) -> Result<()> {
+        let due = self.sights.partition_point(|sight| sight.ns < before);
+        for Sight { step, actor, text, .. } in self.sights.drain(..due) {
+            self.voice.deed(step, actor, &self.cast, &text)?;
         }
         Ok(())
     }
@@ -161,11 +244,21 @@ impl Stage {
             Role::Subserver(number) => Actor::Subserver(number as usize),
             Role::Client => Actor::Client(0),
         });
+        let text = match (is_about_request(event.what), &mut self.guest) {
+            (true, Some(guest)) if self.cast.concerns_guest(event) => match guest.tells_of_request() {
+                Ok(()) => text,
+                Err(None) => return Ok(()),
+                Err(Some(last)) => {
+                    return self.voice.deed(None, Actor::Client(guest.number), &self.cast, last);
+                }
+            },
+            _ => text,
+        };
         self.voice.deed(event.step, actor, &self.cast, &text)
     }
 
     fn is_settled(&self) -> bool {
-        self.record.is_told() && self.endings.is_empty() && self.settled.passed()
+        self.record.is_told() && self.sights.is_empty() && self.settled.passed()
     }
 
     fn somebody_stands(&mut self) -> bool {
@@ -203,7 +296,7 @@ impl Stage {
         while self.pause.is_some() {
             self.follow()?;
             if !self.is_settled() {
-                self.process.wait(&mut [], Deadline::in_exactly(TICK))?;
+                self.tick()?;
                 continue;
             }
             self.somebody_stands();
@@ -217,7 +310,7 @@ impl Stage {
             }
             match wish {
                 Some(Wish::Next) => {
-                    self.watchdog = Deadline::after(PATIENCE);
+                    self.watchdog = Deadline::after(self.patience);
                     return Ok(());
                 }
                 Some(Wish::Map) => map::show(self)?,
@@ -230,18 +323,24 @@ impl Stage {
 
     fn run_freely(&mut self) -> Result<()> {
         self.pause = None;
-        self.watchdog = Deadline::after(PATIENCE);
+        self.watchdog = Deadline::after(self.patience);
         self.voice.note("The input is over: from here on everything runs freely.")
     }
 
     /// Ends everybody; returns those who did not end by themselves. What they still recorded is told.
     pub(super) fn end(&mut self) -> Result<Vec<u32>> {
         self.pause = None;
-        let left = self.troupe.end();
+        let mut left = self.troupe.end();
+        if let Some(guest) = &mut self.guest
+            && left.contains(&guest.pid)
+        {
+            guest.ended_by = Some(Signal::SIGKILL);
+            left.retain(|pid| *pid != guest.pid);
+        }
         let until = Deadline::in_exactly(PATIENCE);
         while !(self.is_settled() || until.passed()) {
             self.follow()?;
-            self.process.wait(&mut [], Deadline::in_exactly(TICK))?;
+            self.tick()?;
         }
         Ok(left)
     }
@@ -271,4 +370,9 @@ impl Stage {
     pub(super) fn end_server(&mut self) {
         self.troupe.signal(Actor::Server, Signal::SIGTERM);
     }
+}
+
+/// Of these there are as many as a client likes.
+fn is_about_request(what: What) -> bool {
+    matches!(what, What::RequestReceived | What::RequestRefused | What::Routed | What::ReplySent)
 }

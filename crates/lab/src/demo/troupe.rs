@@ -11,16 +11,21 @@ use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use nix::poll::poll;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use tempfile::{NamedTempFile, TempDir};
 
 use super::cast::Actor;
+use super::guest::Invitation;
+use super::wkp::Wkp;
 use crate::paradigm::Paradigm;
 use crate::proc;
 use crate::programs::{end_orphans, lines_of, programs};
 
 /// What who does not end by itself is given, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
+/// A guest that leaves more than that forks faster than one can end them.
+const STRAYS_MAX: usize = 1000;
 /// Between two looks whether somebody has ended, in milliseconds.
 const LOOK: u8 = 10;
 
@@ -31,7 +36,8 @@ struct Member {
     child: Child,
     /// A client stays connected as long as this is open.
     stdin: Option<ChildStdin>,
-    stdout: File,
+    /// None: a guest's is a terminal.
+    stdout: Option<File>,
     ended: Option<ExitStatus>,
 }
 
@@ -44,12 +50,15 @@ pub(super) struct Troupe {
     client: PathBuf,
     server_options: Vec<&'static str>,
     client_options: Vec<&'static str>,
+    wkp: Wkp,
     place: TempDir,
     events: NamedTempFile,
     /// All stderr, in a file without a name.
     stderr: File,
     /// The reading end of the gate, inherited under its number.
     gate: Option<OwnedFd>,
+    /// Processes that a guest had started, and that lived longer than all.
+    pub(super) strays: Vec<u32>,
 }
 
 /// Deadlines for a play that runs by itself: nobody is to wait longer than the watchdog.
@@ -63,7 +72,12 @@ impl Troupe {
     ///
     /// # Errors
     /// A program is missing, or there is no place for temporary files.
-    pub(super) fn gather(paradigm: Paradigm, shared_wkp: bool, gate: Option<OwnedFd>) -> Result<Self> {
+    pub(super) fn gather(
+        paradigm: Paradigm,
+        shared_wkp: bool,
+        wkp: Wkp,
+        gate: Option<OwnedFd>,
+    ) -> Result<Self> {
         let (server, client) = programs(paradigm)?;
         let failed =
             |error: std::io::Error| Error::at("make files in", &std::env::temp_dir(), errno_of(&error), "");
@@ -78,16 +92,22 @@ impl Troupe {
             client,
             server_options,
             client_options: client_options.into(),
+            wkp,
             place: tempfile::Builder::new().prefix("lab-demo-").tempdir().map_err(failed)?,
             events: tempfile::Builder::new().prefix("lab-events-").tempfile().map_err(failed)?,
             stderr: tempfile::tempfile().map_err(failed)?,
             gate,
+            strays: Vec::new(),
         })
     }
 
     /// The directory of the pipes.
     pub(super) fn place(&self) -> &Path {
         self.place.path()
+    }
+
+    pub(super) fn wkp(&self) -> &Wkp {
+        &self.wkp
     }
 
     /// The event record, to be read.
@@ -112,7 +132,7 @@ impl Troupe {
         let failed = |error: std::io::Error| Error::at("start", program, errno_of(&error), "");
         let stdout = tempfile::tempfile().map_err(failed)?;
         let mut command = Command::new(program);
-        command.args(options).arg("--wkp").arg(self.place.path().join("mario"));
+        command.args(options).arg("--wkp").arg(self.place.path().join(self.wkp.name()));
         command.arg("--events").arg(self.events.path());
         if let Some(gate) = &self.gate {
             command.arg("--gate").arg(gate.as_raw_fd().to_string());
@@ -122,7 +142,23 @@ impl Troupe {
         command.stderr(self.stderr.try_clone().map_err(failed)?);
         let mut child = command.spawn().map_err(failed)?;
         let (pid, stdin) = (child.id(), child.stdin.take());
-        self.members.push(Member { actor, child, stdin, stdout, ended: None });
+        self.members.push(Member { actor, child, stdin, stdout: Some(stdout), ended: None });
+        Ok(pid)
+    }
+
+    /// Starts somebody else's program, in the directory of the pipes, with `screen` as its stdout and stderr; returns its
+    /// process number.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(super) fn start_guest(&mut self, actor: Actor, guest: &Invitation, screen: OwnedFd) -> Result<u32> {
+        let failed = |error: std::io::Error| Error::on("start", guest.words(), errno_of(&error));
+        let mut command = guest.command()?;
+        command.current_dir(self.place());
+        command.stdout(screen.try_clone().map_err(failed)?).stderr(screen);
+        let mut child = command.spawn().map_err(failed)?;
+        let (pid, stdin) = (child.id(), child.stdin.take());
+        self.members.push(Member { actor, child, stdin, stdout: None, ended: None });
         Ok(pid)
     }
 
@@ -168,7 +204,8 @@ impl Troupe {
 
     /// The lines that one has printed. Only for who has ended: the place in the file is shared.
     pub(super) fn printed(&mut self, actor: Actor) -> Vec<String> {
-        self.member(actor).map(|member| lines_of(&mut member.stdout)).unwrap_or_default()
+        let stdout = self.member(actor).and_then(|member| member.stdout.as_mut());
+        stdout.map(lines_of).unwrap_or_default()
     }
 
     /// What anybody complained about. Only when all have ended.
@@ -197,7 +234,22 @@ impl Troupe {
             member.ended = member.child.wait().ok();
         }
         left.extend(end_orphans(&self.server));
+        self.end_strays();
         left
+    }
+
+    /// Whoever else is a child of this process by now: an orphan that a guest has left. Its own are adopted when it ends.
+    fn end_strays(&mut self) {
+        for _ in 0..STRAYS_MAX {
+            let Some(stray) = proc::children(std::process::id()).into_iter().next() else { return };
+            // A child of this process and not reaped yet, so the number is still its own.
+            let pid = Pid::from_raw(stray.pid.cast_signed());
+            let _ = kill(pid, Signal::SIGKILL);
+            let _ = waitpid(pid, None);
+            if stray.state != 'Z' {
+                self.strays.push(stray.pid);
+            }
+        }
     }
 
     fn member(&mut self, actor: Actor) -> Option<&mut Member> {

@@ -72,6 +72,12 @@ impl Voice {
         self.say(&format!("{style}{mark}{style:#} {claim}\n"))
     }
 
+    /// Something that is worth knowing, and neither right nor wrong.
+    pub(crate) fn remark(&mut self, text: &str) -> Result<()> {
+        let bold = self.style(Style::new().bold());
+        self.say(&format!("{bold}•{bold:#} {text}\n"))
+    }
+
     /// An actor's name in its colour, in a field of `width`.
     pub(super) fn name(&self, actor: Actor, cast: &Cast, name: &str, width: usize) -> String {
         let own = self.of(actor, cast);

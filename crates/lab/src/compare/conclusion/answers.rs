@@ -2,12 +2,12 @@
 
 use super::super::columns::counted;
 use super::super::metrics::number;
-use super::super::naive::Stage;
 use super::super::placement::Placement;
 use super::super::results::{ColumnInfo, Finding, Total};
 use super::super::rows::{ROWS, Row, row, title};
 use super::super::trial::KEPT;
 use super::{Data, NOTICEABLE, finding, listed, ranked};
+use crate::naive::Stage;
 
 /// The rule of the whole: who must not wait needs a process of its own; what that costs, and what dispatch costs on top.
 pub(super) fn which_for_what(data: &Data<'_>) -> Option<Finding> {

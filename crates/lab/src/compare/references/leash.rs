@@ -1,15 +1,14 @@
-//! How the comparison starts any process: on the processors that it is to stay on, with no signal blocked.
+//! How the lab starts programs that take signals as a shell's child does, with none blocked; the comparison's also on the
+//! processors that they are to stay on.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use handshake_core::error::{Error, Result};
+use handshake_core::error::{Error, Result, errno_of};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
-
-use super::io_failed;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -32,5 +31,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
         sched_setaffinity(Pid::from_raw(0), &cpus).map_err(failed)?;
     }
     let (program, arguments) = args.command.split_first().expect("clap has seen to it");
-    Err(io_failed("start")(Command::new(program).args(arguments).exec()))
+    let error = Command::new(program).args(arguments).exec();
+    Err(Error::at("start", program.as_ref(), errno_of(&error), ""))
 }

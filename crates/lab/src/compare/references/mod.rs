@@ -28,7 +28,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{mkfifo, write};
 
-use super::naive;
+use crate::naive;
 
 /// What a client and a Unix-socket server say to each other first, each once: as the handshake here does.
 const GREETING: &[u8; 16] = b"its-a-me, mario!";

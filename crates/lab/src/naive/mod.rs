@@ -1,12 +1,13 @@
 //! The protocol as the course teaches it, with a server and clients that take it literally: what it loses, and where those
 //! hang who are lost.
 //!
-//! Reading order: [`server`], [`client`], and in `crowd` the [`Crowd`] of clients that knock at one instant. Each client
-//! says on its stdout where it stands before every call that may wait, so one that hangs shows in which. Both are kinder
-//! than the originals in one thing each: the server survives a client that has gone, and a client that finds no well-known
-//! pipe looks again.
+//! Reading order: [`server`], [`client`]; `stage`, where a client stands; and `crowd`, any clients that are let go at one
+//! instant. Each client says on its stdout where it stands before every call that may wait, so one that hangs shows in
+//! which. Both are kinder than the originals, so that one mishap does not hide the next: the server survives a client that
+//! has gone; a client that finds no well-known pipe looks again, and one that is cut off removes its private pipe.
 
 mod crowd;
+mod stage;
 
 use std::fs;
 use std::io::{Read, Write, stdin, stdout};
@@ -20,7 +21,8 @@ use nix::poll::poll;
 use nix::sys::stat::Mode;
 use nix::unistd::{mkfifo, read, write};
 
-pub(crate) use crowd::{Crowd, Stage};
+pub(crate) use crowd::{Crowd, End};
+pub(crate) use stage::{Outcome, Stage};
 
 /// Every record is such a buffer, zero-padded.
 const RECORD: usize = 100;
@@ -62,14 +64,17 @@ fn serve(from_client: &OwnedFd, dir: &Path) -> Result<(), Errno> {
     Ok(())
 }
 
-/// One client: knocks when its stdin ends, asks once, checks the reply.
+/// One client: makes its private pipe, knocks when its stdin ends, asks once, checks the reply.
 ///
 /// # Errors
 /// It cannot say on stdout where it stands.
 pub(crate) fn client(dir: &Path) -> Result<Status> {
-    // Everybody's stdin is one pipe, so all go at one instant.
-    let _ = stdin().read_to_end(&mut Vec::new());
-    let end = match knock(dir) {
+    let name = std::process::id().to_string();
+    let private = dir.join(&name);
+    let knocked = knock(dir, &name, &private);
+    // It has done so long ago, unless it was cut off before.
+    let _ = fs::remove_file(&private);
+    let end = match knocked {
         Ok(true) => Stage::Served,
         Ok(false) => Stage::Wrong,
         Err(_) => Stage::Broken,
@@ -78,18 +83,18 @@ pub(crate) fn client(dir: &Path) -> Result<Status> {
     Ok(if end == Stage::Served { Status::Done } else { Status::Broken })
 }
 
-fn knock(dir: &Path) -> Result<bool, Errno> {
-    let name = std::process::id().to_string();
-    let private = dir.join(&name);
-    mkfifo(&private, Mode::from_bits_truncate(0o644))?; // 3.
+fn knock(dir: &Path, name: &str, private: &Path) -> Result<bool, Errno> {
+    mkfifo(private, Mode::from_bits_truncate(0o644))?; // 3.
+    // Everybody's stdin is one pipe, so all go at one instant; and who looks at the pipes knows when all are there.
+    let _ = stdin().read_to_end(&mut Vec::new());
     let to_server = open_wkp(&dir.join("mario"))?; // 4.
     write(&to_server, &record(name.as_bytes()))?;
     say(Stage::OpensPrivatePipe)?;
-    let from_server = open_end(&private, OFlag::O_RDONLY)?; // 5.
+    let from_server = open_end(private, OFlag::O_RDONLY)?; // 5.
     say(Stage::ReadsAcknowledgement)?;
     let mut buffer: Record = [0; RECORD];
     let came = read(&from_server, &mut buffer)?; // 8.
-    let _ = fs::remove_file(&private);
+    let _ = fs::remove_file(private);
     if came == 0 {
         return Err(Errno::EPIPE);
     }

@@ -1,0 +1,99 @@
+//! What a program says, as if it said it to a person: on a terminal, where a C program's lines come when they are printed
+//! and not all at its end.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use handshake_core::error::{Error, Result};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::pty::openpty;
+use nix::unistd::read;
+
+/// A program that says more in one look is read on at the next.
+const READ_SIZE: usize = 4096;
+/// Of a line without end, so much is one.
+const LINE_MAX: usize = 500;
+
+/// Our end of a terminal (pty(7)).
+#[derive(Debug)]
+pub(super) struct Terminal {
+    screen: OwnedFd,
+    /// A line that has not ended yet.
+    part: Vec<u8>,
+}
+
+impl Terminal {
+    /// One, and the end that a program gets as its stdout.
+    ///
+    /// # Errors
+    /// There are no more of them.
+    pub(super) fn new() -> Result<(Self, OwnedFd)> {
+        let failed = |errno| Error::on("make", "a terminal", errno);
+        let pair = openpty(None, None).map_err(failed)?;
+        for end in [&pair.master, &pair.slave] {
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(failed)?;
+        }
+        fcntl(&pair.master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(failed)?;
+        Ok((Self { screen: pair.master, part: Vec::new() }, pair.slave))
+    }
+
+    /// The lines that have been said since.
+    pub(super) fn lines(&mut self) -> Vec<String> {
+        self.read();
+        self.whole_lines()
+    }
+
+    /// Returns whether there was something. What read(2) says else, as EIO when nobody has the other end any more: nothing.
+    fn read(&mut self) -> bool {
+        let mut buffer = [0; READ_SIZE];
+        let count = read(self.screen.as_fd(), &mut buffer).unwrap_or(0);
+        self.part.extend_from_slice(&buffer[..count]);
+        count > 0
+    }
+
+    fn whole_lines(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(end) = self.part.iter().position(|byte| *byte == b'\n') {
+            lines.push(self.part.drain(..=end).collect::<Vec<u8>>());
+        }
+        if self.part.len() > LINE_MAX {
+            lines.push(std::mem::take(&mut self.part));
+        }
+        lines.iter().map(|line| in_words(line)).collect()
+    }
+
+    /// All that is left, with what has no newline at its end. Only when the program has ended.
+    pub(super) fn rest(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while self.read() {
+            lines.extend(self.whole_lines());
+        }
+        let part = std::mem::take(&mut self.part);
+        lines.extend((!part.is_empty()).then(|| in_words(&part)));
+        lines
+    }
+}
+
+/// From somebody whom nobody knows: no control characters, and of a long line the beginning.
+fn in_words(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line.trim_ascii_end());
+    text.chars().take(LINE_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::write;
+
+    use super::*;
+
+    #[test]
+    fn lines_come_whole_and_the_rest_at_the_end() {
+        let (mut terminal, program) = Terminal::new().unwrap();
+        assert_eq!(terminal.lines(), [""; 0]);
+        write(&program, b"one\ntwo\n> ").unwrap();
+        assert_eq!(terminal.lines(), ["one", "two"]);
+        write(&program, b"th\x1b[31mree\nfour").unwrap();
+        drop(program);
+        assert_eq!(terminal.rest(), ["> th\u{fffd}[31mree", "four"]);
+        assert_eq!(terminal.rest(), [""; 0]);
+    }
+}

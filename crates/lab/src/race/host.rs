@@ -1,0 +1,183 @@
+//! The server that the clients race for: the original, or one of ours.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use handshake_core::deadline::Deadline;
+use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::process::{Process, Woken};
+use handshake_core::sys::ends_with_us;
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::plan::{Dialect, Match, Server};
+use crate::check::Check;
+use crate::house::{House, REST, words};
+
+/// The well-known pipe's name.
+const WKP: &str = "mario";
+
+/// What ours are told. The naive client's handshake has two steps; what it says at once is its request.
+const OPTIONS: [&str; 5] = ["-q", "--service", "echo", "--handshake", "2"];
+
+/// A server that is ready. Dropping it ends it and removes its directory.
+#[derive(Debug)]
+pub(super) enum Host {
+    Original(Original),
+    Ours(House),
+}
+
+/// The course's server.
+#[derive(Debug)]
+pub(super) struct Original {
+    server: Child,
+    directory: TempDir,
+    words: String,
+}
+
+impl Host {
+    /// # Errors
+    /// A program is missing, or the server does not begin. [`Error::Signal`].
+    pub(super) fn open(server: Server, process: &Process) -> Result<Self> {
+        let Some(kind) = server.kind() else { return Ok(Self::Original(Original::start(process)?)) };
+        let shared = kind.shared_wkp.then_some("--shared-wkp");
+        let options: Vec<String> = OPTIONS.into_iter().chain(shared).map(str::to_owned).collect();
+        Ok(Self::Ours(House::open(kind, &options, directory(), process)?))
+    }
+
+    /// Its command line.
+    pub(super) fn words(&self) -> &str {
+        match self {
+            Self::Original(original) => &original.words,
+            Self::Ours(house) => &house.words,
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Original(original) => original.directory.path(),
+            Self::Ours(house) => house.path(),
+        }
+    }
+
+    /// Before the next round. An original that waits for ever is of no use any more; ours must be at rest.
+    ///
+    /// # Errors
+    /// As [`Host::open`].
+    pub(super) fn begin_anew(&mut self, process: &Process) -> Result<()> {
+        match self {
+            Self::Original(original) => *original = Original::start(process)?,
+            Self::Ours(house) => {
+                house.at_rest(process, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A client, about to be started; it says `message` when its stdin ends.
+    ///
+    /// # Errors
+    /// The kernel does not say where this program is.
+    pub(super) fn client(&self, dialect: Dialect, message: &str) -> Result<Command> {
+        let mut command = match (dialect, self) {
+            (Dialect::Framed, Self::Ours(house)) => framed(house, message),
+            _ => {
+                let mut command = Command::new(this_program()?);
+                command.args(["reference", "naive-client"]).arg(self.path());
+                command
+            }
+        };
+        command.stderr(Stdio::null());
+        ends_with_us(&mut command, Signal::SIGKILL);
+        Ok(command)
+    }
+
+    pub(super) fn clients_words(&self, who: Match) -> String {
+        self.client(who.dialect, "MESSAGE").map_or(String::new(), |command| words(&command))
+    }
+
+    /// How many private pipes there are: clients that stand before step 4.
+    pub(super) fn private_pipes(&self) -> usize {
+        let entries = fs::read_dir(self.path()).into_iter().flatten().flatten();
+        let is_private = |entry: &fs::DirEntry| {
+            entry.file_name() != WKP && entry.file_type().is_ok_and(|kind| kind.is_fifo())
+        };
+        entries.filter(is_private).count()
+    }
+
+    /// Ends it. Ours tells how that went; the original is ended by number, and what it leaves goes with its directory.
+    pub(super) fn close(self) -> Option<Vec<Check>> {
+        match self {
+            Self::Original(_) => None,
+            Self::Ours(mut house) => Some(house.close().checks().into()),
+        }
+    }
+}
+
+/// Its first event is step 3: it stops there, at a gate that opens when its stdin ends.
+fn framed(house: &House, message: &str) -> Command {
+    let mut command = Command::new(&house.client);
+    command.args(["-q", "--timeout", "0", "--gate", "0", "--wkp"]).arg(house.place.wkp()).arg(message);
+    command
+}
+
+impl Original {
+    fn start(process: &Process) -> Result<Self> {
+        let directory = directory().map_err(|error| failed("make a directory for", &error))?;
+        let mut command = Command::new(this_program()?);
+        command.args(["reference", "naive-server"]).arg(directory.path());
+        let words = words(&command);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        ends_with_us(&mut command, Signal::SIGKILL);
+        let server = command.spawn().map_err(|error| failed("start", &error))?;
+        let original = Self { server, directory, words };
+        original.await_ready(process)?;
+        Ok(original)
+    }
+
+    fn await_ready(&self, process: &Process) -> Result<()> {
+        let stdout = self.server.stdout.as_ref();
+        let until = Deadline::after(REST);
+        loop {
+            let mut said: Vec<_> =
+                stdout.iter().map(|stdout| PollFd::new(stdout.as_fd(), PollFlags::POLLIN)).collect();
+            match process.wait(&mut said, until)? {
+                Woken::Ready(_) => return Ok(()),
+                Woken::Signal => {}
+                Woken::Deadline => {
+                    let what = format!("the course's server was not ready within {REST:?}");
+                    return Err(Error::Lost { what, unanswered: 0 });
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Original {
+    fn drop(&mut self) {
+        // Ours and not reaped, so the number is its own.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn directory() -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix("lab-race-").tempdir()
+}
+
+fn this_program() -> Result<PathBuf> {
+    std::env::current_exe().map_err(|error| failed("find", &error))
+}
+
+fn failed(operation: &'static str, error: &io::Error) -> Error {
+    Error::on(operation, "the course's server or client", errno_of(error))
+}
+
+/// Between two looks whether all are there.
+pub(super) const LOOK: Duration = Duration::from_millis(5);

@@ -1,0 +1,188 @@
+//! `lab demo --client PATH`: a program that is none of ours is shown and judged, whatever it does.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+use predicates::prelude::*;
+use predicates::str::{contains, is_match};
+use workspace_tests::proc::Process;
+use workspace_tests::wait::{until, until_true};
+use workspace_tests::{Paradigm, Scene, each, path_of};
+
+each! {
+    a_program_of_the_course_is_shown_and_judged in basic forking dispatch;
+    a_framed_program_is_shown_and_judged in basic forking dispatch shared;
+    with_pause_the_server_stops_at_each_step_of_it in basic forking dispatch;
+    a_program_that_is_no_client_is_told in basic forking dispatch;
+}
+
+/// A client of the course in POSIX sh: what a record is, is one write and one read.
+const CLIENT: &str = r#"
+mkfifo $$
+exec 3>"${1:-mario}"
+printf %s $$ >&3
+exec 4<$$
+hear() { dd bs=1000 count=1 <&4 2>/dev/null | tr -d '\0'; }
+echo "acknowledged with $(hear)"
+[ "$2" = stays ] || rm $$
+[ "$2" != stays ] || printf HOLA >&3
+while read -r line; do
+    printf %s "$line" >&3
+    echo "got $(hear)"
+done
+"#;
+
+fn demo(paradigm: Paradigm) -> Vec<&'static str> {
+    match paradigm {
+        Paradigm::Basic => vec!["demo", "basic", "--clients", "1"],
+        Paradigm::Forking => vec!["demo", "forking", "--clients", "1"],
+        Paradigm::Dispatch => vec!["demo", "dispatch", "--clients", "1"],
+        Paradigm::Shared => vec!["demo", "dispatch", "--clients", "1", "--shared-wkp"],
+    }
+}
+
+/// As `--client /bin/sh -- FILE`: a file that was just written cannot always be started itself.
+fn script(scene: &Scene, text: &str) -> [String; 4] {
+    let file = scene.path("../program.sh");
+    fs::write(&file, text).expect("a file of the scene");
+    ["--client".into(), "/bin/sh".into(), "--".into(), file.to_str().expect("a path in text").into()]
+}
+
+fn line(pattern: &str) -> impl Predicate<str> + use<> {
+    is_match(pattern).expect("a pattern")
+}
+
+/// Client 2 is the program.
+fn a_program_of_the_course_is_shown_and_judged(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let told = scene.lab().args(demo(paradigm)).args(script(&scene, CLIENT)).run().success();
+    let seen = |step: u8, what: &str| line(&format!(r"\nstep {step}  client 2 \[\d+\] +seen: {what}\n"));
+    told.stdout(seen(3, r"a pipe \d+ appears"))
+        .stdout(seen(4, "it has mario open for writing"))
+        .stdout(seen(5, r"it has \d+ open for reading"))
+        .stdout(seen(8, r"\d+ is removed"))
+        .stdout(line(r"(?s)\n[^\n]*a pipe \d+ appears\n.*receives from client 2 \[\d+\]\n.*is removed\n"))
+        .stdout(line(r"client 2 \[\d+\] +says: +\[acknowledged with HOLA\]\n"))
+        .stdout(line(r"receives request 2 \[message 2 of client 2\]\n"))
+        .stdout(line(r"client 2 \[\d+\] +says: +\[got MESSAGE 2 OF CLIENT 2\]\n"))
+        .stdout(line(r"\n✔ handshake: its name \[\d+\] was received, acknowledged; no third step\n"))
+        .stdout(contains("\n✔ its end: exit status: 0\n"))
+        .stdout(contains("was given 2 messages; the server received 2 requests, replies sent: 2; 2 of the"))
+        .stdout(contains("\n• it left nothing behind\n").and(contains("✘").not()));
+    scene.end();
+}
+
+/// Our own client, which keeps no record here.
+fn a_framed_program_is_shown_and_judged(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let client = path_of("client").to_str().expect("a path in text");
+    let told = scene.lab().args(demo(paradigm)).args(["--client", client, "--", "-q"]).run().success();
+    told.stdout(line(r"\nstep 3  client 2 \[\d+\] +seen: a pipe mario\.client\.\d+\.[0-9a-f]{4}… appears\n"))
+        .stdout(line(r"client 2 \[\d+\] +says: +\[MESSAGE 2 OF CLIENT 2\]\n"))
+        .stdout(contains("was received, acknowledged; third step READY\n"))
+        .stdout(contains("2 of 2 replies right").and(contains("✘").not()));
+    scene.end();
+}
+
+/// Twenty-five times Enter, then the end of stdin, which lets everybody run.
+fn with_pause_the_server_stops_at_each_step_of_it(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let few = ["--pause", "--messages", "1"];
+    let demo = scene.lab().args(demo(paradigm)).args(few).args(script(&scene, CLIENT));
+    demo.reading(&"\n".repeat(25))
+        .run()
+        .success()
+        .stdout(
+            contains("\n✔ handshake: ").and(contains("was given 1 message; the server received 1 request,")),
+        )
+        .stdout(contains("✘").not())
+        .stderr(contains("[Enter] next step; at the gate: server"));
+    scene.end();
+}
+
+fn a_program_that_is_no_client_is_told(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let told = scene.lab().args(demo(paradigm)).args(script(&scene, "echo hello; exit 7")).run().code(1);
+    told.stdout(line(r"client 2 \[\d+\] +says: +\[hello\]\n"))
+        .stdout(contains("It was to shake hands, and has ended."))
+        .stdout(contains("2 of 2 replies right"))
+        .stdout(contains(
+            "\n✘ handshake: the server never received a private pipe's name\n    it made no pipe, and was",
+        ))
+        .stdout(contains("\n✔ its end: exit status: 7\n"));
+    scene.end();
+}
+
+#[test]
+fn its_pipe_that_stays_is_its_affair_and_the_wkp_has_the_name_that_it_looks_for() {
+    let scene = Scene::new();
+    let demo = ["demo", "forking", "--wkp", "luigi"];
+    let told = scene.lab().args(demo).args(script(&scene, CLIENT)).args(["luigi", "stays"]).run().success();
+    told.stdout(contains("creates the well-known pipe luigi\n"))
+        .stdout(line(r"\nstep 4  client 4 \[\d+\] +seen: it has luigi open for writing\n"))
+        .stdout(line(r"\n✔ handshake: its name \[\d+\] was received, acknowledged; third step \[HOLA\]\n"))
+        .stdout(line(r"\n• it left behind: \d+\n"))
+        .stdout(contains("✔ nothing left in ").and(contains("✘").not()));
+    scene.end();
+}
+
+/// Ten seconds are its patience, and three seconds twice.
+#[test]
+fn a_program_that_does_nothing_is_ended_by_number_and_what_it_started_too() {
+    let scene = Scene::new();
+    let stubborn = "trap '' INT TERM HUP\nmkfifo x\nsleep 1000 &\nwhile :; do sleep 1000; done";
+    let lab = scene.lab().args(["demo", "basic", "--clients", "1"]).args(script(&scene, stubborn)).start();
+    let told = lab.ends().code(1);
+    told.stdout(contains("It goes on; it is sent SIGINT.").and(contains("It goes on; it is sent SIGKILL.")))
+        .stdout(contains(
+            "    it made x, and was not seen to open mario; if it looks for another name: --wkp NAME\n",
+        ))
+        .stdout(contains("\n✘ its end: it did nothing more, and had to be killed\n"))
+        .stdout(contains("\n• it left behind: x\n"))
+        .stdout(line(r"\n• processes that it had started and left, ended by number: \[\d+, \d+\]\n"))
+        .stdout(contains("2 of 2 replies right").and(contains("✔ no process left, no zombie")));
+    scene.end();
+}
+
+/// As the course's programs do: their fgets(3) finds nothing new, and they send the old line again and again.
+#[test]
+fn a_program_that_does_not_notice_the_end_of_its_input_is_sent_sigint() {
+    let scene = Scene::new();
+    let deaf = CLIENT.replace("while read -r line; do", "while read -r new && line=$new || :; do");
+    let told = scene.lab().args(["demo", "dispatch", "--clients", "1"]).args(script(&scene, &deaf)).run();
+    told.success()
+        .stdout(contains("It goes on; it is sent SIGINT."))
+        .stdout(contains("asks on and on, and nobody gave it that; no more of this is told"))
+        .stdout(contains("it did not end with its input, and was sent SIGINT\n").and(contains("✘").not()));
+    scene.end();
+}
+
+#[test]
+fn what_cannot_be_started_is_said_at_once() {
+    let scene = Scene::new();
+    let start = |path: &str| scene.lab().args(["demo", "basic", "--client", path]).run().code(3).stdout("");
+    start("/nonexistent").stderr(contains("cannot start \"/nonexistent\": ENOENT"));
+    start("/dev/null").stderr(contains("cannot start \"/dev/null\": EACCES"));
+    start("/").stderr(contains("EISDIR"));
+    scene.lab().args(["demo", "basic", "--wkp", "a/b"]).run().code(2).stderr(contains("a bare name"));
+    scene.lab().args(["demo", "basic", "--", "x"]).run().code(2).stderr(contains("--client"));
+    scene.end();
+}
+
+#[test]
+fn a_demo_that_is_interrupted_ends_the_program_too() {
+    let scene = Scene::new();
+    let script = script(&scene, "mkfifo x; exec sleep 1000");
+    let lab = scene.lab().args(["demo", "forking", "--clients", "1"]).args(script).start();
+    let pid = until("the program to be seen", || {
+        let printed = lab.printed();
+        let (before, _) = printed.split_once("seen: a pipe x appears\n")?;
+        before.rsplit_once("client 2 [")?.1.trim_end().strip_suffix(']')?.parse().ok()
+    });
+    let is_alive = |pid| Process::look(pid).is_some_and(|process| process.state != 'Z');
+    assert!(is_alive(pid));
+    lab.signal(Signal::SIGINT);
+    lab.ends_by(Signal::SIGINT);
+    until_true("the program to end", || !is_alive(pid));
+    scene.end();
+}

@@ -1,0 +1,137 @@
+//! `lab race` in small: at the original somebody is lost, at ours nobody, and it leaves nothing behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use nix::sys::signal::Signal;
+use predicates::prelude::*;
+use predicates::str::{contains, is_match};
+use workspace_tests::proc::{children_of, living_in};
+use workspace_tests::wait::{until, until_true};
+use workspace_tests::{Paradigm, Program, Scene, each};
+
+each! {
+    naive_clients_are_served_or_told in basic forking dispatch;
+    framed_clients_are_all_served in basic forking dispatch shared;
+    a_race_that_is_interrupted_ends_what_it_started_and_says_so in basic forking dispatch;
+    what_a_killed_race_had_started_ends in basic forking dispatch;
+}
+
+/// What `lab race` calls it.
+fn server(paradigm: Paradigm) -> &'static str {
+    match paradigm {
+        Paradigm::Basic => "basic",
+        Paradigm::Forking => "forking",
+        Paradigm::Dispatch => "dispatch",
+        Paradigm::Shared => "shared-wkp",
+    }
+}
+
+/// Nobody hangs, so the patience is never spent: it is for a machine that does much else.
+const SMALL: [&str; 6] = ["--clients", "12", "--rounds", "2", "--patience", "30s"];
+
+fn line(pattern: &str) -> impl Predicate<str> + use<> {
+    is_match(pattern).expect("a pattern")
+}
+
+fn naive_clients_are_served_or_told(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let race = scene.lab().args(["race", server(paradigm), "--dialect", "course"]).args(SMALL).run();
+    let name = paradigm.binary();
+    race.success()
+        .stdout(line(&format!(r"\n\$ {name} -q .*\n\$ lab reference naive-client .*\(12 of them\)\n")))
+        .stdout(line(r"\nround 1: \d+ served[^\n]* s\nround 2: \d+ served[^\n]* s\n"))
+        .stdout(contains(format!("✔ {name}, naive clients: of 24, 0 hanging and 0 answered wrongly")))
+        .stdout(contains(format!("✔ {name}, naive clients: ended with 0 and left nothing behind")))
+        .stdout(contains("framed clients").or(contains("✘")).or(contains("\u{1b}")).not());
+    scene.end();
+}
+
+fn framed_clients_are_all_served(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let race = scene.lab().args(["race", server(paradigm), "--dialect", "framed"]).args(SMALL).run();
+    let option = if paradigm == Paradigm::Shared { " --shared-wkp" } else { "" };
+    let title = format!("{}{option}, framed clients", paradigm.binary());
+    race.success()
+        .stdout(line(r"\nround 1: 12 served; [^\n]* s\nround 2: 12 served; [^\n]* s\n"))
+        .stdout(contains("A name is a record").and(contains("12 = 100 %")))
+        .stdout(contains(format!("✔ {title}: of 24, 24 served (expected all)")))
+        .stdout(contains(format!("✔ {title}: ended with 0 and left nothing behind")))
+        .stdout(contains("naive clients").or(contains("✘")).not());
+    scene.end();
+}
+
+/// Of so many, some are always lost: of two that have opened the same pipe, one is. Which, and where it hangs, is luck.
+#[test]
+fn the_original_loses_clients_and_is_not_judged() {
+    let scene = Scene::new();
+    let options = ["race", "original", "--clients", "30", "--rounds", "2", "--patience", "1s"];
+    let race = scene.lab().args(options).run().success();
+    let told = String::from_utf8_lossy(&race.get_output().stdout).into_owned();
+    race.stdout(contains("$ lab reference naive-server ").and(contains("of them)")))
+        .stdout(contains("and not judged").and(contains("✔").or(contains("✘")).not()))
+        .stdout(line(r"\n    over all rounds: \d+ [^\n]+\n"));
+    for round in told.lines().filter(|line| line.starts_with("round ")) {
+        let number = |what: &str| {
+            let words: Vec<_> = round.split([':', ',', ';']).map(str::trim).collect();
+            let part = words.iter().find_map(|part| part.strip_suffix(what)?.trim().parse::<usize>().ok());
+            part.unwrap_or(0)
+        };
+        let counts = ["served", "told", "answered wrongly", "hanging"].map(number);
+        assert_eq!(counts.iter().sum::<usize>(), 30, "{round}");
+        assert!(counts[0] < 30, "nobody was lost: {round}");
+    }
+    scene.end();
+}
+
+fn a_race_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let (race, place) = endless_race(&scene, paradigm);
+    race.signal(Signal::SIGINT);
+    race.ends_by(Signal::SIGINT).stdout(contains("✘ interrupted by SIGINT: incomplete"));
+    assert!(!place.exists(), "{} is left", place.display());
+    scene.end();
+}
+
+/// Its directory stays: nobody is left who could remove it.
+fn what_a_killed_race_had_started_ends(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let (race, place) = endless_race(&scene, paradigm);
+    race.signal(Signal::SIGKILL);
+    race.ends_by(Signal::SIGKILL);
+    let here = fs::canonicalize(scene.path(".")).expect("the scene's directory");
+    until_true("all that the race started to end", || living_in(&here).is_empty());
+    assert!(
+        !place.join("mario").exists() && !place.join(".mario.lock").exists(),
+        "the server left its names"
+    );
+    fs::remove_dir_all(&place).expect("it is there");
+    scene.end();
+}
+
+/// One that would go on for long, and has started clients. Returns it, and its directory.
+fn endless_race(scene: &Scene, paradigm: Paradigm) -> (Rc<Program>, PathBuf) {
+    let rounds = ["--clients", "12", "--rounds", "1000", "--patience", "60s"];
+    let race = scene.lab().args(["race", server(paradigm), "--dialect", "framed"]).args(rounds).start();
+    until_true("a round, and clients of the next", || {
+        race.printed().contains("\nround 1: ") && children_of(race.pid()).len() > 1
+    });
+    let place = until("the race to say how it starts the server", || {
+        let printed = race.printed();
+        let (_, wkp) = printed.split_once(" --wkp ")?;
+        let (wkp, _) = wkp.split_once(" --ready-fd")?;
+        Path::new(wkp).parent().map(Path::to_path_buf)
+    });
+    (race, place)
+}
+
+#[test]
+fn what_cannot_meet_is_a_usage_error() {
+    let scene = Scene::new();
+    let shared = scene.lab().args(["race", "shared-wkp", "--dialect", "course"]).run();
+    shared.code(2).stdout("").stderr(contains("lab race shared-wkp --dialect framed"));
+    scene.lab().args(["race", "--patience", "0"]).run().code(2).stdout("").stderr(contains("--patience 0"));
+    scene.lab().args(["race", "--clients", "1"]).run().code(2).stderr(contains("from 2 to 1000"));
+    scene.end();
+}
