@@ -261,7 +261,7 @@ impl Session {
                     self.deadline_judged()?;
                     continue;
                 }
-                // The dialect has no numbers; those of strangers' names are spent.
+                // The course dialect has no numbers, and messages only are counted.
                 Kind::Request if sequence == self.due || self.course.is_some() => self.asked = None,
                 Kind::Request => {
                     let what = format!("request {sequence} came where {} was due", self.due);
@@ -283,16 +283,17 @@ impl Session {
             if more {
                 continue;
             }
+            self.in_hand = self.due;
             self.due = self.due.wrapping_add(1);
-            self.in_hand = sequence;
             let Some(bytes) = self.too_long.take() else {
                 match self.heard(message) {
                     Heard::Message => {}
                     Heard::AwaitedThirdStep => return Ok(Found::Nothing),
                     Heard::LateThirdStep => continue,
                 }
-                self.process
-                    .saw(What::RequestReceived, |event| event.session(self.id).message(sequence, message));
+                self.process.saw(What::RequestReceived, |event| {
+                    event.session(self.id).message(self.in_hand, message)
+                });
                 return Ok(Found::Request);
             };
             self.answered();

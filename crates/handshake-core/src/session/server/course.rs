@@ -129,6 +129,8 @@ impl Session {
             let text = words(text_of(record));
             self.process.saw(What::ReadyReceived, |event| event.session(self.id).text(text));
             record.clear();
+            // It is no message.
+            self.due = self.due.wrapping_sub(1);
             self.answered();
             return if awaited { Heard::AwaitedThirdStep } else { Heard::LateThirdStep };
         }
