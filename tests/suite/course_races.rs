@@ -5,13 +5,10 @@ use std::time::Duration;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
-use workspace_tests::proc::memory;
-use workspace_tests::wait::until_true;
 use workspace_tests::{CourseClient, Heard, Paradigm, Scene, each};
 
 use crate::course::{acknowledged, is_confirmed};
 use crate::held::another_is_served_soon;
-use crate::idle::nothing_is_done_for_a_second_by;
 
 each! {
     a_late_name_in_anothers_session_is_end_of_file in basic forking dispatch;
@@ -25,12 +22,7 @@ each! {
     who_is_silent_after_its_name_delays_nobody in forking dispatch;
     who_is_silent_after_its_name_delays_the_next_until_the_timeout in basic;
     who_is_silent_in_its_session_delays_nobody in forking dispatch;
-    garbage_in_a_course_session_costs_nobody_else in basic forking dispatch;
-    who_never_reads_is_held_back in basic forking dispatch;
-    a_server_with_messages_before_it_does_nothing_but_wait in basic forking dispatch;
     ones_own_name_twice_is_one_client in basic forking dispatch;
-    garbage_in_any_amount_delays_nobody_for_long in forking dispatch shared;
-    pipes_that_nobody_opens_cost_little in forking dispatch;
     who_has_not_opened_its_pipe_is_told_of_the_servers_end in basic forking dispatch;
     a_name_is_free_again_at_once in forking dispatch;
 }
@@ -248,63 +240,6 @@ fn who_is_silent_in_its_session_delays_nobody(paradigm: Paradigm) {
     scene.end();
 }
 
-fn garbage_in_a_course_session_costs_nobody_else(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
-    let mut client = scene.course_client("1");
-    client.shakes_hands();
-    client.says(b"HOLA\0");
-    is_confirmed(&scene, &client);
-    let noise = crate::streams::noise(60_000);
-    for size in [1, 3, 4, 100, 4096, 5000, 60_000] {
-        let reply = client.asks(&noise[..size]);
-        assert_eq!(reply.len(), size);
-    }
-    client.leaves();
-    server.has_descriptors_as(&before);
-    scene.serves("hello", "HELLO");
-    scene.end();
-}
-
-/// It goes on asking; neither it nor the server may keep what it does not read.
-fn who_never_reads_is_held_back(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let _server = scene.server(paradigm).args(["-q"]).ready();
-    let mut greedy = scene.course_client("1");
-    greedy.shakes_hands();
-    greedy.says(b"HOLA\0");
-    is_confirmed(&scene, &greedy);
-    let record = [b'x'; 4095];
-    let written = greedy.says_while_there_is_room(&record);
-    assert!(written < 400, "{written} records of 4 KiB were taken");
-    let session = acknowledged(&scene, "1").pid;
-    nothing_is_done_for_a_second_by(&scene, &[session]);
-    if paradigm != Paradigm::Basic {
-        another_is_served_soon(&scene);
-    }
-    greedy.leaves();
-    scene.end();
-}
-
-/// One is in hand, one is read, one is in the pipe.
-fn a_server_with_messages_before_it_does_nothing_but_wait(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let options = ["--handshake", "2", "--service", "sleep:5000", "--grace", "0"];
-    let server = scene.server(paradigm).args(options).ready();
-    let mut client = scene.course_client("1");
-    client.shakes_hands();
-    client.says(b"one\0");
-    scene.record().wait_for(What::RequestReceived, |_| true);
-    client.says(b"two\0");
-    until_true("it to be read", || client.has_been_read());
-    client.says(b"three\0");
-    let session = acknowledged(&scene, "1").pid;
-    nothing_is_done_for_a_second_by(&scene, &[session, server.pid()]);
-    client.leaves();
-    scene.end();
-}
-
 /// What is left behind the NUL may be the same name, from an earlier use of that memory.
 fn ones_own_name_twice_is_one_client(paradigm: Paradigm) {
     let scene = Scene::new();
@@ -317,49 +252,6 @@ fn ones_own_name_twice_is_one_client(paradigm: Paradigm) {
         is_served(&scene, &mut client);
         client.leaves();
     }
-    scene.end();
-}
-
-/// Numbers, digits, paths: whatever makes a server look around.
-fn garbage_in_any_amount_delays_nobody_for_long(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let _server = scene.server(paradigm).args(["-q"]).ready();
-    for number in 0..1000 {
-        std::fs::write(scene.path(&format!("file{number}")), "").expect("a new file");
-    }
-    let numbers: Vec<u8> = (70_000_u32..86_000).flat_map(u32::to_ne_bytes).collect();
-    let digits = "7".repeat(64_000).into_bytes();
-    let paths = format!("{}/{}\0", scene.place().display(), "x".repeat(100)).repeat(400).into_bytes();
-    for garbage in [numbers, digits, paths] {
-        let mut hostile = scene.course_client("hostile");
-        hostile.open_wkp();
-        // The server may have done with it before the end.
-        garbage.chunks(4096).all(|part| hostile.can_say(part));
-        another_is_served_soon(&scene);
-        hostile.leaves();
-    }
-    for number in 0..1000 {
-        std::fs::remove_file(scene.path(&format!("file{number}"))).expect("it is there");
-    }
-    scene.end();
-}
-
-/// They have names, and readers never.
-fn pipes_that_nobody_opens_cost_little(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).args(["-q", "--handshake-timeout", "60s"]).ready();
-    let before = memory(server.pid());
-    let pipes: Vec<_> = (0..20).map(|number| scene.course_client(&format!("{}", 7000 + number))).collect();
-    let names: String = pipes.iter().map(|pipe| format!("{}\0", pipe.name())).collect::<String>().repeat(40);
-    for _ in 0..10 {
-        let mut hostile = scene.course_client("hostile");
-        hostile.connects_saying(&names.as_bytes()[..4000]);
-        another_is_served_soon(&scene);
-        hostile.leaves();
-    }
-    let grown = memory(server.pid()).saturating_sub(before);
-    assert!(grown < 1 << 20, "the server's memory grew by {grown} bytes");
-    drop(pipes);
     scene.end();
 }
 

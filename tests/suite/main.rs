@@ -78,6 +78,9 @@ mod course;
 /// What such clients can do to others, and others to them.
 mod course_races;
 
+/// Such clients that mean harm.
+mod course_hostile;
+
 /// A server that says what no good server says.
 mod hostile_server;
 

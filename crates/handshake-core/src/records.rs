@@ -141,8 +141,8 @@ impl RecordReader {
     /// # Errors
     /// Those of read(2) but EAGAIN.
     pub fn fill(&mut self) -> Result<Filled, Errno> {
-        if let Some(messages) = self.messages.take() {
-            return self.fill_with_message(messages);
+        if self.messages.is_some() {
+            return self.fill_with_message();
         }
         self.strays.clear();
         self.make_room();
@@ -171,11 +171,10 @@ impl RecordReader {
     }
 
     /// One read, one message.
-    fn fill_with_message(&mut self, messages: Messages) -> Result<Filled, Errno> {
-        let messages = self.messages.insert(messages);
-        if self.scan.at < self.end {
+    fn fill_with_message(&mut self) -> Result<Filled, Errno> {
+        let Some(messages) = self.messages.as_mut().filter(|_| self.scan.at == self.end) else {
             return Ok(Filled::Nothing);
-        }
+        };
         let mut message = vec![0; course::RECORD_MAX];
         let filled = course::read_record(&self.fd, &mut message)?;
         self.ended = filled == Filled::End;

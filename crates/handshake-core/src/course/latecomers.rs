@@ -50,24 +50,8 @@ struct Latecomer {
 }
 
 impl Latecomers {
-    /// From here on this process serves at `place`.
-    pub(crate) fn serve_at(&self, place: &Place) {
-        // A process serves at one place, and says so once.
-        let _ = self.place.set(place.clone());
-        self.because.set(TOO_LATE);
-    }
-
-    /// The same, with another reason.
-    pub(crate) fn because(&self, reason: &'static str) {
-        self.because.set(reason);
-    }
-
-    pub(crate) fn reason(&self) -> &'static str {
-        self.because.get()
-    }
-
     /// Tells one, now or as soon as it can be told.
-    pub(crate) fn add(&self, private: PathBuf) {
+    fn add(&self, private: PathBuf) {
         self.forgive(&private);
         if told(&private) {
             return;
@@ -82,7 +66,7 @@ impl Latecomers {
     }
 
     /// Who has this name now is in time.
-    pub(crate) fn forgive(&self, private: &Path) {
+    fn forgive(&self, private: &Path) {
         self.waiting.borrow_mut().retain(|late| late.private != private);
     }
 
@@ -108,12 +92,14 @@ impl Latecomers {
 impl Process {
     /// From here on this process serves at `place`. Course clients that come too late there are told so, whenever it waits.
     pub(crate) fn serve_at(&self, place: &Place) {
-        self.latecomers.serve_at(place);
+        // A process serves at one place, and says so once.
+        let _ = self.latecomers.place.set(place.clone());
+        self.latecomers.because.set(TOO_LATE);
     }
 
     /// No course client can be served here, and this is why.
     pub fn serve_no_course(&self, because: &'static str) {
-        self.latecomers.because(because);
+        self.latecomers.because.set(because);
     }
 
     /// Looks who has written `bytes` into a pipe that is another one's, and tells them; returns where their names are.
@@ -128,7 +114,7 @@ impl Process {
         let mut places = Vec::new();
         for bytes in bytes {
             for (private, at) in who_wrote(bytes, own, &mut lookups) {
-                self.send_away(private, self.latecomers.reason());
+                self.send_away(private, self.latecomers.because.get());
                 places.push(at);
             }
         }

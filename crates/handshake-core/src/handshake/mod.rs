@@ -1,5 +1,7 @@
 //! Both sides of the handshake, step by step; they mirror each other.
 //!
+//! Who has sent its name waits in [`mod@line`], and is a [`caller`] until its acknowledgement; [`options`] say how to serve.
+//!
 //! | step | [`client`] | [`server`], [`mod@line`] |
 //! |---|---|---|
 //! | 1 | | `Server::create_wkp` |

@@ -99,14 +99,12 @@ impl Session {
             if self.process.asked_to_end().is_some() {
                 return Err(lost("the server is shutting down"));
             }
-            if late && ways == Ways::Auto && self.centre.is_none() {
-                self.no_third_step(Confirmation::Possible, NONE_CAME);
-            } else if late {
-                self.deadline_passed("no third step came within --handshake-timeout")?;
-            }
             if late {
-                until = Deadline::after(patience);
-                late = false;
+                match (ways, &self.centre) {
+                    (Ways::Auto, None) => self.no_third_step(Confirmation::Possible, NONE_CAME),
+                    _ => self.deadline_passed("no third step came within --handshake-timeout")?,
+                }
+                (until, late) = (Deadline::after(patience), false);
                 continue;
             }
             late = until.passed();
