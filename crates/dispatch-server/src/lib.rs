@@ -10,8 +10,8 @@
 //! subserver answers straight into its client's private pipe, so replies do not pass the centre.
 //!
 //! Read [`serve`], then `serve_client`, then `Central::route` in `route.rs`; the steps are those of docs/protocol.md.
-//! What is deliberately absent: the central process never waits for one client or subserver, and looks at no message;
-//! a subserver never reads a named pipe.
+//! What is deliberately absent: the central process never waits for one client or subserver, and looks at no message, but
+//! for the names that course clients may have written into somebody else's pipe; a subserver never reads a named pipe.
 
 mod admission;
 mod arc;
