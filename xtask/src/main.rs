@@ -1,13 +1,10 @@
-//! The project's chores, `cargo xtask TASK`: one file for each task, whose doc comment is its help. What a task shows
-//! or measures is the lab's work; here it is only built and started.
+//! The project's chores, `cargo xtask TASK`: one file for each task, whose doc comment is its help, and one for those that
+//! are the lab's. What a task shows or measures is the lab's work; here it is only built and started.
 
 mod cargo;
 mod ci;
 mod compare;
-mod crowd;
-mod demo;
-mod race;
-mod soak;
+mod lab;
 mod sweep;
 
 use std::process::ExitCode;
@@ -24,22 +21,46 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    Demo(demo::Args),
-    Race(race::Args),
-    Crowd(crowd::Args),
+    /// Build what a demo needs, and run `lab demo` with these options.
+    ///
+    /// Paradigms: basic, forking, dispatch. All options are those of `lab demo`; `cargo xtask demo forking --help` tells them.
+    #[command(disable_help_flag = true)]
+    #[command(mut_arg("options", |paradigm| paradigm.required(true).value_name("PARADIGM [OPTIONS]")))]
+    Demo(lab::Options),
+
+    /// Build what a race needs, and run `lab race` with these options.
+    ///
+    /// All options are those of `lab race`; `cargo xtask race --help` tells them.
+    #[command(disable_help_flag = true)]
+    Race(lab::Options),
+
+    /// Build what a crowd needs, and run `lab crowd` with these options.
+    ///
+    /// Paradigms: forking, dispatch. All options are those of `lab crowd`; `cargo xtask crowd --help` tells them.
+    #[command(disable_help_flag = true)]
+    #[command(mut_arg("options", |paradigm| paradigm.required(true).value_name("PARADIGM [OPTIONS]")))]
+    Crowd(lab::Options),
+
     Compare(compare::Args),
-    Soak(soak::Args),
+
+    /// Build what a soak needs, and run `lab soak` with these options.
+    ///
+    /// Without --paradigm, all four, one after the other. All options are those of `lab soak`; `cargo xtask soak --help`
+    /// tells them.
+    #[command(disable_help_flag = true)]
+    Soak(lab::Options),
+
     Ci(ci::Args),
     Sweep(sweep::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
-        Task::Demo(args) => demo::run(&args),
-        Task::Race(args) => race::run(&args),
-        Task::Crowd(args) => crowd::run(&args),
+        Task::Demo(options) => lab::run("demo", &options),
+        Task::Race(options) => lab::run("race", &options),
+        Task::Crowd(options) => lab::run("crowd", &options),
         Task::Compare(args) => compare::run(&args),
-        Task::Soak(args) => soak::run(&args),
+        Task::Soak(options) => lab::run("soak", &options),
         Task::Ci(args) => ci::run(&args),
         Task::Sweep(args) => sweep::run(&args),
     };
