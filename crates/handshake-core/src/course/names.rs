@@ -50,6 +50,8 @@ struct Found {
     /// Where it is, with the NULs behind it.
     at: Span,
     form: Form,
+    /// Whether the pipe stands there. If not, a living process has that number, and may make the pipe later.
+    stands: bool,
 }
 
 /// Who has written `bytes`, in order: several may have, one right behind the other.
@@ -110,25 +112,31 @@ impl<'a> Lookups<'a> {
         self.place.named_by_client(name)
     }
 
-    /// Names as text, or if there are none, as numbers. `early`: whoever has sent its own process number may be about to make
-    /// its pipe.
+    /// Names as text, or as numbers. With `early`, the number of a living process counts as text too: that process may
+    /// be about to make its pipe. A pipe that stands there is the better proof: 4 bytes can be both a number and the
+    /// digits of another number.
     fn find(&mut self, bytes: &[u8], early: bool) -> Vec<Found> {
         let mut found = Vec::new();
         for (text, at) in texts(bytes) {
             let pipes = self.in_a_row(without_newline(text), early).into_iter();
-            found.extend(pipes.map(|private| Found { private, at: at.clone(), form: Form::Text }));
+            found.extend(pipes.map(|(private, stands)| Found { private, at: at.clone(), form: Form::Text, stands }));
         }
-        if found.is_empty() { self.numbers(bytes) } else { found }
+        if found.iter().any(|one| one.stands) {
+            return found;
+        }
+        let numbers = self.numbers(bytes);
+        if numbers.is_empty() { found } else { numbers }
     }
 
-    /// The pipe with this name. If there is none, the pipes whose names these digits are: each was written without a NUL.
-    fn in_a_row(&mut self, text: &[u8], early: bool) -> Vec<PathBuf> {
+    /// The pipe with this name, and whether it stands there. If there is none, the pipes whose names these digits are:
+    /// each was written without a NUL.
+    fn in_a_row(&mut self, text: &[u8], early: bool) -> Vec<(PathBuf, bool)> {
         let whole = self.known(text);
         if whole.is_some() || !text.iter().all(u8::is_ascii_digit) {
-            return whole.into_iter().collect();
+            return whole.into_iter().map(|private| (private, true)).collect();
         }
-        if let Some(private) = of_living_process(text, self.place).filter(|_| early) {
-            return vec![private];
+        if early && let Some(private) = self.of_living_process(text) {
+            return vec![(private, false)];
         }
         let (mut found, mut rest) = (Vec::new(), text);
         while !rest.is_empty() {
@@ -136,7 +144,7 @@ impl<'a> Lookups<'a> {
             let longest = lengths.into_iter().find_map(|length| Some((self.known(&rest[..length])?, length)));
             // Digits that are nobody's name: then all of it is something else.
             let Some((private, length)) = longest else { return Vec::new() };
-            found.push(private);
+            found.push((private, true));
             rest = &rest[length..];
         }
         found
@@ -151,12 +159,13 @@ impl<'a> Lookups<'a> {
         for (index, number) in numbers.into_iter().enumerate().filter(|_| are_numbers) {
             let private = self.known(number.to_string().as_bytes()).or_else(|| self.beginning_with(number));
             let at = index * 4..(index + 1) * 4;
-            found.extend(private.map(|private| Found { private, at, form: Form::Number }));
+            found.extend(private.map(|private| Found { private, at, form: Form::Number, stands: true }));
         }
         found
     }
 
     fn beginning_with(&mut self, number: u32) -> Option<PathBuf> {
+        self.charge()?;
         // To read all names costs about as much as to ask for each.
         let entries = fs::read_dir(self.place.directory()).ok()?.take(std::mem::take(&mut self.left));
         let mut names = entries.flatten().map(|entry| entry.file_name().into_encoded_bytes());
@@ -168,18 +177,25 @@ impl<'a> Lookups<'a> {
     }
 
     fn known(&mut self, name: &[u8]) -> Option<PathBuf> {
-        self.left = self.left.checked_sub(1)?;
+        self.charge()?;
         self.place.named_in_course(name)
     }
-}
 
-/// The pipe that the process with this number will make, if there is such a process.
-fn of_living_process(digits: &[u8], place: &Place) -> Option<PathBuf> {
-    let number = std::str::from_utf8(digits).ok()?;
-    let pid = Pid::from_raw(number.parse().ok().filter(|pid| *pid > 0)?);
-    let lives = matches!(kill(pid, None), Ok(()) | Err(Errno::EPERM));
-    let private = place.bare_in_course(digits).filter(|_| lives)?;
-    matches!(look(&private), Ok(Standing::Nothing)).then_some(private)
+    /// The pipe that the process with this number may make later, if such a process lives and nothing has the name.
+    fn of_living_process(&mut self, digits: &[u8]) -> Option<PathBuf> {
+        self.charge()?;
+        let number = std::str::from_utf8(digits).ok()?;
+        let pid = Pid::from_raw(number.parse().ok().filter(|pid| *pid > 0)?);
+        let lives = matches!(kill(pid, None), Ok(()) | Err(Errno::EPERM));
+        let private = self.place.bare_in_course(digits).filter(|_| lives)?;
+        matches!(look(&private), Ok(Standing::Nothing)).then_some(private)
+    }
+
+    /// Takes one look-up from the budget; `None` when it is spent.
+    fn charge(&mut self) -> Option<()> {
+        self.left = self.left.checked_sub(1)?;
+        Some(())
+    }
 }
 
 impl Place {
@@ -236,6 +252,23 @@ mod tests {
         assert_eq!(introduced(b"22\x0022\x001\x0022"), ["22", "1"], "once each");
         assert_eq!(introduced(&77_u32.to_ne_bytes()), ["77.fifo"]);
         assert_eq!(introduced(b"mario\0"), [""; 0], "the well-known pipe is nobody's private one");
+    }
+
+    #[test]
+    fn a_pipe_that_stands_there_beats_one_that_a_living_process_may_make() {
+        let directory = TempDir::new().unwrap();
+        let place = Place::new(&directory.path().join("mario")).unwrap();
+        let introduced = |bytes: &[u8]| {
+            let clients = introductions(bytes, &mut Lookups::of_well_known_pipe(&place));
+            clients.into_iter().map(|one| (crate::fifo::name_of(&one.private), one.form)).collect::<Vec<_>>()
+        };
+        // The text "1", and the number 49. Process 1 lives on every machine.
+        let name = 49_u32.to_le_bytes();
+        assert_eq!(introduced(&name), [("1".into(), Form::Text)], "process 1 may be about to make its pipe");
+        if cfg!(target_endian = "little") {
+            mkfifo(&directory.path().join("49"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+            assert_eq!(introduced(&name), [("49".into(), Form::Number)]);
+        }
     }
 
     #[test]
