@@ -93,7 +93,7 @@ impl Central {
             poller: Poller::new().map_err(|errno| Error::on("make", "a poller", errno))?,
             events: vec![EpollEvent::empty(); TURN],
             buffer: records::new_buffer(),
-            subservers: Subservers::at_most(most, process).of_many_descriptors(),
+            subservers: Subservers::at_most(most, process)?.of_many_descriptors(),
             last_arc,
             clients: HashMap::new(),
             by_session: HashMap::new(),

@@ -23,7 +23,7 @@ pub use args::{Args, run};
 /// The place cannot be served at, or not any longer; what a client does is no error.
 pub fn serve(process: &Rc<Process>, options: Options, most: usize) -> Result<()> {
     let mut server = Server::start(process, options)?;
-    let mut subservers = Subservers::at_most(most, process);
+    let mut subservers = Subservers::at_most(most, process)?;
     server.create_wkp()?; // Step 1.
     // Step 2. (Steps 3, 4 and 5 are the client's.) A full house leaves the well-known pipe to the kernel.
     while let Some(arrived) = server.wait(subservers.have_room() && !server.has_line())? {

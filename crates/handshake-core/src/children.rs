@@ -17,7 +17,7 @@ use crate::event::What;
 use crate::fifo::name_of;
 use crate::handshake::caller::Caller;
 use crate::process::Process;
-use crate::sys::{self, Handover};
+use crate::sys::{self, Scale};
 
 /// What running requests get when the server ends by an error.
 const GRACE_AFTER_ERROR: Duration = Duration::from_secs(2);
@@ -26,9 +26,8 @@ const GRACE_AFTER_ERROR: Duration = Duration::from_secs(2);
 /// 0.3 ms for 5,000.
 const LOOK_AT_ALL_AFTER: Duration = Duration::from_secs(1);
 
-/// With fewer subservers, and so a few hundred descriptors, a copy of the table of descriptors takes less time than a handover,
-/// in which main server and child wait for each other.
-const HANDOVER_FROM: usize = 128;
+/// With fewer subservers, an ordinary fork is as quick as one that [scales](Scale), and debuggers and emulators know it.
+const SCALE_FROM: usize = 128;
 
 /// The subservers of this process. Dropping it ends them all.
 #[derive(Debug)]
@@ -40,8 +39,8 @@ pub struct Subservers {
     forked: u32,
     most: usize,
     look_at_all: Deadline,
-    /// For a main server with many descriptors.
-    handover: Option<Handover>,
+    /// How to fork when there are many.
+    scale: Scale,
 }
 
 /// Whom to tell when its subserver dies before the acknowledgement.
@@ -54,24 +53,30 @@ struct Client {
 
 impl Subservers {
     /// None yet, and never more than `most` at a time.
-    pub fn at_most(most: usize, process: &Rc<Process>) -> Self {
-        sys::await_ends();
-        Self {
+    ///
+    /// # Errors
+    /// `EDEADLK`: this process has other threads. Only the thread that forks lives on in a subserver, which would wait for
+    /// ever for a lock that another thread held.
+    pub fn at_most(most: usize, process: &Rc<Process>) -> Result<Self> {
+        match sys::threads() {
+            1 => {}
+            several => return Err(beside_threads(several)),
+        }
+        Ok(Self {
             process: Rc::clone(process),
             living: BTreeMap::new(),
             forked: 0,
             most,
             look_at_all: Deadline::after(LOOK_AT_ALL_AFTER),
-            handover: None,
-        }
+            scale: Scale::new(),
+        })
     }
 
     /// For a main server that holds descriptors for each subserver: so a fork costs what it costs with few. What is held for
     /// long must be [out of the way](sys::out_of_the_way).
     #[must_use]
     pub fn of_many_descriptors(mut self) -> Self {
-        // Without the memory for it each fork costs more, and that is all.
-        self.handover = Handover::new().ok();
+        self.scale.hand_descriptors_over();
         self
     }
 
@@ -108,12 +113,11 @@ impl Subservers {
         let client = client.alone()?;
         let main_server = getpid();
         let process = Rc::clone(&self.process);
-        let held = keep.iter().copied().chain(process.record_fds()).chain([client.wkp()]);
+        let held = keep.iter().copied().chain(process.log_fds()).chain([client.wkp()]);
         let held: Vec<_> = held.map(|fd| fd.as_raw_fd()).collect();
         let mut client = Some(client);
         let before = monotonic_ns();
-        let handover = self.handover.as_ref().filter(|_| self.living.len() >= HANDOVER_FROM);
-        let forked = sys::fork(&held, handover, |closed| {
+        let live = |closed| {
             process.become_subserver(number, main_server);
             let served = client.take().map_or(Ok(()), |client| {
                 let Caller { session, private, .. } = &client;
@@ -131,10 +135,16 @@ impl Subservers {
             // An order to end at once has been followed by now.
             let _ = process.survives(served).and_then(|()| process.see_off_latecomers());
             status
-        });
+        };
+        let forked = if self.living.len() < SCALE_FROM {
+            sys::fork(&held, live)
+        } else {
+            self.scale.fork(&held, live)
+        };
         let client = client.expect("only the child takes the client");
         let pid = match forked {
             Ok(pid) => pid,
+            Err(Errno::EDEADLK) => return Err(Box::new((client, beside_threads(sys::threads())))),
             Err(errno) => {
                 let error = Error::on("fork", format!("subserver {number}"), errno);
                 return Err(Box::new((client, error)));
@@ -155,7 +165,7 @@ impl Subservers {
         // SIGCHLD comes when somebody stops one or lets it go on, or sends it: to look is never wrong.
         if self.process.child_ended() || self.look_at_all.passed() {
             self.reap_any();
-        } else if sys::told() {
+        } else if self.scale.has_ended() {
             self.reap_those_told_of();
         }
     }
@@ -166,7 +176,7 @@ impl Subservers {
     }
 
     fn reap_those_told_of(&mut self) {
-        let Some(ended) = sys::ended() else { return self.reap_any() };
+        let Some(ended) = self.scale.ended() else { return self.reap_any() };
         for pid in ended {
             // The number may be that of whoever has sent the signal.
             if self.living.contains_key(&pid) {
@@ -257,6 +267,15 @@ impl Subservers {
             // Not reaped yet, so the number is still its own.
             let _ = kill(pid, Signal::SIGTERM);
         }
+    }
+}
+
+fn beside_threads(threads: usize) -> Error {
+    Error::System {
+        operation: "fork",
+        object: "subservers".into(),
+        errno: Errno::EDEADLK,
+        hint: format!("this process has {threads} threads: serve from a process that has one"),
     }
 }
 

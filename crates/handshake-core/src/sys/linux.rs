@@ -7,9 +7,11 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, FcntlArg, RenameFlags, fcntl, renameat2};
+use nix::fcntl::{AT_FDCWD, FcntlArg, RenameFlags, fcntl, renameat, renameat2};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::prctl;
+use nix::sys::signal::{self, SigHandler, SigSet, Signal};
+use nix::sys::stat::lstat;
 use nix::unistd::{close, getpid, getppid};
 
 use crate::error::errno_of;
@@ -18,18 +20,40 @@ use crate::error::errno_of;
 /// ever missing. POSIX: rename(2), which replaces as well in one step but destroys what was there unseen.
 ///
 /// # Errors
-/// `ENOENT`: one of them does not exist. `EINVAL`: the file system cannot do it.
+/// `ENOENT`: one of them does not exist. Where the system [cannot do it](is_unsupported), another error says so.
 pub(crate) fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
     renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)
 }
 
-/// Moves `from` to the name `to`, if nothing has that name (renameat2(2), `RENAME_NOREPLACE`).
+/// Moves `from` to the name `to`, if nothing has that name (renameat2(2), `RENAME_NOREPLACE`). Where the system
+/// [cannot do it](is_unsupported), a look and rename(2) do nearly the same: what comes to that name between the two is lost.
 /// POSIX: link(2), then unlink(2) of the old name.
 ///
 /// # Errors
 /// `EEXIST`: something has that name.
 pub(crate) fn move_new(from: &Path, to: &Path) -> Result<(), Errno> {
-    renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        Err(errno) if is_unsupported(errno) => match lstat(to) {
+            Ok(_) => Err(Errno::EEXIST),
+            Err(Errno::ENOENT) => rename_over(from, to),
+            Err(errno) => Err(errno),
+        },
+        moved => moved,
+    }
+}
+
+/// Moves `from` to the name `to`, whatever has that name (rename(2), which POSIX has).
+///
+/// # Errors
+/// Those of rename(2).
+pub(crate) fn rename_over(from: &Path, to: &Path) -> Result<(), Errno> {
+    renameat(AT_FDCWD, from, AT_FDCWD, to)
+}
+
+/// Whether an error of renameat2(2) says that a flag, or the whole call, is not to be had here. File systems say `EINVAL` (NFS,
+/// FUSE, 9p, gVisor), old kernels `ENOSYS`, sandboxes any of these.
+pub(crate) fn is_unsupported(errno: Errno) -> bool {
+    matches!(errno, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM)
 }
 
 /// Closes every descriptor of this process but 0, 1, 2 and those in `keep` (close_range(2), or one by one where there is no such
@@ -84,7 +108,7 @@ pub fn keep_inherited_to_ourselves() {
 /// # Errors
 /// `EINVAL`: no such signal.
 pub(crate) fn end_with_parent(signal: Signal) -> Result<(), Errno> {
-    nix::sys::prctl::set_pdeathsig(signal)
+    prctl::set_pdeathsig(signal)
 }
 
 /// Has a program that is about to be started get `signal` when this process dies, as subservers do: so what a
@@ -102,11 +126,45 @@ pub fn ends_with_us(command: &mut Command, signal: Signal) {
     unsafe { command.pre_exec(tie) };
 }
 
-/// Has the kernel end this process's sleeps when they are due, and not up to 50 microseconds later (prctl(2),
-/// `PR_SET_TIMERSLACK`). POSIX: that is for the system to choose.
-pub(crate) fn wake_punctually() {
-    // In vain, sleeps are longer, and nothing else.
-    let _ = nix::sys::prctl::set_timerslack(1);
+/// Has the kernel end this thread's sleeps when they are due, and not up to 50 microseconds later (prctl(2),
+/// `PR_SET_TIMERSLACK`), until this is dropped. POSIX: that is for the system to choose.
+#[derive(Debug)]
+pub(crate) struct Punctual {
+    /// Nanoseconds, if the kernel told.
+    before: Option<u64>,
+}
+
+impl Punctual {
+    pub(crate) fn begin() -> Self {
+        let before = prctl::get_timerslack().ok().and_then(|slack| u64::try_from(slack).ok());
+        // In vain, sleeps are longer, and nothing else.
+        let _ = prctl::set_timerslack(1);
+        Self { before }
+    }
+}
+
+impl Drop for Punctual {
+    fn drop(&mut self) {
+        let _ = self.before.map(prctl::set_timerslack);
+    }
+}
+
+/// Has a program that is about to be started get the default dispositions of SIGHUP, SIGINT, SIGQUIT,
+/// SIGTERM and SIGPIPE, and an empty signal mask. exec(2) keeps an ignored signal ignored. nohup(1) ignores
+/// SIGHUP, and a shell without job control ignores SIGINT and SIGQUIT in its background jobs. [`Command`]
+/// by itself resets SIGPIPE and the mask only.
+/// POSIX: as here.
+pub fn with_default_signals(command: &mut Command) {
+    // In the child, between fork and exec.
+    let reset = || {
+        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGPIPE] {
+            // SAFETY: SIG_DFL is no handler of ours, so no code runs by it.
+            unsafe { signal::signal(signal, SigHandler::SigDfl) }?;
+        }
+        Ok(SigSet::empty().thread_set_mask()?)
+    };
+    // SAFETY: `reset` calls sigaction and pthread_sigmask only, which are async-signal-safe.
+    unsafe { command.pre_exec(reset) };
 }
 
 /// Lets a pipe hold as many bytes (fcntl(2), `F_SETPIPE_SZ`), if it may: an ordinary user's pipes together are limited
@@ -163,7 +221,7 @@ fn set_lock(file: impl AsFd, lock: libc::c_int) -> Result<(), Errno> {
 }
 
 /// How many threads this process has (/proc/self/task); 1, if that cannot be read.
-pub(super) fn threads() -> usize {
+pub(super) fn tasks() -> usize {
     fs::read_dir("/proc/self/task").map_or(1, |tasks| tasks.flatten().count().max(1))
 }
 

@@ -58,7 +58,7 @@ fn serve_each(listener: &UnixListener) -> Result<()> {
 
 fn fork_for(client: UnixStream) -> Result<()> {
     let keep = [client.as_raw_fd()];
-    let forked = sys::fork_keeping(&keep, |closed| u8::from(closed.is_err() || serve(client).is_err()));
+    let forked = sys::fork(&keep, |closed| u8::from(closed.is_err() || serve(client).is_err()));
     forked.map(drop).map_err(failed("fork"))
 }
 

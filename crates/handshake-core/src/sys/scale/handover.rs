@@ -38,7 +38,7 @@ pub fn out_of_the_way(fd: impl AsFd) -> Result<OwnedFd, Errno> {
 /// only the lower end of it with it (close_range(2), `CLOSE_RANGE_UNSHARE`). Until it says that this is done, the parent
 /// leaves the table alone. POSIX: fork(2), and the cost.
 #[derive(Debug)]
-pub(crate) struct Handover {
+pub(super) struct Handover {
     /// In a page that parent and child really share (futex(2)): one of the three below, or the error for which the child could
     /// not.
     state: NonNull<AtomicU32>,
@@ -61,7 +61,7 @@ const PAUSE: timespec = timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 impl Handover {
     /// # Errors
     /// `ENOMEM`.
-    pub(crate) fn new() -> Result<Self, Errno> {
+    pub(super) fn new() -> Result<Self, Errno> {
         let (length, protection) = (NonZeroUsize::MIN, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE);
         // SAFETY: a new mapping, which overlaps nothing.
         let page = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_SHARED) }?;

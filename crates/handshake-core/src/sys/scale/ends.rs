@@ -10,7 +10,7 @@ use std::ptr::{from_ref, null_mut};
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering::SeqCst;
 
-use libc::{c_int, c_void, siginfo_t, sigset_t, timespec};
+use libc::{c_int, c_void, sigaction, siginfo_t, sigset_t, timespec};
 use nix::unistd::Pid;
 
 /// What the handler saw: the process number in the signal, or one of these.
@@ -24,27 +24,66 @@ pub(super) fn signal_of_end() -> c_int {
     libc::SIGRTMIN()
 }
 
-/// Lets the signal arrive only while this process waits, as the others do.
-pub(crate) fn await_ends() {
-    let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = note;
+/// The signal is watched for; dropping this restores what it did before.
+#[derive(Debug)]
+pub(super) struct Ends {
+    before: sigaction,
+    was_blocked: bool,
+}
+
+impl Ends {
+    /// Lets the signal arrive only while this process waits, as the others do.
+    pub(super) fn watch() -> Self {
+        let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = note;
+        let mut action = zeroed();
+        action.sa_sigaction = handler as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+        let mut mask = MaybeUninit::uninit();
+        // SAFETY: takes a set that lives for the call, and writes the other; it fails only for what is no operation.
+        unsafe { libc::sigprocmask(libc::SIG_BLOCK, from_ref(&only_this()), mask.as_mut_ptr()) };
+        // SAFETY: it was written.
+        let mask = unsafe { mask.assume_init() };
+        // SAFETY: takes a set and a signal.
+        let was_blocked = unsafe { libc::sigismember(from_ref(&mask), signal_of_end()) } == 1;
+        Self { before: act(&action), was_blocked }
+    }
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let mut ignored = zeroed();
+        ignored.sa_sigaction = libc::SIG_IGN;
+        // Discards what is still in the queue, which would else meet the former action.
+        act(&ignored);
+        if !self.was_blocked {
+            // SAFETY: takes a set that lives for the call.
+            unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, from_ref(&only_this()), null_mut()) };
+        }
+        act(&self.before);
+    }
+}
+
+/// Sets the action for the signal; returns the former one.
+fn act(action: &sigaction) -> sigaction {
+    let mut before = zeroed();
+    // SAFETY: both live for the call; our handler touches nothing but an atomic, and any other action was there before.
+    unsafe { libc::sigaction(signal_of_end(), from_ref(action), &raw mut before) };
+    before
+}
+
+fn zeroed() -> sigaction {
     // SAFETY: all of its fields are numbers, a set or a pointer, for which zeros are good.
-    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-    action.sa_sigaction = handler as usize;
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
-    // SAFETY: takes a set that lives for the call; it fails only for what is no signal.
-    unsafe { libc::sigprocmask(libc::SIG_BLOCK, from_ref(&only_this()), null_mut()) };
-    // SAFETY: the handler touches nothing but an atomic.
-    unsafe { libc::sigaction(signal_of_end(), from_ref(&action), null_mut()) };
+    unsafe { MaybeUninit::zeroed().assume_init() }
 }
 
 /// Whether a signal has arrived since [`ended`] was asked last.
-pub(crate) fn told() -> bool {
+pub(super) fn told() -> bool {
     SEEN.load(SeqCst) != NOTHING
 }
 
 /// Who has ended since this was asked last; nothing, if that is not known of all. A number may also be that of somebody who has
 /// merely sent the signal.
-pub(crate) fn ended() -> Option<Vec<Pid>> {
+pub(super) fn ended() -> Option<Vec<Pid>> {
     let seen = match SEEN.swap(NOTHING, SeqCst) {
         NOTHING => None,
         MANY => return None,

@@ -1,0 +1,104 @@
+//! How a main server with hundreds or thousands of subservers forks. Skip this at first: with few, an ordinary
+//! [`fork`](super::fork()) does the same.
+//!
+//! Three things cost more with each subserver: to learn which one has ended (`ends`), to copy the table of descriptors
+//! (`handover`), and the memory that each child makes its own (`nursery`).
+
+mod ends;
+mod handover;
+mod nursery;
+
+use std::cell::Cell;
+use std::os::fd::RawFd;
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use super::fork::{self, live, threads};
+use ends::Ends;
+use handover::Handover;
+pub use handover::out_of_the_way;
+pub use nursery::Nursery;
+
+/// Forks at a cost that does not grow with the number of subservers. Where the system does not allow that (user-mode
+/// emulation, a sandbox), each fork is an ordinary one, for good after the first refusal.
+#[derive(Debug)]
+pub(crate) struct Scale {
+    /// Dropped with this: the signal then does what it did before.
+    _ends: Ends,
+    /// For a parent that holds descriptors for each subserver.
+    handover: Option<Handover>,
+    refused: Cell<bool>,
+}
+
+impl Scale {
+    pub(crate) fn new() -> Self {
+        Self { _ends: Ends::watch(), handover: None, refused: Cell::new(false) }
+    }
+
+    /// For a parent that holds descriptors for each subserver: a child takes its own without a copy of all.
+    pub(crate) fn hand_descriptors_over(&mut self) {
+        // Without the memory for it, each fork costs more, and that is all.
+        self.handover = Handover::new().ok();
+    }
+
+    /// As [`fork`](super::fork()), but the parent must wait for the child with `__WALL` (wait4(2)), and [`Scale::ended`]
+    /// tells of its end.
+    ///
+    /// # Errors
+    /// As [`fork`](super::fork()).
+    pub(crate) fn fork(
+        &self,
+        keep: &[RawFd],
+        body: impl FnOnce(Result<(), Errno>) -> u8,
+    ) -> Result<Pid, Errno> {
+        if self.refused.get() {
+            return fork::fork(keep, body);
+        }
+        if threads() > 1 {
+            return Err(Errno::EDEADLK);
+        }
+        let handover = self.handover.as_ref().filter(|handover| handover.is_possible());
+        match clone(handover.map_or(0, Handover::begin) | ends::signal_of_end()) {
+            Ok(None) => {
+                if let Some(handover) = handover {
+                    handover.take(keep);
+                }
+                nursery::open();
+                live(keep, body)
+            }
+            Ok(Some(child)) => match handover.map_or(Ok(()), |handover| handover.await_end(child)) {
+                Err(_) if handover.is_some_and(|handover| !handover.is_possible()) => self.fork(keep, body),
+                taken => taken.map(|()| child),
+            },
+            Err(errno @ (Errno::EAGAIN | Errno::ENOMEM)) => Err(errno),
+            Err(_) => {
+                self.refused.set(true);
+                fork::fork(keep, body)
+            }
+        }
+    }
+
+    /// Whether a child has ended since [`Scale::ended`] was asked last.
+    pub(crate) fn has_ended(&self) -> bool {
+        ends::told()
+    }
+
+    /// Who has ended since this was asked last; nothing, if that is not known of all. A number may also be that of somebody
+    /// who has merely sent the signal.
+    pub(crate) fn ended(&self) -> Option<Vec<Pid>> {
+        ends::ended()
+    }
+}
+
+/// A fork with these flags (clone(2)); the child, in the parent. libc's own fork prepares the child for threads that it will
+/// never have, and so makes three pages of each child its own.
+fn clone(flags: libc::c_int) -> Result<Option<Pid>, Errno> {
+    let none: libc::c_long = 0;
+    // SAFETY: the process has one thread, which holds no lock of libc's, so the child may do whatever the parent may. Until a
+    // handover is done, it only reads its memory and closes what is its own.
+    let pid = Errno::result(unsafe {
+        libc::syscall(libc::SYS_clone, libc::c_long::from(flags), none, none, none, none)
+    })?;
+    Ok((pid != 0).then(|| Pid::from_raw(i32::try_from(pid).expect("a process number"))))
+}
