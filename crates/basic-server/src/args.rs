@@ -24,6 +24,7 @@ pub struct Args {
 /// As [`serve`].
 pub fn run(args: Args) -> Result<Status> {
     let (process, options) = args.server.start()?;
+    process.reap_all_children();
     args.server.most_clients(Some(1), 0);
     serve(&process, options)?;
     Ok(Status::Done)

@@ -1,8 +1,8 @@
 //! The options that several commands have: as typed here, as meant in what they are turned into.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::fd::{OwnedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,13 +13,15 @@ use handshake_core::course::{RECORD_MAX, Ways};
 use handshake_core::eager::Waiting;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::event::Role;
+use handshake_core::event_log::EventLog;
 use handshake_core::handshake::options::Options;
 use handshake_core::limits::Limits;
-use handshake_core::process::{Process, Record};
+use handshake_core::process::Process;
 use handshake_core::service::BuiltIn;
 use handshake_core::session::server::Terms;
 use handshake_core::sys;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use crate::talk::{observer, tell};
 
@@ -61,15 +63,21 @@ impl Common {
         let gate = self.gate.map(|fd| adopt("--gate", fd)).transpose()?;
         let events = self.events.as_ref().map(open_events).transpose()?;
         let observer = (!self.quiet).then(|| observer(self.verbose));
-        let process = Process::start(role, Record::new(events, gate, observer))?;
+        let process = Process::start(role, EventLog::new(events, gate, observer))?;
+        process.keep_signals();
         process.wait_so(self.wait);
         Ok(Rc::new(process))
     }
 }
 
+/// Opens the event log, which never waits. A FIFO is opened for reading as well: so its reader may come late, go, and come back
+/// (fifo(7)).
 fn open_events(path: &PathBuf) -> Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| {
-        Error::at("open the event record", path, errno_of(&error), "name a file that can be written to")
+    let is_fifo = fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo());
+    let options = &mut OpenOptions::new();
+    options.append(true).read(is_fifo).create(true).mode(0o600).custom_flags(OFlag::O_NONBLOCK.bits());
+    options.open(path).map_err(|error| {
+        Error::at("open the event log", path, errno_of(&error), "name a file that can be written to")
     })
 }
 

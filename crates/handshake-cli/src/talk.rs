@@ -1,9 +1,12 @@
 //! The talk on stderr: what the course's programs print, one line an event.
 
 use std::io::{IsTerminal, Write, stderr};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use anstyle::{AnsiColor, Style};
 use handshake_core::event::{Event, Role, What};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Says why the program ends, in the form "program: cannot ...".
 pub fn complain(program: &str, error: impl std::fmt::Display) {
@@ -30,9 +33,30 @@ fn has_colour() -> bool {
     stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
+/// Lines that stderr has not taken since it took one.
+static DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// Writes a line, if stderr takes one now. A server must not wait for whatever reads its talk; what is missing is told later.
 fn write_line(role: Role, told: &str, colour: bool) {
+    if !takes_a_line() {
+        DROPPED.fetch_add(1, Relaxed);
+        return;
+    }
     let style = if colour { style(role) } else { Style::new() };
-    let _ = stderr().write_all(format!("{style}<{role}>{style:#} {told}\n").as_bytes());
+    let mut lines = String::new();
+    let dropped = DROPPED.swap(0, Relaxed);
+    if dropped > 0 {
+        lines = format!("{style}<{role}>{style:#} ({dropped} lines are missing: stderr was full)\n");
+    }
+    lines += &format!("{style}<{role}>{style:#} {told}\n");
+    let _ = stderr().write_all(lines.as_bytes());
+}
+
+/// Whether a line of at most PIPE_BUF bytes can be written without waiting (poll(2)). An error is for the write to find.
+fn takes_a_line() -> bool {
+    let stderr = stderr();
+    let mut stderr = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut stderr, PollTimeout::ZERO) != Ok(0)
 }
 
 fn style(role: Role) -> Style {
@@ -49,6 +73,9 @@ fn course(event: &Event) -> Option<String> {
     let text = event.text.as_deref().unwrap_or_default();
     let pipe = event.pipe.as_deref().unwrap_or_default();
     let peer = event.peer.unwrap_or_default();
+    if event.what == What::EventsDropped {
+        return Some(format!("the event log has a gap: {text}"));
+    }
     if event.role == Role::Client {
         return None;
     }

@@ -120,6 +120,8 @@ pub enum What {
     WkpClosed,
     /// The server has tidied up.
     Ended,
+    /// The event log has a gap, since its file does not take all; `text` says how many are missing, or why.
+    EventsDropped,
 }
 
 impl What {
@@ -175,6 +177,23 @@ pub struct Event {
 }
 
 impl Event {
+    /// Of this process, in this role.
+    pub(crate) fn new(ns: u64, role: Role, what: What) -> Self {
+        Self {
+            ns,
+            pid: std::process::id(),
+            role,
+            session: None,
+            step: what.step(role),
+            what,
+            pipe: None,
+            seq: None,
+            bytes: None,
+            text: None,
+            peer: None,
+        }
+    }
+
     /// Of session number `session`.
     #[must_use]
     pub fn session(mut self, session: u64) -> Self {

@@ -1,24 +1,25 @@
-//! What every process of the system has: a role, an event record with a gate, signals, and one way to wait.
+//! What every process of the system has: a role, an event log, signals, and one way to wait.
 
 use std::cell::{Cell, RefCell};
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
+use nix::poll::{PollFd, PollTimeout, poll, ppoll};
 use nix::sys::epoll::EpollEvent;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{Pid, getpid, getppid, read};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getppid};
 
 use crate::course::latecomers::Latecomers;
-use crate::deadline::{Deadline, monotonic_ns, now, stand_still};
+use crate::deadline::{Deadline, monotonic_ns, now};
 use crate::eager::{Eagerness, Waiting};
 use crate::error::{Error, Result};
 use crate::event::{Event, Role, What};
+use crate::event_log::EventLog;
 use crate::signals::Signals;
-use crate::sys::{Poller, wake_punctually};
+use crate::sys::{Poller, Punctual};
 
 /// Why a wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Process {
     /// Whose death ends this process; set in subservers.
     parent: Cell<Option<Pid>>,
     signals: Signals,
+    /// Whether each child that ends is reaped at once.
+    reaps_all: Cell<bool>,
     /// The first signal that asked, and when it came.
     asked_to_end: Cell<Option<(Signal, Duration)>>,
     waits: Cell<u32>,
@@ -51,54 +54,70 @@ pub struct Process {
     eager: Eagerness,
     /// Course clients that are to be told that they were too late.
     pub(crate) latecomers: Latecomers,
-    record: Record,
+    errands: RefCell<Vec<Rc<dyn Errand>>>,
+    log: EventLog,
+    /// In a client, whose short pauses while it seeks a server would be twice as long otherwise.
+    _punctual: Option<Punctual>,
 }
 
-/// Told of each event.
-pub type Observer = Box<dyn Fn(&Event)>;
-
-/// Who is told of events, and when the process may go on.
-#[derive(Default)]
-pub struct Record {
-    /// `--events`: opened for appending; each event is one write.
-    events: Option<File>,
-    /// `--gate`: one byte is read from here after each event.
-    gate: Option<OwnedFd>,
-    /// The talk on stderr.
-    observer: Option<Observer>,
-    line: RefCell<Vec<u8>>,
-    gate_open: Cell<bool>,
+/// Work that a process does whenever it waits.
+pub(crate) trait Errand {
+    /// Does what is due now; returns when to be called again. It never waits.
+    fn run(&self) -> Deadline;
 }
 
 impl Process {
-    /// This process, with its signals in place.
+    /// This process, with its signals in place: SIGTERM, SIGINT, SIGHUP, SIGQUIT and SIGCHLD are blocked in this thread and
+    /// counted by handlers, as long as this value lives; SIGXFSZ is ignored. Dropping it restores all that.
     ///
     /// # Errors
     /// The kernel refuses a signal handler.
-    pub fn start(role: Role, record: Record) -> Result<Self> {
-        if role == Role::Client {
-            // Short pauses, as a client makes them that seeks a server, would be twice as long otherwise.
-            wake_punctually();
-        }
+    pub fn start(role: Role, log: EventLog) -> Result<Self> {
         Ok(Self {
             role: Cell::new(role),
             parent: Cell::new(None),
             signals: Signals::install()?,
+            reaps_all: Cell::new(false),
             asked_to_end: Cell::new(None),
             waits: Cell::new(0),
             failed_waits: Cell::new(0),
             eager: Eagerness::new(),
             latecomers: Latecomers::default(),
-            record,
+            errands: RefCell::default(),
+            log,
+            _punctual: (role == Role::Client).then(Punctual::begin),
         })
     }
 
-    /// A process that keeps no record, for programs that use this as a library.
+    /// A process without an event log, for programs that use this as a library.
     ///
     /// # Errors
-    /// The kernel refuses a signal handler.
+    /// As [`Process::start`].
     pub fn quiet(role: Role) -> Result<Self> {
-        Self::start(role, Record::default())
+        Self::start(role, EventLog::default())
+    }
+
+    /// For a program whose whole life this is: the signals stay as they are now until it exits, also after this value is dropped.
+    /// So a signal that comes in the last moment does not change the exit status.
+    pub fn keep_signals(&self) {
+        self.signals.keep();
+    }
+
+    /// For a program without children of its own: reaps each child that ends. A program may inherit children from the one
+    /// that it replaced (execve(2)), and process 1 of a container gets those whose parents have died.
+    pub fn reap_all_children(&self) {
+        self.reaps_all.set(true);
+        reap_all();
+    }
+
+    /// Runs this errand with each wait, from now on.
+    pub(crate) fn add_errand(&self, errand: Rc<dyn Errand>) {
+        self.errands.borrow_mut().push(errand);
+    }
+
+    /// Runs no errand any more.
+    pub(crate) fn drop_errands(&self) {
+        self.errands.borrow_mut().clear();
     }
 
     /// How this process waits from now on, and its subservers.
@@ -118,6 +137,7 @@ impl Process {
         self.asked_to_end.set(None);
         self.eager.begin_asleep();
         self.latecomers.forget();
+        self.drop_errands();
     }
 
     /// Whether the main server of this subserver has died.
@@ -190,7 +210,12 @@ impl Process {
     fn woken(&self, until: Deadline, mut wait: impl FnMut(Deadline) -> Result<u32, Errno>) -> Result<Woken> {
         let failed_before = self.failed_waits.take();
         let waited = loop {
-            let again = self.latecomers.tell();
+            let again = self
+                .errands
+                .borrow()
+                .iter()
+                .map(|errand| errand.run())
+                .fold(self.latecomers.tell(), Deadline::or);
             match wait(until.or(again)) {
                 Ok(0) if again < until => {}
                 waited => break waited,
@@ -224,6 +249,9 @@ impl Process {
     }
 
     fn take_signals(&self) -> Result<()> {
+        if self.reaps_all.get() && self.signals.take_child() {
+            reap_all();
+        }
         while let Some(signal) = self.signals.take_termination() {
             match self.role.get() {
                 // Ctrl-C reaches the whole group; what it means for subservers is the main server's to say. A TERM may
@@ -253,15 +281,14 @@ impl Process {
         }
     }
 
-    /// The descriptors of the record, which a subserver must keep.
-    pub(crate) fn record_fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let Record { events, gate, .. } = &self.record;
-        events.as_ref().map(AsFd::as_fd).into_iter().chain(gate.as_ref().map(AsFd::as_fd))
+    /// The descriptors of the event log, which a subserver must keep.
+    pub(crate) fn log_fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.log.fds()
     }
 
     /// Whether each event must be recorded on its own, after it was really done.
     pub fn is_traced(&self) -> bool {
-        self.record.events.is_some() || self.record.gate.is_some()
+        self.log.is_traced()
     }
 
     /// Records that `what` has just been received or seen; `more` adds to the event. Then waits at the gate.
@@ -292,66 +319,16 @@ impl Process {
     }
 
     fn record(&self, ns: Option<u64>, what: What, more: impl FnOnce(Event) -> Event) {
-        if !self.is_traced() && self.record.observer.is_none() {
-            return;
-        }
-        let role = self.role.get();
-        let event = more(Event {
-            ns: ns.unwrap_or_else(monotonic_ns),
-            pid: getpid().as_raw().cast_unsigned(),
-            role,
-            session: None,
-            step: what.step(role),
-            what,
-            pipe: None,
-            seq: None,
-            bytes: None,
-            text: None,
-            peer: None,
-        });
-        self.record.tell(&event);
-    }
-}
-
-impl Record {
-    /// A record that writes to `events`, waits at `gate` and tells `observer`, each if there is one.
-    pub fn new(events: Option<File>, gate: Option<OwnedFd>, observer: Option<Observer>) -> Self {
-        Self { events, gate, observer, ..Self::default() }
-    }
-
-    fn tell(&self, event: &Event) {
-        if let Some(observer) = &self.observer {
-            observer(event);
-        }
-        if let Some(mut events) = self.events.as_ref() {
-            let mut line = self.line.borrow_mut();
-            line.clear();
-            serde_json::to_writer(&mut *line, event).expect("an event is plain data");
-            line.push(b'\n');
-            // A full disk must not end a session: the record has a gap, the service none.
-            let _ = events.write_all(&line);
-        }
-        if let Some(gate) = self.gate.as_ref().filter(|_| !self.gate_open.get()) {
-            // Signals are blocked here, so the process really stands still.
-            stand_still(|| self.gate_open.set(!passed(gate)));
+        if self.log.is_read() {
+            let role = self.role.get();
+            self.log.tell(&more(Event::new(ns.unwrap_or_else(monotonic_ns), role, what)));
         }
     }
 }
 
-/// Waits for a byte at the gate. A closed gate lets everybody through, for good.
-fn passed(gate: &OwnedFd) -> bool {
-    loop {
-        match read(gate, &mut [0]) {
-            Ok(1) => return true,
-            // Whoever made the gate reads it without waiting; we do wait.
-            Err(Errno::EAGAIN) => {
-                if poll(&mut [PollFd::new(gate.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).is_err() {
-                    return false;
-                }
-            }
-            _ => return false,
-        }
-    }
+fn reap_all() {
+    let more = |reaped| !matches!(reaped, Ok(WaitStatus::StillAlive) | Err(_));
+    while more(waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL))) {}
 }
 
 impl std::fmt::Debug for Process {

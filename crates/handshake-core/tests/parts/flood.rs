@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
 use handshake_core::event::{Event, Role, What};
+use handshake_core::event_log::EventLog;
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
 use handshake_core::handshake::client::connect;
 use handshake_core::place::Place;
-use handshake_core::process::Record;
 use handshake_core::records::{Delivery, RecordReader, RecordWriter};
 use handshake_core::session::server::{Session, Terms};
 use handshake_core::{Error, Process};
@@ -38,8 +38,8 @@ fn flooded(role: Role, pipe: &Flooded, before: impl Fn(&Event) + 'static) -> Rc<
             flood(&pipe);
         }
     };
-    let record = Record::new(None, None, Some(Box::new(observer)));
-    Rc::new(Process::start(role, record).expect("signals can be handled"))
+    let log = EventLog::new(None, None, Some(Box::new(observer)));
+    Rc::new(Process::start(role, log).expect("signals can be handled"))
 }
 
 #[test]

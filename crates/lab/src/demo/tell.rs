@@ -51,6 +51,7 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool) -> Option
         What::AskedToEnd => format!("is asked to end: {text}"),
         What::WkpClosed => format!("removes the well-known pipe {pipe} for good"),
         What::Ended => "has tidied up".into(),
+        What::EventsDropped => format!("has a gap in its event log: {text}"),
     })
 }
 
