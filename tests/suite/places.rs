@@ -74,17 +74,17 @@ fn a_stale_well_known_pipe_is_taken_over(paradigm: Paradigm) {
 fn what_the_dead_left_is_swept(paradigm: Paradigm) {
     let scene = Scene::new();
     let dead = "4194305";
-    let swept = ["client", "up"].map(|kind| format!("mario.{kind}.{dead}.0123456789abcdef"));
+    let swept = ["client", "up", "new"].map(|kind| format!("mario.{kind}.{dead}.0123456789abcdef"));
     for name in &swept {
         make_fifo(&scene.path(name));
     }
-    make_fifo(&scene.path(&format!("mario.new.{dead}")));
-    // These are not: one's maker lives, one is of no such name, one is no pipe.
+    // These are not: one's maker lives and reads it, one is of no such name, one is no pipe.
     let alive = RawClient::new_name();
     let others = [alive.as_str(), "mario.client.4194305.x", "luigi.client.4194305.0123456789abcdef"];
     for name in others {
         make_fifo(&scene.path(name));
     }
+    let reader = open_to_read(&scene.path(&alive)).expect("it was just made");
     let file = "mario.client.4194305.00000000deadbeef";
     fs::write(scene.path(file), "of value").expect("a file");
     let server = scene.server(paradigm).ready();
@@ -93,6 +93,8 @@ fn what_the_dead_left_is_swept(paradigm: Paradigm) {
     let mut expected = vec![alive.as_str(), others[1], others[2], file];
     expected.sort_unstable();
     assert_eq!(left, expected);
+    let mut opened = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
+    assert_eq!(poll(&mut opened, PollTimeout::ZERO), Ok(0), "the server opened the pipe of a client that waits");
     scene.serves("hello", "HELLO");
     assert!(server.is_running());
     assert_eq!(fs::read_to_string(scene.path(file)).expect("it is there"), "of value");

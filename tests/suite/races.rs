@@ -131,20 +131,18 @@ fn where_nobody_serves_the_deadline_says_so() {
     scene.end();
 }
 
-/// Each is behind a barrier, so its number is known before it begins. Names have 64 random bits beside the number, but for
-/// the one of the next well-known pipe, of which a server has one at a time.
+/// Each is behind a barrier, so its number is known before it begins.
 fn what_a_dead_process_of_our_number_left_is_no_obstacle(paradigm: Paradigm) {
     let scene = Scene::new();
     let barrier = Barrier::new();
     let server = scene.server(paradigm).behind(&barrier).start();
     let client = scene.client().arg("hello").behind(&barrier).start();
-    let next = format!("mario.new.{}", server.pid());
+    let next = format!("mario.new.{}.0123456789abcdef", server.pid());
     let fresh = format!("mario.up.{}.0123456789abcdef", server.pid());
     let private = format!("mario.client.{}.0123456789abcdef", client.pid());
     [&next, &fresh, &private].into_iter().for_each(|name| make_fifo(&scene, name));
     barrier.open();
     client.ends().success().stdout("HELLO\n").stderr("");
-    // The next well-known pipe bears the first of these names for a moment.
     until_true("the server's own to be gone, which it knows are nobody's", || {
         scene.names().iter().all(|name| *name != next && *name != fresh)
     });

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, lstat};
+use nix::fcntl::{AT_FDCWD, OFlag, open};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, lstat};
 use nix::unistd::{Pid, geteuid, getpid, mkfifo, unlink};
 
 /// Only the owner may read and write. The course's 0644 lets anyone read, and so steal requests.
@@ -21,7 +21,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    fn of(stat: &FileStat) -> Self {
+    pub(crate) fn of(stat: &FileStat) -> Self {
         Self { device: stat.st_dev, inode: stat.st_ino }
     }
 }
@@ -94,6 +94,16 @@ fn open_checked(path: &Path, way: OFlag) -> Result<OwnedFd, Errno> {
     if stat.st_uid != geteuid().as_raw() { Err(Errno::EPERM) } else { Ok(fd) }
 }
 
+/// Which FIFO was just made at this path. mkfifo(3) takes the umask's bits away, and a directory's default ACL may add some
+/// (acl(5)): the mode becomes what was meant.
+fn owned_alone(path: &Path) -> Result<Identity, Errno> {
+    let stat = lstat(path)?;
+    if Mode::from_bits_truncate(stat.st_mode) != OWNER_ONLY {
+        fchmodat(AT_FDCWD, path, OWNER_ONLY, FchmodatFlags::NoFollowSymlink)?;
+    }
+    Ok(Identity::of(&stat))
+}
+
 /// A FIFO that this process made. Dropping it removes the name, if the name still stands for this very FIFO and
 /// this is still the process that made it (a forked child inherits the value, not the duty).
 #[derive(Debug)]
@@ -105,20 +115,15 @@ pub struct Fifo {
 }
 
 impl Fifo {
-    /// Makes a FIFO that only this user can open.
+    /// Makes a FIFO that only this user can open, whatever the umask is.
     ///
     /// # Errors
-    /// `EEXIST`: the name is taken. `EROFS`, `ENOSPC`, `EACCES`, `ENAMETOOLONG`, `ENOENT`: the directory's.
+    /// `EEXIST`: the name is taken. `EROFS`, `ENOSPC`, `EACCES`, `ENAMETOOLONG`, `ENOENT`: the directory's. Those of
+    /// fchmodat(2), where the umask took a right away that this user needs.
     pub fn make(path: PathBuf) -> Result<Self, Errno> {
         mkfifo(&path, OWNER_ONLY)?;
-        let identity = match lstat(&path) {
-            Ok(stat) => Identity::of(&stat),
-            Err(errno) => {
-                // Without a look there is no guard; but it was made a moment ago.
-                let _ = unlink(&path);
-                return Err(errno);
-            }
-        };
+        // Without a look there is no guard; but it was made a moment ago.
+        let identity = owned_alone(&path).inspect_err(|_| unlink(&path).unwrap_or_default())?;
         Ok(Self { path, identity, maker: getpid(), named: true })
     }
 

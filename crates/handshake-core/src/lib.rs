@@ -7,8 +7,8 @@
 //! 3. [`session`]: what follows the handshake, [`session::server`] and [`session::client`];
 //! 4. [`service`]: what a server does with a message;
 //! 5. [`course`]: the other dialect, which the course's own programs speak;
-//! 6. what these stand on: [`place`], [`fifo`], [`wkp`], [`records`], [`children`], [`process`], [`event`],
-//!    [`deadline`], [`signals`], [`limits`], [`sys`], [`error`].
+//! 6. what these stand on: [`place`], [`fifo`], [`claim`], [`wkp`], [`records`], [`children`], [`process`], [`event`],
+//!    [`event_log`], [`deadline`], [`signals`], [`limits`], [`sys`], [`error`].
 //!
 //! What is deliberately absent: there is no paradigm here (a loop that serves is in its server's crate), no command line,
 //! no word printed, no thread, and no `unsafe` outside [`sys`]. No call waits but
@@ -25,16 +25,19 @@ pub mod service;
 pub mod course;
 
 pub mod children;
+pub mod claim;
 pub mod deadline;
 pub mod eager;
 pub mod error;
 pub mod event;
+pub mod event_log;
 pub mod fifo;
 pub mod limits;
 pub mod place;
 pub mod process;
 pub mod records;
 pub mod signals;
+mod sweep;
 pub mod sys;
 pub mod wkp;
 

@@ -4,15 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::signal::kill;
 use nix::unistd::{Pid, getpid};
 
 use crate::error::{Error, Result};
-use crate::fifo::{Standing, look, open_to_write};
 use crate::wire::NAME_MAX;
 
 /// What a derived name adds at most: `./` before it, and `.client.`, a process number, a dot and 16 digits.
@@ -23,6 +20,8 @@ const DERIVED_MAX: usize = 2 + 8 + 10 + 1 + 16;
 pub struct Place {
     path: PathBuf,
     directory: PathBuf,
+    /// The directory without symbolic links, as it was when this value was made; as typed, if it could not be found.
+    resolved: PathBuf,
     name: OsString,
 }
 
@@ -46,7 +45,8 @@ impl Place {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        Ok(Self { path: path.to_path_buf(), name: name.to_os_string(), directory })
+        let resolved = fs::canonicalize(&directory).unwrap_or_else(|_| directory.clone());
+        Ok(Self { path: path.to_path_buf(), name: name.to_os_string(), directory, resolved })
     }
 
     /// The well-known pipe.
@@ -67,9 +67,13 @@ impl Place {
         self.directory.join(name)
     }
 
-    /// The next well-known pipe, before it gets its name.
-    pub fn next(&self) -> PathBuf {
-        self.derived(format_args!("new.{}", getpid()))
+    /// A name for the next well-known pipe before it gets its name, and for the old one after it lost its name. Random, so
+    /// that nobody can be there first.
+    ///
+    /// # Errors
+    /// The kernel's random source fails.
+    pub fn aside(&self) -> Result<PathBuf> {
+        Ok(self.derived(format_args!("new.{}.{:016x}", getpid(), random()?)))
     }
 
     /// A name for a private pipe of this process.
@@ -122,11 +126,11 @@ impl Place {
             Some(slash) => (Some(&name[..slash]), &name[slash + 1..]),
             None => (None, name),
         };
-        let file = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+        // Compared, never visited: a look at a path that a peer chose may hang in a dead file system.
         let is_here = || {
             directory.is_none_or(|given| {
-                let given = file(Path::new(OsStr::from_bytes(given)));
-                given.is_some() && given == file(&self.directory)
+                let given = Path::new(OsStr::from_bytes(given)).components();
+                given.clone().eq(self.directory.components()) || given.eq(self.resolved.components())
             })
         };
         let is_name = (1..=NAME_MAX).contains(&bare.len())
@@ -138,37 +142,19 @@ impl Place {
     }
 
     /// Takes a derived name apart: `client`, `up` or `new`, and the process number.
-    fn kind_and_pid<'a>(&self, name: &'a OsStr) -> Option<(&'a str, Pid)> {
+    pub(crate) fn kind_and_pid<'a>(&self, name: &'a OsStr) -> Option<(&'a str, Pid)> {
         let rest = name.as_bytes().strip_prefix(self.name.as_bytes())?.strip_prefix(b".")?;
         let mut parts = std::str::from_utf8(rest).ok()?.split('.');
         let (kind, pid, random) = (parts.next()?, parts.next()?, parts.next());
         let right = match kind {
-            "client" | "up" => random.is_some_and(|random| {
+            "client" | "up" | "new" => random.is_some_and(|random| {
                 random.len() == 16 && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
             }),
-            "new" => random.is_none(),
             _ => false,
         };
         let digits = pid.bytes().all(|b| b.is_ascii_digit());
         let pid: i32 = pid.parse().ok().filter(|pid| *pid > 0)?;
         (right && digits && parts.next().is_none()).then_some((kind, Pid::from_raw(pid)))
-    }
-
-    /// Removes what processes that are dead left behind: pipes named by the rule that nobody reads. Call it
-    /// holding the claim.
-    pub fn sweep(&self) {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let Some((kind, pid)) = self.kind_and_pid(&name) else { continue };
-            let left = if pid == getpid() { kind != "client" } else { kill(pid, None) == Err(Errno::ESRCH) };
-            let path = self.directory.join(&name);
-            let is_ours = matches!(look(&path), Ok(Standing::Fifo(_)));
-            if left && is_ours && matches!(open_to_write(&path), Err(Errno::ENXIO)) {
-                // Another sweep may have been quicker.
-                let _ = fs::remove_file(&path);
-            }
-        }
     }
 }
 

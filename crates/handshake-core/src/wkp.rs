@@ -1,126 +1,25 @@
-//! The well-known pipe: claimed, made, replaced in one step, taken away, and never anybody else's.
+//! The well-known pipe: made, replaced in one step, taken away, and never anybody else's.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::libc;
 use nix::unistd::unlink;
 
+use crate::claim::Claim;
 use crate::deadline::{Deadline, monotonic_ns};
-use crate::error::{Error, Result, errno_of};
+use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::{Fifo, Identity, Standing, look, open_to_read, open_to_write};
 use crate::place::Place;
 use crate::process::Process;
-use crate::sys::{Lock, exchange, move_new, try_lock};
+use crate::sys::{Lock, exchange, is_unsupported, move_new, rename_over, try_lock};
 
 /// What to try when the directory cannot be used.
-const DIRECTORY: &str =
+pub(crate) const DIRECTORY: &str =
     "--wkp must be in a directory that exists and is writable, on a file system with FIFOs and locks";
-
-/// The right to serve at a place: a lock on `.NAME.lock`, held from before the first look until the last unlink.
-///
-/// The kernel gives it back when the process dies, however it does; a lock file without a lock means nothing.
-#[derive(Debug)]
-pub struct Claim {
-    path: PathBuf,
-    /// Closed in every child, or the lock would outlive the server.
-    lock: File,
-    /// A FIFO that a dead server left at the WKP's name.
-    stale: Option<Identity>,
-}
-
-impl Claim {
-    /// Claims the place for this server.
-    ///
-    /// # Errors
-    /// [`Error::InUse`]: another server lives here. [`Error::NotOurs`]: something that is no stale pipe of ours has
-    /// the name, or the lock file's; it is left as it was. [`Error::System`]: the directory's.
-    pub fn take(place: &Place) -> Result<Self> {
-        let path = place.lock();
-        let lock = Self::lock(place, &path)?;
-        // From here on dropping the claim removes the lock file.
-        let mut claim = Self { path, lock, stale: None };
-        claim.stale = Self::look_for_others(place)?;
-        Ok(claim)
-    }
-
-    fn lock(place: &Place, path: &PathBuf) -> Result<File> {
-        let failed = |error: io::Error| match errno_of(&error) {
-            errno @ (Errno::ELOOP | Errno::EISDIR | Errno::ENXIO) => Error::at(
-                "open the lock file",
-                path,
-                errno,
-                "something else has its name: remove that yourself",
-            ),
-            errno => Error::at("open the lock file", path, errno, DIRECTORY),
-        };
-        loop {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-                .open(path)
-                .map_err(failed)?;
-            let opened = file.metadata().map_err(failed)?;
-            if !opened.is_file() {
-                return Err(Error::NotOurs { path: path.clone(), what: "a pipe or a device" });
-            }
-            match try_lock(file.as_fd(), Lock::Exclusive) {
-                Ok(()) => {}
-                Err(Errno::EWOULDBLOCK) => {
-                    let because = "another server holds its lock";
-                    return Err(Error::InUse { path: place.wkp().into(), because });
-                }
-                Err(errno) => return Err(Error::at("lock", path, errno, DIRECTORY)),
-            }
-            // Its owner may have removed the file between our open and our lock: then the lock is on a file without a name.
-            if is_at(path, &opened) {
-                return Ok(file);
-            }
-        }
-    }
-
-    /// With the lock in hand, nobody who follows these rules is at the name. A reader is somebody who does not.
-    fn look_for_others(place: &Place) -> Result<Option<Identity>> {
-        let path = place.wkp();
-        match look(path).map_err(|errno| Error::at("look at", path, errno, DIRECTORY))? {
-            Standing::Nothing => Ok(None),
-            Standing::Other(what) => Err(Error::NotOurs { path: path.into(), what }),
-            Standing::Fifo(identity) => match open_to_write(path) {
-                Err(Errno::ENXIO) => Ok(Some(identity)),
-                Ok(_) => Err(Error::InUse { path: path.into(), because: "somebody reads it" }),
-                Err(errno) => {
-                    Err(Error::at("open the pipe that stands at", path, errno, "remove it yourself"))
-                }
-            },
-        }
-    }
-}
-
-/// Whether the name stands for this very file.
-fn is_at(path: &Path, file: &fs::Metadata) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (file.dev(), file.ino()))
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        // Removed while locked: who opened it before sees that its name is gone, and opens anew. If somebody has removed
-        // it already, what stands there is another server's.
-        if self.lock.metadata().is_ok_and(|locked| is_at(&self.path, &locked)) {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
 
 /// How long step 6 tries for the exclusive lock. A client holds its shared lock for three system calls; one that
 /// was stopped there must not hold up the server, so then nobody keeps this WKP.
@@ -144,13 +43,13 @@ impl WellKnownPipe {
     ///
     /// # Errors
     /// [`Error::NotOurs`]: something stands there. [`Error::System`]: no pipe can be made.
-    pub fn create(place: &Place, claim: &mut Claim, process: &Process) -> Result<Self> {
+    pub fn create(place: &Place, claim: &Claim, process: &Process) -> Result<Self> {
         process.does(
             What::WkpCreated,
             |event| event.pipe(place.wkp().display()),
             || {
                 let mut new = Self::make(place)?;
-                match claim.stale.take() {
+                match claim.take_stale() {
                     Some(stale) => new.put_in_place_of(stale, place)?,
                     None => move_new(new.fifo.path(), place.wkp())
                         .map_err(|errno| Self::not_free(place, errno))?,
@@ -192,8 +91,8 @@ impl WellKnownPipe {
             |event| event.pipe(place.wkp().display()),
             || {
                 // Moved aside and then looked at: between a look and an unlink, another file could come there.
-                let aside = place.next();
-                match with_free(&aside, || move_new(place.wkp(), &aside)) {
+                let (aside, moved) = with_name_aside(place, |aside| move_new(place.wkp(), aside))?;
+                match moved {
                     Ok(()) => {}
                     Err(Errno::ENOENT) => {
                         self.fifo.nameless();
@@ -239,9 +138,9 @@ impl WellKnownPipe {
 
     /// A new pipe under the name aside.
     fn make(place: &Place) -> Result<Self> {
-        let path = place.next();
-        let fifo = with_free(&path, || Fifo::make(path.clone()))
-            .map_err(|errno| Error::at("make the well-known pipe", place.wkp(), errno, DIRECTORY))?;
+        let (path, made) = with_name_aside(place, |aside| Fifo::make(aside.to_path_buf()))?;
+        let fifo =
+            made.map_err(|errno| Error::at("make the well-known pipe", place.wkp(), errno, DIRECTORY))?;
         let open_failed = |errno| Error::at("open the new pipe", &path, errno, DIRECTORY);
         let from_client = Rc::new(open_to_read(&path).map_err(open_failed)?);
         let guard = open_to_write(&path).map_err(open_failed)?;
@@ -253,6 +152,7 @@ impl WellKnownPipe {
         let aside = self.fifo.path().to_path_buf();
         match exchange(&aside, place.wkp()) {
             Ok(()) => {}
+            Err(errno) if is_unsupported(errno) => return self.put_over(expected, place),
             // Somebody has removed it; that does not stop us.
             Err(Errno::ENOENT) => {
                 return move_new(&aside, place.wkp()).map_err(|errno| Self::not_free(place, errno));
@@ -269,6 +169,17 @@ impl WellKnownPipe {
             exchange(&aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
         }
         removed
+    }
+
+    /// Where names cannot be exchanged: looks at what stands at the well-known name, and takes its place (rename(2)). The claim
+    /// keeps other servers away; what anybody else puts there between the look and the rename is lost.
+    fn put_over(&mut self, expected: Identity, place: &Place) -> Result<()> {
+        match look(place.wkp()) {
+            Ok(Standing::Fifo(identity)) if identity == expected => {}
+            Ok(Standing::Nothing) => {}
+            other => return Err(not_ours(place, other)),
+        }
+        rename_over(self.fifo.path(), place.wkp()).map_err(|errno| Self::not_free(place, errno))
     }
 
     fn not_free(place: &Place, errno: Errno) -> Error {
@@ -304,18 +215,23 @@ impl AsFd for WellKnownPipe {
     }
 }
 
-/// Uses the name aside. If something has it, that is a pipe of ours which could not be removed when it should have been,
-/// and goes now.
-fn with_free<T>(aside: &Path, mut uses: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    match uses() {
-        Err(Errno::EEXIST) => {}
-        used => return used,
+/// How often a random name may be taken already before that is an error.
+const TRIES: usize = 16;
+
+/// Uses a new name aside, and another one if that exists already.
+fn with_name_aside<T>(
+    place: &Place,
+    uses: impl Fn(&Path) -> Result<T, Errno>,
+) -> Result<(PathBuf, Result<T, Errno>)> {
+    let mut tries = TRIES;
+    loop {
+        let aside = place.aside()?;
+        tries -= 1;
+        match uses(&aside) {
+            Err(Errno::EEXIST) if tries > 0 => {}
+            used => return Ok((aside, used)),
+        }
     }
-    match look(aside)? {
-        Standing::Fifo(_) if matches!(open_to_write(aside), Err(Errno::ENXIO)) => unlink(aside)?,
-        _ => return Err(Errno::EEXIST),
-    }
-    uses()
 }
 
 fn not_ours(place: &Place, standing: Result<Standing, Errno>) -> Error {

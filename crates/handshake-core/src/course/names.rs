@@ -119,7 +119,12 @@ impl<'a> Lookups<'a> {
         let mut found = Vec::new();
         for (text, at) in texts(bytes) {
             let pipes = self.in_a_row(without_newline(text), early).into_iter();
-            found.extend(pipes.map(|(private, stands)| Found { private, at: at.clone(), form: Form::Text, stands }));
+            found.extend(pipes.map(|(private, stands)| Found {
+                private,
+                at: at.clone(),
+                form: Form::Text,
+                stands,
+            }));
         }
         if found.iter().any(|one| one.stands) {
             return found;

@@ -11,16 +11,25 @@ use crate::fifo::{Fifo, name_of, open_to_read};
 use crate::place::Place;
 use crate::process::Process;
 
-/// Makes a private pipe at this path, with a reader from the first moment on (step 3).
+/// How often a private pipe is made anew when a server removes it before the client has opened it: such a server has just
+/// started or ended, and takes a pipe without a reader for one that a dead client left.
+const TRIES: usize = 4;
+
+/// Makes a private pipe at this path, and opens it for reading (step 3).
 pub(crate) fn make_and_open(process: &Process, path: &Path) -> Result<(Fifo, OwnedFd), Errno> {
-    process.does(
-        What::PrivateCreated,
-        |event| event.pipe(name_of(path)),
-        || {
-            let fifo = Fifo::make(path.to_path_buf())?;
-            Ok((fifo, open_to_read(path)?))
-        },
-    )
+    let make = || {
+        let fifo = Fifo::make(path.to_path_buf())?;
+        Ok((open_to_read(path)?, fifo))
+    };
+    let mut try_again = TRIES;
+    let made = || loop {
+        match make() {
+            Err(Errno::ENOENT) if try_again > 0 => try_again -= 1,
+            made => return made,
+        }
+    };
+    let (opened, fifo) = process.does(What::PrivateCreated, |event| event.pipe(name_of(path)), made)?;
+    Ok((fifo, opened))
 }
 
 pub(crate) fn cannot_make(path: &Path, errno: Errno) -> Error {
@@ -32,7 +41,8 @@ pub(crate) fn cannot_make(path: &Path, errno: Errno) -> Error {
 pub(crate) fn cannot_open(place: &Place, errno: Errno) -> Error {
     let hint = match errno {
         Errno::EACCES | Errno::EPERM => "it is another user's: the server must run as the same user",
-        Errno::EINVAL | Errno::EISDIR | Errno::ELOOP => "it is no pipe: is this the right name?",
+        Errno::ELOOP => "it is a symbolic link, which is not followed: name the pipe itself with --wkp",
+        Errno::EINVAL | Errno::EISDIR => "it is no pipe: is this the right name?",
         _ => "is this the right name?",
     };
     Error::at("open the well-known pipe", place.wkp(), errno, hint)

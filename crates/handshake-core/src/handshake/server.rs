@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
+use crate::claim::Claim;
 use crate::course;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
@@ -17,11 +18,11 @@ use crate::handshake::caller::{Caller, Grant};
 use crate::handshake::line::{Line, Said, WhenFull, drain};
 use crate::handshake::options::Options;
 use crate::place::Place;
-use crate::process::{Process, Woken};
+use crate::process::{Errand, Process, Woken};
 use crate::records::RecordReader;
 use crate::service::Service;
 use crate::session::server::{Session, Terms};
-use crate::wkp::{Claim, TakenPipe, WellKnownPipe};
+use crate::wkp::{TakenPipe, WellKnownPipe};
 
 /// How often a waiting server looks whether the well-known name still stands for its pipe: often enough to notice
 /// within a second that somebody removed it.
@@ -54,7 +55,7 @@ impl Arrived {
 pub struct Server {
     wkp: Option<WellKnownPipe>,
     line: Line,
-    claim: Claim,
+    claim: Rc<Claim>,
     place: Place,
     process: Rc<Process>,
     options: Options,
@@ -73,9 +74,10 @@ impl Server {
     /// [`Error::InUse`], [`Error::NotOurs`], and the directory's.
     pub fn start(process: &Rc<Process>, options: Options) -> Result<Self> {
         let place = Place::new(&options.wkp)?;
-        let claim = Claim::take(&place)?;
+        let claim = Rc::new(Claim::take(&place)?);
         place.sweep();
         process.serve_at(&place);
+        process.add_errand(Rc::clone(&claim) as Rc<dyn Errand>);
         let process = Rc::clone(process);
         Ok(Self {
             wkp: None,
@@ -121,8 +123,9 @@ impl Server {
     /// As [`WellKnownPipe::create`]. What is only short for the moment is waited for, but not the first time:
     /// a server that cannot begin says so.
     pub fn create_wkp(&mut self) -> Result<()> {
+        self.claim.check()?;
         while self.wkp.is_none() && self.process.asked_to_end().is_none() {
-            match WellKnownPipe::create(&self.place, &mut self.claim, &self.process) {
+            match WellKnownPipe::create(&self.place, &self.claim, &self.process) {
                 Ok(wkp) => {
                     self.wkp = Some(wkp);
                     self.waiting = false;
@@ -178,6 +181,7 @@ impl Server {
         let Some(wkp) = &self.wkp else { return Ok(Some(Arrived::Other)) };
         let until = self.look_after.or(self.try_again.unwrap_or(Deadline::NEVER));
         let woken = wait(wkp, admit && self.try_again.is_none(), until)?;
+        self.claim.check()?;
         // Judged whatever has arrived: where there is always something, nothing else would ever be looked after.
         self.try_again = self.try_again.filter(|again| !again.passed());
         if self.look_after.passed() {
@@ -321,10 +325,15 @@ impl Server {
         Ok(session.in_course(customs.ways, ack))
     }
 
-    /// Puts a client back at the front of the line, because the error prevented its turn, and takes note of that.
+    /// For a client whose turn the error prevented. A shortage may pass: the client goes back to the front of the line, and
+    /// the server tries again. Anything else is told to the client.
     pub fn put_back(&mut self, (caller, error): (Caller, Error)) {
-        self.line.put_back(caller);
-        self.short(&error);
+        if error.is_shortage() {
+            self.line.put_back(caller);
+            self.short(&error);
+        } else {
+            caller.refuse(&self.process, &format!("the server {error}"));
+        }
     }
 
     /// Takes note that something was short; nobody is admitted until it is time to try again.
@@ -363,6 +372,7 @@ impl Server {
 impl Drop for Server {
     /// What subservers left that had to be killed goes now, while the place is still claimed.
     fn drop(&mut self) {
+        self.process.drop_errands();
         self.place.sweep();
     }
 }

@@ -2,13 +2,19 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use handshake_core::error::Status;
 use handshake_core::fifo::{Fifo, open_to_read};
 use handshake_core::place::{Place, random};
 use handshake_core::wire::NAME_MAX;
+use nix::fcntl::AT_FDCWD;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
 use nix::unistd::getpid;
 use proptest::prelude::*;
 
@@ -134,10 +140,24 @@ fn a_sweep_removes_what_the_dead_left_and_nothing_else() {
     // No process has this number: the kernel's largest is 4,194,304 (proc(5), pid_max).
     let dead = "mario.client.2000000000.0123456789abcdef";
     let make = |name: &str| Fifo::make(directory.path().join(name)).expect("a pipe");
-    let _left = ["mario.new.2000000000", "mario.up.2000000000.0123456789abcdef", dead].map(make);
+    let _left =
+        ["mario.new.2000000000.0123456789abcdef", "mario.up.2000000000.0123456789abcdef", dead].map(make);
+    // Both processes live and hold none of these pipes, as clients of another container, whose numbers mean nothing here. One
+    // pipe is so new that its client may be about to open it.
+    let (old, new) = ("mario.client.1.0123456789abcdef", "mario.client.1.00000000000000cc");
+    let _elsewhere = [old, new].map(make);
+    let long_ago = SystemTime::now() - Duration::from_secs(10);
+    let made_long_ago = |name: &str| {
+        let time = TimeSpec::from(long_ago.duration_since(UNIX_EPOCH).unwrap());
+        let path = directory.path().join(name);
+        utimensat(AT_FDCWD, &path, &time, &time, UtimensatFlags::NoFollowSymlink).expect("the pipe is ours");
+    };
+    made_long_ago(old);
+    // This process lives, and has the pipe open, so a sweep must not even open it: that would look like an answer.
     let mine = format!("mario.client.{}.0123456789abcdef", getpid());
-    let alive = "mario.client.1.0123456789abcdef";
-    let _others = ["luigi.client.2000000000.0123456789abcdef", "mario", &mine, alive].map(make);
+    let _others = ["luigi.client.2000000000.0123456789abcdef", "mario", &mine].map(make);
+    made_long_ago(&mine);
+    let reader = open_to_read(&directory.path().join(&mine)).expect("a reader");
     let read = make("mario.client.2000000000.00000000000000aa");
     let _reader = open_to_read(read.path()).expect("a reader");
     fs::write(directory.path().join("mario.client.2000000000.00000000000000bb"), "of value").expect("a file");
@@ -145,7 +165,12 @@ fn a_sweep_removes_what_the_dead_left_and_nothing_else() {
     place.sweep();
     let after: Vec<_> = before.iter().filter(|name| listing(directory.path()).contains(name)).collect();
     let gone: Vec<_> = before.iter().filter(|name| !after.contains(name)).collect();
-    assert_eq!(gone, [dead, "mario.new.2000000000", "mario.up.2000000000.0123456789abcdef"]);
+    let mut hung_up = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
+    assert_eq!(poll(&mut hung_up, PollTimeout::ZERO), Ok(0), "nobody opened the pipe of a client that lives");
+    assert_eq!(
+        gone,
+        [old, dead, "mario.new.2000000000.0123456789abcdef", "mario.up.2000000000.0123456789abcdef"]
+    );
 }
 
 #[test]

@@ -1,0 +1,199 @@
+//! The claim: one live server at a place.
+
+use std::cell::{Cell, RefCell};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::unistd::geteuid;
+
+use crate::deadline::Deadline;
+use crate::error::{Error, Result, errno_of};
+use crate::fifo::{Identity, Standing, look, open_to_write};
+use crate::place::Place;
+use crate::process::Errand;
+use crate::sys::{Lock, try_lock};
+use crate::wkp::DIRECTORY;
+
+/// How often a server looks whether its lock file still has its name: often enough to notice within a second that a cleaner of
+/// temporary directories removed it.
+const LOOK_AFTER: Duration = Duration::from_millis(500);
+
+/// The lock file's mode: nobody else needs it.
+const OWNER_ONLY: u32 = 0o600;
+
+/// The right to serve at a place: a lock on `.NAME.lock`, held from before the first look until the last unlink.
+///
+/// The kernel gives it back when the process dies, however it does; a lock file without a lock means nothing. If the file is
+/// removed, the claim makes a new one ([`Errand`]).
+#[derive(Debug)]
+pub struct Claim {
+    place: Place,
+    path: PathBuf,
+    /// Closed in every child, or the lock would outlive the server.
+    lock: RefCell<File>,
+    /// A FIFO that a dead server left at the WKP's name.
+    stale: Cell<Option<Identity>>,
+    /// When to look next whether the file still has its name.
+    look_after: Cell<Deadline>,
+    /// The file was removed, and another server was quicker to make a new one.
+    is_lost: Cell<bool>,
+}
+
+impl Claim {
+    /// Claims the place for this server.
+    ///
+    /// # Errors
+    /// [`Error::InUse`]: another server lives here. [`Error::NotOurs`]: something that is no stale pipe of ours has
+    /// the name, or the lock file's; it is left as it was. [`Error::System`]: the directory's.
+    pub fn take(place: &Place) -> Result<Self> {
+        let path = place.lock();
+        let lock = RefCell::new(Self::lock(place, &path)?);
+        // From here on dropping the claim removes the lock file.
+        let claim = Self {
+            place: place.clone(),
+            path,
+            lock,
+            stale: Cell::new(None),
+            look_after: Cell::new(Deadline::after(LOOK_AFTER)),
+            is_lost: Cell::new(false),
+        };
+        claim.stale.set(Self::look_for_others(place)?);
+        Ok(claim)
+    }
+
+    /// The FIFO of a dead server at the WKP's name, once.
+    pub(crate) fn take_stale(&self) -> Option<Identity> {
+        self.stale.take()
+    }
+
+    /// Whether the place is still this server's.
+    ///
+    /// # Errors
+    /// [`Error::InUse`]: the lock file was removed, and another server has taken the place.
+    pub(crate) fn check(&self) -> Result<()> {
+        if !self.is_lost.get() {
+            return Ok(());
+        }
+        let because = "the lock file was removed, and another server has made a new one";
+        Err(Error::InUse { path: self.place.wkp().into(), because })
+    }
+
+    fn lock(place: &Place, path: &Path) -> Result<File> {
+        let failed = |error: io::Error| Error::at("open the lock file", path, errno_of(&error), &hint(path));
+        loop {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(OWNER_ONLY)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+                .open(path)
+                .map_err(failed)?;
+            let opened = file.metadata().map_err(failed)?;
+            if !opened.is_file() {
+                return Err(Error::NotOurs { path: path.into(), what: "a pipe or a device" });
+            }
+            if opened.uid() != geteuid().as_raw() {
+                return Err(Error::NotOurs { path: path.into(), what: "a lock file of another user" });
+            }
+            if opened.mode() & 0o777 != OWNER_ONLY {
+                // The umask took a right away, and the next server could not open the file.
+                file.set_permissions(fs::Permissions::from_mode(OWNER_ONLY)).map_err(failed)?;
+            }
+            match try_lock(file.as_fd(), Lock::Exclusive) {
+                Ok(()) => {}
+                Err(Errno::EWOULDBLOCK) => {
+                    let because = "another server holds its lock";
+                    return Err(Error::InUse { path: place.wkp().into(), because });
+                }
+                Err(errno) => return Err(Error::at("lock", path, errno, DIRECTORY)),
+            }
+            // Its owner may have removed the file between our open and our lock: then the lock is on a file without a name.
+            if is_at(path, &opened) {
+                return Ok(file);
+            }
+        }
+    }
+
+    /// With the lock in hand, nobody who follows these rules is at the name. A reader is somebody who does not.
+    fn look_for_others(place: &Place) -> Result<Option<Identity>> {
+        let path = place.wkp();
+        match look(path).map_err(|errno| Error::at("look at", path, errno, DIRECTORY))? {
+            Standing::Nothing => Ok(None),
+            Standing::Other(what) => Err(Error::NotOurs { path: path.into(), what }),
+            Standing::Fifo(identity) => match open_to_write(path) {
+                Err(Errno::ENXIO) => Ok(Some(identity)),
+                Ok(_) => Err(Error::InUse { path: path.into(), because: "somebody reads it" }),
+                Err(errno) => {
+                    Err(Error::at("open the pipe that stands at", path, errno, "remove it yourself"))
+                }
+            },
+        }
+    }
+}
+
+impl Claim {
+    fn has_its_name(&self) -> bool {
+        self.lock.borrow().metadata().is_ok_and(|locked| is_at(&self.path, &locked))
+    }
+}
+
+/// Looks after the lock file's name.
+impl Errand for Claim {
+    fn run(&self) -> Deadline {
+        if !self.look_after.get().passed() {
+            return self.look_after.get();
+        }
+        if !self.has_its_name() {
+            match Self::lock(&self.place, &self.path) {
+                Ok(lock) => drop(self.lock.replace(lock)),
+                Err(Error::InUse { .. }) => {
+                    self.is_lost.set(true);
+                    return Deadline::NEVER;
+                }
+                // The directory's trouble, which may pass.
+                Err(_) => {}
+            }
+        }
+        self.look_after.set(Deadline::after(LOOK_AFTER));
+        self.look_after.get()
+    }
+}
+
+/// What to try when the lock file cannot be opened.
+fn hint(path: &Path) -> String {
+    let file = match fs::symlink_metadata(path) {
+        Ok(file) => file,
+        Err(_) => return DIRECTORY.into(),
+    };
+    if !file.is_file() {
+        return "something else has its name: remove that yourself".into();
+    }
+    let owner = file.uid();
+    if owner == geteuid().as_raw() {
+        return "no server can open it: remove it, if no server runs here".into();
+    }
+    format!("it is a file of user {owner}, who serves here, or did: choose another name with --wkp")
+}
+
+/// Whether the name stands for this very file.
+fn is_at(path: &Path, file: &fs::Metadata) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (file.dev(), file.ino()))
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Removed while locked: a server that opened it before sees that the name is gone, and opens anew. If the name is gone
+        // already, what stands there is another server's.
+        if self.has_its_name() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
