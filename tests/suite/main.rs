@@ -66,6 +66,9 @@ mod shortage;
 /// What another user can do: nothing.
 mod users;
 
+/// Other machines, and what a process inherits.
+mod elsewhere;
+
 /// Subservers that end, and who tells the server of it.
 mod ends;
 

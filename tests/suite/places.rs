@@ -1,9 +1,12 @@
 //! One live server at a name; what the dead left is taken over; what is not ours is left as it was.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::Path;
 
+use handshake_core::fifo::open_to_read;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use predicates::prelude::*;

@@ -1,0 +1,379 @@
+//! Other machines: calls that the kernel or the file system refuses, containers, emulators, debuggers, and what a process
+//! inherits from whatever started it.
+
+use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::{Command, Stdio};
+
+use handshake_core::event::What;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use predicates::prelude::*;
+use predicates::str::contains;
+use workspace_tests::proc::{Process, children_of};
+use workspace_tests::wait::{until, until_true};
+use workspace_tests::{Paradigm, Refusal, Scene, Tool, each, is_root, needs};
+
+use crate::crowds::{load, report};
+use crate::held::another_is_served_soon;
+
+each! {
+    names_that_cannot_be_exchanged_are_replaced in basic forking dispatch shared: row_48;
+    many_subservers_are_ordinary_children_where_nothing_else_is_allowed in forking dispatch shared: row_48;
+    a_subserver_is_an_ordinary_child in forking dispatch shared: row_49;
+    an_emulated_server_serves in basic forking dispatch shared: row_49;
+    a_debugged_server_serves in basic forking dispatch shared: row_49;
+    process_1_of_a_container_serves_reaps_and_ends in basic forking dispatch shared: row_49;
+    a_pipe_that_a_container_left_is_swept in basic forking dispatch shared: row_12 row_49;
+    signals_that_were_ignored_stay_ignored in basic forking dispatch shared: row_50;
+    no_umask_takes_a_right_away in basic forking dispatch shared: row_38 row_50;
+    an_event_log_at_its_limit_ends_nobody in basic forking dispatch shared: row_50 row_51;
+    inherited_children_are_reaped in basic forking dispatch shared: row_50;
+    an_event_log_that_nobody_reads_keeps_nobody_waiting in basic forking dispatch shared: row_51;
+    a_talk_that_nobody_reads_keeps_nobody_waiting in basic forking dispatch shared: row_51;
+    a_lock_file_that_is_removed_is_made_again in basic forking dispatch shared: row_52;
+}
+
+/// The refusals of renameat2(2): its flag 2 exchanges two names, 1 replaces nothing.
+fn names_that_cannot_be_exchanged_are_replaced(paradigm: Paradigm) {
+    if !needs(&[Tool::Seccomp]) {
+        return;
+    }
+    let exchange = || Refusal::of("renameat2", Errno::EINVAL).when(4, 2, 2);
+    let no_replace = || Refusal::of("renameat2", Errno::EINVAL).when(4, 1, 1);
+    let whole = || Refusal::of("renameat2", Errno::ENOSYS);
+    for refused in [vec![exchange()], vec![exchange(), no_replace()], vec![whole()]] {
+        let scene = Scene::new();
+        let server = scene.server(paradigm).refusing(refused).ready();
+        scene.serves("one", "ONE");
+        scene.serves("two", "TWO");
+        // The name of a pipe that a dead server left is also taken over.
+        server.kill();
+        let server = scene.server(paradigm).refusing([exchange(), no_replace()]).ready();
+        scene.serves("three", "THREE");
+        server.signal(Signal::SIGTERM);
+        server.ends().code(0);
+        assert_eq!(scene.names(), [""; 0]);
+        scene.end();
+    }
+}
+
+/// 0x22 is SIGRTMIN, the signal by which the end of one of many children is told.
+fn many_subservers_are_ordinary_children_where_nothing_else_is_allowed(paradigm: Paradigm) {
+    if !needs(&[Tool::Seccomp]) {
+        return;
+    }
+    let scene = Scene::new();
+    let refused = Refusal::of("clone", Errno::EINVAL).when(0, 0xff, 0x22);
+    let server = scene.server(paradigm).args(["-q", "--service", "echo"]).refusing([refused]).ready();
+    let lab = load(&scene, &["--connections", "150", "--requests", "2", "--hold"]);
+    until_true("150 subservers", || children_of(server.pid()).len() == 150);
+    assert!(children_of(server.pid()).iter().all(|child| end_signal(child.pid) == libc::SIGCHLD));
+    lab.close_stdin();
+    report(&lab);
+    until_true("all to be reaped", || children_of(server.pid()).is_empty());
+    scene.end();
+}
+
+fn a_subserver_is_an_ordinary_child(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let client = scene.client().typing().start();
+    client.type_line("hello");
+    client.prints("HELLO\n");
+    for child in children_of(server.pid()) {
+        assert_eq!(end_signal(child.pid), libc::SIGCHLD, "the signal of its end");
+    }
+    client.close_stdin();
+    client.ends().success();
+    scene.end();
+}
+
+/// The signal that a process's parent gets at its end (proc(5), `exit_signal` in stat).
+fn end_signal(pid: u32) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
+    // The second field is the name in parentheses, which may have spaces in it. This is the 38th.
+    let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
+    fields.split_whitespace().nth(35).and_then(|signal| signal.parse().ok()).expect("a number")
+}
+
+fn an_emulated_server_serves(paradigm: Paradigm) {
+    let emulator = match env::consts::ARCH {
+        "x86_64" => "qemu-x86_64-static",
+        _ => "qemu-aarch64-static",
+    };
+    if !needs(&[Tool::Command(emulator)]) {
+        return;
+    }
+    let scene = Scene::new();
+    let server = scene.server(paradigm).through([emulator]).ready();
+    scene.serves("one", "ONE");
+    let client = scene.client().through([emulator]).arg("two").run();
+    client.success().stdout("TWO\n");
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    assert_eq!(scene.names(), [""; 0]);
+    scene.end();
+}
+
+/// gdb follows the server, which goes on when a subserver begins and when it ends. A breakpoint in the subserver's code ends none.
+fn a_debugged_server_serves(paradigm: Paradigm) {
+    if !needs(&[Tool::Command("gdb")]) {
+        return;
+    }
+    let scene = Scene::new();
+    let function = format!("{}::serve_client", paradigm.binary().replace('-', "_"));
+    let script = ["set breakpoint pending on", "set debuginfod enabled off", "handle SIGTERM nostop pass"]
+        .into_iter()
+        .map(String::from)
+        // In basic, the server stops here itself.
+        .chain([format!("break {function}"), "commands".into(), "silent".into(), "continue".into(), "end".into()])
+        .chain(["run".into(), "info inferiors".into()]);
+    fs::write(scene.path("../log/gdb.script"), script.map(|line| line + "\n").collect::<String>()).expect("a file");
+    let gdb = ["gdb", "-q", "-nx", "-batch", "-x", "../log/gdb.script", "--args"];
+    let debugger = scene.server(paradigm).through(gdb).start();
+    until_true("the server to be ready", || !scene.record().all(|event| event.what == What::Waiting).is_empty());
+    scene.serves("one", "ONE");
+    scene.serves("two", "TWO");
+    let server = scene.record().all(|event| event.what == What::WkpCreated)[0].pid;
+    scene.signal_server(server, Signal::SIGTERM);
+    debugger.ends().code(0).stdout(contains("exited normally"));
+    assert_eq!(scene.names(), [""; 0]);
+    scene.end();
+}
+
+/// The options of unshare(1) for a new PID namespace, whose first process is the program. An ordinary user needs one of users, too.
+fn container() -> Vec<&'static str> {
+    let container = ["unshare", "--pid", "--fork", "--kill-child"];
+    let user = if nix::unistd::geteuid().is_root() { None } else { Some("--map-root-user") };
+    container.into_iter().chain(user).collect()
+}
+
+/// Whether this machine lets this user have a PID namespace.
+fn may_have_a_container() -> bool {
+    if !needs(&[Tool::Command("unshare")]) {
+        return false;
+    }
+    let container = container();
+    let may = Command::new(container[0]).args(&container[1..]).arg("true").stderr(Stdio::null()).status();
+    let may = may.is_ok_and(|status| status.success());
+    if !may {
+        workspace_tests::not_run("this user may have no PID namespace");
+    }
+    may
+}
+
+fn process_1_of_a_container_serves_reaps_and_ends(paradigm: Paradigm) {
+    if !may_have_a_container() || !needs(&[Tool::Command("nsenter")]) || !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let outside = scene.server(paradigm).through(container()).ready();
+    let server = until("the first process", || children_of(outside.pid()).first().map(|child| child.pid));
+    scene.serves("one", "ONE");
+    // An orphan of a process that came from outside; one more while a session runs, which in basic is all that the server does.
+    let client = scene.client().typing().start();
+    client.type_line("hello");
+    client.prints("HELLO\n");
+    let target = server.to_string();
+    let orphan = ["nsenter", "-t", &target, "-p", "sh", "-c", "(exec sleep 0.1) & exit 0"];
+    assert!(Command::new(orphan[0]).args(&orphan[1..]).status().expect("nsenter(1)").success());
+    let orphans = || children_of(server).into_iter().filter(|child| child.name == "sleep").collect::<Vec<_>>();
+    until_true("the orphan to be reaped", || orphans().is_empty());
+    client.close_stdin();
+    client.ends().success();
+    scene.signal_server(server, Signal::SIGTERM);
+    outside.ends().code(0);
+    assert_eq!(scene.names(), [""; 0]);
+    // A client that is process 1, and whose reader has left, cannot die by SIGPIPE.
+    let _server = scene.server(paradigm).args(["--service", "echo"]).ready();
+    let container = container().join(" ");
+    let pipeline = format!("seq 100000 | {{ {container} \"$0\"; echo $? >&2; }} | head -1");
+    let client = scene.client_at("sh").args(["-c", &pipeline]).arg(client_path()).run();
+    client.success().stdout("1\n").stderr("141\n");
+    scene.end();
+}
+
+fn client_path() -> std::path::PathBuf {
+    workspace_tests::path_of("client").to_path_buf()
+}
+
+/// Its number means nothing outside: here it is that of a process that lives.
+fn a_pipe_that_a_container_left_is_swept(paradigm: Paradigm) {
+    if !may_have_a_container() {
+        return;
+    }
+    let scene = Scene::new();
+    let client = scene.client().unrecorded().args(["--timeout", "60s", "hello"]).through(container()).start();
+    let left = until("its private pipe", || {
+        scene.names().into_iter().find(|name| name.starts_with("mario.client.1."))
+    });
+    client.kill();
+    until_true("the client in the container to be dead", || {
+        Process::all(|process| process.name == "client" && process.parent == client.pid()).is_empty()
+    });
+    // As if some time had passed.
+    let touched = Command::new("touch").args(["-d", "1 minute ago"]).arg(scene.path(&left)).status();
+    assert!(touched.expect("touch(1)").success());
+    let server = scene.server(paradigm).ready();
+    assert!(!scene.names().contains(&left), "{left} is still there");
+    scene.serves("hello", "HELLO");
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    scene.end();
+}
+
+/// As under nohup(1), and in a job that a shell script has in the background.
+fn signals_that_were_ignored_stay_ignored(paradigm: Paradigm) {
+    let ignoring = ["sh", "-c", "trap '' HUP INT QUIT; exec \"$0\" \"$@\""];
+    let scene = Scene::new();
+    let server = scene.server(paradigm).through(ignoring).ready();
+    let client = scene.client().through(ignoring).typing().start();
+    client.type_line("one");
+    client.prints("ONE\n");
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
+        server.signal(signal);
+        client.signal(signal);
+    }
+    client.type_line("two");
+    client.prints("ONE\nTWO\n");
+    client.signal(Signal::SIGTERM);
+    client.ends_by(Signal::SIGTERM);
+    another_is_served_soon(&scene);
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    scene.end();
+}
+
+/// For an ordinary user a pipe of mode 0200 or 0400 is of no use. To root it is; but the mode is still not what was meant.
+fn no_umask_takes_a_right_away(paradigm: Paradigm) {
+    let users = if nix::unistd::geteuid().is_root() { vec![None, Some(NOBODY)] } else { vec![None] };
+    for (umask, user) in ["0277", "0377", "0777"].into_iter().flat_map(|mask| users.iter().map(move |user| (mask, user))) {
+        let scene = Scene::new();
+        let masked = ["sh".into(), "-c".into(), format!("umask {umask}; exec \"$0\" \"$@\"")];
+        let (mut server, mut client) = (scene.server(paradigm).unrecorded(), scene.client().unrecorded());
+        if let Some(user) = user {
+            let root = scene.place().parent().expect("a directory").to_path_buf();
+            fs::set_permissions(root, Permissions::from_mode(0o711)).expect("it is ours");
+            fs::set_permissions(scene.place(), Permissions::from_mode(0o777)).expect("it is ours");
+            (server, client) = (server.as_user(*user), client.as_user(*user));
+        }
+        let server = server.through(masked.clone()).ready();
+        for name in ["mario", ".mario.lock"] {
+            let mode = fs::metadata(scene.path(name)).expect("it is there").mode() & 0o7777;
+            assert_eq!(mode, 0o600, "the mode of {name} with umask {umask}");
+        }
+        client.through(masked).arg("hello").run().success().stdout("HELLO\n");
+        // The next server can open the lock file that this one leaves.
+        server.kill();
+        let mut next = scene.server(paradigm).unrecorded();
+        next = user.iter().fold(next, |next, user| next.as_user(*user));
+        let next = next.ready();
+        next.signal(Signal::SIGTERM);
+        next.ends().code(0);
+        assert_eq!(scene.names(), [""; 0]);
+        scene.end();
+    }
+}
+
+const NOBODY: u32 = 61_100;
+
+/// The limit of a file's size, for the event log: SIGXFSZ would end the process.
+fn an_event_log_at_its_limit_ends_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let limited = ["prlimit", "--fsize=1000"];
+    if !needs(&[Tool::Command("prlimit")]) {
+        return;
+    }
+    let server = scene.server(paradigm).unrecorded().args(["--events", "log"]).through(limited).ready();
+    for _ in 0..5 {
+        let client = scene.client().unrecorded().args(["--events", "log", "hello"]).through(limited).run();
+        client.success().stdout("HELLO\n").stderr(contains("the event log has a gap"));
+    }
+    assert_eq!(fs::metadata(scene.path("log")).expect("it is there").len(), 1000);
+    fs::remove_file(scene.path("log")).expect("it is there");
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0).stderr(contains("the event log has a gap: the file takes no more now: EFBIG"));
+    scene.end();
+}
+
+/// Those of the shell that the server replaced.
+fn inherited_children_are_reaped(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let with_children = ["sh", "-c", "sleep 0.01 & sleep 0.3 & exec \"$0\" \"$@\""];
+    let server = scene.server(paradigm).through(with_children).ready();
+    let client = scene.client().typing().start();
+    client.type_line("hello");
+    client.prints("HELLO\n");
+    until_true("the children of the shell to be reaped", || {
+        children_of(server.pid()).iter().all(|child| child.name != "sleep")
+    });
+    client.close_stdin();
+    client.ends().success();
+    scene.end();
+}
+
+/// A FIFO that nobody has opened yet, and one that is full: what it does not take is counted.
+fn an_event_log_that_nobody_reads_keeps_nobody_waiting(paradigm: Paradigm) {
+    let scene = Scene::new();
+    assert!(Command::new("mkfifo").arg(scene.path("log")).status().expect("mkfifo(1)").success());
+    let log = ["--events", "log", "--service", "echo"];
+    let server = scene.server(paradigm).unrecorded().args(log).ready();
+    let lines: String = (0..2000).map(|line| format!("{line}\n")).collect();
+    let client = scene.client().unrecorded().args(["--timeout", "20s", "--events", "log"]);
+    let client = client.run_with_stdin(lines.clone());
+    client.success().stdout(lines).stderr(contains("the event log has a gap: the file takes no more now: EAGAIN"));
+    // A reader that comes now finds whole lines, and how many are missing.
+    let reader = scene.client_at("cat").arg("log").start();
+    until_true("the reader to have read what there is", || reader.printed().len() > 60_000);
+    scene.serves("again", "again");
+    until_true("the reader to be told", || reader.printed().contains("events-dropped"));
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    reader.ends().success();
+    let read = reader.printed();
+    assert!(read.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "torn lines");
+    fs::remove_file(scene.path("log")).expect("it is there");
+    scene.end();
+}
+
+/// A stderr that is a full pipe, as that of a service whose log reader has stopped.
+fn a_talk_that_nobody_reads_keeps_nobody_waiting(paradigm: Paradigm) {
+    let scene = Scene::new();
+    assert!(Command::new("mkfifo").arg(scene.path("talk")).status().expect("mkfifo(1)").success());
+    let unread = ["sh", "-c", "exec \"$0\" \"$@\" 2<>talk"];
+    let server = scene.server(paradigm).args(["-v", "--service", "echo"]).through(unread).ready();
+    let lines: String = (0..2000).map(|line| format!("{line}\n")).collect();
+    scene.client().run_with_stdin(lines.clone()).success().stdout(lines);
+    let reader = scene.client_at("timeout").args(["60", "cat", "talk"]).start();
+    until_true("the reader to have read what there is", || reader.printed().len() > 60_000);
+    scene.serves("again", "again");
+    until_true("the reader to be told", || reader.printed().contains("lines are missing: stderr was full)"));
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    reader.ends().success();
+    fs::remove_file(scene.path("talk")).expect("it is there");
+    scene.end();
+}
+
+/// As a cleaner of temporary files does; without it a second server would take the place.
+fn a_lock_file_that_is_removed_is_made_again(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let client = scene.client().typing().start();
+    client.type_line("one");
+    client.prints("ONE\n");
+    fs::remove_file(scene.path(".mario.lock")).expect("it is there");
+    until_true("the lock file to be made again", || scene.path(".mario.lock").exists());
+    scene.server(paradigm).run().code(3).stderr(contains("the name is in use"));
+    client.type_line("two");
+    client.prints("ONE\nTWO\n");
+    client.close_stdin();
+    client.ends().success();
+    another_is_served_soon(&scene);
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    assert_eq!(scene.names(), [""; 0]);
+    scene.end();
+}
