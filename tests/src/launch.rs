@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::rc::Rc;
 
 use assert_cmd::assert::Assert;
+use handshake_core::sys::with_default_signals;
 
 use crate::binaries::path_of;
 use crate::paradigm::Paradigm;
@@ -42,7 +43,7 @@ impl Default for Barrier {
     }
 }
 
-/// A program about to be started.
+/// A program about to be started. Whatever signals this process ignores or blocks, the program does not.
 #[derive(Debug)]
 pub struct Launch<'s> {
     scene: &'s Scene,
@@ -263,6 +264,7 @@ impl<'s> Launch<'s> {
             command.uid(user).gid(user);
         }
         command.args(&self.arguments);
+        with_default_signals(&mut command);
         command
     }
 }

@@ -15,7 +15,9 @@
 //! course, [`CourseClient`] and [`CourseServer`]. These stand on [`wait`], the
 //! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
 //! [`peers`] are programs in C that speak what the course's students' programs speak.
-//! [`fault`] plays one story with each system call that can fail, with strace.
+//! [`fault`] plays one story with each system call that can fail, with strace. [`Refusal`] has the kernel
+//! refuse chosen system calls for a program's whole life. With [`needs`] a test says what it needs beside
+//! Rust.
 //!
 //! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
 //! scene itself started.
@@ -24,6 +26,7 @@ mod binaries;
 mod course_server;
 pub mod fault;
 mod launch;
+mod needs;
 mod paradigm;
 pub mod peers;
 pub mod proc;
@@ -32,32 +35,24 @@ mod raw;
 mod raw_course;
 mod raw_server;
 mod record;
+mod refuse;
 mod scene;
 pub mod wait;
-
-use std::io::Write;
 
 use nix::unistd::geteuid;
 
 pub use binaries::{build_programs, path_of};
 pub use course_server::CourseServer;
 pub use launch::{Barrier, Launch};
+pub use needs::{Tool, needs, not_run};
 pub use paradigm::Paradigm;
 pub use program::Program;
 pub use raw::{Answer, RawClient, record};
 pub use raw_course::{CourseClient, Heard};
 pub use raw_server::RawServer;
 pub use record::Record;
+pub use refuse::Refusal;
 pub use scene::Scene;
-
-/// Says that this test proved nothing, because the machine does not let it. Libtest knows only passed and failed, and
-/// keeps back what a test prints; so this goes straight to stderr.
-pub fn not_run(because: &str) {
-    let test = std::thread::current();
-    let line = format!("NOT RUN: {}: {because}\n", test.name().unwrap_or("a test"));
-    // Whoever closed stderr does not want to know.
-    let _ = std::io::stderr().write_all(line.as_bytes());
-}
 
 /// Whether the tests run as root, who alone can become another user. If not, says so.
 pub fn is_root() -> bool {

@@ -137,11 +137,16 @@ const FLAGS: [&str; 4] = ["-Wall", "-Wextra", "-O1", "-o"];
 impl Workshop {
     /// That of tests/peers. The programs are beside the running test.
     pub fn of_the_peers() -> Self {
+        Self::at(&Path::new(env!("CARGO_MANIFEST_DIR")).join("peers"), "peers")
+    }
+
+    /// The workshop of these sources, with the programs in a folder of this name beside the running test.
+    pub(crate) fn at(sources: &Path, programs: &str) -> Self {
         let test = env::current_exe().expect("a test is in a program");
         Self {
             compiler: env::var("CC").ok().filter(|cc| !cc.is_empty()).unwrap_or_else(|| "cc".to_owned()),
-            sources: Path::new(env!("CARGO_MANIFEST_DIR")).join("peers"),
-            programs: test.with_file_name("peers"),
+            sources: sources.to_owned(),
+            programs: test.with_file_name(programs),
         }
     }
 
@@ -202,6 +207,16 @@ impl Workshop {
         } else {
             Err(format!("{cannot}: {}\n{complaints}", output.status))
         }
+    }
+
+    /// Why the compiler does not compile the smallest program; `None` if it does.
+    pub(crate) fn lacks_compiler(&self) -> Option<String> {
+        let place = TempDir::with_prefix("compiler-").expect("a temporary directory");
+        let source = "#include <stdio.h>\nint main(void)\n{\n    return puts(\"\") < 0;\n}\n";
+        fs::write(place.path().join("smallest.c"), source).expect("our own directory");
+        let workshop =
+            Self { compiler: self.compiler.clone(), sources: place.path().into(), ..Self::of_the_peers() };
+        workshop.compile("smallest", &place.path().join("smallest")).err()
     }
 
     /// A number of all that a program is made of.

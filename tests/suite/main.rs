@@ -1,5 +1,8 @@
 //! The tests of the built programs: one binary, these modules.
 
+/// The harness itself.
+mod harness;
+
 /// The course's steps, as they happen.
 mod steps;
 

@@ -12,7 +12,7 @@ use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::place::Place;
 use handshake_core::process::{Process, Woken};
-use handshake_core::sys::ends_with_us;
+use handshake_core::sys::{ends_with_us, with_default_signals};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, read};
@@ -89,6 +89,7 @@ impl House {
         let words = words(&command);
         command.stderr(stderr.try_clone().map_err(failed)?);
         ends_with_us(&mut command, Signal::SIGTERM);
+        with_default_signals(&mut command);
         let place = Place::new(&wkp)?;
         let server = command.spawn().map_err(|error| Error::at("start", &program, errno_of(&error), ""))?;
         let mut house = Self { server, ended: None, program, client, place, directory, stderr, words };

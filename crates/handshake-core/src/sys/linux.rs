@@ -9,7 +9,7 @@ use std::process::Command;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, FcntlArg, RenameFlags, fcntl, renameat2};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{self, SigHandler, SigSet, Signal};
 use nix::unistd::{close, getpid, getppid};
 
 use crate::error::errno_of;
@@ -100,6 +100,24 @@ pub fn ends_with_us(command: &mut Command, signal: Signal) {
     };
     // SAFETY: `tie` calls prctl and getppid only, which are async-signal-safe, and allocates nothing.
     unsafe { command.pre_exec(tie) };
+}
+
+/// Has a program that is about to be started get the default dispositions of SIGHUP, SIGINT, SIGQUIT,
+/// SIGTERM and SIGPIPE, and an empty signal mask. exec(2) keeps an ignored signal ignored. nohup(1) ignores
+/// SIGHUP, and a shell without job control ignores SIGINT and SIGQUIT in its background jobs. [`Command`]
+/// by itself resets SIGPIPE and the mask only.
+/// POSIX: as here.
+pub fn with_default_signals(command: &mut Command) {
+    // In the child, between fork and exec.
+    let reset = || {
+        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGPIPE] {
+            // SAFETY: SIG_DFL is no handler of ours, so no code runs by it.
+            unsafe { signal::signal(signal, SigHandler::SigDfl) }?;
+        }
+        Ok(SigSet::empty().thread_set_mask()?)
+    };
+    // SAFETY: `reset` calls sigaction and pthread_sigmask only, which are async-signal-safe.
+    unsafe { command.pre_exec(reset) };
 }
 
 /// Has the kernel end this process's sleeps when they are due, and not up to 50 microseconds later (prctl(2),

@@ -21,7 +21,7 @@ use nix::unistd::Pid;
 pub(crate) use ends::{await_ends, ended, told};
 pub(crate) use handover::Handover;
 pub use handover::out_of_the_way;
-pub use linux::{Poller, ends_with_us, keep_inherited_to_ourselves};
+pub use linux::{Poller, ends_with_us, keep_inherited_to_ourselves, with_default_signals};
 pub(crate) use linux::{
     capacity, close_all_but, end_with_parent, enlarge, exchange, keep_others_off, let_others_in, move_new,
     unread, wake_punctually,

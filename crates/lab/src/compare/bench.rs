@@ -12,7 +12,7 @@ use handshake_core::deadline::Deadline;
 use handshake_core::eager::Waiting;
 use handshake_core::error::{Error, Result};
 use handshake_core::process::{Process, Woken};
-use handshake_core::sys::ends_with_us;
+use handshake_core::sys::{ends_with_us, with_default_signals};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, read};
@@ -95,6 +95,7 @@ impl Bench {
             command.arg("--").arg(self.programs.join(program)).args(arguments);
         }
         ends_with_us(&mut command, Signal::SIGKILL);
+        with_default_signals(&mut command);
         command
     }
 

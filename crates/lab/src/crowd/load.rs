@@ -8,7 +8,7 @@ use std::time::Duration;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::{Process, Woken};
-use handshake_core::sys::ends_with_us;
+use handshake_core::sys::{ends_with_us, with_default_signals};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
@@ -64,6 +64,7 @@ impl Load {
         let words = words(&command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr.try_clone().map_err(failed)?);
         ends_with_us(&mut command, Signal::SIGTERM);
+        with_default_signals(&mut command);
         let mut child = command.spawn().map_err(failed)?;
         Ok(Self { words, stdout: child.stdout.take(), child, stderr, printed: Vec::new() })
     }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use handshake_core::error::{Error, Result, errno_of};
-use handshake_core::sys::ends_with_us;
+use handshake_core::sys::{ends_with_us, with_default_signals};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{AccessFlags, access};
@@ -78,6 +78,7 @@ impl Invitation {
         command.args(["reference", "leash", "--"]).arg(&self.program).args(&self.arguments);
         command.stdin(Stdio::piped()).env_remove("HANDSHAKE_WKP");
         ends_with_us(&mut command, Signal::SIGKILL);
+        with_default_signals(&mut command);
         Ok(command)
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::sys::with_default_signals;
 use nix::poll::poll;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
@@ -140,6 +141,7 @@ impl Troupe {
         command.stdin(if actor == Actor::Server { Stdio::null() } else { Stdio::piped() });
         command.stdout(stdout.try_clone().map_err(failed)?);
         command.stderr(self.stderr.try_clone().map_err(failed)?);
+        with_default_signals(&mut command);
         let mut child = command.spawn().map_err(failed)?;
         let (pid, stdin) = (child.id(), child.stdin.take());
         self.members.push(Member { actor, child, stdin, stdout: Some(stdout), ended: None });

@@ -11,7 +11,7 @@ use std::time::Duration;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::{Process, Woken};
-use handshake_core::sys::ends_with_us;
+use handshake_core::sys::{ends_with_us, with_default_signals};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -95,6 +95,7 @@ impl Host {
         };
         command.stderr(Stdio::null());
         ends_with_us(&mut command, Signal::SIGKILL);
+        with_default_signals(&mut command);
         Ok(command)
     }
 
@@ -135,6 +136,7 @@ impl Original {
         let words = words(&command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         ends_with_us(&mut command, Signal::SIGKILL);
+        with_default_signals(&mut command);
         let server = command.spawn().map_err(|error| failed("start", &error))?;
         let original = Self { server, directory, words };
         original.await_ready(process)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
-use handshake_core::sys::ends_with_us;
+use handshake_core::sys::{ends_with_us, with_default_signals};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -59,6 +59,7 @@ impl Program {
         }
         command.stdout(stdout.try_clone().map_err(failed)?).stderr(stderr.try_clone().map_err(failed)?);
         ends_with_us(&mut command, Signal::SIGKILL);
+        with_default_signals(&mut command);
         let mut child = command.spawn().map_err(failed)?;
         let mut stdin = child.stdin.take();
         if let Some(stdin) = &mut stdin {

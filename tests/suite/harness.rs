@@ -1,0 +1,56 @@
+//! The harness itself: what it promises of the programs that it starts.
+
+use std::env;
+use std::process::Command;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use workspace_tests::{Refusal, Scene, Tool, needs};
+
+#[test]
+fn a_program_has_the_default_signals() {
+    let scene = Scene::new();
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGPIPE] {
+        let program = scene.client_at("cat").typing().start();
+        program.type_line("here");
+        program.prints("here\n");
+        program.signal(signal);
+        program.ends_by(signal);
+    }
+    scene.end();
+}
+
+/// As under nohup(1), or in a background job of a script: a shell that ignores signals runs the test above.
+#[test]
+fn a_program_has_the_default_signals_whatever_the_test_ignores() {
+    let again = "trap '' HUP INT QUIT TERM; exec \"$0\" --exact harness::a_program_has_the_default_signals";
+    let test = env::current_exe().expect("a test is in a program");
+    let output = Command::new("sh").args(["-c", again]).arg(test).output().expect("sh(1)");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains(" 1 passed"), "{said}");
+}
+
+#[test]
+fn a_refused_call_fails_in_a_program_and_in_what_it_starts() {
+    if !needs(&[Tool::Seccomp]) {
+        return;
+    }
+    let scene = Scene::new();
+    // fchownat(2) with AT_SYMLINK_NOFOLLOW (0x100) in its flags is what chown -h calls.
+    let refusals = || [Refusal::of("fchownat", Errno::EUCLEAN).when(4, 0x100, 0x100)];
+    for program in [vec!["chown", "-h"], vec!["sh", "-c", "chown -h \"$0\" \"$1\"; exit $?"]] {
+        let client =
+            scene.client_at(program[0]).args(&program[1..]).args([&owner(), "."]).refusing(refusals());
+        let client = client.through(["env", "LC_ALL=C"]);
+        let end = client.run().failure();
+        let said = String::from_utf8_lossy(&end.get_output().stderr).into_owned();
+        assert!(said.contains("Structure needs cleaning"), "{said}");
+    }
+    scene.client_at("chown").args([&owner(), "."]).refusing(refusals()).run().success();
+    scene.end();
+}
+
+/// This user's number.
+fn owner() -> String {
+    nix::unistd::geteuid().to_string()
+}
