@@ -26,7 +26,7 @@ pub fn path_of(program: &str) -> &'static Path {
 fn build() -> HashMap<String, PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--message-format=json"]);
+    command.args(["build", "--locked", "--quiet", "--message-format=json"]);
     command.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
     if !cfg!(debug_assertions) {
         command.arg("--release");

@@ -39,12 +39,10 @@ mod refuse;
 mod scene;
 pub mod wait;
 
-use nix::unistd::geteuid;
-
 pub use binaries::{build_programs, path_of};
 pub use course_server::CourseServer;
 pub use launch::{Barrier, Launch};
-pub use needs::{Tool, needs, not_run};
+pub use needs::{Tool, is_root, needs, not_run};
 pub use paradigm::Paradigm;
 pub use program::Program;
 pub use raw::{Answer, RawClient, record};
@@ -53,15 +51,6 @@ pub use raw_server::RawServer;
 pub use record::Record;
 pub use refuse::Refusal;
 pub use scene::Scene;
-
-/// Whether the tests run as root, who alone can become another user. If not, says so.
-pub fn is_root() -> bool {
-    let root = geteuid().is_root();
-    if !root {
-        not_run("only root can become another user");
-    }
-    root
-}
 
 /// Makes one `#[test]` of a story for each paradigm that it is true of: `story in basic forking;` becomes
 /// `story::basic` and `story::forking`. Such a list stands at the top of each module, as its table of contents.

@@ -1,32 +1,33 @@
-//! What a test needs beside Rust. A machine may lack it: then the test says so and proves nothing.
+//! What a test needs beside Rust. Where a machine lacks it, the test says so and proves nothing; in CI it
+//! fails.
 
 use std::env;
+use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use nix::unistd::{AccessFlags, access, geteuid};
+
+use crate::fault;
 use crate::peers::Workshop;
 use crate::refuse;
 
 /// What a test may need beside Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
-    /// A C compiler, `cc` or what `CC` names.
+    /// This command, which has a line in tests/tools.
+    Command(&'static str),
+    /// A C compiler: `cc`, or what the variable `CC` names.
     CCompiler,
+    /// strace(1), which may trace what it starts.
+    Strace,
+    /// strace(1), which may also attach to another process of this user.
+    StraceAttached,
     /// seccomp(2) filters, and a C compiler for the program that installs them: for [`crate::Refusal`].
     Seccomp,
-}
-
-impl Tool {
-    /// Why the machine does not have it; `None` if it does.
-    fn lacks(self) -> Option<String> {
-        match self {
-            Self::CCompiler => {
-                static WHY: OnceLock<Option<String>> = OnceLock::new();
-                WHY.get_or_init(|| Workshop::of_the_peers().lacks_compiler()).clone()
-            }
-            Self::Seccomp => refuse::is_impossible(),
-        }
-    }
 }
 
 /// Whether this machine has all these tools. If not, says NOT RUN and why, and the test is to return.
@@ -35,23 +36,83 @@ impl Tool {
 /// One is missing, and the variable `CI` is set: a machine that checks the project must have all of them.
 pub fn needs(tools: &[Tool]) -> bool {
     let lacks: Vec<String> = tools.iter().filter_map(|tool| tool.lacks()).collect();
-    let has_all = lacks.is_empty();
-    if !has_all {
-        let why = lacks.join("; ");
-        assert!(!is_ci(), "{why} (CI is set, so this is a failure)");
-        not_run(&why);
+    if lacks.is_empty() {
+        return true;
     }
-    has_all
+    let why = lacks.join("; ");
+    assert!(!is_ci(), "{why} (where CI is set, this is a failure)");
+    not_run(why);
+    false
+}
+
+impl Tool {
+    /// Why the machine does not have it; `None` if it does.
+    fn lacks(self) -> Option<String> {
+        static COMPILER: OnceLock<Option<String>> = OnceLock::new();
+        static STRACE: OnceLock<Option<String>> = OnceLock::new();
+        static ATTACHED: OnceLock<Option<String>> = OnceLock::new();
+        static SECCOMP: OnceLock<Option<String>> = OnceLock::new();
+        match self {
+            Self::Command(command) => lacks_command(command),
+            Self::CCompiler => COMPILER.get_or_init(|| Workshop::of_the_peers().lacks_compiler()).clone(),
+            Self::Strace => STRACE.get_or_init(|| lacks_command("strace").or_else(cannot_trace)).clone(),
+            Self::StraceAttached => {
+                ATTACHED.get_or_init(|| Self::Strace.lacks().or_else(fault::cannot_attach)).clone()
+            }
+            Self::Seccomp => {
+                SECCOMP.get_or_init(|| Self::CCompiler.lacks().or_else(refuse::is_impossible)).clone()
+            }
+        }
+    }
+}
+
+fn lacks_command(command: &str) -> Option<String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let may_run = |directory: &Path| access(&directory.join(command), AccessFlags::X_OK).is_ok();
+    let is_there = env::split_paths(&path).any(|directory| may_run(&directory));
+    (!is_there).then(|| format!("there is no {command} here: apt-get install {}", packages(command)))
+}
+
+/// The Debian packages that have this command.
+fn packages(command: &str) -> &'static str {
+    let mut lines = include_str!("../tools").lines().filter_map(|line| line.split_once(' '));
+    let line = lines.find(|(listed, _)| *listed == command);
+    line.unwrap_or_else(|| panic!("tests/tools has no line for {command}")).1
+}
+
+fn cannot_trace() -> Option<String> {
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-o", "/dev/null", "true"]).stdin(Stdio::null());
+    succeeds(&mut strace).err()
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// It cannot be started, or fails; this says why.
+pub(crate) fn succeeds(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {}: {said}", output.status)) }
 }
 
 /// Whether the variable `CI` says that this machine checks the project.
 fn is_ci() -> bool {
-    env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false" && ci != "0")
+    env::var_os("CI").as_deref().is_some_and(|ci| ci != OsStr::new(""))
 }
 
-/// Says that this test proved nothing, because the machine does not let it. Libtest knows only passed and failed.
-/// It keeps back what a test prints, so this goes straight to stderr.
-pub fn not_run(because: &str) {
+/// Whether the tests run as root, who alone can become another user. If not, says so.
+pub fn is_root() -> bool {
+    let root = geteuid().is_root();
+    if !root {
+        not_run("only root can become another user");
+    }
+    root
+}
+
+/// Says that this test proved nothing, because the machine does not let it. Libtest knows only passed and
+/// failed. It keeps back what a test prints, so this goes straight to stderr.
+pub fn not_run(because: impl Display) {
     let test = std::thread::current();
     let line = format!("NOT RUN: {}: {because}\n", test.name().unwrap_or("a test"));
     // In vain if stderr is closed.

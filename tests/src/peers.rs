@@ -1,5 +1,5 @@
-//! The peers: programs in C as the course's students write them, one for each dialect and side, from tests/peers, where a
-//! page tells of them; compiled with the machine's C compiler.
+//! The peers: programs in C as the course's students write them, one for each dialect and side, from
+//! tests/peers, where a page tells of them; compiled with the machine's C compiler.
 
 use std::env;
 use std::ffi::OsString;
@@ -21,7 +21,8 @@ pub struct Dialect {
     pub private: Private,
     /// What the client says after the acknowledgement.
     pub third_step: ThirdStep,
-    /// Whether each record is as long as its reader's buffer, so that two that follow each other at once stay apart.
+    /// Whether each record is as long as its reader's buffer, so that two that follow each other at once stay
+    /// apart.
     pub padded: bool,
     /// What becomes of the server's process when it answers a client that has left.
     pub sigpipe: Sigpipe,
@@ -34,7 +35,8 @@ pub struct Dialect {
 pub enum Private {
     /// Its process number in decimal.
     Number,
-    /// The same, and what it sends is not the name but the number, in 4 bytes. Our own client does not speak that.
+    /// The same, and what it sends is not the name but the number, in 4 bytes. Our own client does not speak
+    /// that.
     SentAsInteger,
     /// The same after `./`.
     DotNumber,
@@ -42,7 +44,8 @@ pub enum Private {
     Word(&'static str),
 }
 
-/// What a client says after the acknowledgement, and how a server that was told nothing can know it from a message.
+/// What a client says after the acknowledgement, and how a server that was told nothing can know it from a
+/// message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ThirdStep {
     /// Nothing: the handshake has two ways.
@@ -126,13 +129,25 @@ pub struct Workshop {
     pub compiler: String,
     /// Where the sources are, `NAME.c` and the headers.
     pub sources: PathBuf,
-    /// Where the programs go, each into a folder named after all that it is made of. So what is there is never of
-    /// yesterday, whatever the clocks of the files say.
+    /// Where the programs go, each into a folder named after all that it is made of. So what is there is
+    /// never of yesterday, whatever the clocks of the files say.
     pub programs: PathBuf,
+    /// The compiler's options, up to the one that takes the path of what it makes.
+    pub flags: &'static [&'static str],
 }
 
-/// How.
-const FLAGS: [&str; 4] = ["-Wall", "-Wextra", "-O1", "-o"];
+const PROGRAM: &[&str] = &["-Wall", "-Wextra", "-O1", "-o"];
+const LIBRARY: &[&str] = &["-Wall", "-Wextra", "-O1", "-shared", "-fPIC", "-o"];
+
+/// Compiles a library of tests/suite into this directory; returns the word that has env(1) preload it. Needs
+/// [`crate::Tool::CCompiler`].
+pub fn preload(name: &str, directory: &Path) -> String {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite");
+    let library = directory.join(format!("{name}.so"));
+    let workshop = Workshop { flags: LIBRARY, ..Workshop::at(&sources, "libraries") };
+    workshop.compile(name, &library).unwrap_or_else(|complaint| panic!("{complaint}"));
+    format!("LD_PRELOAD={}", library.display())
+}
 
 impl Workshop {
     /// That of tests/peers. The programs are beside the running test.
@@ -147,6 +162,7 @@ impl Workshop {
             compiler: env::var("CC").ok().filter(|cc| !cc.is_empty()).unwrap_or_else(|| "cc".to_owned()),
             sources: sources.to_owned(),
             programs: test.with_file_name(programs),
+            flags: PROGRAM,
         }
     }
 
@@ -196,7 +212,7 @@ impl Workshop {
         let source = self.sources.join(format!("{name}.c"));
         let mut words = self.compiler.split_whitespace();
         let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).args(FLAGS).arg(to).arg(&source);
+        command.args(words).args(self.flags).arg(to).arg(&source);
         let cannot = format!("cannot compile {}: {command:?}", source.display());
         let output = command.output().map_err(|error| {
             format!("{cannot}: {error}: install a C compiler as \"cc\", or say in CC which one there is")
@@ -222,7 +238,7 @@ impl Workshop {
     /// A number of all that a program is made of.
     fn fingerprint(&self, name: &str) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (&self.compiler, FLAGS).hash(&mut hasher);
+        (&self.compiler, self.flags).hash(&mut hasher);
         let source = OsString::from(format!("{name}.c"));
         for file in self.files() {
             let file_name = file.file_name().expect("a file's path");

@@ -1,14 +1,14 @@
-//! Programs in which the kernel refuses chosen system calls (seccomp(2)), as sandboxes, old kernels and some file
-//! systems do. tests/refuse.c installs the filter and becomes the program.
+//! Programs in which the kernel refuses chosen system calls (seccomp(2)), as sandboxes, old kernels and some
+//! file systems do. tests/refuse.c installs the filter and becomes the program.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
 use crate::launch::Launch;
+use crate::needs::succeeds;
 use crate::peers::Workshop;
 
 /// A system call that the kernel refuses: for [`Launch::refusing`].
@@ -30,8 +30,8 @@ use crate::peers::Workshop;
 pub struct Refusal(String);
 
 impl Refusal {
-    /// Every call of this name fails with this error. The C library may choose between several calls: for rename(3)
-    /// refuse `rename`, `renameat` and `renameat2`. The names of x86_64 and aarch64 differ.
+    /// Every call of this name fails with this error. The C library may choose between several calls: for
+    /// rename(3) refuse `rename`, `renameat` and `renameat2`. The names of x86_64 and aarch64 differ.
     pub fn of(call: &str, error: Errno) -> Self {
         Self(format!("{call}:{}", error as i32))
     }
@@ -59,14 +59,8 @@ fn program() -> Result<PathBuf, String> {
 
 /// Why this machine cannot do it; `None` if it can.
 pub(crate) fn is_impossible() -> Option<String> {
-    static WHY: OnceLock<Option<String>> = OnceLock::new();
-    WHY.get_or_init(|| tried().err()).clone()
-}
-
-fn tried() -> Result<(), String> {
-    let refuse = program()?;
-    let output = Command::new(&refuse).args(["getppid:ENOSYS", "--", "true"]).output();
-    let output = output.map_err(|error| format!("cannot run {}: {error}", refuse.display()))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() { Ok(()) } else { Err(format!("{}: {}", output.status, said.trim_end())) }
+    // true(1) does not call it, so it ends well.
+    let tried =
+        program().and_then(|refuse| succeeds(Command::new(refuse).args(["getppid:ENOSYS", "--", "true"])));
+    tried.err()
 }

@@ -1,11 +1,11 @@
 //! Clocks that jump, and servers that stand still for longer than their deadlines: nobody is blamed for it.
 
-use std::path::Path;
 use std::process::Command;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
-use workspace_tests::{Paradigm, Program, Scene, each, not_run};
+use workspace_tests::peers::preload;
+use workspace_tests::{Paradigm, Program, Scene, Tool, each, needs};
 
 use crate::idle::so_long_goes_by;
 
@@ -16,21 +16,13 @@ each! {
     a_central_process_stopped_alone_blames_nobody in dispatch shared: row_46;
 }
 
-/// What makes a program see a clock that jumps, if it can be built here.
-fn jumping_clock(scene: &Scene) -> Option<String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/jumping_clock.c");
-    let library = scene.place().with_file_name("jumping_clock.so");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
-    built.is_ok_and(|status| status.success()).then(|| format!("LD_PRELOAD={}", library.display()))
-}
-
 /// Every deadline that there is is set, and long enough for a busy machine; a jump is a day at least.
 fn a_clock_that_jumps_ends_nothing(paradigm: Paradigm) {
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
     let scene = Scene::new();
-    let Some(preload) = jumping_clock(&scene) else {
-        scene.end();
-        return not_run("there is no C compiler here");
-    };
+    let preload = preload("jumping_clock", scene.place().parent().expect("a temporary directory"));
     let jumping = ["env", &preload];
     let date = || {
         let output = Command::new("env").args([&preload, "date", "+%s"]).output().expect("date(1)");

@@ -1,5 +1,5 @@
-//! `lab crowd` in small: 300 clients and a house that they fill. And a crowd that does not come to its end leaves nothing
-//! running.
+//! `lab crowd` in small: 300 clients and a house that they fill. And a crowd that does not come to its end
+//! leaves nothing running.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use predicates::prelude::*;
 use predicates::str::{contains, is_match};
 use workspace_tests::proc::living_in;
 use workspace_tests::wait::{until, until_true};
-use workspace_tests::{Paradigm, Program, Scene, each};
+use workspace_tests::{Paradigm, Program, Scene, each, not_run};
 
 each! {
     a_crowd_is_served_and_the_next_ones_wait in forking dispatch shared;
@@ -78,8 +78,7 @@ fn a_crowd_is_served_and_the_next_ones_wait(paradigm: Paradigm) {
 
 fn an_ordinary_user_can_have_a_crowd_too(paradigm: Paradigm) {
     if !geteuid().is_root() {
-        eprintln!("NOT RUN: who runs these tests is an ordinary user, so all crowds here are one's");
-        return;
+        return not_run("an ordinary user runs these tests, so all crowds here are an ordinary user's");
     }
     let scene = Scene::new();
     for directory in [scene.place(), scene.place().parent().expect("it is in a temporary one")] {

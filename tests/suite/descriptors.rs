@@ -2,13 +2,12 @@
 //! of file, lets strangers read, or keeps a lock alive. stdin is /dev/null here, stdout and stderr are files.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::rc::Rc;
 
 use handshake_core::event::{Event, What};
 use workspace_tests::proc::{Descriptor, Target, Way, children_of};
 use workspace_tests::wait::until_true;
-use workspace_tests::{Paradigm, Program, Record, Scene, each, not_run};
+use workspace_tests::{Paradigm, Program, Record, Scene, Tool, each, needs};
 
 each! {
     the_server_holds_just_what_the_paradigm_says in basic forking dispatch shared: row_20;
@@ -81,8 +80,8 @@ fn each_subserver_holds_just_its_own(paradigm: Paradigm) {
 
 /// By an old kernel, or by a sandbox. Nobody is told, and nobody has to try again.
 fn nor_does_one_hold_more_where_close_range_is_forbidden(paradigm: Paradigm) {
-    if Command::new("strace").arg("-V").output().is_err() {
-        return not_run("there is no strace");
+    if !needs(&[Tool::Strace]) {
+        return;
     }
     for errno in ["ENOSYS", "EPERM"] {
         let scene = Scene::new();

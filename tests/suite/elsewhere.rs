@@ -9,7 +9,6 @@ use std::process::{Command, Stdio};
 use handshake_core::event::What;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::proc::{Process, children_of};
 use workspace_tests::wait::{until, until_true};
@@ -67,9 +66,9 @@ fn many_subservers_are_ordinary_children_where_nothing_else_is_allowed(paradigm:
     let scene = Scene::new();
     let refused = Refusal::of("clone", Errno::EINVAL).when(0, 0xff, 0x22);
     let server = scene.server(paradigm).args(["-q", "--service", "echo"]).refusing([refused]).ready();
-    let lab = load(&scene, &["--connections", "150", "--requests", "2", "--hold"]);
+    let lab = load(&scene, &["--connections", "150", "--requests", "2", "--hold"]).typing().start();
     until_true("150 subservers", || children_of(server.pid()).len() == 150);
-    assert!(children_of(server.pid()).iter().all(|child| end_signal(child.pid) == libc::SIGCHLD));
+    assert!(children_of(server.pid()).iter().all(|child| end_signal(child.pid) == Signal::SIGCHLD as i32));
     lab.close_stdin();
     report(&lab);
     until_true("all to be reaped", || children_of(server.pid()).is_empty());
@@ -83,7 +82,7 @@ fn a_subserver_is_an_ordinary_child(paradigm: Paradigm) {
     client.type_line("hello");
     client.prints("HELLO\n");
     for child in children_of(server.pid()) {
-        assert_eq!(end_signal(child.pid), libc::SIGCHLD, "the signal of its end");
+        assert_eq!(end_signal(child.pid), Signal::SIGCHLD as i32, "the signal of its end");
     }
     client.close_stdin();
     client.ends().success();
@@ -128,12 +127,21 @@ fn a_debugged_server_serves(paradigm: Paradigm) {
         .into_iter()
         .map(String::from)
         // In basic, the server stops here itself.
-        .chain([format!("break {function}"), "commands".into(), "silent".into(), "continue".into(), "end".into()])
+        .chain([
+            format!("break {function}"),
+            "commands".into(),
+            "silent".into(),
+            "continue".into(),
+            "end".into(),
+        ])
         .chain(["run".into(), "info inferiors".into()]);
-    fs::write(scene.path("../log/gdb.script"), script.map(|line| line + "\n").collect::<String>()).expect("a file");
+    fs::write(scene.path("../log/gdb.script"), script.map(|line| line + "\n").collect::<String>())
+        .expect("a file");
     let gdb = ["gdb", "-q", "-nx", "-batch", "-x", "../log/gdb.script", "--args"];
     let debugger = scene.server(paradigm).through(gdb).start();
-    until_true("the server to be ready", || !scene.record().all(|event| event.what == What::Waiting).is_empty());
+    until_true("the server to be ready", || {
+        !scene.record().all(|event| event.what == What::Waiting).is_empty()
+    });
     scene.serves("one", "ONE");
     scene.serves("two", "TWO");
     let server = scene.record().all(|event| event.what == What::WkpCreated)[0].pid;
@@ -179,7 +187,8 @@ fn process_1_of_a_container_serves_reaps_and_ends(paradigm: Paradigm) {
     let target = server.to_string();
     let orphan = ["nsenter", "-t", &target, "-p", "sh", "-c", "(exec sleep 0.1) & exit 0"];
     assert!(Command::new(orphan[0]).args(&orphan[1..]).status().expect("nsenter(1)").success());
-    let orphans = || children_of(server).into_iter().filter(|child| child.name == "sleep").collect::<Vec<_>>();
+    let orphans =
+        || children_of(server).into_iter().filter(|child| child.name == "sleep").collect::<Vec<_>>();
     until_true("the orphan to be reaped", || orphans().is_empty());
     client.close_stdin();
     client.ends().success();
@@ -249,7 +258,9 @@ fn signals_that_were_ignored_stay_ignored(paradigm: Paradigm) {
 /// For an ordinary user a pipe of mode 0200 or 0400 is of no use. To root it is; but the mode is still not what was meant.
 fn no_umask_takes_a_right_away(paradigm: Paradigm) {
     let users = if nix::unistd::geteuid().is_root() { vec![None, Some(NOBODY)] } else { vec![None] };
-    for (umask, user) in ["0277", "0377", "0777"].into_iter().flat_map(|mask| users.iter().map(move |user| (mask, user))) {
+    for (umask, user) in
+        ["0277", "0377", "0777"].into_iter().flat_map(|mask| users.iter().map(move |user| (mask, user)))
+    {
         let scene = Scene::new();
         let masked = ["sh".into(), "-c".into(), format!("umask {umask}; exec \"$0\" \"$@\"")];
         let (mut server, mut client) = (scene.server(paradigm).unrecorded(), scene.client().unrecorded());
@@ -323,7 +334,10 @@ fn an_event_log_that_nobody_reads_keeps_nobody_waiting(paradigm: Paradigm) {
     let lines: String = (0..2000).map(|line| format!("{line}\n")).collect();
     let client = scene.client().unrecorded().args(["--timeout", "20s", "--events", "log"]);
     let client = client.run_with_stdin(lines.clone());
-    client.success().stdout(lines).stderr(contains("the event log has a gap: the file takes no more now: EAGAIN"));
+    client
+        .success()
+        .stdout(lines)
+        .stderr(contains("the event log has a gap: the file takes no more now: EAGAIN"));
     // A reader that comes now finds whole lines, and how many are missing.
     let reader = scene.client_at("cat").arg("log").start();
     until_true("the reader to have read what there is", || reader.printed().len() > 60_000);

@@ -7,7 +7,7 @@ use nix::libc;
 use nix::sys::signal::Signal;
 use workspace_tests::proc::children_of;
 use workspace_tests::wait::until_true;
-use workspace_tests::{Paradigm, Program, Scene, each};
+use workspace_tests::{Paradigm, Program, Scene, Tool, each, needs};
 
 use crate::crowds::{load, report};
 use crate::held::another_is_served_soon;
@@ -44,6 +44,9 @@ fn thirty_killed_at_one_instant_are_all_reaped(paradigm: Paradigm) {
 }
 
 fn none_stays_a_zombie_where_no_signal_can_be_queued(paradigm: Paradigm) {
+    if !needs(&[Tool::Command("prlimit")]) {
+        return;
+    }
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--service", "upper"]).through(["prlimit", "--sigpending=0"]);
     let server = server.ready();

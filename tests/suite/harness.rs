@@ -30,6 +30,24 @@ fn a_program_has_the_default_signals_whatever_the_test_ignores() {
     assert!(output.status.success() && said.contains(" 1 passed"), "{said}");
 }
 
+/// One of the tests that want Python, where there is no command at all.
+#[test]
+fn a_missing_tool_is_told_and_is_a_failure_in_ci() {
+    let test = env::current_exe().expect("a test is in a program");
+    let run = |ci: &str| {
+        let mut run = Command::new(&test);
+        run.args(["--exact", "page_clients::a_client_in_python_is_served::basic"]);
+        run.env("PATH", "").env("CI", ci).output().expect("this program")
+    };
+    let why = "there is no python3 here: apt-get install python3";
+    let (home, ci) = (run(""), run("true"));
+    let said = String::from_utf8_lossy(&home.stderr);
+    assert!(home.status.success() && said.starts_with("NOT RUN: page_clients::"), "{said}");
+    assert!(said.ends_with(&format!(": {why}\n")), "{said}");
+    let said = String::from_utf8_lossy(&ci.stdout);
+    assert!(!ci.status.success() && said.contains(why), "{said}");
+}
+
 #[test]
 fn a_refused_call_fails_in_a_program_and_in_what_it_starts() {
     if !needs(&[Tool::Seccomp]) {

@@ -2,7 +2,6 @@
 //! dialect: `peers`.)
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::{env, fs};
 
@@ -10,7 +9,7 @@ use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::wait::{WATCHDOG, until_true};
-use workspace_tests::{Launch, Paradigm, Program, Scene, each, not_run};
+use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, needs};
 
 each! {
     a_client_in_python_is_served in basic forking dispatch shared;
@@ -37,15 +36,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(file(path)).unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
 }
 
-/// Whether these commands are here. If not, says so.
-fn are_here(commands: &[&str]) -> bool {
-    let missing = commands.iter().find(|command| {
-        let found =
-            Command::new("sh").args(["-c", "command -v \"$0\"", command]).stdout(Stdio::null()).status();
-        !found.is_ok_and(|status| status.success())
-    });
-    missing.inspect(|command| not_run(&format!("there is no {command} here"))).is_none()
-}
+const PYTHON: Tool = Tool::Command("python3");
 
 fn in_python<'s>(scene: &'s Scene, seconds: &str) -> Launch<'s> {
     scene.client_at("python3").arg(file("docs/clients/client.py")).args(["mario", seconds])
@@ -78,7 +69,7 @@ fn the_pages_show_the_clients_as_they_are() {
 
 /// Of all sizes that a window has room for.
 fn a_client_in_python_is_served(paradigm: Paradigm) {
-    if !are_here(&["python3"]) {
+    if !needs(&[PYTHON]) {
         return;
     }
     let scene = Scene::new();
@@ -103,7 +94,7 @@ fn a_client_in_python_is_served(paradigm: Paradigm) {
 
 /// The server stands still until all have said HELLO, in one WKP: so one keeps it, and the others get fresh upstreams.
 fn clients_in_python_at_one_instant_are_all_served(paradigm: Paradigm) {
-    if !are_here(&["python3"]) {
+    if !needs(&[PYTHON]) {
         return;
     }
     let scene = Scene::new();
@@ -124,7 +115,7 @@ fn clients_in_python_at_one_instant_are_all_served(paradigm: Paradigm) {
 
 /// No server; a message that it does not take; a server that is killed. The exit statuses are the page's.
 fn a_client_in_python_says_what_is_wrong(paradigm: Paradigm) {
-    if !are_here(&["python3"]) {
+    if !needs(&[PYTHON]) {
         return;
     }
     let scene = Scene::new();
@@ -147,7 +138,7 @@ fn a_client_in_python_says_what_is_wrong(paradigm: Paradigm) {
 
 /// In sh(1), one line after another; beside a second one, where there can be one.
 fn a_client_in_shell_is_served(paradigm: Paradigm) {
-    if !are_here(&["flock", "gzip", "od", "dd", "awk"]) {
+    if !needs(&["awk", "flock", "gzip"].map(Tool::Command)) {
         return;
     }
     let scene = Scene::new();

@@ -9,7 +9,7 @@ use predicates::ord::eq;
 use predicates::prelude::*;
 use workspace_tests::peers::{DIALECTS, Dialect, Private, ThirdStep};
 use workspace_tests::wait::{until, until_true};
-use workspace_tests::{Launch, Paradigm, Program, Scene, each, stories};
+use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, needs, stories};
 
 each! {
     every_client_is_served in basic forking dispatch;
@@ -68,6 +68,9 @@ fn received() -> impl Iterator<Item = String> {
 /// Three clients of each dialect, one after another.
 #[test]
 fn every_client_gets_along_with_the_server_of_its_dialect() {
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
     for dialect in DIALECTS {
         let scene = Scene::new();
         let server = scene.server_at(dialect.server()).start();
@@ -96,6 +99,9 @@ fn client_in_shell() -> PathBuf {
 
 #[test]
 fn a_client_in_shell_gets_along_with_a_server_of_its_dialect() {
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
     let scene = Scene::new();
     let dialect = Dialect::named("3way_hola");
     let server = scene.server_at(dialect.server()).start();
@@ -115,6 +121,9 @@ const TRIES: usize = 20;
 
 /// One after another at one server, which has nothing but its name to go by, and no option.
 fn every_client_is_served(paradigm: Paradigm) {
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -161,6 +170,9 @@ fn is_understood(scene: &Scene, mark: usize, third_step: ThirdStep) -> bool {
 /// The server stands still while they connect, so that most find one well-known pipe. In the course's own servers, all of
 /// these but one would wait for ever.
 fn clients_at_one_instant_are_served_or_told(paradigm: Paradigm) {
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let (before, names) = (server.descriptors(), scene.names().len());
@@ -226,6 +238,9 @@ fn our_client<'s>(scene: &'s Scene, dialect: &Dialect) -> Launch<'s> {
 
 /// Says the first thing only when the server has its third step, which may else come in one read with it.
 fn our_client_gets_along_with_every_server() {
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
     for dialect in dialects_of_our_client() {
         let scene = Scene::new();
         let server = scene.server_at(dialect.server()).start();
@@ -243,6 +258,9 @@ fn our_client_gets_along_with_every_server() {
 }
 
 fn our_client_says_all_it_was_given_to_every_server_that_pads() {
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
     for dialect in dialects_of_our_client().filter(|dialect| dialect.padded) {
         let scene = Scene::new();
         let server = scene.server_at(dialect.server()).start();

@@ -97,7 +97,11 @@ fn what_the_dead_left_is_swept(paradigm: Paradigm) {
     expected.sort_unstable();
     assert_eq!(left, expected);
     let mut opened = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
-    assert_eq!(poll(&mut opened, PollTimeout::ZERO), Ok(0), "the server opened the pipe of a client that waits");
+    assert_eq!(
+        poll(&mut opened, PollTimeout::ZERO),
+        Ok(0),
+        "the server opened the pipe of a client that waits"
+    );
     scene.serves("hello", "HELLO");
     assert!(server.is_running());
     assert_eq!(fs::read_to_string(scene.path(file)).expect("it is there"), "of value");

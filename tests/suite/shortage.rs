@@ -10,7 +10,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::proc::{Target, capacity, descriptors};
 use workspace_tests::wait::until_true;
-use workspace_tests::{Launch, Paradigm, Program, Scene, each, is_root, not_run};
+use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, is_root, needs, not_run};
 
 use crate::crowds::{load, report};
 use crate::idle::little_is_done_for_a_second_by;
@@ -52,8 +52,8 @@ fn is_short(scene: &Scene, errno: &str) {
 
 /// strace(1) makes every fork after the first fail, 19 times, which is two seconds of trying again.
 fn a_fork_that_fails_is_tried_again(paradigm: Paradigm) {
-    if Command::new("strace").arg("-V").output().is_err() {
-        return not_run("there is no strace");
+    if !needs(&[Tool::Strace]) {
+        return;
     }
     let scene = Scene::new();
     let place = scene.place().display().to_string();
@@ -76,6 +76,8 @@ fn a_fork_that_fails_is_tried_again(paradigm: Paradigm) {
     scene.end();
 }
 
+const PRLIMIT: Tool = Tool::Command("prlimit");
+
 /// A user of this paradigm's own, so that nobody else's processes count.
 fn user(paradigm: Paradigm, story: u32) -> u32 {
     let n = Paradigm::ALL.into_iter().position(|other| other == paradigm).expect("one of them");
@@ -85,7 +87,7 @@ fn user(paradigm: Paradigm, story: u32) -> u32 {
 /// The real thing: root is not bound by the limit, so another user serves. Server, subserver and two clients are four, and
 /// the fifth process is to be had when the first client has left.
 fn a_user_without_processes_left_waits_for_one(paradigm: Paradigm) {
-    if !is_root() {
+    if !is_root() || !needs(&[PRLIMIT]) {
         return;
     }
     let scene = Scene::new();
@@ -113,6 +115,9 @@ fn may_have_descriptors(program: &Program, most: u64) {
 }
 
 fn without_descriptors_new_clients_wait(paradigm: Paradigm) {
+    if !needs(&[PRLIMIT]) {
+        return;
+    }
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -140,6 +145,9 @@ fn without_descriptors_new_clients_wait(paradigm: Paradigm) {
 }
 
 fn a_server_that_cannot_begin_says_why(paradigm: Paradigm) {
+    if !needs(&[PRLIMIT]) {
+        return;
+    }
     let scene = Scene::new();
     let program = paradigm.binary();
     let refuses = |launch: Launch<'_>, what: &str| {
@@ -169,6 +177,8 @@ fn on_a_file_system<'s>(scene: &Scene, launch: Launch<'s>, mount: &str) -> Launc
     launch.through(["unshare", "-m", "sh", "-c", &script]).through([scene.place()])
 }
 
+const MOUNTING: [Tool; 3] = [Tool::Command("mount"), Tool::Command("nsenter"), Tool::Command("unshare")];
+
 /// Whether this machine lets us mount; if not, says so.
 fn can_mount() -> bool {
     let can = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
@@ -181,7 +191,7 @@ fn can_mount() -> bool {
 
 /// The directory itself is the first file of a file system; then come the lock file and the pipe.
 fn a_full_file_system_is_named(paradigm: Paradigm) {
-    if !can_mount() {
+    if !needs(&MOUNTING) || !can_mount() {
         return;
     }
     let scene = Scene::new();
@@ -194,7 +204,7 @@ fn a_full_file_system_is_named(paradigm: Paradigm) {
 }
 
 fn a_read_only_file_system_is_named(paradigm: Paradigm) {
-    if !can_mount() {
+    if !needs(&MOUNTING) || !can_mount() {
         return;
     }
     let scene = Scene::new();
@@ -208,7 +218,7 @@ fn a_read_only_file_system_is_named(paradigm: Paradigm) {
 
 /// There is room for lock file, pipe and one private pipe, but not for the next well-known one: then for all of them.
 fn without_room_for_the_next_pipe_clients_wait(paradigm: Paradigm) {
-    if !can_mount() {
+    if !needs(&MOUNTING) || !can_mount() {
         return;
     }
     let scene = Scene::new();

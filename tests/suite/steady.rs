@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use nix::sys::signal::Signal;
+use workspace_tests::peers::preload;
 use workspace_tests::proc::living_in;
 use workspace_tests::wait::until_true;
-use workspace_tests::{Paradigm, Scene, each, not_run};
+use workspace_tests::{Paradigm, Scene, Tool, each, needs};
 
 each! {
     no_message_asks_for_memory in basic forking dispatch shared;
@@ -46,17 +46,10 @@ fn notes() -> (tempfile::TempDir, PathBuf, PathBuf) {
     (notes, server, client)
 }
 
-fn counting_malloc(directory: &Path) -> Option<String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/counting_malloc.c");
-    let library = directory.join("counting_malloc.so");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
-    built.is_ok_and(|status| status.success()).then(|| format!("LD_PRELOAD={}", library.display()))
-}
-
 /// How often the processes of each side asked for memory.
-fn times_asked(paradigm: Paradigm, requests: usize) -> Option<[usize; 2]> {
+fn times_asked(paradigm: Paradigm, requests: usize) -> [usize; 2] {
     let (notes, server, client) = notes();
-    let preload = counting_malloc(notes.path())?;
+    let preload = preload("counting_malloc", notes.path());
     let count = |path: &Path| format!("COUNT={}", path.display());
     let (to_server, to_client) = (count(&server), count(&client));
     load(paradigm, requests, 1, &["env", &preload, &to_server], &["env", &preload, &to_client]);
@@ -64,12 +57,14 @@ fn times_asked(paradigm: Paradigm, requests: usize) -> Option<[usize; 2]> {
         let lines = fs::read_to_string(path).expect("the programs have told");
         lines.lines().map(|line| line.parse::<usize>().expect("a count")).sum()
     };
-    Some([sum(server), sum(client)])
+    [sum(server), sum(client)]
 }
 
 fn no_message_asks_for_memory(paradigm: Paradigm) {
-    let Some(few) = times_asked(paradigm, FEW) else { return not_run("there is no C compiler here") };
-    let many = times_asked(paradigm, MANY).expect("there was a compiler just now");
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
+    let (few, many) = (times_asked(paradigm, FEW), times_asked(paradigm, MANY));
     for (side, (few, many)) in ["server", "client"].into_iter().zip(few.into_iter().zip(many)) {
         assert!(few > 0, "the {side} was not counted");
         let more = many.saturating_sub(few);
@@ -99,6 +94,9 @@ fn successful(table: &str, call: &str) -> usize {
 
 /// At most so many of each a message, on the server's side and on the client's.
 fn a_message_takes(paradigm: Paradigm, window: usize, [server, client]: [f64; 2]) {
+    if !needs(&[Tool::Strace]) {
+        return;
+    }
     let [few, many] = [FEW, MANY].map(|requests| reads_and_writes(paradigm, requests, window));
     for (side, most) in [server, client].into_iter().enumerate() {
         for (call, name) in ["reads", "writes"].into_iter().enumerate() {

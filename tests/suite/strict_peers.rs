@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use workspace_tests::peers::{DIALECTS, Dialect, Sigpipe, Workshop};
 use workspace_tests::proc::{Descriptor, Target, Way, children_of, descriptors, is_readable};
 use workspace_tests::wait::until_true;
-use workspace_tests::{Program, Scene};
+use workspace_tests::{Program, Scene, Tool, needs};
 
 use crate::peers::{sessions, tells, waited, waits_for_client};
 
@@ -74,6 +74,9 @@ fn with(side: &str, dialect: &Dialect, [right, wrong]: [&str; 2]) -> (TempDir, P
 
 #[test]
 fn a_peer_that_does_not_keep_to_its_dialect_is_noticed() {
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
     for fault in FAULTS {
         let dialect = Dialect::named(fault.dialect);
         let (_place, broken) = with(fault.side, &dialect, fault.change);
@@ -100,6 +103,9 @@ fn a_peer_that_does_not_keep_to_its_dialect_is_noticed() {
 
 #[test]
 fn every_client_notices_a_wrong_reply() {
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
     for dialect in DIALECTS {
         let (_place, broken) = with("server", &dialect, ["toupper(", "tolower("]);
         let scene = Scene::new();
@@ -124,6 +130,9 @@ fn has_done_with_client(nth: usize, server: &Program) {
 /// The server stands still while its client asks and is killed: so it answers somebody who has left.
 #[test]
 fn a_server_whose_client_has_left_dies_or_goes_on_as_its_kind_does() {
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
     for dialect in DIALECTS {
         let scene = Scene::new();
         let server = scene.server_at(dialect.server()).start();
@@ -161,6 +170,9 @@ fn upstream_of(pid: u32, dialect: &Dialect) -> Descriptor {
 
 #[test]
 fn the_peers_are_compiled_without_a_warning() {
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
     let workshop = Workshop::of_the_peers();
     let place = tempfile::tempdir().expect("a temporary directory");
     for name in programs(&workshop) {
@@ -177,6 +189,9 @@ fn programs(workshop: &Workshop) -> BTreeSet<String> {
 
 #[test]
 fn a_changed_source_is_compiled_anew() {
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
     let place = tempfile::tempdir().expect("a temporary directory");
     let workshop = Workshop::of_the_peers().copied_to(place.path());
     let program = |name: &str| workshop.program(name).unwrap_or_else(|complaint| panic!("{complaint}"));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use workspace_tests::fault::{Fault, Lasts, Side, play, record};
-use workspace_tests::{Paradigm, build_programs};
+use workspace_tests::{Paradigm, Tool, build_programs, needs};
 
 /// Let every system call of a session fail, one after the other, once and for good, and see that all is well each time.
 ///
@@ -107,6 +107,9 @@ thread_local! {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if !needs(&[Tool::StraceAttached]) {
+        return ExitCode::FAILURE;
+    }
     // What cargo takes for that is no story's time.
     build_programs();
     set_hook(Box::new(|panic| WHY.set(panic.to_string())));

@@ -10,10 +10,12 @@ mod trace;
 
 use std::fmt;
 
+use crate::needs::Tool;
 use crate::paradigm::Paradigm;
 
 pub use story::{play, record};
 pub use trace::Call;
+pub(crate) use trace::cannot_attach;
 
 /// Whose calls fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,11 @@ impl Side {
     pub fn of(paradigm: Paradigm) -> impl Iterator<Item = Self> {
         let all = [Self::Server, Self::Subserver, Self::Client];
         all.into_iter().filter(move |side| *side != Self::Subserver || paradigm.has_subservers())
+    }
+
+    /// What it takes to let its calls fail.
+    pub fn tool(self) -> Tool {
+        if self == Self::Subserver { Tool::StraceAttached } else { Tool::Strace }
     }
 }
 

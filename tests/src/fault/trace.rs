@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 
 use super::Fault;
 use crate::wait::until;
@@ -31,7 +30,6 @@ pub(super) struct Tracer {
 impl Tracer {
     /// One that writes to `trace`, and lets `fault` happen.
     pub(super) fn new(trace: PathBuf, fault: Option<&Fault>) -> Self {
-        needs_strace();
         Self { trace, fault: fault.cloned() }
     }
 
@@ -43,23 +41,8 @@ impl Tracer {
 
     /// Attaches to a process that stands at its gate. Its next call is the first that counts.
     pub(super) fn attach(&self, pid: u32) -> Child {
-        let said = self.trace.with_extension("said");
-        let mut command = Command::new("strace");
-        command.args(self.options()).args(["-p", &pid.to_string()]);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(File::create(&said).expect("a file of the scene"));
-        let mut child = command.spawn().expect("strace is there");
-        until("strace to be attached", || {
-            let gone = child.try_wait().expect("it is our child");
-            let said = fs::read_to_string(&said).unwrap_or_default();
-            let is_attached = said.contains("attached");
-            assert!(
-                is_attached || gone.is_none(),
-                "strace cannot attach to a process of the same user: {said}as root: sysctl kernel.yama.ptrace_scope=0"
-            );
-            is_attached.then_some(())
-        });
-        child
+        attach(self.options(), pid, &self.trace.with_extension("said"))
+            .unwrap_or_else(|complaint| panic!("{complaint}"))
     }
 
     fn options(&self) -> Vec<OsString> {
@@ -80,13 +63,51 @@ impl Tracer {
     }
 }
 
+/// Attaches strace to a process, and waits until it has; what strace says goes into this file.
+///
+/// # Errors
+/// strace cannot attach; this says why.
+fn attach(options: Vec<OsString>, pid: u32, said: &Path) -> Result<Child, String> {
+    let mut command = Command::new("strace");
+    command.args(options).args(["-p", &pid.to_string()]);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(File::create(said).expect("a file of ours"));
+    let mut child = command.spawn().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    until("strace to be attached", || {
+        let gone = child.try_wait().expect("it is our child").is_some();
+        let said = fs::read_to_string(said).unwrap_or_default();
+        match (said.contains("attached"), gone) {
+            (true, _) => Some(Ok(())),
+            (false, true) => Some(Err(format!(
+                "strace cannot attach to this user's process: {}: as root: sysctl kernel.yama.ptrace_scope=0",
+                said.trim_end()
+            ))),
+            (false, false) => None,
+        }
+    })?;
+    Ok(child)
+}
+
+/// Why strace cannot attach to a process that it did not start; `None` if it can.
+pub(crate) fn cannot_attach() -> Option<String> {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let mut other = Command::new("cat");
+    let mut other = other.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("cat(1)");
+    let options = ["-o", "/dev/null"].map(OsString::from).to_vec();
+    let strace = attach(options, other.id(), &place.path().join("said"));
+    // cat(1) ends with its input, and strace with cat(1).
+    drop(other.stdin.take());
+    other.wait().expect("it is our child");
+    strace.map(|mut strace| strace.wait().expect("it is our child")).err()
+}
+
 /// How often the fault struck.
 pub(super) fn strikes(trace: &str) -> usize {
     trace.lines().filter(|line| line.ends_with("(INJECTED)")).count()
 }
 
-/// The calls of the program's own work: those after Rust's runtime has put its last handler in place, for a program that
-/// was traced from its start.
+/// The calls of the program's own work: those after Rust's runtime has put its last handler in place, for a
+/// program that was traced from its start.
 pub(super) fn calls(trace: &str, from_start: bool) -> Vec<Call> {
     const LAST_OF_THE_RUNTIME: &str = "rt_sigaction(SIGBUS, {";
     let mut counts = HashMap::<String, usize>::new();
@@ -108,17 +129,4 @@ fn call(line: &str, counts: &mut HashMap<String, usize>) -> Option<Call> {
     let nth = counts.entry(name.to_owned()).or_default();
     *nth += 1;
     Some(Call { name: name.to_owned(), nth: *nth, line: line.to_owned() })
-}
-
-/// Without strace, these stories cannot be told; and nothing passes that was not tried.
-fn needs_strace() {
-    static IS_THERE: OnceLock<bool> = OnceLock::new();
-    let is_there = IS_THERE.get_or_init(|| {
-        let answer = Command::new("strace").arg("-V").stdin(Stdio::null()).output();
-        answer.is_ok_and(|answer| answer.status.success())
-    });
-    assert!(
-        *is_there,
-        "this needs strace, which makes system calls fail: install it (apt-get install strace)"
-    );
 }
