@@ -123,18 +123,16 @@ fn a_debugged_server_serves(paradigm: Paradigm) {
     }
     let scene = Scene::new();
     let function = format!("{}::serve_client", paradigm.binary().replace('-', "_"));
-    let script = ["set breakpoint pending on", "set debuginfod enabled off", "handle SIGTERM nostop pass"]
-        .into_iter()
-        .map(String::from)
-        // In basic, the server stops here itself.
-        .chain([
-            format!("break {function}"),
-            "commands".into(),
-            "silent".into(),
-            "continue".into(),
-            "end".into(),
-        ])
-        .chain(["run".into(), "info inferiors".into()]);
+    let script = [
+        "set breakpoint pending on",
+        "set debuginfod enabled off",
+        "handle SIGTERM SIGPIPE nostop noprint pass",
+    ]
+    .into_iter()
+    .map(String::from)
+    // In basic, the server stops here itself.
+    .chain([format!("break {function}"), "commands".into(), "silent".into(), "continue".into(), "end".into()])
+    .chain(["run".into(), "info inferiors".into()]);
     fs::write(scene.path("../log/gdb.script"), script.map(|line| line + "\n").collect::<String>())
         .expect("a file");
     let gdb = ["gdb", "-q", "-nx", "-batch", "-x", "../log/gdb.script", "--args"];
@@ -177,7 +175,9 @@ fn process_1_of_a_container_serves_reaps_and_ends(paradigm: Paradigm) {
         return;
     }
     let scene = Scene::new();
-    let outside = scene.server(paradigm).through(container()).ready();
+    // unshare(1) keeps the descriptor open on which a server says that it is ready.
+    let outside = scene.server(paradigm).through(container()).start();
+    scene.record().wait_for(What::Waiting, |_| true);
     let server = until("the first process", || children_of(outside.pid()).first().map(|child| child.pid));
     scene.serves("one", "ONE");
     // An orphan of a process that came from outside; one more while a session runs, which in basic is all that the server does.

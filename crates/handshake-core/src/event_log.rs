@@ -100,9 +100,18 @@ impl EventLog {
         line.extend(self.torn.get().then_some(b'\n'));
         serde_json::to_writer(&mut *line, event).expect("an event is plain data");
         line.push(b'\n');
-        let written = file.write(&line).map_err(|error| errno_of(&error))?;
-        self.torn.set(written < line.len());
-        if self.torn.get() { Err(Errno::ENOSPC) } else { Ok(()) }
+        let mut rest = &line[..];
+        while !rest.is_empty() {
+            match file.write(rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(error) => {
+                    self.torn.set(self.torn.get() || rest.len() < line.len());
+                    return Err(errno_of(&error));
+                }
+            }
+        }
+        self.torn.set(false);
+        Ok(())
     }
 }
 
