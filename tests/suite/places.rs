@@ -149,6 +149,10 @@ fn a_symbolic_link_is_left_as_it_was(paradigm: Paradigm) {
         fs::write(scene.path("file"), "of value").expect("a file");
         symlink(target, scene.path("mario")).expect("a link");
         refuses(&scene, paradigm, "a symbolic link");
+        let client = scene.client().args(["--timeout", "1s", "hello"]).run();
+        client.code(3).stderr(predicate::str::contains("ELOOP").and(predicate::str::contains(
+            "it is a symbolic link, which is not followed: name the pipe itself with --wkp",
+        )));
         assert_eq!(fs::read_link(scene.path("mario")).expect("it is there"), Path::new(target));
         fs::remove_file(scene.path("mario")).expect("it is there");
     }

@@ -23,6 +23,7 @@ each! {
     roots_client_does_not_trust_another_users_server in basic forking dispatch shared: row_38;
     another_users_pipe_is_not_answered in basic forking dispatch shared: row_16 row_38;
     another_users_pipe_is_left_as_it_was in basic forking dispatch shared: row_15 row_38;
+    another_users_lock_file_is_named_and_not_locked in basic forking dispatch shared: row_14 row_38;
     another_user_gets_nothing in basic forking dispatch shared: row_38;
 }
 
@@ -50,6 +51,30 @@ fn all_pipes_are_their_owners_alone(paradigm: Paradigm) {
     held.ends().success();
     holder.go_on();
     holder.ends().success();
+    scene.end();
+}
+
+/// Root could lock it, and the other user could keep root out.
+fn another_users_lock_file_is_named_and_not_locked(paradigm: Paradigm) {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let root = scene.place().parent().expect("a directory").to_path_buf();
+    fs::set_permissions(root, Permissions::from_mode(0o711)).expect("it is ours");
+    fs::set_permissions(scene.place(), Permissions::from_mode(0o777)).expect("it is ours");
+    let lock = scene.path(".mario.lock");
+    fs::write(&lock, "").expect("a file");
+    fs::set_permissions(&lock, Permissions::from_mode(0o600)).expect("it is ours");
+    let server = scene.server(paradigm).unrecorded().as_user(NOBODY).run();
+    let named =
+        contains("cannot open the lock file").and(contains("EACCES")).and(contains("a file of user 0"));
+    server.code(3).stdout("").stderr(named);
+    chown(&lock, Some(NOBODY), Some(NOBODY)).expect("root can");
+    let server = scene.server(paradigm).run();
+    server.code(3).stdout("").stderr(contains("a lock file of another user is there, left untouched"));
+    assert_eq!(scene.names(), [".mario.lock"]);
+    fs::remove_file(&lock).expect("it is there");
     scene.end();
 }
 
