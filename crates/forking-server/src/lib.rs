@@ -20,7 +20,8 @@ pub use args::{Args, run};
 /// Serves clients, at most `most` at the same time, until the process is asked to end.
 ///
 /// # Errors
-/// The place cannot be served at, or not any longer; what a client does is no error.
+/// The place cannot be served at, or not any longer; what a client does is no error. `EDEADLK`: this process has other threads,
+/// beside which it cannot fork.
 pub fn serve(process: &Rc<Process>, options: Options, most: usize) -> Result<()> {
     let mut server = Server::start(process, options)?;
     let mut subservers = Subservers::at_most(most, process)?;

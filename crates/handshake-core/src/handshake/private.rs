@@ -33,8 +33,8 @@ pub(crate) fn make_and_open(process: &Process, path: &Path) -> Result<(Fifo, Own
 }
 
 pub(crate) fn cannot_make(path: &Path, errno: Errno) -> Error {
-    let hint =
-        "a client makes it beside the well-known one: the directory of --wkp must exist and be writable";
+    let hint = "a client makes it beside the well-known one: --wkp must be in a directory that exists and is writable, on a file \
+         system with FIFOs";
     Error::at("make the private pipe", path, errno, hint)
 }
 
