@@ -200,7 +200,7 @@ fn a_name_that_is_removed_is_made_again(paradigm: Paradigm) {
 fn whatever_takes_the_name_ends_the_server_and_stays(paradigm: Paradigm) {
     let scene = Scene::new();
     let path = scene.path("mario");
-    for what in ["somebody else's pipe", "a regular file"] {
+    for what in ["a pipe that this server did not make", "a regular file"] {
         let server = scene.server(paradigm).ready();
         let taken = scene.path("taken");
         match what {

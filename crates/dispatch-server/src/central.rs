@@ -79,6 +79,9 @@ pub(crate) struct Central {
     next: u64,
 }
 
+/// `--shared-wkp`: the well-known pipe and old ones that clients may still have open. Each costs a descriptor and 64 KiB.
+const WKPS_MAX: usize = 32;
+
 impl Central {
     /// A central process without clients.
     ///
@@ -150,12 +153,24 @@ impl Central {
                 self.wkp = Some(number);
                 if shared {
                     self.wkps.insert(number, RecordReader::of_full_pipes(wkp, records::Delivery::Whole));
+                    self.bound_old_wkps();
                 }
             }
             Some(_) if !admit && !shared => self.unwatch_wkp(&wkp),
             _ => {}
         }
         Ok(())
+    }
+
+    /// `--shared-wkp`: a pipe whose name was removed is read as long as a client has it open. Of too many such pipes, the oldest is
+    /// closed, which its clients see.
+    fn bound_old_wkps(&mut self) {
+        while self.wkps.len() > WKPS_MAX
+            && let Some(oldest) = self.wkps.keys().min().copied()
+            && let Some(reader) = self.wkps.remove(&oldest)
+        {
+            let _ = self.poller.remove(&reader);
+        }
     }
 
     fn unwatch_wkp(&mut self, wkp: impl AsFd) {

@@ -176,7 +176,7 @@ impl Subservers {
     }
 
     fn reap_those_told_of(&mut self) {
-        let Some(ended) = self.scale.ended() else { return self.reap_any() };
+        let Some(ended) = self.scale.ended(self.living.len() + 1) else { return self.reap_any() };
         for pid in ended {
             // The number may be that of whoever has sent the signal.
             if self.living.contains_key(&pid) {

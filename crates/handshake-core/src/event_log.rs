@@ -87,10 +87,10 @@ impl EventLog {
                 self.write(file, event)
             })
         };
-        if let Err(errno) = appended {
-            if self.dropped.replace(self.dropped.get() + 1) == 0 {
-                self.observe(&gap(format!("the file takes no more now: {}", Named(errno))));
-            }
+        if let Err(errno) = appended
+            && self.dropped.replace(self.dropped.get() + 1) == 0
+        {
+            self.observe(&gap(format!("the file takes no more now: {}", Named(errno))));
         }
     }
 

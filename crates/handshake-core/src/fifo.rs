@@ -61,12 +61,22 @@ pub fn look(path: &Path) -> Result<Standing, Errno> {
     Ok(Standing::Other(what))
 }
 
-/// How often a descriptor's file has a name (0 after step 6).
+/// How many names a descriptor's file has (0 after step 6, unless somebody gave it another).
 ///
 /// # Errors
 /// Those of fstat(2).
 pub fn names_of(fd: impl AsFd) -> Result<u64, Errno> {
     Ok(fstat(fd)?.st_nlink)
+}
+
+/// Whether this name stands for the file that is open here. A count of its names would not tell: the file may have others
+/// (link(2)).
+///
+/// # Errors
+/// Those of fstat(2), and those of lstat(2) but ENOENT.
+pub fn is_named(fd: impl AsFd, path: &Path) -> Result<bool, Errno> {
+    let opened = Identity::of(&fstat(fd)?);
+    Ok(look(path)? == Standing::Fifo(opened))
 }
 
 /// Opens the reading end. Never waits: without a writer, reads give 0.

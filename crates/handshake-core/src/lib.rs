@@ -8,7 +8,7 @@
 //! 4. [`service`]: what a server does with a message;
 //! 5. [`course`]: the other dialect, which the course's own programs speak;
 //! 6. what these stand on: [`place`], [`fifo`], [`claim`], [`wkp`], [`records`], [`children`], [`process`], [`event`],
-//!    [`event_log`], [`deadline`], [`signals`], [`limits`], [`sys`], [`error`].
+//!    [`event_log`], [`deadline`], [`signals`], [`limits`], [`budget`], [`sys`], [`error`].
 //!
 //! What is deliberately absent: there is no paradigm here (a loop that serves is in its server's crate), no command line,
 //! no word printed, no thread, and no `unsafe` outside [`sys`]. No call waits but
@@ -24,6 +24,7 @@ pub mod service;
 
 pub mod course;
 
+pub mod budget;
 pub mod children;
 pub mod claim;
 pub mod deadline;

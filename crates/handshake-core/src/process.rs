@@ -12,6 +12,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getppid};
 
+use crate::budget::SIGNALS_WITHIN;
 use crate::course::latecomers::Latecomers;
 use crate::deadline::{Deadline, monotonic_ns, now};
 use crate::eager::{Eagerness, Waiting};
@@ -32,9 +33,6 @@ pub enum Woken {
     Deadline,
 }
 
-/// A wait that finds something at once does not look at signals. So every so many waits look without waiting.
-const LOOKS_AT_SIGNALS: u32 = 64;
-
 /// So many waits in a row may fail for want of memory, before that is an error: there is no other way to pause.
 const FAILED_WAITS_MAX: u32 = 16;
 
@@ -48,7 +46,8 @@ pub struct Process {
     reaps_all: Cell<bool>,
     /// The first signal that asked, and when it came.
     asked_to_end: Cell<Option<(Signal, Duration)>>,
-    waits: Cell<u32>,
+    /// When signals were last let through, on [`monotonic_ns`].
+    looked_at_signals: Cell<u64>,
     /// Waits in a row for which the kernel had no memory.
     failed_waits: Cell<u32>,
     eager: Eagerness,
@@ -79,7 +78,7 @@ impl Process {
             signals: Signals::install()?,
             reaps_all: Cell::new(false),
             asked_to_end: Cell::new(None),
-            waits: Cell::new(0),
+            looked_at_signals: Cell::new(monotonic_ns()),
             failed_waits: Cell::new(0),
             eager: Eagerness::new(),
             latecomers: Latecomers::default(),
@@ -234,13 +233,14 @@ impl Process {
         }
     }
 
-    /// Every so often, whether a signal is there. What came is told to the caller: the wait that it was about to begin
-    /// would not be ended by it any more.
+    /// A look at signals, if the last one was [long enough](SIGNALS_WITHIN) ago. What came is told to the caller: the wait that
+    /// it was about to begin would not be ended by it any more.
     fn look_at_signals_now_and_then(&self) -> Result<Option<Woken>> {
-        self.waits.set(self.waits.get().wrapping_add(1));
-        if !self.waits.get().is_multiple_of(LOOKS_AT_SIGNALS) {
+        let now = monotonic_ns();
+        if u128::from(now - self.looked_at_signals.get()) < SIGNALS_WITHIN.as_nanos() {
             return Ok(None);
         }
+        self.looked_at_signals.set(now);
         let at_once = Deadline::in_exactly(Duration::ZERO);
         let look = |until: Deadline| {
             ppoll(&mut [], until.timespec(), Some(self.signals.mask())).map(i32::cast_unsigned)

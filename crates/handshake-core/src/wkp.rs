@@ -131,6 +131,16 @@ impl WellKnownPipe {
         }
     }
 
+    /// Whether another process holds an exclusive lock on this pipe, and so keeps all clients from writing their names.
+    pub fn is_locked_by_another(&self) -> bool {
+        // On the file system where there are no locks, nobody holds one.
+        let locked = try_lock(self.from_client.as_fd(), Lock::Shared) == Err(Errno::EWOULDBLOCK);
+        if !locked {
+            let _ = try_lock(self.from_client.as_fd(), Lock::Release);
+        }
+        locked
+    }
+
     /// The reading end, for who serves all clients through it (`--shared-wkp`).
     pub fn reading_end(&self) -> Rc<OwnedFd> {
         Rc::clone(&self.from_client)
@@ -237,7 +247,7 @@ fn with_name_aside<T>(
 fn not_ours(place: &Place, standing: Result<Standing, Errno>) -> Error {
     let what = match standing {
         Ok(Standing::Other(what)) => what,
-        Ok(Standing::Fifo(_)) => "somebody else's pipe",
+        Ok(Standing::Fifo(_)) => "a pipe that this server did not make",
         Ok(Standing::Nothing) => "something that comes and goes",
         Err(errno) => return Error::at("look at", place.wkp(), errno, DIRECTORY),
     };

@@ -10,6 +10,8 @@ use handshake_core::{Error, Options, Process, Result};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 
+type Serve = fn(&Rc<Process>, Options) -> Result<()>;
+
 /// The signals of this process that have handlers, and those that it ignores, and those that this thread blocks (proc(5)).
 fn signals() -> Vec<String> {
     let status = fs::read_to_string("/proc/thread-self/status").expect("proc(5)");
@@ -39,7 +41,7 @@ fn a_host_gets_back_what_was_changed_and_no_fork_beside_its_threads() {
     let (stop, stopped) = channel::<()>();
     std::thread::scope(|scope| {
         scope.spawn(move || stopped.recv());
-        let serves: [fn(&Rc<Process>, Options) -> Result<()>; 2] = [
+        let serves: [Serve; 2] = [
             |process, options| forking_server::serve(process, options, 4),
             |process, options| dispatch_server::serve(process, options, 4, dispatch_server::LastArc::OwnPipe),
         ];

@@ -11,6 +11,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::names::{Lookups, strangers};
+use crate::budget::NOTICES_A_SECOND;
 use crate::deadline::{Deadline, Pauses};
 use crate::error::Result;
 use crate::event::What;
@@ -73,11 +74,14 @@ impl Latecomers {
     /// Tries those whose time has come; returns when to try again: never, if all have been told.
     pub(crate) fn tell(&self) -> Deadline {
         let mut waiting = self.waiting.borrow_mut();
+        // So many of them that their tries would cost more than they may are tried less often.
+        let least =
+            Duration::from_secs(1) * u32::try_from(waiting.len()).unwrap_or(u32::MAX) / NOTICES_A_SECOND;
         waiting.retain_mut(|late| {
             if !late.again.passed() {
                 return true;
             }
-            late.again = late.pauses.begin();
+            late.again = late.pauses.begin().max(Deadline::in_exactly(least));
             !told(&late.private) && !late.until.passed()
         });
         waiting.iter().map(|late| late.again).fold(Deadline::NEVER, Deadline::or)

@@ -9,6 +9,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use super::{ORIGINAL_SIZE, text_of, without_newline};
+use crate::budget::{LOOKUPS_A_PIPE, LOOKUPS_A_READ};
 use crate::fifo::{Standing, look};
 use crate::place::Place;
 use crate::wire::Span;
@@ -32,12 +33,6 @@ pub(crate) struct Introduction {
     /// How it said so.
     pub(crate) form: Form,
 }
-
-/// How often the directory is asked at most about what one well-known pipe brought. Garbage must not keep a server
-/// that has others to serve.
-const LOOKUPS_MAX: usize = 4096;
-/// The same for a session's pipe, where one name may come, or a few.
-const LOOKUPS_IN_SESSION_MAX: usize = 64;
 
 /// The largest process number (proc_sys_kernel(5), `pid_max`), and how many digits it has.
 const PID_MAX: u32 = 1 << 22;
@@ -99,12 +94,12 @@ pub(crate) struct Lookups<'a> {
 impl<'a> Lookups<'a> {
     /// For one well-known pipe that was taken.
     pub(crate) fn of_well_known_pipe(place: &'a Place) -> Self {
-        Self { place, left: LOOKUPS_MAX }
+        Self { place, left: LOOKUPS_A_PIPE }
     }
 
     /// For what one read brought of a session.
     pub(crate) fn of_session(place: &'a Place) -> Self {
-        Self { place, left: LOOKUPS_IN_SESSION_MAX }
+        Self { place, left: LOOKUPS_A_READ }
     }
 
     /// The private pipe that a HELLO names.

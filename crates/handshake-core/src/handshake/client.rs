@@ -14,7 +14,7 @@ use crate::course::text_of;
 use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Result};
 use crate::event::{Event, What, excerpt};
-use crate::fifo::{Fifo, names_of, open_to_write};
+use crate::fifo::{Fifo, is_named, open_to_write};
 use crate::handshake::line::note_skipped;
 use crate::handshake::private::{cannot_make, cannot_open, make_and_open};
 use crate::place::{Place, random};
@@ -202,7 +202,7 @@ impl Handshake {
             // No such lock on this file system: the server finds that out as well, and lets nobody keep the WKP.
             Err(_) => {}
         }
-        if names_of(&wkp).unwrap_or(0) == 0 {
+        if !is_named(&wkp, self.place.wkp()).unwrap_or(false) {
             return self.later("it was just being replaced");
         }
         self.process.saw(What::WkpOpened, |event| event.pipe(self.place.wkp().display()));

@@ -16,8 +16,9 @@ use crate::records::{Delivery, Filled, READS_MAX, RecordReader};
 use crate::wire::{Hello, Kind, VERSION};
 use crate::wkp::TakenPipe;
 
-/// The longest line. Without a bound, clients that are never served would cost memory without end.
-pub const LINE_MAX: usize = 4096;
+/// The longest line: more than the clients of any crowd that one machine can have, since with `--shared-wkp` the next one is
+/// refused. Without a bound, clients that are never served would cost memory without end; one takes some 200 bytes.
+pub const LINE_MAX: usize = 16_384;
 
 const LINE_FULL: &str = "the server is full, and so is the line before it";
 

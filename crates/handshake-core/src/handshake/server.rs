@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
+use crate::budget::CLIENTS_A_TURN;
 use crate::claim::Claim;
 use crate::course;
 use crate::deadline::Deadline;
@@ -36,7 +37,7 @@ const AFTER_SHORTAGE: Duration = Duration::from_millis(100);
 pub enum Arrived {
     /// So many of the descriptors watched show something; without others, the well-known pipe has bytes.
     Ready(usize),
-    /// The well-known pipe has lost its name to somebody else; steps 6 and 1 make it good.
+    /// The well-known pipe has lost its name, or another process keeps clients from it by a lock; steps 6 and 1 make that good.
     NameGone,
     /// A signal came, or it is time to try again.
     Other,
@@ -65,6 +66,8 @@ pub struct Server {
     look_after: Deadline,
     /// Set by a shortage: until then the well-known pipe is left to itself.
     try_again: Option<Deadline>,
+    /// How many clients may still leave the queue in this turn.
+    turn: usize,
 }
 
 impl Server {
@@ -89,6 +92,7 @@ impl Server {
             waiting: false,
             look_after: Deadline::after(LOOK_AFTER),
             try_again: None,
+            turn: CLIENTS_A_TURN,
         })
     }
 
@@ -179,14 +183,17 @@ impl Server {
             self.process.saw(What::Waiting, |event| event.pipe(self.place.wkp().display()));
         }
         let Some(wkp) = &self.wkp else { return Ok(Some(Arrived::Other)) };
-        let until = self.look_after.or(self.try_again.unwrap_or(Deadline::NEVER));
+        // The queue is as it was when a turn was over: there is more to do, after a look at everything else.
+        let is_interrupted = std::mem::replace(&mut self.turn, CLIENTS_A_TURN) == 0 && !self.line.is_empty();
+        let at_once = if is_interrupted { Deadline::in_exactly(Duration::ZERO) } else { Deadline::NEVER };
+        let until = self.look_after.or(self.try_again.unwrap_or(at_once));
         let woken = wait(wkp, admit && self.try_again.is_none(), until)?;
         self.claim.check()?;
         // Judged whatever has arrived: where there is always something, nothing else would ever be looked after.
         self.try_again = self.try_again.filter(|again| !again.passed());
         if self.look_after.passed() {
             self.look_after = Deadline::after(LOOK_AFTER);
-            if admit && !wkp.still_named(&self.place)? {
+            if admit && (!wkp.still_named(&self.place)? || wkp.is_locked_by_another()) {
                 return Ok(Some(Arrived::NameGone));
             }
         }
@@ -263,14 +270,16 @@ impl Server {
         self.line.receive(taken, &self.place, &self.process)
     }
 
-    /// The next who is owed an answer, unless it is no time to answer anybody.
+    /// The next client that is owed an answer, unless this is no time to answer anybody: something is short, this process was
+    /// asked to end, or [enough](CLIENTS_A_TURN) have been answered since the last wait.
     ///
     /// # Errors
     /// The kernel's random source fails.
     pub fn next_in_line(&mut self) -> Result<Option<Caller>> {
-        if self.try_again.is_some() || self.process.asked_to_end().is_some() {
+        if self.try_again.is_some() || self.process.asked_to_end().is_some() || self.turn == 0 {
             return Ok(None);
         }
+        self.turn -= 1;
         self.line.receive_late(&self.place, &self.process)?;
         Ok(self.line.next_caller())
     }

@@ -71,7 +71,7 @@ pub struct Session {
     records_in_hand: usize,
     /// The number of the request last received, to be answered next.
     in_hand: u32,
-    /// Bytes of a request that is too long, while it goes by.
+    /// Bytes of a request that is too long, or for which there is no memory, while it goes by.
     too_long: Option<usize>,
     /// Once this process was asked to end: how often it still reads.
     last_reads: Option<usize>,
@@ -273,12 +273,14 @@ impl Session {
             }
             self.records_in_hand += 1;
             let so_far = self.too_long.unwrap_or(message.len()) + record.payload.len();
-            if so_far > self.terms.longest {
-                self.too_long = Some(so_far);
-                message.clear();
-            } else {
-                make_room(message, so_far, self.terms.longest);
+            if self.too_long.is_none()
+                && so_far <= self.terms.longest
+                && make_room(message, so_far, self.terms.longest)
+            {
                 message.extend_from_slice(record.payload);
+            } else {
+                self.too_long = Some(so_far);
+                *message = Vec::new();
             }
             if more {
                 continue;
@@ -297,10 +299,12 @@ impl Session {
                 return Ok(Found::Request);
             };
             self.answered();
-            self.refuse(&format!(
-                "its {bytes} bytes are more than the {} that this server takes",
-                self.terms.longest
-            ))?;
+            let longest = self.terms.longest;
+            self.refuse(&if bytes > longest {
+                format!("its {bytes} bytes are more than the {longest} that this server takes")
+            } else {
+                format!("its {bytes} bytes are more than this server has memory for now")
+            })?;
         }
         Ok(Found::Nothing)
     }
@@ -373,10 +377,15 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// Room for `needed` bytes, growing with what has come, never beyond `longest`.
-fn make_room(message: &mut Vec<u8>, needed: usize, longest: usize) {
-    if message.capacity() < needed {
-        let target = (message.capacity() * 2).clamp(needed, longest.max(needed));
-        message.reserve_exact(target - message.len());
+/// What must be left after a message has got its room, so that nothing smaller fails, which would end the process.
+const HEADROOM: usize = 1 << 18;
+
+/// Makes room for `needed` bytes, growing with what has come, never beyond `longest`; false, if there is no memory for it.
+fn make_room(message: &mut Vec<u8>, needed: usize, longest: usize) -> bool {
+    if message.capacity() >= needed {
+        return true;
     }
+    let target = (message.capacity() * 2).clamp(needed, longest.max(needed));
+    message.try_reserve_exact(target - message.len()).is_ok()
+        && (target < HEADROOM || Vec::<u8>::new().try_reserve_exact(HEADROOM).is_ok())
 }

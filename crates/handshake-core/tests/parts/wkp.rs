@@ -86,7 +86,8 @@ fn put(path: &Path, what: &str) -> Box<dyn Fn(&Path) -> bool> {
     }
 }
 
-const OTHERS: [&str; 4] = ["a regular file", "a directory", "a symbolic link", "somebody else's pipe"];
+const OTHERS: [&str; 4] =
+    ["a regular file", "a directory", "a symbolic link", "a pipe that this server did not make"];
 
 #[test]
 fn one_server_claims_a_place() {

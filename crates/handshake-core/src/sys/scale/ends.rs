@@ -81,16 +81,18 @@ pub(super) fn told() -> bool {
     SEEN.load(SeqCst) != NOTHING
 }
 
-/// Who has ended since this was asked last; nothing, if that is not known of all. A number may also be that of somebody who has
-/// merely sent the signal.
-pub(super) fn ended() -> Option<Vec<Pid>> {
+/// Who has ended since this was asked last; nothing, if that is not known of all, or if there are more than `most` signals. A number
+/// may also be that of a process that has merely sent the signal.
+pub(super) fn ended(most: usize) -> Option<Vec<Pid>> {
     let seen = match SEEN.swap(NOTHING, SeqCst) {
         NOTHING => None,
         MANY => return None,
         pid => Some(pid),
     };
     // Each wait lets one through; the others are still in the queue.
-    Some(seen.into_iter().chain(std::iter::from_fn(next_in_queue)).map(Pid::from_raw).collect())
+    let all = seen.into_iter().chain(std::iter::from_fn(next_in_queue)).map(Pid::from_raw);
+    let ended: Vec<Pid> = all.take(most + 1).collect();
+    (ended.len() <= most).then_some(ended)
 }
 
 extern "C" fn note(_: c_int, info: *mut siginfo_t, _: *mut c_void) {

@@ -84,10 +84,10 @@ impl Scale {
         ends::told()
     }
 
-    /// Who has ended since this was asked last; nothing, if that is not known of all. A number may also be that of somebody
-    /// who has merely sent the signal.
-    pub(crate) fn ended(&self) -> Option<Vec<Pid>> {
-        ends::ended()
+    /// Who has ended since this was asked last; nothing, if that is not known of all, or if more than `most` are said to have
+    /// ended. A number may also be that of a process that has merely sent the signal.
+    pub(crate) fn ended(&self, most: usize) -> Option<Vec<Pid>> {
+        ends::ended(most)
     }
 }
 
