@@ -46,6 +46,12 @@ impl Moment {
         events.iter().filter(|event| self.is_kind_of(event)).nth(self.nth).cloned()
     }
 
+    /// Whether a run may do without: how often records are routed is a matter of luck, and a client gets a fresh upstream
+    /// only if it still holds its lock when the server reads HELLO.
+    fn is_luck(self) -> bool {
+        self.nth > 0 || matches!(self.what, What::UpstreamCreated | What::UpstreamRemoved)
+    }
+
     /// The subserver may be another one: a client that was turned away tries again.
     fn is_kind_of(self, event: &Event) -> bool {
         self.what == event.what && discriminant(&self.role) == discriminant(&event.role)
@@ -87,7 +93,7 @@ fn is_subserver(role: Role) -> bool {
 struct Walk {
     server: Rc<Program>,
     client: Rc<Program>,
-    /// The moment's event; `None` if it did not come: how often records are routed, for example, is a matter of luck.
+    /// The moment's event; `None` if it did not come, which [`Moment::is_luck`] allows.
     at: Option<Event>,
     /// Whether the server was asked to end by then.
     asked: bool,
@@ -115,7 +121,7 @@ impl Walk {
             server.step();
             None
         });
-        assert!(at.is_some() || moment.nth > 0, "{moment:?} did not come");
+        assert!(at.is_some() || moment.is_luck(), "{moment:?} did not come");
         Self { server, client, at, asked }
     }
 
@@ -243,11 +249,12 @@ fn a_subserver_stopped_at_any_event_delays_no_other(paradigm: Paradigm) {
     for moment in moments(paradigm, is_subserver) {
         let scene = Scene::new();
         let walk = Walk::to(moment, &scene, paradigm, if moment.in_handshake { SHORT } else { LONG });
-        let Some(Event { pid, .. }) = walk.at else { panic!("{moment:?} did not come") };
-        scene.signal_server(pid, Signal::SIGSTOP);
-        walk.server.go_on();
-        another_is_served_soon(&scene);
-        walk.nobody_is_blamed(moment, &scene, || scene.signal_server(pid, Signal::SIGCONT));
+        if let Some(Event { pid, .. }) = walk.at {
+            scene.signal_server(pid, Signal::SIGSTOP);
+            walk.server.go_on();
+            another_is_served_soon(&scene);
+            walk.nobody_is_blamed(moment, &scene, || scene.signal_server(pid, Signal::SIGCONT));
+        }
         scene.end();
     }
 }

@@ -114,7 +114,7 @@ impl Stage {
             refuses(program([option, "99"]), 3, &hint);
         }
         for (file, errno) in [("none/events", "ENOENT"), ("directory", "EISDIR")] {
-            let because = format!("cannot open the event record {:?}: {errno} (", self.at(file));
+            let because = format!("cannot open the event log {:?}: {errno} (", self.at(file));
             refuses(program([Path::new("--events"), &self.at(file)]), 3, &because);
         }
         self.is_untouched();

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use handshake_core::sys::with_default_signals;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
@@ -177,6 +178,8 @@ impl Running {
     fn start(stage: &Stage, args: &[&str]) -> Self {
         let mut command = Command::new(assert_cmd::cargo_bin!());
         command.arg("--wkp").arg(stage.at("mario")).args(args);
+        // This process may have been started to ignore SIGHUP or SIGINT.
+        with_default_signals(&mut command);
         let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(piped.spawn().expect("it can be started"))
     }
