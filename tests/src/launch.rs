@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, pipe};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +16,7 @@ use crate::paradigm::Paradigm;
 use crate::proc::{Target, descriptors};
 use crate::program::{Program, Stdin};
 use crate::scene::Scene;
+use crate::terminal::Terminal;
 use crate::wait::{WATCHDOG, until};
 
 /// Programs that stand behind it start at one instant: when [`Barrier::open`] is called.
@@ -61,6 +63,10 @@ pub struct Launch<'s> {
     recorded: bool,
     own_group: bool,
     user: Option<u32>,
+    /// Its stdin and stderr, if they are a terminal.
+    terminal: Option<OwnedFd>,
+    /// Whether that is its stdout, too.
+    shows_stdout: bool,
 }
 
 impl<'s> Launch<'s> {
@@ -94,6 +100,8 @@ impl<'s> Launch<'s> {
             recorded: false,
             own_group: false,
             user: None,
+            terminal: None,
+            shows_stdout: false,
         }
     }
 
@@ -148,6 +156,20 @@ impl<'s> Launch<'s> {
         self
     }
 
+    /// At this terminal: its stdin, stdout and stderr, and the terminal from which its signals come (setsid(1)).
+    #[must_use]
+    pub fn at_terminal(self, terminal: &Terminal) -> Self {
+        Self { shows_stdout: true, ..self.at_terminal_but_stdout(terminal) }
+    }
+
+    /// At this terminal, with its stdout elsewhere.
+    #[must_use]
+    pub fn at_terminal_but_stdout(mut self, terminal: &Terminal) -> Self {
+        self.stdin = Stdin::Terminal;
+        self.terminal = Some(terminal.for_program());
+        self.through(["setsid", "--ctty", "env", "TERM=xterm"])
+    }
+
     /// Starts when the barrier opens.
     #[must_use]
     pub fn behind(mut self, barrier: &Barrier) -> Self {
@@ -196,7 +218,7 @@ impl<'s> Launch<'s> {
         let (stdin, writer) = match (self.barrier, self.input) {
             (Some(closed), _) => (closed.into(), None),
             (None, Some(file)) => (file.into(), None),
-            (None, None) if self.stdin == Stdin::Nothing => (Stdio::null(), None),
+            (None, None) if matches!(self.stdin, Stdin::Nothing | Stdin::Terminal) => (Stdio::null(), None),
             (None, None) => {
                 let (reader, writer) = pipe().expect("a pipe");
                 self.scene.record().gives(&reader);
@@ -204,6 +226,13 @@ impl<'s> Launch<'s> {
             }
         };
         command.stdin(stdin);
+        if let Some(terminal) = self.terminal {
+            let copy = || terminal.try_clone().expect("a copy of a descriptor");
+            command.stdin(copy()).stderr(copy());
+            if self.shows_stdout {
+                command.stdout(copy());
+            }
+        }
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let record = self.scene.record_rc();
         let words = words(&command);

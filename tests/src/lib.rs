@@ -15,7 +15,7 @@
 //! course, [`CourseClient`] and [`CourseServer`]. These stand on [`wait`], the
 //! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
 //! [`peers`] are programs in C that speak what the course's students' programs speak.
-//! [`fault`] plays one story with each system call that can fail, with strace.
+//! [`Terminal`] is a terminal that a program is at. [`fault`] plays one story with each system call that can fail, with strace.
 //!
 //! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
 //! scene itself started.
@@ -33,6 +33,7 @@ mod raw_course;
 mod raw_server;
 mod record;
 mod scene;
+mod terminal;
 pub mod wait;
 
 use std::io::Write;
@@ -49,6 +50,7 @@ pub use raw_course::{CourseClient, Heard};
 pub use raw_server::RawServer;
 pub use record::Record;
 pub use scene::Scene;
+pub use terminal::Terminal;
 
 /// Says that this test proved nothing, because the machine does not let it. Libtest knows only passed and failed, and
 /// keeps back what a test prints; so this goes straight to stderr.

@@ -29,6 +29,8 @@ pub(crate) enum Stdin {
     Gate,
     /// What the test types.
     Typed,
+    /// A terminal.
+    Terminal,
 }
 
 /// A program that was started by a scene. The scene ends it if the test does not.

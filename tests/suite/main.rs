@@ -84,6 +84,9 @@ mod course_hostile;
 /// A server that says what no good server says.
 mod hostile_server;
 
+/// What a person at a terminal sees, and what is typed there.
+mod terminal;
+
 /// Our client and the programs of the course.
 mod course_client;
 

@@ -8,7 +8,7 @@ use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, Status};
 use handshake_core::process::Process;
 use handshake_core::session::client::Answer;
-use handshake_core::wire::words;
+use handshake_core::text::words;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;

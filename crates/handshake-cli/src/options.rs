@@ -21,6 +21,7 @@ use handshake_core::session::server::Terms;
 use handshake_core::sys;
 use nix::errno::Errno;
 
+use crate::colour::ColourArgs;
 use crate::talk::{observer, tell};
 
 /// Options of servers and client alike.
@@ -42,6 +43,9 @@ pub struct Common {
     #[arg(long, value_name = "HOW", default_value_t)]
     wait: Waiting,
 
+    #[command(flatten)]
+    colour: ColourArgs,
+
     /// Say nothing on stderr but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -58,6 +62,7 @@ impl Common {
     /// # Errors
     /// A descriptor that is not open, a file that cannot be.
     pub fn start(&self, role: Role) -> Result<Rc<Process>> {
+        self.colour.choose();
         let gate = self.gate.map(|fd| adopt("--gate", fd)).transpose()?;
         let events = self.events.as_ref().map(open_events).transpose()?;
         let observer = (!self.quiet).then(|| observer(self.verbose));

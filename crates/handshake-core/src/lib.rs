@@ -8,7 +8,7 @@
 //! 4. [`service`]: what a server does with a message;
 //! 5. [`course`]: the other dialect, which the course's own programs speak;
 //! 6. what these stand on: [`place`], [`fifo`], [`wkp`], [`records`], [`children`], [`process`], [`event`],
-//!    [`deadline`], [`signals`], [`limits`], [`sys`], [`error`].
+//!    [`deadline`], [`signals`], [`limits`], [`sys`], [`text`], [`error`].
 //!
 //! What is deliberately absent: there is no paradigm here (a loop that serves is in its server's crate), no command line,
 //! no word printed, no thread, and no `unsafe` outside [`sys`]. No call waits but
@@ -36,6 +36,7 @@ pub mod process;
 pub mod records;
 pub mod signals;
 pub mod sys;
+pub mod text;
 pub mod wkp;
 
 pub use error::{Error, Result};

@@ -22,7 +22,8 @@ use crate::process::Process;
 use crate::records::{Delivery, Filled, RecordReader, RecordWriter};
 use crate::session::client::Connection;
 use crate::sys::{Lock, try_lock};
-use crate::wire::{Ack, Header, Hello, Kind, VERSION, append, words};
+use crate::text::words;
+use crate::wire::{Ack, Header, Hello, Kind, VERSION, append};
 
 /// Step 3: the private pipe, with a reader from the first moment on, so that the server's open finds one.
 #[derive(Debug)]

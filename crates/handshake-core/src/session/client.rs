@@ -11,7 +11,8 @@ use crate::event::What;
 use crate::handshake::line::note_skipped;
 use crate::process::Process;
 use crate::records::{Filled, RecordReader, RecordWriter};
-use crate::wire::{Ack, Header, Kind, pieces, records_of, words};
+use crate::text::words;
+use crate::wire::{Ack, Header, Kind, pieces, records_of};
 
 /// A client's connection to its server. Dropping it closes both pipes, which the server sees at once.
 pub struct Connection {

@@ -1,8 +1,9 @@
 //! The wire: whatever was appended is found again, whatever was not is no record, and nothing panics.
 
+use handshake_core::text::words;
 use handshake_core::wire::{
     Ack, Front, HEADER, HELLO_MAX, Header, Hello, Kind, MAGIC, NAME_MAX, PAYLOAD_MAX, RECORD_MAX, Scanner,
-    append, front, payload_of, pieces, records_of, words,
+    append, front, payload_of, pieces, records_of,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -7,7 +7,7 @@ use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::service::Service;
 use handshake_core::session::client::{Answer, Connection};
-use handshake_core::wire::words;
+use handshake_core::text::words;
 use nix::sys::epoll::EpollFlags;
 
 use super::Plan;
