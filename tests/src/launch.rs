@@ -148,11 +148,17 @@ impl<'s> Launch<'s> {
 
     /// Has a file with this text as its stdin.
     #[must_use]
-    pub fn reading(mut self, text: &str) -> Self {
+    pub fn reading(self, text: &str) -> Self {
         let path = self.scene.log(&format!("{}.stdin", self.name));
         fs::write(&path, text).expect("a file of the scene");
+        self.reading_file(&path)
+    }
+
+    /// Has this file as its stdin.
+    #[must_use]
+    pub fn reading_file(mut self, path: impl AsRef<Path>) -> Self {
         self.stdin = Stdin::File;
-        self.input = Some(File::open(path).expect("it was just made"));
+        self.input = Some(File::open(path).expect("a file that can be read"));
         self
     }
 

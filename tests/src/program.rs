@@ -142,6 +142,13 @@ impl Program {
         String::from_utf8_lossy(&fs::read(&self.stdout).unwrap_or_default()).into_owned()
     }
 
+    /// Waits until it has said this on stderr.
+    pub fn says(&self, text: &str) {
+        let said = || String::from_utf8_lossy(&fs::read(&self.stderr).unwrap_or_default()).into_owned();
+        let what = || format!("{} to say {text:?}, not {:?}", self.name, said());
+        until_told(what, || said().contains(text).then_some(()));
+    }
+
     /// Waits until it has printed exactly this.
     pub fn prints(&self, text: &str) {
         until(format_args!("{} to print {text:?}", self.name), || (self.printed() == text).then_some(()));

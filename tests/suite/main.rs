@@ -84,6 +84,9 @@ mod course_hostile;
 /// A server that says what no good server says.
 mod hostile_server;
 
+/// A client that is fed without end, by its user or by its server.
+mod endless;
+
 /// What a person at a terminal sees, and what is typed there.
 mod terminal;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{Error, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
-use handshake_cli::{Common, at_least_one, duration};
+use handshake_cli::{Common, at_least_one, duration, size};
 use handshake_core::course::Ways;
 use handshake_core::course::client::Manner;
 
@@ -42,6 +42,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "64", value_parser = at_least_one)]
     #[arg(default_value_if("dialect", "course", "1"))]
     pub(crate) window: usize,
+
+    /// The longest message that is sent or taken, whatever the server grants; suffixes K, M, G
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = size)]
+    pub(crate) max_message: usize,
 
     /// Send all of stdin as one message, and print the reply's bytes
     #[arg(long, conflicts_with = "messages")]

@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 use handshake_core::course::client as course;
-use handshake_core::error::Result;
+use handshake_core::error::{Error, Length, Result};
 use handshake_core::session::client::{self as framed, Answer};
 
 /// A connection to a server, which never waits. [`framed::Connection`] has the words for each of these.
@@ -12,6 +12,9 @@ use handshake_core::session::client::{self as framed, Answer};
 #[expect(clippy::wrong_self_convention, reason = "`from` and `to` are the ways that the pipes go")]
 pub trait Connected {
     fn unanswered(&self) -> usize;
+    fn limit_messages(&mut self, bytes: usize);
+    fn longest(&self) -> usize;
+    fn too_long(&self, length: Length) -> Error;
     fn may_send(&self, bytes: usize) -> bool;
     fn send(&mut self, message: &[u8]) -> Result<u32>;
     fn flush(&mut self) -> Result<()>;
@@ -29,6 +32,15 @@ macro_rules! connected {
         impl Connected for $connection {
             fn unanswered(&self) -> usize {
                 <$connection>::unanswered(self)
+            }
+            fn limit_messages(&mut self, bytes: usize) {
+                <$connection>::limit_messages(self, bytes);
+            }
+            fn longest(&self) -> usize {
+                <$connection>::longest(self)
+            }
+            fn too_long(&self, length: Length) -> Error {
+                <$connection>::too_long(self, length)
             }
             fn may_send(&self, bytes: usize) -> bool {
                 <$connection>::may_send(self, bytes)

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use handshake_cli::complain;
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, Status};
+use handshake_core::error::{Error, Length, Result, Status};
 use handshake_core::process::Process;
 use handshake_core::session::client::Answer;
 use handshake_core::text::words;
@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::unistd::write;
 
-use crate::{Connected, Cut, Input, Prompt};
+use crate::{Connected, Cut, Input, Message, Prompt};
 
 /// Replies that may wait for stdout, in bytes, before no more are read.
 const OUTPUT_MAX: usize = 65_536;
@@ -132,10 +132,15 @@ impl<C: Connected> Conversation<C> {
 
     fn send(&mut self) -> Result<()> {
         while let Some(message) = self.input.front() {
-            if self.connection.unanswered() >= self.window || !self.connection.may_send(message.len()) {
-                break;
-            }
-            match self.connection.send(message) {
+            let sent = match message {
+                Message::TooLong => {
+                    let longest = self.connection.longest();
+                    Err(self.connection.too_long(Length::MoreThan(longest)))
+                }
+                Message::Whole(message) if self.may_send(message.len()) => self.connection.send(message),
+                Message::Whole(_) => break,
+            };
+            match sent {
                 Err(error @ (Error::TooLong { .. } | Error::Unfit { .. })) => {
                     complain("client", error);
                     self.status = Status::Broken;
@@ -147,6 +152,10 @@ impl<C: Connected> Conversation<C> {
         Ok(())
     }
 
+    fn may_send(&self, bytes: usize) -> bool {
+        self.connection.unanswered() < self.window && self.connection.may_send(bytes)
+    }
+
     fn receive(&mut self) -> Result<()> {
         self.connection.read()?;
         self.take_answers()
@@ -156,7 +165,12 @@ impl<C: Connected> Conversation<C> {
         loop {
             match self.connection.answer(&mut self.reply)? {
                 Answer::Reply(_) => {
-                    self.output.extend_from_slice(&self.reply);
+                    if self.output.is_empty() {
+                        // A long reply is not copied.
+                        std::mem::swap(&mut self.output, &mut self.reply);
+                    } else {
+                        self.output.extend_from_slice(&self.reply);
+                    }
                     self.output.extend(self.newline.then_some(b'\n'));
                 }
                 Answer::Refused(number) => {

@@ -24,7 +24,7 @@ use handshake_core::process::Process;
 pub use args::Args;
 pub use connected::Connected;
 pub use converse::converse;
-pub use input::{Cut, Input};
+pub use input::{Cut, Input, Message};
 pub use prompt::Prompt;
 
 /// The program: connect, in the dialect that the server speaks; converse; say BYE, where there is such a word.
@@ -43,17 +43,18 @@ pub fn run(args: Args) -> Result<Status, Error> {
 }
 
 /// Sends what the command line says is to be sent.
-fn talk(process: &Process, connection: impl Connected, args: Args) -> Result<Status, Error> {
-    let window = args.window;
+fn talk(process: &Process, mut connection: impl Connected, args: Args) -> Result<Status, Error> {
+    connection.limit_messages(args.max_message);
+    let (window, longest) = (args.window, connection.longest());
     if !args.messages.is_empty() {
         return converse(process, connection, Input::messages(args.messages()), window, None);
     }
     if stdin().is_terminal() && !args.raw {
         let (prompt, lines) = Prompt::start()?;
-        return converse(process, connection, Input::from(lines, Cut::Lines), window, Some(prompt));
+        return converse(process, connection, Input::from(lines, Cut::Lines, longest), window, Some(prompt));
     }
     let cut = if args.raw { Cut::Nowhere } else { Cut::Lines };
     let stdin = stdin().as_fd().try_clone_to_owned();
     let stdin = stdin.map_err(|error| Error::on("use", "stdin", errno_of(&error)))?;
-    converse(process, connection, Input::from(stdin, cut), window, None)
+    converse(process, connection, Input::from(stdin, cut, longest), window, None)
 }

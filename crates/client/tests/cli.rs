@@ -21,6 +21,7 @@ fn help_names_every_option() {
         "--handshake <WAYS>",
         "--private-name <NAME>",
         "--window <N> = 64",
+        "--max-message <BYTES> = 16M",
         "--raw",
         "--events <FILE>",
         "--gate <FD>",

@@ -33,7 +33,8 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) fn new(connection: Connection, worker: usize, since: Duration, plan: &Plan) -> Self {
+    pub(super) fn new(mut connection: Connection, worker: usize, since: Duration, plan: &Plan) -> Self {
+        connection.limit_messages(usize::MAX);
         Self {
             connection,
             worker,
