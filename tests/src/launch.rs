@@ -162,7 +162,8 @@ impl<'s> Launch<'s> {
         self
     }
 
-    /// At this terminal: its stdin, stdout and stderr, and the terminal from which its signals come (setsid(1)).
+    /// At this terminal: its stdin, stdout and stderr, and the terminal from which its signals come
+    /// (setsid(1)).
     #[must_use]
     pub fn at_terminal(self, terminal: &Terminal) -> Self {
         Self { shows_stdout: true, ..self.at_terminal_but_stdout(terminal) }

@@ -10,12 +10,13 @@
 //! scene.end();
 //! ```
 //!
-//! Reading order: [`Scene`]; how it starts programs, [`Launch`]; what one can do with them, [`Program`]; what they did,
-//! [`Record`]; what the kernel knows of them, [`proc`]; peers made by hand: [`RawClient`] and [`RawServer`], and of the
-//! course, [`CourseClient`] and [`CourseServer`]. These stand on [`wait`], the
-//! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
-//! [`peers`] are programs in C that speak what the course's students' programs speak.
-//! [`Terminal`] is a terminal that a program is at. [`fault`] plays one story with each system call that can fail, with strace.
+//! Reading order: [`Scene`]; how it starts programs, [`Launch`]; what one can do with them, [`Program`]; what
+//! they did, [`Record`]; what the kernel knows of them, [`proc`]; peers made by hand: [`RawClient`] and
+//! [`RawServer`], and of the course, [`CourseClient`] and [`CourseServer`]. These stand on [`wait`], the one
+//! place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs
+//! the test. [`peers`] are programs in C that speak what the course's students' programs speak. [`Terminal`]
+//! is a terminal that a program is at. [`fault`] plays one story with each system call that can fail, with
+//! strace.
 //!
 //! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
 //! scene itself started.

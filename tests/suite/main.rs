@@ -87,6 +87,9 @@ mod hostile_server;
 /// A client that is fed without end, by its user or by its server.
 mod endless;
 
+/// A server that does not reply.
+mod silence;
+
 /// What a person at a terminal sees, and what is typed there.
 mod terminal;
 

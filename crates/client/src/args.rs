@@ -26,6 +26,10 @@ pub struct Args {
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
 
+    /// How long nothing may come from the server while a message is unanswered; 0: for ever
+    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = duration)]
+    pub(crate) reply_timeout: Duration,
+
     /// What is spoken: framed, as by this workspace's servers, or course, as by the course's programs
     #[arg(long, value_name = "DIALECT", default_value = "framed")]
     dialect: Dialect,

@@ -19,6 +19,7 @@ pub trait Connected {
     fn send(&mut self, message: &[u8]) -> Result<u32>;
     fn flush(&mut self) -> Result<()>;
     fn is_flushed(&self) -> bool;
+    fn is_read(&self) -> bool;
     fn read(&mut self) -> Result<()>;
     fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer>;
     fn bye(self);
@@ -53,6 +54,9 @@ macro_rules! connected {
             }
             fn is_flushed(&self) -> bool {
                 <$connection>::is_flushed(self)
+            }
+            fn is_read(&self) -> bool {
+                <$connection>::is_read(self)
             }
             fn read(&mut self) -> Result<()> {
                 <$connection>::read(self)

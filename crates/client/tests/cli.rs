@@ -17,6 +17,7 @@ fn help_names_every_option() {
     says_of_itself(&[
         "--wkp <PATH> = mario",
         "--timeout <DUR> = 10s",
+        "--reply-timeout <DUR> = 60s",
         "--dialect <DIALECT> = framed",
         "--handshake <WAYS>",
         "--private-name <NAME>",
@@ -34,7 +35,7 @@ fn help_names_every_option() {
 
 #[test]
 fn wrong_usage_ends_with_2() {
-    let all: [(&[&str], &str); 23] = [
+    let all: [(&[&str], &str); 25] = [
         (&["--no-such"], "'--no-such'"),
         (&["--service", "echo"], "'--service'"),
         (&["-q", "-v"], "'--quiet' cannot be used with '--verbose'"),
@@ -44,6 +45,8 @@ fn wrong_usage_ends_with_2() {
         (&["--timeout", "5"], "300ms, 5s; 0 is none"),
         (&["--timeout=-5s"], "'-5s'"),
         (&["--timeout", "soon"], "'soon'"),
+        (&["--reply-timeout", "5"], "300ms, 5s; 0 is none"),
+        (&["--max-message", "16m"], "'16m'"),
         (&["--window", "0"], "at least 1"),
         (&["--window", "wide"], "at least 1"),
         (&["--dialect", "klingon"], "[possible values: framed, course]"),

@@ -29,9 +29,9 @@ impl ColourArgs {
 
 /// Whether what is written to `stream` has colour.
 ///
-/// `--color` decides. With `auto` the conventions do: no colour with a `NO_COLOR` that is not empty (no-color.org)
-/// or with `CLICOLOR=0`, colour with `CLICOLOR_FORCE` (bixense.com/clicolors). Otherwise there is colour on a
-/// terminal, unless `TERM` is unset or `dumb`.
+/// `--color` decides. With `auto` the conventions do: no colour with a `NO_COLOR` that is not empty
+/// (no-color.org) or with `CLICOLOR=0`, colour with `CLICOLOR_FORCE` (bixense.com/clicolors). Otherwise there
+/// is colour on a terminal, unless `TERM` is unset or `dumb`.
 pub fn has_colour(stream: &impl RawStream) -> bool {
     AutoStream::choice(stream) != ColorChoice::Never
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -73,6 +74,15 @@ pub enum Error {
         what: String,
         /// Requests without an answer.
         unanswered: usize,
+    },
+    /// Requests are unanswered, and nothing came from the server for too long.
+    NoReply {
+        /// For how long.
+        silent: Duration,
+        /// Requests without an answer.
+        unanswered: usize,
+        /// What was seen of the server instead.
+        seen: &'static str,
     },
     /// A message is longer than the server or this client takes; it was not sent.
     TooLong {
@@ -158,6 +168,7 @@ impl Error {
             Self::NoAnswer { .. }
             | Self::Protocol { .. }
             | Self::Lost { .. }
+            | Self::NoReply { .. }
             | Self::TooLong { .. }
             | Self::Unfit { .. }
             | Self::Signal(_) => Status::Broken,
@@ -221,6 +232,11 @@ impl fmt::Display for Error {
                     "the connection is lost, with {unanswered} unanswered: {what}: they may or may not have been done"
                 )
             }
+            Self::NoReply { silent, unanswered, seen } => write!(
+                f,
+                "cannot wait any longer for a reply: ETIMEDOUT (nothing came for {silent:?}, with \
+                 {unanswered} unanswered; {seen}): try a longer --reply-timeout, or 0 to wait for ever"
+            ),
             Self::TooLong { length, longest, limit } => {
                 write!(f, "cannot send a message of {length}: EMSGSIZE (")?;
                 match limit {

@@ -64,8 +64,8 @@ pub fn new_buffer() -> Box<[u8]> {
     vec![0; READ_SIZE].into_boxed_slice()
 }
 
-/// Adds `bytes` to a message that is at most `longest` bytes long. The message grows by doubling, as a `Vec` does, but
-/// to no larger capacity than that.
+/// Adds `bytes` to a message that is at most `longest` bytes long. The message grows by doubling, as a `Vec`
+/// does, but to no larger capacity than that.
 pub fn extend_within(message: &mut Vec<u8>, bytes: &[u8], longest: usize) {
     let length = message.len() + bytes.len();
     if length > message.capacity() {

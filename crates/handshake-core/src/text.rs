@@ -2,8 +2,9 @@
 
 /// The character itself, or U+FFFD for one that acts on a terminal instead of being shown there.
 ///
-/// These are the controls (C0, DEL and C1: they move the cursor or begin an escape sequence) and the characters
-/// that reorder or break the line around them (the Unicode bidirectional controls and the two separators).
+/// These are the controls (C0, DEL and C1: they move the cursor or begin an escape sequence) and the
+/// characters that reorder or break the line around them (the Unicode bidirectional controls and the two
+/// separators).
 pub fn printable(c: char) -> char {
     match c {
         '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {

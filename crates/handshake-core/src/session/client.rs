@@ -11,6 +11,7 @@ use crate::event::What;
 use crate::handshake::line::note_skipped;
 use crate::process::Process;
 use crate::records::{Filled, RecordReader, RecordWriter, extend_within};
+use crate::sys::unread;
 use crate::text::words;
 use crate::wire::{Ack, HEADER, Header, Kind, PAYLOAD_MAX, pieces, records_of};
 
@@ -34,8 +35,8 @@ pub struct Connection {
     incoming: Vec<u8>,
 }
 
-/// The longest message that a client sends or takes, unless it is told otherwise: as long as the servers' longest.
-/// A server that grants more does not make its client grow.
+/// The longest message that a client sends or takes, unless it is told otherwise: as long as the servers'
+/// longest. A server that grants more does not make its client grow.
 pub const LONGEST: u64 = 16 << 20;
 
 /// What [`Connection::answer`] found.
@@ -79,6 +80,12 @@ impl Connection {
     /// Whether everything sent is in the pipe.
     pub fn is_flushed(&self) -> bool {
         self.to_server.is_empty()
+    }
+
+    /// Whether the server has read everything that was sent. Of a pipe that others write to as well (the
+    /// shared WKP), their bytes count.
+    pub fn is_read(&self) -> bool {
+        self.is_flushed() && unread(self.to_server()).unwrap_or(0) == 0
     }
 
     /// Whether a message of so many bytes may be sent now: the server's window allows it, and not too much waits to be

@@ -13,7 +13,7 @@ use crate::event::{Event, What, excerpt};
 use crate::process::Process;
 use crate::records::Filled;
 use crate::session::client::Answer;
-use crate::sys::capacity;
+use crate::sys::{capacity, unread};
 
 /// A client's connection to a server of the course. Dropping it closes both pipes, which is all the goodbye there is.
 ///
@@ -65,6 +65,11 @@ impl Connection {
     /// Whether the request is in the pipe.
     pub fn is_flushed(&self) -> bool {
         self.outgoing.is_empty()
+    }
+
+    /// Whether the server has read everything that was sent.
+    pub fn is_read(&self) -> bool {
+        self.is_flushed() && unread(&self.to_server).unwrap_or(0) == 0
     }
 
     /// Whether a message may be sent now: strictly one at a time, since two in the pipe would be one for the server's read.
