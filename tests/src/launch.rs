@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, pipe};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,6 +17,7 @@ use crate::paradigm::Paradigm;
 use crate::proc::{Target, descriptors};
 use crate::program::{Program, Stdin};
 use crate::scene::Scene;
+use crate::terminal::Terminal;
 use crate::wait::{WATCHDOG, until};
 
 /// Programs that stand behind it start at one instant: when [`Barrier::open`] is called.
@@ -62,6 +64,10 @@ pub struct Launch<'s> {
     recorded: bool,
     own_group: bool,
     user: Option<u32>,
+    /// Its stdin and stderr, if they are a terminal.
+    terminal: Option<OwnedFd>,
+    /// Whether that is its stdout, too.
+    shows_stdout: bool,
 }
 
 impl<'s> Launch<'s> {
@@ -95,6 +101,8 @@ impl<'s> Launch<'s> {
             recorded: false,
             own_group: false,
             user: None,
+            terminal: None,
+            shows_stdout: false,
         }
     }
 
@@ -141,12 +149,33 @@ impl<'s> Launch<'s> {
 
     /// Has a file with this text as its stdin.
     #[must_use]
-    pub fn reading(mut self, text: &str) -> Self {
+    pub fn reading(self, text: &str) -> Self {
         let path = self.scene.log(&format!("{}.stdin", self.name));
         fs::write(&path, text).expect("a file of the scene");
+        self.reading_file(&path)
+    }
+
+    /// Has this file as its stdin.
+    #[must_use]
+    pub fn reading_file(mut self, path: impl AsRef<Path>) -> Self {
         self.stdin = Stdin::File;
-        self.input = Some(File::open(path).expect("it was just made"));
+        self.input = Some(File::open(path).expect("a file that can be read"));
         self
+    }
+
+    /// At this terminal: its stdin, stdout and stderr, and the terminal from which its signals come
+    /// (setsid(1)).
+    #[must_use]
+    pub fn at_terminal(self, terminal: &Terminal) -> Self {
+        Self { shows_stdout: true, ..self.at_terminal_but_stdout(terminal) }
+    }
+
+    /// At this terminal, with its stdout elsewhere.
+    #[must_use]
+    pub fn at_terminal_but_stdout(mut self, terminal: &Terminal) -> Self {
+        self.stdin = Stdin::Terminal;
+        self.terminal = Some(terminal.for_program());
+        self.through(["setsid", "--ctty", "env", "TERM=xterm"])
     }
 
     /// Starts when the barrier opens.
@@ -197,7 +226,7 @@ impl<'s> Launch<'s> {
         let (stdin, writer) = match (self.barrier, self.input) {
             (Some(closed), _) => (closed.into(), None),
             (None, Some(file)) => (file.into(), None),
-            (None, None) if self.stdin == Stdin::Nothing => (Stdio::null(), None),
+            (None, None) if matches!(self.stdin, Stdin::Nothing | Stdin::Terminal) => (Stdio::null(), None),
             (None, None) => {
                 let (reader, writer) = pipe().expect("a pipe");
                 self.scene.record().gives(&reader);
@@ -205,6 +234,13 @@ impl<'s> Launch<'s> {
             }
         };
         command.stdin(stdin);
+        if let Some(terminal) = self.terminal {
+            let copy = || terminal.try_clone().expect("a copy of a descriptor");
+            command.stdin(copy()).stderr(copy());
+            if self.shows_stdout {
+                command.stdout(copy());
+            }
+        }
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let record = self.scene.record_rc();
         let words = words(&command);

@@ -14,7 +14,7 @@
 //! [`Record`]; what the kernel knows of them, [`proc`]; peers made by hand: [`RawClient`] and [`RawServer`], and of the
 //! course, [`CourseClient`] and [`CourseServer`]. These stand on [`wait`], the
 //! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
-//! [`peers`] are programs in C that speak what the course's students' programs speak.
+//! [`Terminal`] is a terminal that a program is at. [`peers`] are programs in C that speak what the course's students' programs speak.
 //! [`fault`] plays one story with each system call that can fail, with strace. [`Refusal`] has the kernel
 //! refuse chosen system calls for a program's whole life. With [`needs`] a test says what it needs beside
 //! Rust.
@@ -37,6 +37,7 @@ mod raw_server;
 mod record;
 mod refuse;
 mod scene;
+mod terminal;
 pub mod wait;
 
 pub use binaries::{build_programs, path_of};
@@ -51,6 +52,7 @@ pub use raw_server::RawServer;
 pub use record::Record;
 pub use refuse::Refusal;
 pub use scene::Scene;
+pub use terminal::Terminal;
 
 /// Makes one `#[test]` of a story for each paradigm that it is true of: `story in basic forking;` becomes
 /// `story::basic` and `story::forking`. Such a list stands at the top of each module, as its table of contents.

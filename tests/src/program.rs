@@ -29,6 +29,8 @@ pub(crate) enum Stdin {
     Gate,
     /// What the test types.
     Typed,
+    /// A terminal.
+    Terminal,
 }
 
 /// A program that was started by a scene. The scene ends it if the test does not.
@@ -138,6 +140,13 @@ impl Program {
     /// What it has printed so far.
     pub fn printed(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.stdout).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until it has said this on stderr.
+    pub fn says(&self, text: &str) {
+        let said = || String::from_utf8_lossy(&fs::read(&self.stderr).unwrap_or_default()).into_owned();
+        let what = || format!("{} to say {text:?}, not {:?}", self.name, said());
+        until_told(what, || said().contains(text).then_some(()));
     }
 
     /// Waits until it has printed exactly this.

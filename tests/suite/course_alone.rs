@@ -2,11 +2,14 @@
 //! what to try, and leaves nothing.
 
 use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use handshake_core::course::{ITS_A_ME, padded};
 use handshake_core::event::What;
+use nix::fcntl::{OFlag, open};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -19,6 +22,7 @@ use crate::course_client::{client, much_more_time_passes, serves};
 stories! {
     a_name_that_is_in_use_is_left_alone: row_34;
     where_its_number_is_in_use_it_takes_another: row_34;
+    a_failed_handshake_says_how_far_the_server_came: row_54;
 }
 
 /// Far more than any timeout here, for a machine that does much else.
@@ -55,8 +59,37 @@ fn silence_is_waited_out() {
     // It connects, and says nothing.
     server.receive_name();
     client.go_on();
-    says(&client, &format!("(nothing came on the private pipe {name:?})"), "--private-name");
+    let seen = format!("(the server opened the private pipe {name:?} and wrote nothing)");
+    says(&client, &seen, "a longer --timeout");
     assert_eq!(scene.names(), ["mario"]);
+    server.remove_wkp();
+    scene.end();
+}
+
+fn open_to_read(path: &Path) -> OwnedFd {
+    open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty()).expect("the private pipe")
+}
+
+/// Each end of a pipe that the server opened, and what it read, can be seen from the client's.
+fn a_failed_handshake_says_how_far_the_server_came() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = waiting_client(&scene);
+    client.go_on();
+    let name = client.pid().to_string();
+    says(&client, &format!("(the server has not read the name {name:?})"), "a longer --timeout");
+    server.receive();
+    for opens_to_read in [false, true] {
+        let client = waiting_client(&scene);
+        let name = client.pid().to_string();
+        server.receive();
+        // The usual mistake is to open the private pipe with O_RDONLY.
+        let opened = opens_to_read.then(|| open_to_read(&scene.path(&name)));
+        client.go_on();
+        let seen = format!("(the name {name:?} was read, and nothing opened that pipe for writing)");
+        says(&client, &seen, "--private-name");
+        drop(opened);
+    }
     server.remove_wkp();
     scene.end();
 }
@@ -118,7 +151,7 @@ fn a_server_that_always_sends_it_away_is_given_up() {
         }
         assert!(since.elapsed() < SOON, "the client tries for ever");
     }
-    says(&client, "(the server opened the private pipe and closed it again)", "--dialect framed");
+    says(&client, "(the server opened the private pipe and closed it again", "--dialect framed");
     assert_eq!(scene.names(), ["mario"]);
     server.remove_wkp();
     scene.end();
@@ -315,7 +348,7 @@ fn a_framed_client_says_what_a_program_of_the_course_said() {
             "(the server said \"its-a-me, mario!\", which",
             "try --dialect course",
         ),
-        (None, "(the server is busy, full or stopped)", "or with --dialect course"),
+        (None, "(the HELLO was read, and not answered: ", "or with --dialect course"),
     ] {
         let client = scene.client().args(["--timeout", "300ms", "hello"]).gated().start();
         client.step_until(What::AwaitingAck);
@@ -339,7 +372,7 @@ fn a_server_that_is_none_of_the_courses_is_given_up() {
     let scene = Scene::new();
     let server = scene.server(Paradigm::Shared).ready();
     let client = scene.client().args(["--dialect", "course", "--timeout", "300ms", "hello"]).start();
-    says(&client, "private pipe", "--dialect framed");
+    says(&client, "(the server opened the private pipe and closed it again", "--dialect framed");
     assert!(server.is_running());
     scene.serves("hello", "HELLO");
     scene.end();

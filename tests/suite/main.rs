@@ -90,6 +90,15 @@ mod course_hostile;
 /// A server that says what no good server says.
 mod hostile_server;
 
+/// A client that is fed without end, by its user or by its server.
+mod endless;
+
+/// A server that does not reply.
+mod silence;
+
+/// What a person at a terminal sees, and what is typed there.
+mod terminal;
+
 /// Our client and the programs of the course.
 mod course_client;
 

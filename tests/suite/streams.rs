@@ -55,7 +55,8 @@ fn sixteen_mebibytes_are_refused_with_a_reason(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--service", "echo"]).ready();
     scene.client().arg("--raw").run_with_stdin(noise(16 << 20)).code(1).stdout("").stderr(
-        predicate::str::contains("16777216 bytes").and(predicate::str::contains("window of 16 records")),
+        predicate::str::contains("more than 65152 bytes")
+            .and(predicate::str::contains("window of 16 records")),
     );
     scene.end();
 }

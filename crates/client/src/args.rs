@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{Error, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
-use handshake_cli::{Common, at_least_one, duration};
+use handshake_cli::{Common, at_least_one, duration, size};
 use handshake_core::course::Ways;
 use handshake_core::course::client::Manner;
 
@@ -26,6 +26,10 @@ pub struct Args {
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
 
+    /// How long nothing may come from the server while a message is unanswered; 0: for ever
+    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = duration)]
+    pub(crate) reply_timeout: Duration,
+
     /// What is spoken: framed, as by this workspace's servers, or course, as by the course's programs
     #[arg(long, value_name = "DIALECT", default_value = "framed")]
     dialect: Dialect,
@@ -42,6 +46,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "64", value_parser = at_least_one)]
     #[arg(default_value_if("dialect", "course", "1"))]
     pub(crate) window: usize,
+
+    /// The longest message that is sent or taken, whatever the server grants; suffixes K, M, G
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = size)]
+    pub(crate) max_message: usize,
 
     /// Send all of stdin as one message, and print the reply's bytes
     #[arg(long, conflicts_with = "messages")]

@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 use handshake_core::course::client as course;
-use handshake_core::error::Result;
+use handshake_core::error::{Error, Length, Result};
 use handshake_core::session::client::{self as framed, Answer};
 
 /// A connection to a server, which never waits. [`framed::Connection`] has the words for each of these.
@@ -12,10 +12,14 @@ use handshake_core::session::client::{self as framed, Answer};
 #[expect(clippy::wrong_self_convention, reason = "`from` and `to` are the ways that the pipes go")]
 pub trait Connected {
     fn unanswered(&self) -> usize;
+    fn limit_messages(&mut self, bytes: usize);
+    fn longest(&self) -> usize;
+    fn too_long(&self, length: Length) -> Error;
     fn may_send(&self, bytes: usize) -> bool;
     fn send(&mut self, message: &[u8]) -> Result<u32>;
     fn flush(&mut self) -> Result<()>;
     fn is_flushed(&self) -> bool;
+    fn is_read(&self) -> bool;
     fn read(&mut self) -> Result<()>;
     fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer>;
     fn bye(self);
@@ -30,6 +34,15 @@ macro_rules! connected {
             fn unanswered(&self) -> usize {
                 <$connection>::unanswered(self)
             }
+            fn limit_messages(&mut self, bytes: usize) {
+                <$connection>::limit_messages(self, bytes);
+            }
+            fn longest(&self) -> usize {
+                <$connection>::longest(self)
+            }
+            fn too_long(&self, length: Length) -> Error {
+                <$connection>::too_long(self, length)
+            }
             fn may_send(&self, bytes: usize) -> bool {
                 <$connection>::may_send(self, bytes)
             }
@@ -41,6 +54,9 @@ macro_rules! connected {
             }
             fn is_flushed(&self) -> bool {
                 <$connection>::is_flushed(self)
+            }
+            fn is_read(&self) -> bool {
+                <$connection>::is_read(self)
             }
             fn read(&mut self) -> Result<()> {
                 <$connection>::read(self)

@@ -2,19 +2,21 @@
 
 use std::io::stdout;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use handshake_cli::complain;
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, Status};
+use handshake_core::error::{Error, Length, Result, Status};
 use handshake_core::process::Process;
 use handshake_core::session::client::Answer;
-use handshake_core::wire::words;
+use handshake_core::text::words;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::unistd::write;
 
-use crate::{Connected, Cut, Input, Prompt};
+use crate::silence::{Silence, seen};
+use crate::{Connected, Cut, Input, Message, Prompt};
 
 /// Replies that may wait for stdout, in bytes, before no more are read.
 const OUTPUT_MAX: usize = 65_536;
@@ -22,11 +24,23 @@ const OUTPUT_MAX: usize = 65_536;
 /// What poll(2) promises to be writable without waiting: PIPE_BUF.
 const WRITE_AT_ONCE: usize = 4096;
 
+/// How a conversation is held.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// The most messages that may be unanswered at a time.
+    pub window: usize,
+    /// How long nothing may come from the server while something is unanswered; 0: for ever.
+    pub reply_timeout: Duration,
+    /// Whether to say nothing on stderr but errors.
+    pub quiet: bool,
+}
+
 /// A conversation under way.
 struct Conversation<C> {
     connection: C,
     input: Input,
     window: usize,
+    silence: Silence,
     /// Printed when stdout takes it: a client must be able to hear its server, and signals, while it prints.
     output: Vec<u8>,
     /// `output[..printed]` has been printed.
@@ -41,19 +55,20 @@ struct Conversation<C> {
 /// the status.
 ///
 /// # Errors
-/// The connection is lost, or the server broke the protocol.
+/// The connection is lost, the server broke the protocol, or it does not reply.
 pub fn converse(
     process: &Process,
     connection: impl Connected,
     input: Input,
-    window: usize,
+    rules: Rules,
     prompt: Option<Prompt>,
 ) -> Result<Status> {
     let mut talk = Conversation {
         newline: input.cut() == Cut::Lines,
         connection,
         input,
-        window,
+        window: rules.window,
+        silence: Silence::new(rules.reply_timeout, !rules.quiet),
         output: Vec::new(),
         printed: 0,
         reply: Vec::new(),
@@ -99,11 +114,26 @@ impl<C: Connected> Conversation<C> {
         if self.is_over() {
             return Ok(());
         }
+        // What the client does not read, since stdout is full, is not missing.
+        self.silence.goes_on(self.connection.unanswered() > 0 && self.output.len() < OUTPUT_MAX);
+        if self.silence.is_to_be_told() {
+            complain("client", format_args!("waiting for a reply: {}", seen(self.connection.is_read())));
+        }
+        // First one more look, then the judgement: this process may have been stopped for a while.
+        let late = self.silence.end().passed();
         match self.wait(process)? {
-            Some(Shown::Replies) => self.receive(),
+            Some(Shown::Replies) => {
+                self.silence.is_broken();
+                self.receive()
+            }
             Some(Shown::Input) => self.input.read(),
             Some(Shown::Output) => self.print(),
-            Some(Shown::Room) | None => Ok(()),
+            Some(Shown::Room) => {
+                self.silence.is_broken();
+                Ok(())
+            }
+            None if late => Err(self.silence.error(self.connection.unanswered(), self.connection.is_read())),
+            None => Ok(()),
         }
     }
 
@@ -126,16 +156,21 @@ impl<C: Connected> Conversation<C> {
             fds.push((Shown::Input, PollFd::new(source, input)));
         }
         let (shown, mut fds): (Vec<_>, Vec<_>) = fds.into_iter().unzip();
-        process.wait(&mut fds, Deadline::NEVER)?;
+        process.wait(&mut fds, self.silence.until())?;
         Ok(shown.into_iter().zip(fds).find_map(|(shown, fd)| fd.any().unwrap_or(false).then_some(shown)))
     }
 
     fn send(&mut self) -> Result<()> {
         while let Some(message) = self.input.front() {
-            if self.connection.unanswered() >= self.window || !self.connection.may_send(message.len()) {
-                break;
-            }
-            match self.connection.send(message) {
+            let sent = match message {
+                Message::TooLong => {
+                    let longest = self.connection.longest();
+                    Err(self.connection.too_long(Length::MoreThan(longest)))
+                }
+                Message::Whole(message) if self.may_send(message.len()) => self.connection.send(message),
+                Message::Whole(_) => break,
+            };
+            match sent {
                 Err(error @ (Error::TooLong { .. } | Error::Unfit { .. })) => {
                     complain("client", error);
                     self.status = Status::Broken;
@@ -147,6 +182,10 @@ impl<C: Connected> Conversation<C> {
         Ok(())
     }
 
+    fn may_send(&self, bytes: usize) -> bool {
+        self.connection.unanswered() < self.window && self.connection.may_send(bytes)
+    }
+
     fn receive(&mut self) -> Result<()> {
         self.connection.read()?;
         self.take_answers()
@@ -156,7 +195,12 @@ impl<C: Connected> Conversation<C> {
         loop {
             match self.connection.answer(&mut self.reply)? {
                 Answer::Reply(_) => {
-                    self.output.extend_from_slice(&self.reply);
+                    if self.output.is_empty() {
+                        // A long reply is not copied.
+                        std::mem::swap(&mut self.output, &mut self.reply);
+                    } else {
+                        self.output.extend_from_slice(&self.reply);
+                    }
                     self.output.extend(self.newline.then_some(b'\n'));
                 }
                 Answer::Refused(number) => {

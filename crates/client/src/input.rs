@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use handshake_core::Error;
+use handshake_core::records::extend_within;
 use nix::errno::Errno;
 use nix::unistd::read;
 
@@ -19,26 +20,44 @@ pub enum Cut {
     Nowhere,
 }
 
+/// A message that is to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Message {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// It is longer than the longest, and was given up at that length.
+    TooLong,
+}
+
 /// Messages still to be sent.
 #[derive(Debug)]
 pub struct Input {
     /// Read whenever it shows something; `None` once it has ended.
     source: Option<OwnedFd>,
     cut: Cut,
+    /// The longest message, in bytes: no more than that is kept of one.
+    longest: usize,
     /// Read, and not whole yet.
     part: Vec<u8>,
-    whole: VecDeque<Vec<u8>>,
+    /// Whether the rest of a message that is too long is being skipped.
+    skipping: bool,
+    messages: VecDeque<Message>,
 }
 
 impl Input {
     /// These messages.
     pub fn messages(messages: impl Iterator<Item = Vec<u8>>) -> Self {
-        Self { source: None, cut: Cut::Lines, part: Vec::new(), whole: messages.collect() }
+        let messages = messages.map(Message::Whole).collect();
+        Self { source: None, messages, ..Self::empty(Cut::Lines, usize::MAX) }
     }
 
-    /// What comes from `source`.
-    pub fn from(source: OwnedFd, cut: Cut) -> Self {
-        Self { source: Some(source), cut, part: Vec::new(), whole: VecDeque::new() }
+    /// What comes from `source`, in messages of at most `longest` bytes.
+    pub fn from(source: OwnedFd, cut: Cut, longest: usize) -> Self {
+        Self { source: Some(source), ..Self::empty(cut, longest) }
+    }
+
+    fn empty(cut: Cut, longest: usize) -> Self {
+        Self { source: None, cut, longest, part: Vec::new(), skipping: false, messages: VecDeque::new() }
     }
 
     /// Where one message ends.
@@ -46,24 +65,24 @@ impl Input {
         self.cut
     }
 
-    /// The next message that is whole.
-    pub fn front(&self) -> Option<&[u8]> {
-        self.whole.front().map(Vec::as_slice)
+    /// The next message.
+    pub fn front(&self) -> Option<&Message> {
+        self.messages.front()
     }
 
     /// Takes [`Input::front`] away.
     pub fn pop(&mut self) {
-        self.whole.pop_front();
+        self.messages.pop_front();
     }
 
     /// Whether there is nothing left, and nothing to come.
     pub fn is_over(&self) -> bool {
-        self.source.is_none() && self.whole.is_empty()
+        self.source.is_none() && self.messages.is_empty()
     }
 
-    /// What to watch for more messages, when none is whole.
+    /// What to watch for more messages, when there is none.
     pub fn wanting(&self) -> Option<BorrowedFd<'_>> {
-        self.source.as_ref().filter(|_| self.whole.is_empty()).map(AsFd::as_fd)
+        self.source.as_ref().filter(|_| self.messages.is_empty()).map(AsFd::as_fd)
     }
 
     /// Reads what there is; call it when the source shows something, or it waits.
@@ -77,7 +96,7 @@ impl Input {
             Ok(0) | Err(Errno::EIO) => {
                 self.source = None;
                 if self.cut == Cut::Nowhere || !self.part.is_empty() {
-                    self.whole.push_back(std::mem::take(&mut self.part));
+                    self.end_message();
                 }
             }
             Ok(count) => self.take(&bytes[..count]),
@@ -90,11 +109,81 @@ impl Input {
     fn take(&mut self, mut bytes: &[u8]) {
         if self.cut == Cut::Lines {
             while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-                self.part.extend_from_slice(&bytes[..end]);
-                self.whole.push_back(std::mem::take(&mut self.part));
+                self.add(&bytes[..end]);
+                self.end_message();
                 bytes = &bytes[end + 1..];
             }
         }
-        self.part.extend_from_slice(bytes);
+        self.add(bytes);
+    }
+
+    /// Adds to the message that is being read, or gives it up.
+    fn add(&mut self, bytes: &[u8]) {
+        if self.skipping {
+            return;
+        }
+        if self.part.len() + bytes.len() <= self.longest {
+            return extend_within(&mut self.part, bytes, self.longest);
+        }
+        self.part = Vec::new();
+        self.messages.push_back(Message::TooLong);
+        match self.cut {
+            Cut::Lines => self.skipping = true,
+            // There is no next message to look for.
+            Cut::Nowhere => self.source = None,
+        }
+    }
+
+    fn end_message(&mut self) {
+        if !std::mem::take(&mut self.skipping) {
+            self.messages.push_back(Message::Whole(std::mem::take(&mut self.part)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is taken from these reads, in messages of at most 3 bytes.
+    fn taken(reads: &[&[u8]], cut: Cut) -> Vec<Message> {
+        let (end, _) = std::io::pipe().expect("a pipe");
+        let mut input = Input::from(end.into(), cut, 3);
+        reads.iter().for_each(|bytes| input.take(bytes));
+        if !input.part.is_empty() {
+            input.end_message();
+        }
+        input.messages.into()
+    }
+
+    proptest! {
+        #[test]
+        fn lines_are_whole_or_too_long_however_they_are_read(
+            text in "[ab\n]{0,40}",
+            cuts in vec(0_usize..40, 0..5),
+        ) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let reads: Vec<&[u8]> = cuts.windows(2).map(|pair| &text.as_bytes()[pair[0]..pair[1]]).collect();
+            let lines = text.strip_suffix('\n').unwrap_or(&text);
+            let expected: Vec<Message> = match text.is_empty() {
+                true => Vec::new(),
+                false => lines.split('\n').map(|line| match line.len() {
+                    0..=3 => Message::Whole(line.into()),
+                    _ => Message::TooLong,
+                }).collect(),
+            };
+            prop_assert_eq!(taken(&reads, Cut::Lines), expected);
+        }
+    }
+
+    #[test]
+    fn a_raw_message_that_is_too_long_is_the_last_thing_read() {
+        assert_eq!(taken(&[b"a\nb"], Cut::Nowhere), [Message::Whole(b"a\nb".into())]);
+        assert_eq!(taken(&[b"a\nb", b"c"], Cut::Nowhere), [Message::TooLong]);
     }
 }

@@ -9,6 +9,7 @@ mod connected;
 mod converse;
 mod input;
 mod prompt;
+mod silence;
 
 use std::io::{IsTerminal, stdin};
 use std::os::fd::AsFd;
@@ -23,8 +24,8 @@ use handshake_core::process::Process;
 
 pub use args::Args;
 pub use connected::Connected;
-pub use converse::converse;
-pub use input::{Cut, Input};
+pub use converse::{Rules, converse};
+pub use input::{Cut, Input, Message};
 pub use prompt::Prompt;
 
 /// The program: connect, in the dialect that the server speaks; converse; say BYE, where there is such a word.
@@ -43,17 +44,19 @@ pub fn run(args: Args) -> Result<Status, Error> {
 }
 
 /// Sends what the command line says is to be sent.
-fn talk(process: &Process, connection: impl Connected, args: Args) -> Result<Status, Error> {
-    let window = args.window;
+fn talk(process: &Process, mut connection: impl Connected, args: Args) -> Result<Status, Error> {
+    connection.limit_messages(args.max_message);
+    let longest = connection.longest();
+    let rules = Rules { window: args.window, reply_timeout: args.reply_timeout, quiet: args.common.quiet };
     if !args.messages.is_empty() {
-        return converse(process, connection, Input::messages(args.messages()), window, None);
+        return converse(process, connection, Input::messages(args.messages()), rules, None);
     }
     if stdin().is_terminal() && !args.raw {
         let (prompt, lines) = Prompt::start()?;
-        return converse(process, connection, Input::from(lines, Cut::Lines), window, Some(prompt));
+        return converse(process, connection, Input::from(lines, Cut::Lines, longest), rules, Some(prompt));
     }
     let cut = if args.raw { Cut::Nowhere } else { Cut::Lines };
     let stdin = stdin().as_fd().try_clone_to_owned();
     let stdin = stdin.map_err(|error| Error::on("use", "stdin", errno_of(&error)))?;
-    converse(process, connection, Input::from(stdin, cut), window, None)
+    converse(process, connection, Input::from(stdin, cut, longest), rules, None)
 }

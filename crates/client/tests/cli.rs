@@ -17,14 +17,17 @@ fn help_names_every_option() {
     says_of_itself(&[
         "--wkp <PATH> = mario",
         "--timeout <DUR> = 10s",
+        "--reply-timeout <DUR> = 60s",
         "--dialect <DIALECT> = framed",
         "--handshake <WAYS>",
         "--private-name <NAME>",
         "--window <N> = 64",
+        "--max-message <BYTES> = 16M",
         "--raw",
         "--events <FILE>",
         "--gate <FD>",
         "--wait <HOW> = adaptive",
+        "--color <WHEN> = auto",
         "--quiet",
         "--verbose",
     ]);
@@ -32,7 +35,7 @@ fn help_names_every_option() {
 
 #[test]
 fn wrong_usage_ends_with_2() {
-    let all: [(&[&str], &str); 23] = [
+    let all: [(&[&str], &str); 25] = [
         (&["--no-such"], "'--no-such'"),
         (&["--service", "echo"], "'--service'"),
         (&["-q", "-v"], "'--quiet' cannot be used with '--verbose'"),
@@ -42,6 +45,8 @@ fn wrong_usage_ends_with_2() {
         (&["--timeout", "5"], "300ms, 5s; 0 is none"),
         (&["--timeout=-5s"], "'-5s'"),
         (&["--timeout", "soon"], "'soon'"),
+        (&["--reply-timeout", "5"], "300ms, 5s; 0 is none"),
+        (&["--max-message", "16m"], "'16m'"),
         (&["--window", "0"], "at least 1"),
         (&["--window", "wide"], "at least 1"),
         (&["--dialect", "klingon"], "[possible values: framed, course]"),

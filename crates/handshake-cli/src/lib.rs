@@ -3,6 +3,7 @@
 //! It stands between clap and [`handshake_core`], which knows no command line and prints nothing. Each program is
 //! a library with a `run` and a `main` that hands it to [`main()`].
 
+mod colour;
 mod options;
 mod talk;
 
@@ -13,6 +14,7 @@ use handshake_core::Error;
 use handshake_core::error::Status;
 use handshake_core::signals::die_by;
 
+pub use colour::{ColourArgs, has_colour, has_escapes};
 pub use options::{Common, ServerArgs, at_least_one, duration, size};
 pub use talk::{complain, observer};
 

@@ -23,6 +23,7 @@ use handshake_core::sys;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
+use crate::colour::ColourArgs;
 use crate::talk::{observer, tell};
 
 /// Options of servers and client alike.
@@ -44,6 +45,9 @@ pub struct Common {
     #[arg(long, value_name = "HOW", default_value_t)]
     wait: Waiting,
 
+    #[command(flatten)]
+    colour: ColourArgs,
+
     /// Say nothing on stderr but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -60,6 +64,7 @@ impl Common {
     /// # Errors
     /// A descriptor that is not open, a file that cannot be.
     pub fn start(&self, role: Role) -> Result<Rc<Process>> {
+        self.colour.choose();
         let gate = self.gate.map(|fd| adopt("--gate", fd)).transpose()?;
         let events = self.events.as_ref().map(open_events).transpose()?;
         let observer = (!self.quiet).then(|| observer(self.verbose));

@@ -1,22 +1,25 @@
 //! The talk on stderr: what the course's programs print, one line an event.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{Write, stderr};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use anstyle::{AnsiColor, Style};
 use handshake_core::event::{Event, Role, What};
+use handshake_core::text::{lines, words};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::colour::has_colour;
 
 /// Says why the program ends, in the form "program: cannot ...".
 pub fn complain(program: &str, error: impl std::fmt::Display) {
     // One write, so that lines of several processes do not mix. A closed stderr is no reason to fail.
-    let _ = stderr().write_all(format!("{program}: {error}\n").as_bytes());
+    let _ = stderr().write_all(format!("{program}: {}\n", lines(&error.to_string())).as_bytes());
 }
 
 /// Tells events on stderr: those that the course's programs tell, or with `all` every one.
 pub fn observer(all: bool) -> Box<dyn Fn(&Event)> {
-    let colour = has_colour();
+    let colour = has_colour(&stderr());
     Box::new(move |event| {
         if let Some(told) = course(event).or_else(|| all.then(|| otherwise(event))) {
             write_line(event.role, &told, colour);
@@ -26,11 +29,7 @@ pub fn observer(all: bool) -> Box<dyn Fn(&Event)> {
 
 /// Tells what is no event.
 pub(crate) fn tell(role: Role, told: &str) {
-    write_line(role, told, has_colour());
-}
-
-fn has_colour() -> bool {
-    stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    write_line(role, told, has_colour(&stderr()));
 }
 
 /// Lines that stderr has not taken since it took one.
@@ -43,6 +42,7 @@ fn write_line(role: Role, told: &str, colour: bool) {
         return;
     }
     let style = if colour { style(role) } else { Style::new() };
+    let told = words(told.as_bytes());
     let mut lines = String::new();
     let dropped = DROPPED.swap(0, Relaxed);
     if dropped > 0 {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -74,24 +75,62 @@ pub enum Error {
         /// Requests without an answer.
         unanswered: usize,
     },
-    /// A message is longer than the server takes; it was not sent.
+    /// Requests are unanswered, and nothing came from the server for too long.
+    NoReply {
+        /// For how long.
+        silent: Duration,
+        /// Requests without an answer.
+        unanswered: usize,
+        /// What was seen of the server instead.
+        seen: &'static str,
+    },
+    /// A message is longer than the server or this client takes; it was not sent.
     TooLong {
-        /// Its length in bytes.
-        bytes: usize,
-        /// The longest that is taken.
+        /// Its length.
+        length: Length,
+        /// The longest that is taken, in bytes.
         longest: u64,
-        /// The window in records, where that is what limits it; else 0.
-        window: u16,
+        /// What limits it.
+        limit: Limit,
     },
     /// A message cannot be said in the course dialect; it was not sent.
     Unfit {
-        /// Its length in bytes.
-        bytes: usize,
+        /// Its length.
+        length: Length,
         /// Why not.
         because: String,
     },
     /// Asked to end at once by a signal, after tidying up.
     Signal(Signal),
+}
+
+/// How long a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// So many bytes.
+    Bytes(usize),
+    /// It was given up after so many.
+    MoreThan(usize),
+}
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "{bytes} bytes"),
+            Self::MoreThan(bytes) => write!(f, "more than {bytes} bytes"),
+        }
+    }
+}
+
+/// What limits the length of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// The server's longest message.
+    Server,
+    /// The server's window of so many records.
+    Window(u16),
+    /// This client's longest message.
+    Client,
 }
 
 /// The exit statuses, one table for all commands (docs/protocol.md).
@@ -129,6 +168,7 @@ impl Error {
             Self::NoAnswer { .. }
             | Self::Protocol { .. }
             | Self::Lost { .. }
+            | Self::NoReply { .. }
             | Self::TooLong { .. }
             | Self::Unfit { .. }
             | Self::Signal(_) => Status::Broken,
@@ -192,19 +232,32 @@ impl fmt::Display for Error {
                     "the connection is lost, with {unanswered} unanswered: {what}: they may or may not have been done"
                 )
             }
-            Self::TooLong { bytes, longest, window: 0 } => write!(
+            Self::NoReply { silent, unanswered, seen } => write!(
                 f,
-                "cannot send a message of {bytes} bytes: EMSGSIZE (this server takes at most {longest}): start it with \
-                 a larger --max-message"
+                "cannot wait any longer for a reply: ETIMEDOUT (nothing came for {silent:?}, with \
+                 {unanswered} unanswered; {seen}): try a longer --reply-timeout, or 0 to wait for ever"
             ),
-            Self::TooLong { bytes, longest, window } => write!(
+            Self::TooLong { length, longest, limit } => {
+                write!(f, "cannot send a message of {length}: EMSGSIZE (")?;
+                match limit {
+                    Limit::Server => write!(
+                        f,
+                        "this server takes at most {longest}): start it with a larger --max-message"
+                    ),
+                    Limit::Window(records) => write!(
+                        f,
+                        "it outgrows this server's window of {records} records, {longest} bytes): use a \
+                         server without --shared-wkp"
+                    ),
+                    Limit::Client => write!(
+                        f,
+                        "this client takes at most {longest}): start it with a larger --max-message"
+                    ),
+                }
+            }
+            Self::Unfit { length, because } => write!(
                 f,
-                "cannot send a message of {bytes} bytes: EMSGSIZE (it outgrows this server's window of {window} records, \
-                 {longest} bytes): use a server without --shared-wkp"
-            ),
-            Self::Unfit { bytes, because } => write!(
-                f,
-                "cannot send a message of {bytes} bytes: {because}: use --dialect framed, if the server speaks it"
+                "cannot send a message of {length}: {because}: use --dialect framed, if the server speaks it"
             ),
             Self::Signal(signal) => write!(f, "ended by {signal}"),
         }

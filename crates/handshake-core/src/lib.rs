@@ -8,7 +8,8 @@
 //! 4. [`service`]: what a server does with a message;
 //! 5. [`course`]: the other dialect, which the course's own programs speak;
 //! 6. what these stand on: [`place`], [`fifo`], [`claim`], [`wkp`], [`records`], [`children`], [`process`], [`event`],
-//!    [`event_log`], [`deadline`], [`signals`], [`limits`], [`budget`], [`sys`], [`error`].
+//!    [`event_log`], [`deadline`], [`signals`], [`limits`], [`budget`], [`sys`], [`text`],
+//!    [`error`].
 //!
 //! What is deliberately absent: there is no paradigm here (a loop that serves is in its server's crate), no command line,
 //! no word printed, no thread, and no `unsafe` outside [`sys`]. No call waits but
@@ -40,6 +41,7 @@ pub mod records;
 pub mod signals;
 mod sweep;
 pub mod sys;
+pub mod text;
 pub mod wkp;
 
 pub use error::{Error, Result};

@@ -64,6 +64,17 @@ pub fn new_buffer() -> Box<[u8]> {
     vec![0; READ_SIZE].into_boxed_slice()
 }
 
+/// Adds `bytes` to a message that is at most `longest` bytes long. The message grows by doubling, as a `Vec`
+/// does, but to no larger capacity than that.
+pub fn extend_within(message: &mut Vec<u8>, bytes: &[u8], longest: usize) {
+    let length = message.len() + bytes.len();
+    if length > message.capacity() {
+        let capacity = (2 * message.capacity()).min(longest).max(length);
+        message.reserve_exact(capacity - message.len());
+    }
+    message.extend_from_slice(bytes);
+}
+
 /// The reading half: a pipe's reading end and the bytes that are not dealt with yet.
 #[derive(Debug)]
 pub struct RecordReader {
@@ -294,6 +305,13 @@ impl RecordWriter {
             cuts: VecDeque::new(),
             starved: 0,
             enlarged: false,
+        }
+    }
+
+    /// Makes room for the records of a long message, so that the buffer does not grow to twice their size.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        if bytes > WRITE_SIZE {
+            self.buffer.reserve_exact(bytes);
         }
     }
 

@@ -174,14 +174,8 @@ pub fn records_of(bytes: usize) -> usize {
     bytes.div_ceil(PAYLOAD_MAX).max(1)
 }
 
-/// The words in a REFUSE or a BYE, or in a message, fit to be shown to people: what is no text, or would move a terminal's
-/// cursor, is replaced.
-pub fn words(payload: &[u8]) -> String {
-    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    String::from_utf8_lossy(payload).chars().map(shown).collect()
-}
-
-/// The payload that says this: as much of it as fits a record, since words that a peer said may have grown in [`words`].
+/// The payload that says this: as much of it as fits a record, since words that a peer said may have grown in
+/// [`words`](crate::text::words).
 pub fn payload_of(words: &str) -> &[u8] {
     &words.as_bytes()[..words.len().min(PAYLOAD_MAX)]
 }

@@ -1,6 +1,7 @@
 //! The command line, as typed: one subcommand for each thing that the lab does.
 
 use clap::{Parser, Subcommand};
+use handshake_cli::ColourArgs;
 use handshake_core::Result;
 use handshake_core::error::Status;
 use handshake_core::sys::keep_inherited_to_ourselves;
@@ -11,6 +12,9 @@ use crate::{compare, crowd, demo, load, race, soak};
 #[derive(Debug, Parser)]
 #[command(name = "lab", version)]
 pub struct Args {
+    #[command(flatten)]
+    colour: ColourArgs,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -34,6 +38,7 @@ enum Command {
 pub fn run(args: Args) -> Result<Status> {
     // Or what the lab counts in a server would be its own terminal's, too.
     keep_inherited_to_ourselves();
+    args.colour.choose();
     match args.command {
         Command::Demo(args) => demo::run(args),
         Command::Load(args) => load::run(args),

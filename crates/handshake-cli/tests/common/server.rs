@@ -32,6 +32,7 @@ fn help_names_every_option() {
         "--events <FILE>",
         "--gate <FD>",
         "--wait <HOW> = adaptive",
+        "--color <WHEN> = auto",
         "--quiet",
         "--verbose",
     ];

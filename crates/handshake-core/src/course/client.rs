@@ -41,8 +41,10 @@ const PID_LIMIT: u32 = 1 << 22;
 const UNASKED: Duration = Duration::from_millis(200);
 
 /// What to try when no acknowledgement came.
-const NO_ACK: &str = "another client may have been quicker: try again; or try the --private-name that the server expects, or \
-                      --dialect framed";
+const NO_ACK: &str = "another client may have been quicker: try again; or try the --private-name that the \
+                      server expects, or --dialect framed";
+/// What to try when the server has not come so far.
+const TOO_SOON: &str = "it may be stopped or busy with another client: try a longer --timeout";
 
 /// What the user of a client knows of the server.
 #[derive(Debug, Clone, Default)]
@@ -232,12 +234,30 @@ impl Handshake<'_> {
                     return self.sent_away("the server opened the private pipe and closed it again");
                 }
                 _ if server_left => return self.sent_away("the server let go of the well-known pipe"),
-                _ if late => {
-                    let seen = format!("nothing came on the private pipe {:?}", fifo.name());
-                    return Err(self.no_answer(self.turned_away.map_or(seen, Into::into), NO_ACK));
-                }
+                filled if late => return Err(self.no_ack(fifo, pipes, filled)),
                 _ => {}
             }
+        }
+    }
+
+    /// How far the server came, as its ends of the pipes tell; `filled` is what the last read of the private
+    /// pipe gave. Without a byte, that says on Linux whether a writer has the pipe open (EAGAIN) or none ever
+    /// had (0, and no hang-up).
+    fn no_ack(&self, fifo: &Fifo, pipes: &Pipes, filled: Filled) -> Error {
+        let name = fifo.name();
+        let (seen, hint) = match (unread(&pipes.to_server), filled) {
+            (Ok(1..), _) => (format!("the server has not read the name {name:?}"), TOO_SOON),
+            (_, Filled::Nothing) => {
+                (format!("the server opened the private pipe {name:?} and wrote nothing"), TOO_SOON)
+            }
+            _ => {
+                let seen = format!("the name {name:?} was read, and nothing opened that pipe for writing");
+                (seen, NO_ACK)
+            }
+        };
+        match self.turned_away {
+            Some(before) => self.no_answer(format!("{before}; then {seen}"), NO_ACK),
+            None => self.no_answer(seen, hint),
         }
     }
 

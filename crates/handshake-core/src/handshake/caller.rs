@@ -15,7 +15,8 @@ use crate::fifo::{Fifo, name_of, open_to_read, open_to_write};
 use crate::place::Place;
 use crate::process::Process;
 use crate::records::{Delivery, RecordReader, RecordWriter};
-use crate::wire::{Ack, Header, Kind, VERSION, words};
+use crate::text::words;
+use crate::wire::{Ack, Header, Kind, VERSION};
 
 /// So often it is tried to answer somebody for whose answer there is no memory. Then it is taken for gone, and tries again itself,
 /// after a pause.

@@ -21,8 +21,9 @@ use crate::place::{Place, random};
 use crate::process::Process;
 use crate::records::{Delivery, Filled, RecordReader, RecordWriter};
 use crate::session::client::Connection;
-use crate::sys::{Lock, try_lock};
-use crate::wire::{Ack, Header, Hello, Kind, VERSION, append, words};
+use crate::sys::{Lock, try_lock, unread};
+use crate::text::words;
+use crate::wire::{Ack, Header, Hello, Kind, VERSION, append};
 
 /// Step 3: the private pipe, with a reader from the first moment on, so that the server's open finds one.
 #[derive(Debug)]
@@ -165,9 +166,22 @@ impl Handshake {
             let seen = format!("the server said {heard:?}, which is no record of this protocol");
             return Err(Error::NoAnswer { path, seen, hint: "try --dialect course" });
         }
-        let seen = self.turned_away.unwrap_or("the server is busy, full or stopped").into();
+        let seen = self.turned_away.unwrap_or_else(|| self.how_far()).into();
         let hint = "try again with a longer --timeout, or with --dialect course if the server is a program of the course";
         Err(Error::NoAnswer { path, seen, hint })
+    }
+
+    /// How far the server came with the HELLO.
+    fn how_far(&self) -> &'static str {
+        match &self.state {
+            State::AwaitingAck { wkp } if unread(wkp).is_ok_and(|bytes| bytes > 0) => {
+                "the server has not read the well-known pipe: it is busy, full or stopped"
+            }
+            _ => {
+                "the HELLO was read, and not answered: the server is busy, full or stopped, or another \
+                 program reads that pipe"
+            }
+        }
     }
 
     /// Step 3: makes the private pipe, and opens it for reading.

@@ -6,9 +6,9 @@ use std::rc::{Rc, Weak};
 
 use crate::course::latecomers::TOO_LATE;
 use crate::course::names::{Introduction, Lookups, introductions};
-use crate::error::Result;
+use crate::error::{Named, Result};
 use crate::event::{Event, What};
-use crate::fifo::name_of;
+use crate::fifo::{Standing, look, name_of};
 use crate::handshake::caller::{Caller, Dialect};
 use crate::place::{Place, random};
 use crate::process::Process;
@@ -159,6 +159,18 @@ impl Line {
             process.saw(What::ClientDropped, |event| event.text(text));
             return Ok(false);
         };
+        // A client that has gone, or a name that costs its sender nothing: neither is worth a place, and later a fork.
+        let stands = match look(&private) {
+            Ok(Standing::Fifo(_)) => None,
+            Ok(Standing::Nothing) => Some("nothing".into()),
+            Ok(Standing::Other(what)) => Some(what.into()),
+            Err(errno) => Some(Named(errno).to_string()),
+        };
+        if let Some(what) = stands {
+            let text = format!("{what} stands at its private pipe's name");
+            process.saw(What::ClientDropped, |event| event.pipe(name_of(&private)).text(text));
+            return Ok(false);
+        }
         let dialect = Dialect::Framed { nonce, keeps_wkp };
         let caller = Caller { session: random()?, private, dialect, wkp: Rc::clone(wkp) };
         process

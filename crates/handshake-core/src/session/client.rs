@@ -6,19 +6,24 @@ use std::rc::Rc;
 
 use nix::errno::Errno;
 
-use crate::error::{Error, Named, Result};
+use crate::error::{Error, Length, Limit, Named, Result};
 use crate::event::What;
 use crate::handshake::line::note_skipped;
 use crate::process::Process;
-use crate::records::{Filled, RecordReader, RecordWriter};
-use crate::wire::{Ack, Header, Kind, pieces, records_of, words};
+use crate::records::{Filled, RecordReader, RecordWriter, extend_within};
+use crate::sys::unread;
+use crate::text::words;
+use crate::wire::{Ack, HEADER, Header, Kind, PAYLOAD_MAX, pieces, records_of};
 
 /// A client's connection to its server. Dropping it closes both pipes, which the server sees at once.
 pub struct Connection {
     process: Rc<Process>,
     session: u64,
     window: u16,
+    /// The longest message that the server takes.
     longest: u64,
+    /// The longest message that this client sends or takes, whatever the server grants.
+    own_longest: u64,
     from_server: RecordReader,
     to_server: RecordWriter,
     /// What is sent and not answered yet: number and records.
@@ -29,6 +34,10 @@ pub struct Connection {
     /// The reply that is coming in.
     incoming: Vec<u8>,
 }
+
+/// The longest message that a client sends or takes, unless it is told otherwise: as long as the servers'
+/// longest. A server that grants more does not make its client grow.
+pub const LONGEST: u64 = 16 << 20;
 
 /// What [`Connection::answer`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +62,7 @@ impl Connection {
             session: ack.session,
             window: ack.window,
             longest: ack.longest,
+            own_longest: LONGEST,
             from_server,
             to_server,
             unanswered: VecDeque::new(),
@@ -72,6 +82,12 @@ impl Connection {
         self.to_server.is_empty()
     }
 
+    /// Whether the server has read everything that was sent. Of a pipe that others write to as well (the
+    /// shared WKP), their bytes count.
+    pub fn is_read(&self) -> bool {
+        self.is_flushed() && unread(self.to_server()).unwrap_or(0) == 0
+    }
+
     /// Whether a message of so many bytes may be sent now: the server's window allows it, and not too much waits to be
     /// written.
     pub fn may_send(&self, bytes: usize) -> bool {
@@ -80,18 +96,35 @@ impl Connection {
             && (window == 0 || self.unanswered.is_empty() || self.in_flight + records_of(bytes) <= window)
     }
 
-    /// Whether the server takes a message of so many bytes at all.
-    ///
-    /// # Errors
-    /// [`Error::TooLong`].
-    pub fn check_length(&self, bytes: usize) -> Result<()> {
-        let outgrows = self.window != 0 && records_of(bytes) > usize::from(self.window);
-        if bytes as u64 > self.longest || outgrows {
-            // The window is named only where it is the limit.
-            let window = if outgrows { self.window } else { 0 };
-            return Err(Error::TooLong { bytes, longest: self.longest, window });
+    /// Takes no message longer than this, instead of [`LONGEST`].
+    pub fn limit_messages(&mut self, bytes: usize) {
+        self.own_longest = bytes as u64;
+    }
+
+    /// The longest message that can be sent, in bytes.
+    pub fn longest(&self) -> usize {
+        usize::try_from(self.limit().0).unwrap_or(usize::MAX)
+    }
+
+    /// Why a message of this length cannot be sent.
+    pub fn too_long(&self, length: Length) -> Error {
+        let (longest, limit) = self.limit();
+        Error::TooLong { length, longest, limit }
+    }
+
+    /// The longest message, and what limits it: the smallest of three limits.
+    fn limit(&self) -> (u64, Limit) {
+        let window = match self.window {
+            0 => u64::MAX,
+            records => u64::from(records) * PAYLOAD_MAX as u64,
+        };
+        if window <= self.longest.min(self.own_longest) {
+            (window, Limit::Window(self.window))
+        } else if self.longest <= self.own_longest {
+            (self.longest, Limit::Server)
+        } else {
+            (self.own_longest, Limit::Client)
         }
-        Ok(())
     }
 
     /// Sends a request; returns its number. What the pipe does not take now goes with [`Connection::flush`].
@@ -99,13 +132,16 @@ impl Connection {
     /// # Errors
     /// [`Error::TooLong`]: nothing was sent, and the session goes on.
     pub fn send(&mut self, message: &[u8]) -> Result<u32> {
-        self.check_length(message.len())?;
+        if message.len() > self.longest() {
+            return Err(self.too_long(Length::Bytes(message.len())));
+        }
         let (sequence, session) = (self.next, self.session);
         let process = Rc::clone(&self.process);
         process.does(
             What::RequestSent,
             |event| event.session(session).message(sequence, message),
             || -> Result<()> {
+                self.to_server.reserve(message.len() + records_of(message.len()) * HEADER);
                 for (payload, more) in pieces(message) {
                     self.to_server.push(Header { kind: Kind::Request, more, session, sequence }, payload);
                 }
@@ -173,14 +209,19 @@ impl Connection {
             }
             if kind == Kind::Refuse {
                 self.incoming.clear();
-            } else if (self.incoming.len() + record.payload.len()) as u64 > self.longest {
+            } else if (self.incoming.len() + record.payload.len()) as u64 > self.longest.min(self.own_longest)
+            {
                 // Without this bound, an answer without end would be kept without end.
-                let longest = self.longest;
+                let (longest, whose) = match self.own_longest {
+                    own if own < self.longest => (own, "the limit of this client (--max-message)"),
+                    _ => (self.longest, "its own limit"),
+                };
                 let what =
-                    format!("its answer to request {sequence} is longer than {longest} bytes, its own limit");
+                    format!("its answer to request {sequence} is longer than {longest} bytes, {whose}");
                 return Err(Error::Protocol { what });
             }
-            self.incoming.extend_from_slice(record.payload);
+            let longest = self.longest.min(self.own_longest);
+            extend_within(&mut self.incoming, record.payload, usize::try_from(longest).unwrap_or(usize::MAX));
             // A refusal is one record.
             if more && kind == Kind::Reply {
                 continue;

@@ -18,7 +18,8 @@ use crate::handshake::line::{drain, note_skipped};
 use crate::process::Process;
 use crate::records::{RecordReader, RecordWriter};
 use crate::service::Service;
-use crate::wire::{Header, Kind, pieces, words};
+use crate::text::words;
+use crate::wire::{Header, Kind, pieces};
 use course::{Course, Heard};
 use turn::{gone, lost};
 

@@ -1,8 +1,10 @@
 //! How far the comparison is, and how long it will still take; on a terminal only.
 
 use std::cell::Cell as Counter;
+use std::io::stderr;
 use std::time::{Duration, Instant};
 
+use handshake_cli::has_escapes;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::rows::Row;
@@ -24,8 +26,10 @@ const TELLING: f64 = 0.05;
 impl Progress {
     /// Of something that will take about so many seconds.
     pub(super) fn of(seconds: f64) -> Self {
-        // Draws only where stderr is a terminal, and starts no thread.
-        let bar = ProgressBar::with_draw_target(Some(milliseconds(seconds)), ProgressDrawTarget::stderr());
+        // It starts no thread.
+        let target =
+            if has_escapes(&stderr()) { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(milliseconds(seconds)), target);
         let style = ProgressStyle::with_template("{bar:20} {percent:>3} %  {wide_msg}");
         bar.set_style(style.expect("the template is sound").progress_chars("=> "));
         Self { bar, since: Instant::now(), whole: seconds, done: Counter::new(0.0) }

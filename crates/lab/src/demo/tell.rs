@@ -1,6 +1,7 @@
 //! An event in a sentence, in the course's words.
 
 use handshake_core::event::{Event, Role, What};
+use handshake_core::text::words;
 
 use super::cast::{Actor, Cast};
 
@@ -14,7 +15,7 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool) -> Option
     let client = Actor::Client(cast.client_of(event).unwrap_or(0)).to_string();
     let peer = event.peer.map(|pid| other(pid, cast)).unwrap_or_default();
     let bytes = event.bytes.unwrap_or_default();
-    Some(match event.what {
+    let told = match event.what {
         What::WkpCreated if is_first_wkp => format!("creates the well-known pipe {pipe}"),
         What::WkpCreated => format!("creates a new well-known pipe {pipe}"),
         What::Waiting => "waits for a connection".into(),
@@ -52,7 +53,8 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool) -> Option
         What::WkpClosed => format!("removes the well-known pipe {pipe} for good"),
         What::Ended => "has tidied up".into(),
         What::EventsDropped => format!("has a gap in its event log: {text}"),
-    })
+    };
+    Some(words(told.as_bytes()))
 }
 
 fn message(event: &Event) -> String {
@@ -76,14 +78,14 @@ fn subserver_of(event: &Event, cast: &Cast) -> String {
     number.map_or_else(|| "its subserver".into(), |number| Actor::Subserver(number).to_string())
 }
 
-/// A pipe's own name without its directory, and with the beginning of RANDOM only.
+/// A pipe's own name in printable text, without its directory, and with the beginning of RANDOM only.
 pub(super) fn shorten(pipe: &str) -> String {
-    let name = pipe.rsplit('/').next().unwrap_or(pipe);
+    let name = words(pipe.rsplit('/').next().unwrap_or(pipe).as_bytes());
     match name.rsplit_once('.') {
         Some((rest, random)) if random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit()) => {
             format!("{rest}.{}…", &random[..RANDOM_SHOWN])
         }
-        _ => name.into(),
+        _ => name,
     }
 }
 
@@ -96,5 +98,6 @@ mod tests {
         assert_eq!(shorten("/tmp/lab/mario"), "mario");
         assert_eq!(shorten("mario.client.4711.98223bc06169d123"), "mario.client.4711.9822…");
         assert_eq!(shorten("mario.new.4711"), "mario.new.4711");
+        assert_eq!(shorten("/tmp/\u{9b}2J\u{202e}"), "\u{fffd}2J\u{fffd}");
     }
 }

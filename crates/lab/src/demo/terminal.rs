@@ -4,6 +4,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use handshake_core::error::{Error, Result};
+use handshake_core::text::words;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::openpty;
 use nix::unistd::read;
@@ -73,10 +74,9 @@ impl Terminal {
     }
 }
 
-/// From somebody whom nobody knows: no control characters, and of a long line the beginning.
+/// The beginning of a guest's line, in printable text.
 fn in_words(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line.trim_ascii_end());
-    text.chars().take(LINE_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    words(line.trim_ascii_end()).chars().take(LINE_MAX).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! How the story looks: columns, colours, headings. On a terminal each client has a colour, shared by its subserver.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{Write, stderr, stdout};
 
 use anstyle::{AnsiColor, Color, Style};
+use handshake_cli::{has_colour, has_escapes};
 use handshake_core::error::{Error, Result, errno_of};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -32,8 +33,8 @@ pub(crate) struct Voice {
 impl Voice {
     pub(crate) fn new() -> Self {
         Self {
-            colour: stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-            wipes: stdout().is_terminal() && stderr().is_terminal(),
+            colour: has_colour(&stdout()),
+            wipes: has_escapes(&stdout()) && has_escapes(&stderr()),
             prompted: false,
         }
     }

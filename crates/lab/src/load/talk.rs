@@ -7,7 +7,7 @@ use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::service::Service;
 use handshake_core::session::client::{Answer, Connection};
-use handshake_core::wire::words;
+use handshake_core::text::words;
 use nix::sys::epoll::EpollFlags;
 
 use super::Plan;
@@ -33,7 +33,8 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) fn new(connection: Connection, worker: usize, since: Duration, plan: &Plan) -> Self {
+    pub(super) fn new(mut connection: Connection, worker: usize, since: Duration, plan: &Plan) -> Self {
+        connection.limit_messages(usize::MAX);
         Self {
             connection,
             worker,

@@ -8,12 +8,12 @@ use nix::errno::Errno;
 use nix::libc::PIPE_BUF;
 
 use crate::course::{RECORD_MAX, read_record, text_of, write_record};
-use crate::error::{Error, Named, Result};
+use crate::error::{Error, Length, Limit, Named, Result};
 use crate::event::{Event, What, excerpt};
 use crate::process::Process;
 use crate::records::Filled;
 use crate::session::client::Answer;
-use crate::sys::capacity;
+use crate::sys::{capacity, unread};
 
 /// A client's connection to a server of the course. Dropping it closes both pipes, which is all the goodbye there is.
 ///
@@ -31,6 +31,8 @@ pub struct Connection {
     came: usize,
     /// Requests so far.
     requests: u32,
+    /// The longest message that this client sends or takes.
+    own_longest: usize,
     /// Whether the last of them is not answered yet.
     is_unanswered: bool,
 }
@@ -50,6 +52,7 @@ impl Connection {
             incoming,
             came: 0,
             requests: 0,
+            own_longest: RECORD_MAX,
             is_unanswered: false,
         }
     }
@@ -64,33 +67,54 @@ impl Connection {
         self.outgoing.is_empty()
     }
 
+    /// Whether the server has read everything that was sent.
+    pub fn is_read(&self) -> bool {
+        self.is_flushed() && unread(&self.to_server).unwrap_or(0) == 0
+    }
+
     /// Whether a message may be sent now: strictly one at a time, since two in the pipe would be one for the server's read.
     pub fn may_send(&self, _bytes: usize) -> bool {
         !self.is_unanswered
     }
 
-    /// Whether a message can be said in this dialect at all.
-    ///
-    /// # Errors
-    /// [`Error::Unfit`].
-    pub fn check(&self, message: &[u8]) -> Result<()> {
-        let bytes = message.len();
+    /// Takes no message longer than this.
+    pub fn limit_messages(&mut self, bytes: usize) {
+        self.own_longest = bytes;
+    }
+
+    /// The longest message that can be sent, in bytes: one write takes it and a NUL.
+    pub fn longest(&self) -> usize {
+        self.one_write().min(self.own_longest)
+    }
+
+    /// Why a message of this length cannot be sent.
+    pub fn too_long(&self, length: Length) -> Error {
+        let longest = self.one_write();
+        if self.own_longest < longest {
+            return Error::TooLong { length, longest: self.own_longest as u64, limit: Limit::Client };
+        }
+        let because = format!("EMSGSIZE (it must be one write, which takes {longest} and a NUL)");
+        Error::Unfit { length, because }
+    }
+
+    fn one_write(&self) -> usize {
+        capacity(&self.to_server).unwrap_or(PIPE_BUF).min(RECORD_MAX) - 1
+    }
+
+    fn check(&self, message: &[u8]) -> Result<()> {
+        let length = Length::Bytes(message.len());
         if message.contains(&0) {
             let because = "EINVAL (it contains a NUL, where a text of the course ends)".into();
-            return Err(Error::Unfit { bytes, because });
+            return Err(Error::Unfit { length, because });
         }
-        let longest = capacity(&self.to_server).unwrap_or(PIPE_BUF).min(RECORD_MAX) - 1;
-        if bytes > longest {
-            let because = format!("EMSGSIZE (it must be one write, which takes {longest} and a NUL)");
-            return Err(Error::Unfit { bytes, because });
-        }
-        Ok(())
+        if message.len() > self.longest() { Err(self.too_long(length)) } else { Ok(()) }
     }
 
     /// Sends a request: the text and a NUL. Returns its number.
     ///
     /// # Errors
-    /// [`Error::Unfit`]: nothing was sent, and the session goes on. Else as [`Connection::flush`].
+    /// [`Error::Unfit`], [`Error::TooLong`]: nothing was sent, and the session goes on. Otherwise those of
+    /// [`Connection::flush`].
     pub fn send(&mut self, message: &[u8]) -> Result<u32> {
         self.check(message)?;
         self.outgoing.extend_from_slice(message);
@@ -145,7 +169,7 @@ impl Connection {
     /// The answer that was read, into `reply`. What comes when nothing was asked is thrown away.
     ///
     /// # Errors
-    /// None; the framed one has some.
+    /// [`Error::Protocol`]: it is longer than this client takes.
     pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
         let bytes = std::mem::take(&mut self.came);
         if bytes == 0 {
@@ -155,6 +179,13 @@ impl Connection {
         if !(self.is_unanswered && self.is_flushed()) {
             self.process.saw(What::Skipped, |event| event.bytes(bytes).text(excerpt(text)));
             return Ok(Answer::Nothing);
+        }
+        if text.len() > self.own_longest {
+            let longest = self.own_longest;
+            let what = format!(
+                "its answer is longer than {longest} bytes, the limit of this client (--max-message)"
+            );
+            return Err(Error::Protocol { what });
         }
         self.is_unanswered = false;
         self.process.saw(What::ReplyReceived, |event| event.message(self.requests, text));

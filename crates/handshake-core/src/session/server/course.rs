@@ -10,7 +10,7 @@ use crate::course::{HOLA, Ways, padded, text_of, without_newline};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::event::What;
-use crate::wire::words;
+use crate::text::words;
 
 const NONE_CAME: &str = "none came within 100 ms: it has none";
 

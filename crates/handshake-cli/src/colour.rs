@@ -1,0 +1,42 @@
+//! Whether output has colour and other escape sequences: the one place that decides it, for all commands.
+
+use std::env;
+use std::io::IsTerminal;
+
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
+use clap::{Args, ColorChoice as When};
+
+/// The option of every command that prints colour.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ColourArgs {
+    /// Whether to print colour; auto: on a terminal that has it, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = When::Auto)]
+    color: When,
+}
+
+impl ColourArgs {
+    /// Makes this choice the process's.
+    pub fn choose(self) {
+        let choice = match self.color {
+            When::Auto => ColorChoice::Auto,
+            When::Always => ColorChoice::Always,
+            When::Never => ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+/// Whether what is written to `stream` has colour.
+///
+/// `--color` decides. With `auto` the conventions do: no colour with a `NO_COLOR` that is not empty
+/// (no-color.org) or with `CLICOLOR=0`, colour with `CLICOLOR_FORCE` (bixense.com/clicolors). Otherwise there
+/// is colour on a terminal, unless `TERM` is unset or `dumb`.
+pub fn has_colour(stream: &impl RawStream) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
+}
+
+/// Whether `stream` is a terminal that understands escape sequences, as its `TERM` says.
+pub fn has_escapes(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb")
+}

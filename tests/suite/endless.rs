@@ -1,0 +1,148 @@
+//! A client that is fed without end: it keeps no more of a message than a message may have.
+
+use handshake_core::wire::{Ack, Kind, PAYLOAD_MAX};
+use nix::sys::signal::Signal;
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+use workspace_tests::proc::memory;
+use workspace_tests::{Paradigm, Program, RawServer, Scene, stories};
+
+stories! {
+    a_line_without_end_is_refused_once_and_skipped: row_53;
+    a_raw_message_without_end_ends_the_client: row_53;
+    a_line_that_is_too_long_leaves_the_next_unharmed: row_53;
+    the_course_dialect_has_the_limit_of_one_write: row_53;
+    a_server_that_grants_more_does_not_make_the_client_grow: row_53;
+    a_reply_longer_than_the_clients_limit_ends_the_session: row_53;
+    without_a_connection_nothing_is_read: row_53;
+}
+
+/// What a client has without any message: far less.
+const IDLE: usize = 4 << 20;
+
+/// A client whose stdin has no end and no newline.
+fn fed<'s>(scene: &'s Scene, options: &[&str]) -> workspace_tests::Launch<'s> {
+    scene.client().args(["--timeout", "60s"]).args(options).reading_file("/dev/zero")
+}
+
+/// It has refused a message that is longer than a mebibyte, and has grown no more than that asks for.
+fn has_refused_a_mebibyte(client: &Program) {
+    client.says("cannot send a message of more than 1048576 bytes: EMSGSIZE (this ");
+    let size = memory(client.pid());
+    assert!(size < IDLE + (1 << 20), "it has {size} bytes");
+}
+
+fn a_line_without_end_is_refused_once_and_skipped() {
+    let scene = Scene::new();
+    let server = scene.server(Paradigm::Forking).args(["--max-message", "1M"]).ready();
+    let by_server = fed(&scene, &[]).start();
+    has_refused_a_mebibyte(&by_server);
+    by_server.signal(Signal::SIGTERM);
+    by_server
+        .ends_by(Signal::SIGTERM)
+        .stdout("")
+        .stderr(contains("(this server takes at most 1048576)").count(1));
+    let by_itself = fed(&scene, &["--max-message", "64K"]).start();
+    by_itself.says("more than 65536 bytes: EMSGSIZE (this client takes at most 65536)");
+    by_itself.signal(Signal::SIGTERM);
+    by_itself.ends_by(Signal::SIGTERM);
+    assert!(server.is_running());
+    scene.end();
+}
+
+fn a_raw_message_without_end_ends_the_client() {
+    let scene = Scene::new();
+    let _server = scene.server(Paradigm::Basic).args(["--max-message", "1M"]).ready();
+    fed(&scene, &["--raw"]).run().code(1).stdout("").stderr(
+        starts_with("client: cannot send a message of more than 1048576 bytes: EMSGSIZE (")
+            .and(contains("\n").count(1)),
+    );
+    scene.end();
+}
+
+/// Just as long as may be, and by one byte longer.
+fn a_line_that_is_too_long_leaves_the_next_unharmed() {
+    let scene = Scene::new();
+    let _server = scene.server(Paradigm::Dispatch).args(["--max-message", "100000"]).ready();
+    let longest = "x".repeat(100_000);
+    let lines = format!("one\n{longest}\n{longest}y\n{longest}{longest}\nlast");
+    let end =
+        scene.client().reading(&lines).run().code(1).stderr(contains("more than 100000 bytes").count(2));
+    let expected = format!("ONE\n{}\nLAST\n", longest.to_uppercase());
+    assert!(end.get_output().stdout == expected.as_bytes(), "other lines came back");
+    scene.end();
+}
+
+fn the_course_dialect_has_the_limit_of_one_write() {
+    let scene = Scene::new();
+    let _server = scene.server(Paradigm::Forking).ready();
+    let client = fed(&scene, &["--dialect", "course"]).start();
+    client.says("more than 65535 bytes: EMSGSIZE (it must be one write");
+    client.signal(Signal::SIGTERM);
+    client.ends_by(Signal::SIGTERM);
+    scene
+        .client()
+        .args(["--dialect", "course", "--max-message", "3"])
+        .reading("abc\nabcd\n")
+        .run()
+        .code(1)
+        .stdout("ABC\n")
+        .stderr(contains("more than 3 bytes: EMSGSIZE (this client takes at most 3)"));
+    scene.end();
+}
+
+/// The client has sent READY; its server takes messages of any length.
+fn granted_all(server: &mut RawServer) {
+    server.receive_hello();
+    server.write(&server.ack(&Ack { longest: 1 << 62, ..RawServer::good_ack() }));
+    server.receive(Kind::Ready);
+}
+
+fn a_server_that_grants_more_does_not_make_the_client_grow() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let client = fed(&scene, &["--max-message", "1M"]).start();
+    granted_all(&mut server);
+    has_refused_a_mebibyte(&client);
+    client.signal(Signal::SIGTERM);
+    client.ends_by(Signal::SIGTERM).stderr(contains("(this client takes at most 1048576)"));
+    server.forget();
+    // Without the option, it has a limit as well.
+    let client = fed(&scene, &["--raw"]).start();
+    granted_all(&mut server);
+    client.ends().code(1).stderr(contains("more than 16777216 bytes"));
+    server.end();
+    scene.end();
+}
+
+fn a_reply_longer_than_the_clients_limit_ends_the_session() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let client = scene.client().args(["--timeout", "60s", "--max-message", "5000", "hello"]).start();
+    granted_all(&mut server);
+    server.receive(Kind::Request);
+    for _ in 0..2 {
+        server.say(Kind::Reply, 1, true, &[b'x'; PAYLOAD_MAX]);
+    }
+    client.ends().code(1).stdout("").stderr(
+        contains("broke the protocol")
+            .and(contains("longer than 5000 bytes, the limit of this client (--max-message)")),
+    );
+    server.end();
+    scene.end();
+}
+
+/// What stdin has is still there when no server came.
+fn without_a_connection_nothing_is_read() {
+    let scene = Scene::new();
+    scene
+        .client()
+        .args(["--timeout", "50ms"])
+        .through(["sh", "-c", "\"$0\" \"$@\"; cat"])
+        .reading("still here")
+        .run()
+        .success()
+        .stdout("still here")
+        .stderr(contains("ENOENT"));
+    scene.end();
+}

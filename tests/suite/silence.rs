@@ -1,0 +1,138 @@
+//! A server that has a request and does not reply: the client says what it saw, and ends in time.
+
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+
+use handshake_core::course::ITS_A_ME;
+use handshake_core::wire::Kind;
+use nix::libc::O_NONBLOCK;
+use nix::sys::signal::Signal;
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+use workspace_tests::wait::until;
+use workspace_tests::{Launch, Paradigm, Program, Scene, stories};
+
+stories! {
+    a_server_that_does_not_reply_is_given_up: row_54;
+    a_server_of_the_course_that_does_not_reply_is_given_up: row_54;
+    a_request_that_another_program_took_is_given_up: row_54;
+    every_reply_begins_the_time_anew: row_54;
+    the_time_at_the_prompt_is_no_replys_time: row_54;
+    after_three_seconds_the_client_says_that_it_waits: row_54;
+}
+
+/// What the client says when nothing that it sent was read, and when all was.
+const UNREAD: &str = "the server has not read all that was sent";
+const READ: &str = "all that was sent has been read, by the server or by another program that reads its pipe";
+
+fn client<'s>(scene: &'s Scene, patience: &str) -> Launch<'s> {
+    scene.client().args(["--timeout", "60s", "--reply-timeout", patience])
+}
+
+/// It ends with 1, and says what it saw.
+fn gives_up(client: &Program, seen: &str) {
+    let told = starts_with("client: cannot wait any longer for a reply: ETIMEDOUT (nothing came for ");
+    let hint = "try a longer --reply-timeout, or 0 to wait for ever";
+    client.ends().code(1).stderr(told.and(contains(seen)).and(contains(hint)));
+}
+
+fn a_server_that_does_not_reply_is_given_up() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    // READY is a record of 24 bytes; the request stays in the pipe.
+    server.reads_at_most(24);
+    let asking = client(&scene, "300ms").arg("hello").start();
+    server.shake_hands();
+    gives_up(&asking, UNREAD);
+    server.reads_at_most(65_536);
+    server.forget();
+    let asking = client(&scene, "300ms").args(["one", "two"]).start();
+    server.shake_hands();
+    server.receive(Kind::Request);
+    server.receive(Kind::Request);
+    gives_up(&asking, READ);
+    server.end();
+    scene.end();
+}
+
+fn a_server_of_the_course_that_does_not_reply_is_given_up() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    for reads in [false, true] {
+        let asking = client(&scene, "300ms").args(["--dialect", "course", "hello"]).start();
+        server.acknowledge(ITS_A_ME);
+        if reads {
+            server.receive();
+        }
+        gives_up(&asking, if reads { READ } else { UNREAD });
+        if !reads {
+            server.make_wkp();
+        }
+    }
+    scene.end();
+}
+
+/// As `cat mario` does: the shared well-known pipe keeps its name, and a program of the same user may read it.
+fn a_request_that_another_program_took_is_given_up() {
+    let scene = Scene::new();
+    let server = scene.server(Paradigm::Shared).ready();
+    let typing = client(&scene, "2s").typing().start();
+    typing.type_line("one");
+    typing.prints("ONE\n");
+    server.signal(Signal::SIGSTOP);
+    typing.type_line("two");
+    let mut cat =
+        OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(scene.path("mario")).expect("a pipe");
+    until("the request", || cat.read(&mut [0; 4096]).ok().filter(|count| *count > 0));
+    drop(cat);
+    server.signal(Signal::SIGCONT);
+    gives_up(&typing, READ);
+    scene.end();
+}
+
+/// All replies together take longer than the patience.
+fn every_reply_begins_the_time_anew() {
+    let scene = Scene::new();
+    let _server = scene.server(Paradigm::Basic).args(["--service", "sleep:1500"]).ready();
+    client(&scene, "5s").args(["-q", "a", "b", "c", "d"]).run().success().stdout("a\nb\nc\nd\n").stderr("");
+    scene.end();
+}
+
+fn the_time_at_the_prompt_is_no_replys_time() {
+    let scene = Scene::new();
+    let _server = scene.server(Paradigm::Basic).ready();
+    let typing = client(&scene, "5s").typing().start();
+    typing.type_line("one");
+    typing.prints("ONE\n");
+    // A client that tries in vain is a clock here.
+    scene.client().args(["--wkp", "none", "--timeout", "6s", "x"]).run().code(3);
+    typing.type_line("two");
+    typing.prints("ONE\nTWO\n");
+    typing.close_stdin();
+    typing.ends().success().stderr("");
+    scene.end();
+}
+
+fn after_three_seconds_the_client_says_that_it_waits() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let asking = client(&scene, "60s").args(["one", "two"]).start();
+    let quiet = client(&scene, "60s").args(["-q", "one"]);
+    server.shake_hands();
+    server.receive(Kind::Request);
+    server.receive(Kind::Request);
+    asking.says(&format!("client: waiting for a reply: {READ}\n"));
+    server.say(Kind::Reply, 1, false, b"ONE");
+    server.say(Kind::Reply, 2, false, b"TWO");
+    asking.ends().success().stdout("ONE\nTWO\n").stderr(contains("waiting").count(1));
+    server.receive(Kind::Bye);
+    let quiet = quiet.start();
+    server.shake_hands();
+    server.receive(Kind::Request);
+    scene.client().args(["--wkp", "none", "--timeout", "4s", "x"]).run().code(3);
+    server.say(Kind::Reply, 1, false, b"ONE");
+    quiet.ends().success().stdout("ONE\n").stderr("");
+    server.end();
+    scene.end();
+}

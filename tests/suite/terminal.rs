@@ -1,0 +1,71 @@
+//! What a person at a terminal sees, and what is typed there.
+
+use nix::sys::signal::Signal;
+use predicates::prelude::*;
+use predicates::str::contains;
+use workspace_tests::{Paradigm, Scene, Terminal, stories};
+
+stories! {
+    colour_follows_the_conventions;
+    a_peers_text_does_not_act_on_the_terminal;
+}
+
+/// The beginning of every escape sequence.
+const ESCAPE: char = '\x1b';
+
+/// What a server at a terminal shows until it waits for clients, with these variables set and this option.
+fn shown_by_a_server(scene: &Scene, variables: &[&str], options: &[&str]) -> String {
+    let terminal = Terminal::new();
+    let server = scene.server(Paradigm::Basic).at_terminal_but_stdout(&terminal);
+    let server = server.through(["env", "-u", "NO_COLOR"]).through(variables).args(options).ready();
+    terminal.shows("waiting for connection");
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    terminal.screen()
+}
+
+fn colour_follows_the_conventions() {
+    let scene = Scene::new();
+    let cases: [(&[&str], &[&str], bool); 9] = [
+        (&[], &[], true),
+        (&["TERM=dumb"], &[], false),
+        (&["NO_COLOR=1"], &[], false),
+        (&["NO_COLOR="], &[], true),
+        (&["CLICOLOR=0"], &[], false),
+        (&[], &["--color", "never"], false),
+        (&[], &["--color", "auto"], true),
+        (&["NO_COLOR=1"], &["--color", "always"], true),
+        (&["TERM=dumb"], &["--color", "always"], true),
+    ];
+    for (variables, options, coloured) in cases {
+        let shown = shown_by_a_server(&scene, variables, options);
+        assert_eq!(shown.contains(ESCAPE), coloured, "{variables:?} {options:?}: {shown:?}");
+    }
+    // Without a terminal there is none, unless it is asked for.
+    for (options, coloured) in [(&[][..], false), (&["--color", "always"], true)] {
+        let client = scene.client().args(["-v", "--timeout", "50ms", "x"]).args(options).run().code(3);
+        let told = String::from_utf8_lossy(&client.get_output().stderr).into_owned();
+        assert_eq!(told.contains(ESCAPE), coloured, "{told:?}");
+    }
+    scene.end();
+}
+
+/// A name and a message with an escape sequence of one byte (U+009B) and a reversal of the line.
+fn a_peers_text_does_not_act_on_the_terminal() {
+    const ACTING: &str = "x\u{9b}\u{202e}y";
+    const SHOWN: &str = "x\u{fffd}\u{fffd}y";
+    let scene = Scene::new();
+    let server = scene.server(Paradigm::Basic).args(["--service", "echo"]).ready();
+    // A reply is data, and stays as it is.
+    scene.client().arg(ACTING).run().success().stdout(format!("{ACTING}\n"));
+    let mut course = scene.course_client(ACTING);
+    course.shakes_hands();
+    course.leaves();
+    server.signal(Signal::SIGTERM);
+    let told = contains(format!("received [{SHOWN}]"))
+        .and(contains(format!("received the private pipe's name [{SHOWN}]")))
+        .and(contains('\u{9b}').not())
+        .and(contains('\u{202e}').not());
+    server.ends().code(0).stderr(told);
+    scene.end();
+}
