@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// The packages that have programs.
-const PACKAGES: [&str; 5] = ["basic-server", "forking-server", "dispatch-server", "client", "lab"];
+/// The programs, called like their packages.
+pub(crate) const PROGRAMS: [&str; 5] = ["basic-server", "forking-server", "dispatch-server", "client", "lab"];
 
 /// Builds all programs now, for who counts the time that the first of them takes.
 pub fn build_programs() {
@@ -27,7 +27,7 @@ fn build() -> HashMap<String, PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--locked", "--quiet", "--message-format=json"]);
-    command.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    command.args(PROGRAMS.iter().flat_map(|package| ["--package", package]));
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

@@ -5,12 +5,14 @@ use std::env;
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use nix::unistd::{AccessFlags, access, geteuid};
 
+use crate::binaries::{PROGRAMS, path_of};
 use crate::fault;
 use crate::peers::Workshop;
 use crate::refuse;
@@ -101,13 +103,28 @@ fn is_ci() -> bool {
     env::var_os("CI").as_deref().is_some_and(|ci| ci != OsStr::new(""))
 }
 
-/// Whether the tests run as root, who alone can become another user. If not, says so.
+/// Whether the tests run as root, who alone can become another user, and whether other users can run the programs. If
+/// not, says so.
 pub fn is_root() -> bool {
-    let root = geteuid().is_root();
-    if !root {
-        not_run("only root can become another user");
+    static WHY_NOT: OnceLock<Option<String>> = OnceLock::new();
+    let why_not = WHY_NOT.get_or_init(cannot_be_another_user);
+    why_not.iter().for_each(not_run);
+    why_not.is_none()
+}
+
+/// A user for whom nothing runs.
+const OTHER: u32 = 61_099;
+
+/// Why the tests cannot start a program as another user; `None` if they can. The programs may be in root's home.
+fn cannot_be_another_user() -> Option<String> {
+    if !geteuid().is_root() {
+        return Some("only root can become another user".to_owned());
     }
-    root
+    PROGRAMS.into_iter().find_map(|program| {
+        let program = path_of(program);
+        let tried = Command::new(program).arg("--version").uid(OTHER).gid(OTHER).output();
+        Some(format!("another user cannot run {}: {}", program.display(), tried.err()?))
+    })
 }
 
 /// Says that this test proved nothing, because the machine does not let it. Libtest knows only passed and

@@ -5,8 +5,10 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Once;
 use std::time::Duration;
 
+use handshake_core::sys::keep_inherited_to_ourselves;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -45,12 +47,17 @@ pub struct Scene {
 impl Scene {
     /// A new one.
     pub fn new() -> Self {
+        // What this process was given beside 0, 1 and 2 is not for the programs that it starts.
+        static ONCE: Once = Once::new();
+        ONCE.call_once(keep_inherited_to_ourselves);
         let directory = TempDir::with_prefix("handshake-").expect("a temporary directory");
         // As the kernel will call it.
         let root = directory.path().canonicalize().expect("it was just made");
         let (place, log) = (root.join("place"), root.join("log"));
         for directory in [&place, &log] {
             fs::create_dir(directory).expect("a new directory");
+            // Whatever the umask is.
+            fs::set_permissions(directory, Permissions::from_mode(0o755)).expect("it was just made");
         }
         let record = Rc::new(Record::at(log.join("events")));
         Self {

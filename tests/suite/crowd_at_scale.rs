@@ -12,7 +12,7 @@ use predicates::prelude::*;
 use predicates::str::{contains, is_match};
 use workspace_tests::proc::living_in;
 use workspace_tests::wait::{until, until_true};
-use workspace_tests::{Paradigm, Program, Scene, each, not_run};
+use workspace_tests::{Paradigm, Program, Scene, each, is_root, not_run};
 
 each! {
     a_crowd_is_served_and_the_next_ones_wait in forking dispatch shared;
@@ -79,6 +79,9 @@ fn a_crowd_is_served_and_the_next_ones_wait(paradigm: Paradigm) {
 fn an_ordinary_user_can_have_a_crowd_too(paradigm: Paradigm) {
     if !geteuid().is_root() {
         return not_run("an ordinary user runs these tests, so all crowds here are an ordinary user's");
+    }
+    if !is_root() {
+        return;
     }
     let scene = Scene::new();
     for directory in [scene.place(), scene.place().parent().expect("it is in a temporary one")] {
