@@ -25,6 +25,11 @@ each! {
     whoever_finds_the_house_full_waits_and_is_served in forking dispatch shared;
 }
 
+/// A server whose handshakes may take as long as a busy machine wants: a crowd's clients are slow to confirm.
+fn patient(server: Launch<'_>) -> Launch<'_> {
+    server.args(["--handshake-timeout", "120s"])
+}
+
 /// They are there before the server, so that they find the name at one instant.
 fn three_hundred_clients_at_one_instant_are_all_served(paradigm: Paradigm) {
     let scene = Scene::new();
@@ -32,7 +37,7 @@ fn three_hundred_clients_at_one_instant_are_all_served(paradigm: Paradigm) {
         .map(|n| scene.client().args(["--timeout", "60s"]).arg(format!("hello {n}")).unrecorded().start())
         .collect();
     until_true("300 private pipes", || scene.names().len() == 300);
-    let _server = scene.server(paradigm).arg("-q").unrecorded().start();
+    let _server = patient(scene.server(paradigm)).arg("-q").unrecorded().start();
     for (n, client) in clients.iter().enumerate() {
         client.ends().success().stdout(format!("HELLO {n}\n")).stderr("");
     }
@@ -80,7 +85,7 @@ fn a_thousand_clients_at_one_instant_cost_a_thousand_handshakes(paradigm: Paradi
     let barrier = Barrier::new();
     let options = ["--connections", "1000", "--requests", "1"];
     let lab = load(&scene, &options).behind(&barrier).start();
-    let server = scene.server(paradigm).args(["-q", "--service", "echo"]).unrecorded().ready();
+    let server = patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).unrecorded().ready();
     barrier.open();
     let report = report(&lab);
     let records = report["handshake_records"].as_u64().expect("a number");
@@ -97,8 +102,7 @@ fn five_thousand_clients_of_five_processes_are_all_served(paradigm: Paradigm) {
     let each = if paradigm == Paradigm::Basic { 100 } else { 1000 };
     let options = ["--connections", &each.to_string(), "--requests", "1"];
     let labs = [(); 5].map(|()| load(&scene, &options).behind(&barrier).start());
-    let server = scene.server(paradigm).args(["-q", "--service", "echo", "--handshake-timeout", "60s"]);
-    let server = server.unrecorded().ready();
+    let server = patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).unrecorded().ready();
     barrier.open();
     let records = labs.iter().map(|lab| report(lab)["handshake_records"].as_u64().expect("a number"));
     let records: u64 = records.sum();
@@ -110,7 +114,7 @@ fn five_thousand_clients_of_five_processes_are_all_served(paradigm: Paradigm) {
 /// A pipe of 64 KiB takes about 1,070 names. The others wait for room, and the server need not be there for that.
 fn whoever_finds_the_pipe_full_waits_for_room(paradigm: Paradigm) {
     let scene = Scene::new();
-    let server = scene.server(paradigm).args(["-q", "--service", "echo"]).unrecorded().ready();
+    let server = patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).unrecorded().ready();
     server.signal(Signal::SIGSTOP);
     let lab = load(&scene, &["--connections", "1200", "--requests", "1"]).start();
     until_true("1200 private pipes", || scene.names().len() >= 1200);

@@ -46,6 +46,7 @@ pub const TABLE: &[Row] = &[
         "the disk, and memory",
     ),
     swept(&["getdents64"], "", &[("EIO", BOTH)], "the disk"),
+    swept(&["getcwd"], "", &[("ENOENT", BOTH), ("ENOMEM", BOTH)], "the directory was removed; memory"),
     left_out(&["read"], ", 1) = ", "the gate, at which these tests hold a process"),
     swept(
         &["read"],
