@@ -69,6 +69,9 @@ mod users;
 /// Other machines, and what a process inherits.
 mod elsewhere;
 
+/// What other processes can do with numbers, locks, names, memory and signals.
+mod attacks;
+
 /// Subservers that end, and who tells the server of it.
 mod ends;
 

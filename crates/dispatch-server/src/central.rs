@@ -80,7 +80,7 @@ pub(crate) struct Central {
 }
 
 /// `--shared-wkp`: the well-known pipe and old ones that clients may still have open. Each costs a descriptor and 64 KiB.
-const WKPS_MAX: usize = 32;
+const WKPS_MAX: usize = 8;
 
 impl Central {
     /// A central process without clients.

@@ -1,0 +1,170 @@
+//! What other processes can do to a server with numbers, locks, names, memory and signals; and that polite clients are
+//! served beside it.
+
+use std::fs::{self, OpenOptions};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Command;
+
+use handshake_core::event::What;
+use handshake_core::sys::{Lock, try_lock};
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+use predicates::str::contains;
+use workspace_tests::wait::until_true;
+use workspace_tests::{Paradigm, RawClient, Scene, Tool, each, needs};
+
+use crate::held::another_is_served_soon;
+
+each! {
+    a_long_queue_keeps_no_signal_waiting in forking dispatch shared: row_55;
+    a_long_queue_keeps_no_request_waiting in dispatch shared: row_55;
+    names_of_pipes_that_are_not_there_cost_no_fork in basic forking dispatch shared: row_55;
+    a_lock_on_the_well_known_pipe_is_noticed in basic forking dispatch shared: row_56;
+    old_well_known_pipes_are_bounded in shared: row_56;
+    a_message_beyond_the_memory_is_refused in basic forking dispatch: row_57;
+    a_flood_of_signals_stops_no_service in basic forking dispatch shared: row_58;
+}
+
+/// Clients that have sent their names.
+fn queue(scene: &Scene) -> Vec<RawClient> {
+    let clients = (0..200).map(|_| {
+        let mut client = scene.raw_client();
+        client.hello();
+        client
+    });
+    clients.collect()
+}
+
+fn leaves(queue: Vec<RawClient>) {
+    queue.iter().for_each(RawClient::remove_private_pipe);
+}
+
+/// The server sees both at once, the names and the signal: it may finish its turn, and one more.
+fn a_long_queue_keeps_no_signal_waiting(paradigm: Paradigm) {
+    const TWO_TURNS: usize = 32;
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--grace", "100ms"]).ready();
+    server.signal(Signal::SIGSTOP);
+    let queue = queue(&scene);
+    server.signal(Signal::SIGTERM);
+    server.signal(Signal::SIGCONT);
+    server.ends().code(0);
+    let forked = scene.record().all(|event| event.what == What::SubserverForked).len();
+    assert!(forked <= TWO_TURNS, "{forked} subservers were forked after SIGTERM");
+    leaves(queue);
+    assert_eq!(scene.names(), [""; 0]);
+    scene.end();
+}
+
+/// A request that is there when the server goes on is routed after a few forks, and not after all of them.
+fn a_long_queue_keeps_no_request_waiting(paradigm: Paradigm) {
+    const TWO_TURNS: usize = 32;
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake-timeout", "100ms"]).ready();
+    let mut polite = scene.raw_client();
+    polite.shake_hands();
+    server.signal(Signal::SIGSTOP);
+    let queue = queue(&scene);
+    let mark = scene.record().mark();
+    polite.request(1, b"hello");
+    server.signal(Signal::SIGCONT);
+    scene.record().wait_after(mark, What::Routed, |_| true);
+    let events = scene.record().all(|_| true).split_off(mark);
+    let before = events.iter().take_while(|event| event.what != What::Routed);
+    let forked = before.filter(|event| event.what == What::SubserverForked).count();
+    assert!(forked <= TWO_TURNS, "{forked} subservers were forked before a request was routed");
+    assert_eq!(polite.answer().payload, b"HELLO");
+    polite.bye();
+    leaves(queue);
+    scene.end();
+}
+
+fn names_of_pipes_that_are_not_there_cost_no_fork(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let mut stranger = scene.raw_client();
+    for _ in 0..200 {
+        stranger.hello_naming(RawClient::new_name().as_bytes());
+    }
+    let is_absent = |text: &String| text.contains("nothing stands at its private pipe's name");
+    scene
+        .record()
+        .wait_for_many(200, What::ClientDropped, |event| event.text.as_ref().is_some_and(is_absent));
+    another_is_served_soon(&scene);
+    let forked = scene.record().all(|event| event.what == What::SubserverForked).len();
+    assert!(forked <= 1, "{forked} subservers for one client");
+    stranger.remove_private_pipe();
+    drop(stranger);
+    scene.end();
+}
+
+/// With it, no client could write its name: each asks for a shared lock.
+fn a_lock_on_the_well_known_pipe_is_noticed(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let nonblocking = OFlag::O_NONBLOCK.bits();
+    let locked = OpenOptions::new().write(true).custom_flags(nonblocking).open(scene.path("mario"));
+    let locked = locked.expect("the server reads it");
+    try_lock(locked.as_fd(), Lock::Exclusive).expect("nobody else holds one");
+    another_is_served_soon(&scene);
+    drop(locked);
+    another_is_served_soon(&scene);
+    scene.end();
+}
+
+/// Each is kept open by a client, and would cost the server a descriptor for as long.
+fn old_well_known_pipes_are_bounded(paradigm: Paradigm) {
+    const KEPT: usize = 8;
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors().len();
+    let mut clients = Vec::new();
+    for _ in 0..KEPT + 2 {
+        let mut client = scene.raw_client();
+        client.open_wkp();
+        client.remove_private_pipe();
+        clients.push(client);
+        fs::remove_file(scene.path("mario")).expect("it is there");
+        until_true("the next well-known pipe", || scene.path("mario").exists());
+    }
+    let now = server.descriptors().len();
+    assert!(now < before + KEPT, "{now} descriptors, {before} before");
+    another_is_served_soon(&scene);
+    drop(clients);
+    scene.end();
+}
+
+fn a_message_beyond_the_memory_is_refused(paradigm: Paradigm) {
+    if !needs(&[Tool::Command("prlimit")]) {
+        return;
+    }
+    let scene = Scene::new();
+    let server = scene.server(paradigm).through(["prlimit", "--data=12000000"]).ready();
+    let raw = |bytes: usize| scene.client().arg("--raw").run_with_stdin(vec![b'x'; bytes]);
+    let refused = contains("its 15728640 bytes are more than this server has memory for now");
+    raw(15 << 20).code(1).stdout("").stderr(refused);
+    raw(2 << 20).success().stdout("X".repeat(2 << 20)).stderr("");
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    scene.end();
+}
+
+/// The signal that tells of the end of one of many children, from somewhere else.
+fn a_flood_of_signals_stops_no_service(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    // Basic has no children, and nobody expects that signal there.
+    let signals: &[&str] = if paradigm.has_subservers() { &["34", "CHLD"] } else { &["CHLD"] };
+    let kills = signals.iter().map(|signal| format!("kill -{signal} {}", server.pid()));
+    let flood = format!("while {}; do :; done", kills.collect::<Vec<_>>().join(" && "));
+    let mut flood = Command::new("timeout").args(["60", "sh", "-c", &flood]).spawn().expect("timeout(1)");
+    for _ in 0..5 {
+        another_is_served_soon(&scene);
+    }
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    // Its target has gone.
+    flood.wait().expect("it was started here");
+    scene.end();
+}
