@@ -24,6 +24,9 @@ mod demo;
 /// Somebody else's program in the demo.
 mod guest;
 
+/// The lab without a place for temporary files.
+mod temporary;
+
 /// What a crowd loses where the protocol is taken literally, and with ours.
 mod race;
 

@@ -4,7 +4,7 @@
 //! instant, with the protocol as taught and with ours; [`load`] puts many connections on a server, measures it, and checks
 //! every reply; [`crowd`] has as many clients at once as a server carries; [`soak`] lets clients of all tempers come and go;
 //! [`compare`] measures all paradigms beside what else one could use, and says which is for what. They stand on `paradigm`,
-//! `programs`, `house` (a server looked at from outside), `check` (what is judged), `proc` (what the kernel tells), `many`
+//! `programs`, `temporary` (files in `$TMPDIR`), `house` (a server looked at from outside), `check` (what is judged), `proc` (what the kernel tells), `many`
 //! (one process as many clients) and `naive` (the protocol as taught). What is deliberately absent: nothing here knows how a server
 //! works inside. The lab sees what any client sees, the event record, /proc, and nothing else.
 
@@ -24,5 +24,6 @@ mod naive;
 mod paradigm;
 mod proc;
 mod programs;
+mod temporary;
 
 pub use args::{Args, run};

@@ -19,8 +19,8 @@ use super::cast::Actor;
 use super::guest::Invitation;
 use super::wkp::Wkp;
 use crate::paradigm::Paradigm;
-use crate::proc;
 use crate::programs::{end_orphans, lines_of, programs};
+use crate::{proc, temporary};
 
 /// What who does not end by itself is given, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -79,8 +79,6 @@ impl Troupe {
         gate: Option<OwnedFd>,
     ) -> Result<Self> {
         let (server, client) = programs(paradigm)?;
-        let failed =
-            |error: std::io::Error| Error::at("make files in", &std::env::temp_dir(), errno_of(&error), "");
         let mut server_options = vec!["-q"];
         server_options.extend(shared_wkp.then_some("--shared-wkp"));
         server_options.extend(gate.iter().flat_map(|_| PATIENT_SERVER));
@@ -93,9 +91,9 @@ impl Troupe {
             server_options,
             client_options: client_options.into(),
             wkp,
-            place: tempfile::Builder::new().prefix("lab-demo-").tempdir().map_err(failed)?,
-            events: tempfile::Builder::new().prefix("lab-events-").tempfile().map_err(failed)?,
-            stderr: tempfile::tempfile().map_err(failed)?,
+            place: temporary::directory("lab-demo-")?,
+            events: temporary::named_file("lab-events-")?,
+            stderr: temporary::file()?,
             gate,
             strays: Vec::new(),
         })
@@ -130,7 +128,7 @@ impl Troupe {
             _ => (&self.client, &self.client_options),
         };
         let failed = |error: std::io::Error| Error::at("start", program, errno_of(&error), "");
-        let stdout = tempfile::tempfile().map_err(failed)?;
+        let stdout = temporary::file()?;
         let mut command = Command::new(program);
         command.args(options).arg("--wkp").arg(self.place.path().join(self.wkp.name()));
         command.arg("--events").arg(self.events.path());
