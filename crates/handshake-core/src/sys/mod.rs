@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod ends;
+mod exec;
 mod handover;
 mod linux;
 mod nursery;
@@ -19,6 +20,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
 pub(crate) use ends::{await_ends, ended, told};
+pub use exec::{starts_by_execve, try_execve};
 pub(crate) use handover::Handover;
 pub use handover::out_of_the_way;
 pub use linux::{Poller, ends_with_us, keep_inherited_to_ourselves};

@@ -6,14 +6,14 @@
 use std::cmp::Ordering;
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use handshake_core::error::{Error, Result, errno_of};
-use handshake_core::sys::ends_with_us;
+use handshake_core::sys::{ends_with_us, starts_by_execve, try_execve};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::unistd::{AccessFlags, access};
 
 use super::terminal::Terminal;
 use super::watch::{Seen, Watch};
@@ -50,15 +50,14 @@ pub(super) struct Guest {
 
 impl Invitation {
     /// # Errors
-    /// There is no such program, or nobody may run it.
-    pub(super) fn new(path: &PathBuf, arguments: &[OsString]) -> Result<Self> {
-        let failed = |errno| Error::at("start", path, errno, "is it the program's path?");
+    /// There is no such program, or the kernel cannot run it.
+    pub(super) fn new(path: &Path, arguments: &[OsString]) -> Result<Self> {
         // It will be started in another directory.
-        let program = fs::canonicalize(path).map_err(|error| failed(errno_of(&error)))?;
-        access(&program, AccessFlags::X_OK).map_err(failed)?;
+        let program = fs::canonicalize(path).map_err(|error| failed(path, errno_of(&error)))?;
         if program.is_dir() {
-            return Err(failed(Errno::EISDIR));
+            return Err(failed(path, Errno::EISDIR));
         }
+        try_execve(&Command::new(&program)).map_err(|errno| failed(path, errno))?;
         Ok(Self { program, arguments: arguments.into() })
     }
 
@@ -68,18 +67,35 @@ impl Invitation {
         words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
-    /// The command, but for its stdout and its directory. It begins as any program of a shell: no signal blocked or ignored.
+    /// Starts it in `place` with `screen` as its stdout and stderr. It begins as a program of a shell does: no signal is
+    /// blocked or ignored.
     ///
     /// # Errors
-    /// The kernel does not say where this program is.
-    pub(super) fn command(&self) -> Result<Command> {
-        let own = std::env::current_exe().map_err(|error| Error::on("find", "lab", errno_of(&error)))?;
-        let mut command = Command::new(own);
-        command.args(["reference", "leash", "--"]).arg(&self.program).args(&self.arguments);
-        command.stdin(Stdio::piped()).env_remove("HANDSHAKE_WKP");
+    /// It cannot be started.
+    pub(super) fn start(&self, place: &Path, screen: OwnedFd) -> Result<Child> {
+        let failed = |errno| failed(&self.program, errno);
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env_remove("HANDSHAKE_WKP").current_dir(place);
+        command.stdin(Stdio::piped());
+        command.stdout(screen.try_clone().map_err(|error| failed(errno_of(&error)))?).stderr(screen);
         ends_with_us(&mut command, Signal::SIGKILL);
-        Ok(command)
+        starts_by_execve(&mut command).map_err(failed)?;
+        command.spawn().map_err(|error| failed(errno_of(&error)))
     }
+}
+
+/// Why a program cannot be started, and what to try.
+fn failed(program: &Path, errno: Errno) -> Error {
+    let hint = match errno {
+        Errno::ENOEXEC => "is it built for another machine, or a script without a #! line? Ask file(1)",
+        Errno::EACCES => "is it a program, with its x bit set (chmod +x)?",
+        Errno::ENOENT if program.exists() => {
+            "the file is there, but not what runs it: the program of its #! line, or its loader (ldd)"
+        }
+        Errno::ETXTBSY => "is the compiler still writing it?",
+        _ => "is it the program's path?",
+    };
+    Error::at("start", program, errno, hint)
 }
 
 impl Guest {

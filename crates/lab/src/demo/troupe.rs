@@ -150,11 +150,7 @@ impl Troupe {
     /// # Errors
     /// It cannot be started.
     pub(super) fn start_guest(&mut self, actor: Actor, guest: &Invitation, screen: OwnedFd) -> Result<u32> {
-        let failed = |error: std::io::Error| Error::on("start", guest.words(), errno_of(&error));
-        let mut command = guest.command()?;
-        command.current_dir(self.place());
-        command.stdout(screen.try_clone().map_err(failed)?).stderr(screen);
-        let mut child = command.spawn().map_err(failed)?;
+        let mut child = guest.start(self.place(), screen)?;
         let (pid, stdin) = (child.id(), child.stdin.take());
         self.members.push(Member { actor, child, stdin, stdout: None, ended: None });
         Ok(pid)
