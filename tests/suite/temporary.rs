@@ -1,4 +1,5 @@
-//! The lab without a place for its temporary files: each command names what it tried, the path, the errno and `TMPDIR`.
+//! The lab without a place for its temporary files: each command names what it tried, the path, the errno and
+//! `TMPDIR`.
 
 use std::fs;
 

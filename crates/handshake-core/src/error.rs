@@ -146,14 +146,14 @@ impl Error {
     }
 }
 
-/// The errno behind an error of the standard library: its own, that of an error it wraps, or one that says the same as its
-/// kind. Never 0.
+/// The errno behind an error of the standard library: its own, that of an error it wraps, or one that says
+/// the same as its kind. Never 0.
 pub fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().or_else(|| wrapped_number(error)).map_or_else(|| like(error.kind()), Errno::from_raw)
 }
 
-/// The number of the system's error that `error` wraps. Crates such as tempfile wrap it in private types that have no
-/// `source`, but show it: "No such file or directory (os error 2) at path ...".
+/// The number of the system's error that `error` wraps. Crates such as tempfile wrap it in private types that
+/// have no `source`, but show it: "No such file or directory (os error 2) at path ...".
 fn wrapped_number(error: &io::Error) -> Option<i32> {
     let text = error.get_ref()?.to_string();
     text.split_once("(os error ")?.1.split_once(')')?.0.parse().ok()

@@ -66,7 +66,8 @@ pub(crate) struct Look {
 }
 
 impl House {
-    /// Starts the server with these options in `directory`, which goes with it, and waits until clients can connect.
+    /// Starts the server with these options in `directory`, which goes with it, and waits until clients can
+    /// connect.
     ///
     /// # Errors
     /// A program is missing, or the server does not begin. [`Error::Signal`].

@@ -25,7 +25,8 @@ pub(crate) fn named_file(prefix: &str) -> Result<NamedTempFile> {
     made.map_err(|error| failed("make a temporary file in", &error))
 }
 
-/// Makes a directory whose name begins with `prefix`. Dropping it removes the directory with all that is in it.
+/// Makes a directory whose name begins with `prefix`. Dropping it removes the directory with all that is in
+/// it.
 ///
 /// # Errors
 /// Those of the file system.
@@ -34,7 +35,8 @@ pub(crate) fn directory(prefix: &str) -> Result<TempDir> {
     made.map_err(|error| failed("make a temporary directory in", &error))
 }
 
-/// Makes a directory as [`directory`] does, but in /dev/shm if that takes it: there, nothing is written to a disk.
+/// Makes a directory as [`directory`] does, but in /dev/shm if that takes it: there, nothing is written to a
+/// disk.
 ///
 /// # Errors
 /// Those of the file system of `$TMPDIR`.

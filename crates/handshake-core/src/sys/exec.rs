@@ -1,7 +1,8 @@
 //! Starting a program by execve(2) itself.
 //!
-//! [`Command`] calls execvp(3). That runs a file as a shell script if the kernel does not know its format: a program that
-//! was built for another machine becomes garbage on the command line of /bin/sh, and no error is seen.
+//! [`Command`] calls execvp(3). That runs a file as a shell script if the kernel does not know its format: a
+//! program that was built for another machine becomes garbage on the command line of /bin/sh, and no error is
+//! seen.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -48,8 +49,8 @@ impl Texts {
     }
 }
 
-/// Has `command`, whose program is a path, started by execve(2) with no signal blocked, as a shell starts it. Call this last:
-/// arguments and variables that are added later are not passed on.
+/// Has `command`, whose program is a path, started by execve(2) with no signal blocked, as a shell starts it.
+/// Call this last: arguments and variables that are added later are not passed on.
 ///
 /// Spawning it then fails with the kernel's own errno: `ENOEXEC` for a file that the kernel cannot run.
 ///
@@ -62,9 +63,9 @@ pub fn starts_by_execve(command: &mut Command) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Whether the kernel would run the program of `command`, found out without running any of it: a child that is traced
-/// (ptrace(2), `PTRACE_TRACEME`) stops at the end of a successful execve(2), and is killed there. Where a process must not be
-/// traced, this says yes.
+/// Whether the kernel would run the program of `command`, found out without running any of it: a child that
+/// is traced (ptrace(2), `PTRACE_TRACEME`) stops at the end of a successful execve(2), and is killed there.
+/// Where a process must not be traced, this says yes.
 ///
 /// # Errors
 /// The errno with which execve(2) fails.
@@ -110,7 +111,8 @@ fn execve(command: &Command) -> Result<impl Fn() -> Result<Infallible, Errno> + 
     Ok(move || {
         SigSet::empty().thread_set_mask()?;
         let (path, words, variables) = (words.first(), words.as_ptr(), variables.as_ptr());
-        // SAFETY: both lists end in a null pointer, and the closure owns their texts. If the call returns, it changed nothing.
+        // SAFETY: both lists end in a null pointer, and the closure owns their texts. If the call returns, it
+        // changed nothing.
         Err(match Errno::result(unsafe { libc::execve(path, words, variables) }) {
             Err(errno) => errno,
             Ok(_) => Errno::EIO,
@@ -145,7 +147,8 @@ mod tests {
         assert_eq!(ignored & 1 << (libc::SIGPIPE - 1), 0);
     }
 
-    /// Of a file that was just written: another test may have forked meanwhile, and hold the file open until its exec.
+    /// Of a file that was just written: another test may have forked meanwhile, and hold the file open until
+    /// its exec.
     fn tried(command: &Command) -> Result<(), Errno> {
         loop {
             match try_execve(command) {
