@@ -164,7 +164,8 @@ fn announce(plan: &Plan, limits: &Limits, voice: &mut Voice) -> Result<()> {
     let shared = if kind.shared_wkp { " --shared-wkp" } else { "" };
     voice.heading(&format!("{}{shared}: {clients} clients at once", kind.paradigm.server()))?;
     let carried = limits.clients(kind.descriptors_each());
-    voice.line(&format!("Each process may have {limits}: that carries {carried} clients.\n"))
+    voice.paragraph(&format!("Each process may have {limits}: that carries {carried} clients."))?;
+    voice.line("")
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ struct Member {
 pub(super) struct Troupe {
     /// Dropping the troupe ends them first, and then removes the directory.
     members: Vec<Member>,
+    pub(super) paradigm: Paradigm,
     server: PathBuf,
     client: PathBuf,
     server_options: Vec<&'static str>,
@@ -86,6 +87,7 @@ impl Troupe {
         proc::adopt_orphans();
         Ok(Self {
             members: Vec::new(),
+            paradigm,
             server,
             client,
             server_options,

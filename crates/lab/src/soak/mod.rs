@@ -96,7 +96,8 @@ fn soak(kind: Kind, args: &Args, seed: u64, process: &Rc<Process>, voice: &mut V
     announce(kind, args.seconds, seed, voice)?;
     let directory = temporary::directory("lab-soak-")?;
     let mut house = House::open(kind, &terms::options(kind), directory, process)?;
-    voice.line(&format!("$ {}\n\n{}", house.words, score::rules()))?;
+    voice.line(&format!("$ {}\n", house.words))?;
+    score::rules().iter().try_for_each(|rule| voice.paragraph(rule))?;
     let mut findings = Findings::new(kind);
     let plan = Plan::new(seed, kind, lasting);
     match carry_out(plan, lasting, &house, process, &mut findings, voice) {
