@@ -24,6 +24,9 @@ mod demo;
 /// Somebody else's program in the demo.
 mod guest;
 
+/// The usual mistakes of somebody else's client in the demo, each with its advice.
+mod mistakes;
+
 /// The lab without a place for temporary files.
 mod temporary;
 

@@ -15,11 +15,15 @@ use handshake_core::sys::{ends_with_us, starts_by_execve, try_execve};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
+use super::tell::quoted;
 use super::terminal::Terminal;
-use super::watch::{Seen, Watch};
+use super::watch::{Seen, Watch, WkpOpened};
+use crate::blocked::{Call, call_of_family};
 
-/// So many of its lines are told; whoever says more than that is not being read.
+/// So many of its lines are told.
 const TOLD: usize = 200;
+/// So many of its lines are kept, to find the replies in them.
+const KEPT: usize = 10_000;
 /// So many requests are told that nobody has given it.
 const OWN_TOLD: usize = 5;
 
@@ -38,14 +42,20 @@ pub(super) struct Guest {
     pub(super) pid: u32,
     pub(super) watch: Watch,
     terminal: Terminal,
-    /// All its lines.
+    /// Its lines, up to a limit.
     pub(super) said: Vec<String>,
+    /// How many of its lines came before it was given a message.
+    pub(super) said_before: usize,
     /// How many lines it was given.
     pub(super) typed: usize,
     /// How many events about its requests have been told.
     told: usize,
     /// The last signal that was needed to end it.
     pub(super) ended_by: Option<Signal>,
+    /// What it was blocked in when it first did not do what was expected of it.
+    pub(super) blocked: Option<Call>,
+    /// Whether that was before it opened the well-known pipe.
+    pub(super) blocked_before_wkp: bool,
 }
 
 impl Invitation {
@@ -67,8 +77,8 @@ impl Invitation {
         words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
-    /// Starts it in `place` with `screen` as its stdout and stderr. It begins as a program of a shell does: no signal is
-    /// blocked or ignored.
+    /// Starts it in `place` with `screen` as its stdout and stderr. It begins as a program of a shell does:
+    /// no signal is blocked or ignored.
     ///
     /// # Errors
     /// It cannot be started.
@@ -104,7 +114,20 @@ impl Guest {
     pub(super) const OWN_REQUESTS: usize = 50;
 
     pub(super) fn new(number: usize, pid: u32, watch: Watch, terminal: Terminal) -> Self {
-        Self { number, pid, watch, terminal, said: Vec::new(), typed: 0, told: 0, ended_by: None }
+        let said = Vec::new();
+        Self {
+            number,
+            pid,
+            watch,
+            terminal,
+            said,
+            said_before: 0,
+            typed: 0,
+            told: 0,
+            ended_by: None,
+            blocked: None,
+            blocked_before_wkp: false,
+        }
     }
 
     /// Whether one more event about a request of it is to be told; then what, if it is the last.
@@ -132,12 +155,23 @@ impl Guest {
                 _ if self.told >= self.most_told() => None,
                 TOLD.. => None,
                 told if told + 1 == TOLD => Some("says more than is told here".into()),
-                _ => Some(format!("says:               [{line}]")),
+                _ => Some(quoted("says:", &line)),
             };
             seen.extend(text.map(|text| Seen { step: None, text }));
             self.said.push(line);
-            self.said.truncate(TOLD);
+            self.said.truncate(KEPT);
+        }
+        if self.typed == 0 {
+            self.said_before = self.said.len();
         }
         seen
+    }
+
+    /// Notes what it is blocked in, unless that was noted before.
+    pub(super) fn note_blocked(&mut self) {
+        if self.blocked.is_none() {
+            self.blocked = call_of_family(self.pid);
+            self.blocked_before_wkp = self.watch.wkp_opened() == WkpOpened::Never;
+        }
     }
 }

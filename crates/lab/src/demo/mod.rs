@@ -7,6 +7,7 @@
 //! Any program can be one of the clients: it is a `guest`, whom `visit` has in the play, `finding` judges and
 //! `advice` helps. What it does, it says itself on its `terminal`, or is seen from outside by `watch`.
 
+mod advice;
 mod cast;
 mod finding;
 mod guest;
@@ -170,7 +171,7 @@ fn close(stage: &mut Stage, args: &Args, played: Result<Vec<String>, Halt>) -> R
         return Ok(right);
     }
     stage.voice.heading("What was seen of your program")?;
-    Ok(finding::judge(stage)? && right)
+    Ok(finding::judge(stage, args)? && right)
 }
 
 /// `1 client`, `2 clients`.
