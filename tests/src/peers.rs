@@ -118,6 +118,13 @@ impl Dialect {
     }
 }
 
+/// A client that makes the mistake which its argument names (tests/peers/mistakes), compiled.
+pub fn mistaken_client() -> PathBuf {
+    let peers = Workshop::of_the_peers();
+    let workshop = Workshop { sources: peers.sources.join("mistakes"), ..peers };
+    workshop.program("client").unwrap_or_else(|complaint| panic!("{complaint}"))
+}
+
 fn compiled(program: &str) -> PathBuf {
     Workshop::of_the_peers().program(program).unwrap_or_else(|complaint| panic!("{complaint}"))
 }

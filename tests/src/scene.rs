@@ -82,9 +82,9 @@ impl Scene {
         Launch::of_ours(self, "client", false)
     }
 
-    /// The lab, about to be started.
+    /// The lab, about to be started. Its page is wide enough for each of its sentences to stand on one line.
     pub fn lab(&self) -> Launch<'_> {
-        Launch::of_ours(self, "lab", false)
+        Launch::of_ours(self, "lab", false).through(["env", "COLUMNS=1000"])
     }
 
     /// Somebody else's client, about to be started. It keeps no record.

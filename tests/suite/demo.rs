@@ -2,11 +2,12 @@
 
 use predicates::prelude::*;
 use predicates::str::contains;
-use workspace_tests::{Paradigm, Scene, each};
+use workspace_tests::{Paradigm, Scene, each, path_of};
 
 each! {
     every_step_is_told_and_all_is_right in basic forking dispatch shared;
     with_pause_each_enter_is_a_step in basic forking dispatch shared;
+    no_line_is_longer_than_the_page in basic forking dispatch shared;
 }
 
 fn play(paradigm: Paradigm) -> Vec<&'static str> {
@@ -30,9 +31,16 @@ fn every_step_is_told_and_all_is_right(paradigm: Paradigm) {
         .stdout(contains("\u{1b}").not())
         .stdout(contains("✘").not());
     match paradigm {
-        Paradigm::Basic => told.stdout(contains("waits for its turn")),
-        Paradigm::Forking => told.stdout(contains("forks off subserver 3")),
-        Paradigm::Dispatch | Paradigm::Shared => told.stdout(contains("--> well-known pipe --> server")),
+        Paradigm::Basic => {
+            told.stdout(contains("waits for its turn").and(contains("removes the well-known pipe mario\n")))
+        }
+        Paradigm::Forking => told.stdout(
+            contains("forks off subserver 3")
+                .and(contains("takes mario away and puts the next in its place\n")),
+        ),
+        Paradigm::Dispatch => told
+            .stdout(contains("--> well-known pipe --> server").and(contains("puts the next in its place\n"))),
+        Paradigm::Shared => told.stdout(contains("--> well-known pipe --> server")),
     };
     scene.end();
 }
@@ -50,6 +58,40 @@ fn with_pause_each_enter_is_a_step(paradigm: Paradigm) {
         .success()
         .stdout(contains("2 of 2 replies right"))
         .stderr(contains("at the gate"));
+    scene.end();
+}
+
+/// No word is broken: of a page that is no terminal 80 columns are used, unless COLUMNS says otherwise.
+fn no_line_is_longer_than_the_page(paradigm: Paradigm) {
+    let scene = Scene::new();
+    for (columns, options) in
+        [(80, ["--clients", "2", "--messages", "10"]), (60, ["--clients", "1", "--messages", "1"])]
+    {
+        let page = match columns {
+            80 => ["env", "-u", "COLUMNS"].map(str::to_owned).to_vec(),
+            _ => vec!["env".to_owned(), format!("COLUMNS={columns}")],
+        };
+        let client = path_of("client");
+        let lab = scene.lab().through(page).args(play(paradigm)).args(options).arg("--client").arg(client);
+        let told = lab.args(["--", "-q"]).run().success();
+        let printed = String::from_utf8_lossy(&told.get_output().stdout).into_owned();
+        // The table of pipes has four columns, and a path is one word.
+        let may_be_longer = |line: &str| columns < 80 && (line.starts_with("  ") || line.contains("/"));
+        for line in printed.lines().filter(|line| !may_be_longer(line)) {
+            assert!(
+                line.chars().count() <= columns,
+                "{columns} columns, and {}: {line}",
+                line.chars().count()
+            );
+        }
+        let words = printed.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            words.contains("Processes that have the pipe open go on using it; no other process can open it.")
+        );
+        if columns == 80 {
+            assert!(words.contains("receives request 10 [message 10 of client 1]"));
+        }
+    }
     scene.end();
 }
 

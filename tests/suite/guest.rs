@@ -1,6 +1,7 @@
 //! `lab demo --client PATH`: a program that is none of ours is shown and judged, whatever it does.
 
 use std::fs;
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
@@ -67,7 +68,10 @@ fn a_program_of_the_course_is_shown_and_judged(paradigm: Paradigm) {
         .stdout(line(r"client 2 \[\d+\] +says: +\[got MESSAGE 2 OF CLIENT 2\]\n"))
         .stdout(line(r"\n✔ handshake: its name \[\d+\] was received, acknowledged; no third step\n"))
         .stdout(contains("\n✔ its end: exit status: 0\n"))
-        .stdout(contains("was given 2 messages; the server received 2 requests, replies sent: 2; 2 of the"))
+        .stdout(contains(
+            "\n✔ replies: it was given 2 messages; the server received 2 requests and sent 2 replies; it \
+             printed 2 of 2 ",
+        ))
         .stdout(contains("\n• it left nothing behind\n").and(contains("✘").not()));
     scene.end();
 }
@@ -93,7 +97,8 @@ fn with_pause_the_server_stops_at_each_step_of_it(paradigm: Paradigm) {
         .run()
         .success()
         .stdout(
-            contains("\n✔ handshake: ").and(contains("was given 1 message; the server received 1 request,")),
+            contains("\n✔ handshake: ")
+                .and(contains("it was given 1 message; the server received 1 request and ")),
         )
         .stdout(contains("✘").not())
         .stderr(contains("[Enter] next step; at the gate: server"));
@@ -107,9 +112,10 @@ fn a_program_that_is_no_client_is_told(paradigm: Paradigm) {
         .stdout(contains("It was to shake hands, and has ended."))
         .stdout(contains("2 of 2 replies right"))
         .stdout(contains(
-            "\n✘ handshake: the server never received a private pipe's name\n    it made no pipe, and was",
+            "\n✘ handshake: the server never received a private pipe's name\n    it made no pipe, and \
+             ended before it ",
         ))
-        .stdout(contains("\n✔ its end: exit status: 7\n"));
+        .stdout(contains("\n• its end: exit status: 7; 0 would say that all went well\n"));
     scene.end();
 }
 
@@ -121,7 +127,7 @@ fn its_pipe_that_stays_is_its_affair_and_the_wkp_has_the_name_that_it_looks_for(
     told.stdout(contains("creates the well-known pipe luigi\n"))
         .stdout(line(r"\nstep 4  client 4 \[\d+\] +seen: it has luigi open for writing\n"))
         .stdout(line(r"\n✔ handshake: its name \[\d+\] was received, acknowledged; third step \[HOLA\]\n"))
-        .stdout(line(r"\n• it left behind: \d+\n"))
+        .stdout(line(r"\n• it left behind: \d+: call remove"))
         .stdout(contains("✔ nothing left in ").and(contains("✘").not()));
     scene.end();
 }
@@ -135,7 +141,8 @@ fn a_program_that_does_nothing_is_ended_by_number_and_what_it_started_too() {
     let told = lab.ends().code(1);
     told.stdout(contains("It goes on; it is sent SIGINT.").and(contains("It goes on; it is sent SIGKILL.")))
         .stdout(contains(
-            "    it made x, and was not seen to open mario; if it looks for another name: --wkp NAME\n",
+            "    it made x, and waited without having opened mario: open mario before its own pipe (steps \
+             4 and 5); ",
         ))
         .stdout(contains("\n✘ its end: it did nothing more, and had to be killed\n"))
         .stdout(contains("\n• it left behind: x\n"))
@@ -162,8 +169,28 @@ fn what_cannot_be_started_is_said_at_once() {
     let scene = Scene::new();
     let start = |path: &str| scene.lab().args(["demo", "basic", "--client", path]).run().code(3).stdout("");
     start("/nonexistent").stderr(contains("cannot start \"/nonexistent\": ENOENT"));
-    start("/dev/null").stderr(contains("cannot start \"/dev/null\": EACCES"));
+    start("/dev/null").stderr(contains("cannot start \"/dev/null\": EACCES").and(contains("chmod +x")));
     start("/").stderr(contains("EISDIR"));
+    // No emulator takes machine 1.
+    let elf = |machine: u16| {
+        let mut header = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0".to_vec();
+        header.extend(machine.to_le_bytes());
+        header.resize(64, 0);
+        header
+    };
+    let no_program =
+        "ENOEXEC (exec format error): is it built for another machine, or a script without a #! line? Ask";
+    for (name, image) in [("foreign", elf(1)), ("no-shebang", b"touch ran-as-a-script\n".to_vec())] {
+        let (image_file, program) = (scene.path("../image"), scene.path(&format!("../{name}")));
+        fs::write(&image_file, image).expect("a file of the scene");
+        // By another process: until a child that another test forks has closed the file, the file could not
+        // be started.
+        let made = Command::new("install").args(["-m", "755"]).args([&image_file, &program]).status();
+        assert!(made.expect("install(1)").success());
+        let path = program.to_str().expect("a path in text");
+        start(path).stderr(contains(format!("lab: cannot start {path:?}: {no_program}")));
+    }
+    assert!(!scene.path("ran-as-a-script").exists());
     scene.lab().args(["demo", "basic", "--wkp", "a/b"]).run().code(2).stderr(contains("a bare name"));
     scene.lab().args(["demo", "basic", "--", "x"]).run().code(2).stderr(contains("--client"));
     scene.end();

@@ -27,6 +27,12 @@ mod demo;
 /// Somebody else's program in the demo.
 mod guest;
 
+/// The usual mistakes of somebody else's client in the demo, each with its advice.
+mod mistakes;
+
+/// The lab without a place for temporary files.
+mod temporary;
+
 /// What a crowd loses where the protocol is taken literally, and with ours.
 mod race;
 

@@ -28,7 +28,8 @@ pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
             server.receive_and_remove()?; // Step 6.
         }
         while let Some(client) = server.next_in_line()? {
-            process.survives(serve_client(&server, client))?; // Steps 7 and 8.
+            let session = client.session;
+            process.survives(session, serve_client(&server, client))?; // Steps 7 and 8.
         }
         server.create_wkp()?; // Step 1, for the next client.
     }

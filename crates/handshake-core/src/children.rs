@@ -115,6 +115,7 @@ impl Subservers {
         let process = Rc::clone(&self.process);
         let held = keep.iter().copied().chain(process.log_fds()).chain([client.wkp()]);
         let held: Vec<_> = held.map(|fd| fd.as_raw_fd()).collect();
+        let session = client.session;
         let mut client = Some(client);
         let before = monotonic_ns();
         let live = |closed| {
@@ -133,7 +134,7 @@ impl Subservers {
             });
             let status = u8::from(served.is_err());
             // An order to end at once has been followed by now.
-            let _ = process.survives(served).and_then(|()| process.see_off_latecomers());
+            let _ = process.survives(session, served).and_then(|()| process.see_off_latecomers());
             status
         };
         let forked = if self.living.len() < SCALE_FROM {

@@ -1,6 +1,7 @@
 //! What can go wrong, said once: operation, object, cause, and the next thing to try.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -185,9 +186,31 @@ impl Error {
     }
 }
 
-/// The number behind an error of the standard library.
-pub fn errno_of(error: &std::io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+/// The errno behind an error of the standard library: its own, that of an error it wraps, or one that says
+/// the same as its kind. Never 0.
+pub fn errno_of(error: &io::Error) -> Errno {
+    error.raw_os_error().or_else(|| wrapped_number(error)).map_or_else(|| like(error.kind()), Errno::from_raw)
+}
+
+/// The number of the system's error that `error` wraps. Crates such as tempfile wrap it in private types that
+/// have no `source`, but show it: "No such file or directory (os error 2) at path ...".
+fn wrapped_number(error: &io::Error) -> Option<i32> {
+    let text = error.get_ref()?.to_string();
+    text.split_once("(os error ")?.1.split_once(')')?.0.parse().ok()
+}
+
+fn like(kind: io::ErrorKind) -> Errno {
+    match kind {
+        io::ErrorKind::NotFound => Errno::ENOENT,
+        io::ErrorKind::PermissionDenied => Errno::EACCES,
+        io::ErrorKind::AlreadyExists => Errno::EEXIST,
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Errno::EINVAL,
+        io::ErrorKind::BrokenPipe => Errno::EPIPE,
+        io::ErrorKind::OutOfMemory => Errno::ENOMEM,
+        io::ErrorKind::WriteZero | io::ErrorKind::StorageFull => Errno::ENOSPC,
+        io::ErrorKind::Unsupported => Errno::ENOTSUP,
+        _ => Errno::EIO,
+    }
 }
 
 impl fmt::Display for Error {
@@ -302,5 +325,21 @@ impl fmt::Display for Named {
             other => other.desc().to_lowercase(),
         };
         write!(f, "{:?} ({meaning})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_io_error_always_has_an_errno() {
+        assert_eq!(errno_of(&io::Error::from_raw_os_error(Errno::ENOENT as i32)), Errno::ENOENT);
+        let full = io::Error::from_raw_os_error(Errno::EMFILE as i32);
+        assert_eq!(errno_of(&io::Error::other(io::Error::other(full))), Errno::EMFILE);
+        let made = tempfile::tempdir_in("/dev/null").expect_err("it is no directory");
+        assert_eq!((made.raw_os_error(), errno_of(&made)), (None, Errno::ENOTDIR));
+        assert_eq!(errno_of(&io::ErrorKind::PermissionDenied.into()), Errno::EACCES);
+        assert_eq!(errno_of(&io::Error::other("words only")), Errno::EIO);
     }
 }

@@ -110,7 +110,8 @@ pub enum What {
     ClientDropped,
     /// A client goes back to step 3 or 4; `text` says why.
     TryingAgain,
-    /// Bytes that are no record of ours were skipped; `bytes` says how many.
+    /// Bytes that are no record of ours were skipped; `bytes` says how many. Where a private pipe's name was
+    /// expected, `text` says what came instead.
     Skipped,
     /// Something is short (descriptors, processes, memory); `text` says what. Clients wait meanwhile.
     Short,

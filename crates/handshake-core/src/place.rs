@@ -164,6 +164,7 @@ impl Place {
 /// The kernel has no random source.
 pub fn random() -> Result<u64> {
     getrandom::u64().map_err(|error| {
-        Error::on("read", "the kernel's random source", Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+        let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+        Error::on("read", "the kernel's random source", errno)
     })
 }

@@ -265,16 +265,16 @@ impl Process {
         Ok(())
     }
 
-    /// One client's misfortune is a line in the log and no more: records an error, and lets only the order to end
-    /// pass.
+    /// Records the error that ended this session. A client's error must not end its server: only the order to
+    /// end is returned.
     ///
     /// # Errors
     /// [`Error::Signal`].
-    pub fn survives(&self, result: Result<()>) -> Result<()> {
+    pub fn survives(&self, session: u64, result: Result<()>) -> Result<()> {
         match result {
             Err(Error::Signal(signal)) => Err(Error::Signal(signal)),
             Err(error) => {
-                self.saw(What::ClientDropped, |event| event.text(error));
+                self.saw(What::ClientDropped, |event| event.session(session).text(error));
                 Ok(())
             }
             Ok(()) => Ok(()),

@@ -32,7 +32,7 @@ pub(crate) fn tell(checks: impl IntoIterator<Item = Check>, voice: &mut Voice) -
         voice.verdict(check.wrong.is_empty(), &check.claim)?;
         right &= check.wrong.is_empty();
         for wrong in &check.wrong {
-            voice.line(&format!("    {wrong}"))?;
+            voice.detail(wrong)?;
         }
     }
     Ok(right)

@@ -19,8 +19,8 @@ use nix::unistd::{Pid, read};
 use tempfile::TempDir;
 
 use crate::paradigm::Kind;
-use crate::proc;
 use crate::programs::{end_orphans, lines_of, programs};
+use crate::{proc, temporary};
 
 /// How long the server may take to begin, to come to rest, and to end.
 pub(crate) const REST: Duration = Duration::from_secs(60);
@@ -66,31 +66,30 @@ pub(crate) struct Look {
 }
 
 impl House {
-    /// Starts the server with these options in a new directory, and waits until clients can connect.
+    /// Starts the server with these options in `directory`, which goes with it, and waits until clients can
+    /// connect.
     ///
     /// # Errors
     /// A program is missing, or the server does not begin. [`Error::Signal`].
     pub(crate) fn open(
         kind: Kind,
         options: &[String],
-        directory: io::Result<TempDir>,
+        directory: TempDir,
         process: &Process,
     ) -> Result<Self> {
         let (program, client) = programs(kind.paradigm)?;
-        let failed =
-            |error: io::Error| Error::at("make files in", &std::env::temp_dir(), errno_of(&error), "");
         proc::adopt_orphans();
-        let directory = directory.map_err(failed)?;
-        let stderr = tempfile::tempfile().map_err(failed)?;
+        let stderr = temporary::file()?;
         let wkp = directory.path().join("mario");
         let mut command = Command::new(&program);
         command.args(options).arg("--wkp").arg(&wkp);
         command.args(["--ready-fd", "1"]).stdin(Stdio::null()).stdout(Stdio::piped());
         let words = words(&command);
+        let failed = |error: io::Error| Error::at("start", &program, errno_of(&error), "");
         command.stderr(stderr.try_clone().map_err(failed)?);
         ends_with_us(&mut command, Signal::SIGTERM);
         let place = Place::new(&wkp)?;
-        let server = command.spawn().map_err(|error| Error::at("start", &program, errno_of(&error), ""))?;
+        let server = command.spawn().map_err(failed)?;
         let mut house = Self { server, ended: None, program, client, place, directory, stderr, words };
         house.await_ready(process)?;
         Ok(house)

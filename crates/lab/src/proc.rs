@@ -78,10 +78,11 @@ pub(crate) fn pipe_ends(pid: u32) -> Vec<PipeEnd> {
     let mut fds: Vec<u32> =
         entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     fds.sort_unstable();
-    fds.into_iter().filter_map(|fd| pipe_end(pid, fd)).collect()
+    fds.into_iter().filter_map(|fd| pipe_end(pid, fd)).flatten().collect()
 }
 
-fn pipe_end(pid: u32, fd: u32) -> Option<PipeEnd> {
+/// The end of a pipe that a descriptor is, or both ends: a FIFO can be open for reading and writing.
+fn pipe_end(pid: u32, fd: u32) -> Option<Vec<PipeEnd>> {
     let path = format!("/proc/{pid}/fd/{fd}");
     let file = fs::metadata(&path).ok().filter(|file| file.file_type().is_fifo())?;
     let link = fs::read_link(&path).ok()?.to_string_lossy().into_owned();
@@ -89,8 +90,13 @@ fn pipe_end(pid: u32, fd: u32) -> Option<PipeEnd> {
     let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
     // O_ACCMODE: the last octal digit tells how it was opened.
-    let way = if flags.trim().ends_with('0') { Way::Read } else { Way::Write };
-    Some(PipeEnd { pipe: (file.dev(), file.ino()), is_named: name.is_some() && file.nlink() > 0, name, way })
+    let ways: &[Way] = match flags.trim().chars().last()? {
+        '0' => &[Way::Read],
+        '1' => &[Way::Write],
+        _ => &[Way::Read, Way::Write],
+    };
+    let (pipe, is_named) = ((file.dev(), file.ino()), name.is_some() && file.nlink() > 0);
+    Some(ways.iter().map(|way| PipeEnd { pipe, is_named, name: name.clone(), way: *way }).collect())
 }
 
 /// What a process has open, as the kernel names it: one entry for each descriptor.
@@ -177,12 +183,19 @@ mod tests {
     fn both_ends_of_a_pipe_are_found() {
         let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).unwrap();
         let own = std::process::id();
-        let [read, write] =
-            [read.as_raw_fd(), write.as_raw_fd()].map(|fd| pipe_end(own, fd.cast_unsigned()).unwrap());
+        let [read, write] = [read.as_raw_fd(), write.as_raw_fd()]
+            .map(|fd| pipe_end(own, fd.cast_unsigned()).unwrap().remove(0));
         assert_eq!(read.pipe, write.pipe);
         assert_eq!((read.way, write.way), (Way::Read, Way::Write));
         assert_eq!((read.name, read.is_named), (None, false));
         assert!(pipe_ends(own).len() >= 2);
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let both = fs::File::options().read(true).write(true).open(&path).unwrap();
+        let ends = pipe_end(own, both.as_raw_fd().cast_unsigned()).unwrap();
+        assert_eq!(ends.iter().map(|end| end.way).collect::<Vec<_>>(), [Way::Read, Way::Write]);
+        assert!(ends.iter().all(|end| end.is_named && end.name.as_deref() == Some("pipe")));
     }
 
     #[test]

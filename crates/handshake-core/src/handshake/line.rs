@@ -6,8 +6,9 @@ use std::rc::{Rc, Weak};
 
 use crate::course::latecomers::TOO_LATE;
 use crate::course::names::{Introduction, Lookups, introductions};
+use crate::course::text_of;
 use crate::error::{Named, Result};
-use crate::event::{Event, What};
+use crate::event::{Event, What, excerpt};
 use crate::fifo::{Standing, look, name_of};
 use crate::handshake::caller::{Caller, Dialect};
 use crate::place::{Place, random};
@@ -99,15 +100,20 @@ impl Line {
             }
             let hellos = hellos_in(&mut reader);
             // Course clients first, since one of them can have no other pipe than this.
-            let mut unknown = 0;
+            let mut unknown = Vec::new();
             for bytes in reader.strays() {
                 let names = introductions(bytes, &mut lookups);
-                unknown += if names.is_empty() { bytes.len() } else { 0 };
+                if names.is_empty() {
+                    unknown.extend_from_slice(bytes);
+                }
                 for name in names {
                     is_free &= !self.join_in_course(name, pipe, is_free, process)?;
                 }
             }
-            count_skipped(unknown, None, process);
+            if !unknown.is_empty() {
+                let event = |event: Event| event.bytes(unknown.len()).text(excerpt(text_of(&unknown)));
+                process.saw(What::Skipped, event);
+            }
             for (nonce, payload) in hellos {
                 let said = Said { nonce, payload: &payload, wkp: pipe, keeps_wkp: is_free && is_closed };
                 is_free &= !(self.join(said, WhenFull::TurnAway, place, process)? && is_closed);
@@ -231,14 +237,9 @@ fn hellos_in(reader: &mut RecordReader) -> Vec<(u64, Vec<u8>)> {
 pub fn note_skipped(reader: &mut RecordReader, session: Option<u64>, process: &Process) {
     let skipped = reader.take_skipped();
     if skipped > 0 {
-        count_skipped(usize::try_from(skipped).unwrap_or(usize::MAX), session, process);
-        process.hear_strangers(reader.strays(), None);
-    }
-}
-
-fn count_skipped(bytes: usize, session: Option<u64>, process: &Process) {
-    if bytes > 0 {
+        let bytes = usize::try_from(skipped).unwrap_or(usize::MAX);
         process.saw(What::Skipped, |event| session.into_iter().fold(event, Event::session).bytes(bytes));
+        process.hear_strangers(reader.strays(), None);
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
 use handshake_core::eager::Waiting;
-use handshake_core::error::{Error, Result};
+use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::{Process, Woken};
 use handshake_core::sys::ends_with_us;
 use nix::poll::{PollFd, PollFlags};
@@ -22,6 +22,7 @@ use super::directory;
 use super::placement::Cpus;
 use crate::paradigm::Paradigm;
 use crate::programs::{self, program};
+use crate::temporary;
 
 /// Nothing here takes so long; whoever does is ended, and the trial has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -71,6 +72,8 @@ impl Bench {
             program(paradigm.server())?;
         }
         let place = directory::make()?;
+        // Each trial needs one. If none can be made, the comparison ends here.
+        temporary::file()?;
         Ok(Self { process: Rc::clone(process), cpus: Cpus::of_this_process()?, wait, programs, place })
     }
 
@@ -80,8 +83,8 @@ impl Bench {
 
     /// An empty directory, for one trial.
     pub(super) fn directory(&self) -> Result<TempDir, Trouble> {
-        tempfile::tempdir_in(self.place())
-            .map_err(|error| Trouble::Failed(format!("cannot make a directory: {error}")))
+        let made = tempfile::tempdir_in(self.place());
+        Ok(made.map_err(|error| Error::at("make a directory in", self.place(), errno_of(&error), ""))?)
     }
 
     /// A command of these words, on this processor.
@@ -100,9 +103,9 @@ impl Bench {
 
     /// Starts a program. `stdin`: whether it has one, until [`Member::close_stdin`].
     pub(super) fn start(&self, words: &[String], cpu: Option<usize>, stdin: bool) -> Result<Member, Trouble> {
-        let failed = |error: io::Error| Trouble::Failed(format!("cannot start {}: {error}", words[0]));
+        let failed = |error: io::Error| Error::on("start", words[0].as_str(), errno_of(&error));
         let (stdout, writer) = pipe().map_err(failed)?;
-        let stderr = tempfile::tempfile().map_err(failed)?;
+        let stderr = temporary::file()?;
         let mut command = self.command(words, cpu);
         command.stdin(if stdin { Stdio::piped() } else { Stdio::null() });
         command.stdout(writer).stderr(stderr.try_clone().map_err(failed)?);

@@ -1,18 +1,15 @@
 //! Where a comparison's pipes are: a directory that goes with it, and with the next one if it was killed.
 
+use std::env;
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::Result;
 use nix::unistd::Uid;
 use tempfile::TempDir;
 
-use crate::proc;
-
-/// In memory only, if the system has it: so no disk is measured.
-const MEMORY_ONLY: &str = "/dev/shm";
+use crate::{proc, temporary};
 
 /// The number of its process follows.
 const PREFIX: &str = "lab-compare-";
@@ -22,14 +19,8 @@ const PREFIX: &str = "lab-compare-";
 /// # Errors
 /// No directory can be made.
 pub(super) fn make() -> Result<TempDir> {
-    let (memory, elsewhere) = (Path::new(MEMORY_ONLY), std::env::temp_dir());
-    [memory, &elsewhere].into_iter().for_each(sweep);
-    let made = make_in(memory).or_else(|_| make_in(&elsewhere));
-    made.map_err(|error| Error::at("make a directory in", &elsewhere, errno_of(&error), ""))
-}
-
-fn make_in(parent: &Path) -> io::Result<TempDir> {
-    tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir_in(parent)
+    [Path::new(temporary::MEMORY), &env::temp_dir()].into_iter().for_each(sweep);
+    temporary::directory_in_memory(&format!("{PREFIX}{}-", std::process::id()))
 }
 
 /// Only what a killed comparison of this user has left: nobody else can remove it in its stead.

@@ -17,6 +17,7 @@ use nix::unistd::read;
 use crate::house::{House, REST, words};
 use crate::load::Report;
 use crate::programs::lines_of;
+use crate::temporary;
 
 /// What its clients may take for a handshake, and for a reply: so long that a slow machine is no failure.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
@@ -49,7 +50,7 @@ impl Load {
     /// It cannot be started.
     pub(super) fn start(house: &House, connections: usize, stay: Stay) -> Result<Self> {
         let failed = |error: std::io::Error| Error::on("start", "lab load", errno_of(&error));
-        let stderr = tempfile::tempfile().map_err(failed)?;
+        let stderr = temporary::file()?;
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.args(["load", "--connections", &connections.to_string(), "--requests", "1"]);
         command.args([

@@ -11,8 +11,6 @@ mod memory;
 mod scene;
 mod verdict;
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use handshake_cli::{at_least_one, complain, duration};
@@ -20,14 +18,13 @@ use handshake_core::error::{Error, Result, Status};
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::process::Process;
-use nix::sys::statfs::{TMPFS_MAGIC, statfs};
-use tempfile::TempDir;
 
 use crate::check;
 use crate::demo::voice::Voice;
 use crate::house::House;
 use crate::load::most_connections;
 use crate::paradigm::{Kind, Paradigm};
+use crate::temporary;
 use verdict::Seen;
 
 /// Without `--clients`, so many come to a forking server, which needs no descriptor for them.
@@ -140,7 +137,8 @@ pub fn run(args: Args) -> Result<Status> {
     let process = Process::quiet(Role::Client)?;
     let mut voice = Voice::new();
     announce(&plan, &limits, &mut voice)?;
-    let mut house = House::open(plan.kind, &plan.options(), directory(), &process)?;
+    let directory = temporary::directory_in_memory("lab-crowd-")?;
+    let mut house = House::open(plan.kind, &plan.options(), directory, &process)?;
     voice.line(&format!("$ {}", house.words))?;
     let mut seen = Seen::new(plan.clients, plan.beyond);
     match scene::play(&plan, &mut house, &process, &mut seen, &mut voice) {
@@ -166,16 +164,8 @@ fn announce(plan: &Plan, limits: &Limits, voice: &mut Voice) -> Result<()> {
     let shared = if kind.shared_wkp { " --shared-wkp" } else { "" };
     voice.heading(&format!("{}{shared}: {clients} clients at once", kind.paradigm.server()))?;
     let carried = limits.clients(kind.descriptors_each());
-    voice.line(&format!("Each process may have {limits}: that carries {carried} clients.\n"))
-}
-
-/// Where the pipes are to be: in memory, if there is such a place.
-fn directory() -> io::Result<TempDir> {
-    let in_memory = Path::new("/dev/shm");
-    let is_tmpfs = statfs(in_memory).is_ok_and(|system| system.filesystem_type() == TMPFS_MAGIC);
-    let new = |parent: PathBuf| tempfile::Builder::new().prefix("lab-crowd-").tempdir_in(parent);
-    if is_tmpfs { new(in_memory.into()) } else { Err(io::ErrorKind::Unsupported.into()) }
-        .or_else(|_| new(std::env::temp_dir()))
+    voice.paragraph(&format!("Each process may have {limits}: that carries {carried} clients."))?;
+    voice.line("")
 }
 
 #[cfg(test)]

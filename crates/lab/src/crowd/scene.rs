@@ -109,7 +109,7 @@ fn tell_memory(memory: &Memory, voice: &mut Voice) -> Result<()> {
     for (name, kib, what) in memory.rows() {
         row(&format!("  {name}"), format!("{kib:>7.1}  {what}").trim_end().to_owned(), voice)?;
     }
-    voice.line(
+    voice.paragraph(
         "What comes from /proc/meminfo are differences of the whole machine: other programs disturb them.",
     )
 }
@@ -124,7 +124,9 @@ fn stay(plan: &Plan, house: &House, process: &Process, voice: &mut Voice) -> Res
         return Ok(());
     }
     let (pid, place) = (house.pid(), house.path().display());
-    voice.line(&format!("\nAll stay for {:?}: look around in {place}, at process {pid}", plan.idle_for))?;
+    voice.line("")?;
+    voice
+        .paragraph(&format!("All stay for {:?}: look around in {place}, at process {pid}", plan.idle_for))?;
     let until = Deadline::after(plan.idle_for);
     while !until.passed() {
         process.wait(&mut [], until)?;

@@ -1,41 +1,108 @@
 //! What can be said at the end of a guest: as far as one can judge that from outside.
 
 use handshake_core::error::Result;
-use handshake_core::event::{Event, What};
+use handshake_core::event::{Event, Role, What};
 use nix::sys::signal::Signal;
 
+use super::advice::{End, Facts};
 use super::cast::Actor;
 use super::guest::Guest;
 use super::stage::Stage;
 use super::tell::shorten;
 use super::verdict::answer;
-use super::{counted, script, visit};
+use super::watch::WkpOpened;
+use super::{Args, counted, script};
 
-/// Says what was found. Returns whether it is a client, and came to its end.
-pub(super) fn judge(stage: &mut Stage) -> Result<bool> {
+/// Something that was judged: whether it is right, in words, and what to do about it if it is not.
+struct Judged {
+    right: bool,
+    claim: String,
+    advice: Option<String>,
+}
+
+impl Judged {
+    fn right(claim: String) -> Self {
+        Self { right: true, claim, advice: None }
+    }
+
+    fn wrong(claim: String, advice: impl Into<Option<String>>) -> Self {
+        Self { right: false, claim, advice: advice.into() }
+    }
+}
+
+/// Says what was found. Returns whether it is a client: it shook hands, got and printed the replies to its
+/// messages, and came to its end.
+pub(super) fn judge(stage: &mut Stage, args: &Args) -> Result<bool> {
+    let messages = args.messages;
     let Some(guest) = &stage.guest else {
         stage.voice.verdict(false, "the program was never started")?;
         return Ok(false);
     };
-    let (right, claim) = handshake(stage, guest);
-    let advice = if right { None } else { Some(advice(stage, guest)) };
-    let (is_over, end) = end(stage, guest);
-    let remarks = remarks(stage, guest);
-    stage.voice.verdict(right, &claim)?;
-    advice.map_or(Ok(()), |advice| stage.voice.line(&format!("    {advice}")))?;
-    stage.voice.verdict(is_over, &end)?;
+    let facts = facts(stage, guest, args);
+    let mut judged = vec![handshake(stage, guest, &facts)];
+    if judged[0].right && messages > 0 {
+        judged.push(replies(stage, guest, &facts, messages));
+    }
+    let did_its_work = judged.iter().all(|judged| judged.right);
+    let (end, remark) = end(stage, guest, &facts, did_its_work);
+    judged.extend(end);
+    let right = judged.iter().all(|judged| judged.right);
+    let remarks: Vec<_> = remark.into_iter().chain(remarks(stage, guest, &facts, did_its_work)).collect();
+    let name = Actor::Client(guest.number);
+    for Judged { right, claim, advice } in judged {
+        stage.voice.verdict(right, &claim)?;
+        advice.map_or(Ok(()), |advice| stage.voice.detail(&advice))?;
+    }
     remarks.iter().try_for_each(|remark| stage.voice.remark(remark))?;
-    Ok(right && is_over)
+    let claim = if right { "passed" } else { "failed" };
+    stage.voice.verdict(right, &format!("{name}, your program, {claim}"))?;
+    Ok(right)
 }
 
-fn handshake(stage: &Stage, guest: &Guest) -> (bool, String) {
-    let Some(hello) = first(stage, guest, What::HelloReceived) else {
-        return (false, "handshake: the server never received a private pipe's name".into());
+fn facts(stage: &Stage, guest: &Guest, args: &Args) -> Facts {
+    let first = |what| first(stage, guest, what);
+    let text = |event: &Event| event.text.clone().unwrap_or_default();
+    // Nobody else writes what is no name, and the server cannot say whose it is.
+    let is_no_name = |event: &&Event| {
+        event.what == What::Skipped
+            && event.role == Role::Server
+            && event.session.is_none()
+            && event.text.is_some()
     };
-    let name = hello.pipe.as_deref().unwrap_or_default();
-    let received = format!("handshake: its name [{}] was received", shorten(name));
-    if first(stage, guest, What::AckSent).is_none() {
-        return (false, format!("{received}, and its pipe could not be answered"));
+    let no_name = stage.record.seen().iter().find(is_no_name);
+    let ack = first(What::AckSent).map(text).filter(|ack| !ack.is_empty());
+    let prints_ack =
+        |lines: &[String]| ack.as_ref().is_some_and(|ack| lines.iter().any(|line| line.contains(ack)));
+    let (before, after) = guest.said.split_at(guest.said_before);
+    Facts {
+        wkp: stage.troupe.wkp().name().into(),
+        shared_wkp: args.shared_wkp,
+        wkp_opened: guest.watch.wkp_opened(),
+        made: guest.watch.made().map(shorten).collect(),
+        no_name: no_name.map(|event| (event.bytes.unwrap_or_default(), text(event))),
+        name: first(What::HelloReceived).and_then(|hello| hello.pipe.as_deref()).map(shorten),
+        dropped: first(What::ClientDropped).map(text),
+        acknowledged: first(What::AckSent).is_some(),
+        printed_ack_late: !prints_ack(before) && prints_ack(after),
+        blocked: guest.blocked.clone(),
+        blocked_before_wkp: guest.blocked_before_wkp,
+        end: End::new(stage.troupe.ended(Actor::Client(guest.number)), guest.ended_by),
+        requests: stage.count_of(What::RequestReceived, guest.number),
+        replies: stage.count_of(What::ReplySent, guest.number),
+    }
+}
+
+fn handshake(stage: &Stage, guest: &Guest, facts: &Facts) -> Judged {
+    let wrong = |claim| Judged::wrong(claim, facts.on_handshake());
+    let Some(name) = &facts.name else {
+        return wrong(match &facts.dropped {
+            Some(_) => "handshake: the server received a private pipe's name, and dropped the client".into(),
+            None => "handshake: the server never received a private pipe's name".into(),
+        });
+    };
+    let received = format!("handshake: its name [{name}] was received");
+    if !facts.acknowledged {
+        return wrong(format!("{received}, and its pipe could not be answered"));
     }
     let third = match (first(stage, guest, What::ReadyReceived), first(stage, guest, What::ThirdStepSpared)) {
         (Some(ready), _) => match ready.text.as_deref() {
@@ -43,62 +110,88 @@ fn handshake(stage: &Stage, guest: &Guest) -> (bool, String) {
             None => "third step READY".into(),
         },
         (None, Some(_)) => "no third step".into(),
-        (None, None) => return (false, format!("{received}, acknowledged, and then it left")),
+        (None, None) => return wrong(format!("{received}, acknowledged, and then it left")),
     };
-    (true, format!("{received}, acknowledged; {third}"))
+    Judged::right(format!("{received}, acknowledged; {third}"))
 }
 
-/// The likeliest mistake.
-fn advice(stage: &Stage, guest: &Guest) -> String {
-    let wkp = stage.troupe.wkp().name();
-    if let Some(dropped) = first(stage, guest, What::ClientDropped) {
-        return format!("the server's word: {}", dropped.text.as_deref().unwrap_or_default());
-    }
-    if guest.watch.has_knocked() {
-        return "what it wrote into the well-known pipe was no name of a pipe in this directory, or it wrote nothing"
-            .into();
-    }
-    let made: Vec<&str> = guest.watch.made().collect();
-    let made = if made.is_empty() { "no pipe".into() } else { made.join(", ") };
-    format!("it made {made}, and was not seen to open {wkp}; if it looks for another name: --wkp NAME")
+/// Whether it asked what it was given, and printed the replies. A program that asks something else by itself
+/// is to print one of its own replies.
+fn replies(stage: &Stage, guest: &Guest, facts: &Facts, messages: usize) -> Judged {
+    let prints = |text: &String| guest.said.iter().any(|line| line.contains(text.trim_end_matches('…')));
+    let sent = stage.record.seen().iter().filter(|event| event.what == What::ReplySent);
+    let sent = sent.filter(|event| stage.cast.client_of(event) == Some(guest.number));
+    let sent: Vec<String> = sent.filter_map(|event| event.text.clone()).collect();
+    let due: Vec<String> =
+        (1..=messages).map(|number| answer(&script::message(guest.number, number))).collect();
+    let asks_by_itself =
+        !sent.is_empty() && !due.iter().any(|due| sent.iter().any(|sent| sent.contains(due.as_str())));
+    let (given, requests) = (counted(guest.typed, "message"), counted(facts.requests, "request"));
+    let replies = counted_replies(facts.replies);
+    let served = format!("it was given {given}; the server received {requests} and sent {replies}");
+    let (right, printed) = if asks_by_itself {
+        let right = sent.iter().any(|sent| !sent.is_empty() && prints(sent));
+        (
+            right,
+            if right { "it asks by itself, and prints replies" } else { "it printed none of them" }
+                .to_owned(),
+        )
+    } else {
+        let printed = due.iter().filter(|due| prints(due)).count();
+        (printed == messages, format!("it printed {printed} of {messages} expected"))
+    };
+    let claim = format!("replies: {served}; {printed}");
+    if right { Judged::right(claim) } else { Judged::wrong(claim, facts.on_replies(messages)) }
 }
 
-fn end(stage: &Stage, guest: &Guest) -> (bool, String) {
+fn counted_replies(number: usize) -> String {
+    if number == 1 { "1 reply".into() } else { format!("{number} replies") }
+}
+
+/// Its end: judged, or only told. `did_its_work`: it shook hands and got its replies.
+fn end(stage: &Stage, guest: &Guest, facts: &Facts, did_its_work: bool) -> (Option<Judged>, Option<String>) {
     let status = stage.troupe.ended(Actor::Client(guest.number));
     let status = status.map_or("it never ended".into(), |status| status.to_string());
-    match guest.ended_by {
-        None => (true, format!("its end: {status}")),
-        Some(Signal::SIGKILL) => (false, "its end: it did nothing more, and had to be killed".into()),
-        Some(signal) => {
-            (true, format!("its end: {status}; it did not end with its input, and was sent {signal}"))
+    let claim = format!("its end: {status}");
+    let judged = match facts.end {
+        End::Status(0) if did_its_work => Judged::right(claim),
+        End::Status(0) => return (None, Some(claim)),
+        End::Status(_) => return (None, Some(format!("{claim}; 0 would say that all went well"))),
+        // What it was about is said above, unless all else was right.
+        End::Crash(_) => Judged::wrong(claim, did_its_work.then(|| facts.on_replies(0))),
+        End::Sent(Signal::SIGKILL) => {
+            let advice =
+                did_its_work.then(|| "end when the input ends, and leave SIGINT (Ctrl-C) as it is".into());
+            Judged::wrong("its end: it did nothing more, and had to be killed".into(), advice)
         }
-    }
+        End::Sent(signal) => {
+            let claim = format!("its end: it did not end with its input, and was sent {signal}");
+            if did_its_work { Judged::right(claim) } else { Judged::wrong(claim, None) }
+        }
+    };
+    (Some(judged), None)
 }
 
 /// What is worth knowing.
-fn remarks(stage: &Stage, guest: &Guest) -> Vec<String> {
-    let count = |what| stage.count_of(what, guest.number);
-    let due = (1..=guest.typed).map(|number| answer(&script::message(guest.number, number)));
-    let said = due.filter(|due| guest.said.iter().any(|line| line.contains(due.as_str()))).count();
+fn remarks(stage: &Stage, guest: &Guest, facts: &Facts, did_its_work: bool) -> Vec<String> {
     let mut remarks = Vec::new();
-    if visit::is_connected(stage, guest.number) {
+    if did_its_work && facts.wkp_opened == WkpOpened::Both {
         remarks.push(format!(
-            "it was given {}; the server received {}, replies sent: {}; {said} of the expected stand in what it said",
-            counted(guest.typed, "message"),
-            counted(count(What::RequestReceived), "request"),
-            count(What::ReplySent),
+            "it opened {} with O_RDWR: O_WRONLY is better, since then its writes fail when the server has \
+             gone",
+            facts.wkp
         ));
     }
-    if count(What::Skipped) > 0 {
+    if stage.count_of(What::Skipped, guest.number) > 0 {
         remarks.push("the server skipped bytes of it that were no record".into());
     }
-    let left: Vec<&str> = guest.watch.left().collect();
-    remarks.push(match left.len() {
-        0 => "it left nothing behind".into(),
-        _ => format!(
-            "it left behind: {}",
-            left.iter().map(|name| shorten(name)).collect::<Vec<_>>().join(", ")
+    let left: Vec<String> = guest.watch.left().map(shorten).collect();
+    remarks.push(match left.as_slice() {
+        [] => "it left nothing behind".into(),
+        [name] if did_its_work && facts.name.as_ref() == Some(name) => format!(
+            "it left behind: {name}: call remove(\"{name}\") once the acknowledgement has come (step 8)"
         ),
+        left => format!("it left behind: {}", left.join(", ")),
     });
     if !stage.troupe.strays.is_empty() {
         remarks.push(format!(

@@ -6,20 +6,25 @@
 use std::cmp::Ordering;
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use handshake_core::error::{Error, Result, errno_of};
-use handshake_core::sys::ends_with_us;
+use handshake_core::sys::{ends_with_us, with_default_signals};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::unistd::{AccessFlags, access};
 
+use super::runnable;
+use super::tell::quoted;
 use super::terminal::Terminal;
-use super::watch::{Seen, Watch};
+use super::watch::{Seen, Watch, WkpOpened};
+use crate::blocked::{Call, call_of_family};
 
-/// So many of its lines are told; whoever says more than that is not being read.
+/// So many of its lines are told.
 const TOLD: usize = 200;
+/// So many of its lines are kept, to find the replies in them.
+const KEPT: usize = 10_000;
 /// So many requests are told that nobody has given it.
 const OWN_TOLD: usize = 5;
 
@@ -38,27 +43,32 @@ pub(super) struct Guest {
     pub(super) pid: u32,
     pub(super) watch: Watch,
     terminal: Terminal,
-    /// All its lines.
+    /// Its lines, up to a limit.
     pub(super) said: Vec<String>,
+    /// How many of its lines came before it was given a message.
+    pub(super) said_before: usize,
     /// How many lines it was given.
     pub(super) typed: usize,
     /// How many events about its requests have been told.
     told: usize,
     /// The last signal that was needed to end it.
     pub(super) ended_by: Option<Signal>,
+    /// What it was blocked in when it first did not do what was expected of it.
+    pub(super) blocked: Option<Call>,
+    /// Whether that was before it opened the well-known pipe.
+    pub(super) blocked_before_wkp: bool,
 }
 
 impl Invitation {
     /// # Errors
-    /// There is no such program, or nobody may run it.
-    pub(super) fn new(path: &PathBuf, arguments: &[OsString]) -> Result<Self> {
-        let failed = |errno| Error::at("start", path, errno, "is it the program's path?");
+    /// There is no such program, or the kernel cannot run it.
+    pub(super) fn new(path: &Path, arguments: &[OsString]) -> Result<Self> {
         // It will be started in another directory.
-        let program = fs::canonicalize(path).map_err(|error| failed(errno_of(&error)))?;
-        access(&program, AccessFlags::X_OK).map_err(failed)?;
+        let program = fs::canonicalize(path).map_err(|error| failed(path, errno_of(&error)))?;
         if program.is_dir() {
-            return Err(failed(Errno::EISDIR));
+            return Err(failed(path, Errno::EISDIR));
         }
+        runnable::check(&program).map_err(|errno| failed(path, errno))?;
         Ok(Self { program, arguments: arguments.into() })
     }
 
@@ -68,18 +78,35 @@ impl Invitation {
         words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
-    /// The command, but for its stdout and its directory. It begins as any program of a shell: no signal blocked or ignored.
+    /// Starts it in `place` with `screen` as its stdout and stderr. It begins as a program of a shell does:
+    /// no signal is blocked or ignored.
     ///
     /// # Errors
-    /// The kernel does not say where this program is.
-    pub(super) fn command(&self) -> Result<Command> {
-        let own = std::env::current_exe().map_err(|error| Error::on("find", "lab", errno_of(&error)))?;
-        let mut command = Command::new(own);
-        command.args(["reference", "leash", "--"]).arg(&self.program).args(&self.arguments);
-        command.stdin(Stdio::piped()).env_remove("HANDSHAKE_WKP");
+    /// It cannot be started.
+    pub(super) fn start(&self, place: &Path, screen: OwnedFd) -> Result<Child> {
+        let failed = |errno| failed(&self.program, errno);
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env_remove("HANDSHAKE_WKP").current_dir(place);
+        command.stdin(Stdio::piped());
+        command.stdout(screen.try_clone().map_err(|error| failed(errno_of(&error)))?).stderr(screen);
         ends_with_us(&mut command, Signal::SIGKILL);
-        Ok(command)
+        with_default_signals(&mut command);
+        command.spawn().map_err(|error| failed(errno_of(&error)))
     }
+}
+
+/// Why a program cannot be started, and what to try.
+fn failed(program: &Path, errno: Errno) -> Error {
+    let hint = match errno {
+        Errno::ENOEXEC => "is it built for another machine, or a script without a #! line? Ask file(1)",
+        Errno::EACCES => "is it a program, with its x bit set (chmod +x)?",
+        Errno::ENOENT if program.exists() => {
+            "the file is there, but not what runs it: the program of its #! line, or its loader (ldd)"
+        }
+        Errno::ETXTBSY => "is the compiler still writing it?",
+        _ => "is it the program's path?",
+    };
+    Error::at("start", program, errno, hint)
 }
 
 impl Guest {
@@ -88,7 +115,20 @@ impl Guest {
     pub(super) const OWN_REQUESTS: usize = 50;
 
     pub(super) fn new(number: usize, pid: u32, watch: Watch, terminal: Terminal) -> Self {
-        Self { number, pid, watch, terminal, said: Vec::new(), typed: 0, told: 0, ended_by: None }
+        let said = Vec::new();
+        Self {
+            number,
+            pid,
+            watch,
+            terminal,
+            said,
+            said_before: 0,
+            typed: 0,
+            told: 0,
+            ended_by: None,
+            blocked: None,
+            blocked_before_wkp: false,
+        }
     }
 
     /// Whether one more event about a request of it is to be told; then what, if it is the last.
@@ -116,12 +156,23 @@ impl Guest {
                 _ if self.told >= self.most_told() => None,
                 TOLD.. => None,
                 told if told + 1 == TOLD => Some("says more than is told here".into()),
-                _ => Some(format!("says:               [{line}]")),
+                _ => Some(quoted("says:", &line)),
             };
             seen.extend(text.map(|text| Seen { step: None, text }));
             self.said.push(line);
-            self.said.truncate(TOLD);
+            self.said.truncate(KEPT);
+        }
+        if self.typed == 0 {
+            self.said_before = self.said.len();
         }
         seen
+    }
+
+    /// Notes what it is blocked in, unless that was noted before.
+    pub(super) fn note_blocked(&mut self) {
+        if self.blocked.is_none() {
+            self.blocked = call_of_family(self.pid);
+            self.blocked_before_wkp = self.watch.wkp_opened() == WkpOpened::Never;
+        }
     }
 }

@@ -17,12 +17,10 @@ const NAME: usize = 7;
 const READERS: usize = 16;
 
 /// What the table does not say by itself.
-const GONE: &str = "\
-A name that is gone was removed in step 6 or 8. Who has the pipe open
-goes on using it, and nobody else can come.";
-const OWN_END: &str = "\
-The server's own write end of the well-known pipe only keeps that from
-hanging up while no client has it open.";
+const GONE: &str = "A name that is gone was removed in step 6 or 8. Processes that have the pipe open go \
+on using it; no other process can open it.";
+const OWN_END: &str = "The server's own write end of the well-known pipe keeps that from hanging up while \
+no client has it open.";
 
 /// What a pipe is for; rows stand in the order in which a request passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,9 +81,9 @@ fn show_children(voice: &mut Voice, cast: &Cast, parent: u32, indent: &str) -> R
         .collect();
     for (index, (actor, child)) in children.iter().enumerate() {
         let (branch, below) = if index + 1 == children.len() { ("└─", "  ") } else { ("├─", "│ ") };
-        let name = voice.name(*actor, cast, &cast.name(*actor), 0);
+        let name = voice.name(*actor, cast, &cast.name(*actor));
         let dead = if child.state == 'Z' { "  (zombie)" } else { "" };
-        voice.line(&format!("{indent}{branch} {name}{dead}"))?;
+        voice.fill(&format!("{indent}{branch} "), indent.len(), &format!("{name}{dead}"))?;
         show_children(voice, cast, child.pid, &format!("{indent}{below} "))?;
     }
     Ok(())
@@ -96,7 +94,8 @@ fn show_pipes(voice: &mut Voice, cast: &Cast, rows: &[Row]) -> Result<()> {
     for row in rows {
         let readers = names(voice, cast, &row.readers, READERS);
         let writers = names(voice, cast, &row.writers, 0);
-        voice.line(&format!("  {:PIPE$}{:NAME$}{readers}{writers}", row.label, row.name))?;
+        let before = format!("  {:PIPE$}{:NAME$}{readers}", row.label, row.name);
+        voice.fill(&before, 2 + PIPE + NAME + READERS, &writers)?;
     }
     if rows.iter().any(|row| row.name == "gone") {
         voice.note(GONE)?;
@@ -110,7 +109,7 @@ fn names(voice: &Voice, cast: &Cast, actors: &[Actor], width: usize) -> String {
         return format!("{:width$}", "nobody");
     }
     let plain: usize = actors.iter().map(|actor| actor.to_string().len() + 2).sum::<usize>() - 2;
-    let names: Vec<_> = actors.iter().map(|actor| voice.name(*actor, cast, &actor.to_string(), 0)).collect();
+    let names: Vec<_> = actors.iter().map(|actor| voice.name(*actor, cast, &actor.to_string())).collect();
     format!("{}{:space$}", names.join(", "), "", space = width.saturating_sub(plain))
 }
 

@@ -4,9 +4,10 @@
 //! holds which pipe; `verdict` checks. They stand on `troupe` (the processes), `pause` (`--pause`), `record` (the order of
 //! time), `cast` (who is who), `tell` (sentences), `voice` (how it looks) and `wkp` (whose a name is).
 //!
-//! Any program can be one of the clients: it is a `guest`, whom `visit` has in the play and `finding` judges. What it does,
-//! it says itself on its `terminal`, or is seen from outside by `watch`.
+//! Any program can be one of the clients: it is a `guest`, whom `visit` has in the play, `finding` judges and
+//! `advice` helps. What it does, it says itself on its `terminal`, or is seen from outside by `watch`.
 
+mod advice;
 mod cast;
 mod finding;
 mod guest;
@@ -14,6 +15,7 @@ mod map;
 mod pause;
 mod record;
 mod ring;
+mod runnable;
 mod script;
 mod stage;
 mod tell;
@@ -53,9 +55,10 @@ const MESSAGES_MAX: usize = 100;
 /// holds which end of which pipe, and checks at the end that every reply is right and nothing is left. Exits with 0
 /// only then.
 ///
-/// With --client, a program of yours is one more client, unchanged, in the course dialect or the framed one. What it does is
-/// told as the server sees it and as one sees it from outside. At the end it must have shaken hands, and ended when its
-/// input did or by Ctrl-C's signal; everything else is told as a finding.
+/// With --client, a program of yours is one more client, unchanged, in the course dialect or the framed one.
+/// What it does is told as the server sees it and as one sees it from outside. It must shake hands, print the
+/// reply to each message, and end when its input does or by Ctrl-C's signal. If it deadlocks, crashes or gets
+/// no reply, the demo says which mistake that is and exits with 1; everything else is told as a finding.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which server
@@ -92,24 +95,26 @@ pub struct Args {
 }
 
 /// What it is, in the course's words.
-fn in_words(paradigm: Paradigm, shared_wkp: bool) -> &'static str {
+fn in_words(paradigm: Paradigm, shared_wkp: bool) -> &'static [&'static str] {
     match (paradigm, shared_wkp) {
         (Paradigm::Basic, _) => {
-            "One client at a time; once it exits, the server creates a new well-known pipe."
+            &["One client at a time; once it exits, the server creates a new well-known pipe."]
         }
-        (Paradigm::Forking, _) => "The main server forks off a dedicated subserver for each client.",
-        (Paradigm::Dispatch, false) => {
-            "server --> subserver 1 --> client 1 --> well-known pipe --> server\n\
-             The server handles all incoming connections. Each client goes on writing to the\n\
-             well-known pipe that it shook hands on, which has no name any more."
-        }
-        (Paradigm::Dispatch, true) => {
-            "server --> subserver 1 --> client 1 --> well-known pipe --> server\n\
-             The server handles all incoming connections. All clients write to the one\n\
-             well-known pipe, which is never removed (--shared-wkp)."
-        }
+        (Paradigm::Forking, _) => &["The main server forks off a dedicated subserver for each client."],
+        (Paradigm::Dispatch, false) => &[
+            RING,
+            "The server handles all incoming connections. Each client goes on writing to the well-known \
+             pipe that it shook hands on, which has no name any more.",
+        ],
+        (Paradigm::Dispatch, true) => &[
+            RING,
+            "The server handles all incoming connections. All clients write to the one well-known pipe, \
+             which is never removed (--shared-wkp).",
+        ],
     }
 }
+
+const RING: &str = "server --> subserver 1 --> client 1 --> well-known pipe --> server";
 
 /// Plays the demo. `Broken`: something was not as it has to be; what, was told.
 ///
@@ -137,7 +142,7 @@ fn announce(stage: &mut Stage, args: &Args) -> Result<()> {
     let (clients, messages) = (counted(args.clients, "client"), counted(args.messages, "message"));
     let title = format!("{}: {clients}, {messages} each", args.paradigm.server());
     stage.voice.heading(&title)?;
-    stage.voice.note(in_words(args.paradigm, args.shared_wkp))?;
+    in_words(args.paradigm, args.shared_wkp).iter().try_for_each(|text| stage.voice.note(text))?;
     let place = stage.troupe.place().display().to_string();
     stage.voice.note(&format!("The pipes are in {place}"))?;
     if args.pause {
@@ -167,7 +172,7 @@ fn close(stage: &mut Stage, args: &Args, played: Result<Vec<String>, Halt>) -> R
         return Ok(right);
     }
     stage.voice.heading("What was seen of your program")?;
-    Ok(finding::judge(stage)? && right)
+    Ok(finding::judge(stage, args)? && right)
 }
 
 /// `1 client`, `2 clients`.

@@ -5,6 +5,7 @@ use handshake_core::error::Result;
 use super::cast::Actor::{self, Client, Server, Subserver};
 use super::map::{Row, arc};
 use super::stage::Stage;
+use super::voice::unbroken;
 use crate::paradigm::Paradigm;
 
 /// Draws the round trip of each client that is being served; returns what is missing.
@@ -33,7 +34,7 @@ fn round_trip(stage: &mut Stage, rows: &[Row], client: usize, missing: &mut Vec<
     let there = found(rows, client, server, missing);
     let back = found(rows, server, client, missing);
     let [client, server] = [client, server].map(|actor| coloured(stage, actor, actor.to_string()));
-    stage.voice.line(&format!("  {client} --> {there} --> {server} --> {back} --> {client}"))
+    stage.voice.fill("  ", 4, &format!("{client} --> {there} --> {server} --> {back} --> {client}"))
 }
 
 /// Dispatch: server --> subserver --> client --> well-known pipe --> server.
@@ -45,24 +46,26 @@ fn ring(stage: &mut Stage, rows: &[Row], client: usize, missing: &mut Vec<String
     let client = Client(client);
     let names = [Server, subserver, client].map(|actor| coloured(stage, actor, stage.cast.name(actor)));
     let end = coloured(stage, Server, Server.to_string());
-    stage.voice.line(&format!("  {} --> well-known pipe --> {end}", names.join(" --> ")))?;
+    let wkp = unbroken("well-known pipe");
+    stage.voice.fill("  ", 4, &format!("{} --> {wkp} --> {end}", names.join(" --> ")))?;
     let down = found(rows, Server, subserver, missing);
     let up = found(rows, subserver, Server, missing);
     let reply = found(rows, subserver, client, missing);
     let request = found(rows, client, Server, missing);
     for (from, to, pipe, what) in [
-        (client, Server, request, "all that the client sends"),
+        (client, Server, request, "all that it sends"),
         (Server, subserver, down, "its records, routed"),
         (subserver, client, reply, "the replies"),
-        (subserver, Server, up, "the news: client gone, done"),
+        (subserver, Server, up, "that it has gone"),
     ] {
-        stage.voice.line(&format!("    {:27}{pipe:25} {what}", format!("{from} --> {to}")))?;
+        let arc = format!("    {:27}{pipe:27} ", format!("{from} --> {to}"));
+        stage.voice.fill(&arc.replace('\u{a0}', " "), 59, what)?;
     }
     Ok(())
 }
 
 fn coloured(stage: &Stage, actor: Actor, name: String) -> String {
-    stage.voice.name(actor, &stage.cast, &name, 0)
+    stage.voice.name(actor, &stage.cast, &name)
 }
 
 fn found(rows: &[Row], from: Actor, to: Actor, missing: &mut Vec<String>) -> String {
@@ -71,6 +74,6 @@ fn found(rows: &[Row], from: Actor, to: Actor, missing: &mut Vec<String>) -> Str
             missing.push(format!("a pipe from {from} to {to}"));
             "(no pipe!)".into()
         },
-        str::to_string,
+        unbroken,
     )
 }

@@ -95,7 +95,7 @@ impl Stage {
 
     /// The next scene; with `--pause`, after Enter.
     pub(super) fn scene(&mut self, title: &str) -> Result<(), Halt> {
-        self.ask(|_| title.into())?;
+        self.ask(|_| vec![title.into()])?;
         Ok(self.voice.heading(title)?)
     }
 
@@ -131,7 +131,7 @@ impl Stage {
         happened: impl Fn(&Self) -> bool,
     ) -> Result<(), Halt> {
         while !self.attempt(PATIENCE, &happened)? {
-            self.ask(|_| "nothing moves; wait on".into())?;
+            self.ask(|_| vec!["nothing moves; wait on".into()])?;
             if self.watchdog.passed() {
                 return Err(Halt::Stuck(expected.into()));
             }
@@ -237,7 +237,7 @@ impl Stage {
     }
 
     fn tell(&mut self, event: &Event) -> Result<()> {
-        let Some(text) = tell::sentence(event, &self.cast, !self.has_wkp) else { return Ok(()) };
+        let Some(text) = self.sentence(event) else { return Ok(()) };
         self.has_wkp |= event.what == What::WkpCreated;
         let actor = self.cast.actor(event.pid).unwrap_or(match event.role {
             Role::Server => Actor::Server,
@@ -274,7 +274,9 @@ impl Stage {
             self.ask(|now| {
                 let standing = now.pause.iter().flat_map(Pause::standing);
                 let names = standing.filter_map(|pid| now.cast.actor(*pid)).map(|actor| actor.to_string());
-                format!("next step; at the gate: {}", names.collect::<Vec<_>>().join(", "))
+                let names: Vec<_> = names.collect();
+                let question = |who: &str| format!("next step; at the gate: {who}");
+                vec![question(&names.join(", ")), question(&format!("{} processes", names.len()))]
             })?;
         }
         if let Some(pause) = &mut self.pause {
@@ -288,11 +290,16 @@ impl Stage {
     fn next_was_told(&self) -> bool {
         let next = self.pause.as_ref().and_then(|pause| pause.standing().first());
         let last = next.and_then(|pid| self.record.seen().iter().rfind(|event| event.pid == *pid));
-        last.is_none_or(|event| tell::sentence(event, &self.cast, false).is_some())
+        last.is_none_or(|event| self.sentence(event).is_some())
     }
 
-    /// With `--pause`: asks, and waits for Enter; whatever happens meanwhile is told.
-    fn ask(&mut self, question: impl Fn(&Self) -> String) -> Result<(), Halt> {
+    fn sentence(&self, event: &Event) -> Option<String> {
+        tell::sentence(event, &self.cast, !self.has_wkp, self.troupe.paradigm.forks())
+    }
+
+    /// With `--pause`: asks, and waits for Enter; whatever happens meanwhile is told. `question`: in several
+    /// lengths, the longest first.
+    fn ask(&mut self, question: impl Fn(&Self) -> Vec<String>) -> Result<(), Halt> {
         while self.pause.is_some() {
             self.follow()?;
             if !self.is_settled() {
@@ -300,7 +307,10 @@ impl Stage {
                 continue;
             }
             self.somebody_stands();
-            self.voice.prompt(&format!("[Enter] {}   (m: map, q: quit)", question(self)));
+            let questions = question(self).into_iter();
+            let prompts: Vec<_> =
+                questions.map(|text| format!("[Enter] {text}   (m: map, q: quit)")).collect();
+            self.voice.prompt(&prompts);
             let Some(pause) = &mut self.pause else { break };
             let wish = pause.wish();
             match wish {

@@ -8,8 +8,9 @@ use super::cast::{Actor, Cast};
 /// Digits of RANDOM that are shown; all 16 would fill the line and tell no more.
 const RANDOM_SHOWN: usize = 4;
 
-/// What `actor` did; nothing, if that is no step of its own for who looks on.
-pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool) -> Option<String> {
+/// What `actor` did; nothing, if that is no step of its own for who looks on. `replaces_wkp`: the server
+/// takes the well-known pipe's name away by giving it to the next one, in one step.
+pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_wkp: bool) -> Option<String> {
     let text = event.text.as_deref().unwrap_or_default();
     let pipe = shorten(event.pipe.as_deref().unwrap_or_default());
     let client = Actor::Client(cast.client_of(event).unwrap_or(0)).to_string();
@@ -23,6 +24,7 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool) -> Option
         What::WkpOpened => format!("connects to the server: opens {pipe}"),
         What::HelloSent => format!("sends its private pipe's name through {pipe}"),
         What::AwaitingAck => "waits for the private pipe's connection".into(),
+        What::WkpRemoved if replaces_wkp => format!("takes {pipe} away and puts the next in its place"),
         What::WkpRemoved => format!("removes the well-known pipe {pipe}"),
         What::HelloReceived => format!("receives from {client} [{pipe}]"),
         What::SubserverForked => format!("forks off {peer} for {client}"),
@@ -47,6 +49,9 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool) -> Option
         What::SubserverReaped => format!("reaps {peer}: {text}"),
         What::ClientDropped => format!("drops {client}: {text}"),
         What::TryingAgain => format!("tries again: {text}"),
+        What::Skipped if event.text.is_some() => {
+            format!("skips {bytes} bytes that are no private pipe's name: [{text}]")
+        }
         What::Skipped => format!("skips {bytes} bytes that are no record"),
         What::Short => format!("lets clients wait: {text}"),
         What::AskedToEnd => format!("is asked to end: {text}"),
@@ -65,8 +70,12 @@ fn message(event: &Event) -> String {
         _ => "receives reply",
     };
     let text = event.text.as_deref().unwrap_or_default();
-    let what = format!("{verb} {}", event.seq.unwrap_or_default());
-    format!("{what:<19}[{text}]")
+    quoted(&format!("{verb} {}", event.seq.unwrap_or_default()), text)
+}
+
+/// Texts one under the other.
+pub(super) fn quoted(what: &str, text: &str) -> String {
+    format!("{what:<18} [{text}]")
 }
 
 fn other(pid: u32, cast: &Cast) -> String {

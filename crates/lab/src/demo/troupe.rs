@@ -19,8 +19,8 @@ use super::cast::Actor;
 use super::guest::Invitation;
 use super::wkp::Wkp;
 use crate::paradigm::Paradigm;
-use crate::proc;
 use crate::programs::{end_orphans, lines_of, programs};
+use crate::{proc, temporary};
 
 /// What who does not end by itself is given, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -46,6 +46,7 @@ struct Member {
 pub(super) struct Troupe {
     /// Dropping the troupe ends them first, and then removes the directory.
     members: Vec<Member>,
+    pub(super) paradigm: Paradigm,
     server: PathBuf,
     client: PathBuf,
     server_options: Vec<&'static str>,
@@ -79,8 +80,6 @@ impl Troupe {
         gate: Option<OwnedFd>,
     ) -> Result<Self> {
         let (server, client) = programs(paradigm)?;
-        let failed =
-            |error: std::io::Error| Error::at("make files in", &std::env::temp_dir(), errno_of(&error), "");
         let mut server_options = vec!["-q"];
         server_options.extend(shared_wkp.then_some("--shared-wkp"));
         server_options.extend(gate.iter().flat_map(|_| PATIENT_SERVER));
@@ -88,14 +87,15 @@ impl Troupe {
         proc::adopt_orphans();
         Ok(Self {
             members: Vec::new(),
+            paradigm,
             server,
             client,
             server_options,
             client_options: client_options.into(),
             wkp,
-            place: tempfile::Builder::new().prefix("lab-demo-").tempdir().map_err(failed)?,
-            events: tempfile::Builder::new().prefix("lab-events-").tempfile().map_err(failed)?,
-            stderr: tempfile::tempfile().map_err(failed)?,
+            place: temporary::directory("lab-demo-")?,
+            events: temporary::named_file("lab-events-")?,
+            stderr: temporary::file()?,
             gate,
             strays: Vec::new(),
         })
@@ -130,7 +130,7 @@ impl Troupe {
             _ => (&self.client, &self.client_options),
         };
         let failed = |error: std::io::Error| Error::at("start", program, errno_of(&error), "");
-        let stdout = tempfile::tempfile().map_err(failed)?;
+        let stdout = temporary::file()?;
         let mut command = Command::new(program);
         command.args(options).arg("--wkp").arg(self.place.path().join(self.wkp.name()));
         command.arg("--events").arg(self.events.path());
@@ -152,11 +152,7 @@ impl Troupe {
     /// # Errors
     /// It cannot be started.
     pub(super) fn start_guest(&mut self, actor: Actor, guest: &Invitation, screen: OwnedFd) -> Result<u32> {
-        let failed = |error: std::io::Error| Error::on("start", guest.words(), errno_of(&error));
-        let mut command = guest.command()?;
-        command.current_dir(self.place());
-        command.stdout(screen.try_clone().map_err(failed)?).stderr(screen);
-        let mut child = command.spawn().map_err(failed)?;
+        let mut child = guest.start(self.place(), screen)?;
         let (pid, stdin) = (child.id(), child.stdin.take());
         self.members.push(Member { actor, child, stdin, stdout: None, ended: None });
         Ok(pid)

@@ -56,7 +56,7 @@ fn say<const N: usize>(stage: &mut Stage, checks: [Check; N]) -> Result<bool> {
         stage.voice.verdict(check.wrong.is_empty(), &check.claim)?;
         right &= check.wrong.is_empty();
         for wrong in &check.wrong {
-            stage.voice.line(&format!("    {wrong}"))?;
+            stage.voice.detail(wrong)?;
         }
     }
     Ok(right)

@@ -9,6 +9,8 @@ use super::cast::Actor;
 use super::guest::Invitation;
 use super::script::message;
 use super::stage::{Halt, Stage};
+use super::voice::unbroken;
+use crate::blocked::Call;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -36,7 +38,8 @@ pub(super) fn connect(stage: &mut Stage, guest: &Invitation) -> Result<bool, Hal
     if is_connected(stage, number) {
         return Ok(true);
     }
-    let why = if stage.has_ended(client) { "has ended" } else { "still has not" };
+    let why =
+        if stage.has_ended(client) { "has ended".into() } else { format!("still has not{}", blocked(stage)) };
     stage.voice.note(&format!("It was to shake hands, and {why}."))?;
     end(stage, number)?;
     Ok(false)
@@ -68,7 +71,8 @@ pub(super) fn give(stage: &mut Stage, number: usize) -> Result<(), Halt> {
             || now.has_ended(Actor::Server)
     })?;
     if !is_answered {
-        stage.voice.note(&format!("The server has seen no such request within {} s.", ANSWER.as_secs()))?;
+        let (seconds, blocked) = (ANSWER.as_secs(), blocked(stage));
+        stage.voice.note(&format!("The server has seen no such request within {seconds} s{blocked}."))?;
     }
     Ok(())
 }
@@ -84,6 +88,14 @@ pub(super) fn leave(stage: &mut Stage) -> Result<(), Halt> {
     })
 }
 
+/// What it is blocked in, as the end of a sentence; nothing, if that is not known.
+fn blocked(stage: &mut Stage) -> String {
+    let Some(guest) = &mut stage.guest else { return String::new() };
+    guest.note_blocked();
+    let waits = |call: &Call| format!(": it waits in {}", unbroken(&call.to_string()));
+    guest.blocked.as_ref().map_or(String::new(), waits)
+}
+
 /// Ends it: by the end of its input if it will, and else by its number.
 fn end(stage: &mut Stage, number: usize) -> Result<(), Halt> {
     let client = Actor::Client(number);
@@ -93,6 +105,7 @@ fn end(stage: &mut Stage, number: usize) -> Result<(), Halt> {
         if has_ended || stage.has_ended(client) {
             break;
         }
+        blocked(stage);
         stage.voice.note(&format!("It goes on; it is sent {signal}."))?;
         stage.troupe.signal(client, signal);
         if let Some(guest) = &mut stage.guest {

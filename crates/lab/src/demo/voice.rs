@@ -1,5 +1,7 @@
-//! How the story looks: columns, colours, headings. On a terminal each client has a colour, shared by its subserver.
+//! How the story looks: columns, colours, headings, and where lines break. On a terminal each client has a
+//! colour, shared by its subserver.
 
+use std::env;
 use std::io::{Write, stderr, stdout};
 
 use anstyle::{AnsiColor, Color, Style};
@@ -7,11 +9,17 @@ use handshake_cli::{has_colour, has_escapes};
 use handshake_core::error::{Error, Result, errno_of};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
+use terminal_size::{Width, terminal_size_of};
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
 use super::cast::{Actor, Cast};
 
-/// Columns of the page: narrow enough for a terminal of 80.
-const WIDTH: usize = 79;
+/// Columns of a page that is no terminal, unless `COLUMNS` says otherwise.
+const COLUMNS: usize = 80;
+/// The longest rule of a heading.
+const RULE: usize = 79;
+/// Does not break where a line may: stands for the space in a name.
+const NO_BREAK: char = '\u{a0}';
 /// `step 1  `: the course's number.
 const STEP: usize = 8;
 /// `subserver 1 [12345] `: who.
@@ -41,7 +49,8 @@ impl Voice {
 
     /// A new scene.
     pub(crate) fn heading(&mut self, title: &str) -> Result<()> {
-        let rule = "─".repeat(WIDTH.saturating_sub(title.chars().count() + 4));
+        let width = columns().saturating_sub(1).min(RULE);
+        let rule = "─".repeat(width.saturating_sub(title.chars().count() + 4));
         let bold = self.style(Style::new().bold());
         self.say(&format!("\n{bold}── {title} {rule}{bold:#}\n"))
     }
@@ -51,17 +60,34 @@ impl Voice {
         let step = step.map(|step| format!("step {step}")).unwrap_or_default();
         let (bold, own) = (self.style(Style::new().bold()), self.of(actor, cast));
         let who = cast.name(actor);
-        self.say(&format!("{bold}{step:<STEP$}{bold:#}{own}{who:<WHO$}{own:#}{text}\n"))
+        self.fill(&format!("{bold}{step:<STEP$}{bold:#}{own}{who:<WHO$}{own:#}"), STEP + WHO, text)
     }
 
     /// What the narrator has to say.
     pub(crate) fn note(&mut self, text: &str) -> Result<()> {
         let quiet = self.style(Style::new().italic());
-        let lines = text.lines().map(|line| format!("{:STEP$}{quiet}{line}{quiet:#}\n", ""));
+        let lines = wrap("", 0, text, columns().saturating_sub(STEP));
+        let lines = lines.iter().map(|line| format!("{:STEP$}{quiet}{line}{quiet:#}\n", ""));
         self.say(&lines.collect::<String>())
     }
 
-    /// A line as it is.
+    /// A paragraph that begins at the left edge.
+    pub(crate) fn paragraph(&mut self, text: &str) -> Result<()> {
+        self.fill("", 0, text)
+    }
+
+    /// What belongs to the line above it.
+    pub(crate) fn detail(&mut self, text: &str) -> Result<()> {
+        self.fill("    ", 4, text)
+    }
+
+    /// `text` behind `first`. Where it does not fit, it goes on in lines with an indent of `rest`.
+    pub(super) fn fill(&mut self, first: &str, rest: usize, text: &str) -> Result<()> {
+        let lines = wrap(first, rest, text, columns());
+        self.say(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+    }
+
+    /// A line as it is: one of a table, or a command.
     pub(crate) fn line(&mut self, text: &str) -> Result<()> {
         self.say(&format!("{text}\n"))
     }
@@ -70,23 +96,26 @@ impl Voice {
     pub(crate) fn verdict(&mut self, right: bool, claim: &str) -> Result<()> {
         let (mark, colour) = if right { ("✔", AnsiColor::Green) } else { ("✘", AnsiColor::Red) };
         let style = self.style(Style::new().bold().fg_color(Some(Color::Ansi(colour))));
-        self.say(&format!("{style}{mark}{style:#} {claim}\n"))
+        self.fill(&format!("{style}{mark}{style:#} "), 2, claim)
     }
 
     /// Something that is worth knowing, and neither right nor wrong.
     pub(crate) fn remark(&mut self, text: &str) -> Result<()> {
         let bold = self.style(Style::new().bold());
-        self.say(&format!("{bold}•{bold:#} {text}\n"))
+        self.fill(&format!("{bold}•{bold:#} "), 2, text)
     }
 
-    /// An actor's name in its colour, in a field of `width`.
-    pub(super) fn name(&self, actor: Actor, cast: &Cast, name: &str, width: usize) -> String {
-        let own = self.of(actor, cast);
-        format!("{own}{name:<width$}{own:#}")
+    /// An actor's name in its colour; no line breaks inside it.
+    pub(super) fn name(&self, actor: Actor, cast: &Cast, name: &str) -> String {
+        let (own, name) = (self.of(actor, cast), unbroken(name));
+        format!("{own}{name}{own:#}")
     }
 
-    /// Asks for Enter, on stderr.
-    pub(super) fn prompt(&mut self, text: &str) {
+    /// Asks for Enter, on stderr: by the first of these texts that fits one line, so that it can be wiped
+    /// away.
+    pub(super) fn prompt(&mut self, texts: &[String]) {
+        let fits = |text: &&String| text.chars().count() < columns();
+        let Some(text) = texts.iter().find(fits).or(texts.last()) else { return };
         if !self.prompted {
             let (bold, end) = (self.style(Style::new().bold()), if self.wipes { " " } else { "\n" });
             let _ = write!(stderr(), "{bold}{text}{bold:#}{end}");
@@ -125,5 +154,54 @@ impl Voice {
 
     fn style(&self, style: Style) -> Style {
         if self.colour { style } else { Style::new() }
+    }
+}
+
+/// Columns of the terminal; of any other page, what `COLUMNS` says.
+fn columns() -> usize {
+    let terminal = terminal_size_of(stdout()).map(|(Width(columns), _)| columns.into());
+    let said = || env::var("COLUMNS").ok()?.parse().ok();
+    terminal.or_else(said).filter(|columns| *columns > 0).unwrap_or(COLUMNS)
+}
+
+/// Lines of at most `width` columns, broken between words only: `text` behind `first`, then with an indent of
+/// `rest`. Line breaks in `text` are spaces; escape sequences have no width.
+fn wrap(first: &str, rest: usize, text: &str, width: usize) -> Vec<String> {
+    let rest = " ".repeat(rest);
+    let options = Options::new(width)
+        .initial_indent(first)
+        .subsequent_indent(&rest)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    let text = text.replace('\n', " ");
+    textwrap::wrap(&text, options).iter().map(|line| line.replace(NO_BREAK, " ")).collect()
+}
+
+/// A text that no line breaks in.
+pub(super) fn unbroken(text: &str) -> String {
+    text.replace(' ', &NO_BREAK.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_between_words_and_go_on_under_their_beginning() {
+        let wrapped = wrap("step 1  ", 8, "creates the well-known pipe mario", 30);
+        assert_eq!(wrapped, ["step 1  creates the well-known", "        pipe mario"]);
+        assert_eq!(wrap("", 0, "one\ntwo", 80), ["one two"]);
+        assert_eq!(wrap("", 2, "a verylongwordindeed b", 8), ["a", "  verylongwordindeed", "  b"]);
+        assert_eq!(wrap("", 0, "request 1    [a]", 80), ["request 1    [a]"]);
+        assert_eq!(wrap("", 0, "", 80), [""]);
+    }
+
+    #[test]
+    fn names_are_not_broken_and_colours_have_no_width() {
+        let text = format!("{} --> \u{1b}[1m{}\u{1b}[0m", unbroken("client 1"), unbroken("subserver 1"));
+        assert_eq!(wrap("", 2, &text, 24), ["client 1 --> \u{1b}[1msubserver 1\u{1b}[0m"]);
+        assert_eq!(wrap("", 2, &text, 23), ["client 1 -->", "  \u{1b}[1msubserver 1\u{1b}[0m"]);
     }
 }

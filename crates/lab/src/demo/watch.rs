@@ -25,6 +25,20 @@ pub(super) struct Watch {
     made: BTreeSet<String>,
     left: BTreeSet<String>,
     opened: BTreeSet<(String, bool)>,
+    /// Whether the well-known pipe was opened, even if only for a moment between two looks at the
+    /// descriptors.
+    wkp_opened: bool,
+}
+
+/// How a program has opened the well-known pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WkpOpened {
+    Never,
+    /// Opened and closed again between two looks.
+    Shortly,
+    ForReading,
+    ForWriting,
+    Both,
 }
 
 /// Something that was seen: the course's number, if it has one, and in words.
@@ -42,10 +56,13 @@ impl Watch {
     pub(super) fn begin(place: &Path, wkp: &Wkp, ours: Vec<u32>) -> Result<Self> {
         let failed = |errno| Error::at("watch", place, errno, "");
         let names = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).map_err(failed)?;
-        let comes_and_goes = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE;
-        names.add_watch(place, comes_and_goes).map_err(failed)?;
+        // The server makes, opens and renames its pipe before; from now on only a client opens it by its
+        // name.
+        let watched = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE | AddWatchFlags::IN_OPEN;
+        names.add_watch(place, watched).map_err(failed)?;
         let (made, left, opened) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Ok(Self { names, place: place.into(), wkp: wkp.clone(), ours, made, left, opened })
+        let (place, wkp) = (place.into(), wkp.clone());
+        Ok(Self { names, place, wkp, ours, made, left, opened, wkp_opened: false })
     }
 
     /// Shows that there is something to look at.
@@ -73,6 +90,10 @@ impl Watch {
     /// A name that came or went.
     fn name(&mut self, event: &InotifyEvent) -> Option<Seen> {
         let name = event.name.as_deref().and_then(OsStr::to_str)?;
+        if event.mask.contains(AddWatchFlags::IN_OPEN) {
+            self.wkp_opened |= name == self.wkp.name();
+            return None;
+        }
         if event.mask.contains(AddWatchFlags::IN_DELETE) {
             self.left.remove(name);
             let text = format!("{} is removed", shorten(name));
@@ -116,8 +137,16 @@ impl Watch {
         self.left.iter().map(String::as_str)
     }
 
-    /// Whether it was seen to have the well-known pipe open for writing.
-    pub(super) fn has_knocked(&self) -> bool {
-        self.opened.contains(&(self.wkp.name().to_owned(), true))
+    /// How it was seen to have the well-known pipe open.
+    pub(super) fn wkp_opened(&self) -> WkpOpened {
+        let [reads, writes] =
+            [false, true].map(|way| self.opened.contains(&(self.wkp.name().to_owned(), way)));
+        match (reads, writes) {
+            (true, true) => WkpOpened::Both,
+            (true, false) => WkpOpened::ForReading,
+            (false, true) => WkpOpened::ForWriting,
+            (false, false) if self.wkp_opened => WkpOpened::Shortly,
+            (false, false) => WkpOpened::Never,
+        }
     }
 }

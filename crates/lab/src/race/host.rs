@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use super::plan::{Dialect, Match, Server};
 use crate::check::Check;
 use crate::house::{House, REST, words};
+use crate::temporary;
 
 /// The well-known pipe's name.
 const WKP: &str = "mario";
@@ -27,6 +28,9 @@ const WKP: &str = "mario";
 const OPTIONS: [&str; 5] = ["-q", "--service", "echo", "--handshake", "2"];
 
 /// A server that is ready. Dropping it ends it and removes its directory.
+/// Of the directories' names.
+const PREFIX: &str = "lab-race-";
+
 #[derive(Debug)]
 pub(super) enum Host {
     Original(Original),
@@ -48,7 +52,7 @@ impl Host {
         let Some(kind) = server.kind() else { return Ok(Self::Original(Original::start(process)?)) };
         let shared = kind.shared_wkp.then_some("--shared-wkp");
         let options: Vec<String> = OPTIONS.into_iter().chain(shared).map(str::to_owned).collect();
-        Ok(Self::Ours(House::open(kind, &options, directory(), process)?))
+        Ok(Self::Ours(House::open(kind, &options, temporary::directory(PREFIX)?, process)?))
     }
 
     /// Its command line.
@@ -129,7 +133,7 @@ fn framed(house: &House, message: &str) -> Command {
 
 impl Original {
     fn start(process: &Process) -> Result<Self> {
-        let directory = directory().map_err(|error| failed("make a directory for", &error))?;
+        let directory = temporary::directory(PREFIX)?;
         let mut command = Command::new(this_program()?);
         command.args(["reference", "naive-server"]).arg(directory.path());
         let words = words(&command);
@@ -165,10 +169,6 @@ impl Drop for Original {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
-}
-
-fn directory() -> io::Result<TempDir> {
-    tempfile::Builder::new().prefix("lab-race-").tempdir()
 }
 
 fn this_program() -> Result<PathBuf> {

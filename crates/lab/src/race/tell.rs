@@ -15,9 +15,9 @@ pub(super) fn announce(plan: &Plan, voice: &mut Voice) -> Result<()> {
     let Plan { clients, rounds, patience, .. } = plan;
     let times = if *rounds == 1 { "once".into() } else { format!("{rounds} times") };
     voice.line(&format!("{clients} clients at one instant, {times}."))?;
-    voice.line(&format!(
-        "Each has made its private pipe (step 3) before all are let go. Whoever still waits when\n\
-         nobody has come to an end for {patience:?} is hanging, and is ended by its number."
+    voice.paragraph(&format!(
+        "Each has made its private pipe (step 3) before all are let go. A client that still waits when no \
+         client has come to an end for {patience:?} is hanging, and is ended by its number."
     ))
 }
 
@@ -112,7 +112,7 @@ fn tell_stages(rounds: &[Round], voice: &mut Voice) -> Result<()> {
     for stage in Stage::UNSERVED {
         let there: usize = rounds.iter().map(|round| round.hanging_at(stage)).sum();
         if there > 0 {
-            voice.line(&format!("    over all rounds: {there} {}", stage.in_words()))?;
+            voice.detail(&format!("over all rounds: {there} {}", stage.in_words()))?;
         }
     }
     Ok(())

@@ -28,6 +28,7 @@ use handshake_core::process::Process;
 use crate::demo::voice::Voice;
 use crate::house::House;
 use crate::paradigm::{Kind, Paradigm};
+use crate::temporary;
 use crowd::{Crowd, Shared};
 use plan::Plan;
 use table::Table;
@@ -93,9 +94,10 @@ pub fn run(args: Args) -> Result<Status> {
 fn soak(kind: Kind, args: &Args, seed: u64, process: &Rc<Process>, voice: &mut Voice) -> Result<bool> {
     let lasting = Duration::from_secs(args.seconds.into());
     announce(kind, args.seconds, seed, voice)?;
-    let directory = tempfile::Builder::new().prefix("lab-soak-").tempdir();
+    let directory = temporary::directory("lab-soak-")?;
     let mut house = House::open(kind, &terms::options(kind), directory, process)?;
-    voice.line(&format!("$ {}\n\n{}", house.words, score::rules()))?;
+    voice.line(&format!("$ {}\n", house.words))?;
+    score::rules().iter().try_for_each(|rule| voice.paragraph(rule))?;
     let mut findings = Findings::new(kind);
     let plan = Plan::new(seed, kind, lasting);
     match carry_out(plan, lasting, &house, process, &mut findings, voice) {

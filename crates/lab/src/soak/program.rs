@@ -18,6 +18,7 @@ use super::talk::{SERVICE, since};
 use crate::house::House;
 use crate::many::payload;
 use crate::programs::lines_of;
+use crate::temporary;
 
 /// A client's process. Dropping it kills it.
 #[derive(Debug)]
@@ -43,8 +44,7 @@ impl Program {
     pub(super) fn start(house: &House, number: usize, visit: &Visit) -> Result<Self> {
         let failed = |error: std::io::Error| Error::at("start", &house.client, errno_of(&error), "");
         let (said, due) = lines(number, visit);
-        let file = || tempfile::tempfile().map_err(failed);
-        let (stdout, stderr) = (file()?, file()?);
+        let (stdout, stderr) = (temporary::file()?, temporary::file()?);
         let mut command = Command::new(&house.client);
         let timeout = format!("{}s", PATIENCE.as_secs());
         command.args(["-q", "--timeout", &timeout, "--window", &visit.window.to_string()]);
@@ -53,7 +53,7 @@ impl Program {
         if stays {
             command.stdin(Stdio::piped());
         } else {
-            let mut stdin = file()?;
+            let mut stdin = temporary::file()?;
             stdin.write_all(&said).and_then(|()| stdin.rewind()).map_err(failed)?;
             command.stdin(stdin);
         }

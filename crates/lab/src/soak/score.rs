@@ -24,14 +24,19 @@ pub(super) const AT_ONCE: Duration = Duration::from_secs(5);
 const TO_EVICT: Duration = Duration::from_secs(3);
 
 /// The rules, as printed.
-pub(super) fn rules() -> String {
-    format!(
-        "Lost: a client that follows the protocol (polite, flooding; in this process or a real client), whose\n\
-         subserver was not killed, and that does not get every reply, each within {PATIENCE:?}; or a client of any\n\
-         temper that finds no server within that time, or does not end. (Excused: the server ended a session, while\n\
-         one turn of the soak's own loop took {STALL:?} or longer: the machine was too busy for its deadlines.)\n\
-         Wrong: a reply or refusal, to any client, that is not what the service makes of the request of that number."
-    )
+pub(super) fn rules() -> [String; 2] {
+    [
+        format!(
+            "Lost: a client that follows the protocol (polite, flooding; in this process or a real client), \
+             whose subserver was not killed, and that does not get every reply, each within {PATIENCE:?}; or \
+             a client of any temper that finds no server within that time, or does not end. (Excused: the \
+             server ended a session, while one turn of the soak's own loop took {STALL:?} or longer: the \
+             machine was too busy for its deadlines.)"
+        ),
+        "Wrong: a reply or refusal, to any client, that is not what the service makes of the request of that \
+         number."
+            .into(),
+    ]
 }
 
 /// How a client's visit ended.

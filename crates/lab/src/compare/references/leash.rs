@@ -1,5 +1,4 @@
-//! How the lab starts programs that take signals as a shell's child does, with none blocked; the comparison's also on the
-//! processors that they are to stay on.
+//! How the comparison starts a program: on the processors that it is to stay on, with no signal blocked.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;

@@ -1,0 +1,69 @@
+//! What is said of facts that no program brings about on every machine.
+
+use super::*;
+
+/// A guest that made its pipe and was sent SIGINT in the end. Nothing else is known.
+fn facts() -> Facts {
+    Facts {
+        wkp: "mario".into(),
+        shared_wkp: false,
+        wkp_opened: WkpOpened::Never,
+        made: vec!["4711".into()],
+        no_name: None,
+        name: None,
+        dropped: None,
+        acknowledged: false,
+        printed_ack_late: false,
+        blocked: None,
+        blocked_before_wkp: false,
+        end: End::Sent(Signal::SIGINT),
+        requests: 0,
+        replies: 0,
+    }
+}
+
+/// Of the real programs that the tests run, the kernel mostly says what they wait in. Here it does not.
+#[test]
+fn without_the_kernels_word_the_advice_is_no_less_right() {
+    let deadlock = facts().on_handshake();
+    assert!(
+        deadlock.starts_with("it made 4711, and waited without having opened mario: open mario before"),
+        "{deadlock}"
+    );
+    let named = Facts { wkp_opened: WkpOpened::ForWriting, name: Some("4711".into()), ..facts() };
+    let wrong_way = named.on_handshake();
+    assert_eq!(wrong_way, "it wrote its name, and did not open 4711 for reading (step 5)");
+    let silent = Facts { acknowledged: true, ..named }.on_replies(2);
+    assert_eq!(silent, "it sent no message: write each line of its stdin into mario");
+}
+
+#[test]
+fn a_crash_is_told_with_what_came_before_it() {
+    let crashed = Facts { end: End::Crash(Signal::SIGSEGV), ..facts() };
+    let opened = Facts { wkp_opened: WkpOpened::Shortly, ..crashed.clone() };
+    assert!(crashed.on_handshake().starts_with("it crashed (SIGSEGV) before it opened mario: "));
+    assert!(
+        opened.on_handshake().starts_with("it crashed (SIGSEGV) after it opened mario, and before it wrote")
+    );
+    for (requests, replies, when) in [
+        (0, 0, "before the server received a message"),
+        (2, 1, "before the reply to message 2"),
+        (2, 2, "after message 2"),
+    ] {
+        let told = Facts { requests, replies, ..crashed.clone() }.on_replies(2);
+        assert!(told.starts_with(&format!("it crashed (SIGSEGV) {when}: ")), "{told}");
+    }
+    let broken_pipe = Facts { end: End::Crash(Signal::SIGPIPE), requests: 1, replies: 1, ..facts() };
+    assert_eq!(
+        broken_pipe.on_replies(2),
+        "it crashed (SIGPIPE) after message 1: it wrote into a pipe that no process reads any more"
+    );
+}
+
+#[test]
+fn the_servers_word_is_passed_on() {
+    let dropped = Facts { dropped: Some("no".into()), ..facts() };
+    assert_eq!(dropped.on_handshake(), "the server says: no");
+    let shared = Facts { shared_wkp: true, ..dropped };
+    assert_eq!(shared.on_handshake(), format!("the server says: no; {WITHOUT_SHARED}"));
+}
