@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
@@ -28,7 +28,7 @@ impl Terminal {
         let pty = openpty(&size, None).expect("a pseudo-terminal");
         fcntl(&pty.master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("it is open");
         for end in [&pty.master, &pty.slave] {
-            fcntl(end, FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC)).expect("it is open");
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("it is open");
         }
         Self { person: pty.master.into(), program: pty.slave, shown: RefCell::default() }
     }
@@ -40,7 +40,12 @@ impl Terminal {
 
     /// Presses these keys.
     pub fn types(&self, keys: impl AsRef<[u8]>) {
-        (&self.person).write_all(keys.as_ref()).expect("the terminal has room");
+        let mut rest = keys.as_ref();
+        while !rest.is_empty() {
+            let what = || format!("room in the terminal for {} bytes more", rest.len());
+            let count = until_told(what, || (&self.person).write(rest).ok());
+            rest = &rest[count..];
+        }
     }
 
     /// All that was shown so far, with escape sequences.

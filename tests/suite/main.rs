@@ -105,8 +105,11 @@ mod endless;
 /// A server that does not reply.
 mod silence;
 
-/// What a person at a terminal sees, and what is typed there.
+/// What a person at a terminal sees.
 mod terminal;
+
+/// What a person types at the client's prompt.
+mod prompt;
 
 /// Our client and the programs of the course.
 mod course_client;

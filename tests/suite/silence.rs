@@ -73,7 +73,8 @@ fn a_server_of_the_course_that_does_not_reply_is_given_up() {
     scene.end();
 }
 
-/// As `cat mario` does: the shared well-known pipe keeps its name, and a program of the same user may read it.
+/// As `cat mario` does: the shared well-known pipe keeps its name, and a program of the same user may read
+/// it.
 fn a_request_that_another_program_took_is_given_up() {
     let scene = Scene::new();
     let server = scene.server(Paradigm::Shared).ready();

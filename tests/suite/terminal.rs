@@ -1,4 +1,4 @@
-//! What a person at a terminal sees, and what is typed there.
+//! What a person at a terminal sees.
 
 use nix::sys::signal::Signal;
 use predicates::prelude::*;

@@ -1,6 +1,6 @@
 //! The conversation: messages go out, replies come in, both at the same time.
 
-use std::io::stdout;
+use std::io::{stderr, stdout};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ struct Conversation<C> {
     input: Input,
     window: usize,
     silence: Silence,
+    prompt: Option<Prompt>,
     /// Printed when stdout takes it: a client must be able to hear its server, and signals, while it prints.
     output: Vec<u8>,
     /// `output[..printed]` has been printed.
@@ -69,6 +70,7 @@ pub fn converse(
         input,
         window: rules.window,
         silence: Silence::new(rules.reply_timeout, !rules.quiet),
+        prompt,
         output: Vec::new(),
         printed: 0,
         reply: Vec::new(),
@@ -76,18 +78,15 @@ pub fn converse(
     };
     // Something may have come with the acknowledgement.
     let mut talked = talk.take_answers();
-    let mut prompted = false;
     while talked.is_ok() && !talk.is_over() {
-        if talk.is_quiet() && !std::mem::replace(&mut prompted, true) {
-            prompt.iter().for_each(Prompt::show);
-        }
+        talk.ask();
         talked = talk.turn(process);
-        prompted &= talk.is_quiet();
     }
     if !matches!(talked, Err(Error::Signal(_))) {
         talk.print_all(process)?;
-        drop(prompt);
     }
+    // Before anything else is said: the cursor may stand behind it.
+    drop(talk.prompt.take());
     match talked {
         // It has all it wanted; that the server said BYE first is no loss.
         Err(Error::Lost { .. }) if talk.is_over() => {}
@@ -105,6 +104,20 @@ impl<C: Connected> Conversation<C> {
     /// Whether all that was sent is answered, and all that was answered printed.
     fn is_quiet(&self) -> bool {
         self.input.front().is_none() && self.connection.unanswered() == 0 && self.output.is_empty()
+    }
+
+    /// Asks for a line where a person types, one at a time: replies stand between a line and the next prompt.
+    fn ask(&mut self) {
+        let is_quiet = self.is_quiet();
+        let Some(prompt) = &mut self.prompt else { return };
+        if self.input.take_stop() {
+            prompt.stop();
+        }
+        if is_quiet {
+            self.input.ask(prompt);
+        } else {
+            prompt.end();
+        }
     }
 
     /// Sends what may be sent, waits for whatever comes first, and takes it.
@@ -128,6 +141,10 @@ impl<C: Connected> Conversation<C> {
             }
             Some(Shown::Input) => self.input.read(),
             Some(Shown::Output) => self.print(),
+            Some(Shown::Screen) => {
+                self.prompt.iter_mut().for_each(Prompt::flush);
+                Ok(())
+            }
             Some(Shown::Room) => {
                 self.silence.is_broken();
                 Ok(())
@@ -137,12 +154,15 @@ impl<C: Connected> Conversation<C> {
         }
     }
 
-    /// Watches just what would be of use, since poll(2) tells of errors and hang-ups unasked. What shows first in this
-    /// order comes first: a reply is printed before the next is read.
+    /// Watches just what would be of use, since poll(2) tells of errors and hang-ups unasked. What shows
+    /// first in this order comes first: a reply is printed before the next is read.
     fn wait(&self, process: &Process) -> Result<Option<Shown>> {
-        let stdout = stdout();
+        let (stdout, stderr) = (stdout(), stderr());
         let (input, output) = (PollFlags::POLLIN, PollFlags::POLLOUT);
-        let mut fds = Vec::with_capacity(4);
+        let mut fds = Vec::with_capacity(5);
+        if self.prompt.as_ref().is_some_and(|prompt| !prompt.is_flushed()) {
+            fds.push((Shown::Screen, PollFd::new(stderr.as_fd(), output)));
+        }
         if !self.output.is_empty() {
             fds.push((Shown::Output, PollFd::new(stdout.as_fd(), output)));
         }
@@ -152,7 +172,7 @@ impl<C: Connected> Conversation<C> {
         if !self.connection.is_flushed() {
             fds.push((Shown::Room, PollFd::new(self.connection.to_server(), output)));
         }
-        if let Some(source) = self.input.wanting().filter(|_| self.connection.unanswered() < self.window) {
+        if let Some(source) = self.input.wanting(self.connection.unanswered() < self.window) {
             fds.push((Shown::Input, PollFd::new(source, input)));
         }
         let (shown, mut fds): (Vec<_>, Vec<_>) = fds.into_iter().unzip();
@@ -247,5 +267,6 @@ enum Shown {
     Replies,
     Room,
     Output,
+    Screen,
     Input,
 }

@@ -6,7 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use handshake_core::Error;
 use handshake_core::records::extend_within;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::read;
+
+use crate::Prompt;
+use crate::keyboard::{Asked, Keyboard};
 
 /// Bytes that one read takes at most.
 const READ_SIZE: usize = 65_536;
@@ -42,6 +46,8 @@ pub struct Input {
     /// Whether the rest of a message that is too long is being skipped.
     skipping: bool,
     messages: VecDeque<Message>,
+    /// Where the client edits the lines, they come from here, when they are asked for.
+    keyboard: Option<Keyboard>,
 }
 
 impl Input {
@@ -56,8 +62,15 @@ impl Input {
         Self { source: Some(source), ..Self::empty(cut, longest) }
     }
 
+    /// Lines of at most `longest` bytes that are typed into `terminal`, and edited by the client.
+    pub(crate) fn typed(terminal: OwnedFd, longest: usize) -> Self {
+        let keyboard = Some(Keyboard::new(longest));
+        Self { source: Some(terminal), keyboard, ..Self::empty(Cut::Lines, longest) }
+    }
+
     fn empty(cut: Cut, longest: usize) -> Self {
-        Self { source: None, cut, longest, part: Vec::new(), skipping: false, messages: VecDeque::new() }
+        let (part, messages) = (Vec::new(), VecDeque::new());
+        Self { source: None, cut, longest, part, skipping: false, messages, keyboard: None }
     }
 
     /// Where one message ends.
@@ -77,12 +90,39 @@ impl Input {
 
     /// Whether there is nothing left, and nothing to come.
     pub fn is_over(&self) -> bool {
-        self.source.is_none() && self.messages.is_empty()
+        self.source.is_none()
+            && self.messages.is_empty()
+            && self.keyboard.as_ref().is_none_or(Keyboard::is_empty)
     }
 
-    /// What to watch for more messages, when there is none.
-    pub fn wanting(&self) -> Option<BorrowedFd<'_>> {
-        self.source.as_ref().filter(|_| self.messages.is_empty()).map(AsFd::as_fd)
+    /// What to watch for more messages: when there is none, if more `may_be_sent`. Keys are taken at any
+    /// time, so that the terminal is never full of them, and Ctrl-C works.
+    pub fn wanting(&self, may_be_sent: bool) -> Option<BorrowedFd<'_>> {
+        let wants = match &self.keyboard {
+            Some(keyboard) => keyboard.has_room(),
+            None => may_be_sent && self.messages.is_empty(),
+        };
+        self.source.as_ref().filter(|_| wants).map(AsFd::as_fd)
+    }
+
+    /// Whether Ctrl-Z was pressed since this was asked last.
+    pub(crate) fn take_stop(&mut self) -> bool {
+        self.keyboard.as_mut().is_some_and(Keyboard::take_stop)
+    }
+
+    /// Asks for the next line, at a prompt that is shown here.
+    pub(crate) fn ask(&mut self, prompt: &mut Prompt) {
+        let is_shown = prompt.is_shown();
+        prompt.begin();
+        let Some(keyboard) = &mut self.keyboard else { return };
+        match keyboard.ask(is_shown, Prompt::columns(), prompt.screen()) {
+            Asked::Nothing => {}
+            Asked::Line(message) => {
+                self.messages.push_back(message);
+                prompt.end();
+            }
+            Asked::End => self.source = None,
+        }
     }
 
     /// Reads what there is; call it when the source shows something, or it waits.
@@ -92,7 +132,22 @@ impl Input {
     pub fn read(&mut self) -> Result<(), Error> {
         let Some(source) = &self.source else { return Ok(()) };
         let mut bytes = [0; READ_SIZE];
-        match read(source, &mut bytes) {
+        let came = read(source, &mut bytes);
+        if let Some(keyboard) = &mut self.keyboard {
+            match came {
+                Ok(count @ 1..) => keyboard.take(&bytes[..count]),
+                // There is nothing now, but for a terminal that has hung up.
+                Ok(0) if !has_hung_up(source) => {}
+                Ok(0) | Err(Errno::EIO) => {
+                    keyboard.hang_up();
+                    self.source = None;
+                }
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(errno) => return Err(Error::on("read", "the terminal", errno)),
+            }
+            return Ok(());
+        }
+        match came {
             Ok(0) | Err(Errno::EIO) => {
                 self.source = None;
                 if self.cut == Cut::Nowhere || !self.part.is_empty() {
@@ -139,6 +194,12 @@ impl Input {
             self.messages.push_back(Message::Whole(std::mem::take(&mut self.part)));
         }
     }
+}
+
+fn has_hung_up(terminal: &OwnedFd) -> bool {
+    let mut shown = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];
+    let looked = poll(&mut shown, PollTimeout::ZERO);
+    looked.is_ok() && shown[0].revents().is_some_and(|flags| flags.contains(PollFlags::POLLHUP))
 }
 
 #[cfg(test)]

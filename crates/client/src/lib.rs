@@ -1,17 +1,21 @@
 //! The client: the same one for all three servers.
 //!
-//! It shakes hands (steps 3, 4, 5 and 8), sends messages and prints the replies in order, in either dialect. Read [`run`],
-//! then [`converse`]. What is deliberately absent: it knows nothing of the paradigm on the other side, and waits nowhere but
-//! in one place, where it watches server, input, output and signals together.
+//! It shakes hands (steps 3, 4, 5 and 8), sends messages and prints the replies in order, in either dialect.
+//! Read [`run`], then [`converse`]; for the prompt, `prompt` (the terminal), `keyboard` (what was typed) and
+//! `editor` (the line). What is deliberately absent: the client knows nothing of the paradigm on the other
+//! side, has no thread, and waits nowhere but in one place, where it watches server, input, output and
+//! signals together.
 
 mod args;
 mod connected;
 mod converse;
+mod editor;
 mod input;
+mod keyboard;
 mod prompt;
 mod silence;
 
-use std::io::{IsTerminal, stdin};
+use std::io::stdin;
 use std::os::fd::AsFd;
 
 use handshake_core::course::client as course;
@@ -51,12 +55,13 @@ fn talk(process: &Process, mut connection: impl Connected, args: Args) -> Result
     if !args.messages.is_empty() {
         return converse(process, connection, Input::messages(args.messages()), rules, None);
     }
-    if stdin().is_terminal() && !args.raw {
-        let (prompt, lines) = Prompt::start()?;
-        return converse(process, connection, Input::from(lines, Cut::Lines, longest), rules, Some(prompt));
-    }
-    let cut = if args.raw { Cut::Nowhere } else { Cut::Lines };
     let stdin = stdin().as_fd().try_clone_to_owned();
     let stdin = stdin.map_err(|error| Error::on("use", "stdin", errno_of(&error)))?;
-    converse(process, connection, Input::from(stdin, cut, longest), rules, None)
+    let cut = if args.raw { Cut::Nowhere } else { Cut::Lines };
+    let prompt = if args.raw { None } else { Prompt::start() };
+    let input = match &prompt {
+        Some(prompt) if prompt.edits() => Input::typed(stdin, longest),
+        _ => Input::from(stdin, cut, longest),
+    };
+    converse(process, connection, input, rules, prompt)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::Error;
 
-/// After so long without a reply, a person at a terminal wonders whether the client works at all.
+/// After so long without a reply the client says that it waits.
 const NOTICE: Duration = Duration::from_secs(3);
 
 /// The time since the server was heard last, while it owes a reply.

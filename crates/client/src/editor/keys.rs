@@ -1,0 +1,154 @@
+//! Bytes of a terminal become keys: single bytes, and the sequences that begin with ESC.
+
+/// Ctrl-V: the next byte is no key.
+const LITERAL: u8 = 0x16;
+/// Ctrl-Z.
+const STOP: u8 = 0x1a;
+const ESC: u8 = 0x1b;
+const DEL: u8 = 0x7f;
+
+/// No sequence that a terminal sends for a key is as long.
+const SEQUENCE_MAX: usize = 16;
+
+/// What a key is for; those of Emacs, as in other programs with a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    /// A byte of the line.
+    Byte(u8),
+    Enter,
+    /// Ctrl-D.
+    EndOrDelete,
+    Clear,
+    Left,
+    Right,
+    WordLeft,
+    WordRight,
+    Home,
+    End,
+    Up,
+    Down,
+    Backspace,
+    Delete,
+    CutToHome,
+    CutToEnd,
+    CutWordLeft,
+    CutWordRight,
+    Paste,
+}
+
+/// Where in a sequence the next byte stands.
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Between,
+    /// After Ctrl-V.
+    Literal,
+    /// After ESC.
+    Escape,
+    /// After `ESC O`: one byte follows.
+    Ss3,
+    /// After `ESC [`: parameters follow, and a final byte from `@` to `~`.
+    Csi(Vec<u8>),
+}
+
+/// Puts bytes together to keys.
+#[derive(Debug, Default)]
+pub(super) struct Keys(State);
+
+impl Keys {
+    /// The key that this byte is, or completes.
+    pub(super) fn press(&mut self, byte: u8) -> Option<Key> {
+        match std::mem::take(&mut self.0) {
+            State::Between => self.single(byte),
+            State::Literal => Some(Key::Byte(byte)),
+            State::Escape => self.after_escape(byte),
+            State::Ss3 => moving(byte),
+            State::Csi(parameters) if (b'@'..=b'~').contains(&byte) => sequence(&parameters, byte),
+            State::Csi(mut parameters) => {
+                if parameters.len() < SEQUENCE_MAX {
+                    parameters.push(byte);
+                    self.0 = State::Csi(parameters);
+                }
+                None
+            }
+        }
+    }
+
+    fn single(&mut self, byte: u8) -> Option<Key> {
+        Some(match byte {
+            b'\n' | b'\r' => Key::Enter,
+            // The kernel has made a NUL of a Ctrl-D that was typed while it edited the lines itself (n_tty).
+            0x00 | 0x04 => Key::EndOrDelete,
+            0x01 => Key::Home,
+            0x02 => Key::Left,
+            0x05 => Key::End,
+            0x06 => Key::Right,
+            0x08 | DEL => Key::Backspace,
+            0x0b => Key::CutToEnd,
+            0x0c => Key::Clear,
+            0x0e => Key::Down,
+            0x10 => Key::Up,
+            0x15 => Key::CutToHome,
+            0x17 => Key::CutWordLeft,
+            0x19 => Key::Paste,
+            b'\t' | b' '.. => Key::Byte(byte),
+            LITERAL => return self.goes_on(State::Literal),
+            ESC => return self.goes_on(State::Escape),
+            // It means nothing here.
+            _ => return None,
+        })
+    }
+
+    fn after_escape(&mut self, byte: u8) -> Option<Key> {
+        match byte {
+            b'[' => self.goes_on(State::Csi(Vec::new())),
+            b'O' => self.goes_on(State::Ss3),
+            ESC => self.goes_on(State::Escape),
+            b'b' => Some(Key::WordLeft),
+            b'f' => Some(Key::WordRight),
+            b'd' => Some(Key::CutWordRight),
+            0x08 | DEL => Some(Key::CutWordLeft),
+            _ => None,
+        }
+    }
+
+    fn goes_on(&mut self, state: State) -> Option<Key> {
+        self.0 = state;
+        None
+    }
+}
+
+/// A key that moves, by the last byte of its sequence.
+fn moving(byte: u8) -> Option<Key> {
+    Some(match byte {
+        b'A' => Key::Up,
+        b'B' => Key::Down,
+        b'C' => Key::Right,
+        b'D' => Key::Left,
+        b'F' => Key::End,
+        b'H' => Key::Home,
+        _ => return None,
+    })
+}
+
+/// What `ESC [ parameters last` is.
+fn sequence(parameters: &[u8], last: u8) -> Option<Key> {
+    match (parameters, last) {
+        (b"1" | b"7", b'~') => Some(Key::Home),
+        (b"3", b'~') => Some(Key::Delete),
+        (b"4" | b"8", b'~') => Some(Key::End),
+        // With Alt, Ctrl, or both.
+        (b"1;3" | b"1;5" | b"1;7", b'C') => Some(Key::WordRight),
+        (b"1;3" | b"1;5" | b"1;7", b'D') => Some(Key::WordLeft),
+        (b"" | b"1", last) => moving(last),
+        _ => None,
+    }
+}
+
+/// Where among `bytes`, which come after `before`, Ctrl-Z was pressed.
+pub(crate) fn stops(mut before: Option<u8>, bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| {
+        let before = before.replace(*byte);
+        *byte == STOP && before != Some(LITERAL)
+    })
+}

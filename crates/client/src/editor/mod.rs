@@ -1,0 +1,261 @@
+//! A line editor for the prompt, without any I/O: bytes of a terminal go in, lines and what to show come out.
+//!
+//! The client has a line editor of its own because it must lose no byte. The terminal's bytes come through
+//! one buffer that lasts longer than a line, and a byte that is not UTF-8 is kept as it is; the editors that
+//! were tried do neither. Reading order: this, `keys` (bytes become keys), `line` (keys change the line),
+//! `view` (which part of the line is shown).
+
+mod keys;
+mod line;
+mod view;
+
+use keys::{Key, Keys};
+use line::Line;
+
+use crate::Message;
+
+pub(crate) use keys::stops;
+
+/// So many lines are remembered, and none that is longer than a few screens.
+const HISTORY_LINES: usize = 100;
+const HISTORY_BYTES: usize = 4096;
+
+/// What came of a byte.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Pressed {
+    /// Nothing that would be seen.
+    Nothing,
+    /// The line, or the cursor in it, is another.
+    Changed,
+    /// The screen is to be cleared.
+    Clear,
+    /// Enter: the line is a message.
+    Entered(Message),
+    /// Ctrl-D on an empty line: there are no more messages.
+    End,
+}
+
+/// The line that is being edited, and those before it.
+#[derive(Debug)]
+pub(crate) struct Editor {
+    keys: Keys,
+    line: Line,
+    /// The longest message, in bytes.
+    longest: usize,
+    /// More than that was typed into this line: it is no message, whatever is deleted now.
+    is_too_long: bool,
+    history: Vec<Vec<u8>>,
+    /// Which of the history is shown; its length: none.
+    at: usize,
+    /// The line as it was before one of the history was shown.
+    own: Vec<u8>,
+    /// What was cut last.
+    cut: Vec<u8>,
+    /// The first byte that is shown.
+    shown_from: usize,
+}
+
+impl Editor {
+    /// An empty line, of at most `longest` bytes.
+    pub(crate) fn new(longest: usize) -> Self {
+        Self {
+            keys: Keys::default(),
+            line: Line::default(),
+            longest,
+            is_too_long: false,
+            history: Vec::new(),
+            at: 0,
+            own: Vec::new(),
+            cut: Vec::new(),
+            shown_from: 0,
+        }
+    }
+
+    /// The next byte from the terminal.
+    pub(crate) fn press(&mut self, byte: u8) -> Pressed {
+        let Some(key) = self.keys.press(byte) else { return Pressed::Nothing };
+        match key {
+            Key::Byte(byte) => self.insert(&[byte]),
+            Key::Enter => return Pressed::Entered(self.enter()),
+            Key::EndOrDelete if self.line.bytes().is_empty() && !self.is_too_long => return Pressed::End,
+            Key::Clear => return Pressed::Clear,
+            Key::Left => self.line.go_to(self.line.left()),
+            Key::Right => self.line.go_to(self.line.right()),
+            Key::WordLeft => self.line.go_to(self.line.word_left()),
+            Key::WordRight => self.line.go_to(self.line.word_right()),
+            Key::Home => self.line.go_to(0),
+            Key::End => self.line.go_to(self.line.bytes().len()),
+            Key::Backspace => drop(self.line.remove_to(self.line.left())),
+            Key::EndOrDelete | Key::Delete => drop(self.line.remove_to(self.line.right())),
+            Key::CutToHome => self.cut(0),
+            Key::CutToEnd => self.cut(self.line.bytes().len()),
+            Key::CutWordLeft => self.cut(self.line.word_left()),
+            Key::CutWordRight => self.cut(self.line.word_right()),
+            Key::Paste => self.insert(&self.cut.clone()),
+            Key::Up => self.show_history(self.at.checked_sub(1)),
+            Key::Down => self.show_history(Some(self.at + 1)),
+        }
+        self.is_too_long &= !self.line.bytes().is_empty();
+        Pressed::Changed
+    }
+
+    fn insert(&mut self, bytes: &[u8]) {
+        if self.line.bytes().len() + bytes.len() > self.longest {
+            self.is_too_long = true;
+        } else {
+            self.line.insert(bytes, self.longest);
+        }
+    }
+
+    fn cut(&mut self, to: usize) {
+        let cut = self.line.remove_to(to);
+        if !cut.is_empty() {
+            self.cut = cut;
+        }
+    }
+
+    fn show_history(&mut self, at: Option<usize>) {
+        let Some(at) = at.filter(|at| *at <= self.history.len()) else { return };
+        if self.at == self.history.len() {
+            self.own = self.line.take();
+        }
+        let line = self.history.get(at).cloned().unwrap_or_else(|| std::mem::take(&mut self.own));
+        self.at = at;
+        // A line of the history was no longer than may be, when it was entered.
+        self.line.set(line);
+    }
+
+    fn enter(&mut self) -> Message {
+        let line = self.line.take();
+        self.shown_from = 0;
+        if std::mem::take(&mut self.is_too_long) {
+            self.at = self.history.len();
+            return Message::TooLong;
+        }
+        if (1..=HISTORY_BYTES).contains(&line.len()) && self.history.last() != Some(&line) {
+            self.history.push(line.clone());
+            if self.history.len() > HISTORY_LINES {
+                self.history.remove(0);
+            }
+        }
+        self.at = self.history.len();
+        Message::Whole(line)
+    }
+
+    /// Appends to `screen` what shows the prompt and the line, or the part of it around the cursor, in one
+    /// row of so many columns.
+    pub(crate) fn draw(&mut self, columns: usize, screen: &mut Vec<u8>) {
+        self.shown_from = view::draw(&self.line, self.shown_from, columns, screen);
+    }
+
+    /// Appends to `screen` what shows a line that was entered, as it stays there.
+    pub(crate) fn draw_entered(message: &Message, screen: &mut Vec<u8>) {
+        view::draw_entered(message, screen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The messages that come of these bytes, and whether that is all.
+    fn typed(bytes: &[u8], longest: usize) -> (Vec<Message>, bool) {
+        let (mut editor, mut messages) = (Editor::new(longest), Vec::new());
+        for byte in bytes {
+            match editor.press(*byte) {
+                Pressed::Entered(message) => messages.push(message),
+                Pressed::End => return (messages, true),
+                _ => editor.draw(20, &mut Vec::new()),
+            }
+        }
+        (messages, false)
+    }
+
+    /// The one message that comes of these bytes and Enter.
+    fn line(bytes: &[u8]) -> Vec<u8> {
+        match typed(&[bytes, b"\n"].concat(), 100).0.pop() {
+            Some(Message::Whole(line)) => line,
+            other => panic!("{bytes:?} gives {other:?}"),
+        }
+    }
+
+    #[test]
+    fn keys_edit_as_in_other_programs() {
+        for (keys, expected) in [
+            (&b"hello"[..], &b"hello"[..]),
+            (b"hellp\x7fo", b"hello"),
+            (b"ello\x01h", b"hello"),
+            (b"hllo\x1b[D\x1b[D\x1b[De", b"hello"),
+            (b"hello\x1b[H\x1b[C\x1b[3~", b"hllo"),
+            (b"hello\x02\x02\x0b", b"hel"),
+            (b"hello\x02\x02\x15", b"lo"),
+            (b"one two\x17three", b"one three"),
+            (b"one two\x17\x01\x19", b"twoone "),
+            (b"one two\x1bb\x1bbx\x1bfy", b"xoney two"),
+            (b"one two\x1b[1;5D\x1bd", b"one "),
+            (b"xyz\x1b[1~a\x1b[4~b\x1bOHc\x1bOFd", b"caxyzbd"),
+            (b"ab\x04\x01\x04", b"b"),
+            (b"a\tb\x16\x1b\x16\x00", b"a\tb\x1b\0"),
+            (b"a\x1b[99;99Zb\x1bqc\x1b[<1;2Md", b"abcd"),
+            ("日本\x7f語".as_bytes(), "日語".as_bytes()),
+            ("e\u{301}x\x1b[D\x1b[D\x1b[3~".as_bytes(), b"x"),
+            (b"caf\xe9\x1b[D\x1b[Dx", b"caxf\xe9"),
+            (b"\xe9\xe9\xff\x7f", b"\xe9\xe9"),
+            (b"", b""),
+        ] {
+            assert_eq!(line(keys), expected, "{:?}", String::from_utf8_lossy(keys));
+        }
+    }
+
+    #[test]
+    fn the_history_is_gone_through_up_and_down() {
+        let whole = |lines: &[&str]| -> Vec<_> {
+            lines.iter().map(|line| Message::Whole(line.as_bytes().to_vec())).collect()
+        };
+        let up_up_down = b"a\nb\nmine\x1b[A\x1b[A\x1b[B!\n";
+        assert_eq!(typed(up_up_down, 100).0, whole(&["a", "b", "b!"]));
+        let back_to_mine = b"a\nmine\x10\x10\x0e\x0e\n\x10\x10\x10\n";
+        assert_eq!(typed(back_to_mine, 100).0, whole(&["a", "mine", "a"]));
+        let many: String = (0..200).map(|number| format!("{number}\n")).collect();
+        let first = [many.as_bytes(), &[0x10; 300], b"\n"].concat();
+        assert_eq!(typed(&first, 100).0.pop(), whole(&["100"]).pop());
+    }
+
+    #[test]
+    fn ctrl_d_ends_only_on_an_empty_line() {
+        assert_eq!(typed(b"a\x04\n", 100), (vec![Message::Whole(b"a".into())], false));
+        assert_eq!(typed(b"a\n\x04b\n", 100), (vec![Message::Whole(b"a".into())], true));
+        // So the kernel keeps it, when it was typed before the editor began.
+        assert_eq!(typed(b"a\n\0b\n", 100), (vec![Message::Whole(b"a".into())], true));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_no_message_whatever_is_deleted() {
+        let messages = typed(b"abc\nabcd\x7f\x7f\nabcd\x15ab\nabc\x01\x17\x05\x19\n", 3).0;
+        let (abc, ab) = (Message::Whole(b"abc".into()), Message::Whole(b"ab".into()));
+        assert_eq!(messages[..3], [abc, Message::TooLong, ab]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_typed_without_keys_is_what_is_sent(
+            lines in vec(vec(prop_oneof![0x20..0x7f_u8, 0x80..=0xff_u8], 0..40), 0..5),
+        ) {
+            let bytes: Vec<u8> = lines.iter().flat_map(|line| [&line[..], b"\n"].concat()).collect();
+            let expected: Vec<Message> = lines.into_iter().map(Message::Whole).collect();
+            prop_assert_eq!(typed(&bytes, 100), (expected, false));
+        }
+
+        #[test]
+        fn no_bytes_make_it_stumble(bytes in vec(any::<u8>(), 0..300), longest in 0_usize..40) {
+            for message in typed(&bytes, longest).0 {
+                if let Message::Whole(line) = message {
+                    prop_assert!(line.len() <= longest);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What a person types at the client's prompt: no byte of it is lost, and the terminal is left as it was.
+
+use std::os::unix::process::ExitStatusExt;
+
+use handshake_core::wire::Kind;
+use nix::sys::signal::Signal;
+use predicates::prelude::*;
+use predicates::str::contains;
+use workspace_tests::wait::until_true;
+use workspace_tests::{Launch, Paradigm, Program, Scene, Terminal, stories};
+
+stories! {
+    what_is_typed_before_the_connection_stands_is_sent: row_59;
+    what_is_typed_while_a_reply_is_awaited_is_sent: row_59;
+    pasted_lines_are_a_message_each: row_59;
+    a_byte_that_is_no_text_is_sent_as_it_is: row_59;
+    a_line_that_is_too_long_is_refused_at_the_prompt: row_53;
+    lines_are_edited_and_remembered;
+    stdout_has_the_replies_alone;
+    ctrl_c_ends_the_client_at_any_time: row_59;
+    a_server_that_dies_while_a_person_types_is_told_of;
+    a_terminal_that_hangs_up_ends_the_client;
+}
+
+const CTRL_C: &str = "\x03";
+const CTRL_D: &str = "\x04";
+const UP: &str = "\x1b[A";
+const LEFT: &str = "\x1b[D";
+
+/// How a prompt begins; the rest is the line.
+const PROMPT: &str = "\r> ";
+
+/// A client whose replies go elsewhere, so that they can be told from the rest.
+fn client<'s>(scene: &'s Scene, terminal: &Terminal) -> Launch<'s> {
+    scene.client().arg("--timeout").arg("60s").at_terminal_but_stdout(terminal)
+}
+
+/// It ends as it should after Ctrl-D, with these replies.
+fn ends_well(client: &Program, terminal: &Terminal, replies: impl AsRef<[u8]>) {
+    let end = client.ends().success();
+    assert_eq!(String::from_utf8_lossy(&end.get_output().stdout), String::from_utf8_lossy(replies.as_ref()));
+    assert!(end.get_output().stdout == replies.as_ref(), "other bytes");
+    assert!(terminal.is_as_it_was(), "the terminal is not as it was");
+}
+
+fn what_is_typed_before_the_connection_stands_is_sent() {
+    let (scene, terminal) = (Scene::new(), Terminal::new());
+    // Even before the program stands.
+    terminal.types("a\nb\n");
+    let client = client(&scene, &terminal).start();
+    terminal.types("c\nd");
+    let _server = scene.server(Paradigm::Forking).ready();
+    client.prints("A\nB\nC\n");
+    terminal.types("e\n");
+    client.prints("A\nB\nC\nDE\n");
+    terminal.types(CTRL_D);
+    ends_well(&client, &terminal, "A\nB\nC\nDE\n");
+    // Ctrl-D as well.
+    let terminal = Terminal::new();
+    terminal.types(["a\n", CTRL_D].concat());
+    ends_well(&self::client(&scene, &terminal).start(), &terminal, "A\n");
+    scene.end();
+}
+
+fn what_is_typed_while_a_reply_is_awaited_is_sent() {
+    let (scene, terminal) = (Scene::new(), Terminal::new());
+    let mut server = scene.raw_server();
+    let client = client(&scene, &terminal).start();
+    server.shake_hands();
+    terminal.shows(PROMPT);
+    terminal.types("a\n");
+    server.receive(Kind::Request);
+    // More than the terminal keeps by itself.
+    let lines: String = (0..200).map(|number| format!("{number:50}\n")).collect();
+    terminal.types(&lines);
+    terminal.types(["last", CTRL_D, "\n", CTRL_D].concat());
+    server.say(Kind::Reply, 1, false, b"a");
+    for sequence in 2..=202 {
+        let request = server.receive(Kind::Request);
+        server.say(Kind::Reply, sequence, false, &request.payload);
+    }
+    server.receive(Kind::Bye);
+    ends_well(&client, &terminal, format!("a\n{lines}last\n"));
+    server.end();
+    scene.end();
+}
+
+fn pasted_lines_are_a_message_each() {
+    let (scene, terminal) = (Scene::new(), Terminal::new());
+    let _server = scene.server(Paradigm::Dispatch).ready();
+    let client = client(&scene, &terminal).start();
+    terminal.shows(PROMPT);
+    // Newlines come as Enter does; the last line waits for it.
+    terminal.types("one\rtwo\r\rthree");
+    client.prints("ONE\nTWO\n\n");
+    terminal.shows("> three");
+    terminal.types(["\r", CTRL_D].concat());
+    ends_well(&client, &terminal, "ONE\nTWO\n\nTHREE\n");
+    scene.end();
+}
+
+fn a_byte_that_is_no_text_is_sent_as_it_is() {
+    let (scene, terminal) = (Scene::new(), Terminal::new());
+    let _server = scene.server(Paradigm::Basic).args(["--service", "echo"]).ready();
+    let client = client(&scene, &terminal).start();
+    terminal.shows(PROMPT);
+    terminal.types(b"caf\xe9\n\xff\xfe\n");
+    terminal.shows("> caf\u{fffd}\r\n");
+    client.prints("caf\u{fffd}\n\u{fffd}\u{fffd}\n");
+    terminal.types(["caf\u{e9}\n", CTRL_D].concat());
+    ends_well(&client, &terminal, b"caf\xe9\n\xff\xfe\ncaf\xc3\xa9\n");
+    scene.end();
+}
+
+fn a_line_that_is_too_long_is_refused_at_the_prompt() {
+    let (scene, terminal) = (Scene::new(), Terminal::new());
+    let _server = scene.server(Paradigm::Basic).ready();
+    let client = client(&scene, &terminal).args(["--max-message", "10"]).start();
+    terminal.shows(PROMPT);
+    terminal.types("0123456789\n0123456789a\nb\n");
+    client.prints("0123456789\nB\n");
+    terminal.shows("client: cannot send a message of more than 10 bytes: EMSGSIZE (");
+    terminal.types(CTRL_D);
+    client.ends().code(1).stdout("0123456789\nB\n");
+    scene.end();
+}
+
+fn lines_are_edited_and_remembered() {
+    let (scene, terminal) = (Scene::new(), Terminal::new());
+    let _server = scene.server(Paradigm::Basic).ready();
+    let client = client(&scene, &terminal).start();
+    terminal.shows(PROMPT);
+    terminal.types(["help", "\x7f", "lo\n"].concat());
+    client.prints("HELLO\n");
+    terminal.types([UP, LEFT, LEFT, "X\n"].concat());
+    client.prints("HELLO\nHELXLO\n");
+    // Ctrl-Z, where no shell would continue it, does nothing.
+    terminal.types([UP, UP, "\x1a!\n", CTRL_D].concat());
+    ends_well(&client, &terminal, "HELLO\nHELXLO\nHELLO!\n");
+    scene.end();
+}
+
+/// Where there is a prompt, it is on stderr; on a terminal without escape sequences it is no more than that.
+fn stdout_has_the_replies_alone() {
+    let scene = Scene::new();
+    let _server = scene.server(Paradigm::Basic).ready();
+    for dumb in [&["env", "TERM=dumb"][..], &["env", "-u", "TERM"]] {
+        let terminal = Terminal::new();
+        let client = client(&scene, &terminal).through(dumb).start();
+        terminal.shows("> ");
+        terminal.types("a\n");
+        client.prints("A\n");
+        terminal.shows_times("> ", 2);
+        terminal.types(CTRL_D);
+        ends_well(&client, &terminal, "A\n");
+        assert_eq!(terminal.screen(), "> a\r\n> \r\n");
+    }
+    // Nothing to show a prompt on: stderr is a file.
+    let terminal = Terminal::new();
+    let command = ["sh", "-c", "exec \"$0\" \"$@\" 2>stderr"];
+    let client = client(&scene, &terminal).through(command).start();
+    terminal.types(["a\n", CTRL_D].concat());
+    ends_well(&client, &terminal, "A\n");
+    assert_eq!(terminal.screen(), "a\r\n", "what the kernel echoes");
+    std::fs::remove_file(scene.path("stderr")).expect("the shell made it");
+    scene.end();
+}
+
+fn is_interrupted(client: &Program, terminal: &Terminal) {
+    terminal.types(CTRL_C);
+    client.ends_by(Signal::SIGINT);
+    assert!(terminal.is_as_it_was(), "the terminal is not as it was");
+}
+
+fn ctrl_c_ends_the_client_at_any_time() {
+    let scene = Scene::new();
+    // Before there is a server.
+    let terminal = Terminal::new();
+    let trying = client(&scene, &terminal).start();
+    until_true("the client to try", || !trying.events().is_empty());
+    is_interrupted(&trying, &terminal);
+    let mut server = scene.raw_server();
+    // At the prompt; and while a reply is awaited, when more was typed than a terminal keeps.
+    for is_entered in [false, true] {
+        let terminal = Terminal::new();
+        let client = client(&scene, &terminal).start();
+        server.shake_hands();
+        terminal.shows(PROMPT);
+        terminal.types("half");
+        terminal.shows("> half");
+        if is_entered {
+            terminal.types("\n");
+            server.receive(Kind::Request);
+            terminal.types("x".repeat(100_000));
+        }
+        is_interrupted(&client, &terminal);
+    }
+    server.end();
+    scene.end();
+}
+
+fn a_server_that_dies_while_a_person_types_is_told_of() {
+    let (scene, terminal) = (Scene::new(), Terminal::new());
+    let mut server = scene.raw_server();
+    let client = client(&scene, &terminal).start();
+    server.shake_hands();
+    terminal.shows(PROMPT);
+    terminal.types("half");
+    terminal.shows("> half");
+    server.close();
+    client.ends().code(1).stdout("");
+    assert!(terminal.is_as_it_was(), "the terminal is not as it was");
+    let screen = terminal.screen();
+    assert!(contains("\r\nclient: the connection is over: ").eval(&screen), "{screen:?}");
+    server.end();
+    scene.end();
+}
+
+fn a_terminal_that_hangs_up_ends_the_client() {
+    let (scene, terminal) = (Scene::new(), Terminal::new());
+    let _server = scene.server(Paradigm::Basic).ready();
+    let client = client(&scene, &terminal).start();
+    terminal.shows(PROMPT);
+    terminal.types("half");
+    terminal.hangs_up();
+    // The signal and the end of the input come at the same moment.
+    let end = client.ends();
+    let status = end.get_output().status;
+    assert!(status.success() || status.signal() == Some(Signal::SIGHUP as i32), "{status}");
+    scene.end();
+}
