@@ -180,16 +180,16 @@ fn process_1_of_a_container_serves_reaps_and_ends(paradigm: Paradigm) {
     scene.record().wait_for(What::Waiting, |_| true);
     let server = until("the first process", || children_of(outside.pid()).first().map(|child| child.pid));
     scene.serves("one", "ONE");
-    // An orphan of a process that came from outside; one more while a session runs, which in basic is all that the server does.
+    // An orphan of a process that came from outside, while a session runs: in basic the server does nothing else then.
     let client = scene.client().typing().start();
     client.type_line("hello");
     client.prints("HELLO\n");
     let target = server.to_string();
-    let orphan = ["nsenter", "-t", &target, "-p", "sh", "-c", "(exec sleep 0.1) & exit 0"];
+    let orphan = ["nsenter", "-t", &target, "-p", "sh", "-c", "(exec sleep 2) & exit 0"];
     assert!(Command::new(orphan[0]).args(&orphan[1..]).status().expect("nsenter(1)").success());
-    let orphans =
-        || children_of(server).into_iter().filter(|child| child.name == "sleep").collect::<Vec<_>>();
-    until_true("the orphan to be reaped", || orphans().is_empty());
+    let has_orphan = || children_of(server).iter().any(|child| child.name == "sleep");
+    until_true("the orphan to be the server's child", has_orphan);
+    until_true("the orphan to be reaped", || !has_orphan());
     client.close_stdin();
     client.ends().success();
     scene.signal_server(server, Signal::SIGTERM);

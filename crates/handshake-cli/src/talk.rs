@@ -2,7 +2,7 @@
 
 use std::io::{Write, stderr};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use anstyle::{AnsiColor, Style};
 use handshake_core::event::{Event, Role, What};
@@ -32,12 +32,17 @@ pub(crate) fn tell(role: Role, told: &str) {
     write_line(role, told, has_colour(&stderr()));
 }
 
-/// Lines that stderr has not taken since it took one.
+/// How many lines of this process stderr has not taken since it took one.
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
+/// The process that counted them: a child just forked has dropped none.
+static DROPPED_BY: AtomicU32 = AtomicU32::new(0);
 
 /// Writes a line, if stderr takes one now. A server must not wait for whatever reads its talk; what is missing is told later.
 fn write_line(role: Role, told: &str, colour: bool) {
     if !takes_a_line() {
+        if DROPPED_BY.swap(std::process::id(), Relaxed) != std::process::id() {
+            DROPPED.store(0, Relaxed);
+        }
         DROPPED.fetch_add(1, Relaxed);
         return;
     }
@@ -45,7 +50,7 @@ fn write_line(role: Role, told: &str, colour: bool) {
     let told = words(told.as_bytes());
     let mut lines = String::new();
     let dropped = DROPPED.swap(0, Relaxed);
-    if dropped > 0 {
+    if dropped > 0 && DROPPED_BY.load(Relaxed) == std::process::id() {
         lines = format!("{style}<{role}>{style:#} ({dropped} lines are missing: stderr was full)\n");
     }
     lines += &format!("{style}<{role}>{style:#} {told}\n");

@@ -1,5 +1,5 @@
-//! What one turn of a process may cost, before it looks at signals and at everybody else again. Each piece of work that bytes
-//! of a peer cause is charged to one of these before it is done.
+//! What one turn of a process may cost, before it looks at signals and at everybody else again. Look-ups
+//! of names are charged to one of these before they are made.
 
 use std::time::Duration;
 
@@ -10,12 +10,16 @@ pub const CLIENTS_A_TURN: usize = 16;
 /// through.
 pub const SIGNALS_WITHIN: Duration = Duration::from_millis(10);
 
+/// How often a server looks whether the well-known name and its lock file are still its own: often enough to notice within a second
+/// that they were removed.
+pub const LOOK_AFTER: Duration = Duration::from_millis(500);
+
 /// Names that a server looks up for what one well-known pipe brought: 4,096 take some 6 ms.
 pub const LOOKUPS_A_PIPE: usize = 4096;
 
 /// Names that a process looks up for what one read of a session brought, where one name may come, or a few.
 pub const LOOKUPS_A_READ: usize = 64;
 
-/// How often a process tries to open the private pipes of clients that are to be turned away, in a second, all together: each
-/// takes some 3 us.
+/// How often a process tries once more to open the private pipes of clients that are to be turned away, in a second, all together:
+/// each takes some 3 us.
 pub const NOTICES_A_SECOND: u32 = 5000;

@@ -6,12 +6,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::geteuid;
 
+use crate::budget::LOOK_AFTER;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result, errno_of};
 use crate::fifo::{Identity, Standing, look, open_to_write};
@@ -20,9 +20,8 @@ use crate::process::Errand;
 use crate::sys::{Lock, try_lock};
 use crate::wkp::DIRECTORY;
 
-/// How often a server looks whether its lock file still has its name: often enough to notice within a second that a cleaner of
-/// temporary directories removed it.
-const LOOK_AFTER: Duration = Duration::from_millis(500);
+/// How often the lock file may lose its name between being opened and being locked.
+const TRIES: usize = 16;
 
 /// The lock file's mode: nobody else needs it.
 const OWNER_ONLY: u32 = 0o600;
@@ -41,8 +40,8 @@ pub struct Claim {
     stale: Cell<Option<Identity>>,
     /// When to look next whether the file still has its name.
     look_after: Cell<Deadline>,
-    /// The file was removed, and another server was quicker to make a new one.
-    is_lost: Cell<bool>,
+    /// How many looks in a row found the lock file of another server.
+    found_another: Cell<u32>,
 }
 
 impl Claim {
@@ -61,7 +60,7 @@ impl Claim {
             lock,
             stale: Cell::new(None),
             look_after: Cell::new(Deadline::after(LOOK_AFTER)),
-            is_lost: Cell::new(false),
+            found_another: Cell::new(0),
         };
         claim.stale.set(Self::look_for_others(place)?);
         Ok(claim)
@@ -77,7 +76,7 @@ impl Claim {
     /// # Errors
     /// [`Error::InUse`]: the lock file was removed, and another server has taken the place.
     pub(crate) fn check(&self) -> Result<()> {
-        if !self.is_lost.get() {
+        if !self.is_lost() {
             return Ok(());
         }
         let because = "the lock file was removed, and another server has made a new one";
@@ -86,7 +85,7 @@ impl Claim {
 
     fn lock(place: &Place, path: &Path) -> Result<File> {
         let failed = |error: io::Error| Error::at("open the lock file", path, errno_of(&error), &hint(path));
-        loop {
+        for _ in 0..TRIES {
             let file = OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -116,13 +115,14 @@ impl Claim {
                 Err(errno) => return Err(Error::at("lock", path, errno, DIRECTORY)),
             }
             // Its owner may have removed the file between our open and our lock: then the lock is on a file without a name.
-            if is_at(path, &opened) {
+            if is_at(path, &opened) == Some(true) {
                 return Ok(file);
             }
         }
+        Err(Error::at("keep the lock file", path, Errno::ESTALE, DIRECTORY))
     }
 
-    /// With the lock in hand, nobody who follows these rules is at the name. A reader is somebody who does not.
+    /// With the lock in hand, no server that follows these rules is at the name. A process that reads it does not.
     fn look_for_others(place: &Place) -> Result<Option<Identity>> {
         let path = place.wkp();
         match look(path).map_err(|errno| Error::at("look at", path, errno, DIRECTORY))? {
@@ -140,29 +140,37 @@ impl Claim {
 }
 
 impl Claim {
-    fn has_its_name(&self) -> bool {
-        self.lock.borrow().metadata().is_ok_and(|locked| is_at(&self.path, &locked))
+    /// `None`: that cannot be told now.
+    fn has_its_name(&self) -> Option<bool> {
+        is_at(&self.path, &self.lock.borrow().metadata().ok()?)
+    }
+
+    /// Another server that failed to start removes its lock file at once, so one look does not tell.
+    fn is_lost(&self) -> bool {
+        self.found_another.get() >= 2
     }
 }
 
 /// Looks after the lock file's name.
 impl Errand for Claim {
     fn run(&self) -> Deadline {
-        if !self.look_after.get().passed() {
-            return self.look_after.get();
+        if self.is_lost() {
+            return Deadline::NEVER;
         }
-        if !self.has_its_name() {
-            match Self::lock(&self.place, &self.path) {
-                Ok(lock) => drop(self.lock.replace(lock)),
-                Err(Error::InUse { .. }) => {
-                    self.is_lost.set(true);
-                    return Deadline::NEVER;
+        if self.look_after.get().passed() {
+            self.look_after.set(Deadline::after(LOOK_AFTER));
+            if self.has_its_name() == Some(false) {
+                match Self::lock(&self.place, &self.path) {
+                    Ok(lock) => {
+                        self.lock.replace(lock);
+                        self.found_another.set(0);
+                    }
+                    Err(Error::InUse { .. }) => self.found_another.set(self.found_another.get() + 1),
+                    // The directory's trouble, which may pass.
+                    Err(_) => {}
                 }
-                // The directory's trouble, which may pass.
-                Err(_) => {}
             }
         }
-        self.look_after.set(Deadline::after(LOOK_AFTER));
         self.look_after.get()
     }
 }
@@ -183,16 +191,19 @@ fn hint(path: &Path) -> String {
     format!("it is a file of user {owner}, who serves here, or did: choose another name with --wkp")
 }
 
-/// Whether the name stands for this very file.
-fn is_at(path: &Path, file: &fs::Metadata) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (file.dev(), file.ino()))
+/// Whether the name stands for this very file; `None`: that cannot be told now.
+fn is_at(path: &Path, file: &fs::Metadata) -> Option<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(now) => Some((now.dev(), now.ino()) == (file.dev(), file.ino())),
+        Err(error) => (error.kind() == io::ErrorKind::NotFound).then_some(false),
+    }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         // Removed while locked: a server that opened it before sees that the name is gone, and opens anew. If the name is gone
         // already, what stands there is another server's.
-        if self.has_its_name() {
+        if self.has_its_name() == Some(true) {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -67,6 +67,11 @@ impl EventLog {
         }
     }
 
+    /// In a child just forked: what was dropped is the parent's to tell.
+    pub(crate) fn forget(&self) {
+        self.dropped.set(0);
+    }
+
     fn observe(&self, event: &Event) {
         if let Some(observer) = &self.observer {
             observer(event);
@@ -115,7 +120,7 @@ impl EventLog {
     }
 }
 
-/// Waits for a byte at the gate. A closed gate lets everybody through, for good.
+/// Waits for a byte at the gate. A closed gate lets the process through, for good.
 fn passed(gate: &OwnedFd) -> bool {
     loop {
         match read(gate, &mut [0]) {

@@ -108,6 +108,11 @@ fn open_checked(path: &Path, way: OFlag) -> Result<OwnedFd, Errno> {
 /// (acl(5)): the mode becomes what was meant.
 fn owned_alone(path: &Path) -> Result<Identity, Errno> {
     let stat = lstat(path)?;
+    let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
+    if kind != SFlag::S_IFIFO || stat.st_uid != geteuid().as_raw() {
+        // Another process has put something else there: that is not ours to change.
+        return Err(Errno::EEXIST);
+    }
     if Mode::from_bits_truncate(stat.st_mode) != OWNER_ONLY {
         fchmodat(AT_FDCWD, path, OWNER_ONLY, FchmodatFlags::NoFollowSymlink)?;
     }
@@ -133,7 +138,11 @@ impl Fifo {
     pub fn make(path: PathBuf) -> Result<Self, Errno> {
         mkfifo(&path, OWNER_ONLY)?;
         // Without a look there is no guard; but it was made a moment ago.
-        let identity = owned_alone(&path).inspect_err(|_| unlink(&path).unwrap_or_default())?;
+        let identity = owned_alone(&path).inspect_err(|errno| {
+            if *errno != Errno::EEXIST {
+                unlink(&path).unwrap_or_default();
+            }
+        })?;
         Ok(Self { path, identity, maker: getpid(), named: true })
     }
 

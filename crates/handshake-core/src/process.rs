@@ -33,7 +33,7 @@ pub enum Woken {
     Deadline,
 }
 
-/// So many waits in a row may fail for want of memory, before that is an error: there is no other way to pause.
+/// How many waits in a row may fail for want of memory before that is an error: there is no other way to pause.
 const FAILED_WAITS_MAX: u32 = 16;
 
 /// This process. It lives as long as the program; sessions and pipes share it by `Rc`.
@@ -137,6 +137,7 @@ impl Process {
         self.eager.begin_asleep();
         self.latecomers.forget();
         self.drop_errands();
+        self.log.forget();
     }
 
     /// Whether the main server of this subserver has died.
@@ -215,6 +216,9 @@ impl Process {
                 .iter()
                 .map(|errand| errand.run())
                 .fold(self.latecomers.tell(), Deadline::or);
+            if self.signals.asks_to_end() {
+                break Err(Errno::EINTR);
+            }
             match wait(until.or(again)) {
                 Ok(0) if again < until => {}
                 waited => break waited,

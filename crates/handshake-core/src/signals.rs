@@ -4,12 +4,12 @@
 //! so no system call is ever interrupted elsewhere, none arrives between the look at a counter and the sleep, and no
 //! self-pipe is needed, which would cost every subserver two descriptors. (ppoll(2) was made for this.)
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
 use crate::error::{Error, Result};
-use crate::sys::{Handlers, arrivals, end_by_default, keep_handlers};
+use crate::sys::{Handlers, arrivals, end_by_default};
 
 /// The signals that ask a process to end.
 const TERMINATION: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
@@ -21,14 +21,13 @@ const IGNORED: [Signal; 1] = [Signal::SIGXFSZ];
 /// The signals of this process. Dropping it restores the handlers and the mask.
 #[derive(Debug)]
 pub struct Signals {
+    /// Dropped first: a signal that is blocked now is to do what it did before, and not to meet the handlers.
+    handlers: Handlers,
+    mask: Mask,
     /// How many of each of [`COUNTED`] have been taken note of.
     seen: [Cell<u32>; 5],
     /// The mask while waiting: as it was, with the signals above let through.
     waiting: SigSet,
-    before: SigSet,
-    is_kept: Cell<bool>,
-    /// Dropped first: what is blocked here is not to meet the handlers any more.
-    handlers: Option<Handlers>,
 }
 
 impl Signals {
@@ -39,21 +38,21 @@ impl Signals {
     /// The kernel refuses a handler (never seen).
     pub fn install() -> Result<Self> {
         let failed = |errno| Error::on("handle", "signals", errno);
+        // Blocked first: what comes before the handlers are there waits for them.
+        let mask = Mask::block(&COUNTED).map_err(failed)?;
         let seen = COUNTED.map(|signal| Cell::new(arrivals(signal)));
         let handlers = Handlers::install(&COUNTED, &IGNORED).map_err(failed)?;
         // An ignored signal that is blocked would interrupt the wait that lets it through.
-        let blocked: SigSet = COUNTED.into_iter().filter(|signal| handlers.counts(*signal)).collect();
-        let mut before = SigSet::empty();
-        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), Some(&mut before)).map_err(failed)?;
-        let waiting = before.iter().filter(|signal| !blocked.contains(*signal)).collect();
-        Ok(Self { seen, waiting, before, is_kept: Cell::new(false), handlers: Some(handlers) })
+        let ignored: SigSet = COUNTED.into_iter().filter(|signal| !handlers.counts(*signal)).collect();
+        ignored.thread_unblock().map_err(failed)?;
+        let waiting = mask.before.iter().filter(|signal| !COUNTED.contains(signal)).collect();
+        Ok(Self { handlers, mask, seen, waiting })
     }
 
     /// For a program whose process this is: signals stay as they are now until its end.
     pub(crate) fn keep(&self) {
-        if !self.is_kept.replace(true) {
-            keep_handlers();
-        }
+        self.handlers.keep();
+        self.mask.keep();
     }
 
     /// The mask to wait under.
@@ -64,6 +63,13 @@ impl Signals {
     /// A signal that asks to end and has not been taken yet. Several of one kind that arrived together are one.
     pub fn take_termination(&self) -> Option<Signal> {
         TERMINATION.into_iter().find(|signal| self.take(*signal))
+    }
+
+    /// Whether a signal that asks to end has arrived and has not been taken yet. In a program with threads, another thread may
+    /// have got it, and no wait of this one was interrupted.
+    pub(crate) fn asks_to_end(&self) -> bool {
+        let due = |(signal, seen): (&Signal, &Cell<u32>)| seen.get() != arrivals(*signal);
+        COUNTED.iter().zip(&self.seen).any(|each| TERMINATION.contains(each.0) && due(each))
     }
 
     /// Whether a child has ended since this was asked last.
@@ -77,13 +83,46 @@ impl Signals {
     }
 }
 
-impl Drop for Signals {
+thread_local! {
+    /// How many [`Mask`]s this thread has, and what it blocked before the first.
+    static MASKS: RefCell<(usize, SigSet)> = RefCell::new((0, SigSet::empty()));
+}
+
+/// Signals that this thread blocks. Dropping the last one restores what it blocked before the first.
+#[derive(Debug)]
+struct Mask {
+    before: SigSet,
+}
+
+impl Mask {
+    fn block(signals: &[Signal]) -> nix::Result<Self> {
+        let blocked: SigSet = signals.iter().copied().collect();
+        let mut now = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), Some(&mut now))?;
+        MASKS.with_borrow_mut(|(masks, before)| {
+            if *masks == 0 {
+                *before = now;
+            }
+            *masks += 1;
+            Ok(Self { before: *before })
+        })
+    }
+
+    /// For the rest of the thread's life.
+    fn keep(&self) {
+        MASKS.with_borrow_mut(|(masks, _)| *masks += 1);
+    }
+}
+
+impl Drop for Mask {
     fn drop(&mut self) {
-        self.handlers = None;
-        if !self.is_kept.get() {
-            // It cannot fail. A signal that is still waiting now does what it did before.
-            let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.before), None);
-        }
+        MASKS.with_borrow_mut(|(masks, before)| {
+            *masks -= 1;
+            if *masks == 0 {
+                // It cannot fail. A signal that waits now does what it did before.
+                let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(before), None);
+            }
+        });
     }
 }
 

@@ -1,16 +1,16 @@
 //! Removes the pipes that dead processes left at a place.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
-use nix::sys::stat::stat;
 use nix::unistd::Pid;
 
-use crate::fifo::{Identity, Standing, look, open_to_write};
+use crate::fifo::{Standing, look, open_to_write};
 use crate::place::Place;
 
 /// How long a client may take from making its private pipe to opening it, before a sweep takes the pipe for one that was
@@ -27,9 +27,10 @@ impl Place {
             let name = entry.file_name();
             let Some((kind, pid)) = self.kind_and_pid(&name) else { continue };
             let path = self.beside(&name);
-            let Ok(Standing::Fifo(pipe)) = look(&path) else { continue };
-            let may_be_left = kind != "client" || makers.may_have_left(pid, pipe, &path);
-            if may_be_left && matches!(open_to_write(&path), Err(Errno::ENXIO)) {
+            let Ok(Standing::Fifo(_)) = look(&path) else { continue };
+            let may_be_left = kind != "client" || makers.may_have_left(pid, &name, &path);
+            // EACCES: its maker died before it had the mode that was meant, and so before it was opened.
+            if may_be_left && matches!(open_to_write(&path), Err(Errno::ENXIO | Errno::EACCES)) {
                 // Another sweep may have been quicker.
                 let _ = fs::remove_file(&path);
             }
@@ -46,19 +47,19 @@ struct Makers {
 enum Holdings {
     /// There is no such process.
     Dead,
-    /// None, if it is another user's: such a process cannot have opened a pipe of ours.
-    Open(HashSet<Identity>),
+    /// The names of the files that it has open; none, if it is another user's: such a process cannot have opened a pipe of ours.
+    Open(HashSet<OsString>),
     Unknown,
 }
 
 impl Makers {
     /// Whether a client may have left this private pipe. To open a pipe that a client reads would look like a server's "try
-    /// again" to that client. So a pipe stays untouched if the process of that number has it open. A client of another
-    /// container has a number that means nothing here: its pipe is tried, unless it is new.
-    fn may_have_left(&mut self, pid: Pid, pipe: Identity, path: &Path) -> bool {
+    /// again" to that client. So a pipe stays untouched if the process of that number has it open. If that process lives and does
+    /// not, its number may be one of another container, where a client may be about to open the pipe: a new one stays, too.
+    fn may_have_left(&mut self, pid: Pid, pipe: &OsStr, path: &Path) -> bool {
         match self.holdings.entry(pid).or_insert_with(|| holdings(pid)) {
             Holdings::Dead => true,
-            Holdings::Open(open) => !open.contains(&pipe) && !is_new(path),
+            Holdings::Open(open) => !open.contains(pipe) && !is_new(path),
             Holdings::Unknown => false,
         }
     }
@@ -72,8 +73,9 @@ fn holdings(pid: Pid) -> Holdings {
     }
     match fs::read_dir(format!("/proc/{pid}/fd")) {
         Ok(open) => {
-            let stats = open.flatten().filter_map(|entry| stat(&entry.path()).ok());
-            Holdings::Open(stats.map(|stat| Identity::of(&stat)).collect())
+            // Read, and not followed: a look at a file may hang in a dead file system.
+            let files = open.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+            Holdings::Open(files.filter_map(|file| Some(file.file_name()?.to_owned())).collect())
         }
         Err(_) => Holdings::Unknown,
     }

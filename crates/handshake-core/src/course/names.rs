@@ -166,14 +166,19 @@ impl<'a> Lookups<'a> {
 
     fn beginning_with(&mut self, number: u32) -> Option<PathBuf> {
         self.charge()?;
-        // To read all names costs about as much as to ask for each.
-        let entries = fs::read_dir(self.place.directory()).ok()?.take(std::mem::take(&mut self.left));
-        let mut names = entries.flatten().map(|entry| entry.file_name().into_encoded_bytes());
         let digits = number.to_string();
-        names.find_map(|name| {
-            let goes_on = name.strip_prefix(digits.as_bytes())?.first()?.is_ascii_digit();
-            if goes_on { None } else { self.place.named_in_course(&name) }
-        })
+        for entry in fs::read_dir(self.place.directory()).ok()?.flatten() {
+            // To read a name costs about as much as to ask for one.
+            self.charge()?;
+            let name = entry.file_name().into_encoded_bytes();
+            let rest = name.strip_prefix(digits.as_bytes()).and_then(|rest| rest.first());
+            if rest.is_some_and(|next| !next.is_ascii_digit())
+                && let Some(pipe) = self.place.named_in_course(&name)
+            {
+                return Some(pipe);
+            }
+        }
+        None
     }
 
     fn known(&mut self, name: &[u8]) -> Option<PathBuf> {

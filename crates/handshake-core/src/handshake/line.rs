@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 use crate::course::latecomers::TOO_LATE;
 use crate::course::names::{Introduction, Lookups, introductions};
 use crate::course::text_of;
-use crate::error::{Named, Result};
+use crate::error::Result;
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Standing, look, name_of};
 use crate::handshake::caller::{Caller, Dialect};
@@ -166,11 +166,12 @@ impl Line {
             return Ok(false);
         };
         // A client that has gone, or a name that costs its sender nothing: neither is worth a place, and later a fork.
-        let stands = match look(&private) {
+        let stands: Option<&str> = match look(&private) {
             Ok(Standing::Fifo(_)) => None,
-            Ok(Standing::Nothing) => Some("nothing".into()),
-            Ok(Standing::Other(what)) => Some(what.into()),
-            Err(errno) => Some(Named(errno).to_string()),
+            Ok(Standing::Nothing) => Some("nothing"),
+            Ok(Standing::Other(what)) => Some(what),
+            // The open of the acknowledgement will tell.
+            Err(_) => None,
         };
         if let Some(what) = stands {
             let text = format!("{what} stands at its private pipe's name");

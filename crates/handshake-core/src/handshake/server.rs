@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
-use crate::budget::CLIENTS_A_TURN;
+use crate::budget::{CLIENTS_A_TURN, LOOK_AFTER};
 use crate::claim::Claim;
 use crate::course;
 use crate::deadline::Deadline;
@@ -24,10 +24,6 @@ use crate::records::RecordReader;
 use crate::service::Service;
 use crate::session::server::{Session, Terms};
 use crate::wkp::{TakenPipe, WellKnownPipe};
-
-/// How often a waiting server looks whether the well-known name still stands for its pipe: often enough to notice
-/// within a second that somebody removed it.
-pub const LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// How soon it tries again what a shortage (descriptors, processes, memory) prevented.
 const AFTER_SHORTAGE: Duration = Duration::from_millis(100);
@@ -128,7 +124,8 @@ impl Server {
     /// a server that cannot begin says so.
     pub fn create_wkp(&mut self) -> Result<()> {
         self.claim.check()?;
-        while self.wkp.is_none() && self.process.asked_to_end().is_none() {
+        // Those of a turn that was interrupted come first: in basic there is no well-known pipe while a client is served.
+        while self.wkp.is_none() && self.line.is_empty() && self.process.asked_to_end().is_none() {
             match WellKnownPipe::create(&self.place, &self.claim, &self.process) {
                 Ok(wkp) => {
                     self.wkp = Some(wkp);
@@ -182,18 +179,23 @@ impl Server {
         if !std::mem::replace(&mut self.waiting, true) {
             self.process.saw(What::Waiting, |event| event.pipe(self.place.wkp().display()));
         }
-        let Some(wkp) = &self.wkp else { return Ok(Some(Arrived::Other)) };
         // The queue is as it was when a turn was over: there is more to do, after a look at everything else.
         let is_interrupted = std::mem::replace(&mut self.turn, CLIENTS_A_TURN) == 0 && !self.line.is_empty();
         let at_once = if is_interrupted { Deadline::in_exactly(Duration::ZERO) } else { Deadline::NEVER };
         let until = self.look_after.or(self.try_again.unwrap_or(at_once));
-        let woken = wait(wkp, admit && self.try_again.is_none(), until)?;
+        let woken = match &self.wkp {
+            Some(wkp) => wait(wkp, admit && self.try_again.is_none(), until)?,
+            None => self.process.wait(&mut [], until)?,
+        };
         self.claim.check()?;
         // Judged whatever has arrived: where there is always something, nothing else would ever be looked after.
         self.try_again = self.try_again.filter(|again| !again.passed());
         if self.look_after.passed() {
             self.look_after = Deadline::after(LOOK_AFTER);
-            if admit && (!wkp.still_named(&self.place)? || wkp.is_locked_by_another()) {
+            if admit
+                && let Some(wkp) = &self.wkp
+                && (!wkp.still_named(&self.place)? || wkp.is_locked_by_another())
+            {
                 return Ok(Some(Arrived::NameGone));
             }
         }
@@ -382,6 +384,8 @@ impl Drop for Server {
     /// What subservers left that had to be killed goes now, while the place is still claimed.
     fn drop(&mut self) {
         self.process.drop_errands();
-        self.place.sweep();
+        if self.claim.check().is_ok() {
+            self.place.sweep();
+        }
     }
 }

@@ -387,6 +387,6 @@ fn make_room(message: &mut Vec<u8>, needed: usize, longest: usize) -> bool {
         return true;
     }
     let target = (message.capacity() * 2).clamp(needed, longest.max(needed));
-    message.try_reserve_exact(target - message.len()).is_ok()
-        && (target < HEADROOM || Vec::<u8>::new().try_reserve_exact(HEADROOM).is_ok())
+    let mut grows_to = |size: usize| message.try_reserve_exact(size - message.len()).is_ok();
+    (grows_to(target) || grows_to(needed)) && Vec::<u8>::new().try_reserve_exact(HEADROOM).is_ok()
 }

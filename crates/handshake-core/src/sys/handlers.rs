@@ -25,7 +25,7 @@ pub(crate) struct Handlers(());
 
 impl Handlers {
     /// Counts `counted`, and ignores `ignored`. A signal of `counted` that this process ignores already stays ignored, as
-    /// nohup(1) and shells ask for (POSIX, shell command language, 2.11), but for SIGCHLD: who ignores it cannot reap.
+    /// nohup(1) and shells ask for (POSIX, shell command language, 2.11). SIGCHLD does not: a process that ignores it cannot reap.
     ///
     /// # Errors
     /// Those of sigaction(2): none for signals that can be caught.
@@ -49,6 +49,11 @@ impl Handlers {
         Ok(Self(()))
     }
 
+    /// Leaves the handlers in place for the rest of the process's life.
+    pub(crate) fn keep(&self) {
+        BEFORE.lock().unwrap_or_else(PoisonError::into_inner).users += 1;
+    }
+
     /// Whether `signal` is counted, or was ignored from the beginning.
     pub(crate) fn counts(&self, signal: Signal) -> bool {
         let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,11 +72,6 @@ impl Drop for Handlers {
             }
         }
     }
-}
-
-/// Leaves the handlers in place for the rest of the process's life.
-pub(crate) fn keep_handlers() {
-    BEFORE.lock().unwrap_or_else(PoisonError::into_inner).users += 1;
 }
 
 /// How often `signal` has arrived while [`Handlers`] counted it.

@@ -1,5 +1,6 @@
 //! What only Linux has. Each item names the POSIX way, for whoever carries the project elsewhere.
 
+use std::cell::Cell;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -127,25 +128,35 @@ pub fn ends_with_us(command: &mut Command, signal: Signal) {
 }
 
 /// Has the kernel end this thread's sleeps when they are due, and not up to 50 microseconds later (prctl(2),
-/// `PR_SET_TIMERSLACK`), until this is dropped. POSIX: that is for the system to choose.
+/// `PR_SET_TIMERSLACK`), until the last of these is dropped. POSIX: that is for the system to choose.
 #[derive(Debug)]
-pub(crate) struct Punctual {
-    /// Nanoseconds, if the kernel told.
-    before: Option<u64>,
+pub(crate) struct Punctual(());
+
+thread_local! {
+    /// How many [`Punctual`]s this thread has, and its slack before the first, in nanoseconds, if the kernel told.
+    static SLACK: Cell<(usize, Option<u64>)> = const { Cell::new((0, None)) };
 }
 
 impl Punctual {
     pub(crate) fn begin() -> Self {
-        let before = prctl::get_timerslack().ok().and_then(|slack| u64::try_from(slack).ok());
-        // In vain, sleeps are longer, and nothing else.
-        let _ = prctl::set_timerslack(1);
-        Self { before }
+        let (users, mut before) = SLACK.get();
+        if users == 0 {
+            before = prctl::get_timerslack().ok().and_then(|slack| u64::try_from(slack).ok());
+            // In vain, sleeps are longer, and nothing else.
+            let _ = prctl::set_timerslack(1);
+        }
+        SLACK.set((users + 1, before));
+        Self(())
     }
 }
 
 impl Drop for Punctual {
     fn drop(&mut self) {
-        let _ = self.before.map(prctl::set_timerslack);
+        let (users, before) = SLACK.get();
+        SLACK.set((users - 1, before));
+        if users == 1 {
+            let _ = before.map(prctl::set_timerslack);
+        }
     }
 }
 

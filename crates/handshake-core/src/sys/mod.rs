@@ -18,7 +18,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 pub use fork::{fork, threads};
-pub(crate) use handlers::{Handlers, arrivals, end_by_default, keep_handlers};
+pub(crate) use handlers::{Handlers, arrivals, end_by_default};
 pub use linux::{Poller, ends_with_us, keep_inherited_to_ourselves, with_default_signals};
 pub(crate) use linux::{
     Punctual, capacity, end_with_parent, enlarge, exchange, is_unsupported, keep_others_off, let_others_in,

@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::ptr::{from_ref, null_mut};
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Mutex, PoisonError};
 
 use libc::{c_int, c_void, sigaction, siginfo_t, sigset_t, timespec};
 use nix::unistd::Pid;
@@ -24,43 +25,64 @@ pub(super) fn signal_of_end() -> c_int {
     libc::SIGRTMIN()
 }
 
-/// The signal is watched for; dropping this restores what it did before.
+/// The signal is watched for; dropping the last of these restores what it did before the first.
 #[derive(Debug)]
-pub(super) struct Ends {
-    before: sigaction,
+pub(super) struct Ends(());
+
+static BEFORE: Mutex<Before> = Mutex::new(Before { users: 0, action: None, was_blocked: false });
+
+struct Before {
+    users: usize,
+    action: Option<sigaction>,
     was_blocked: bool,
 }
 
 impl Ends {
     /// Lets the signal arrive only while this process waits, as the others do.
     pub(super) fn watch() -> Self {
-        let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = note;
-        let mut action = zeroed();
-        action.sa_sigaction = handler as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
-        let mut mask = MaybeUninit::uninit();
-        // SAFETY: takes a set that lives for the call, and writes the other; it fails only for what is no operation.
-        unsafe { libc::sigprocmask(libc::SIG_BLOCK, from_ref(&only_this()), mask.as_mut_ptr()) };
-        // SAFETY: it was written.
-        let mask = unsafe { mask.assume_init() };
-        // SAFETY: takes a set and a signal.
-        let was_blocked = unsafe { libc::sigismember(from_ref(&mask), signal_of_end()) } == 1;
-        Self { before: act(&action), was_blocked }
+        let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+        before.users += 1;
+        if before.users == 1 {
+            let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = note;
+            let mut action = zeroed();
+            action.sa_sigaction = handler as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+            before.was_blocked = block();
+            before.action = Some(act(&action));
+        }
+        Self(())
     }
 }
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        let mut ignored = zeroed();
-        ignored.sa_sigaction = libc::SIG_IGN;
-        // Discards what is still in the queue, which would else meet the former action.
-        act(&ignored);
-        if !self.was_blocked {
-            // SAFETY: takes a set that lives for the call.
-            unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, from_ref(&only_this()), null_mut()) };
+        let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+        before.users -= 1;
+        if before.users == 0
+            && let Some(former) = before.action.take()
+        {
+            let mut ignored = zeroed();
+            ignored.sa_sigaction = libc::SIG_IGN;
+            // Discards what is still in the queue, which would else meet the former action.
+            act(&ignored);
+            if !before.was_blocked {
+                // SAFETY: takes a set that lives for the call.
+                unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, from_ref(&only_this()), null_mut()) };
+            }
+            act(&former);
         }
-        act(&self.before);
     }
+}
+
+/// Blocks the signal; returns whether it was blocked already.
+fn block() -> bool {
+    let mut mask = MaybeUninit::uninit();
+    // SAFETY: takes a set that lives for the call, and writes the other; it fails only for what is no operation.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, from_ref(&only_this()), mask.as_mut_ptr()) };
+    // SAFETY: it was written.
+    let mask = unsafe { mask.assume_init() };
+    // SAFETY: takes a set and a signal.
+    unsafe { libc::sigismember(from_ref(&mask), signal_of_end()) == 1 }
 }
 
 /// Sets the action for the signal; returns the former one.
@@ -81,8 +103,8 @@ pub(super) fn told() -> bool {
     SEEN.load(SeqCst) != NOTHING
 }
 
-/// Who has ended since this was asked last; nothing, if that is not known of all, or if there are more than `most` signals. A number
-/// may also be that of a process that has merely sent the signal.
+/// The children that have ended since this was asked last; `None`, if not all are known, or if there are more than `most` signals. A
+/// number may also be that of a process that has merely sent the signal.
 pub(super) fn ended(most: usize) -> Option<Vec<Pid>> {
     let seen = match SEEN.swap(NOTHING, SeqCst) {
         NOTHING => None,

@@ -29,11 +29,13 @@ pub(crate) struct Scale {
     /// For a parent that holds descriptors for each subserver.
     handover: Option<Handover>,
     refused: Cell<bool>,
+    /// Whether there has been such a fork.
+    has_forked: Cell<bool>,
 }
 
 impl Scale {
     pub(crate) fn new() -> Self {
-        Self { _ends: Ends::watch(), handover: None, refused: Cell::new(false) }
+        Self { _ends: Ends::watch(), handover: None, refused: Cell::new(false), has_forked: Cell::new(false) }
     }
 
     /// For a parent that holds descriptors for each subserver: a child takes its own without a copy of all.
@@ -59,6 +61,7 @@ impl Scale {
             return Err(Errno::EDEADLK);
         }
         let handover = self.handover.as_ref().filter(|handover| handover.is_possible());
+        self.has_forked.set(true);
         match clone(handover.map_or(0, Handover::begin) | ends::signal_of_end()) {
             Ok(None) => {
                 if let Some(handover) = handover {
@@ -81,13 +84,13 @@ impl Scale {
 
     /// Whether a child has ended since [`Scale::ended`] was asked last.
     pub(crate) fn has_ended(&self) -> bool {
-        ends::told()
+        self.has_forked.get() && ends::told()
     }
 
-    /// Who has ended since this was asked last; nothing, if that is not known of all, or if more than `most` are said to have
+    /// The children that have ended since this was asked last; `None`, if not all are known, or if more than `most` are said to have
     /// ended. A number may also be that of a process that has merely sent the signal.
     pub(crate) fn ended(&self, most: usize) -> Option<Vec<Pid>> {
-        ends::ended(most)
+        if self.has_forked.get() { ends::ended(most) } else { Some(Vec::new()) }
     }
 }
 
