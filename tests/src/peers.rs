@@ -10,6 +10,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::needs::not_run;
+
 /// What a peer's client and its server agree on, as far as a test must know it. The rest is in the programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
@@ -147,13 +149,21 @@ const PROGRAM: &[&str] = &["-Wall", "-Wextra", "-O1", "-o"];
 const LIBRARY: &[&str] = &["-Wall", "-Wextra", "-O1", "-shared", "-fPIC", "-o"];
 
 /// Compiles a library of tests/suite into this directory; returns the word that has env(1) preload it. Needs
-/// [`crate::Tool::CCompiler`].
-pub fn preload(name: &str, directory: &Path) -> String {
+/// [`crate::Tool::CCompiler`]. If the path cannot be preloaded, says NOT RUN.
+pub fn preload(name: &str, directory: &Path) -> Option<String> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite");
     let library = directory.join(format!("{name}.so"));
     let workshop = Workshop { flags: LIBRARY, ..Workshop::at(&sources, "libraries") };
     workshop.compile(name, &library).unwrap_or_else(|complaint| panic!("{complaint}"));
-    format!("LD_PRELOAD={}", library.display())
+    let library = library.to_string_lossy();
+    // ld.so(8): they separate the libraries.
+    if library.contains([' ', ':']) {
+        not_run(format_args!(
+            "LD_PRELOAD has no way to name {library:?}: set TMPDIR to a path without spaces"
+        ));
+        return None;
+    }
+    Some(format!("LD_PRELOAD={library}"))
 }
 
 impl Workshop {
