@@ -11,7 +11,7 @@ use crate::event::What;
 use crate::handshake::line::note_skipped;
 use crate::process::Process;
 use crate::records::{Filled, RecordReader, RecordWriter};
-use crate::wire::{Ack, Header, Kind, pieces, records_of, words};
+use crate::wire::{Ack, Header, Kind, Part, pieces, records_of, words};
 
 /// A client's connection to its server. Dropping it closes both pipes, which the server sees at once.
 pub struct Connection {
@@ -28,6 +28,8 @@ pub struct Connection {
     next: u32,
     /// The reply that is coming in.
     incoming: Vec<u8>,
+    /// The number of its part that comes next.
+    part_due: u16,
 }
 
 /// What [`Connection::answer`] found.
@@ -59,6 +61,7 @@ impl Connection {
             in_flight: 0,
             next: 1,
             incoming: Vec::new(),
+            part_due: 0,
         }
     }
 
@@ -106,8 +109,8 @@ impl Connection {
             What::RequestSent,
             |event| event.session(session).message(sequence, message),
             || -> Result<()> {
-                for (payload, more) in pieces(message) {
-                    self.to_server.push(Header { kind: Kind::Request, more, session, sequence }, payload);
+                for (payload, part) in pieces(message) {
+                    self.to_server.push(Header { kind: Kind::Request, part, session, sequence }, payload);
                 }
                 if process.is_traced() { self.flush() } else { Ok(()) }
             },
@@ -154,14 +157,14 @@ impl Connection {
     /// [`Error::Lost`]: the server said BYE. [`Error::Protocol`]: an answer that was not due, or longer than it may be.
     pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
         while let Some((record, _)) = self.from_server.next_record() {
-            let Header { kind, more, session, sequence } = record.header;
+            let Header { kind, part, session, sequence } = record.header;
             if session != self.session {
                 continue;
             }
             match kind {
                 Kind::Reply | Kind::Refuse => {}
                 Kind::Bye => {
-                    let reason = words(record.payload);
+                    let reason = words(&record.payload());
                     let colon = if reason.is_empty() { "" } else { ": " };
                     return Err(self.lost(&format!("the server said BYE{colon}{reason}")));
                 }
@@ -171,18 +174,27 @@ impl Connection {
                 let what = format!("it answered request {sequence}, which was not due");
                 return Err(Error::Protocol { what });
             }
+            if kind == Kind::Reply && part.number != self.part_due {
+                let what = format!(
+                    "part {} of its answer to request {sequence} came where part {} was due: a record was lost",
+                    part.number, self.part_due
+                );
+                return Err(Error::Protocol { what });
+            }
             if kind == Kind::Refuse {
                 self.incoming.clear();
-            } else if (self.incoming.len() + record.payload.len()) as u64 > self.longest {
+            } else if (self.incoming.len() + record.payload_len()) as u64 > self.longest {
                 // Without this bound, an answer without end would be kept without end.
                 let longest = self.longest;
                 let what =
                     format!("its answer to request {sequence} is longer than {longest} bytes, its own limit");
                 return Err(Error::Protocol { what });
             }
-            self.incoming.extend_from_slice(record.payload);
+            record.append_payload_to(&mut self.incoming);
             // A refusal is one record.
-            if more && kind == Kind::Reply {
+            let part = if kind == Kind::Reply { part } else { Part::ONLY };
+            self.part_due = part.next();
+            if part.more {
                 continue;
             }
             self.unanswered.pop_front().inspect(|due| self.in_flight -= due.1);
@@ -202,7 +214,8 @@ impl Connection {
 
     /// Says BYE and closes both pipes. Whatever is unanswered is given up.
     pub fn bye(mut self) {
-        self.to_server.push(Header { kind: Kind::Bye, more: false, session: self.session, sequence: 0 }, &[]);
+        self.to_server
+            .push(Header { kind: Kind::Bye, part: Part::ONLY, session: self.session, sequence: 0 }, &[]);
         let session = self.session;
         // The server may have gone first, and learns it from the closed pipes as well.
         let _ = self.process.does(What::ByeSent, |event| event.session(session), || self.to_server.flush());

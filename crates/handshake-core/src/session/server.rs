@@ -67,6 +67,8 @@ pub struct Session {
     fresh: Option<Fifo>,
     /// The number of the next request.
     due: u32,
+    /// The number of its part that comes next.
+    part_due: u16,
     /// Records of the request that is coming in, or in hand.
     records_in_hand: usize,
     /// The number of the request last received, to be answered next.
@@ -127,6 +129,7 @@ impl Session {
             to_client,
             fresh,
             due: 1,
+            part_due: 0,
             records_in_hand: 0,
             last_reads: None,
             in_hand: 0,
@@ -165,7 +168,7 @@ impl Session {
                         return self.upstream_is_open();
                     }
                     Kind::Bye => {
-                        let reason = words(record.payload);
+                        let reason = words(&record.payload());
                         return Err(self.last_word(&reason));
                     }
                     Kind::Refuse => self.deadline_judged()?,
@@ -252,7 +255,7 @@ impl Session {
     /// Adds what is buffered to `message`, until it is whole or there is no more.
     fn find(&mut self, message: &mut Vec<u8>) -> Result<Found> {
         while let Some((record, _)) = self.from_client.next_record() {
-            let Header { kind, more, session, sequence } = record.header;
+            let Header { kind, part, session, sequence } = record.header;
             if session != self.id {
                 continue;
             }
@@ -262,25 +265,30 @@ impl Session {
                     continue;
                 }
                 // The course dialect has no numbers, and messages only are counted.
-                Kind::Request if sequence == self.due || self.course.is_some() => self.asked = None,
+                Kind::Request
+                    if part.number == self.part_due && (sequence == self.due || self.course.is_some()) =>
+                {
+                    self.asked = None;
+                }
                 Kind::Request => {
-                    let what = format!("request {sequence} came where {} was due", self.due);
+                    let what = not_due((sequence, part.number), (self.due, self.part_due));
                     self.bye(&what);
                     return Err(Error::Protocol { what });
                 }
-                Kind::Bye => return Ok(Found::Bye(words(record.payload))),
+                Kind::Bye => return Ok(Found::Bye(words(&record.payload()))),
                 _ => continue,
             }
             self.records_in_hand += 1;
-            let so_far = self.too_long.unwrap_or(message.len()) + record.payload.len();
+            self.part_due = part.next();
+            let so_far = self.too_long.unwrap_or(message.len()) + record.payload_len();
             if so_far > self.terms.longest {
                 self.too_long = Some(so_far);
                 message.clear();
             } else {
                 make_room(message, so_far, self.terms.longest);
-                message.extend_from_slice(record.payload);
+                record.append_payload_to(message);
             }
-            if more {
+            if part.more {
                 continue;
             }
             self.in_hand = self.due;
@@ -346,8 +354,8 @@ impl Session {
                 match self.course.as_ref().map(|course| course.reply(message)) {
                     Some(record) => self.queue_raw(&record)?,
                     None => {
-                        for (payload, more) in pieces(message) {
-                            self.queue(Kind::Reply, more, payload)?;
+                        for (payload, part) in pieces(message) {
+                            self.queue(Kind::Reply, part, payload)?;
                         }
                     }
                 }
@@ -371,6 +379,16 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("id", &format_args!("{:016x}", self.id)).finish_non_exhaustive()
     }
+}
+
+/// In words, which request and part came where which others were due.
+fn not_due((sequence, part): (u32, u16), (due, part_due): (u32, u16)) -> String {
+    if (part, part_due) == (0, 0) {
+        return format!("request {sequence} came where {due} was due");
+    }
+    format!(
+        "part {part} of request {sequence} came where part {part_due} of request {due} was due: a record was lost"
+    )
 }
 
 /// Room for `needed` bytes, growing with what has come, never beyond `longest`.
