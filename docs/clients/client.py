@@ -2,7 +2,7 @@
 """client.py [WKP [SECONDS]]: a client of docs/protocol.md. A line of stdin is a message, a reply is a line."""
 import contextlib, errno, fcntl, os, select, struct, sys, time, zlib
 
-MAGIC, FIELDS, CHECKS, MORE, LONGEST = b"\0WKP", struct.Struct(">BBHHQL"), struct.Struct(">LL"), 1, 4063
+MAGIC, FIELDS, MORE, LONGEST = b"\0WKP", struct.Struct(">BBHHQL"), 1, 4067
 HELLO, ACK, READY, REQUEST, REPLY, REFUSE, BYE = range(1, 8)
 AGAIN = errno.ENOENT, errno.ENXIO, errno.EPIPE, errno.EAGAIN  # no server, or none any more, or no room
 
@@ -15,18 +15,18 @@ def masked(content, mask):
 
 def record(kind, session, sequence=0, payload=b"", part=0, flags=0):
     fields = FIELDS.pack(kind, flags, len(payload), part, session, sequence)
-    content = fields + CHECKS.pack(zlib.crc32(fields), zlib.crc32(fields + payload)) + payload
+    content = zlib.crc32(fields + payload).to_bytes(4, "big") + fields + payload
     masks = (number.to_bytes(2, "big") for number in range(2**16))
-    mask = next(mask for mask in masks if MAGIC not in masked(content, mask))
+    mask = next(mask for mask in masks if MAGIC not in mask + masked(content, mask))
     return MAGIC + mask + masked(content, mask) + b"\n"
 
 def receive(from_server, session):
     """The next record of this session: its sequence number, part, flags and payload."""
     while True:
-        head = from_server.read(32)
-        if len(head) < 32:
+        head = from_server.read(28)
+        if len(head) < 28:
             raise OSError(errno.EPIPE, "the server has gone")
-        kind, flags, length, part, whose, sequence = FIELDS.unpack_from(masked(head[6:], head[4:6]))
+        kind, flags, length, part, whose, sequence = FIELDS.unpack(masked(head[10:], head[4:6]))
         rest = from_server.read(length + 1)
         payload = masked(rest[:-1], head[4:6])
         if head + rest != record(kind, whose, sequence, payload, part, flags):

@@ -155,7 +155,9 @@ fn a_record_wrong_in_any_field_does_not_count(paradigm: Paradigm) {
     is_served(&mut client, 1, b"right");
     // Each of them was skipped, and nothing else.
     let written: usize = 3 * right.len() * right.len() + (1..right.len()).sum::<usize>();
-    until_true("all to be counted", || skipped(&scene) == written);
+    // The central process takes what calls itself a REPLY for one, and passes it over.
+    let passed_over = if paradigm == Paradigm::Dispatch { right.len() } else { 0 };
+    until_true("all to be counted", || skipped(&scene) == written - passed_over);
     client.bye();
     drop(client);
     server.has_descriptors_as(&before);

@@ -67,11 +67,11 @@ fn what_is_no_ack_is_waited_out() {
         let mut ack = server.ack(&RawServer::good_ack());
         match case {
             0 => ack[0] = 1,        // the magic
-            1 => ack[6] = 9,        // a kind that there is not
-            2 => ack[7] = 0x80,     // a flag that there is not
-            3 => ack[8] = 0xff,     // a length that no record has
-            4 => ack[9] += 1,       // more than there is
-            5 => ack[28] ^= 1,      // the record check
+            1 => ack[10] = 9,       // a kind that there is not
+            2 => ack[11] = 0x80,    // a flag that there is not
+            3 => ack[12] = 0xff,    // a length that no record has
+            4 => ack[13] += 1,      // more than there is
+            5 => ack[6] ^= 1,       // the check
             6 => ack[40] ^= 1,      // the payload
             7 => ack.truncate(40),  // cut off, then silence
             8 => ack = noise(4096), // anything
@@ -268,7 +268,7 @@ fn answers_that_are_not_due_end_the_session() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     let mut wrong = reply(1, b"ONE");
-    wrong[30] ^= 1;
+    wrong[28] ^= 1;
     let cases: [(Vec<u8>, &str, &str); 5] = [
         ([reply(2, b"TWO"), reply(1, b"ONE")].concat(), "", "request 2, which was not due"),
         ([reply(1, b"ONE"), reply(1, b"ONE")].concat(), "ONE\n", "request 1, which was not due"),
@@ -321,7 +321,7 @@ fn garbage_in_a_session_is_skipped_and_counted() {
     let mut server = scene.raw_server();
     let client = asking_client(&scene, &mut server, &["hello"]);
     let mut unknown = reply(1, b"unknown");
-    unknown[6] = 0x77;
+    unknown[10] = 0x77;
     let foreign = record(Kind::Reply, RawServer::SESSION ^ 1, 1, Part::ONLY, b"of another session");
     let text = b"its-a-me, mario!";
     server.write(&[text, unknown.as_slice(), &foreign, &[0; 100]].concat());

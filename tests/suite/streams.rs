@@ -92,12 +92,12 @@ fn a_message_that_outgrows_the_window_leaves_its_session_unharmed(paradigm: Para
     let [fits, too_long] = [0, 1].map(|more| "x".repeat(16 * PAYLOAD_MAX + more));
     let end = scene.client().args(["before", &fits, &too_long, "after"]).run();
     let reason =
-        predicate::str::contains("65009 bytes").and(predicate::str::contains("window of 16 records"));
+        predicate::str::contains("65073 bytes").and(predicate::str::contains("window of 16 records"));
     end.code(1).stdout(format!("BEFORE\n{}\nAFTER\n", fits.to_uppercase())).stderr(reason);
     scene.end();
 }
 
-/// A record holds 4,063 bytes.
+/// A record holds 4,067 bytes.
 fn messages_of_every_size_come_back(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--service", "reverse"]).ready();

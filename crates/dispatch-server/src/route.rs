@@ -104,7 +104,9 @@ impl Central {
         };
         let before = monotonic_ns();
         let (mut run, mut routed, mut is_ready) = (0..0, 0, false);
-        while let Some((Record { header: Header { kind, session, .. }, .. }, place)) = reader.next_frame() {
+        while let Some((Record { header: Header { kind, session, .. }, .. }, place)) =
+            reader.next_record_for(Some(client.session))
+        {
             is_ready |= kind == Kind::Ready;
             // Nothing else is a client's to say.
             if session != client.session || !matches!(kind, Kind::Ready | Kind::Request | Kind::Bye) {

@@ -64,9 +64,6 @@ pub fn new_buffer() -> Box<[u8]> {
     vec![0; READ_SIZE].into_boxed_slice()
 }
 
-/// How a scanner goes on.
-type NextOf<'a> = fn(&mut Scanner, &'a [u8], bool) -> Option<(Record<'a>, Span)>;
-
 /// The reading half: a pipe's reading end and the bytes that are not dealt with yet.
 #[derive(Debug)]
 pub struct RecordReader {
@@ -195,19 +192,14 @@ impl RecordReader {
 
     /// The next record that counts among the bytes read, and its place in [`RecordReader::bytes`].
     pub fn next_record(&mut self) -> Option<(Record<'_>, Span)> {
-        self.next(Scanner::next_record)
+        self.next_record_for(None)
     }
 
-    /// The next record whose header is sound, as [`RecordReader::next_record`] finds it. Its payload is not checked: the
-    /// process that it is passed on to does that.
-    pub fn next_frame(&mut self) -> Option<(Record<'_>, Span)> {
-        self.next(Scanner::next_frame)
-    }
-
-    fn next<'a>(&'a mut self, next: NextOf<'a>) -> Option<(Record<'a>, Span)> {
+    /// The next record, as [`RecordReader::next_record`] finds it. The check of those of `session` is left to their receiver.
+    pub fn next_record_for(&mut self, session: Option<u64>) -> Option<(Record<'_>, Span)> {
         let whole = self.arrival == Delivery::Whole && self.emptied;
         let from = self.scan.at;
-        let next = next(&mut self.scan, &self.buffer[..self.end], whole);
+        let next = self.scan.next_record_for(&self.buffer[..self.end], whole, session);
         let to = next.as_ref().map_or(self.scan.at, |(_, place)| place.start);
         if from < to && self.arrival == Delivery::Whole {
             self.strays.push(from..to);

@@ -7,7 +7,6 @@ mod mask;
 mod scan;
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 pub use greeting::{Ack, Hello};
 pub use scan::{Scanner, Span};
@@ -18,7 +17,7 @@ pub const MAGIC: [u8; 4] = *b"\0WKP";
 /// What this version of the protocol calls itself in HELLO and ACK.
 pub const VERSION: u16 = 2;
 /// Bytes of a header.
-pub const HEADER: usize = 32;
+pub const HEADER: usize = 28;
 /// The last byte of every record. It is none of the magic's, so that no record ends with the beginning of a magic.
 pub const END: u8 = b'\n';
 /// Bytes of a record that carries nothing.
@@ -34,8 +33,8 @@ pub const NAME_MAX: usize = 255;
 
 /// Flag: this message goes on in the next record.
 const MORE: u8 = 1;
-/// What the header check is made of.
-const FIELDS: Range<usize> = 6..24;
+/// Where what the check is made of begins: just behind the check.
+const CHECKED: usize = 10;
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +64,7 @@ impl Kind {
     }
 }
 
-/// The meaning of a header, without magic, mask, length and checks.
+/// The meaning of a header, without magic, mask, check and length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// What the record is.
@@ -105,8 +104,6 @@ pub struct Record<'a> {
     /// What it carries, as it was sent: under the mask.
     sent: &'a [u8],
     mask: [u8; 2],
-    header_check: u32,
-    record_check: u32,
 }
 
 impl<'a> Record<'a> {
@@ -115,9 +112,7 @@ impl<'a> Record<'a> {
         if self.mask == [0; 2] {
             return Cow::Borrowed(self.sent);
         }
-        let mut payload = self.sent.to_vec();
-        mask::apply(self.mask, &mut payload);
-        Cow::Owned(payload)
+        Cow::Owned(unmasked(self.mask, self.sent))
     }
 
     /// How many bytes it carries.
@@ -143,10 +138,6 @@ impl<'a> Record<'a> {
     pub fn is_empty(&self) -> bool {
         self.sent.is_empty()
     }
-
-    fn has_sound_payload(&self) -> bool {
-        crc(self.header_check, &self.payload()) == self.record_check
-    }
 }
 
 /// What stands at the front of some bytes.
@@ -160,33 +151,35 @@ pub enum Front<'a> {
     Beginning,
 }
 
-/// Looks at the front of `bytes`. A claimed length is believed only of a sound header, and only up to the next magic.
+/// Looks at the front of `bytes`. What a header claims is believed no further than to the next magic.
 pub fn front(bytes: &[u8]) -> Front<'_> {
-    match frame(bytes) {
-        Front::Record(record) if !record.has_sound_payload() => Front::Garbage(record.len()),
-        front => front,
-    }
+    front_for(bytes, None)
 }
 
-/// Looks at the front of `bytes` as [`front`] does, but without a look at the payload: what a process needs that passes
-/// records on.
-pub fn frame(bytes: &[u8]) -> Front<'_> {
+/// Looks at the front of `bytes` for a process that passes on the records of one session: their check is left to the
+/// receiver. No garbage has the session's number by chance.
+pub fn front_for(bytes: &[u8], session: Option<u64>) -> Front<'_> {
     let prefix = bytes.len().min(MAGIC.len());
     if bytes[..prefix] != MAGIC[..prefix] {
         return Front::Garbage(to_next_magic(bytes));
     }
     let Some(start) = bytes.first_chunk::<HEADER>() else { return beginning(bytes) };
-    let Some(record) = Record::announced_by(*start) else { return Front::Garbage(to_next_magic(bytes)) };
-    let (record, length) = record;
+    let mask = field(&start[4..6]);
+    let announced = if mask == [0; 2] { announced(start) } else { announced(&unmasked_header(*start)) };
+    let Some((header, length)) = announced else { return Front::Garbage(to_next_magic(bytes)) };
     let Some(whole) = bytes.get(..OVERHEAD + length) else { return beginning(bytes) };
-    // No magic begins here and ends in the next record: none has the end byte in it.
+    // No magic begins here and ends in what follows: the end byte is in none.
     if let Some(at) = mask::find_magic(&whole[MAGIC.len()..]) {
         return Front::Garbage(MAGIC.len() + at);
     }
-    if whole[HEADER + length] != END {
+    let is_sound = || {
+        let covered = &whole[6..HEADER + length];
+        if mask == [0; 2] { has_its_check(covered) } else { has_its_check(&unmasked(mask, covered)) }
+    };
+    if whole[HEADER + length] != END || (session != Some(header.session) && !is_sound()) {
         return Front::Garbage(to_next_magic(bytes));
     }
-    Front::Record(Record { sent: &whole[HEADER..HEADER + length], ..record })
+    Front::Record(Record { header, sent: &whole[HEADER..HEADER + length], mask })
 }
 
 /// What is not whole yet, unless another record begins in it: then it never will be.
@@ -195,26 +188,33 @@ fn beginning(bytes: &[u8]) -> Front<'_> {
     mask::find_magic(behind).map_or(Front::Beginning, |at| Front::Garbage(MAGIC.len() + at))
 }
 
-impl Record<'_> {
-    /// The record that a sound header announces, still empty, and the length of its payload.
-    fn announced_by(mut header: [u8; HEADER]) -> Option<(Self, usize)> {
-        let mask = field(&header[4..6]);
-        mask::apply(mask, &mut header[6..]);
-        let header_check = crc(0, &header[FIELDS]);
-        if header_check.to_be_bytes() != header[24..28] || header[7] & !MORE != 0 {
-            return None;
-        }
-        let kind = Kind::from_byte(header[6])?;
-        let length = usize::from(u16::from_be_bytes(field(&header[8..10])));
-        let longest = if kind == Kind::Hello { HELLO_MAX - OVERHEAD } else { PAYLOAD_MAX };
-        let part = Part { number: u16::from_be_bytes(field(&header[10..12])), more: header[7] & MORE != 0 };
-        let session = u64::from_be_bytes(field(&header[12..20]));
-        let sequence = u32::from_be_bytes(field(&header[20..24]));
-        let record_check = u32::from_be_bytes(field(&header[28..32]));
-        let header = Header { kind, part, session, sequence };
-        let record = Self { header, sent: &[], mask, header_check, record_check };
-        (length <= longest).then_some((record, length))
-    }
+/// The meaning of a header, and the length of the payload, if the header can be one.
+fn announced(head: &[u8; HEADER]) -> Option<(Header, usize)> {
+    let kind = Kind::from_byte(head[10])?;
+    let part = Part { number: u16::from_be_bytes(field(&head[14..16])), more: head[11] & MORE != 0 };
+    let length = usize::from(u16::from_be_bytes(field(&head[12..14])));
+    let session = u64::from_be_bytes(field(&head[16..24]));
+    let sequence = u32::from_be_bytes(field(&head[24..28]));
+    let longest = if kind == Kind::Hello { HELLO_MAX - OVERHEAD } else { PAYLOAD_MAX };
+    let can_be = head[11] & !MORE == 0 && length <= longest;
+    can_be.then_some((Header { kind, part, session, sequence }, length))
+}
+
+fn unmasked_header(mut header: [u8; HEADER]) -> [u8; HEADER] {
+    let mask = field(&header[4..6]);
+    mask::apply(mask, &mut header[6..]);
+    header
+}
+
+/// Whether the check in front of `bytes` is right.
+fn has_its_check(bytes: &[u8]) -> bool {
+    bytes.split_first_chunk().is_some_and(|(check, checked)| crc(checked).to_be_bytes() == *check)
+}
+
+fn unmasked(mask: [u8; 2], bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    mask::apply(mask, &mut bytes);
+    bytes
 }
 
 /// How far it is from the first byte, which is none, to the next that could begin a magic.
@@ -232,11 +232,8 @@ fn field<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("the caller cuts N bytes")
 }
 
-/// CRC-32, going on from that of what comes before.
-fn crc(before: u32, bytes: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new_with_initial(before);
-    hasher.update(bytes);
-    hasher.finalize()
+fn crc(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
 }
 
 /// Appends a record to `out`.
@@ -245,26 +242,23 @@ fn crc(before: u32, bytes: &[u8]) -> u32 {
 /// `payload` is longer than [`PAYLOAD_MAX`]: the caller cuts messages with [`pieces`].
 pub fn append(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     assert!(payload.len() <= PAYLOAD_MAX, "a payload fits its record");
-    let length = u16::try_from(payload.len()).expect("4,063 fits");
-    let mut fields = [0; HEADER];
-    fields[0..4].copy_from_slice(&MAGIC);
-    fields[6..8].copy_from_slice(&[header.kind as u8, u8::from(header.part.more) * MORE]);
-    fields[8..10].copy_from_slice(&length.to_be_bytes());
-    fields[10..12].copy_from_slice(&header.part.number.to_be_bytes());
-    fields[12..20].copy_from_slice(&header.session.to_be_bytes());
-    fields[20..24].copy_from_slice(&header.sequence.to_be_bytes());
-    let header_check = crc(0, &fields[FIELDS]);
-    fields[24..28].copy_from_slice(&header_check.to_be_bytes());
-    fields[28..32].copy_from_slice(&crc(header_check, payload).to_be_bytes());
+    let length = u16::try_from(payload.len()).expect("4,067 fits");
+    let mut head = [0; HEADER];
+    head[0..4].copy_from_slice(&MAGIC);
+    head[10..12].copy_from_slice(&[header.kind as u8, u8::from(header.part.more) * MORE]);
+    head[12..14].copy_from_slice(&length.to_be_bytes());
+    head[14..16].copy_from_slice(&header.part.number.to_be_bytes());
+    head[16..24].copy_from_slice(&header.session.to_be_bytes());
+    head[24..28].copy_from_slice(&header.sequence.to_be_bytes());
     out.reserve(OVERHEAD + payload.len());
     let start = out.len();
-    out.extend_from_slice(&fields);
+    out.extend_from_slice(&head);
     out.extend_from_slice(payload);
-    let (unmasked, masked) = out[start..].split_at_mut(6);
-    if mask::find_magic(masked).is_some() {
-        let mask = mask::smallest(masked);
-        unmasked[4..].copy_from_slice(&mask);
-        mask::apply(mask, masked);
+    let record = &mut out[start..];
+    let check = crc(&record[CHECKED..]);
+    record[6..CHECKED].copy_from_slice(&check.to_be_bytes());
+    if mask::find_magic(&record[MAGIC.len()..]).is_some() {
+        mask::mask(record);
     }
     out.push(END);
 }

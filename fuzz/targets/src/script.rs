@@ -86,10 +86,10 @@ impl Script {
             0 => record[place % bits / 8] ^= 1 << (place % 8),
             1 => record.truncate(place % record.len()),
             // A lie about its length.
-            2 => record[8..10].copy_from_slice(&(place as u16 * 16).to_be_bytes()),
+            2 => record[12..14].copy_from_slice(&(place as u16 * 16).to_be_bytes()),
             // Its last bytes are missing.
             3 => record.truncate(record.len() - 1 - place % record.len()),
-            _ => record[28] ^= 1 + place as u8 % 255,
+            _ => record[6] ^= 1 + place as u8 % 255,
         }
         (record, false)
     }

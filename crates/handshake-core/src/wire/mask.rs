@@ -25,9 +25,25 @@ pub(super) fn apply(mask: [u8; 2], bytes: &mut [u8]) {
     }
 }
 
-/// The smallest mask under which no magic is in `bytes`, which are what it covers of one record.
-pub(super) fn smallest(bytes: &[u8]) -> [u8; 2] {
-    // A place for a magic excludes one mask at most, and these are more masks than a record has places.
+/// Masks a record, without its end byte, with the smallest mask under which it has no magic but the first.
+pub(super) fn mask(record: &mut [u8]) {
+    let excluded = excluded(&record[6..]);
+    for mask in
+        (0..).zip(excluded).filter(|(_, excluded)| !excluded).map(|(mask, _): (u16, _)| mask.to_be_bytes())
+    {
+        record[4..6].copy_from_slice(&mask);
+        apply(mask, &mut record[6..]);
+        // The mask itself may be part of one.
+        if find_magic(&record[MAGIC.len()..]).is_none() {
+            return;
+        }
+        apply(mask, &mut record[6..]);
+    }
+    unreachable!("a place excludes one mask at most, and a record has fewer places than there are masks here")
+}
+
+/// The masks under which a magic would be in `bytes`, which are what a mask covers.
+fn excluded(bytes: &[u8]) -> [bool; super::RECORD_MAX] {
     let mut excluded = [false; super::RECORD_MAX];
     for (at, place) in bytes.windows(MAGIC.len()).enumerate() {
         let needed = [0, 1, 2, 3].map(|byte| place[byte] ^ MAGIC[byte]);
@@ -38,6 +54,5 @@ pub(super) fn smallest(bytes: &[u8]) -> [u8; 2] {
             }
         }
     }
-    let smallest = excluded.iter().zip(0_u16..).find(|(excluded, _)| !**excluded);
-    smallest.expect("one of them is free").1.to_be_bytes()
+    excluded
 }

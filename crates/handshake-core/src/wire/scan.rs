@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Front, Record, frame, front, to_next_magic};
+use super::{Front, Record, front_for, to_next_magic};
 
 /// Where a record begins and ends among bytes that were read; see [`Scanner`].
 pub type Span = Range<usize>;
@@ -22,24 +22,19 @@ impl Scanner {
     /// `whole`: all writes to this pipe are whole records, and the pipe was just read empty. Then the rest of
     /// what begins here will never come, and it is skipped like any garbage.
     pub fn next_record<'a>(&mut self, bytes: &'a [u8], whole: bool) -> Option<(Record<'a>, Span)> {
-        self.next(bytes, whole, front)
+        self.next_record_for(bytes, whole, None)
     }
 
-    /// The next record whose header is sound, as in [`Scanner::next_record`]. The payload is not checked: the process that
-    /// uses it does that.
-    pub fn next_frame<'a>(&mut self, bytes: &'a [u8], whole: bool) -> Option<(Record<'a>, Span)> {
-        self.next(bytes, whole, frame)
-    }
-
-    fn next<'a>(
+    /// The next record, as in [`Scanner::next_record`]. The check of those of `session` is left to their receiver.
+    pub fn next_record_for<'a>(
         &mut self,
         bytes: &'a [u8],
         whole: bool,
-        front: fn(&'a [u8]) -> Front<'a>,
+        session: Option<u64>,
     ) -> Option<(Record<'a>, Span)> {
         loop {
             let rest = &bytes[self.at..];
-            let skip = match front(rest) {
+            let skip = match front_for(rest, session) {
                 Front::Record(record) => {
                     let place = self.at..self.at + record.len();
                     self.at = place.end;

@@ -11,7 +11,7 @@ use crate::paradigm::Kind;
 /// The longest message of all: several times what a pipe holds.
 pub(super) const LONGEST: usize = 512 << 10;
 
-/// With `--shared-wkp` no message is longer than its window: 16 records of 4,063 bytes.
+/// With `--shared-wkp` no message is longer than its window: 16 records of 4,067 bytes.
 const LONGEST_IN_WINDOW: usize = 16 * PAYLOAD_MAX;
 
 /// How a client behaves.
