@@ -1,5 +1,5 @@
-//! Records that are not written to their end, and records that are lost: the former cost no honest record, the latter
-//! are never passed over in silence.
+//! Records that are not written to their end cost no other record, and a record that is lost ends its
+//! session.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -23,7 +23,7 @@ stories! {
     an_answer_that_lost_a_record_is_not_printed: row_35;
 }
 
-/// Records of which a stranger writes only a beginning. The payload of the last one ends with a magic, as a payload may.
+/// Records of which a stranger writes only a beginning. The payload of the last one ends with a magic.
 fn strangers_records() -> [Vec<u8>; 3] {
     [
         record(Kind::Ready, 7, 0, Part::ONLY, b""),

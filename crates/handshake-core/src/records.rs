@@ -195,7 +195,8 @@ impl RecordReader {
         self.next_record_for(None)
     }
 
-    /// The next record, as [`RecordReader::next_record`] finds it. The check of those of `session` is left to their receiver.
+    /// The next record, as [`RecordReader::next_record`] finds it. The check of those of `session` is left to
+    /// their receiver.
     pub fn next_record_for(&mut self, session: Option<u64>) -> Option<(Record<'_>, Span)> {
         let whole = self.arrival == Delivery::Whole && self.emptied;
         let from = self.scan.at;

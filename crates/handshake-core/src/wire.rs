@@ -18,7 +18,8 @@ pub const MAGIC: [u8; 4] = *b"\0WKP";
 pub const VERSION: u16 = 2;
 /// Bytes of a header.
 pub const HEADER: usize = 28;
-/// The last byte of every record. It is none of the magic's, so that no record ends with the beginning of a magic.
+/// The last byte of every record. The magic does not have it, so no record ends with the beginning of a
+/// magic.
 pub const END: u8 = b'\n';
 /// Bytes of a record that carries nothing.
 pub const OVERHEAD: usize = HEADER + 1;
@@ -156,8 +157,8 @@ pub fn front(bytes: &[u8]) -> Front<'_> {
     front_for(bytes, None)
 }
 
-/// Looks at the front of `bytes` for a process that passes on the records of one session: their check is left to the
-/// receiver. No garbage has the session's number by chance.
+/// Looks at the front of `bytes` for a process that passes on the records of one session: their check is left
+/// to the receiver. No garbage has the session's number by chance.
 pub fn front_for(bytes: &[u8], session: Option<u64>) -> Front<'_> {
     let prefix = bytes.len().min(MAGIC.len());
     if bytes[..prefix] != MAGIC[..prefix] {

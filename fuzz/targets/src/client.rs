@@ -17,11 +17,11 @@ use crate::script::{Script, payload};
 use crate::stage::play;
 use scenery::Scenery;
 
-/// `a`: the client goes on with its handshake; `k`, whose nonce, upstream, window, longest message: ACK; `r`, kind,
-/// session, number, length: a record; `m`: the same with MORE; `b`, length, bytes: these bytes; `d`, how, where: the next
-/// record is damaged; `t`: the next part is lost; `x`: the private pipe is closed; `w`: nobody reads the well-known pipe any more; `W`: there is a
-/// new one; `u`: nobody reads the fresh upstream any more; `q`, length: the client sends a request; `g`: it reads; `z`: it
-/// says BYE.
+/// `a`: the client goes on with its handshake; `k`, whose nonce, upstream, window, longest message: ACK; `r`,
+/// kind, session, number, length: a record; `m`: the same with MORE; `b`, length, bytes: these bytes; `d`,
+/// how, where: the next record is damaged; `t`: the next part is lost; `x`: the private pipe is closed; `w`:
+/// nobody reads the well-known pipe any more; `W`: there is a new one; `u`: nobody reads the fresh upstream
+/// any more; `q`, length: the client sends a request; `g`: it reads; `z`: it says BYE.
 pub fn client(data: &[u8]) {
     let mut script = Script::new(data);
     play(Role::Client, |process, directory| {

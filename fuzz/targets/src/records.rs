@@ -10,10 +10,10 @@ use nix::unistd::pipe2;
 use crate::script::{Script, magics, payload};
 use crate::stage::put;
 
-/// First letter: `w` for a pipe where all writes are whole records, else pieces of any size. Then:
-/// `b` length, bytes: these bytes; `r` kind, flags, session, length: a record; `M` kind, flags, session, length: one whose
-/// payload is full of magics; `d` how, where: the next record is damaged so; `c` length: cuts what is written next there; `f`: the reader reads and takes; `l`: the buffer is lent
-/// away and back.
+/// First letter: `w` for a pipe where all writes are whole records, else pieces of any size. Then: `b`
+/// length, bytes: these bytes; `r` kind, flags, session, length: a record; `M` kind, flags, session, length:
+/// one whose payload is full of magics; `d` how, where: the next record is damaged so; `c` length: cuts what
+/// is written next there; `f`: the reader reads and takes; `l`: the buffer is lent away and back.
 pub fn records(data: &[u8]) {
     let mut script = Script::new(data);
     let delivery = if script.letter() == Some(b'w') { Delivery::Whole } else { Delivery::Pieces };

@@ -176,7 +176,8 @@ impl Connection {
             }
             if kind == Kind::Reply && part.number != self.part_due {
                 let what = format!(
-                    "part {} of its answer to request {sequence} came where part {} was due: a record was lost",
+                    "part {} of its answer to request {sequence} came where part {} was due: a record was \
+                     lost",
                     part.number, self.part_due
                 );
                 return Err(Error::Protocol { what });

@@ -387,7 +387,8 @@ fn not_due((sequence, part): (u32, u16), (due, part_due): (u32, u16)) -> String 
         return format!("request {sequence} came where {due} was due");
     }
     format!(
-        "part {part} of request {sequence} came where part {part_due} of request {due} was due: a record was lost"
+        "part {part} of request {sequence} came where part {part_due} of request {due} was due: a record \
+         was lost"
     )
 }
 

@@ -25,7 +25,8 @@ impl Scanner {
         self.next_record_for(bytes, whole, None)
     }
 
-    /// The next record, as in [`Scanner::next_record`]. The check of those of `session` is left to their receiver.
+    /// The next record, as in [`Scanner::next_record`]. The check of those of `session` is left to their
+    /// receiver.
     pub fn next_record_for<'a>(
         &mut self,
         bytes: &'a [u8],

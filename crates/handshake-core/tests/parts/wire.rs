@@ -67,8 +67,8 @@ fn hard_records() -> impl Strategy<Value = (Header, Vec<u8>)> {
     prop_oneof![with_magics, named_so, records()]
 }
 
-/// What a stranger may write at once: noise, liars, records cut at any length, headers alone, and records that were changed
-/// so that they end with the beginning of a magic.
+/// What a stranger may write at once: noise, liars, records cut at any length, headers alone, and cut records
+/// that end with the beginning of a magic.
 fn strangers_writes() -> impl Strategy<Value = Vec<u8>> {
     let cut = || {
         (hard_records(), any::<prop::sample::Index>()).prop_map(|((header, payload), at)| {
@@ -85,8 +85,8 @@ fn strangers_writes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![vec(any::<u8>(), 0..300), liars(), cut(), cut_at_its_end, header, ends_so, forged()]
 }
 
-/// A record of which no rule holds but that of its checks: magics in it, the end byte missing, and perhaps such that the
-/// beginning of the next magic would complete it.
+/// A record with a right check, magics in it, and no end byte. The next magic would complete it if a record
+/// could end with one.
 fn forged() -> impl Strategy<Value = Vec<u8>> {
     (headers(Kind::Request), magics(300), 0..=4_usize).prop_map(|(header, payload, missing)| {
         // As version 1 ended: with its payload.
@@ -246,7 +246,7 @@ proptest! {
         }
     }
 
-    /// The promise of docs/protocol.md: what a stranger writes costs no honest record, unless it is a whole sound record.
+    /// What a stranger writes costs no honest record.
     #[test]
     fn no_stranger_costs_an_honest_record(
         writes in writes(),
