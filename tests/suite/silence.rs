@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 
 use handshake_core::course::ITS_A_ME;
-use handshake_core::wire::Kind;
+use handshake_core::wire::{Kind, Part};
 use nix::libc::O_NONBLOCK;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
@@ -124,15 +124,15 @@ fn after_three_seconds_the_client_says_that_it_waits() {
     server.receive(Kind::Request);
     server.receive(Kind::Request);
     asking.says(&format!("client: waiting for a reply: {READ}\n"));
-    server.say(Kind::Reply, 1, false, b"ONE");
-    server.say(Kind::Reply, 2, false, b"TWO");
+    server.say(Kind::Reply, 1, Part::ONLY, b"ONE");
+    server.say(Kind::Reply, 2, Part::ONLY, b"TWO");
     asking.ends().success().stdout("ONE\nTWO\n").stderr(contains("waiting").count(1));
     server.receive(Kind::Bye);
     let quiet = quiet.start();
     server.shake_hands();
     server.receive(Kind::Request);
     scene.client().args(["--wkp", "none", "--timeout", "4s", "x"]).run().code(3);
-    server.say(Kind::Reply, 1, false, b"ONE");
+    server.say(Kind::Reply, 1, Part::ONLY, b"ONE");
     quiet.ends().success().stdout("ONE\n").stderr("");
     server.end();
     scene.end();
