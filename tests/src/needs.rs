@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use crate::binaries::{PROGRAMS, path_of};
@@ -28,6 +29,8 @@ pub enum Tool {
     Strace,
     /// strace(1), which may also attach to another process of this user.
     StraceAttached,
+    /// So many descriptors for a process: the programs raise their limit as far as the hard limit lets them.
+    Descriptors(u64),
     /// seccomp(2) filters, and a C compiler for the program that installs them: for [`crate::Refusal`].
     Seccomp,
 }
@@ -61,6 +64,7 @@ impl Tool {
             Self::StraceAttached => {
                 ATTACHED.get_or_init(|| Self::Strace.lacks().or_else(fault::cannot_attach)).clone()
             }
+            Self::Descriptors(number) => lacks_descriptors(number),
             Self::Seccomp => {
                 SECCOMP.get_or_init(|| Self::CCompiler.lacks().or_else(refuse::is_impossible)).clone()
             }
@@ -80,6 +84,12 @@ fn packages(command: &str) -> &'static str {
     let mut lines = include_str!("../tools").lines().filter_map(|line| line.split_once(' '));
     let line = lines.find(|(listed, _)| *listed == command);
     line.unwrap_or_else(|| panic!("tests/tools has no line for {command}")).1
+}
+
+fn lacks_descriptors(number: u64) -> Option<String> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("every process has this limit");
+    let why = format!("a process may have {hard} descriptors here: as root: ulimit -Hn {number}");
+    (hard < number).then_some(why)
 }
 
 fn cannot_trace() -> Option<String> {

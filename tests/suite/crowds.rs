@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use workspace_tests::proc::children_of;
 use workspace_tests::wait::{until, until_true, within};
-use workspace_tests::{Barrier, Launch, Paradigm, Program, Scene, each};
+use workspace_tests::{Barrier, Launch, Paradigm, Program, Scene, Tool, each, needs};
 
 use crate::held::another_is_served_soon;
 use crate::idle::nothing_is_done_for_a_second_by;
@@ -43,6 +43,9 @@ fn three_hundred_clients_at_one_instant_are_all_served(paradigm: Paradigm) {
     }
     scene.end();
 }
+
+/// More than a thousand connections of one `lab load` take, which has two descriptors for each.
+const MANY: Tool = Tool::Descriptors(4096);
 
 /// So long a crowd may take: on a machine that does nothing else it is a tenth of that at most.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -81,6 +84,9 @@ fn ten_thousand_clients_in_a_row_leave_no_descriptor(paradigm: Paradigm) {
 /// A session of one request each: a thousand subservers are forked, and none stays a zombie. Of the records of a
 /// handshake there are 3, when nobody has to try again.
 fn a_thousand_clients_at_one_instant_cost_a_thousand_handshakes(paradigm: Paradigm) {
+    if !needs(&[MANY]) {
+        return;
+    }
     let scene = Scene::new();
     let barrier = Barrier::new();
     let options = ["--connections", "1000", "--requests", "1"];
@@ -97,6 +103,9 @@ fn a_thousand_clients_at_one_instant_cost_a_thousand_handshakes(paradigm: Paradi
 /// The load of five processes, so that the clients do not wait for each other. In basic, where nearly all of them wait for
 /// their turn, and look for it 50 times a second each, a tenth.
 fn five_thousand_clients_of_five_processes_are_all_served(paradigm: Paradigm) {
+    if !needs(&[MANY]) {
+        return;
+    }
     let scene = Scene::new();
     let barrier = Barrier::new();
     let each = if paradigm == Paradigm::Basic { 100 } else { 1000 };
@@ -113,6 +122,9 @@ fn five_thousand_clients_of_five_processes_are_all_served(paradigm: Paradigm) {
 
 /// A pipe of 64 KiB takes about 1,070 names. The others wait for room, and the server need not be there for that.
 fn whoever_finds_the_pipe_full_waits_for_room(paradigm: Paradigm) {
+    if !needs(&[MANY]) {
+        return;
+    }
     let scene = Scene::new();
     let server = patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).unrecorded().ready();
     server.signal(Signal::SIGSTOP);

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use predicates::str::contains;
 use workspace_tests::proc::{Process, children_of};
-use workspace_tests::wait::{until, until_true};
+use workspace_tests::wait::{WATCHDOG, until, until_true};
 use workspace_tests::{Paradigm, Refusal, Scene, Tool, each, is_root, needs};
 
 use crate::crowds::{load, report};
@@ -279,6 +279,7 @@ fn no_umask_takes_a_right_away(paradigm: Paradigm) {
         client.through(masked).arg("hello").run().success().stdout("HELLO\n");
         // The next server can open the lock file that this one leaves.
         server.kill();
+        scene.subservers_end(WATCHDOG);
         let mut next = scene.server(paradigm).unrecorded();
         next = user.iter().fold(next, |next, user| next.as_user(*user));
         let next = next.ready();
@@ -361,6 +362,8 @@ fn a_talk_that_nobody_reads_keeps_nobody_waiting(paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["-v", "--service", "echo"]).through(unread).ready();
     let lines: String = (0..2000).map(|line| format!("{line}\n")).collect();
     scene.client().run_with_stdin(lines.clone()).success().stdout(lines);
+    // What a subserver could not say is told by none. This session makes the server itself drop lines.
+    scene.serves("unheard", "unheard");
     let reader = scene.client_at("timeout").args(["60", "cat", "talk"]).start();
     until_true("the reader to have read what there is", || reader.printed().len() > 60_000);
     scene.serves("again", "again");
