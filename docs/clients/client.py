@@ -2,7 +2,7 @@
 """client.py [WKP [SECONDS]]: a client of docs/protocol.md. A line of stdin is a message, a reply is a line."""
 import contextlib, errno, fcntl, os, select, struct, sys, time, zlib
 
-HEADER, MORE, LONGEST = struct.Struct(">4sBBHQL"), 1, 4072
+MAGIC, FIELDS, MORE, LONGEST = b"\0WKP", struct.Struct(">BBHHQL"), 1, 4067
 HELLO, ACK, READY, REQUEST, REPLY, REFUSE, BYE = range(1, 8)
 AGAIN = errno.ENOENT, errno.ENXIO, errno.EPIPE, errno.EAGAIN  # no server, or none any more, or no room
 
@@ -10,26 +10,33 @@ class Refused(Exception):
     def __init__(self, reason):  # it is from somebody whom nobody knows
         super().__init__("".join(c if c.isprintable() else "?" for c in reason.decode(errors="replace")))
 
-def record(kind, session, sequence=0, payload=b"", flags=0):
-    head = HEADER.pack(b"\0WKP", kind, flags, len(payload), session, sequence)
-    return head + zlib.crc32(head + payload).to_bytes(4, "big") + payload
+def masked(content, mask):
+    return bytes(byte ^ mask[at % 2] for at, byte in enumerate(content)) if any(mask) else content
+
+def record(kind, session, sequence=0, payload=b"", part=0, flags=0):
+    fields = FIELDS.pack(kind, flags, len(payload), part, session, sequence)
+    content = zlib.crc32(fields + payload).to_bytes(4, "big") + fields + payload
+    masks = (number.to_bytes(2, "big") for number in range(2**16))
+    mask = next(mask for mask in masks if MAGIC not in mask + masked(content, mask))
+    return MAGIC + mask + masked(content, mask) + b"\n"
 
 def receive(from_server, session):
-    """The next record of this session: its flags and payload."""
+    """The next record of this session: its sequence number, part, flags and payload."""
     while True:
-        head = from_server.read(24)
-        if len(head) < 24:
+        head = from_server.read(28)
+        if len(head) < 28:
             raise OSError(errno.EPIPE, "the server has gone")
-        _, kind, flags, length, whose, sequence = HEADER.unpack_from(head)
-        payload = from_server.read(length)
-        if head + payload != record(kind, whose, sequence, payload, flags):
+        kind, flags, length, part, whose, sequence = FIELDS.unpack(masked(head[10:], head[4:6]))
+        rest = from_server.read(length + 1)
+        payload = masked(rest[:-1], head[4:6])
+        if head + rest != record(kind, whose, sequence, payload, part, flags):
             raise OSError(errno.EPROTO, "a broken record came")
         if whose == session and kind == REFUSE:
             raise Refused(payload)
         if whose == session and kind == BYE:
             raise OSError(errno.EPIPE, f"the server says: {Refused(payload)}")
         if whose == session:
-            return flags, payload
+            return sequence, part, flags, payload
 
 def open_to_write(path):
     return open(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "wb", buffering=0)
@@ -45,7 +52,7 @@ def shake_hands(wkp, deadline):
         fcntl.flock(to_server, fcntl.LOCK_SH)
         if os.fstat(to_server.fileno()).st_nlink == 0:
             raise OSError(errno.ENOENT, "the well-known pipe has lost its name")
-        if not to_server.write(record(HELLO, nonce, payload=b"\0\1" + os.fsencode(name))):
+        if not to_server.write(record(HELLO, nonce, payload=b"\0\2" + os.fsencode(name))):
             raise OSError(errno.EAGAIN, "the well-known pipe is full")
         fcntl.flock(to_server, fcntl.LOCK_UN)
         answer = select.poll()                                                          # step 5
@@ -54,7 +61,7 @@ def shake_hands(wkp, deadline):
         if not answer.poll(max(0, deadline - time.monotonic()) * 1000):
             raise TimeoutError("no answer in time")
         os.set_blocking(from_server.fileno(), True)
-        _, ack = receive(from_server, nonce)  # even after an error: ACK may have come before it
+        *_, ack = receive(from_server, nonce)  # even after an error: ACK may have come before it
     finally:
         os.unlink(private)                                                              # step 8
     session, _, window, longest = struct.unpack_from(">QHHQ", ack)
@@ -76,12 +83,15 @@ def connect(wkp, deadline):
         pause = min(2 * pause, 20e-3)
 
 def ask(from_server, to_server, session, sequence, pieces):
-    for left, piece in zip(range(len(pieces))[::-1], pieces):
-        to_server.write(record(REQUEST, session, sequence % 2**32, piece, MORE if left else 0))
-    reply, flags = bytearray(), MORE
+    for part, piece in enumerate(pieces, 1):
+        flags = MORE if part < len(pieces) else 0
+        to_server.write(record(REQUEST, session, sequence, piece, (part - 1) % 2**16, flags))
+    reply, due, flags = bytearray(), 0, MORE
     while flags & MORE:
-        flags, payload = receive(from_server, session)
-        reply += payload
+        *came, flags, payload = receive(from_server, session)
+        if came != [sequence, due % 2**16]:
+            raise OSError(errno.EPROTO, "a record of the reply is missing")
+        reply, due = reply + payload, due + 1
     return reply
 
 def talk(from_server, to_server, session, window, longest):
@@ -92,7 +102,7 @@ def talk(from_server, to_server, session, window, longest):
         try:
             if len(message) > longest or 0 < window < len(pieces):
                 raise Refused(b"it is longer than the server takes")
-            sequence += 1
+            sequence = (sequence + 1) % 2**32
             sys.stdout.buffer.write(ask(from_server, to_server, session, sequence, pieces) + b"\n")
             sys.stdout.flush()
         except Refused as reason:

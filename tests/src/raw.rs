@@ -9,7 +9,7 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use handshake_core::sys::{Lock, try_lock};
-use handshake_core::wire::{Ack, Front, Header, Hello, Kind, VERSION, append, front, pieces};
+use handshake_core::wire::{Ack, Front, Header, Hello, Kind, Part, VERSION, append, front, pieces};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::O_NONBLOCK;
 use nix::sys::stat::Mode;
@@ -102,7 +102,7 @@ impl RawClient {
         let locked = try_lock(wkp.as_fd(), Lock::Shared).is_ok();
         let says = locked && wkp.metadata().is_ok_and(|file| file.nlink() > 0);
         if says {
-            self.say(Kind::Hello, self.nonce, 0, false, &payload);
+            self.say(Kind::Hello, self.nonce, 0, Part::ONLY, &payload);
         }
         let wkp = self.to_server.as_ref().expect("it was opened");
         try_lock(wkp.as_fd(), Lock::Release).expect("giving a lock back cannot fail");
@@ -118,7 +118,7 @@ impl RawClient {
     /// Says HELLO on the pipe that it opened as the well-known one, without the lock and the look that the rules ask for.
     pub fn says_hello_come_what_may(&mut self) {
         let payload = Hello { version: VERSION, name: self.name.clone().into_bytes() }.encode();
-        self.say(Kind::Hello, self.nonce, 0, false, &payload);
+        self.say(Kind::Hello, self.nonce, 0, Part::ONLY, &payload);
     }
 
     /// From here on writes no more bytes than this at a time.
@@ -160,7 +160,7 @@ impl RawClient {
 
     /// Confirms.
     pub fn ready(&mut self) {
-        self.say(Kind::Ready, self.session, 0, false, &[]);
+        self.say(Kind::Ready, self.session, 0, Part::ONLY, &[]);
     }
 
     /// Removes the private pipe's name.
@@ -170,8 +170,8 @@ impl RawClient {
 
     /// Sends a request of any length.
     pub fn request(&mut self, sequence: u32, message: &[u8]) {
-        for (payload, more) in pieces(message) {
-            self.say(Kind::Request, self.session, sequence, more, payload);
+        for (payload, part) in pieces(message) {
+            self.say(Kind::Request, self.session, sequence, part, payload);
         }
     }
 
@@ -179,7 +179,7 @@ impl RawClient {
     pub fn requests_at_once(&mut self, messages: &[Vec<u8>]) {
         let mut records = Vec::new();
         for (sequence, payload) in (1..).zip(messages) {
-            let header = Header { kind: Kind::Request, more: false, session: self.session, sequence };
+            let header = Header { kind: Kind::Request, part: Part::ONLY, session: self.session, sequence };
             append(&mut records, header, payload);
         }
         self.write(&records);
@@ -198,8 +198,9 @@ impl RawClient {
 
     /// Sends a request in these records.
     pub fn request_in_pieces<const N: usize>(&mut self, sequence: u32, pieces: [&[u8]; N]) {
-        for (number, payload) in pieces.into_iter().enumerate() {
-            self.say(Kind::Request, self.session, sequence, number + 1 < N, payload);
+        for (number, payload) in (0..).zip(pieces) {
+            let part = Part { number, more: usize::from(number) + 1 < N };
+            self.say(Kind::Request, self.session, sequence, part, payload);
         }
     }
 
@@ -215,12 +216,12 @@ impl RawClient {
 
     /// Says that it is done.
     pub fn bye(&mut self) {
-        self.say(Kind::Bye, self.session, 0, false, &[]);
+        self.say(Kind::Bye, self.session, 0, Part::ONLY, &[]);
     }
 
     /// Says anything: a record of this kind and session.
-    pub fn say(&mut self, kind: Kind, session: u64, sequence: u32, more: bool, payload: &[u8]) {
-        self.write(&record(kind, session, sequence, more, payload));
+    pub fn say(&mut self, kind: Kind, session: u64, sequence: u32, part: Part, payload: &[u8]) {
+        self.write(&record(kind, session, sequence, part, payload));
     }
 
     /// Writes bytes of any kind to the server.
@@ -297,7 +298,7 @@ impl RawClient {
                 if let Front::Record(record) = front(&self.received) {
                     let Header { kind, sequence, .. } = record.header;
                     let (answer, length) =
-                        (Answer { kind, sequence, payload: record.payload.to_vec() }, record.len());
+                        (Answer { kind, sequence, payload: record.payload().into_owned() }, record.len());
                     self.received.drain(..length);
                     return Some(answer);
                 }
@@ -330,9 +331,9 @@ fn number_of(name: &str) -> u64 {
 }
 
 /// A record's bytes.
-pub fn record(kind: Kind, session: u64, sequence: u32, more: bool, payload: &[u8]) -> Vec<u8> {
+pub fn record(kind: Kind, session: u64, sequence: u32, part: Part, payload: &[u8]) -> Vec<u8> {
     let mut record = Vec::new();
-    append(&mut record, Header { kind, more, session, sequence }, payload);
+    append(&mut record, Header { kind, part, session, sequence }, payload);
     record
 }
 

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use handshake_core::wire::{Ack, Front, Header, Hello, Kind, VERSION, front};
+use handshake_core::wire::{Ack, Front, Header, Hello, Kind, Part, VERSION, front};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::O_NONBLOCK;
 use nix::sys::stat::Mode;
@@ -94,7 +94,7 @@ impl RawServer {
             let (header, payload) = until("a record from the client", || self.next());
             assert_eq!(header.kind, Kind::Request);
             message.extend(payload);
-            if !header.more {
+            if !header.part.more {
                 return Answer { kind: header.kind, sequence: header.sequence, payload: message };
             }
         }
@@ -109,7 +109,7 @@ impl RawServer {
     fn next(&mut self) -> Option<(Header, Vec<u8>)> {
         loop {
             if let Front::Record(record) = front(&self.received) {
-                let (header, payload, length) = (record.header, record.payload.to_vec(), record.len());
+                let (header, payload, length) = (record.header, record.payload().into_owned(), record.len());
                 self.received.drain(..length);
                 if header.kind == Kind::Hello {
                     self.nonce = header.session;
@@ -136,7 +136,7 @@ impl RawServer {
 
     /// The bytes of this acknowledgement, for the client of the last HELLO.
     pub fn ack(&self, ack: &Ack) -> Vec<u8> {
-        record(Kind::Ack, self.nonce, 0, false, &ack.encode())
+        record(Kind::Ack, self.nonce, 0, Part::ONLY, &ack.encode())
     }
 
     /// Its part of the handshake, by the rules.
@@ -147,8 +147,8 @@ impl RawServer {
     }
 
     /// Says anything in its session.
-    pub fn say(&mut self, kind: Kind, sequence: u32, more: bool, payload: &[u8]) {
-        self.write(&record(kind, Self::SESSION, sequence, more, payload));
+    pub fn say(&mut self, kind: Kind, sequence: u32, part: Part, payload: &[u8]) {
+        self.write(&record(kind, Self::SESSION, sequence, part, payload));
     }
 
     /// Writes bytes of any kind into the private pipe.

@@ -77,8 +77,14 @@ impl Scene {
         Launch::server(self, paradigm)
     }
 
-    /// A client, about to be started.
+    /// A client, about to be started. It says nothing but errors: a busy machine may be slow enough for it to
+    /// say that it waits.
     pub fn client(&self) -> Launch<'_> {
+        self.talking_client().arg("-q")
+    }
+
+    /// A client that may say more than errors.
+    pub fn talking_client(&self) -> Launch<'_> {
         Launch::of_ours(self, "client", false)
     }
 

@@ -1,6 +1,7 @@
 //! Clients of the course dialect, by hand: what they may send, in which form, and what they get.
 
 use handshake_core::event::{Event, What};
+use handshake_core::wire::PAYLOAD_MAX;
 use nix::sys::signal::Signal;
 use predicates::str::contains;
 use workspace_tests::{CourseClient, Heard, Paradigm, Scene, each};
@@ -226,7 +227,7 @@ fn a_reply_is_as_large_as_its_request(paradigm: Paradigm) {
     }
     assert_eq!(client.asks(b"\n"), b"1", "as much of 10 as fits");
     assert_eq!(client.asks(b"xyz"), zero_padded(b"11", 3));
-    for size in [4072, 4073, 10_000, 60_000] {
+    for size in [PAYLOAD_MAX, PAYLOAD_MAX + 1, 10_000, 60_000] {
         let reply = client.asks(&zero_padded(b"x", size));
         assert_eq!(reply.len(), size);
     }

@@ -1,6 +1,6 @@
 //! A client that is fed without end: it keeps no more of a message than a message may have.
 
-use handshake_core::wire::{Ack, Kind, PAYLOAD_MAX};
+use handshake_core::wire::{Ack, Kind, PAYLOAD_MAX, Part};
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
@@ -121,8 +121,8 @@ fn a_reply_longer_than_the_clients_limit_ends_the_session() {
     let client = scene.client().args(["--timeout", "60s", "--max-message", "5000", "hello"]).start();
     granted_all(&mut server);
     server.receive(Kind::Request);
-    for _ in 0..2 {
-        server.say(Kind::Reply, 1, true, &[b'x'; PAYLOAD_MAX]);
+    for number in 0..2 {
+        server.say(Kind::Reply, 1, Part { number, more: true }, &[b'x'; PAYLOAD_MAX]);
     }
     client.ends().code(1).stdout("").stderr(
         contains("broke the protocol")

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use handshake_core::event::What;
+use handshake_core::wire::PAYLOAD_MAX;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::Signal;
 use workspace_tests::proc::{children_of, memory};
@@ -59,7 +60,7 @@ fn bound(longest: usize) -> usize {
 /// message is 16 records, of which the private pipe takes all but a few bytes.
 fn a_stopped_client_with_replies_due_delays_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
-    let longest = if paradigm == Paradigm::Shared { 16 * 4072 } else { 16 << 20 };
+    let longest = if paradigm == Paradigm::Shared { 16 * PAYLOAD_MAX } else { 16 << 20 };
     let server = scene.server(paradigm).args(["-q", "--service", "echo"]).gated().start();
     server.step_until(What::Waiting);
     let message: String = ('a'..='z').cycle().take(longest).collect();
@@ -88,13 +89,13 @@ fn a_stopped_client_with_replies_due_delays_nobody(paradigm: Paradigm) {
 }
 
 /// The longest message, and so the bound of what a client may cost, is small here.
-const LONGEST: usize = 16 * 4072;
+const LONGEST: usize = 16 * PAYLOAD_MAX;
 
 /// Sends requests of one record until the server takes no more, and reads nothing; returns how many.
 fn pipeline(client: &mut RawClient, window: u16) -> u32 {
     let most = if window == 0 { 100_000 } else { u32::from(window) };
     let mut sent = 1;
-    while sent < most && client.may_request(sent + 1, &[b'x'; 4072]) {
+    while sent < most && client.may_request(sent + 1, &[b'x'; PAYLOAD_MAX]) {
         sent += 1;
     }
     assert!(sent < 100_000, "the server takes whatever comes");
@@ -122,7 +123,7 @@ fn who_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
     }
     // Held back, not lost.
     for sequence in 2..=sent {
-        assert_eq!(client.reply(sequence, 4072), [b'x'; 4072]);
+        assert_eq!(client.reply(sequence, PAYLOAD_MAX), [b'x'; PAYLOAD_MAX]);
     }
     client.bye();
     drop(client);
@@ -149,7 +150,7 @@ fn the_router_goes_on_beside_who_never_reads(paradigm: Paradigm) {
     another_is_served_soon(&scene);
     assert_eq!(client.answer().payload, b"ONE");
     for sequence in 2..=sent {
-        assert_eq!(client.reply(sequence, 4072), [b'X'; 4072]);
+        assert_eq!(client.reply(sequence, PAYLOAD_MAX), [b'X'; PAYLOAD_MAX]);
     }
     client.bye();
     drop(client);
@@ -167,7 +168,7 @@ fn who_never_reads_is_dropped_at_the_deadline(paradigm: Paradigm) {
     let window = client.shake_hands().window;
     client.shrink_private_pipe();
     for sequence in 1..=(if window == 0 { 30 } else { u32::from(window) }) {
-        client.request(sequence, &[b'x'; 4072]);
+        client.request(sequence, &[b'x'; PAYLOAD_MAX]);
     }
     let is_told = |text: &String| text.contains("--idle-timeout");
     scene.record().wait_for(What::ClientDropped, |event| event.text.as_ref().is_some_and(is_told));

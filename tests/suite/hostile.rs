@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use handshake_core::event::What;
-use handshake_core::wire::{HEADER, Kind, PAYLOAD_MAX};
+use handshake_core::wire::{HEADER, Kind, PAYLOAD_MAX, Part};
 use nix::sys::signal::Signal;
 use workspace_tests::proc::memory;
 use workspace_tests::wait::{until, until_true};
@@ -157,7 +157,7 @@ fn a_record_wrong_in_any_field_does_not_count(paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     let mut client = in_session(&scene);
-    let right = record(Kind::Request, client.session(), 1, false, b"wrong");
+    let right = record(Kind::Request, client.session(), 1, Part::ONLY, b"wrong");
     for at in 0..right.len() {
         for value in [right[at] ^ 1, right[at] ^ 0x80, !right[at]] {
             let mut wrong = right.clone();
@@ -171,7 +171,9 @@ fn a_record_wrong_in_any_field_does_not_count(paradigm: Paradigm) {
     is_served(&mut client, 1, b"right");
     // Each of them was skipped, and nothing else.
     let written: usize = 3 * right.len() * right.len() + (1..right.len()).sum::<usize>();
-    until_true("all to be counted", || skipped(&scene) == written);
+    // The central process takes what calls itself a REPLY for one, and passes it over.
+    let passed_over = if paradigm == Paradigm::Dispatch { right.len() } else { 0 };
+    until_true("all to be counted", || skipped(&scene) == written - passed_over);
     client.bye();
     drop(client);
     server.has_descriptors_as(&before);
@@ -188,7 +190,7 @@ fn garbage_between_any_two_steps_is_skipped(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
-    let liar = record(Kind::Request, 7, 1, false, &[b'x'; PAYLOAD_MAX]);
+    let liar = record(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
     let garbage: [&[u8]; 4] = [b"its-a-me, mario!", &liar[..HEADER], b"\0WKP", &[0; 512]];
     for bytes in garbage {
         let mut client = scene.raw_client();
@@ -252,7 +254,7 @@ fn a_bye_with_words_ends_its_session_alone(paradigm: Paradigm) {
             is_served(&mut client, 1, b"one");
         }
         let session = client.session();
-        client.say(Kind::Bye, session, 0, false, &[0xff; PAYLOAD_MAX]);
+        client.say(Kind::Bye, session, 0, Part::ONLY, &[0xff; PAYLOAD_MAX]);
         until_true("the server to close its pipe", || client.is_left());
         another_is_served_soon(&scene);
     }
@@ -270,7 +272,7 @@ fn what_only_a_server_may_say_is_passed_over(paradigm: Paradigm) {
     let session = client.session();
     for kind in [Kind::Hello, Kind::Ack, Kind::Reply, Kind::Refuse, Kind::Ready] {
         for more in [false, true] {
-            client.say(kind, session, 1, more, b"not a client's to say");
+            client.say(kind, session, 1, Part { number: 0, more }, b"not a client's to say");
         }
     }
     is_served(&mut client, 1, b"one");
@@ -293,7 +295,7 @@ fn a_liar_swallows_nothing_of_its_neighbour(paradigm: Paradigm) {
     let session = Some(format!("{:016x}", neighbour.session()));
     let ready = scene.record().wait_for(What::ReadyReceived, |event| event.session == session);
     let reader = if paradigm == Paradigm::Forking { ready.pid } else { server.pid() };
-    let lie = record(Kind::Request, liar.session(), 1, false, &[b'x'; PAYLOAD_MAX]);
+    let lie = record(Kind::Request, liar.session(), 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
     for (sequence, header) in (1..).zip([HEADER, HEADER + 1, 8, 4]) {
         scene.signal_server(reader, Signal::SIGSTOP);
         liar.write(&lie[..header]);
@@ -331,7 +333,7 @@ fn guesses_at_anothers_session_reach_nobody(paradigm: Paradigm) {
     let far = [0, 1, u64::MAX, session.swap_bytes(), !session];
     for guess in near.chain(far) {
         for kind in [Kind::Request, Kind::Bye, Kind::Ready, Kind::Refuse, Kind::Reply] {
-            vandal.say(kind, guess, 2, false, b"guess");
+            vandal.say(kind, guess, 2, Part::ONLY, b"guess");
         }
     }
     is_served(&mut victim, 2, b"two");

@@ -87,6 +87,9 @@ mod clocks;
 /// Clients that mean harm: to the server, and to each other.
 mod hostile;
 
+/// Records that are not written to their end, and records that are lost.
+mod cut_records;
+
 /// Clients of the course dialect.
 mod course;
 

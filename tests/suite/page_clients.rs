@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::{env, fs};
 
+use handshake_core::wire::PAYLOAD_MAX;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -77,8 +78,12 @@ fn a_client_in_python_is_served(paradigm: Paradigm) {
     let before = server.descriptors();
     let client = in_python(&scene, "60").typing().start();
     let mut printed = String::new();
-    for size in [3, 0, 1, 4071, 4072, 4073, 16 * 4072] {
-        let message: String = ('a'..='z').cycle().take(size).collect();
+    for size in [3, 0, 1, PAYLOAD_MAX - 1, PAYLOAD_MAX, PAYLOAD_MAX + 1, 16 * PAYLOAD_MAX] {
+        let mut message: String = ('a'..='z').cycle().take(size).collect();
+        if size == PAYLOAD_MAX {
+            // A magic, also from behind: both sides have to mask it.
+            message.replace_range(100..108, "\0WKPPKW\0");
+        }
         client.type_line(&message);
         printed += &format!("{}\n", message.chars().rev().collect::<String>());
         until_true(format_args!("the answer of {size} bytes"), || {

@@ -1,7 +1,7 @@
 //! Records that come in pieces, many at once, and through pipes with hardly any room: the same messages come out.
 
 use handshake_core::event::What;
-use handshake_core::wire::{Ack, Kind, pieces};
+use handshake_core::wire::{Ack, Kind, PAYLOAD_MAX, pieces};
 use nix::sys::signal::Signal;
 use workspace_tests::proc::{Target, shrink_pipe};
 use workspace_tests::{Paradigm, RawServer, Scene, each, record, stories};
@@ -34,7 +34,7 @@ fn a_byte_at_a_time_is_the_same_message(paradigm: Paradigm) {
     slow.writes_at_most(1);
     slow.reads_at_most(1);
     assert!(!slow.accept().upstream.is_empty(), "it has no pipe of its own");
-    for (sequence, length) in (1..).zip([5, 0, 4072, 10_000]) {
+    for (sequence, length) in (1..).zip([5, 0, PAYLOAD_MAX, 10_000]) {
         let message = noise(length);
         slow.request(sequence, &message);
         let reply = if length == 0 { slow.answer().payload } else { slow.reply(sequence, length) };
@@ -69,7 +69,7 @@ fn replies_wait_for_a_reader_that_leaves_no_slot(paradigm: Paradigm) {
     let mut client = scene.raw_client();
     client.shake_hands();
     client.shrink_private_pipe();
-    let message = noise(if paradigm == Paradigm::Shared { 16 * 4072 } else { 300_000 });
+    let message = noise(if paradigm == Paradigm::Shared { 16 * PAYLOAD_MAX } else { 300_000 });
     client.request(1, &message);
     client.reads_at_most(1);
     let mut reply = client.reply(1, 20_000);
@@ -116,9 +116,9 @@ fn a_slow_server_gets_and_gives_the_same_bytes() {
     server.reads_at_most(1);
     let request = server.receive_request();
     assert!(request.payload == message.as_bytes(), "another message came");
-    for (payload, more) in pieces(&request.payload) {
+    for (payload, part) in pieces(&request.payload) {
         let session = RawServer::SESSION;
-        server.write_byte_by_byte(&record(Kind::Reply, session, request.sequence, more, payload));
+        server.write_byte_by_byte(&record(Kind::Reply, session, request.sequence, part, payload));
     }
     client.ends().success().stdout(message).stderr("");
     server.end();

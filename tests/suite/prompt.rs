@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use handshake_core::wire::Kind;
+use handshake_core::wire::{Kind, Part};
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -74,10 +74,10 @@ fn what_is_typed_while_a_reply_is_awaited_is_sent() {
     let lines: String = (0..200).map(|number| format!("{number:50}\n")).collect();
     terminal.types(&lines);
     terminal.types(["last", CTRL_D, "\n", CTRL_D].concat());
-    server.say(Kind::Reply, 1, false, b"a");
+    server.say(Kind::Reply, 1, Part::ONLY, b"a");
     for sequence in 2..=202 {
         let request = server.receive(Kind::Request);
-        server.say(Kind::Reply, sequence, false, &request.payload);
+        server.say(Kind::Reply, sequence, Part::ONLY, &request.payload);
     }
     server.receive(Kind::Bye);
     ends_well(&client, &terminal, format!("a\n{lines}last\n"));

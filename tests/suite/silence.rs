@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 
 use handshake_core::course::ITS_A_ME;
-use handshake_core::wire::Kind;
+use handshake_core::wire::{Kind, Part};
 use nix::libc::O_NONBLOCK;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
@@ -96,7 +96,7 @@ fn a_request_that_another_program_took_is_given_up() {
 fn every_reply_begins_the_time_anew() {
     let scene = Scene::new();
     let _server = scene.server(Paradigm::Basic).args(["--service", "sleep:1500"]).ready();
-    client(&scene, "5s").args(["-q", "a", "b", "c", "d"]).run().success().stdout("a\nb\nc\nd\n").stderr("");
+    client(&scene, "5s").args(["a", "b", "c", "d"]).run().success().stdout("a\nb\nc\nd\n").stderr("");
     scene.end();
 }
 
@@ -118,21 +118,21 @@ fn the_time_at_the_prompt_is_no_replys_time() {
 fn after_three_seconds_the_client_says_that_it_waits() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
-    let asking = client(&scene, "60s").args(["one", "two"]).start();
-    let quiet = client(&scene, "60s").args(["-q", "one"]);
+    let patience = ["--timeout", "60s", "--reply-timeout", "60s"];
+    let asking = scene.talking_client().args(patience).args(["one", "two"]).start();
     server.shake_hands();
     server.receive(Kind::Request);
     server.receive(Kind::Request);
-    asking.says(&format!("client: waiting for a reply: {READ}\n"));
-    server.say(Kind::Reply, 1, false, b"ONE");
-    server.say(Kind::Reply, 2, false, b"TWO");
+    asking.says("client: waiting for a reply: all that was sent has been read\n");
+    server.say(Kind::Reply, 1, Part::ONLY, b"ONE");
+    server.say(Kind::Reply, 2, Part::ONLY, b"TWO");
     asking.ends().success().stdout("ONE\nTWO\n").stderr(contains("waiting").count(1));
     server.receive(Kind::Bye);
-    let quiet = quiet.start();
+    let quiet = client(&scene, "60s").arg("one").start();
     server.shake_hands();
     server.receive(Kind::Request);
     scene.client().args(["--wkp", "none", "--timeout", "4s", "x"]).run().code(3);
-    server.say(Kind::Reply, 1, false, b"ONE");
+    server.say(Kind::Reply, 1, Part::ONLY, b"ONE");
     quiet.ends().success().stdout("ONE\n").stderr("");
     server.end();
     scene.end();

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 
+use handshake_core::wire::PAYLOAD_MAX;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use workspace_tests::{Paradigm, Scene, each};
@@ -74,9 +75,9 @@ fn a_million_records_of_64_writers_are_all_answered_right(paradigm: Paradigm) {
     let mut records = 0;
     // Payload, requests of each, records of each request.
     for (payload, requests, each) in
-        [(0, 5500, 1), (1000, 2500, 1), (4072, 1500, 1), (4073, 750, 2), (64, 5000, 1)]
+        [(0, 5500, 1), (1000, 2500, 1), (PAYLOAD_MAX, 1500, 1), (PAYLOAD_MAX + 1, 750, 2), (64, 5000, 1)]
     {
-        let [payload, count] = [payload, requests].map(|number: u64| number.to_string());
+        let [payload, count] = [payload.to_string(), requests.to_string()];
         let options = ["--connections", "64", "--window", "16", "--payload", &payload, "--requests", &count];
         let report = report(&load(&scene, &options).start());
         assert_eq!(report["requests"].as_u64(), Some(64 * requests), "{report}");
@@ -89,20 +90,20 @@ fn a_million_records_of_64_writers_are_all_answered_right(paradigm: Paradigm) {
 fn a_message_that_outgrows_the_window_leaves_its_session_unharmed(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    let [fits, too_long] = [0, 1].map(|more| "x".repeat(16 * 4072 + more));
+    let [fits, too_long] = [0, 1].map(|more| "x".repeat(16 * PAYLOAD_MAX + more));
     let end = scene.client().args(["before", &fits, &too_long, "after"]).run();
     let reason =
-        predicate::str::contains("65153 bytes").and(predicate::str::contains("window of 16 records"));
+        predicate::str::contains("65073 bytes").and(predicate::str::contains("window of 16 records"));
     end.code(1).stdout(format!("BEFORE\n{}\nAFTER\n", fits.to_uppercase())).stderr(reason);
     scene.end();
 }
 
-/// A record holds 4,072 bytes.
+/// A record holds 4,067 bytes.
 fn messages_of_every_size_come_back(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--service", "reverse"]).ready();
-    let longest = if paradigm == Paradigm::Shared { 16 * 4072 } else { 100_000 };
-    let sizes = [0, 1, 4071, 4072, 4073, longest];
+    let longest = if paradigm == Paradigm::Shared { 16 * PAYLOAD_MAX } else { 100_000 };
+    let sizes = [0, 1, PAYLOAD_MAX - 1, PAYLOAD_MAX, PAYLOAD_MAX + 1, longest];
     // As lines of one session ...
     let letters: Vec<String> = sizes.iter().map(|size| ('a'..='z').cycle().take(*size).collect()).collect();
     let reversed: String =

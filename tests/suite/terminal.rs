@@ -43,7 +43,8 @@ fn colour_follows_the_conventions() {
     }
     // Without a terminal there is none, unless it is asked for.
     for (options, coloured) in [(&[][..], false), (&["--color", "always"], true)] {
-        let client = scene.client().args(["-v", "--timeout", "50ms", "x"]).args(options).run().code(3);
+        let client =
+            scene.talking_client().args(["-v", "--timeout", "50ms", "x"]).args(options).run().code(3);
         let told = String::from_utf8_lossy(&client.get_output().stderr).into_owned();
         assert_eq!(told.contains(ESCAPE), coloured, "{told:?}");
     }

@@ -54,7 +54,12 @@ impl Silence {
 
     /// Why the session ends when the patience has ended.
     pub(crate) fn error(&self, unanswered: usize, is_read: bool) -> Error {
-        Error::NoReply { silent: self.patience, unanswered, seen: seen(is_read) }
+        let seen = if is_read {
+            "all that was sent has been read, by the server or by another program that reads its pipe"
+        } else {
+            seen(is_read)
+        };
+        Error::NoReply { silent: self.patience, unanswered, seen }
     }
 
     fn after(&self, patience: Duration) -> Deadline {
@@ -64,9 +69,5 @@ impl Silence {
 
 /// What the pipe to a silent server tells of it.
 pub(crate) fn seen(is_read: bool) -> &'static str {
-    if is_read {
-        "all that was sent has been read, by the server or by another program that reads its pipe"
-    } else {
-        "the server has not read all that was sent"
-    }
+    if is_read { "all that was sent has been read" } else { "the server has not read all that was sent" }
 }

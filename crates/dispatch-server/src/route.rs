@@ -4,7 +4,7 @@ use handshake_core::deadline::monotonic_ns;
 use handshake_core::event::What;
 use handshake_core::handshake::line::{drain, note_skipped};
 use handshake_core::records::{Filled, READ_SIZE, RecordReader};
-use handshake_core::wire::{HEADER, Header, Kind, RECORD_MAX, Record, append};
+use handshake_core::wire::{Header, Kind, Part, RECORD_MAX, Record, append};
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
 
@@ -29,12 +29,13 @@ impl Central {
         };
         self.was_full |= bytes + RECORD_MAX > READ_SIZE;
         let (mut run_of, mut run) = (0, 0..0);
-        while let Some((Record { header, .. }, place)) = reader.next_record() {
+        while let Some((record, place)) = reader.next_record() {
+            let header = record.header;
             let client = self.by_session.get(&header.session).copied().unwrap_or(0);
             match header.kind {
                 Kind::Hello => {
-                    let payload = &reader.bytes()[place.start + HEADER..place.end];
-                    server.receive_hello(header.session, payload, reader.pipe())?;
+                    let payload = record.payload().into_owned();
+                    server.receive_hello(header.session, &payload, reader.pipe())?;
                     continue;
                 }
                 Kind::Request if client != 0 && self.count_in_window(client) => {}
@@ -103,7 +104,9 @@ impl Central {
         };
         let before = monotonic_ns();
         let (mut run, mut routed, mut is_ready) = (0..0, 0, false);
-        while let Some((Record { header: Header { kind, session, .. }, .. }, place)) = reader.next_record() {
+        while let Some((Record { header: Header { kind, session, .. }, .. }, place)) =
+            reader.next_record_for(Some(client.session))
+        {
             is_ready |= kind == Kind::Ready;
             // Nothing else is a client's to say.
             if session != client.session || !matches!(kind, Kind::Ready | Kind::Request | Kind::Bye) {
@@ -217,7 +220,7 @@ impl Central {
     pub(crate) fn say(&mut self, number: u64, kind: Kind, reason: &str) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         let mut record = Vec::new();
-        let header = Header { kind, more: false, session: client.session, sequence: 0 };
+        let header = Header { kind, part: Part::ONLY, session: client.session, sequence: 0 };
         append(&mut record, header, reason.as_bytes());
         let held_before = !client.to_subserver.held.is_empty();
         if client.to_subserver.pass_on(&record) && !held_before {

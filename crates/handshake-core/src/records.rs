@@ -64,14 +64,21 @@ pub fn new_buffer() -> Box<[u8]> {
     vec![0; READ_SIZE].into_boxed_slice()
 }
 
-/// Adds `bytes` to a message that is at most `longest` bytes long. The message grows by doubling, as a `Vec`
-/// does, but to no larger capacity than that.
-pub fn extend_within(message: &mut Vec<u8>, bytes: &[u8], longest: usize) {
-    let length = message.len() + bytes.len();
-    if length > message.capacity() {
-        let capacity = (2 * message.capacity()).min(longest).max(length);
-        message.reserve_exact(capacity - message.len());
+/// Makes room for `more` bytes in a message that is at most `longest` bytes long; false, if there is no memory for them. The message
+/// grows by doubling, as a `Vec` does, but to no larger capacity than that, or to what is needed if there is no memory for more.
+pub fn reserve_within(message: &mut Vec<u8>, more: usize, longest: usize) -> bool {
+    let needed = message.len() + more;
+    if needed <= message.capacity() {
+        return true;
     }
+    let doubled = (2 * message.capacity()).min(longest).max(needed);
+    let mut grows_to = |capacity: usize| message.try_reserve_exact(capacity - message.len()).is_ok();
+    grows_to(doubled) || grows_to(needed)
+}
+
+/// Adds `bytes` to a message, for which [`reserve_within`] makes room.
+pub fn extend_within(message: &mut Vec<u8>, bytes: &[u8], longest: usize) {
+    reserve_within(message, bytes.len(), longest);
     message.extend_from_slice(bytes);
 }
 
@@ -203,9 +210,15 @@ impl RecordReader {
 
     /// The next record that counts among the bytes read, and its place in [`RecordReader::bytes`].
     pub fn next_record(&mut self) -> Option<(Record<'_>, Span)> {
+        self.next_record_for(None)
+    }
+
+    /// The next record, as [`RecordReader::next_record`] finds it. The check of those of `session` is left to
+    /// their receiver.
+    pub fn next_record_for(&mut self, session: Option<u64>) -> Option<(Record<'_>, Span)> {
         let whole = self.arrival == Delivery::Whole && self.emptied;
         let from = self.scan.at;
-        let next = self.scan.next_record(&self.buffer[..self.end], whole);
+        let next = self.scan.next_record_for(&self.buffer[..self.end], whole, session);
         let to = next.as_ref().map_or(self.scan.at, |(_, place)| place.start);
         if from < to && self.arrival == Delivery::Whole {
             self.strays.push(from..to);

@@ -2,19 +2,31 @@
 //!
 //! The byte tables are in docs/protocol.md; the constants below have the same order and names.
 
-use std::ops::Range;
+mod greeting;
+mod mask;
+mod scan;
+
+use std::borrow::Cow;
+
+pub use greeting::{Ack, Hello};
+pub use scan::{Scanner, Span};
 
 /// The first bytes of every record. NUL comes first, which no text name does, and the fourth byte is not 0,
 /// which no 4-byte process number is.
 pub const MAGIC: [u8; 4] = *b"\0WKP";
 /// What this version of the protocol calls itself in HELLO and ACK.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Bytes of a header.
-pub const HEADER: usize = 24;
+pub const HEADER: usize = 28;
+/// The last byte of every record. The magic does not have it, so no record ends with the beginning of a
+/// magic.
+pub const END: u8 = b'\n';
+/// Bytes of a record that carries nothing.
+pub const OVERHEAD: usize = HEADER + 1;
 /// The longest record: PIPE_BUF on Linux, so that one write of it is never mixed with another's (pipe(7)).
 pub const RECORD_MAX: usize = 4096;
 /// The most payload in a record; a longer message takes several.
-pub const PAYLOAD_MAX: usize = RECORD_MAX - HEADER;
+pub const PAYLOAD_MAX: usize = RECORD_MAX - OVERHEAD;
 /// The longest HELLO: the least PIPE_BUF that POSIX allows.
 pub const HELLO_MAX: usize = 512;
 /// The longest name of a pipe: NAME_MAX on all file systems that matter.
@@ -22,6 +34,8 @@ pub const NAME_MAX: usize = 255;
 
 /// Flag: this message goes on in the next record.
 const MORE: u8 = 1;
+/// Where what the check is made of begins: just behind the check.
+const CHECKED: usize = 10;
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,17 +65,36 @@ impl Kind {
     }
 }
 
-/// The meaning of a header, without magic, length and CRC.
+/// The meaning of a header, without magic, mask, check and length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// What the record is.
     pub kind: Kind,
-    /// Whether the message goes on in the next record.
-    pub more: bool,
+    /// Which record of its message it is.
+    pub part: Part,
     /// The session's number; in HELLO and its answer, the client's nonce.
     pub session: u64,
     /// The message's number.
     pub sequence: u32,
+}
+
+/// Which record of its message a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// 0, 1, 2, ...; after 65,535 comes 0.
+    pub number: u16,
+    /// Whether the message goes on in the next record.
+    pub more: bool,
+}
+
+impl Part {
+    /// The only record of its message.
+    pub const ONLY: Self = Self { number: 0, more: false };
+
+    /// The number of the record that must follow this one in its direction.
+    pub fn next(self) -> u16 {
+        if self.more { self.number.wrapping_add(1) } else { 0 }
+    }
 }
 
 /// A record that counts.
@@ -69,19 +102,42 @@ pub struct Header {
 pub struct Record<'a> {
     /// What it says of itself.
     pub header: Header,
-    /// What it carries.
-    pub payload: &'a [u8],
+    /// What it carries, as it was sent: under the mask.
+    sent: &'a [u8],
+    mask: [u8; 2],
 }
 
-impl Record<'_> {
+impl<'a> Record<'a> {
+    /// What it carries.
+    pub fn payload(&self) -> Cow<'a, [u8]> {
+        if self.mask == [0; 2] {
+            return Cow::Borrowed(self.sent);
+        }
+        Cow::Owned(unmasked(self.mask, self.sent))
+    }
+
+    /// How many bytes it carries.
+    pub fn payload_len(&self) -> usize {
+        self.sent.len()
+    }
+
+    /// Appends what it carries to `message`.
+    pub fn append_payload_to(&self, message: &mut Vec<u8>) {
+        let start = message.len();
+        message.extend_from_slice(self.sent);
+        if self.mask != [0; 2] {
+            mask::apply(self.mask, &mut message[start..]);
+        }
+    }
+
     /// Its length on the wire.
     pub fn len(&self) -> usize {
-        HEADER + self.payload.len()
+        OVERHEAD + self.sent.len()
     }
 
     /// Whether it carries nothing.
     pub fn is_empty(&self) -> bool {
-        self.payload.is_empty()
+        self.sent.is_empty()
     }
 }
 
@@ -96,48 +152,89 @@ pub enum Front<'a> {
     Beginning,
 }
 
-/// Looks at the front of `bytes`. A claimed length is believed only once the CRC over all of it fits.
+/// Looks at the front of `bytes`. What a header claims is believed no further than to the next magic.
 pub fn front(bytes: &[u8]) -> Front<'_> {
+    front_for(bytes, None)
+}
+
+/// Looks at the front of `bytes` for a process that passes on the records of one session: their check is left
+/// to the receiver. No garbage has the session's number by chance.
+pub fn front_for(bytes: &[u8], session: Option<u64>) -> Front<'_> {
     let prefix = bytes.len().min(MAGIC.len());
     if bytes[..prefix] != MAGIC[..prefix] {
         return Front::Garbage(to_next_magic(bytes));
     }
-    let Some(header) = bytes.first_chunk::<HEADER>() else { return Front::Beginning };
-    let length = usize::from(u16::from_be_bytes([header[6], header[7]]));
-    let Some(kind) = Kind::from_byte(header[4]) else { return Front::Garbage(to_next_magic(bytes)) };
-    let longest = if kind == Kind::Hello { HELLO_MAX - HEADER } else { PAYLOAD_MAX };
-    if header[5] & !MORE != 0 || length > longest {
-        return Front::Garbage(to_next_magic(bytes));
+    let Some(start) = bytes.first_chunk::<HEADER>() else { return beginning(bytes) };
+    let mask = field(&start[4..6]);
+    let announced = if mask == [0; 2] { announced(start) } else { announced(&unmasked_header(*start)) };
+    let Some((header, length)) = announced else { return Front::Garbage(to_next_magic(bytes)) };
+    let Some(whole) = bytes.get(..OVERHEAD + length) else { return beginning(bytes) };
+    // No magic begins here and ends in what follows: the end byte is in none.
+    if let Some(at) = mask::find_magic(&whole[MAGIC.len()..]) {
+        return Front::Garbage(MAGIC.len() + at);
     }
-    let Some(payload) = bytes.get(HEADER..HEADER + length) else { return Front::Beginning };
-    if crc(&header[..20], payload).to_be_bytes() != header[20..] {
-        return Front::Garbage(to_next_magic(bytes));
-    }
-    let header = Header {
-        kind,
-        more: header[5] & MORE != 0,
-        session: u64::from_be_bytes(field(&header[8..16])),
-        sequence: u32::from_be_bytes(field(&header[16..20])),
+    let is_sound = || {
+        let covered = &whole[6..HEADER + length];
+        if mask == [0; 2] { has_its_check(covered) } else { has_its_check(&unmasked(mask, covered)) }
     };
-    Front::Record(Record { header, payload })
+    if whole[HEADER + length] != END || (session != Some(header.session) && !is_sound()) {
+        return Front::Garbage(to_next_magic(bytes));
+    }
+    Front::Record(Record { header, sent: &whole[HEADER..HEADER + length], mask })
+}
+
+/// What is not whole yet, unless another record begins in it: then it never will be.
+fn beginning(bytes: &[u8]) -> Front<'_> {
+    let behind = bytes.get(MAGIC.len()..).unwrap_or_default();
+    mask::find_magic(behind).map_or(Front::Beginning, |at| Front::Garbage(MAGIC.len() + at))
+}
+
+/// The meaning of a header, and the length of the payload, if the header can be one.
+fn announced(head: &[u8; HEADER]) -> Option<(Header, usize)> {
+    let kind = Kind::from_byte(head[10])?;
+    let part = Part { number: u16::from_be_bytes(field(&head[14..16])), more: head[11] & MORE != 0 };
+    let length = usize::from(u16::from_be_bytes(field(&head[12..14])));
+    let session = u64::from_be_bytes(field(&head[16..24]));
+    let sequence = u32::from_be_bytes(field(&head[24..28]));
+    let longest = if kind == Kind::Hello { HELLO_MAX - OVERHEAD } else { PAYLOAD_MAX };
+    let can_be = head[11] & !MORE == 0 && length <= longest;
+    can_be.then_some((Header { kind, part, session, sequence }, length))
+}
+
+fn unmasked_header(mut header: [u8; HEADER]) -> [u8; HEADER] {
+    let mask = field(&header[4..6]);
+    mask::apply(mask, &mut header[6..]);
+    header
+}
+
+/// Whether the check in front of `bytes` is right.
+fn has_its_check(bytes: &[u8]) -> bool {
+    bytes.split_first_chunk().is_some_and(|(check, checked)| crc(checked).to_be_bytes() == *check)
+}
+
+fn unmasked(mask: [u8; 2], bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    mask::apply(mask, &mut bytes);
+    bytes
 }
 
 /// How far it is from the first byte, which is none, to the next that could begin a magic.
 fn to_next_magic(bytes: &[u8]) -> usize {
-    (1..bytes.len())
-        .find(|&at| MAGIC.starts_with(&bytes[at..bytes.len().min(at + MAGIC.len())]))
-        .unwrap_or(bytes.len())
+    let behind = &bytes[1..];
+    let whole = mask::find_magic(behind);
+    let begun = || {
+        let last = behind.len().saturating_sub(MAGIC.len() - 1);
+        (last..behind.len()).find(|at| MAGIC.starts_with(&behind[*at..]))
+    };
+    1 + whole.or_else(begun).unwrap_or(behind.len())
 }
 
 fn field<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("the caller cuts N bytes")
 }
 
-fn crc(header: &[u8], payload: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(header);
-    hasher.update(payload);
-    hasher.finalize()
+fn crc(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
 }
 
 /// Appends a record to `out`.
@@ -146,26 +243,35 @@ fn crc(header: &[u8], payload: &[u8]) -> u32 {
 /// `payload` is longer than [`PAYLOAD_MAX`]: the caller cuts messages with [`pieces`].
 pub fn append(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     assert!(payload.len() <= PAYLOAD_MAX, "a payload fits its record");
-    let length = u16::try_from(payload.len()).expect("4,072 fits");
-    let mut fields = [0; HEADER];
-    fields[0..4].copy_from_slice(&MAGIC);
-    fields[4..6].copy_from_slice(&[header.kind as u8, u8::from(header.more) * MORE]);
-    fields[6..8].copy_from_slice(&length.to_be_bytes());
-    fields[8..16].copy_from_slice(&header.session.to_be_bytes());
-    fields[16..20].copy_from_slice(&header.sequence.to_be_bytes());
-    let crc = crc(&fields[..20], payload);
-    fields[20..24].copy_from_slice(&crc.to_be_bytes());
-    out.reserve(HEADER + payload.len());
-    out.extend_from_slice(&fields);
+    let length = u16::try_from(payload.len()).expect("4,067 fits");
+    let mut head = [0; HEADER];
+    head[0..4].copy_from_slice(&MAGIC);
+    head[10..12].copy_from_slice(&[header.kind as u8, u8::from(header.part.more) * MORE]);
+    head[12..14].copy_from_slice(&length.to_be_bytes());
+    head[14..16].copy_from_slice(&header.part.number.to_be_bytes());
+    head[16..24].copy_from_slice(&header.session.to_be_bytes());
+    head[24..28].copy_from_slice(&header.sequence.to_be_bytes());
+    out.reserve(OVERHEAD + payload.len());
+    let start = out.len();
+    out.extend_from_slice(&head);
     out.extend_from_slice(payload);
+    let record = &mut out[start..];
+    let check = crc(&record[CHECKED..]);
+    record[6..CHECKED].copy_from_slice(&check.to_be_bytes());
+    if mask::find_magic(&record[MAGIC.len()..]).is_some() {
+        mask::mask(record);
+    }
+    out.push(END);
 }
 
-/// Cuts a message into payloads, each with whether more follow. An empty message is one empty payload.
-pub fn pieces(message: &[u8]) -> impl Iterator<Item = (&[u8], bool)> {
+/// Cuts a message into payloads, each with its part. An empty message is one empty payload.
+pub fn pieces(message: &[u8]) -> impl Iterator<Item = (&[u8], Part)> {
     let count = records_of(message.len());
-    (0..count).map(move |piece| {
+    let numbers = (0..=u16::MAX).cycle();
+    (0..count).zip(numbers).map(move |(piece, number)| {
         let start = piece * PAYLOAD_MAX;
-        (&message[start..message.len().min(start + PAYLOAD_MAX)], piece + 1 < count)
+        let part = Part { number, more: piece + 1 < count };
+        (&message[start..message.len().min(start + PAYLOAD_MAX)], part)
     })
 }
 
@@ -178,104 +284,4 @@ pub fn records_of(bytes: usize) -> usize {
 /// [`words`](crate::text::words).
 pub fn payload_of(words: &str) -> &[u8] {
     &words.as_bytes()[..words.len().min(PAYLOAD_MAX)]
-}
-
-/// The payload of HELLO. Its header carries the client's nonce as the session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hello {
-    /// The version that the client speaks.
-    pub version: u16,
-    /// The private pipe's name, in the directory of the well-known pipe.
-    pub name: Vec<u8>,
-}
-
-impl Hello {
-    /// The payload's bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        [&self.version.to_be_bytes(), &self.name[..]].concat()
-    }
-
-    /// Reads a payload; `None` if it is none.
-    pub fn decode(payload: &[u8]) -> Option<Self> {
-        let (version, name) = payload.split_first_chunk()?;
-        let name_fits = (1..=NAME_MAX).contains(&name.len());
-        name_fits.then(|| Self { version: u16::from_be_bytes(*version), name: name.to_vec() })
-    }
-}
-
-/// The payload of ACK. Its header carries the client's nonce as the session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ack {
-    /// The session's number, for all records from here on.
-    pub session: u64,
-    /// The version that the server speaks.
-    pub version: u16,
-    /// How many records may be unanswered; 0: as many as the client likes.
-    pub window: u16,
-    /// The longest request, in bytes.
-    pub longest: u64,
-    /// The fresh upstream's name; empty: stay with the pipe that the HELLO went to.
-    pub upstream: Vec<u8>,
-}
-
-impl Ack {
-    /// The payload's bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        [
-            &self.session.to_be_bytes()[..],
-            &self.version.to_be_bytes(),
-            &self.window.to_be_bytes(),
-            &self.longest.to_be_bytes(),
-            &self.upstream,
-        ]
-        .concat()
-    }
-
-    /// Reads a payload; `None` if it is none.
-    pub fn decode(payload: &[u8]) -> Option<Self> {
-        let (fixed, upstream) = payload.split_first_chunk::<20>()?;
-        (upstream.len() <= NAME_MAX).then(|| Self {
-            session: u64::from_be_bytes(field(&fixed[0..8])),
-            version: u16::from_be_bytes(field(&fixed[8..10])),
-            window: u16::from_be_bytes(field(&fixed[10..12])),
-            longest: u64::from_be_bytes(field(&fixed[12..20])),
-            upstream: upstream.to_vec(),
-        })
-    }
-}
-
-/// Where a sound record begins and ends among bytes that were read; see [`Scanner`].
-pub type Span = Range<usize>;
-
-/// Walks over bytes that were read, from record to record, past what is none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Scanner {
-    /// Bytes before this have been dealt with.
-    pub at: usize,
-    /// Bytes skipped so far because they belong to no record.
-    pub skipped: u64,
-}
-
-impl Scanner {
-    /// The next record of `bytes[self.at..]`, or `None` when more bytes are needed.
-    ///
-    /// `whole`: all writes to this pipe are whole records, and the pipe was just read empty. Then the rest of
-    /// what begins here will never come, and it is skipped like any garbage.
-    pub fn next_record<'a>(&mut self, bytes: &'a [u8], whole: bool) -> Option<(Record<'a>, Span)> {
-        loop {
-            let rest = &bytes[self.at..];
-            let skip = match front(rest) {
-                Front::Record(record) => {
-                    let place = self.at..self.at + record.len();
-                    self.at = place.end;
-                    return Some((record, place));
-                }
-                Front::Garbage(count) => count,
-                Front::Beginning if whole && !rest.is_empty() => to_next_magic(rest),
-                Front::Beginning => return None,
-            };
-            self.at += skip;
-            self.skipped += skip as u64;
-        }
-    }
 }

@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use handshake_core::wire::{Ack, Header, Hello, Kind, VERSION, append};
+use handshake_core::wire::{Ack, Header, Hello, Kind, Part, VERSION, append};
 
 const NONCE: u64 = 0x1122_3344_5566_7788;
 const SESSION: u64 = 0xfeed_face_cafe_beef;
 
 /// Who sends, through which pipe, which record with which payload.
 fn session() -> Vec<(&'static str, Header, Vec<u8>)> {
-    let header = |kind, session, sequence| Header { kind, more: false, session, sequence };
+    let header = |kind, session, sequence| Header { kind, part: Part::ONLY, session, sequence };
     let name = b"mario.client.4711.0123456789abcdef".to_vec();
     let ack = Ack { session: SESSION, version: VERSION, window: 0, longest: 16 << 20, upstream: Vec::new() };
     let hello = Hello { version: VERSION, name };

@@ -10,18 +10,18 @@ use handshake_core::event::Role;
 use handshake_core::handshake::client::{Handshake, Progress};
 use handshake_core::place::Place;
 use handshake_core::session::client::{Answer, Connection};
-use handshake_core::wire::{Ack, Header, Kind, VERSION};
+use handshake_core::wire::{Ack, Header, Kind, Part, VERSION};
 use handshake_core::{Error, Process};
 
 use crate::script::{Script, payload};
 use crate::stage::play;
 use scenery::Scenery;
 
-/// `a`: the client goes on with its handshake; `k`, whose nonce, upstream, window, longest message: ACK; `r`, kind,
-/// session, number, length: a record; `m`: the same with MORE; `b`, length, bytes: these bytes; `d`, how, where: the next
-/// record is damaged; `x`: the private pipe is closed; `w`: nobody reads the well-known pipe any more; `W`: there is a
-/// new one; `u`: nobody reads the fresh upstream any more; `q`, length: the client sends a request; `g`: it reads; `z`: it
-/// says BYE.
+/// `a`: the client goes on with its handshake; `k`, whose nonce, upstream, window, longest message: ACK; `r`,
+/// kind, session, number, length: a record; `m`: the same with MORE; `b`, length, bytes: these bytes; `d`,
+/// how, where: the next record is damaged; `t`: the next part is lost; `x`: the private pipe is closed; `w`:
+/// nobody reads the well-known pipe any more; `W`: there is a new one; `u`: nobody reads the fresh upstream
+/// any more; `q`, length: the client sends a request; `g`: it reads; `z`: it says BYE.
 pub fn client(data: &[u8]) {
     let mut script = Script::new(data);
     play(Role::Client, |process, directory| {
@@ -76,13 +76,14 @@ impl Play {
             b'r' | b'm' => {
                 let (kind, session) = (script.kind(), self.session(script.number()));
                 let (number, length) = (script.number(), script.length());
-                let more = letter == b'm';
-                let header = Header { kind, more, session, sequence: u32::try_from(number).expect("a byte") };
+                let part = script.part(letter == b'm');
+                let header = Header { kind, part, session, sequence: u32::try_from(number).expect("a byte") };
                 let (record, _) = script.record(header, &payload(length));
                 self.scenery.send(&record);
             }
             b'b' => self.scenery.send(&script.raw()),
             b'd' => script.damage(),
+            b't' => script.lose_part(),
             b'x' => self.scenery.close_private(),
             b'w' => self.scenery.leave_wkp(),
             b'W' => self.scenery.new_wkp(),
@@ -112,7 +113,7 @@ impl Play {
         let ack = Ack { session: 77, version, window, longest, upstream };
         // Whichever it takes: several may be on their way.
         (self.session, self.longest) = (ack.session, self.longest.max(longest));
-        let header = Header { kind: Kind::Ack, more: false, session: nonce, sequence: 0 };
+        let header = Header { kind: Kind::Ack, part: Part::ONLY, session: nonce, sequence: 0 };
         let (record, _) = script.record(header, &ack.encode());
         self.scenery.send(&record);
     }

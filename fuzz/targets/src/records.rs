@@ -3,17 +3,17 @@
 use std::rc::Rc;
 
 use handshake_core::records::{Delivery, Filled, READ_SIZE, RecordReader};
-use handshake_core::wire::{Front, Header, MAGIC, RECORD_MAX, front};
+use handshake_core::wire::{Front, Header, MAGIC, Part, RECORD_MAX, front};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
-use crate::script::{Script, payload};
+use crate::script::{Script, magics, payload};
 use crate::stage::put;
 
-/// First letter: `w` for a pipe where all writes are whole records, else pieces of any size. Then:
-/// `b` length, bytes: these bytes; `r` kind, flags, session, length: a record; `d` how, where: the next record is
-/// damaged so; `c` length: cuts what is written next there; `f`: the reader reads and takes; `l`: the buffer is lent
-/// away and back.
+/// First letter: `w` for a pipe where all writes are whole records, else pieces of any size. Then: `b`
+/// length, bytes: these bytes; `r` kind, flags, session, length: a record; `M` kind, flags, session, length:
+/// one whose payload is full of magics; `d` how, where: the next record is damaged so; `c` length: cuts what
+/// is written next there; `f`: the reader reads and takes; `l`: the buffer is lent away and back.
 pub fn records(data: &[u8]) {
     let mut script = Script::new(data);
     let delivery = if script.letter() == Some(b'w') { Delivery::Whole } else { Delivery::Pieces };
@@ -52,13 +52,14 @@ impl Play {
                     let bytes = script.raw();
                     self.write(&bytes);
                 }
-                b'r' => {
+                b'r' | b'M' => {
                     let kind = script.kind();
-                    let more = script.number() % 2 == 1;
+                    let part = Part { number: 0, more: script.number() % 2 == 1 };
                     let session = script.number() as u64;
                     let length = script.length();
-                    let header = Header { kind, more, session, sequence: 1 };
-                    let (record, _) = script.record(header, &payload(length));
+                    let header = Header { kind, part, session, sequence: 1 };
+                    let payload = if letter == b'M' { magics(length) } else { payload(length) };
+                    let (record, _) = script.record(header, &payload);
                     self.write(&record);
                 }
                 b'd' => script.damage(),
@@ -101,7 +102,7 @@ impl Play {
             let filled = self.reader.fill().expect("the pipe can be read");
             while let Some((record, span)) = self.reader.next_record() {
                 assert_eq!(span.len(), record.len(), "a record's place is its length");
-                self.found.push((record.header, record.payload.to_vec()));
+                self.found.push((record.header, record.payload().into_owned()));
             }
             assert!(self.reader.has_room(), "what is left is less than a record");
             match filled {
@@ -129,7 +130,7 @@ impl Play {
             match front(&self.written[at..]) {
                 Front::Record(record) => {
                     at += record.len();
-                    expected.push((record.header, record.payload.to_vec()));
+                    expected.push((record.header, record.payload().into_owned()));
                 }
                 Front::Beginning if self.delivery == Delivery::Pieces => break,
                 Front::Garbage(_) | Front::Beginning => {

@@ -1,6 +1,6 @@
 //! A script, read letter by letter, and the records that it describes.
 
-use handshake_core::wire::{HEADER, HELLO_MAX, Header, Kind, PAYLOAD_MAX, append};
+use handshake_core::wire::{HELLO_MAX, Header, Kind, MAGIC, OVERHEAD, PAYLOAD_MAX, Part, append};
 
 /// Kinds by number, as on the wire.
 const KINDS: [Kind; 7] =
@@ -13,11 +13,13 @@ pub(crate) struct Script {
     at: usize,
     /// What becomes of the next record: how it is damaged, and where.
     damage: Option<(usize, usize)>,
+    /// The part that the next record is, unless it is another message's.
+    part: u16,
 }
 
 impl Script {
     pub(crate) fn new(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.to_vec(), at: 0, damage: None }
+        Self { bytes: bytes.to_vec(), at: 0, damage: None, part: 0 }
     }
 
     /// The next byte, if there is one.
@@ -56,6 +58,18 @@ impl Script {
         self.damage = Some((self.number(), self.number()));
     }
 
+    /// The part that comes next.
+    pub(crate) fn part(&mut self, more: bool) -> Part {
+        let part = Part { number: self.part, more };
+        self.part = part.next();
+        part
+    }
+
+    /// `t`: the part that comes next is lost.
+    pub(crate) fn lose_part(&mut self) {
+        self.part = self.part.wrapping_add(1);
+    }
+
     /// The kind that comes next.
     pub(crate) fn kind(&mut self) -> Kind {
         KINDS[self.number().wrapping_sub(1) % KINDS.len()]
@@ -63,17 +77,19 @@ impl Script {
 
     /// A record, damaged if that is due; and whether it is sound.
     pub(crate) fn record(&mut self, header: Header, payload: &[u8]) -> (Vec<u8>, bool) {
-        let longest = if header.kind == Kind::Hello { HELLO_MAX - HEADER } else { PAYLOAD_MAX };
+        let longest = if header.kind == Kind::Hello { HELLO_MAX - OVERHEAD } else { PAYLOAD_MAX };
         let mut record = Vec::new();
         append(&mut record, header, &payload[..payload.len().min(longest)]);
         let Some((how, place)) = self.damage.take() else { return (record, true) };
         let bits = record.len() * 8;
-        match how % 4 {
+        match how % 5 {
             0 => record[place % bits / 8] ^= 1 << (place % 8),
             1 => record.truncate(place % record.len()),
             // A lie about its length.
-            2 => record[6..8].copy_from_slice(&(place as u16 * 16).to_be_bytes()),
-            _ => record[20] ^= 1 + place as u8 % 255,
+            2 => record[12..14].copy_from_slice(&(place as u16 * 16).to_be_bytes()),
+            // Its last bytes are missing.
+            3 => record.truncate(record.len() - 1 - place % record.len()),
+            _ => record[6] ^= 1 + place as u8 % 255,
         }
         (record, false)
     }
@@ -82,4 +98,9 @@ impl Script {
 /// A payload of all bytes that there are, which is no text.
 pub(crate) fn payload(length: usize) -> Vec<u8> {
     (0..length).map(|at| (length + at * 37) as u8).collect()
+}
+
+/// A payload of magics and their beginnings.
+pub(crate) fn magics(length: usize) -> Vec<u8> {
+    [&MAGIC[..], &MAGIC[..3], &MAGIC[..2], &MAGIC].concat().into_iter().cycle().take(length).collect()
 }

@@ -31,7 +31,7 @@ const LONGEST: usize = 9000;
 /// client does with its ACK; `r`, kind, whose session, number, length: a record; `m`: the same with MORE; `b`, length,
 /// bytes: these bytes; `q`, length: a good request; `p`: reads its replies; `x`: closes its upstream; `X`: removes and
 /// closes its private pipe; `l`, `u`: takes and gives back the lock on the well-known pipe; `d`, how, where: the next
-/// record is damaged; `s`: the server goes on.
+/// record is damaged; `t`: the next part is lost; `s`: the server goes on.
 pub fn server(data: &[u8]) {
     let mut script = Script::new(data);
     let central = script.letter() == Some(b'c');

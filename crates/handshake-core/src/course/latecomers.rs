@@ -183,7 +183,7 @@ fn who_wrote(bytes: &[u8], own: Option<&Path>, lookups: &mut Lookups<'_>) -> Vec
         found.extend(shifted(strangers(&bytes[at..span.start], lookups), at));
         at = span.end;
         if record.header.kind == Kind::Hello {
-            let named = Hello::decode(record.payload).and_then(|hello| lookups.framed(&hello.name));
+            let named = Hello::decode(&record.payload()).and_then(|hello| lookups.framed(&hello.name));
             found.extend(named.map(|private| (private, span)));
         }
     }

@@ -31,8 +31,8 @@ impl Messages {
         if let Some(message) = self.process.without_strangers(read, &self.private) {
             self.count = self.count.wrapping_add(1);
             let (session, sequence) = (self.session, self.count);
-            for (payload, more) in pieces(&message) {
-                append(&mut records, Header { kind: Kind::Request, more, session, sequence }, payload);
+            for (payload, part) in pieces(&message) {
+                append(&mut records, Header { kind: Kind::Request, part, session, sequence }, payload);
             }
         }
         records

@@ -16,7 +16,7 @@ use crate::place::Place;
 use crate::process::Process;
 use crate::records::{Delivery, RecordReader, RecordWriter};
 use crate::text::words;
-use crate::wire::{Ack, Header, Kind, VERSION};
+use crate::wire::{Ack, Header, Kind, Part, VERSION};
 
 /// So often it is tried to answer somebody for whose answer there is no memory. Then it is taken for gone, and tries again itself,
 /// after a pause.
@@ -205,7 +205,7 @@ impl Caller {
         let to_client = Rc::new(open_to_write(&self.private).map_err(gone)?);
         let mut writer = RecordWriter::new(to_client, Delivery::Pieces);
         let Dialect::Framed { nonce, .. } = self.dialect else { return Err(gone(Errno::EINVAL)) };
-        writer.push(Header { kind, more: false, session: nonce, sequence: 0 }, payload);
+        writer.push(Header { kind, part: Part::ONLY, session: nonce, sequence: 0 }, payload);
         // It fits, unless the client has filled its own pipe; without memory for the page, it is tried again.
         for _ in 0..ANSWER_TRIES {
             writer.flush().map_err(gone)?;

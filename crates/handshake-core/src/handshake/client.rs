@@ -23,7 +23,7 @@ use crate::records::{Delivery, Filled, RecordReader, RecordWriter};
 use crate::session::client::Connection;
 use crate::sys::{Lock, try_lock, unread};
 use crate::text::words;
-use crate::wire::{Ack, Header, Hello, Kind, VERSION, append};
+use crate::wire::{Ack, Header, Hello, Kind, Part, VERSION, append};
 
 /// Step 3: the private pipe, with a reader from the first moment on, so that the server's open finds one.
 #[derive(Debug)]
@@ -244,7 +244,7 @@ impl Handshake {
         let Some(private) = &self.private else { return Err(Errno::EBADF) };
         let hello = Hello { version: VERSION, name: private.fifo.name_bytes() };
         let mut record = Vec::new();
-        let header = Header { kind: Kind::Hello, more: false, session: private.nonce, sequence: 0 };
+        let header = Header { kind: Kind::Hello, part: Part::ONLY, session: private.nonce, sequence: 0 };
         append(&mut record, header, &hello.encode());
         let event = |event: Event| event.pipe(self.place.wkp().display()).text(private.fifo.name());
         // At most PIPE_BUF: all of it or nothing (pipe(7)).
@@ -287,10 +287,10 @@ impl Handshake {
             self.records += 1;
             match record.header.kind {
                 Kind::Ack => {
-                    return Ok(Break(Ack::decode(record.payload).filter(|ack| ack.version == VERSION)));
+                    return Ok(Break(Ack::decode(&record.payload()).filter(|ack| ack.version == VERSION)));
                 }
                 Kind::Refuse => {
-                    return Err(Error::Refused { reason: words(record.payload) });
+                    return Err(Error::Refused { reason: words(&record.payload()) });
                 }
                 _ => {}
             }
@@ -338,7 +338,8 @@ impl Handshake {
             return Ok(Progress::Pending);
         };
         let mut to_server = RecordWriter::new(Rc::new(to_server), arrival);
-        to_server.push(Header { kind: Kind::Ready, more: false, session: ack.session, sequence: 0 }, &[]);
+        to_server
+            .push(Header { kind: Kind::Ready, part: Part::ONLY, session: ack.session, sequence: 0 }, &[]);
         let confirmed =
             self.process.does(What::ReadySent, |event| event.session(ack.session), || to_server.flush());
         if confirmed.is_err() {

@@ -228,7 +228,7 @@ fn hellos_in(reader: &mut RecordReader) -> Vec<(u64, Vec<u8>)> {
     let mut hellos = Vec::new();
     while let Some((record, _)) = reader.next_record() {
         if record.header.kind == Kind::Hello {
-            hellos.push((record.header.session, record.payload.to_vec()));
+            hellos.push((record.header.session, record.payload().into_owned()));
         }
     }
     hellos

@@ -10,10 +10,10 @@ use crate::error::{Error, Length, Limit, Named, Result};
 use crate::event::What;
 use crate::handshake::line::note_skipped;
 use crate::process::Process;
-use crate::records::{Filled, RecordReader, RecordWriter, extend_within};
+use crate::records::{Filled, RecordReader, RecordWriter, reserve_within};
 use crate::sys::unread;
 use crate::text::words;
-use crate::wire::{Ack, HEADER, Header, Kind, PAYLOAD_MAX, pieces, records_of};
+use crate::wire::{Ack, Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, pieces, records_of};
 
 /// A client's connection to its server. Dropping it closes both pipes, which the server sees at once.
 pub struct Connection {
@@ -33,6 +33,8 @@ pub struct Connection {
     next: u32,
     /// The reply that is coming in.
     incoming: Vec<u8>,
+    /// The number of its part that comes next.
+    part_due: u16,
 }
 
 /// The longest message that a client sends or takes, unless it is told otherwise: as long as the servers'
@@ -69,6 +71,7 @@ impl Connection {
             in_flight: 0,
             next: 1,
             incoming: Vec::new(),
+            part_due: 0,
         }
     }
 
@@ -141,9 +144,9 @@ impl Connection {
             What::RequestSent,
             |event| event.session(session).message(sequence, message),
             || -> Result<()> {
-                self.to_server.reserve(message.len() + records_of(message.len()) * HEADER);
-                for (payload, more) in pieces(message) {
-                    self.to_server.push(Header { kind: Kind::Request, more, session, sequence }, payload);
+                self.to_server.reserve(message.len() + records_of(message.len()) * OVERHEAD);
+                for (payload, part) in pieces(message) {
+                    self.to_server.push(Header { kind: Kind::Request, part, session, sequence }, payload);
                 }
                 if process.is_traced() { self.flush() } else { Ok(()) }
             },
@@ -190,14 +193,14 @@ impl Connection {
     /// [`Error::Lost`]: the server said BYE. [`Error::Protocol`]: an answer that was not due, or longer than it may be.
     pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
         while let Some((record, _)) = self.from_server.next_record() {
-            let Header { kind, more, session, sequence } = record.header;
+            let Header { kind, part, session, sequence } = record.header;
             if session != self.session {
                 continue;
             }
             match kind {
                 Kind::Reply | Kind::Refuse => {}
                 Kind::Bye => {
-                    let reason = words(record.payload);
+                    let reason = words(&record.payload());
                     let colon = if reason.is_empty() { "" } else { ": " };
                     return Err(self.lost(&format!("the server said BYE{colon}{reason}")));
                 }
@@ -207,9 +210,17 @@ impl Connection {
                 let what = format!("it answered request {sequence}, which was not due");
                 return Err(Error::Protocol { what });
             }
+            if kind == Kind::Reply && part.number != self.part_due {
+                let what = format!(
+                    "part {} of its answer to request {sequence} came where part {} was due: a record was \
+                     lost",
+                    part.number, self.part_due
+                );
+                return Err(Error::Protocol { what });
+            }
             if kind == Kind::Refuse {
                 self.incoming.clear();
-            } else if (self.incoming.len() + record.payload.len()) as u64 > self.longest.min(self.own_longest)
+            } else if (self.incoming.len() + record.payload_len()) as u64 > self.longest.min(self.own_longest)
             {
                 // Without this bound, an answer without end would be kept without end.
                 let (longest, whose) = match self.own_longest {
@@ -220,10 +231,13 @@ impl Connection {
                     format!("its answer to request {sequence} is longer than {longest} bytes, {whose}");
                 return Err(Error::Protocol { what });
             }
-            let longest = self.longest.min(self.own_longest);
-            extend_within(&mut self.incoming, record.payload, usize::try_from(longest).unwrap_or(usize::MAX));
+            let longest = usize::try_from(self.longest.min(self.own_longest)).unwrap_or(usize::MAX);
+            reserve_within(&mut self.incoming, record.payload_len(), longest);
+            record.append_payload_to(&mut self.incoming);
             // A refusal is one record.
-            if more && kind == Kind::Reply {
+            let part = if kind == Kind::Reply { part } else { Part::ONLY };
+            self.part_due = part.next();
+            if part.more {
                 continue;
             }
             self.unanswered.pop_front().inspect(|due| self.in_flight -= due.1);
@@ -243,7 +257,8 @@ impl Connection {
 
     /// Says BYE and closes both pipes. Whatever is unanswered is given up.
     pub fn bye(mut self) {
-        self.to_server.push(Header { kind: Kind::Bye, more: false, session: self.session, sequence: 0 }, &[]);
+        self.to_server
+            .push(Header { kind: Kind::Bye, part: Part::ONLY, session: self.session, sequence: 0 }, &[]);
         let session = self.session;
         // The server may have gone first, and learns it from the closed pipes as well.
         let _ = self.process.does(What::ByeSent, |event| event.session(session), || self.to_server.flush());

@@ -16,7 +16,7 @@ use crate::event::What;
 use crate::fifo::Fifo;
 use crate::handshake::line::{drain, note_skipped};
 use crate::process::Process;
-use crate::records::{RecordReader, RecordWriter};
+use crate::records::{RecordReader, RecordWriter, reserve_within};
 use crate::service::Service;
 use crate::text::words;
 use crate::wire::{Header, Kind, pieces};
@@ -68,6 +68,8 @@ pub struct Session {
     fresh: Option<Fifo>,
     /// The number of the next request.
     due: u32,
+    /// The number of its part that comes next.
+    part_due: u16,
     /// Records of the request that is coming in, or in hand.
     records_in_hand: usize,
     /// The number of the request last received, to be answered next.
@@ -128,6 +130,7 @@ impl Session {
             to_client,
             fresh,
             due: 1,
+            part_due: 0,
             records_in_hand: 0,
             last_reads: None,
             in_hand: 0,
@@ -166,7 +169,7 @@ impl Session {
                         return self.upstream_is_open();
                     }
                     Kind::Bye => {
-                        let reason = words(record.payload);
+                        let reason = words(&record.payload());
                         return Err(self.last_word(&reason));
                     }
                     Kind::Refuse => self.deadline_judged()?,
@@ -253,7 +256,7 @@ impl Session {
     /// Adds what is buffered to `message`, until it is whole or there is no more.
     fn find(&mut self, message: &mut Vec<u8>) -> Result<Found> {
         while let Some((record, _)) = self.from_client.next_record() {
-            let Header { kind, more, session, sequence } = record.header;
+            let Header { kind, part, session, sequence } = record.header;
             if session != self.id {
                 continue;
             }
@@ -263,27 +266,32 @@ impl Session {
                     continue;
                 }
                 // The course dialect has no numbers, and messages only are counted.
-                Kind::Request if sequence == self.due || self.course.is_some() => self.asked = None,
+                Kind::Request
+                    if part.number == self.part_due && (sequence == self.due || self.course.is_some()) =>
+                {
+                    self.asked = None;
+                }
                 Kind::Request => {
-                    let what = format!("request {sequence} came where {} was due", self.due);
+                    let what = not_due((sequence, part.number), (self.due, self.part_due));
                     self.bye(&what);
                     return Err(Error::Protocol { what });
                 }
-                Kind::Bye => return Ok(Found::Bye(words(record.payload))),
+                Kind::Bye => return Ok(Found::Bye(words(&record.payload()))),
                 _ => continue,
             }
             self.records_in_hand += 1;
-            let so_far = self.too_long.unwrap_or(message.len()) + record.payload.len();
+            self.part_due = part.next();
+            let so_far = self.too_long.unwrap_or(message.len()) + record.payload_len();
             if self.too_long.is_none()
                 && so_far <= self.terms.longest
-                && make_room(message, so_far, self.terms.longest)
+                && has_room(message, record.payload_len(), self.terms.longest)
             {
-                message.extend_from_slice(record.payload);
+                record.append_payload_to(message);
             } else {
                 self.too_long = Some(so_far);
                 *message = Vec::new();
             }
-            if more {
+            if part.more {
                 continue;
             }
             self.in_hand = self.due;
@@ -351,8 +359,8 @@ impl Session {
                 match self.course.as_ref().map(|course| course.reply(message)) {
                     Some(record) => self.queue_raw(&record)?,
                     None => {
-                        for (payload, more) in pieces(message) {
-                            self.queue(Kind::Reply, more, payload)?;
+                        for (payload, part) in pieces(message) {
+                            self.queue(Kind::Reply, part, payload)?;
                         }
                     }
                 }
@@ -381,12 +389,19 @@ impl std::fmt::Debug for Session {
 /// What must be left after a message has got its room, so that nothing smaller fails, which would end the process.
 const HEADROOM: usize = 1 << 18;
 
-/// Makes room for `needed` bytes, growing with what has come, never beyond `longest`; false, if there is no memory for it.
-fn make_room(message: &mut Vec<u8>, needed: usize, longest: usize) -> bool {
-    if message.capacity() >= needed {
-        return true;
+/// Makes room for `more` bytes; false, if there is no memory for it.
+fn has_room(message: &mut Vec<u8>, more: usize, longest: usize) -> bool {
+    let grows = message.capacity() - message.len() < more;
+    reserve_within(message, more, longest) && (!grows || Vec::<u8>::new().try_reserve_exact(HEADROOM).is_ok())
+}
+
+/// In words, which request and part came where which others were due.
+fn not_due((sequence, part): (u32, u16), (due, part_due): (u32, u16)) -> String {
+    if (part, part_due) == (0, 0) {
+        return format!("request {sequence} came where {due} was due");
     }
-    let target = (message.capacity() * 2).clamp(needed, longest.max(needed));
-    let mut grows_to = |size: usize| message.try_reserve_exact(size - message.len()).is_ok();
-    (grows_to(target) || grows_to(needed)) && Vec::<u8>::new().try_reserve_exact(HEADROOM).is_ok()
+    format!(
+        "part {part} of request {sequence} came where part {part_due} of request {due} was due: a record was \
+         lost"
+    )
 }

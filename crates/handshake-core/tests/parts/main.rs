@@ -11,25 +11,27 @@ mod wkp; // One server at a name; the name is never taken from anybody else.
 use std::fs;
 use std::path::Path;
 
-use handshake_core::wire::{HEADER, HELLO_MAX, Header, Kind, PAYLOAD_MAX, append};
+use handshake_core::wire::{HELLO_MAX, Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, append};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// Any header of this kind.
 fn headers(kind: Kind) -> impl Strategy<Value = Header> {
-    (any::<bool>(), any::<u64>(), any::<u32>()).prop_map(move |(more, session, sequence)| Header {
-        kind,
-        more,
-        session,
-        sequence,
-    })
+    (any::<u16>(), any::<bool>(), any::<u64>(), any::<u32>()).prop_map(
+        move |(number, more, session, sequence)| Header {
+            kind,
+            part: Part { number, more },
+            session,
+            sequence,
+        },
+    )
 }
 
 /// Any record that counts: header and payload.
 fn records() -> impl Strategy<Value = (Header, Vec<u8>)> {
     use Kind::{Ack, Bye, Hello, Ready, Refuse, Reply, Request};
     prop::sample::select(vec![Hello, Ack, Ready, Request, Reply, Refuse, Bye]).prop_flat_map(|kind| {
-        let longest = if kind == Hello { HELLO_MAX - HEADER } else { PAYLOAD_MAX };
+        let longest = if kind == Hello { HELLO_MAX - OVERHEAD } else { PAYLOAD_MAX };
         // Short ones as often as long ones.
         let payload = prop_oneof![vec(any::<u8>(), 0..=16), vec(any::<u8>(), 0..=longest)];
         (headers(kind), payload)

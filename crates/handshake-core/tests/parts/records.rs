@@ -6,7 +6,7 @@ use std::rc::Rc;
 use handshake_core::records::{
     Delivery, Filled, READ_SIZE, READS_MAX, RecordReader, RecordWriter, WRITE_SIZE,
 };
-use handshake_core::wire::{HEADER, Header, Kind, PAYLOAD_MAX, RECORD_MAX, Scanner};
+use handshake_core::wire::{Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, RECORD_MAX, Scanner};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{pipe2, read, write};
@@ -37,15 +37,17 @@ fn read_once(from: impl AsFd, most: usize) -> Option<Vec<u8>> {
 fn whole_records(bytes: &[u8]) -> Option<Vec<(Header, Vec<u8>)>> {
     let (mut scanner, mut found) = (Scanner::default(), Vec::new());
     while let Some((record, _)) = scanner.next_record(bytes, false) {
-        found.push((record.header, record.payload.to_vec()));
+        found.push((record.header, record.payload().into_owned()));
     }
     (scanner.at == bytes.len() && scanner.skipped == 0).then_some(found)
 }
 
 /// All that the reader has buffered.
 fn taken(reader: &mut RecordReader) -> Vec<(Header, Vec<u8>)> {
-    std::iter::from_fn(|| reader.next_record().map(|(record, _)| (record.header, record.payload.to_vec())))
-        .collect()
+    std::iter::from_fn(|| {
+        reader.next_record().map(|(record, _)| (record.header, record.payload().into_owned()))
+    })
+    .collect()
 }
 
 /// Reads until the pipe is empty; returns how many bytes that were. A reader that is full grows first.
@@ -60,7 +62,7 @@ fn filled(reader: &mut RecordReader) -> usize {
     .sum()
 }
 
-const BYE: Header = Header { kind: Kind::Bye, more: false, session: 7, sequence: 0 };
+const BYE: Header = Header { kind: Kind::Bye, part: Part::ONLY, session: 7, sequence: 0 };
 
 proptest! {
     // Each case is a conversation.
@@ -163,7 +165,7 @@ proptest! {
             prop_assert!(reader.next_record().is_none());
         }
         write(&to, &encoded(next, &after)).expect("it is empty");
-        prop_assert_eq!(filled(&mut reader), HEADER + after.len());
+        prop_assert_eq!(filled(&mut reader), OVERHEAD + after.len());
         prop_assert_eq!(taken(&mut reader), [(next, after)]);
         prop_assert_eq!(reader.take_skipped(), part.len() as u64);
         prop_assert_eq!(reader.take_skipped(), 0, "counted once");
@@ -254,7 +256,7 @@ fn a_writer_that_nobody_reads_says_when_it_has_enough() {
     while writer.has_room() {
         writer.push(BYE, &[b'x'; PAYLOAD_MAX]);
         writer.flush().expect("the pipe has a reader");
-        pushed += HEADER + PAYLOAD_MAX;
+        pushed += RECORD_MAX;
     }
     // It may have asked for a larger pipe meanwhile.
     let holds = fcntl(&from, FcntlArg::F_GETPIPE_SZ).expect("it is a pipe").cast_unsigned() as usize;

@@ -2,8 +2,8 @@
 
 use handshake_core::text::words;
 use handshake_core::wire::{
-    Ack, Front, HEADER, HELLO_MAX, Header, Hello, Kind, MAGIC, NAME_MAX, PAYLOAD_MAX, RECORD_MAX, Scanner,
-    append, front, payload_of, pieces, records_of,
+    Ack, END, Front, HEADER, HELLO_MAX, Header, Hello, Kind, MAGIC, NAME_MAX, OVERHEAD, PAYLOAD_MAX, Part,
+    RECORD_MAX, Scanner, append, front, front_for, payload_of, pieces, records_of,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ fn scan(bytes: &[u8], whole: bool) -> (Vec<(Header, Vec<u8>)>, Scanner) {
     while let Some((record, place)) = scanner.next_record(bytes, whole) {
         assert_eq!(place.len(), record.len(), "a record's place is its length");
         assert_eq!(scanner.at, place.end, "the scanner goes on behind the record");
-        found.push((record.header, record.payload.to_vec()));
+        found.push((record.header, record.payload().into_owned()));
     }
     (found, scanner)
 }
@@ -37,12 +37,91 @@ fn liars() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), HEADER - 4..200).prop_map(|rest| [&MAGIC[..], &rest].concat())
 }
 
+/// Payloads full of magics, of their beginnings, and of what looks like them under a mask.
+fn magics(longest: usize) -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(MAGIC.to_vec()),
+        (1..MAGIC.len()).prop_map(|length| MAGIC[..length].to_vec()),
+        (0..40_u8, 0..40_u8).prop_map(|(even, odd)| {
+            MAGIC.iter().zip([even, odd].into_iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()
+        }),
+        vec(any::<u8>(), 0..6),
+    ];
+    vec(piece, 0..300).prop_map(move |pieces| {
+        let mut payload = pieces.concat();
+        payload.truncate(longest);
+        payload
+    })
+}
+
+/// Records whose payload has magics in it, and others.
+fn hard_records() -> impl Strategy<Value = (Header, Vec<u8>)> {
+    let with_magics =
+        prop::sample::select(vec![Kind::Hello, Kind::Request, Kind::Reply]).prop_flat_map(|kind| {
+            let longest = if kind == Kind::Hello { HELLO_MAX - OVERHEAD } else { PAYLOAD_MAX };
+            (headers(kind), magics(longest))
+        });
+    // A session's number may be a magic, too.
+    let named_so = records().prop_map(|(header, payload)| {
+        (Header { session: u64::from_be_bytes(*b"x\0WKPxxx"), ..header }, payload)
+    });
+    prop_oneof![with_magics, named_so, records()]
+}
+
+/// What a stranger may write at once: noise, liars, records cut at any length, headers alone, and cut records
+/// that end with the beginning of a magic.
+fn strangers_writes() -> impl Strategy<Value = Vec<u8>> {
+    let cut = || {
+        (hard_records(), any::<prop::sample::Index>()).prop_map(|((header, payload), at)| {
+            let bytes = encoded(header, &payload);
+            bytes[..at.index(bytes.len())].to_vec()
+        })
+    };
+    let cut_at_its_end = (hard_records(), 1..6_usize).prop_map(|((header, payload), missing)| {
+        let bytes = encoded(header, &payload);
+        bytes[..bytes.len() - missing].to_vec()
+    });
+    let header = hard_records().prop_map(|(header, payload)| encoded(header, &payload)[..HEADER].to_vec());
+    let ends_so = (cut(), 0..=MAGIC.len()).prop_map(|(cut, length)| [&cut, &MAGIC[..length]].concat());
+    prop_oneof![vec(any::<u8>(), 0..300), liars(), cut(), cut_at_its_end, header, ends_so, forged()]
+}
+
+/// A record with a right check, magics in it, and no end byte. The next magic would complete it if a record
+/// could end with one.
+fn forged() -> impl Strategy<Value = Vec<u8>> {
+    (headers(Kind::Request), magics(300), 0..=4_usize).prop_map(|(header, payload, missing)| {
+        // As version 1 ended: with its payload.
+        let payload = [&payload[..], &MAGIC].concat();
+        let mut bytes = encoded(header, &[]);
+        bytes.pop();
+        bytes[12..14].copy_from_slice(&u16::try_from(payload.len()).unwrap().to_be_bytes());
+        bytes[4..6].fill(0);
+        bytes.extend(&payload);
+        let check = crc_of(&bytes[10..]);
+        bytes[6..10].copy_from_slice(&check.to_be_bytes());
+        bytes.truncate(bytes.len() - missing);
+        bytes
+    })
+}
+
+/// What is written at once into a pipe with several writers.
+#[derive(Debug, Clone)]
+enum Write {
+    Honest(Vec<(Header, Vec<u8>)>),
+    Strangers(Vec<u8>),
+}
+
+fn writes() -> impl Strategy<Value = Vec<Write>> {
+    let honest = vec(hard_records(), 1..4).prop_map(Write::Honest);
+    vec(prop_oneof![honest, strangers_writes().prop_map(Write::Strangers)], 1..12)
+}
+
 /// Anything at all: noise, liars, records, and records cut off.
 fn anything() -> impl Strategy<Value = Vec<u8>> {
     let record = || records().prop_map(|(header, payload)| encoded(header, &payload));
     let cut = (record(), any::<prop::sample::Index>())
         .prop_map(|(bytes, at)| bytes[..at.index(bytes.len())].to_vec());
-    vec(prop_oneof![vec(any::<u8>(), 0..200), garbage(), liars(), record(), cut], 0..8)
+    vec(prop_oneof![vec(any::<u8>(), 0..200), garbage(), liars(), record(), cut, strangers_writes()], 0..8)
         .prop_map(|pieces| pieces.concat())
 }
 
@@ -50,11 +129,14 @@ proptest! {
     #[test]
     fn a_record_comes_back_as_it_was((header, payload) in records(), behind in vec(any::<u8>(), 0..50)) {
         let mut bytes = encoded(header, &payload);
-        prop_assert_eq!(bytes.len(), HEADER + payload.len());
+        prop_assert_eq!(bytes.len(), OVERHEAD + payload.len());
         prop_assert!(bytes.len() <= RECORD_MAX);
         bytes.extend(behind);
         let Front::Record(record) = front(&bytes) else { panic!("no record in front: {:?}", front(&bytes)) };
-        prop_assert_eq!((record.header, record.payload), (header, &payload[..]));
+        prop_assert_eq!((record.header, &*record.payload()), (header, &payload[..]));
+        let mut message = b"before".to_vec();
+        record.append_payload_to(&mut message);
+        prop_assert_eq!(&message[6..], payload);
     }
 
     #[test]
@@ -111,7 +193,7 @@ proptest! {
     #[test]
     fn a_scan_of_anything_ends(bytes in anything(), whole in any::<bool>()) {
         let (found, scanner) = scan(&bytes, whole);
-        let taken: usize = found.iter().map(|(_, payload)| HEADER + payload.len()).sum();
+        let taken: usize = found.iter().map(|(_, payload)| OVERHEAD + payload.len()).sum();
         prop_assert!(scanner.at <= bytes.len());
         prop_assert_eq!(scanner.at, taken + usize::try_from(scanner.skipped).unwrap(), "each byte is taken or skipped");
         if whole {
@@ -140,7 +222,7 @@ proptest! {
         let (mut scanner, mut found) = (Scanner::default(), Vec::new());
         for cut in cuts {
             while let Some((record, _)) = scanner.next_record(&bytes[..cut], false) {
-                found.push((record.header, record.payload.to_vec()));
+                found.push((record.header, record.payload().into_owned()));
             }
         }
         prop_assert_eq!((found, scanner), scan(&bytes, false));
@@ -155,14 +237,82 @@ proptest! {
     ) {
         let mut bytes = encoded(liar, &vec![0xff; claimed]);
         bytes.truncate(HEADER);
-        let crc = u32::from_be_bytes(bytes[20..].try_into().unwrap()) ^ wrong;
-        bytes[20..].copy_from_slice(&crc.to_be_bytes());
+        let check = u32::from_be_bytes(bytes[6..10].try_into().unwrap()) ^ wrong;
+        bytes[6..10].copy_from_slice(&check.to_be_bytes());
         bytes.extend(encoded(header, &payload));
-        let (found, scanner) = scan(&bytes, true);
-        prop_assert_eq!(&found, &[(header, payload.clone())], "at once, where writes are whole");
-        prop_assert_eq!(scanner.skipped, HEADER as u64);
-        bytes.extend([0xff; PAYLOAD_MAX]);
-        prop_assert_eq!(scan(&bytes, false).0, [(header, payload)], "elsewhere, once as much has come as it claimed");
+        for whole in [true, false] {
+            let (found, scanner) = scan(&bytes, whole);
+            prop_assert_eq!(&found, &[(header, payload.clone())], "at once");
+            prop_assert_eq!(scanner.skipped, HEADER as u64);
+        }
+    }
+
+    /// What a stranger writes costs no honest record.
+    #[test]
+    fn no_stranger_costs_an_honest_record(
+        writes in writes(),
+        reads in vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let (mut bytes, mut sent) = (Vec::new(), Vec::new());
+        for write in &writes {
+            match write {
+                Write::Honest(records) => {
+                    for (header, payload) in records {
+                        bytes.extend(encoded(*header, payload));
+                        sent.push((*header, payload.clone()));
+                    }
+                }
+                // Sound records of its own are found as well.
+                Write::Strangers(stranger) => bytes.extend(stranger),
+            }
+        }
+        let mut reads: Vec<_> = reads.iter().map(|at| at.index(bytes.len() + 1)).chain([bytes.len()]).collect();
+        reads.sort_unstable();
+        // As the receiver looks at them, and as a process does that passes them on.
+        let first = sent.first().map(|(header, _)| header.session);
+        for trusted in [None, first] {
+            let (mut scanner, mut found) = (Scanner::default(), Vec::new());
+            for read in &reads {
+                while let Some((record, _)) = scanner.next_record_for(&bytes[..*read], false, trusted) {
+                    found.push((record.header, record.payload().into_owned()));
+                }
+            }
+            found.retain(|record| sent.contains(record));
+            prop_assert_eq!(&found, &sent, "each once and in order");
+        }
+    }
+
+    #[test]
+    fn a_magic_stands_at_the_beginning_of_a_record_and_nowhere_else((header, payload) in hard_records()) {
+        let bytes = encoded(header, &payload);
+        prop_assert!(bytes.starts_with(&MAGIC));
+        prop_assert!(!bytes[1..].windows(4).any(|four| four == MAGIC));
+        prop_assert_eq!(bytes.last(), Some(&END));
+        let mask = u16::from_be_bytes([bytes[4], bytes[5]]);
+        let under = |mask: u16| {
+            let own = bytes[6..bytes.len() - 1].iter().zip(bytes[4..6].iter().cycle());
+            let masked = own.zip(mask.to_be_bytes().into_iter().cycle()).map(|((byte, own), mask)| byte ^ own ^ mask);
+            mask.to_be_bytes().into_iter().chain(masked).collect::<Vec<_>>()
+        };
+        for smaller in 0..mask {
+            prop_assert!(under(smaller).windows(4).any(|four| four == MAGIC), "{} is smaller than {}", smaller, mask);
+        }
+    }
+
+    /// A process that passes on the records of a session leaves their check to the receiver, and no other's.
+    #[test]
+    fn a_trusted_record_is_one_but_for_its_check((header, payload) in hard_records(), bit in any::<prop::sample::Index>()) {
+        let mut bytes = encoded(header, &payload);
+        let is_record = |bytes: &[u8], session| {
+            matches!(front_for(bytes, Some(session)), Front::Record(record) if record.len() == bytes.len())
+        };
+        prop_assert!(is_record(&bytes, header.session) && is_record(&bytes, !header.session));
+        let bit = bit.index(bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(!is_record(&bytes, !header.session));
+        let makes_magic = bytes[1..].windows(4).any(|four| four == MAGIC);
+        let in_payload = (HEADER..bytes.len() - 1).contains(&(bit / 8));
+        prop_assert!(!in_payload || is_record(&bytes, header.session) != makes_magic);
     }
 
     #[test]
@@ -173,9 +323,10 @@ proptest! {
             let cut: Vec<_> = pieces(&message).collect();
             prop_assert_eq!(cut.len(), records_of(length));
             prop_assert!(cut.iter().all(|(payload, _)| payload.len() <= PAYLOAD_MAX));
-            prop_assert!(cut.iter().rev().skip(1).all(|(payload, more)| *more && payload.len() == PAYLOAD_MAX));
-            let (last, more) = cut.last().expect("there is always one");
-            prop_assert!(!more && (!last.is_empty() || length == 0), "after the last, no more; none for nothing");
+            prop_assert!(cut.iter().rev().skip(1).all(|(payload, part)| part.more && payload.len() == PAYLOAD_MAX));
+            prop_assert!(cut.iter().zip(0..).all(|((_, part), number)| part.number == number));
+            let (last, part) = cut.last().expect("there is always one");
+            prop_assert!(!part.more && (!last.is_empty() || length == 0), "after the last, no more; none for nothing");
             prop_assert_eq!(cut.iter().flat_map(|(payload, _)| payload.to_vec()).collect::<Vec<_>>(), message);
         }
     }
@@ -185,15 +336,15 @@ proptest! {
         let messages: Vec<Vec<u8>> = lengths.iter().map(|length| vec![length.to_le_bytes()[0]; *length]).collect();
         let mut bytes = Vec::new();
         for (sequence, message) in (1..).zip(&messages) {
-            for (payload, more) in pieces(message) {
-                append(&mut bytes, Header { kind: Kind::Request, more, session, sequence }, payload);
+            for (payload, part) in pieces(message) {
+                append(&mut bytes, Header { kind: Kind::Request, part, session, sequence }, payload);
             }
         }
         let (mut joined, mut message, mut due) = (Vec::new(), Vec::new(), 1);
         for (header, payload) in scan(&bytes, false).0 {
             prop_assert_eq!(header.sequence, due);
             message.extend(payload);
-            if !header.more {
+            if !header.part.more {
                 joined.push(std::mem::take(&mut message));
                 due += 1;
             }
@@ -215,7 +366,7 @@ proptest! {
     #[test]
     fn hello_comes_back_as_it_was(version in any::<u16>(), name in vec(any::<u8>(), 1..=NAME_MAX)) {
         let hello = Hello { version, name };
-        prop_assert!(HEADER + hello.encode().len() <= HELLO_MAX);
+        prop_assert!(OVERHEAD + hello.encode().len() <= HELLO_MAX);
         prop_assert_eq!(Hello::decode(&hello.encode()), Some(hello));
     }
 
@@ -239,23 +390,23 @@ proptest! {
     }
 }
 
-const HEADER_OF_A_HELLO: Header = Header { kind: Kind::Hello, more: false, session: 7, sequence: 0 };
+const HEADER_OF_A_HELLO: Header = Header { kind: Kind::Hello, part: Part::ONLY, session: 7, sequence: 0 };
 
 #[test]
 fn a_hello_that_posix_would_not_write_at_once_is_no_record() {
-    let longest = encoded(HEADER_OF_A_HELLO, &[b'x'; HELLO_MAX - HEADER]);
+    let longest = encoded(HEADER_OF_A_HELLO, &[b'x'; HELLO_MAX - OVERHEAD]);
     assert!(matches!(front(&longest), Front::Record(record) if record.len() == HELLO_MAX));
-    let longer = encoded(HEADER_OF_A_HELLO, &[b'x'; HELLO_MAX - HEADER + 1]);
+    let longer = encoded(HEADER_OF_A_HELLO, &[b'x'; HELLO_MAX - OVERHEAD + 1]);
     assert_eq!(front(&longer), Front::Garbage(longer.len()));
 }
 
 #[test]
 fn an_unknown_kind_flag_or_length_is_no_record_however_right_its_crc() {
-    for (at, value) in [(4, 0), (4, 8), (4, 255), (5, 2), (5, 0x80), (6, 0x10)] {
+    for (at, value) in [(10, 0), (10, 8), (10, 255), (11, 2), (11, 0x80), (12, 0x10)] {
         let mut bytes = encoded(Header { kind: Kind::Bye, ..HEADER_OF_A_HELLO }, &[0xff; PAYLOAD_MAX]);
         bytes[at] = value;
-        let crc = crc_of(&[&bytes[..20], &bytes[HEADER..]].concat());
-        bytes[20..HEADER].copy_from_slice(&crc.to_be_bytes());
+        let check = crc_of(&bytes[10..bytes.len() - 1]);
+        bytes[6..10].copy_from_slice(&check.to_be_bytes());
         assert_eq!(front(&bytes), Front::Garbage(bytes.len()), "byte {at} = {value}");
     }
 }
@@ -264,6 +415,67 @@ fn an_unknown_kind_flag_or_length_is_no_record_however_right_its_crc() {
 #[should_panic(expected = "a payload fits its record")]
 fn a_payload_that_does_not_fit_is_the_callers_bug() {
     append(&mut Vec::new(), HEADER_OF_A_HELLO, &[0; PAYLOAD_MAX + 1]);
+}
+
+/// HELLO, READY, and requests of one and of three records.
+fn honest_writes() -> Vec<Vec<(Header, Vec<u8>)>> {
+    let header = |kind| Header { kind, ..HEADER_OF_A_HELLO };
+    let name = b"\0\x02mario.client.4711.0123456789abcdef".to_vec();
+    let message = [vec![b'x'; 2 * PAYLOAD_MAX], MAGIC.repeat(9)].concat();
+    let records = pieces(&message).map(|(payload, part)| {
+        (Header { kind: Kind::Request, part, session: 7, sequence: 1 }, payload.to_vec())
+    });
+    vec![
+        vec![(header(Kind::Hello), name)],
+        vec![(header(Kind::Ready), Vec::new())],
+        vec![(header(Kind::Request), b"hello".to_vec())],
+        records.collect(),
+    ]
+}
+
+/// Whatever is missing of the last record that a stranger wrote, the honest records behind it count.
+#[test]
+fn a_record_cut_at_any_length_costs_no_honest_one() {
+    for cut in honest_writes().concat() {
+        let whole = encoded(cut.0, &cut.1);
+        for honest in honest_writes() {
+            let behind: Vec<u8> =
+                honest.iter().flat_map(|(header, payload)| encoded(*header, payload)).collect();
+            for length in 1..whole.len() {
+                let bytes = [&whole[..length], &behind].concat();
+                let (found, scanner) = scan(&bytes, false);
+                assert!(found == honest, "{:?} behind {length} bytes of {:?}", honest[0].0.kind, cut.0.kind);
+                assert_eq!(scanner.skipped, length as u64);
+            }
+        }
+    }
+}
+
+/// As many masks are excluded as can be.
+#[test]
+fn a_mask_is_found_for_the_worst_payload() {
+    let mut payload = Vec::new();
+    for mask in 0..1000_u16 {
+        let [even, odd] = mask.to_be_bytes();
+        payload.extend(MAGIC.iter().zip([even, odd, even, odd]).map(|(byte, mask)| byte ^ mask));
+    }
+    let bytes = encoded(Header { kind: Kind::Request, ..HEADER_OF_A_HELLO }, &payload);
+    assert_eq!(u16::from_be_bytes([bytes[4], bytes[5]]), 1000);
+    assert!(!bytes[1..].windows(4).any(|four| four == MAGIC));
+    assert!(matches!(front(&bytes), Front::Record(record) if *record.payload() == *payload));
+}
+
+/// The mask's second byte and the check may make a magic, too.
+#[test]
+fn a_check_that_makes_a_magic_is_masked() {
+    let header = Header { kind: Kind::Request, ..HEADER_OF_A_HELLO };
+    let bytes = encoded(header, &[0, 0xe8, 0x47, 0xaa]);
+    assert_eq!(
+        crc_of(&[&[4, 0, 0, 4, 0, 0], &[0; 7][..], &[7, 0, 0, 0, 0, 0, 0xe8, 0x47, 0xaa]].concat()) >> 8,
+        0x57_4b50
+    );
+    assert_eq!(bytes[4..6], [0, 1]);
+    assert!(matches!(front(&bytes), Front::Record(record) if *record.payload() == [0, 0xe8, 0x47, 0xaa]));
 }
 
 /// CRC-32 of IEEE 802.3 bit by bit, so that the table in docs/protocol.md is checked by something else than the code.
@@ -275,12 +487,17 @@ fn crc_of(bytes: &[u8]) -> u32 {
 
 #[test]
 fn a_record_is_laid_out_as_the_protocol_page_says() {
-    let header =
-        Header { kind: Kind::Request, more: true, session: 0x0102_0304_0506_0708, sequence: 0x090a_0b0c };
+    let header = Header {
+        kind: Kind::Request,
+        part: Part { number: 0x0d0e, more: true },
+        session: 0x0102_0304_0506_0708,
+        sequence: 0x090a_0b0c,
+    };
     let bytes = encoded(header, b"hello");
     assert_eq!(bytes[..4], *b"\0WKP");
-    assert_eq!(bytes[4..8], [4, 1, 0, 5], "kind, flags, length");
-    assert_eq!(bytes[8..20], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], "session, sequence");
-    assert_eq!(bytes[20..24], crc_of(&[&bytes[..20], b"hello"].concat()).to_be_bytes());
-    assert_eq!(bytes[24..], *b"hello");
+    assert_eq!(bytes[4..6], [0, 0], "mask");
+    assert_eq!(bytes[6..10], crc_of(&bytes[10..33]).to_be_bytes(), "check");
+    assert_eq!(bytes[10..16], [4, 1, 0, 5, 0x0d, 0x0e], "kind, flags, length, part");
+    assert_eq!(bytes[16..28], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], "session, sequence");
+    assert_eq!(bytes[28..], *b"hello\n");
 }

@@ -63,10 +63,10 @@ pub(super) struct Troupe {
 }
 
 /// Deadlines for a play that runs by itself: nobody is to wait longer than the watchdog.
-const CLIENT: [&str; 3] = ["-q", "--timeout", "1m"];
+const CLIENT: &[&str] = &["-q", "--timeout", "1m"];
 /// A person takes time, and deadlines only stand still for who stands at the gate itself.
 const PATIENT_SERVER: [&str; 4] = ["--handshake-timeout", "0", "--grace", "1h"];
-const PATIENT_CLIENT: [&str; 3] = ["-q", "--timeout", "0"];
+const PATIENT_CLIENT: &[&str] = &["-q", "--timeout", "0", "--reply-timeout", "0"];
 
 impl Troupe {
     /// Nobody yet. With `gate` all will stop there.

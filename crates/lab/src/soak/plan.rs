@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
+use handshake_core::wire::PAYLOAD_MAX;
+
 use super::dice::Dice;
 use crate::paradigm::Kind;
 
 /// The longest message of all: several times what a pipe holds.
 pub(super) const LONGEST: usize = 512 << 10;
 
-/// With `--shared-wkp` no message is longer than its window: 16 records of 4,072 bytes.
-const LONGEST_IN_WINDOW: usize = 16 * 4072;
+/// With `--shared-wkp` no message is longer than its window: 16 records of 4,067 bytes.
+const LONGEST_IN_WINDOW: usize = 16 * PAYLOAD_MAX;
 
 /// How a client behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::service::{BuiltIn, Service};
 use handshake_core::session::client::{Answer, Connection};
-use handshake_core::wire::{Header, Kind as Record, append};
+use handshake_core::wire::{Header, Kind as Record, Part, append};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::write;
@@ -252,7 +252,8 @@ pub(super) fn garbage(dice: &mut Dice) -> Vec<u8> {
     let size = dice.size(4000);
     let bytes = dice.bytes(size);
     let kind = [Record::Hello, Record::Ready, Record::Request, Record::Bye][dice.below(4) as usize];
-    let header = Header { kind, more: dice.chance(50), session: dice.below(u64::MAX), sequence: 1 };
+    let part = Part { number: 0, more: dice.chance(50) };
+    let header = Header { kind, part, session: dice.below(u64::MAX), sequence: 1 };
     let mut record = Vec::new();
     append(&mut record, header, &bytes[..size.min(400)]);
     match dice.below(4) {

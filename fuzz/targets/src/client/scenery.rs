@@ -27,6 +27,8 @@ pub(super) struct Scenery {
     pub(super) is_ready: bool,
     /// The number of the next request.
     due: u32,
+    /// The part of it that comes next.
+    part_due: u16,
     /// Bytes sent to the client so far.
     pub(super) sent: usize,
 }
@@ -50,6 +52,7 @@ impl Scenery {
             nonce: 0,
             is_ready: false,
             due: 1,
+            part_due: 0,
             sent: 0,
         };
         scenery.new_wkp();
@@ -115,10 +118,10 @@ impl Scenery {
     }
 
     fn heard(&mut self, record: Record<'_>) {
-        let Header { kind, more, session, sequence } = record.header;
+        let Header { kind, part, session, sequence } = record.header;
         match kind {
             Kind::Hello => {
-                let hello = Hello::decode(record.payload).expect("a sound HELLO");
+                let hello = Hello::decode(&record.payload()).expect("a sound HELLO");
                 let name = String::from_utf8(hello.name).expect("its names are text");
                 // It may have given up since.
                 self.to_client = open_to_write(&self.directory.join(name)).ok();
@@ -128,7 +131,9 @@ impl Scenery {
             Kind::Request => {
                 assert!(self.is_ready, "a request before READY");
                 assert_eq!(sequence, self.due, "one request after the other");
-                self.due += u32::from(!more);
+                assert_eq!(part.number, self.part_due, "one part after the other");
+                self.part_due = part.next();
+                self.due += u32::from(!part.more);
             }
             Kind::Bye => assert!(self.is_ready, "BYE before READY"),
             _ => panic!("a client does not say {kind:?}"),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use handshake_core::fifo::{Fifo, Standing, look, open_to_read, open_to_write};
 use handshake_core::sys::{Lock, try_lock};
-use handshake_core::wire::{Ack, Header, Kind, Scanner, VERSION};
+use handshake_core::wire::{Ack, Header, Kind, Part, Scanner, VERSION};
 
 use crate::stage::{name, put, take};
 
@@ -29,6 +29,8 @@ pub(super) struct Peer {
     due: u32,
     /// The reply that is coming in.
     reply: Vec<u8>,
+    /// The number of its part that comes next.
+    part_due: u16,
 }
 
 impl Peer {
@@ -50,6 +52,7 @@ impl Peer {
             ack: None,
             due: 1,
             reply: Vec::new(),
+            part_due: 0,
         }
     }
 
@@ -107,33 +110,35 @@ impl Peer {
         let Some((_, pipe)) = &self.private else { return };
         take(pipe, &mut self.received);
         while let Some((record, _)) = self.scan.next_record(&self.received, false) {
-            let Header { kind, more, session, sequence } = record.header;
+            let Header { kind, part, session, sequence } = record.header;
             // What was meant for somebody who took this name is none of its business.
             let is_answer_to_hello = session == self.nonce && matches!(kind, Kind::Ack | Kind::Refuse);
             if self.named != 1 {
                 if is_answer_to_hello && kind == Kind::Ack {
-                    self.ack = Ack::decode(record.payload);
+                    self.ack = Ack::decode(&record.payload());
                 }
                 continue;
             }
             match (kind, &self.ack) {
                 (Kind::Ack, None) if is_answer_to_hello => {
-                    let ack = Ack::decode(record.payload).expect("a sound ACK");
+                    let ack = Ack::decode(&record.payload()).expect("a sound ACK");
                     assert_eq!(ack.version, VERSION);
                     self.ack = Some(ack);
                 }
                 (Kind::Refuse, None) if is_answer_to_hello => {}
                 (Kind::Reply, Some(ack)) if session == ack.session => {
                     assert_eq!(sequence, self.due, "an answer that was not due");
-                    self.reply.extend_from_slice(record.payload);
-                    if !more {
+                    assert_eq!(part.number, self.part_due, "a part that was not due");
+                    self.part_due = part.next();
+                    record.append_payload_to(&mut self.reply);
+                    if !part.more {
                         reply(session, &self.reply);
                         self.reply.clear();
                         self.due += 1;
                     }
                 }
                 (Kind::Refuse, Some(ack)) if session == ack.session => {
-                    assert_eq!((sequence, more), (self.due, false), "a refusal that was not due");
+                    assert_eq!((sequence, part), (self.due, Part::ONLY), "a refusal that was not due");
                     assert!(self.reply.is_empty(), "a refusal in the middle of a reply");
                     self.due += 1;
                 }

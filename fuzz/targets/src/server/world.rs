@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use handshake_core::sys::Lock;
-use handshake_core::wire::{Header, Hello, Kind, VERSION, pieces};
+use handshake_core::wire::{Header, Hello, Kind, Part, VERSION, pieces};
 
 use super::peer::Peer;
 use super::{LONGEST, was_answered};
@@ -35,6 +35,7 @@ impl World {
             match letter {
                 b's' => return true,
                 b'd' => self.script.damage(),
+                b't' => self.script.lose_part(),
                 b'o' | b'h' | b'n' | b'y' | b'r' | b'm' | b'b' | b'q' | b'p' | b'x' | b'X' | b'l' | b'u' => {
                     let peer = self.script.number() % self.peers.len();
                     self.act_of(peer, letter);
@@ -51,7 +52,7 @@ impl World {
             b'h' => self.hello(peer),
             b'n' => {
                 let name = self.script.raw();
-                self.say(peer, Kind::Hello, self.peers[peer].nonce, 0, false, &hello(&name));
+                self.say(peer, Kind::Hello, self.peers[peer].nonce, 0, Part::ONLY, &hello(&name));
             }
             b'y' => self.confirm(peer),
             b'r' | b'm' => {
@@ -59,7 +60,8 @@ impl World {
                 let (number, length) = (self.script.number(), self.script.length());
                 let session = self.session_of(peer, whose);
                 let sequence = u32::try_from(number).expect("it was a byte");
-                self.say(peer, kind, session, sequence, letter == b'm', &payload(length));
+                let part = self.script.part(letter == b'm');
+                self.say(peer, kind, session, sequence, part, &payload(length));
             }
             b'b' => {
                 let bytes = self.script.raw();
@@ -69,8 +71,8 @@ impl World {
                 let (number, length) = (self.script.number(), self.script.length());
                 let session = self.session_of(peer, 9);
                 let message = payload(length);
-                for (piece, more) in pieces(&message) {
-                    self.say(peer, Kind::Request, session, number as u32, more, piece);
+                for (piece, part) in pieces(&message) {
+                    self.say(peer, Kind::Request, session, number as u32, part, piece);
                 }
             }
             b'p' => self.receive(peer),
@@ -87,7 +89,7 @@ impl World {
         let name = self.peers[whose].name.clone();
         let at_the_door = self.peers[peer].is_at_the_door();
         let nonce = self.peers[peer].nonce;
-        let header = Header { kind: Kind::Hello, more: false, session: nonce, sequence: 0 };
+        let header = Header { kind: Kind::Hello, part: Part::ONLY, session: nonce, sequence: 0 };
         let (record, sound) = self.script.record(header, &hello(name.as_bytes()));
         if self.peers[peer].write(&record) {
             let named = &mut self.peers[whose];
@@ -100,7 +102,7 @@ impl World {
         self.receive(peer);
         self.peers[peer].follow_ack();
         if let Some(session) = self.peers[peer].ack.as_ref().map(|ack| ack.session) {
-            self.say(peer, Kind::Ready, session, 0, false, &[]);
+            self.say(peer, Kind::Ready, session, 0, Part::ONLY, &[]);
         }
     }
 
@@ -114,8 +116,8 @@ impl World {
         ack.map_or(whose as u64, |ack| ack.session)
     }
 
-    fn say(&mut self, peer: usize, kind: Kind, session: u64, sequence: u32, more: bool, payload: &[u8]) {
-        let (record, _) = self.script.record(Header { kind, more, session, sequence }, payload);
+    fn say(&mut self, peer: usize, kind: Kind, session: u64, sequence: u32, part: Part, payload: &[u8]) {
+        let (record, _) = self.script.record(Header { kind, part, session, sequence }, payload);
         self.write(peer, &record);
     }
 

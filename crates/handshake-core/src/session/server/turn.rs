@@ -12,14 +12,14 @@ use crate::event::What;
 use crate::handshake::line::note_skipped;
 use crate::process::Woken;
 use crate::records::{Filled, READS_MAX, RecordWriter};
-use crate::wire::{Header, Kind, payload_of};
+use crate::wire::{Header, Kind, Part, payload_of};
 
 impl Session {
     /// Adds a record about the request in hand to those to be written. If there is no room, the client must take some
     /// first: one that never reads must not fill our memory.
-    pub(super) fn queue(&mut self, kind: Kind, more: bool, payload: &[u8]) -> Result<()> {
+    pub(super) fn queue(&mut self, kind: Kind, part: Part, payload: &[u8]) -> Result<()> {
         self.make_room()?;
-        self.to_client.push(Header { kind, more, session: self.id, sequence: self.in_hand }, payload);
+        self.to_client.push(Header { kind, part, session: self.id, sequence: self.in_hand }, payload);
         Ok(())
     }
 
@@ -55,7 +55,7 @@ impl Session {
             // There is no word for it but the end.
             return Err(lost(reason));
         }
-        self.queue(Kind::Refuse, false, reason.as_bytes())?;
+        self.queue(Kind::Refuse, Part::ONLY, reason.as_bytes())?;
         self.process.saw(What::RequestRefused, |event| event.session(self.id).seq(self.in_hand).text(reason));
         Ok(())
     }
@@ -162,7 +162,7 @@ impl Session {
     /// Says the last word, if the client still takes it; returns it as an error.
     pub(super) fn bye(&mut self, reason: &str) -> Error {
         if self.course.is_none() {
-            let header = Header { kind: Kind::Bye, more: false, session: self.id, sequence: 0 };
+            let header = Header { kind: Kind::Bye, part: Part::ONLY, session: self.id, sequence: 0 };
             self.to_client.push(header, payload_of(reason));
         }
         // It is only a courtesy: the end of the pipe says the rest.

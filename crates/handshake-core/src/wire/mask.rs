@@ -1,0 +1,61 @@
+//! The mask: what keeps the magic out of a record but for its beginning.
+
+use std::sync::LazyLock;
+
+use memchr::memchr;
+use memchr::memmem::Finder;
+
+use super::MAGIC;
+
+static MAGIC_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(&MAGIC));
+
+/// Where the first magic in `bytes` begins.
+pub(super) fn find_magic(bytes: &[u8]) -> Option<usize> {
+    // One byte is found in a third of the time, and most texts do not have this one.
+    let from = memchr(MAGIC[2], bytes)?.saturating_sub(2);
+    MAGIC_FINDER.find(&bytes[from..]).map(|at| from + at)
+}
+
+/// XORs `bytes`, the first of which has an even offset in its record, with the mask.
+pub(super) fn apply(mask: [u8; 2], bytes: &mut [u8]) {
+    let (pairs, rest) = bytes.as_chunks_mut();
+    for [even, odd] in pairs {
+        *even ^= mask[0];
+        *odd ^= mask[1];
+    }
+    if let [even] = rest {
+        *even ^= mask[0];
+    }
+}
+
+/// Masks a record, without its end byte, with the smallest mask under which it has no magic but the first.
+pub(super) fn mask(record: &mut [u8]) {
+    let excluded = excluded(&record[6..]);
+    for mask in
+        (0..).zip(excluded).filter(|(_, excluded)| !excluded).map(|(mask, _): (u16, _)| mask.to_be_bytes())
+    {
+        record[4..6].copy_from_slice(&mask);
+        apply(mask, &mut record[6..]);
+        // The mask itself may be part of one.
+        if find_magic(&record[MAGIC.len()..]).is_none() {
+            return;
+        }
+        apply(mask, &mut record[6..]);
+    }
+    unreachable!("a place excludes one mask at most, and a record has fewer places than there are masks here")
+}
+
+/// The masks under which a magic would be in `bytes`, which are what a mask covers.
+fn excluded(bytes: &[u8]) -> [bool; super::RECORD_MAX] {
+    let mut excluded = [false; super::RECORD_MAX];
+    for (at, place) in bytes.windows(MAGIC.len()).enumerate() {
+        let needed = [0, 1, 2, 3].map(|byte| place[byte] ^ MAGIC[byte]);
+        if needed[..2] == needed[2..] {
+            let mask = if at % 2 == 0 { [needed[0], needed[1]] } else { [needed[1], needed[0]] };
+            if let Some(excluded) = excluded.get_mut(usize::from(u16::from_be_bytes(mask))) {
+                *excluded = true;
+            }
+        }
+    }
+    excluded
+}

@@ -1,0 +1,211 @@
+//! Records that are not written to their end cost no other record, and a record that is lost ends its
+//! session.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+
+use handshake_core::event::What;
+use handshake_core::wire::{HEADER, Kind, MAGIC, PAYLOAD_MAX, Part, pieces};
+use nix::sys::signal::Signal;
+use predicates::prelude::*;
+use predicates::str::contains;
+use workspace_tests::{Paradigm, RawClient, RawServer, Scene, each, record, stories};
+
+each! {
+    a_cut_record_before_a_hello_costs_it_nothing in basic forking dispatch shared: row_36;
+    cut_records_between_requests_cost_none_of_them in basic forking dispatch shared: row_36;
+    cut_records_within_a_message_leave_it_whole in basic forking dispatch shared: row_36;
+    a_header_in_a_fresh_upstream_swallows_no_ready in basic forking dispatch: row_36;
+    a_request_that_lost_a_record_is_not_answered in basic forking dispatch shared: row_35;
+}
+
+stories! {
+    an_answer_that_lost_a_record_is_not_printed: row_35;
+}
+
+/// Records of which a stranger writes only a beginning. The payload of the last one ends with a magic.
+fn strangers_records() -> [Vec<u8>; 3] {
+    [
+        record(Kind::Ready, 7, 0, Part::ONLY, b""),
+        record(Kind::Hello, 7, 0, Part::ONLY, b"\0\x02nobody"),
+        record(Kind::Request, 7, 1, Part::ONLY, &[b"hello", &MAGIC[..]].concat()),
+    ]
+}
+
+/// These, cut at each length.
+fn cut_records() -> impl Iterator<Item = Vec<u8>> {
+    strangers_records()
+        .into_iter()
+        .flat_map(|record| (1..record.len()).map(move |length| record[..length].to_vec()))
+}
+
+/// What one read of the reader shall bring is written while it stands still.
+fn in_one_read(scene: &Scene, reader: u32, write: impl FnOnce()) {
+    scene.signal_server(reader, Signal::SIGSTOP);
+    write();
+    scene.signal_server(reader, Signal::SIGCONT);
+}
+
+/// The process that reads what the client of the only session so far writes.
+fn reader(scene: &Scene, paradigm: Paradigm, server: u32) -> u32 {
+    let ready = scene.record().wait_for(What::ReadyReceived, |_| true);
+    if paradigm == Paradigm::Forking { ready.pid } else { server }
+}
+
+fn a_cut_record_before_a_hello_costs_it_nothing(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    for cut in cut_records() {
+        let mut client = scene.raw_client();
+        client.open_wkp();
+        in_one_read(&scene, server.pid(), || {
+            client.write(&cut);
+            assert!(client.says_hello_where_it_is(), "nobody has taken the pipe");
+        });
+        client.accept();
+        client.request(1, b"hello");
+        assert_eq!(client.reply(1, 5), b"HELLO");
+        client.bye();
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// With a client that knows nothing of it.
+fn cut_records_between_requests_cost_none_of_them(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let mut stranger = scene.raw_client();
+    stranger.open_wkp();
+    let client = scene.client().typing().start();
+    let reader = reader(&scene, paradigm, server.pid());
+    let mut printed = String::new();
+    for (number, cut) in (1_u32..).zip(cut_records()) {
+        in_one_read(&scene, reader, || {
+            stranger.write(&cut);
+            client.type_line(&format!("line {number}"));
+            scene.record().wait_for(What::RequestSent, |event| event.seq == Some(number));
+        });
+        printed += &format!("LINE {number}\n");
+        client.prints(&printed);
+    }
+    client.close_stdin();
+    client.ends().success().stdout(printed).stderr("");
+    stranger.remove_private_pipe();
+    drop(stranger);
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+fn cut_records_within_a_message_leave_it_whole(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--service", "echo"]).ready();
+    let before = server.descriptors();
+    let mut stranger = scene.raw_client();
+    stranger.open_wkp();
+    let mut client = scene.raw_client();
+    client.shake_hands();
+    let reader = reader(&scene, paradigm, server.pid());
+    let message = [&MAGIC[..], &[b'x'; 2 * PAYLOAD_MAX], &MAGIC].concat();
+    for (sequence, cut) in (1..).zip(cut_records()) {
+        in_one_read(&scene, reader, || {
+            for (payload, part) in pieces(&message) {
+                stranger.write(&cut);
+                let session = client.session();
+                client.say(Kind::Request, session, sequence, part, payload);
+            }
+        });
+        assert!(client.reply(sequence, message.len()) == message, "another message came back");
+    }
+    assert!(!client.has_answer(), "an answer twice");
+    client.bye();
+    stranger.remove_private_pipe();
+    drop((client, stranger));
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// A stranger finds it by its name, before its client has written anything there.
+fn a_header_in_a_fresh_upstream_swallows_no_ready(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    let before = server.descriptors();
+    let [mut first, mut second] = [scene.raw_client(), scene.raw_client()];
+    in_one_read(&scene, server.pid(), || {
+        first.hello();
+        second.hello();
+    });
+    first.accept();
+    first.bye();
+    drop(first);
+    let upstream = second.acknowledged().upstream;
+    let path = scene.path(std::str::from_utf8(&upstream).expect("the server's names are text"));
+    let lie = record(Kind::Request, second.session(), 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
+    let mut stranger = OpenOptions::new().write(true).open(path).expect("it still has its name");
+    stranger.write_all(&lie[..HEADER]).expect("the server reads it");
+    second.ready();
+    second.request(1, b"hello");
+    assert_eq!(second.reply(1, 5), b"HELLO");
+    second.bye();
+    drop((second, stranger));
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// The first, a middle or the last record of a message is lost, or all of them.
+fn a_request_that_lost_a_record_is_not_answered(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let sent = |client: &mut RawClient, lost: &[(u32, u16)]| {
+        for (sequence, number) in [(1, 0), (1, 1), (1, 2), (2, 0)] {
+            if !lost.contains(&(sequence, number)) {
+                let part = Part { number, more: sequence == 1 && number < 2 };
+                let session = client.session();
+                client.say(Kind::Request, session, sequence, part, b"part");
+            }
+        }
+    };
+    let cases: [(&[(u32, u16)], &str); 5] = [
+        (&[(1, 0)], "part 1 of request 1 came where part 0 of request 1 was due: a record was lost"),
+        (&[(1, 1)], "part 2 of request 1 came where part 1 of request 1 was due: a record was lost"),
+        (&[(1, 2)], "part 0 of request 2 came where part 2 of request 1 was due: a record was lost"),
+        (&[(1, 0), (1, 1)], "part 2 of request 1 came where part 0 of request 1 was due: a record was lost"),
+        (&[(1, 0), (1, 1), (1, 2)], "request 2 came where 1 was due"),
+    ];
+    for (lost, reason) in cases {
+        let mut client = scene.raw_client();
+        client.shake_hands();
+        sent(&mut client, lost);
+        let answer = client.answer();
+        assert_eq!((answer.kind, String::from_utf8_lossy(&answer.payload)), (Kind::Bye, reason.into()));
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// Not even the part that came.
+fn an_answer_that_lost_a_record_is_not_printed() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    for (numbers, reason) in [
+        (&[1, 2][..], "part 1 of its answer to request 1 came where part 0 was due: a record was lost"),
+        (&[0, 2], "part 2 of its answer to request 1 came where part 1 was due: a record was lost"),
+        (&[0, 0], "part 0 of its answer to request 1 came where part 1 was due: a record was lost"),
+    ] {
+        let client = scene.client().args(["--timeout", "60s", "hello"]).start();
+        server.shake_hands();
+        server.receive(Kind::Request);
+        let records = numbers.iter().map(|number| {
+            let part = Part { number: *number, more: *number < 2 };
+            record(Kind::Reply, RawServer::SESSION, 1, part, b"part")
+        });
+        server.write(&records.collect::<Vec<_>>().concat());
+        client.ends().code(1).stdout("").stderr(contains("broke the protocol").and(contains(reason)));
+        server.forget();
+    }
+    server.end();
+    scene.end();
+}
