@@ -301,7 +301,8 @@ fn an_event_log_at_its_limit_ends_nobody(paradigm: Paradigm) {
     }
     let server = scene.server(paradigm).unrecorded().args(["--events", "log"]).through(limited).ready();
     for _ in 0..5 {
-        let client = scene.client().unrecorded().args(["--events", "log", "hello"]).through(limited).run();
+        let client = scene.talking_client().unrecorded().args(["--events", "log", "hello"]).through(limited);
+        let client = client.run();
         client.success().stdout("HELLO\n").stderr(contains("the event log has a gap"));
     }
     assert_eq!(fs::metadata(scene.path("log")).expect("it is there").len(), 1000);
@@ -334,7 +335,7 @@ fn an_event_log_that_nobody_reads_keeps_nobody_waiting(paradigm: Paradigm) {
     let log = ["--events", "log", "--service", "echo"];
     let server = scene.server(paradigm).unrecorded().args(log).ready();
     let lines: String = (0..2000).map(|line| format!("{line}\n")).collect();
-    let client = scene.client().unrecorded().args(["--timeout", "20s", "--events", "log"]);
+    let client = scene.talking_client().unrecorded().args(["--timeout", "20s", "--events", "log"]);
     let client = client.run_with_stdin(lines.clone());
     client
         .success()
