@@ -173,11 +173,8 @@ pub fn front_for(bytes: &[u8], session: Option<u64>) -> Front<'_> {
     if let Some(at) = mask::find_magic(&whole[MAGIC.len()..]) {
         return Front::Garbage(MAGIC.len() + at);
     }
-    let is_sound = || {
-        let covered = &whole[6..HEADER + length];
-        if mask == [0; 2] { has_its_check(covered) } else { has_its_check(&unmasked(mask, covered)) }
-    };
-    if whole[HEADER + length] != END || (session != Some(header.session) && !is_sound()) {
+    let is_trusted = session == Some(header.session);
+    if whole[HEADER + length] != END || !(is_trusted || is_sound(mask, &whole[6..HEADER + length])) {
         return Front::Garbage(to_next_magic(bytes));
     }
     Front::Record(Record { header, sent: &whole[HEADER..HEADER + length], mask })
@@ -207,8 +204,11 @@ fn unmasked_header(mut header: [u8; HEADER]) -> [u8; HEADER] {
     header
 }
 
-/// Whether the check in front of `bytes` is right.
-fn has_its_check(bytes: &[u8]) -> bool {
+/// Whether the check in front of `bytes`, which are under the mask, is right.
+fn is_sound(mask: [u8; 2], bytes: &[u8]) -> bool {
+    if mask != [0; 2] {
+        return is_sound([0; 2], &unmasked(mask, bytes));
+    }
     bytes.split_first_chunk().is_some_and(|(check, checked)| crc(checked).to_be_bytes() == *check)
 }
 

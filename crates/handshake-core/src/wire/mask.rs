@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 
-use memchr::memchr;
 use memchr::memmem::Finder;
 
 use super::MAGIC;
@@ -11,9 +10,7 @@ static MAGIC_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(&M
 
 /// Where the first magic in `bytes` begins.
 pub(super) fn find_magic(bytes: &[u8]) -> Option<usize> {
-    // One byte is found in a third of the time, and most texts do not have this one.
-    let from = memchr(MAGIC[2], bytes)?.saturating_sub(2);
-    MAGIC_FINDER.find(&bytes[from..]).map(|at| from + at)
+    MAGIC_FINDER.find(bytes)
 }
 
 /// XORs `bytes`, the first of which has an even offset in its record, with the mask.
