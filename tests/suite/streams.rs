@@ -56,7 +56,7 @@ fn sixteen_mebibytes_are_refused_with_a_reason(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--service", "echo"]).ready();
     scene.client().arg("--raw").run_with_stdin(noise(16 << 20)).code(1).stdout("").stderr(
-        predicate::str::contains("more than 65152 bytes")
+        predicate::str::contains(format!("more than {} bytes", 16 * PAYLOAD_MAX))
             .and(predicate::str::contains("window of 16 records")),
     );
     scene.end();
