@@ -3,7 +3,7 @@
 use handshake_core::text::words;
 use handshake_core::wire::{
     Ack, END, Front, HEADER, HELLO_MAX, Header, Hello, Kind, MAGIC, NAME_MAX, OVERHEAD, PAYLOAD_MAX, Part,
-    RECORD_MAX, Scanner, append, front, front_for, payload_of, pieces, records_of,
+    RECORD_MAX, Scanner, Trust, append, front, front_for, payload_of, pieces, records_of,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -269,8 +269,8 @@ proptest! {
         let mut reads: Vec<_> = reads.iter().map(|at| at.index(bytes.len() + 1)).chain([bytes.len()]).collect();
         reads.sort_unstable();
         // As the receiver looks at them, and as a process does that passes them on.
-        let first = sent.first().map(|(header, _)| header.session);
-        for trusted in [None, first] {
+        let first = sent.first().map_or(Trust::Nobody, |(header, _)| Trust::Session(header.session));
+        for trusted in [Trust::Nobody, first] {
             let (mut scanner, mut found) = (Scanner::default(), Vec::new());
             for read in &reads {
                 while let Some((record, _)) = scanner.next_record_for(&bytes[..*read], false, trusted) {
@@ -304,7 +304,7 @@ proptest! {
     fn a_trusted_record_is_one_but_for_its_check((header, payload) in hard_records(), bit in any::<prop::sample::Index>()) {
         let mut bytes = encoded(header, &payload);
         let is_record = |bytes: &[u8], session| {
-            matches!(front_for(bytes, Some(session)), Front::Record(record) if record.len() == bytes.len())
+            matches!(front_for(bytes, Trust::Session(session)), Front::Record(record) if record.len() == bytes.len())
         };
         prop_assert!(is_record(&bytes, header.session) && is_record(&bytes, !header.session));
         let bit = bit.index(bytes.len() * 8);
