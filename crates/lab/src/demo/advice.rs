@@ -4,6 +4,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
+use handshake_core::session::server::LEFT_BEFORE;
 use nix::sys::signal::Signal;
 
 use super::tell::shorten;
@@ -195,7 +196,7 @@ impl Facts {
                 "it wrote its name and ended: open {name} for reading (step 5), and read the \
                  acknowledgement (step 8)"
             ),
-            (_, End::Sent(_)) if self.dropped.as_ref().is_some_and(|why| why.contains("it left")) => {
+            (_, End::Sent(_)) if self.dropped.as_ref().is_some_and(|why| why.contains(LEFT_BEFORE)) => {
                 format!(
                     "it closed {wkp} after its name: keep that open, since its messages go there, and the \
                      server takes its closing for the client's end"
