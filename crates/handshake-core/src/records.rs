@@ -214,8 +214,9 @@ impl RecordReader {
     }
 
     /// The next record, as [`RecordReader::next_record`] finds it. The check of those of `session` is left to
-    /// their receiver.
+    /// their receiver, unless others may write to this pipe: a broken record may then hold what they wrote.
     pub fn next_record_for(&mut self, session: Option<u64>) -> Option<(Record<'_>, Span)> {
+        let session = session.filter(|_| self.arrival != Delivery::Whole);
         let whole = self.arrival == Delivery::Whole && self.emptied;
         let from = self.scan.at;
         let next = self.scan.next_record_for(&self.buffer[..self.end], whole, session);

@@ -172,6 +172,22 @@ proptest! {
     }
 }
 
+/// Where others may write, a broken record of the session may hold what they wrote: it goes no further.
+#[test]
+fn the_check_is_left_to_the_receiver_only_where_there_is_one_writer() {
+    for (arrival, passes) in [(Delivery::Whole, false), (Delivery::Pieces, true)] {
+        let (from, to) = small_pipe(OFlag::empty());
+        let mut reader = RecordReader::new(Rc::new(from), arrival);
+        let mut bytes = encoded(BYE, b"mario_4711");
+        bytes[OVERHEAD] ^= 1;
+        write(&to, &bytes).expect("it is empty");
+        assert_eq!(filled(&mut reader), bytes.len());
+        assert_eq!(reader.next_record_for(Some(BYE.session)).is_some(), passes, "{arrival:?}");
+        let skipped = if passes { 0 } else { bytes.len() as u64 };
+        assert_eq!(reader.take_skipped(), skipped, "{arrival:?}");
+    }
+}
+
 #[test]
 fn a_long_backlog_goes_out_whole_and_in_order() {
     let (from, to) = small_pipe(OFlag::O_DIRECT);
