@@ -4,7 +4,7 @@ use handshake_core::deadline::monotonic_ns;
 use handshake_core::event::What;
 use handshake_core::handshake::line::{drain, note_skipped};
 use handshake_core::records::{Filled, READ_SIZE, RecordReader};
-use handshake_core::wire::{Header, Kind, Part, RECORD_MAX, Record, Trust, append};
+use handshake_core::wire::{Header, Kind, Part, RECORD_MAX, Record, append};
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
 
@@ -104,9 +104,7 @@ impl Central {
         };
         let before = monotonic_ns();
         let (mut run, mut routed, mut is_ready) = (0..0, 0, false);
-        while let Some((Record { header: Header { kind, session, .. }, .. }, place)) =
-            reader.next_record_for(Trust::Session(client.session))
-        {
+        while let Some((Record { header: Header { kind, session, .. }, .. }, place)) = reader.next_record() {
             is_ready |= kind == Kind::Ready;
             // Nothing else is a client's to say.
             if session != client.session || !matches!(kind, Kind::Ready | Kind::Request | Kind::Bye) {

@@ -212,15 +212,10 @@ impl RecordReader {
 
     /// The next record that counts among the bytes read, and its place in [`RecordReader::bytes`].
     pub fn next_record(&mut self) -> Option<(Record<'_>, Span)> {
-        let is_trusted = self.arrival == Delivery::Trusted;
-        self.next_record_for(if is_trusted { Trust::Writer } else { Trust::Nobody })
-    }
-
-    /// The next record, as [`RecordReader::next_record`] finds it, with so much trust in the writers.
-    pub fn next_record_for(&mut self, trust: Trust) -> Option<(Record<'_>, Span)> {
+        let trust = if self.arrival == Delivery::Trusted { Trust::Writer } else { Trust::Nobody };
         let whole = self.arrival == Delivery::Whole && self.emptied;
         let from = self.scan.at;
-        let next = self.scan.next_record_for(&self.buffer[..self.end], whole, trust);
+        let next = self.scan.next_record_of(&self.buffer[..self.end], whole, trust);
         let to = next.as_ref().map_or(self.scan.at, |(_, place)| place.start);
         if from < to && self.arrival == Delivery::Whole {
             self.strays.push(from..to);

@@ -22,11 +22,11 @@ impl Scanner {
     /// `whole`: all writes to this pipe are whole records, and the pipe was just read empty. Then the rest of
     /// what begins here will never come, and it is skipped like any garbage.
     pub fn next_record<'a>(&mut self, bytes: &'a [u8], whole: bool) -> Option<(Record<'a>, Span)> {
-        self.next_record_for(bytes, whole, Trust::Nobody)
+        self.next_record_of(bytes, whole, Trust::Nobody)
     }
 
-    /// The next record, as in [`Scanner::next_record`], of a pipe with these writers.
-    pub fn next_record_for<'a>(
+    /// The next record, as in [`Scanner::next_record`], of a pipe with such writers.
+    pub fn next_record_of<'a>(
         &mut self,
         bytes: &'a [u8],
         whole: bool,
