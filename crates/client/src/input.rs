@@ -130,12 +130,20 @@ impl Input {
     /// # Errors
     /// Those of read(2), but EIO of a terminal that has gone means the end.
     pub fn read(&mut self) -> Result<(), Error> {
+        self.read_typed(false)
+    }
+
+    /// As [`Input::read`]. `was_cooked`: this is the first read since the terminal hands over each key.
+    ///
+    /// # Errors
+    /// As [`Input::read`].
+    pub(crate) fn read_typed(&mut self, was_cooked: bool) -> Result<(), Error> {
         let Some(source) = &self.source else { return Ok(()) };
         let mut bytes = [0; READ_SIZE];
         let came = read(source, &mut bytes);
         if let Some(keyboard) = &mut self.keyboard {
             match came {
-                Ok(count @ 1..) => keyboard.take(&bytes[..count]),
+                Ok(count @ 1..) => keyboard.take(&bytes[..count], was_cooked),
                 // There is nothing now, but for a terminal that has hung up.
                 Ok(0) if !has_hung_up(source) => {}
                 Ok(0) | Err(Errno::EIO) => {

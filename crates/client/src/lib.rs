@@ -1,10 +1,10 @@
 //! The client: the same one for all three servers.
 //!
 //! It shakes hands (steps 3, 4, 5 and 8), sends messages and prints the replies in order, in either dialect.
+//! Replies on stdout are data: they reach a terminal as they are, as with cat(1).
 //! Read [`run`], then [`converse`]; for the prompt, `prompt` (the terminal), `keyboard` (what was typed) and
 //! `editor` (the line). What is deliberately absent: the client knows nothing of the paradigm on the other
-//! side, has no thread, and waits nowhere but in one place, where it watches server, input, output and
-//! signals together.
+//! side and has no thread. It waits in one place only, where it watches server, input, output and signals.
 
 mod args;
 mod connected;
@@ -59,9 +59,12 @@ fn talk(process: &Process, mut connection: impl Connected, args: Args) -> Result
     let stdin = stdin.map_err(|error| Error::on("use", "stdin", errno_of(&error)))?;
     let cut = if args.raw { Cut::Nowhere } else { Cut::Lines };
     let prompt = if args.raw { None } else { Prompt::start() };
-    let input = match &prompt {
+    let mut input = match &prompt {
         Some(prompt) if prompt.edits() => Input::typed(stdin, longest),
         _ => Input::from(stdin, cut, longest),
     };
+    if prompt.as_ref().is_some_and(Prompt::edits) {
+        input.read_typed(true)?;
+    }
     converse(process, connection, input, rules, prompt)
 }

@@ -1,9 +1,9 @@
 //! Bytes of a terminal become keys: single bytes, and the sequences that begin with ESC.
 
 /// Ctrl-V: the next byte is no key.
-const LITERAL: u8 = 0x16;
+pub(crate) const LITERAL: u8 = 0x16;
 /// Ctrl-Z.
-const STOP: u8 = 0x1a;
+pub(crate) const STOP: u8 = 0x1a;
 const ESC: u8 = 0x1b;
 const DEL: u8 = 0x7f;
 
@@ -61,6 +61,10 @@ impl Keys {
         match std::mem::take(&mut self.0) {
             State::Between => self.single(byte),
             State::Literal => Some(Key::Byte(byte)),
+            // Alt-Backspace, on some terminals.
+            State::Escape if byte == 0x08 => Some(Key::CutWordLeft),
+            // A control byte ends a sequence and keeps its own meaning.
+            _ if byte < b' ' => self.single(byte),
             State::Escape => self.after_escape(byte),
             State::Ss3 => moving(byte),
             State::Csi(parameters) if (b'@'..=b'~').contains(&byte) => sequence(&parameters, byte),
@@ -77,8 +81,7 @@ impl Keys {
     fn single(&mut self, byte: u8) -> Option<Key> {
         Some(match byte {
             b'\n' | b'\r' => Key::Enter,
-            // The kernel has made a NUL of a Ctrl-D that was typed while it edited the lines itself (n_tty).
-            0x00 | 0x04 => Key::EndOrDelete,
+            0x04 => Key::EndOrDelete,
             0x01 => Key::Home,
             0x02 => Key::Left,
             0x05 => Key::End,
@@ -103,11 +106,10 @@ impl Keys {
         match byte {
             b'[' => self.goes_on(State::Csi(Vec::new())),
             b'O' => self.goes_on(State::Ss3),
-            ESC => self.goes_on(State::Escape),
             b'b' => Some(Key::WordLeft),
             b'f' => Some(Key::WordRight),
             b'd' => Some(Key::CutWordRight),
-            0x08 | DEL => Some(Key::CutWordLeft),
+            DEL => Some(Key::CutWordLeft),
             _ => None,
         }
     }
@@ -143,12 +145,4 @@ fn sequence(parameters: &[u8], last: u8) -> Option<Key> {
         (b"" | b"1", last) => moving(last),
         _ => None,
     }
-}
-
-/// Where among `bytes`, which come after `before`, Ctrl-Z was pressed.
-pub(crate) fn stops(mut before: Option<u8>, bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|byte| {
-        let before = before.replace(*byte);
-        *byte == STOP && before != Some(LITERAL)
-    })
 }

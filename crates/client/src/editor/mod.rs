@@ -1,9 +1,11 @@
-//! A line editor for the prompt, without any I/O: bytes of a terminal go in, lines and what to show come out.
+//! A line editor for the prompt, without any I/O: it makes lines, and what to show, of a terminal's bytes.
 //!
-//! The client has a line editor of its own because it must lose no byte. The terminal's bytes come through
-//! one buffer that lasts longer than a line, and a byte that is not UTF-8 is kept as it is; the editors that
-//! were tried do neither. Reading order: this, `keys` (bytes become keys), `line` (keys change the line),
-//! `view` (which part of the line is shown).
+//! The client has a line editor of its own because it must lose no byte. One buffer, which outlives the line,
+//! holds the terminal's bytes, and the editor keeps a byte that is not UTF-8. The editors that were tried do
+//! neither.
+//!
+//! Reading order: this, `keys` (bytes become keys), `line` (keys change the line), `view` (which part of the
+//! line is shown).
 
 mod keys;
 mod line;
@@ -14,7 +16,7 @@ use line::Line;
 
 use crate::Message;
 
-pub(crate) use keys::stops;
+pub(crate) use keys::{LITERAL, STOP};
 
 /// So many lines are remembered, and none that is longer than a few screens.
 const HISTORY_LINES: usize = 100;
@@ -42,13 +44,13 @@ pub(crate) struct Editor {
     line: Line,
     /// The longest message, in bytes.
     longest: usize,
-    /// More than that was typed into this line: it is no message, whatever is deleted now.
+    /// More than that was typed into this line: it is no message, until a removal empties it.
     is_too_long: bool,
     history: Vec<Vec<u8>>,
     /// Which of the history is shown; its length: none.
     at: usize,
-    /// The line as it was before one of the history was shown.
-    own: Vec<u8>,
+    /// The line, and whether it was too long, before one of the history was shown.
+    own: (Vec<u8>, bool),
     /// What was cut last.
     cut: Vec<u8>,
     /// The first byte that is shown.
@@ -65,7 +67,7 @@ impl Editor {
             is_too_long: false,
             history: Vec::new(),
             at: 0,
-            own: Vec::new(),
+            own: (Vec::new(), false),
             cut: Vec::new(),
             shown_from: 0,
         }
@@ -77,7 +79,7 @@ impl Editor {
         match key {
             Key::Byte(byte) => self.insert(&[byte]),
             Key::Enter => return Pressed::Entered(self.enter()),
-            Key::EndOrDelete if self.line.bytes().is_empty() && !self.is_too_long => return Pressed::End,
+            Key::EndOrDelete if self.line.bytes().is_empty() => return Pressed::End,
             Key::Clear => return Pressed::Clear,
             Key::Left => self.line.go_to(self.line.left()),
             Key::Right => self.line.go_to(self.line.right()),
@@ -85,8 +87,8 @@ impl Editor {
             Key::WordRight => self.line.go_to(self.line.word_right()),
             Key::Home => self.line.go_to(0),
             Key::End => self.line.go_to(self.line.bytes().len()),
-            Key::Backspace => drop(self.line.remove_to(self.line.left())),
-            Key::EndOrDelete | Key::Delete => drop(self.line.remove_to(self.line.right())),
+            Key::Backspace => drop(self.remove(self.line.left())),
+            Key::EndOrDelete | Key::Delete => drop(self.remove(self.line.right())),
             Key::CutToHome => self.cut(0),
             Key::CutToEnd => self.cut(self.line.bytes().len()),
             Key::CutWordLeft => self.cut(self.line.word_left()),
@@ -95,7 +97,6 @@ impl Editor {
             Key::Up => self.show_history(self.at.checked_sub(1)),
             Key::Down => self.show_history(Some(self.at + 1)),
         }
-        self.is_too_long &= !self.line.bytes().is_empty();
         Pressed::Changed
     }
 
@@ -107,8 +108,14 @@ impl Editor {
         }
     }
 
+    fn remove(&mut self, to: usize) -> Vec<u8> {
+        let removed = self.line.remove_to(to);
+        self.is_too_long &= !self.line.bytes().is_empty();
+        removed
+    }
+
     fn cut(&mut self, to: usize) {
-        let cut = self.line.remove_to(to);
+        let cut = self.remove(to);
         if !cut.is_empty() {
             self.cut = cut;
         }
@@ -117,11 +124,12 @@ impl Editor {
     fn show_history(&mut self, at: Option<usize>) {
         let Some(at) = at.filter(|at| *at <= self.history.len()) else { return };
         if self.at == self.history.len() {
-            self.own = self.line.take();
+            self.own = (self.line.take(), self.is_too_long);
         }
-        let line = self.history.get(at).cloned().unwrap_or_else(|| std::mem::take(&mut self.own));
-        self.at = at;
-        // A line of the history was no longer than may be, when it was entered.
+        // No line of the history is too long.
+        let shown = self.history.get(at).map(|line| (line.clone(), false));
+        let (line, is_too_long) = shown.unwrap_or_else(|| std::mem::take(&mut self.own));
+        (self.at, self.is_too_long) = (at, is_too_long);
         self.line.set(line);
     }
 
@@ -199,6 +207,8 @@ mod tests {
             (b"xyz\x1b[1~a\x1b[4~b\x1bOHc\x1bOFd", b"caxyzbd"),
             (b"ab\x04\x01\x04", b"b"),
             (b"a\tb\x16\x1b\x16\x00", b"a\tb\x1b\0"),
+            (b"\0a\0", b"a"),
+            (b"one two\x1b\x08", b"one "),
             (b"a\x1b[99;99Zb\x1bqc\x1b[<1;2Md", b"abcd"),
             ("日本\x7f語".as_bytes(), "日語".as_bytes()),
             ("e\u{301}x\x1b[D\x1b[D\x1b[3~".as_bytes(), b"x"),
@@ -228,15 +238,32 @@ mod tests {
     fn ctrl_d_ends_only_on_an_empty_line() {
         assert_eq!(typed(b"a\x04\n", 100), (vec![Message::Whole(b"a".into())], false));
         assert_eq!(typed(b"a\n\x04b\n", 100), (vec![Message::Whole(b"a".into())], true));
-        // So the kernel keeps it, when it was typed before the editor began.
-        assert_eq!(typed(b"a\n\0b\n", 100), (vec![Message::Whole(b"a".into())], true));
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_no_message_whatever_is_deleted() {
+    fn a_line_that_is_too_long_is_no_message_until_it_is_emptied() {
         let messages = typed(b"abc\nabcd\x7f\x7f\nabcd\x15ab\nabc\x01\x17\x05\x19\n", 3).0;
         let (abc, ab) = (Message::Whole(b"abc".into()), Message::Whole(b"ab".into()));
-        assert_eq!(messages[..3], [abc, Message::TooLong, ab]);
+        assert_eq!(messages, [abc, Message::TooLong, ab, Message::TooLong]);
+        assert_eq!(typed(b"abc\n", 0).0, [Message::TooLong]);
+        assert_eq!(typed(b"abc\x15\n", 0).0, [Message::Whole(Vec::new())]);
+    }
+
+    #[test]
+    fn a_line_of_the_history_is_not_too_long_where_the_persons_own_is() {
+        let abc = || Message::Whole(b"abc".into());
+        assert_eq!(typed(b"abc\nabcd\x10\n", 3).0, [abc(), abc()]);
+        assert_eq!(typed(b"abc\nabcd\x10\x0e\n", 3).0, [abc(), Message::TooLong]);
+        assert_eq!(typed(b"abc\nx\x10d\x0e\n", 3).0, [abc(), Message::Whole(b"x".into())]);
+    }
+
+    #[test]
+    fn enter_ends_the_line_in_the_middle_of_a_sequence() {
+        for sequence in ["\x1b", "\x1b[", "\x1b[1;", "\x1bO"] {
+            let keys = format!("a{sequence}\rb{sequence}\x1b[D{sequence}\x04c\n");
+            let messages = typed(keys.as_bytes(), 100).0;
+            assert_eq!(messages, [Message::Whole(b"a".into()), Message::Whole(b"c".into())], "{sequence:?}");
+        }
     }
 
     proptest! {
