@@ -11,7 +11,7 @@ const NOTICE: Duration = Duration::from_secs(3);
 /// The time since the server was heard last, while it owes a reply.
 #[derive(Debug)]
 pub(crate) struct Silence {
-    /// When it began; `None` while no reply is due. A person who thinks at the prompt is no silent server.
+    /// When it began; `None` while no reply is due, as at the prompt.
     since: Option<Duration>,
     /// How long it may be; 0: for ever.
     patience: Duration,

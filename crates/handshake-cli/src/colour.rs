@@ -29,9 +29,13 @@ impl ColourArgs {
 
 /// Whether what is written to `stream` has colour.
 ///
-/// `--color` decides. With `auto` the conventions do: no colour with a `NO_COLOR` that is not empty
-/// (no-color.org) or with `CLICOLOR=0`, colour with `CLICOLOR_FORCE` (bixense.com/clicolors). Otherwise there
-/// is colour on a terminal, unless `TERM` is unset or `dumb`.
+/// `--color` decides. With `auto` the first of these that holds does:
+///
+/// 1. `NO_COLOR` is not empty (no-color.org): no colour.
+/// 2. `CLICOLOR_FORCE` is not empty (bixense.com/clicolors): colour.
+/// 3. `CLICOLOR=0`: no colour.
+/// 4. `stream` is a terminal, and `TERM` is set and not `dumb`, or `CLICOLOR` or `CI` is set: colour.
+/// 5. Otherwise: no colour.
 pub fn has_colour(stream: &impl RawStream) -> bool {
     AutoStream::choice(stream) != ColorChoice::Never
 }

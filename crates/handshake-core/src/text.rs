@@ -1,10 +1,10 @@
-//! What a terminal may be shown of a peer's text: the one place that decides it.
+//! What a terminal may be shown of a peer's text: the one place that decides it. Replies on the client's stdout
+//! are data: they reach a terminal as they are, as with cat(1).
 
 /// The character itself, or U+FFFD for one that acts on a terminal instead of being shown there.
 ///
-/// These are the controls (C0, DEL and C1: they move the cursor or begin an escape sequence) and the
-/// characters that reorder or break the line around them (the Unicode bidirectional controls and the two
-/// separators).
+/// Such are the controls (C0, DEL and C1), which move the cursor or begin an escape sequence. So are the
+/// bidirectional controls and the two separators of Unicode, which reorder or break the line around them.
 pub fn printable(c: char) -> char {
     match c {
         '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {

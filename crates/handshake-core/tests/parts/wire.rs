@@ -367,6 +367,7 @@ proptest! {
         let shown = words(&said);
         prop_assert!(!shown.contains(char::is_control), "{:?}", shown);
         prop_assert!(payload_of(&shown).len() <= PAYLOAD_MAX);
+        prop_assert!(std::str::from_utf8(payload_of(&shown)).is_ok(), "a cut character");
         prop_assert_eq!(words(payload_of(&text)), text, "what is text comes back as it was");
     }
 
