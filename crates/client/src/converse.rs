@@ -1,28 +1,29 @@
 //! The conversation: messages go out, replies come in, both at the same time.
 
-use std::io::{stderr, stdout};
+use std::fmt::Display;
+use std::io::{Stdout, stdout};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use handshake_cli::complain;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Length, Result, Status};
-use handshake_core::process::Process;
+use handshake_core::process::{Process, Woken};
 use handshake_core::session::client::Answer;
 use handshake_core::text::words;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
-use nix::unistd::write;
 
 use crate::silence::{Silence, seen};
+use crate::terminal::{Output, is_in_foreground};
 use crate::{Connected, Cut, Input, Message, Prompt};
 
 /// Replies that may wait for stdout, in bytes, before no more are read.
 const OUTPUT_MAX: usize = 65_536;
 
-/// What poll(2) promises to be writable without waiting: PIPE_BUF.
-const WRITE_AT_ONCE: usize = 4096;
+/// A client that could not stop in the background (its process group is orphaned) looks again after this.
+const BACKGROUND_LOOK: Duration = Duration::from_secs(1);
 
 /// How a conversation is held.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +43,7 @@ struct Conversation<C> {
     window: usize,
     silence: Silence,
     prompt: Option<Prompt>,
+    stdout: Output<Stdout>,
     /// Printed when stdout takes it: a client must be able to hear its server, and signals, while it prints.
     output: Vec<u8>,
     /// `output[..printed]` has been printed.
@@ -71,6 +73,7 @@ pub fn converse(
         window: rules.window,
         silence: Silence::new(rules.reply_timeout, !rules.quiet),
         prompt,
+        stdout: Output::new(stdout()),
         output: Vec::new(),
         printed: 0,
         reply: Vec::new(),
@@ -79,11 +82,12 @@ pub fn converse(
     // Something may have come with the acknowledgement.
     let mut talked = talk.take_answers();
     while talked.is_ok() && !talk.is_over() {
-        talk.ask();
-        talked = talk.turn(process);
+        talked = talk.ask(process).and_then(|()| talk.turn(process));
     }
     if !matches!(talked, Err(Error::Signal(_))) {
-        talk.print_all(process)?;
+        // Without a reply in time, a stdout that takes nothing ends the session as well.
+        let is_late = matches!(talked, Err(Error::NoReply { .. })) && !rules.reply_timeout.is_zero();
+        talk.print_all(process, is_late.then_some(rules.reply_timeout))?;
     }
     // Before anything else is said: the cursor may stand behind it.
     drop(talk.prompt.take());
@@ -107,30 +111,51 @@ impl<C: Connected> Conversation<C> {
     }
 
     /// Asks for a line where a person types, one at a time: replies stand between a line and the next prompt.
-    fn ask(&mut self) {
+    fn ask(&mut self, process: &Process) -> Result<()> {
         let is_quiet = self.is_quiet();
-        let Some(prompt) = &mut self.prompt else { return };
-        if self.input.take_stop() {
+        let Some(prompt) = &mut self.prompt else { return Ok(()) };
+        let mut was_stopped = self.input.take_stop();
+        if was_stopped {
             prompt.stop();
+        }
+        if !is_in_foreground() {
+            prompt.stop_in_background();
+            was_stopped = true;
+        }
+        if was_stopped {
+            // Takes SIGCONT, and a signal to end that came meanwhile.
+            process.wait(&mut [], Deadline::in_exactly(Duration::ZERO))?;
+        }
+        if process.was_continued() {
+            prompt.lose();
+        }
+        if !is_in_foreground() {
+            return Ok(());
+        }
+        if let Some(was_cooked) = prompt.take_terminal() {
+            self.input.read_typed(was_cooked)?;
         }
         if is_quiet {
             self.input.ask(prompt);
         } else {
             prompt.end();
         }
+        Ok(())
     }
 
     /// Sends what may be sent, waits for whatever comes first, and takes it.
     fn turn(&mut self, process: &Process) -> Result<()> {
-        self.send()?;
+        let refused = self.send()?;
         self.connection.flush()?;
-        if self.is_over() {
+        // After a message that is not sent, the next line is asked for at once.
+        if refused || self.is_over() {
             return Ok(());
         }
         // What the client does not read, since stdout is full, is not missing.
         self.silence.goes_on(self.connection.unanswered() > 0 && self.output.len() < OUTPUT_MAX);
         if self.silence.is_to_be_told() {
-            complain("client", format_args!("waiting for a reply: {}", seen(self.connection.is_read())));
+            let seen = seen(self.connection.is_read());
+            self.complain(format_args!("waiting for a reply: {seen}"));
         }
         // First one more look, then the judgement: this process may have been stopped for a while.
         let late = self.silence.end().passed();
@@ -149,22 +174,26 @@ impl<C: Connected> Conversation<C> {
                 self.silence.is_broken();
                 Ok(())
             }
-            None if late => Err(self.silence.error(self.connection.unanswered(), self.connection.is_read())),
-            None => Ok(()),
+            Some(Shown::Nothing) if late => {
+                Err(self.silence.error(self.connection.unanswered(), self.connection.is_read()))
+            }
+            Some(Shown::Nothing) | None => Ok(()),
         }
     }
 
     /// Watches just what would be of use, since poll(2) tells of errors and hang-ups unasked. What shows
     /// first in this order comes first: a reply is printed before the next is read.
     fn wait(&self, process: &Process) -> Result<Option<Shown>> {
-        let (stdout, stderr) = (stdout(), stderr());
         let (input, output) = (PollFlags::POLLIN, PollFlags::POLLOUT);
         let mut fds = Vec::with_capacity(5);
-        if self.prompt.as_ref().is_some_and(|prompt| !prompt.is_flushed()) {
-            fds.push((Shown::Screen, PollFd::new(stderr.as_fd(), output)));
+        // In the background, another program has the terminal. A look tells whether that is still so.
+        let is_ours = self.prompt.is_none() || is_in_foreground();
+        let look = if is_ours { Deadline::NEVER } else { Deadline::after(BACKGROUND_LOOK) };
+        if let Some(prompt) = self.prompt.as_ref().filter(|prompt| is_ours && !prompt.is_flushed()) {
+            fds.push((Shown::Screen, PollFd::new(prompt.as_fd(), output)));
         }
         if !self.output.is_empty() {
-            fds.push((Shown::Output, PollFd::new(stdout.as_fd(), output)));
+            fds.push((Shown::Output, PollFd::new(self.stdout.as_fd(), output)));
         }
         if self.output.len() < OUTPUT_MAX {
             fds.push((Shown::Replies, PollFd::new(self.connection.from_server(), input)));
@@ -172,15 +201,20 @@ impl<C: Connected> Conversation<C> {
         if !self.connection.is_flushed() {
             fds.push((Shown::Room, PollFd::new(self.connection.to_server(), output)));
         }
-        if let Some(source) = self.input.wanting(self.connection.unanswered() < self.window) {
+        let source = self.input.wanting(self.connection.unanswered() < self.window);
+        if let Some(source) = source.filter(|_| is_ours) {
             fds.push((Shown::Input, PollFd::new(source, input)));
         }
         let (shown, mut fds): (Vec<_>, Vec<_>) = fds.into_iter().unzip();
-        process.wait(&mut fds, self.silence.until())?;
+        if process.wait(&mut fds, self.silence.until().or(look))? == Woken::Deadline {
+            return Ok(Some(Shown::Nothing));
+        }
         Ok(shown.into_iter().zip(fds).find_map(|(shown, fd)| fd.any().unwrap_or(false).then_some(shown)))
     }
 
-    fn send(&mut self) -> Result<()> {
+    /// Sends what may be sent. Returns whether this client refused to send a message.
+    fn send(&mut self) -> Result<bool> {
+        let mut refused = false;
         while let Some(message) = self.input.front() {
             let sent = match message {
                 Message::TooLong => {
@@ -192,14 +226,21 @@ impl<C: Connected> Conversation<C> {
             };
             match sent {
                 Err(error @ (Error::TooLong { .. } | Error::Unfit { .. })) => {
-                    complain("client", error);
+                    self.complain(error);
                     self.status = Status::Broken;
+                    refused = true;
                 }
                 sent => drop(sent?),
             }
             self.input.pop();
         }
-        Ok(())
+        Ok(refused)
+    }
+
+    /// Complains, below what was entered at the prompt.
+    fn complain(&mut self, what: impl Display) {
+        self.prompt.iter_mut().for_each(Prompt::flush_what_fits);
+        complain("client", what);
     }
 
     fn may_send(&self, bytes: usize) -> bool {
@@ -225,7 +266,7 @@ impl<C: Connected> Conversation<C> {
                 }
                 Answer::Refused(number) => {
                     let reason = words(&self.reply);
-                    complain("client", format_args!("the server refused message {number}: {reason}"));
+                    self.complain(format_args!("the server refused message {number}: {reason}"));
                     self.status = Status::Broken;
                 }
                 Answer::Nothing => return Ok(()),
@@ -235,8 +276,7 @@ impl<C: Connected> Conversation<C> {
 
     /// Writes as much of the output as cannot make us wait; call it when stdout shows room.
     fn print(&mut self) -> Result<()> {
-        let rest = &self.output[self.printed..];
-        match write(stdout(), &rest[..rest.len().min(WRITE_AT_ONCE)]) {
+        match self.stdout.write(&self.output[self.printed..]) {
             Ok(count) => self.printed += count,
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             // As any filter whose reader has enough.
@@ -250,12 +290,16 @@ impl<C: Connected> Conversation<C> {
         Ok(())
     }
 
-    /// Prints what was answered before the connection was lost.
-    fn print_all(&mut self, process: &Process) -> Result<()> {
+    /// Prints what was answered before the connection was lost. Gives up when stdout takes nothing for so long.
+    fn print_all(&mut self, process: &Process, patience: Option<Duration>) -> Result<()> {
         while !self.output.is_empty() {
-            let stdout = stdout();
-            process.wait(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)], Deadline::NEVER)?;
-            self.print()?;
+            let until = patience.map_or(Deadline::NEVER, Deadline::after);
+            let mut room = [PollFd::new(self.stdout.as_fd(), PollFlags::POLLOUT)];
+            match process.wait(&mut room, until)? {
+                Woken::Ready(_) => self.print()?,
+                Woken::Deadline => break,
+                Woken::Signal => {}
+            }
         }
         Ok(())
     }
@@ -269,4 +313,6 @@ enum Shown {
     Output,
     Screen,
     Input,
+    /// Nothing until the deadline.
+    Nothing,
 }

@@ -112,8 +112,7 @@ impl Input {
 
     /// Asks for the next line, at a prompt that is shown here.
     pub(crate) fn ask(&mut self, prompt: &mut Prompt) {
-        let is_shown = prompt.is_shown();
-        prompt.begin();
+        let is_shown = prompt.begin();
         let Some(keyboard) = &mut self.keyboard else { return };
         match keyboard.ask(is_shown, Prompt::columns(), prompt.screen()) {
             Asked::Nothing => {}
@@ -133,10 +132,7 @@ impl Input {
         self.read_typed(false)
     }
 
-    /// As [`Input::read`]. `was_cooked`: this is the first read since the terminal hands over each key.
-    ///
-    /// # Errors
-    /// As [`Input::read`].
+    /// As [`Input::read`]. `was_cooked`: the kernel edited the lines until now.
     pub(crate) fn read_typed(&mut self, was_cooked: bool) -> Result<(), Error> {
         let Some(source) = &self.source else { return Ok(()) };
         let mut bytes = [0; READ_SIZE];

@@ -14,6 +14,7 @@ mod input;
 mod keyboard;
 mod prompt;
 mod silence;
+mod terminal;
 
 use std::io::stdin;
 use std::os::fd::AsFd;
@@ -25,6 +26,7 @@ use handshake_core::event::Role;
 use handshake_core::handshake::client::connect;
 use handshake_core::place::Place;
 use handshake_core::process::Process;
+use nix::fcntl::OFlag;
 
 pub use args::Args;
 pub use connected::Connected;
@@ -55,16 +57,14 @@ fn talk(process: &Process, mut connection: impl Connected, args: Args) -> Result
     if !args.messages.is_empty() {
         return converse(process, connection, Input::messages(args.messages()), rules, None);
     }
-    let stdin = stdin().as_fd().try_clone_to_owned();
+    let terminal = terminal::reopened(&stdin(), OFlag::O_RDONLY);
+    let stdin = terminal.map_or_else(|| stdin().as_fd().try_clone_to_owned(), Ok);
     let stdin = stdin.map_err(|error| Error::on("use", "stdin", errno_of(&error)))?;
     let cut = if args.raw { Cut::Nowhere } else { Cut::Lines };
     let prompt = if args.raw { None } else { Prompt::start() };
-    let mut input = match &prompt {
+    let input = match &prompt {
         Some(prompt) if prompt.edits() => Input::typed(stdin, longest),
         _ => Input::from(stdin, cut, longest),
     };
-    if prompt.as_ref().is_some_and(Prompt::edits) {
-        input.read_typed(true)?;
-    }
     converse(process, connection, input, rules, prompt)
 }

@@ -1,14 +1,16 @@
 //! The prompt, for a person at a terminal.
 
-use std::io::{IsTerminal, Write, stderr, stdin};
-use std::os::fd::AsFd;
+use std::io::{IsTerminal, Stderr, stderr, stdin};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use handshake_cli::has_escapes;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
-use nix::unistd::{Pid, getpgrp, tcgetpgrp};
+use nix::unistd::Pid;
 use terminal_size::{Width, terminal_size_of};
+
+use crate::terminal::{Output, is_in_foreground};
 
 /// What most terminals have, for one that does not say.
 const COLUMNS: usize = 80;
@@ -16,9 +18,13 @@ const COLUMNS: usize = 80;
 /// A prompt on stderr, which leaves stdout to the replies.
 #[derive(Debug)]
 pub struct Prompt {
-    /// How the client sets the terminal, and how that was before; `None`: the kernel echoes and edits the
-    /// lines.
-    modes: Option<(Termios, Termios)>,
+    /// Whether the client edits the lines; otherwise the kernel echoes and edits them.
+    edits: bool,
+    /// How the terminal was before the client set it.
+    before: Option<Termios>,
+    /// Whether the client has set the terminal, as far as it knows.
+    is_set: bool,
+    stderr: Output<Stderr>,
     /// What is to be shown and is not yet.
     screen: Vec<u8>,
     /// Whether a prompt stands there, and the cursor behind it.
@@ -27,24 +33,19 @@ pub struct Prompt {
 
 impl Prompt {
     /// A prompt, if stdin and stderr are terminals. Where stderr understands no escape sequences, the prompt
-    /// is a plain `> `. Otherwise the client gets each key from now on, until this is dropped.
+    /// is a plain `> `. Otherwise the client gets each key from [`Prompt::take_terminal`] on, until this is
+    /// dropped.
     pub fn start() -> Option<Self> {
         if !stdin().is_terminal() || !stderr().is_terminal() {
             return None;
         }
-        let modes = has_escapes(&stderr()).then(|| tcgetattr(stdin()).ok()).flatten();
-        let modes = modes.map(|before| (of_keys(&before), before));
-        let modes = modes.filter(|(keys, _)| tcsetattr(stdin(), SetArg::TCSANOW, keys).is_ok());
-        Some(Self { modes, screen: Vec::new(), is_shown: false })
+        let (edits, stderr) = (has_escapes(&stderr()), Output::new(stderr()));
+        Some(Self { edits, before: None, is_set: false, stderr, screen: Vec::new(), is_shown: false })
     }
 
     /// Whether the client edits the lines.
     pub(crate) fn edits(&self) -> bool {
-        self.modes.is_some()
-    }
-
-    pub(crate) fn is_shown(&self) -> bool {
-        self.is_shown
+        self.edits
     }
 
     /// What is to be shown and is not yet.
@@ -64,17 +65,12 @@ impl Prompt {
         }
     }
 
-    /// A line is asked for: the prompt is shown. A program that had the terminal meanwhile (a shell, after
-    /// SIGSTOP and SIGCONT) may have set it otherwise.
-    pub(crate) fn begin(&mut self) {
-        match &self.modes {
-            None if !self.is_shown => self.screen.extend_from_slice(b"> "),
-            Some((keys, _)) if tcgetattr(stdin()).is_ok_and(|now| now.local_flags != keys.local_flags) => {
-                self.set(SetTo::Keys);
-            }
-            _ => {}
+    /// A line is asked for: the prompt is shown. Returns whether it was shown already.
+    pub(crate) fn begin(&mut self) -> bool {
+        if !self.edits && !self.is_shown {
+            self.screen.extend_from_slice(b"> ");
         }
-        self.is_shown = true;
+        std::mem::replace(&mut self.is_shown, true)
     }
 
     /// The line was entered, and the cursor stands below it.
@@ -82,11 +78,23 @@ impl Prompt {
         self.is_shown = false;
     }
 
-    /// Shows what is to be shown; call it when stderr shows room.
+    /// Shows some of what is to be shown; call it when stderr shows room.
     pub(crate) fn flush(&mut self) {
-        // A terminal that takes nothing any more has gone, and stdin tells of that.
-        let _ = stderr().write_all(&self.screen);
-        self.screen.clear();
+        match self.stderr.write(&self.screen) {
+            Ok(count) => drop(self.screen.drain(..count)),
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            // The terminal has gone, and stdin tells of that.
+            Err(_) => self.screen.clear(),
+        }
+    }
+
+    /// Shows what stderr takes now.
+    pub(crate) fn flush_what_fits(&mut self) {
+        let mut before = usize::MAX;
+        while (1..before).contains(&self.screen.len()) && self.stderr.has_room() {
+            before = self.screen.len();
+            self.flush();
+        }
     }
 
     /// Stops the process and those of its job, as Ctrl-Z does; this returns when it goes on.
@@ -94,7 +102,35 @@ impl Prompt {
         self.leave();
         // As the kernel does it. Where no shell looks after the job, nothing happens.
         let _ = kill(Pid::from_raw(0), Signal::SIGTSTP);
-        self.set(SetTo::Keys);
+    }
+
+    /// Stops the process and those of its job, as the kernel does when one reads the terminal in the background.
+    pub(crate) fn stop_in_background(&mut self) {
+        self.lose();
+        let _ = kill(Pid::from_raw(0), Signal::SIGTTIN);
+    }
+
+    /// Another program (a shell, while this one was stopped) may have used the terminal and set it otherwise.
+    pub(crate) fn lose(&mut self) {
+        (self.is_set, self.is_shown) = (false, false);
+    }
+
+    /// Sets the terminal, if that is due: it shows no keys, and hands over each at once. Then returns whether
+    /// the kernel edited the lines until now.
+    pub(crate) fn take_terminal(&mut self) -> Option<bool> {
+        if !self.edits || self.is_set {
+            return None;
+        }
+        // If the terminal has gone, a read will tell.
+        let now = tcgetattr(stdin()).ok()?;
+        let was_cooked = now.local_flags.contains(LocalFlags::ICANON);
+        let keys = of_keys(&now);
+        // What this client has set itself is not how the terminal was.
+        if was_cooked || self.before.is_none() {
+            self.before = Some(now);
+        }
+        self.is_set = tcsetattr(stdin(), SetArg::TCSANOW, &keys).is_ok();
+        Some(was_cooked)
     }
 
     /// Leaves the terminal as it was, and the cursor at the beginning of a row.
@@ -102,35 +138,21 @@ impl Prompt {
         if std::mem::take(&mut self.is_shown) {
             self.screen.push(b'\n');
         }
-        let stderr = stderr();
-        let mut room = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-        if !self.screen.is_empty() && poll(&mut room, PollTimeout::ZERO) == Ok(1) {
-            self.flush();
+        // In the background, the kernel would stop the process.
+        if is_in_foreground() {
+            self.flush_what_fits();
+            if let Some(before) = self.before.as_ref().filter(|_| self.is_set) {
+                let _ = tcsetattr(stdin(), SetArg::TCSANOW, before);
+            }
         }
-        self.set(SetTo::Before);
-    }
-
-    fn set(&self, to: SetTo) {
-        // In the background, it is another program's terminal; and it would stop this one for touching it.
-        let is_ours = tcgetpgrp(stdin()).map_or(true, |group| group == getpgrp());
-        if let Some((keys, before)) = self.modes.as_ref().filter(|_| is_ours) {
-            let modes = match to {
-                SetTo::Keys => keys,
-                SetTo::Before => before,
-            };
-            // If the terminal has gone, there is nothing to set.
-            let _ = tcsetattr(stdin(), SetArg::TCSANOW, modes);
-        }
+        self.is_set = false;
     }
 }
 
-/// How to set a terminal.
-#[derive(Debug, Clone, Copy)]
-enum SetTo {
-    /// The client gets each key.
-    Keys,
-    /// As the client found it.
-    Before,
+impl AsFd for Prompt {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stderr.as_fd()
+    }
 }
 
 impl Drop for Prompt {

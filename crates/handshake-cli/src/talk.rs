@@ -1,6 +1,6 @@
 //! The talk on stderr: what the course's programs print, one line an event.
 
-use std::io::{Write, stderr};
+use std::io::{IsTerminal, Write, stderr};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
@@ -13,6 +13,10 @@ use crate::colour::has_colour;
 
 /// Says why the program ends, in the form "program: cannot ...".
 pub fn complain(program: &str, error: impl std::fmt::Display) {
+    // A terminal that takes nothing must not keep the program from ending.
+    if stderr().is_terminal() && !takes_a_line() {
+        return;
+    }
     // One write, so that lines of several processes do not mix. A closed stderr is no reason to fail.
     let _ = stderr().write_all(format!("{program}: {}\n", lines(&error.to_string())).as_bytes());
 }

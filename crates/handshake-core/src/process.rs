@@ -160,6 +160,11 @@ impl Process {
         self.signals.take_child()
     }
 
+    /// Whether this process was stopped and continued since this was asked last.
+    pub fn was_continued(&self) -> bool {
+        self.signals.take_continued()
+    }
+
     /// Waits for one of `fds` to show what it is watched for, for a signal, or until the deadline.
     ///
     /// # Errors

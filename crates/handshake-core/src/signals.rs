@@ -13,8 +13,8 @@ use crate::sys::{Handlers, arrivals, end_by_default};
 
 /// The signals that ask a process to end.
 const TERMINATION: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
-const COUNTED: [Signal; 5] =
-    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGCHLD];
+const COUNTED: [Signal; 6] =
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGCHLD, Signal::SIGCONT];
 /// A file that reaches its limit (`ulimit -f`) is an error of write(2), EFBIG, as a full disk is; it must not end a process.
 const IGNORED: [Signal; 1] = [Signal::SIGXFSZ];
 
@@ -25,7 +25,7 @@ pub struct Signals {
     handlers: Handlers,
     mask: Mask,
     /// How many of each of [`COUNTED`] have been taken note of.
-    seen: [Cell<u32>; 5],
+    seen: [Cell<u32>; 6],
     /// The mask while waiting: as it was, with the signals above let through.
     waiting: SigSet,
 }
@@ -75,6 +75,11 @@ impl Signals {
     /// Whether a child has ended since this was asked last.
     pub fn take_child(&self) -> bool {
         self.take(Signal::SIGCHLD)
+    }
+
+    /// Whether this process was stopped and continued since this was asked last.
+    pub fn take_continued(&self) -> bool {
+        self.take(Signal::SIGCONT)
     }
 
     fn take(&self, signal: Signal) -> bool {
