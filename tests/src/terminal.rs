@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
@@ -73,6 +74,12 @@ impl Terminal {
     pub fn is_as_it_was(&self) -> bool {
         let flags = tcgetattr(&self.program).expect("it is a terminal").local_flags;
         flags.contains(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG)
+    }
+
+    /// Whether the terminal takes nothing more from programs, until [`Terminal::screen`] is read.
+    pub fn is_full(&self) -> bool {
+        let mut fds = [PollFd::new(self.program.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut fds, PollTimeout::ZERO).expect("a look at a terminal") == 0
     }
 
     /// The person goes: the terminal hangs up.

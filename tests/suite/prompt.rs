@@ -3,9 +3,11 @@
 use std::os::unix::process::ExitStatusExt;
 
 use handshake_core::wire::{Kind, Part};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use predicates::prelude::*;
 use predicates::str::contains;
+use workspace_tests::proc::children_of;
 use workspace_tests::wait::until_true;
 use workspace_tests::{Launch, Paradigm, Program, Scene, Terminal, stories};
 
@@ -15,9 +17,12 @@ stories! {
     pasted_lines_are_a_message_each: row_59;
     a_byte_that_is_no_text_is_sent_as_it_is: row_59;
     a_line_that_is_too_long_is_refused_at_the_prompt: row_53;
+    a_terminal_that_takes_nothing_does_not_keep_the_client;
     lines_are_edited_and_remembered;
     stdout_has_the_replies_alone;
     ctrl_c_ends_the_client_at_any_time: row_59;
+    a_client_in_the_background_leaves_the_terminal_to_the_shell: row_59;
+    a_client_that_was_stopped_shows_its_prompt_again: row_59;
     a_server_that_dies_while_a_person_types_is_told_of;
     a_terminal_that_hangs_up_ends_the_client;
 }
@@ -119,9 +124,38 @@ fn a_line_that_is_too_long_is_refused_at_the_prompt() {
     terminal.shows(PROMPT);
     terminal.types("0123456789\n0123456789a\nb\n");
     client.prints("0123456789\nB\n");
-    terminal.shows("client: cannot send a message of more than 10 bytes: EMSGSIZE (");
+    // Below the line that was entered.
+    terminal.shows("> …\r\nclient: cannot send a message of more than 10 bytes: EMSGSIZE (");
     terminal.types(CTRL_D);
     client.ends().code(1).stdout("0123456789\nB\n");
+    scene.end();
+}
+
+/// The test does not read the terminal while the client prints a reply that the terminal cannot hold.
+fn a_terminal_that_takes_nothing_does_not_keep_the_client() {
+    let scene = Scene::new();
+    let mut server = scene.raw_server();
+    let mut stuck = |options: &[&str], messages: usize| {
+        let terminal = Terminal::new();
+        let client = scene.client().args(["--timeout", "60s"]).args(options).args(vec!["a"; messages]);
+        let client = client.at_terminal(&terminal).start();
+        server.shake_hands();
+        (0..messages).for_each(|_| drop(server.receive(Kind::Request)));
+        for sequence in 1..=2 {
+            for (number, bytes) in [(0, 4000), (1, 4000), (2, 2000)] {
+                server.say(Kind::Reply, sequence, Part { number, more: number < 2 }, &vec![b'x'; bytes]);
+            }
+        }
+        until_true("the terminal to be full", || terminal.is_full());
+        (client, terminal)
+    };
+    let (client, _terminal) = stuck(&[], 2);
+    client.signal(Signal::SIGTERM);
+    client.ends_by(Signal::SIGTERM);
+    // The last message is not answered.
+    let (client, _terminal) = stuck(&["--reply-timeout", "2s"], 3);
+    client.ends().code(1);
+    server.end();
     scene.end();
 }
 
@@ -196,6 +230,48 @@ fn ctrl_c_ends_the_client_at_any_time() {
         is_interrupted(&client, &terminal);
     }
     server.end();
+    scene.end();
+}
+
+/// A client that a shell with job control starts at this terminal. Then the shell runs these commands.
+fn in_shell<'s>(scene: &'s Scene, terminal: &Terminal, commands: &str) -> Launch<'s> {
+    let script = format!("\"$0\" \"$@\"; {commands}; echo \"status $?\" >&2");
+    client(scene, terminal).through(["sh", "-mc", &script])
+}
+
+fn a_client_in_the_background_leaves_the_terminal_to_the_shell() {
+    let (scene, terminal) = (Scene::new(), Terminal::new());
+    let _server = scene.server(Paradigm::Basic).ready();
+    let shell = in_shell(&scene, &terminal, "bg >&2; echo in the background >&2; read line; fg >&2").start();
+    terminal.shows(PROMPT);
+    terminal.types("half\x1a");
+    terminal.shows("in the background\r\n");
+    terminal.types("for the shell\n");
+    terminal.shows("> half");
+    let screen = terminal.screen();
+    assert!(screen.find("> half") > screen.find("for the shell\r\n"), "{screen:?}");
+    terminal.types("\n");
+    shell.prints("HALF\n");
+    // The shell ends by the signal that ended the client.
+    terminal.types(CTRL_C);
+    shell.ends();
+    assert!(terminal.is_as_it_was(), "the terminal is not as it was");
+    scene.end();
+}
+
+fn a_client_that_was_stopped_shows_its_prompt_again() {
+    let (scene, terminal) = (Scene::new(), Terminal::new());
+    let _server = scene.server(Paradigm::Basic).ready();
+    let shell = in_shell(&scene, &terminal, "fg >&2").start();
+    terminal.shows(PROMPT);
+    terminal.types("half");
+    terminal.shows("> half");
+    let child = children_of(shell.pid()).pop().expect("the shell runs the client");
+    kill(Pid::from_raw(child.pid.cast_signed()), Signal::SIGSTOP).expect("it runs");
+    terminal.shows_times("> half", 2);
+    terminal.types(["\x15", CTRL_D].concat());
+    terminal.shows("status 0");
+    ends_well(&shell, &terminal, "");
     scene.end();
 }
 
