@@ -290,7 +290,8 @@ impl<C: Connected> Conversation<C> {
         Ok(())
     }
 
-    /// Prints what was answered before the connection was lost. Gives up when stdout takes nothing for so long.
+    /// Prints what was answered before the connection was lost. Gives up when stdout takes nothing for so
+    /// long.
     fn print_all(&mut self, process: &Process, patience: Option<Duration>) -> Result<()> {
         while !self.output.is_empty() {
             let until = patience.map_or(Deadline::NEVER, Deadline::after);

@@ -40,8 +40,8 @@ impl Keyboard {
         Self { ahead: VecDeque::new(), editor: Editor::new(longest), is_literal: false, stop: false }
     }
 
-    /// Takes what was typed. The kernel has made a NUL of each Ctrl-D that was typed while it edited the lines
-    /// itself (n_tty): `was_cooked` says that these bytes may have such.
+    /// Takes what was typed. The kernel has made a NUL of each Ctrl-D that was typed while it edited the
+    /// lines itself (n_tty): `was_cooked` says that these bytes may have such.
     pub(crate) fn take(&mut self, bytes: &[u8], was_cooked: bool) {
         for byte in bytes {
             let is_literal = std::mem::take(&mut self.is_literal);

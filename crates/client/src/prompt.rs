@@ -104,7 +104,8 @@ impl Prompt {
         let _ = kill(Pid::from_raw(0), Signal::SIGTSTP);
     }
 
-    /// Stops the process and those of its job, as the kernel does when one reads the terminal in the background.
+    /// Stops the process and those of its job, as the kernel does when one reads the terminal in the
+    /// background.
     pub(crate) fn stop_in_background(&mut self) {
         self.lose();
         let _ = kill(Pid::from_raw(0), Signal::SIGTTIN);

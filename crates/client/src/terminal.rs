@@ -1,7 +1,8 @@
 //! The terminal of stdin, stdout or stderr, opened once more so that neither a read nor a write waits.
 //!
-//! `O_NONBLOCK` belongs to the open file description, which other programs share. A terminal that is opened again
-//! has a description of its own. That fails where /proc is not mounted, or where another user owns the terminal.
+//! `O_NONBLOCK` belongs to the open file description, which other programs share. A terminal that is opened
+//! again has a description of its own. That fails where /proc is not mounted, or where another user owns the
+//! terminal.
 
 use std::io::{IsTerminal, stdin};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -15,7 +16,8 @@ use nix::unistd::{getpgrp, tcgetpgrp, write};
 /// What poll(2) promises to be writable without waiting: PIPE_BUF.
 const PIPE_PIECE: usize = 4096;
 
-/// A terminal promises less. A pseudo-terminal's room is a multiple of 256 bytes, and a newline takes two of them.
+/// A terminal promises less. A pseudo-terminal's room is a multiple of 256 bytes, and a newline takes two of
+/// them.
 const TERMINAL_PIECE: usize = 128;
 
 /// The terminal that `stream` is, opened again.

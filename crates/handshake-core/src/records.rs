@@ -66,10 +66,11 @@ pub fn new_buffer() -> Box<[u8]> {
     vec![0; READ_SIZE].into_boxed_slice()
 }
 
-/// Makes room for `more` bytes in a message that is at most `longest` bytes long; false, if there is no memory for them.
+/// Makes room for `more` bytes in a message that is at most `longest` bytes long; false, if there is no
+/// memory for them.
 ///
-/// The capacity doubles, as that of a `Vec` does, but to no more than `longest`. If there is no memory for that,
-/// it grows to what is needed.
+/// The capacity doubles, as that of a `Vec` does, but to no more than `longest`. If there is no memory for
+/// that, it grows to what is needed.
 pub fn reserve_within(message: &mut Vec<u8>, more: usize, longest: usize) -> bool {
     let needed = message.len() + more;
     if needed <= message.capacity() {

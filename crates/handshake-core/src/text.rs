@@ -1,5 +1,5 @@
-//! What a terminal may be shown of a peer's text: the one place that decides it. Replies on the client's stdout
-//! are data: they reach a terminal as they are, as with cat(1).
+//! What a terminal may be shown of a peer's text: the one place that decides it. Replies on the client's
+//! stdout are data: they reach a terminal as they are, as with cat(1).
 
 /// The character itself, or U+FFFD for one that acts on a terminal instead of being shown there.
 ///

@@ -300,8 +300,8 @@ pub fn records_of(bytes: usize) -> usize {
     bytes.div_ceil(PAYLOAD_MAX).max(1)
 }
 
-/// The payload that says this: the whole characters that fit a record. Words that a peer said may have grown in
-/// [`words`](crate::text::words).
+/// The payload that says this: the whole characters that fit a record. Words that a peer said may have grown
+/// in [`words`](crate::text::words).
 pub fn payload_of(words: &str) -> &[u8] {
     let end = (0..=words.len().min(PAYLOAD_MAX)).rev().find(|end| words.is_char_boundary(*end));
     &words.as_bytes()[..end.unwrap_or(0)]
