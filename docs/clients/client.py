@@ -7,15 +7,17 @@ HELLO, ACK, READY, REQUEST, REPLY, REFUSE, BYE = range(1, 8)
 AGAIN = errno.ENOENT, errno.ENXIO, errno.EPIPE, errno.EAGAIN  # no server, or none any more, or no room
 
 class Refused(Exception):
-    def __init__(self, reason):  # it is from somebody whom nobody knows
+    def __init__(self, reason):  # what acts on a terminal is not shown
         super().__init__("".join(c if c.isprintable() else "?" for c in reason.decode(errors="replace")))
 
 def masked(content, mask):
     return bytes(byte ^ mask[at % 2] for at, byte in enumerate(content)) if any(mask) else content
 
+def checked(content):
+    return zlib.crc32(content).to_bytes(4, "big") + content
+
 def record(kind, session, sequence=0, payload=b"", part=0, flags=0):
-    fields = FIELDS.pack(kind, flags, len(payload), part, session, sequence)
-    content = zlib.crc32(fields + payload).to_bytes(4, "big") + fields + payload
+    content = checked(FIELDS.pack(kind, flags, len(payload), part, session, sequence) + payload)
     masks = (number.to_bytes(2, "big") for number in range(2**16))
     mask = next(mask for mask in masks if MAGIC not in mask + masked(content, mask))
     return MAGIC + mask + masked(content, mask) + b"\n"
@@ -26,10 +28,11 @@ def receive(from_server, session):
         head = from_server.read(28)
         if len(head) < 28:
             raise OSError(errno.EPIPE, "the server has gone")
-        kind, flags, length, part, whose, sequence = FIELDS.unpack(masked(head[10:], head[4:6]))
+        content = masked(head[6:], head[4:6])
+        kind, flags, length, part, whose, sequence = FIELDS.unpack(content[4:])
         rest = from_server.read(length + 1)
         payload = masked(rest[:-1], head[4:6])
-        if head + rest != record(kind, whose, sequence, payload, part, flags):
+        if head[:4] != MAGIC or rest[-1:] != b"\n" or checked(content[4:] + payload) != content + payload:
             raise OSError(errno.EPROTO, "a broken record came")
         if whose == session and kind == REFUSE:
             raise Refused(payload)
@@ -49,8 +52,8 @@ def shake_hands(wkp, deadline):
     try:
         from_server = open(os.open(private, os.O_RDONLY | os.O_NONBLOCK), "rb")
         to_server = open_to_write(wkp)                                                  # step 4
-        fcntl.flock(to_server, fcntl.LOCK_SH)
-        if os.fstat(to_server.fileno()).st_nlink == 0:
+        fcntl.flock(to_server, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(to_server.fileno()), os.lstat(wkp)):
             raise OSError(errno.ENOENT, "the well-known pipe has lost its name")
         if not to_server.write(record(HELLO, nonce, payload=b"\0\2" + os.fsencode(name))):
             raise OSError(errno.EAGAIN, "the well-known pipe is full")

@@ -23,7 +23,7 @@ receive() { # a record of this kind: its payload and its end, which is a newline
 
 hello=$(record 01 "$nonce" $none "0002$(printf %s "$private" | hex)") || exit
 mkfifo -m 600 "$private" && trap 'rm -f "$private"' EXIT && exec 3<>"$private" || exit             # step 3
-until [ -p mario ] && exec 4>mario && flock -s 4 && [ mario -ef /dev/fd/4 ] && send "$hello"; do   # step 4
+until [ -p mario ] && exec 4>mario && flock -sn 4 && [ mario -ef /dev/fd/4 ] && send "$hello"; do   # step 4
     sleep 1
 done
 flock -u 4

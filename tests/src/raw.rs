@@ -9,7 +9,9 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use handshake_core::sys::{Lock, try_lock};
-use handshake_core::wire::{Ack, Front, Header, Hello, Kind, Part, VERSION, append, front, pieces};
+use handshake_core::wire::{
+    Ack, Front, Header, Hello, Kind, Part, Trust, VERSION, append, front_for, pieces,
+};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::O_NONBLOCK;
 use nix::sys::stat::Mode;
@@ -295,7 +297,7 @@ impl RawClient {
     pub fn answer(&mut self) -> Answer {
         until("a record from the server", || {
             loop {
-                if let Front::Record(record) = front(&self.received) {
+                if let Front::Record(record) = front_for(&self.received, Trust::Writer) {
                     let Header { kind, sequence, .. } = record.header;
                     let (answer, length) =
                         (Answer { kind, sequence, payload: record.payload().into_owned() }, record.len());

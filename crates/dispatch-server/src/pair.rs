@@ -69,7 +69,7 @@ impl SubserverEnds {
         };
         let grant = Grant { window: self.window, longest: self.longest, upstream: self.upstream };
         // The central process writes what the pipe takes, so records come in pieces.
-        let from_client = RecordReader::new(self.from_central, Delivery::Pieces);
+        let from_client = RecordReader::new(self.from_central, Delivery::Trusted);
         Ok(server.begin_session(client, grant, from_client, None)?.behind(news))
     }
 }

@@ -104,9 +104,7 @@ impl Central {
         };
         let before = monotonic_ns();
         let (mut run, mut routed, mut is_ready) = (0..0, 0, false);
-        while let Some((Record { header: Header { kind, session, .. }, .. }, place)) =
-            reader.next_record_for(Some(client.session))
-        {
+        while let Some((Record { header: Header { kind, session, .. }, .. }, place)) = reader.next_record() {
             is_ready |= kind == Kind::Ready;
             // Nothing else is a client's to say.
             if session != client.session || !matches!(kind, Kind::Ready | Kind::Request | Kind::Bye) {

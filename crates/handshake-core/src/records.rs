@@ -13,7 +13,7 @@ use nix::unistd::{read, write};
 use crate::course;
 use crate::course::messages::Messages;
 use crate::sys::enlarge;
-use crate::wire::{Header, RECORD_MAX, Record, Scanner, Span, append};
+use crate::wire::{Header, RECORD_MAX, Record, Scanner, Span, Trust, append, append_to_trusting};
 
 /// Bytes that one read takes at most: a pipe's usual capacity (pipe(7)).
 pub const READ_SIZE: usize = 65_536;
@@ -44,6 +44,8 @@ pub enum Delivery {
     Whole,
     /// One writer, pieces of any size.
     Pieces,
+    /// One writer that this process has shaken hands with, pieces of any size: a session's private pipe, or an unnamed one.
+    Trusted,
     /// No records: a course client's messages, each read one ([`Messages`]).
     Messages,
 }
@@ -210,20 +212,20 @@ impl RecordReader {
 
     /// The next record that counts among the bytes read, and its place in [`RecordReader::bytes`].
     pub fn next_record(&mut self) -> Option<(Record<'_>, Span)> {
-        self.next_record_for(None)
-    }
-
-    /// The next record, as [`RecordReader::next_record`] finds it. The check of those of `session` is left to
-    /// their receiver.
-    pub fn next_record_for(&mut self, session: Option<u64>) -> Option<(Record<'_>, Span)> {
+        let trust = if self.arrival == Delivery::Trusted { Trust::Writer } else { Trust::Nobody };
         let whole = self.arrival == Delivery::Whole && self.emptied;
         let from = self.scan.at;
-        let next = self.scan.next_record_for(&self.buffer[..self.end], whole, session);
+        let next = self.scan.next_record_of(&self.buffer[..self.end], whole, trust);
         let to = next.as_ref().map_or(self.scan.at, |(_, place)| place.start);
         if from < to && self.arrival == Delivery::Whole {
             self.strays.push(from..to);
         }
         next
+    }
+
+    /// The handshake is done, and with it the time in which another process could find this pipe by its name.
+    pub(crate) fn trust_writer(&mut self) {
+        self.arrival = Delivery::Trusted;
     }
 
     /// What the places of [`RecordReader::next_record`] are places in; good until the next `fill`.
@@ -263,7 +265,7 @@ impl RecordReader {
 
     /// Whether others than its client may have written something here that is not read yet.
     pub fn is_open_to_others(&self) -> bool {
-        self.arrival != Delivery::Pieces && !self.ended
+        matches!(self.arrival, Delivery::Whole | Delivery::Messages) && !self.ended
     }
 
     fn may_grow(&self) -> bool {
@@ -331,7 +333,11 @@ impl RecordWriter {
     /// Adds a record to those to be written.
     pub fn push(&mut self, header: Header, payload: &[u8]) {
         let start = self.buffer.len();
-        append(&mut self.buffer, header, payload);
+        if self.arrival == Delivery::Trusted {
+            append_to_trusting(&mut self.buffer, header, payload);
+        } else {
+            append(&mut self.buffer, header, payload);
+        }
         if self.arrival == Delivery::Whole {
             let end = self.buffer.len();
             let before = self.cuts.iter().nth_back(1).copied().unwrap_or(self.written);
@@ -340,6 +346,11 @@ impl RecordWriter {
                 _ => self.cuts.push_back(end),
             }
         }
+    }
+
+    /// The handshake is done: the reader trusts this writer from the next record on.
+    pub(crate) fn is_trusted(&mut self) {
+        self.arrival = Delivery::Trusted;
     }
 
     /// Adds bytes that are no record, for a course client.

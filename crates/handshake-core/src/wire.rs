@@ -154,27 +154,37 @@ pub enum Front<'a> {
 
 /// Looks at the front of `bytes`. What a header claims is believed no further than to the next magic.
 pub fn front(bytes: &[u8]) -> Front<'_> {
-    front_for(bytes, None)
+    front_for(bytes, Trust::Nobody)
 }
 
-/// Looks at the front of `bytes` for a process that passes on the records of one session: their check is left
-/// to the receiver. No garbage has the session's number by chance.
-pub fn front_for(bytes: &[u8], session: Option<u64>) -> Front<'_> {
+/// How far a reader may trust the writers of a pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Any process of this user may have written anything.
+    Nobody,
+    /// There is one writer, which ends each record that it begins: no look for a magic inside a record is needed.
+    Writer,
+}
+
+/// Looks at the front of `bytes`, which were read from a pipe with such writers.
+pub fn front_for(bytes: &[u8], trust: Trust) -> Front<'_> {
     let prefix = bytes.len().min(MAGIC.len());
     if bytes[..prefix] != MAGIC[..prefix] {
         return Front::Garbage(to_next_magic(bytes));
     }
-    let Some(start) = bytes.first_chunk::<HEADER>() else { return beginning(bytes) };
+    let beginning = || if trust == Trust::Writer { Front::Beginning } else { beginning(bytes) };
+    let Some(start) = bytes.first_chunk::<HEADER>() else { return beginning() };
     let mask = field(&start[4..6]);
     let announced = if mask == [0; 2] { announced(start) } else { announced(&unmasked_header(*start)) };
     let Some((header, length)) = announced else { return Front::Garbage(to_next_magic(bytes)) };
-    let Some(whole) = bytes.get(..OVERHEAD + length) else { return beginning(bytes) };
+    let Some(whole) = bytes.get(..OVERHEAD + length) else { return beginning() };
     // No magic begins here and ends in what follows: the end byte is in none.
-    if let Some(at) = mask::find_magic(&whole[MAGIC.len()..]) {
+    if trust != Trust::Writer
+        && let Some(at) = mask::find_magic(&whole[MAGIC.len()..])
+    {
         return Front::Garbage(MAGIC.len() + at);
     }
-    let is_trusted = session == Some(header.session);
-    if whole[HEADER + length] != END || !(is_trusted || is_sound(mask, &whole[6..HEADER + length])) {
+    if whole[HEADER + length] != END || !is_sound(mask, &whole[6..HEADER + length]) {
         return Front::Garbage(to_next_magic(bytes));
     }
     Front::Record(Record { header, sent: &whole[HEADER..HEADER + length], mask })
@@ -237,11 +247,24 @@ fn crc(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)
 }
 
-/// Appends a record to `out`.
+/// Appends a record to `out`, masked if it needs that.
 ///
 /// # Panics
 /// `payload` is longer than [`PAYLOAD_MAX`]: the caller cuts messages with [`pieces`].
 pub fn append(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
+    let start = out.len();
+    append_to_trusting(out, header, payload);
+    let record = start..out.len() - 1;
+    if mask::find_magic(&out[record.start + MAGIC.len()..record.end]).is_some() {
+        mask::mask(&mut out[record]);
+    }
+}
+
+/// Appends a record to `out` for a reader that [trusts its writer](Trust::Writer): a magic may stand anywhere in it.
+///
+/// # Panics
+/// As [`append`].
+pub fn append_to_trusting(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     assert!(payload.len() <= PAYLOAD_MAX, "a payload fits its record");
     let length = u16::try_from(payload.len()).expect("4,067 fits");
     let mut head = [0; HEADER];
@@ -258,9 +281,6 @@ pub fn append(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     let record = &mut out[start..];
     let check = crc(&record[CHECKED..]);
     record[6..CHECKED].copy_from_slice(&check.to_be_bytes());
-    if mask::find_magic(&record[MAGIC.len()..]).is_some() {
-        mask::mask(record);
-    }
     out.push(END);
 }
 

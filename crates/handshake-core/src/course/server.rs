@@ -15,6 +15,7 @@ use crate::fifo::{name_of, open_to_write};
 use crate::handshake::caller::Caller;
 use crate::process::Process;
 use crate::records::{Filled, RecordReader};
+use crate::session::server::LEFT_BEFORE;
 use crate::wire::Kind;
 
 /// How long after the acknowledgement a third step may come that nothing else tells from a message: programs take less
@@ -90,7 +91,7 @@ fn discard_what_comes(from_client: &mut RecordReader) -> Result<()> {
     match from_client.fill() {
         Ok(Filled::Bytes(_)) => {}
         Ok(Filled::Nothing) => return Ok(()),
-        Ok(Filled::End) | Err(_) => return lost("it left before the acknowledgement"),
+        Ok(Filled::End) | Err(_) => return lost(&format!("{LEFT_BEFORE} the acknowledgement")),
     }
     while let Some((record, _)) = from_client.next_record() {
         if record.header.kind == Kind::Bye {

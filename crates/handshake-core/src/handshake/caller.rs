@@ -136,11 +136,13 @@ impl Caller {
     pub(crate) fn acknowledge(self, process: &Process, grant: Grant) -> Result<RecordWriter> {
         let Grant { window, longest, upstream } = grant;
         let ack = Ack { session: self.session, version: VERSION, window, longest: longest as u64, upstream };
-        process.does(
+        let mut to_client = process.does(
             What::AckSent,
             |event| event.session(self.session).pipe(name_of(&self.private)),
             || self.answer(Kind::Ack, &ack.encode()),
-        )
+        )?;
+        to_client.is_trusted();
+        Ok(to_client)
     }
 
     /// The same in the course dialect, to a private pipe that is open.

@@ -56,9 +56,10 @@ impl Connection {
     pub(crate) fn new(
         process: &Rc<Process>,
         ack: &Ack,
-        from_server: RecordReader,
+        mut from_server: RecordReader,
         to_server: RecordWriter,
     ) -> Self {
+        from_server.trust_writer();
         Self {
             process: Rc::clone(process),
             session: ack.session,

@@ -23,6 +23,9 @@ use crate::wire::{Header, Kind, pieces};
 use course::{Course, Heard};
 use turn::{gone, lost};
 
+/// How a server says that a client closed its upstream too early; what the server still waited for follows.
+pub const LEFT_BEFORE: &str = "it left before";
+
 /// What a server grants each client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
@@ -177,7 +180,7 @@ impl Session {
                 }
             }
             if self.input_ended {
-                return Err(lost("it left before READY"));
+                return Err(lost(&format!("{LEFT_BEFORE} READY")));
             }
             if self.process.asked_to_end().is_some() {
                 return Err(self.bye("the server is shutting down"));

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Front, Record, front_for, to_next_magic};
+use super::{Front, Record, Trust, front_for, to_next_magic};
 
 /// Where a record begins and ends among bytes that were read; see [`Scanner`].
 pub type Span = Range<usize>;
@@ -22,20 +22,19 @@ impl Scanner {
     /// `whole`: all writes to this pipe are whole records, and the pipe was just read empty. Then the rest of
     /// what begins here will never come, and it is skipped like any garbage.
     pub fn next_record<'a>(&mut self, bytes: &'a [u8], whole: bool) -> Option<(Record<'a>, Span)> {
-        self.next_record_for(bytes, whole, None)
+        self.next_record_of(bytes, whole, Trust::Nobody)
     }
 
-    /// The next record, as in [`Scanner::next_record`]. The check of those of `session` is left to their
-    /// receiver.
-    pub fn next_record_for<'a>(
+    /// The next record, as in [`Scanner::next_record`], of a pipe with such writers.
+    pub fn next_record_of<'a>(
         &mut self,
         bytes: &'a [u8],
         whole: bool,
-        session: Option<u64>,
+        trust: Trust,
     ) -> Option<(Record<'a>, Span)> {
         loop {
             let rest = &bytes[self.at..];
-            let skip = match front_for(rest, session) {
+            let skip = match front_for(rest, trust) {
                 Front::Record(record) => {
                     let place = self.at..self.at + record.len();
                     self.at = place.end;

@@ -4,8 +4,10 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
+use handshake_core::session::server::LEFT_BEFORE;
 use nix::sys::signal::Signal;
 
+use super::tell::shorten;
 use super::voice::unbroken;
 use super::watch::WkpOpened;
 use crate::blocked::{Access, Call};
@@ -18,12 +20,12 @@ pub(super) struct Facts {
     /// Whether the server serves framed clients only.
     pub(super) shared_wkp: bool,
     pub(super) wkp_opened: WkpOpened,
-    /// The names of the pipes that it made.
+    /// The names of the pipes that it made, in full: [`Call`] has full names. They are shortened when printed.
     pub(super) made: Vec<String>,
     /// What the server read instead of a private pipe's name: how many bytes, and the text at their
     /// beginning.
     pub(super) no_name: Option<(usize, String)>,
-    /// The private pipe's name that the server received.
+    /// The private pipe's name that the server received, in full.
     pub(super) name: Option<String>,
     /// Why the server dropped it, in the server's words.
     pub(super) dropped: Option<String>,
@@ -99,6 +101,7 @@ impl Facts {
             && self.made.contains(name)
         {
             let call = unbroken(&call.to_string());
+            let name = shorten(name);
             let also = if *access == Access::ReadOnly { "" } else { ", with O_RDONLY" };
             return format!(
                 "it waits in {call} before it has opened {wkp}: a deadlock, since the server cannot open a \
@@ -152,15 +155,15 @@ impl Facts {
             made => format!(
                 "it wrote [{text}] into {wkp}, but its pipe is called {}: write the name of the pipe that \
                  it made (step 4)",
-                made.join(", ")
+                in_words(made)
             ),
         }
     }
 
     /// The server has read the name, and has not sent the acknowledgement.
     fn after_name(&self, name: &str) -> String {
-        let wkp = &self.wkp;
-        if !self.made.iter().any(|made| made == name) {
+        let (wkp, full_name, name) = (&self.wkp, name, shorten(name));
+        if !self.made.iter().any(|made| made == full_name) {
             return match self.made.as_slice() {
                 [] => format!(
                     "it wrote the name {name} into {wkp}, and made no pipe of that name: call \
@@ -169,12 +172,14 @@ impl Facts {
                 made => format!(
                     "it wrote the name {name} into {wkp}, but its pipe is called {}: write the name of the \
                      pipe that it made (step 4)",
-                    made.join(", ")
+                    in_words(made)
                 ),
             };
         }
         match (&self.blocked, self.end) {
-            (Some(call @ Call::Open { name: opened, access: Access::WriteOnly }), _) if opened == name => {
+            (Some(call @ Call::Open { name: opened, access: Access::WriteOnly }), _)
+                if opened == full_name =>
+            {
                 format!(
                     "it waits in {}: use O_RDONLY, since the server writes into the private pipe and the \
                      client reads (step 5)",
@@ -191,10 +196,12 @@ impl Facts {
                 "it wrote its name and ended: open {name} for reading (step 5), and read the \
                  acknowledgement (step 8)"
             ),
-            (_, End::Sent(_)) if self.dropped.as_ref().is_some_and(|why| why.contains("it left")) => format!(
-                "it closed {wkp} after its name: keep that open, since its messages go there, and the \
-                 server takes its closing for the client's end"
-            ),
+            (_, End::Sent(_)) if self.dropped.as_ref().is_some_and(|why| why.contains(LEFT_BEFORE)) => {
+                format!(
+                    "it closed {wkp} after its name: keep that open, since its messages go there, and the \
+                     server takes its closing for the client's end"
+                )
+            }
             (_, End::Sent(_)) => {
                 format!("it wrote its name, and did not open {name} for reading (step 5){}", self.waits())
             }
@@ -203,7 +210,7 @@ impl Facts {
 
     /// The server has sent the acknowledgement, and then seen the end of the client.
     fn after_acknowledgement(&self, name: &str) -> String {
-        let wkp = &self.wkp;
+        let (wkp, name) = (&self.wkp, shorten(name));
         match self.end {
             End::Crash(signal) => {
                 format!("it crashed ({signal}) after the acknowledgement: {}", cause(signal))
@@ -223,7 +230,8 @@ impl Facts {
     /// given.
     pub(super) fn on_replies(&self, messages: usize) -> String {
         let (wkp, requests) = (&self.wkp, self.requests);
-        let name = self.name.as_deref().unwrap_or("its private pipe");
+        let reads_private = self.name.as_deref().is_some_and(|name| self.is_blocked_in_read_of(name));
+        let name = self.name.as_deref().map_or_else(|| "its private pipe".into(), shorten);
         let read = format!("read each reply from {name} before the next message, and print it");
         match self.end {
             End::Crash(signal) => format!("it crashed ({signal}) {}: {}", self.when(), cause(signal)),
@@ -232,7 +240,7 @@ impl Facts {
                  (step 8), before the first message"
                     .into()
             }
-            _ if requests == 0 && self.is_blocked_in_read_of(name) => format!(
+            _ if requests == 0 && reads_private => format!(
                 "it waits in a read of {name} and has sent no message: does it read a second \
                  acknowledgement? The server sends one, and then only replies"
             ),
@@ -265,7 +273,7 @@ impl Facts {
     }
 
     fn made_in_words(&self) -> String {
-        if self.made.is_empty() { "no pipe".into() } else { self.made.join(", ") }
+        if self.made.is_empty() { "no pipe".into() } else { in_words(&self.made) }
     }
 
     fn is_blocked_in_read_of(&self, file: &str) -> bool {
@@ -276,6 +284,11 @@ impl Facts {
         let waits = |call: &Call| format!("; it waits in {}", unbroken(&call.to_string()));
         self.blocked.as_ref().map_or(String::new(), waits)
     }
+}
+
+/// The names of pipes, shortened.
+pub(super) fn in_words(pipes: &[String]) -> String {
+    pipes.iter().map(|pipe| shorten(pipe)).collect::<Vec<_>>().join(", ")
 }
 
 const WITHOUT_SHARED: &str = "for a client of the course: lab demo dispatch, without --shared-wkp";

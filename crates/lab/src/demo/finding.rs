@@ -4,11 +4,11 @@ use handshake_core::error::Result;
 use handshake_core::event::{Event, Role, What};
 use nix::sys::signal::Signal;
 
-use super::advice::{End, Facts};
+use super::advice::{End, Facts, in_words};
 use super::cast::Actor;
 use super::guest::Guest;
 use super::stage::Stage;
-use super::tell::shorten;
+use super::tell::{own_name, shorten};
 use super::verdict::answer;
 use super::watch::WkpOpened;
 use super::{Args, counted, script};
@@ -62,7 +62,7 @@ pub(super) fn judge(stage: &mut Stage, args: &Args) -> Result<bool> {
 fn facts(stage: &Stage, guest: &Guest, args: &Args) -> Facts {
     let first = |what| first(stage, guest, what);
     let text = |event: &Event| event.text.clone().unwrap_or_default();
-    // Nobody else writes what is no name, and the server cannot say whose it is.
+    // The server cannot say whose bytes these are. Of the clients, only the guest writes a line that is no name.
     let is_no_name = |event: &&Event| {
         event.what == What::Skipped
             && event.role == Role::Server
@@ -78,9 +78,9 @@ fn facts(stage: &Stage, guest: &Guest, args: &Args) -> Facts {
         wkp: stage.troupe.wkp().name().into(),
         shared_wkp: args.shared_wkp,
         wkp_opened: guest.watch.wkp_opened(),
-        made: guest.watch.made().map(shorten).collect(),
+        made: guest.watch.made().map(own_name).collect(),
         no_name: no_name.map(|event| (event.bytes.unwrap_or_default(), text(event))),
-        name: first(What::HelloReceived).and_then(|hello| hello.pipe.as_deref()).map(shorten),
+        name: first(What::HelloReceived).and_then(|hello| hello.pipe.as_deref()).map(own_name),
         dropped: first(What::ClientDropped).map(text),
         acknowledged: first(What::AckSent).is_some(),
         printed_ack_late: !prints_ack(before) && prints_ack(after),
@@ -100,7 +100,7 @@ fn handshake(stage: &Stage, guest: &Guest, facts: &Facts) -> Judged {
             None => "handshake: the server never received a private pipe's name".into(),
         });
     };
-    let received = format!("handshake: its name [{name}] was received");
+    let received = format!("handshake: its name [{}] was received", shorten(name));
     if !facts.acknowledged {
         return wrong(format!("{received}, and its pipe could not be answered"));
     }
@@ -185,13 +185,16 @@ fn remarks(stage: &Stage, guest: &Guest, facts: &Facts, did_its_work: bool) -> V
     if stage.count_of(What::Skipped, guest.number) > 0 {
         remarks.push("the server skipped bytes of it that were no record".into());
     }
-    let left: Vec<String> = guest.watch.left().map(shorten).collect();
+    let left: Vec<String> = guest.watch.left().map(own_name).collect();
     remarks.push(match left.as_slice() {
         [] => "it left nothing behind".into(),
-        [name] if did_its_work && facts.name.as_ref() == Some(name) => format!(
-            "it left behind: {name}: call remove(\"{name}\") once the acknowledgement has come (step 8)"
-        ),
-        left => format!("it left behind: {}", left.join(", ")),
+        [name] if did_its_work && facts.name.as_ref() == Some(name) => {
+            let name = shorten(name);
+            format!(
+                "it left behind: {name}: call remove(\"{name}\") once the acknowledgement has come (step 8)"
+            )
+        }
+        left => format!("it left behind: {}", in_words(left)),
     });
     if !stage.troupe.strays.is_empty() {
         remarks.push(format!(

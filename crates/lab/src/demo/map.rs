@@ -19,8 +19,8 @@ const READERS: usize = 16;
 /// What the table does not say by itself.
 const GONE: &str = "A name that is gone was removed in step 6 or 8. Processes that have the pipe open go \
 on using it; no other process can open it.";
-const OWN_END: &str = "The server's own write end of the well-known pipe keeps that from hanging up while \
-no client has it open.";
+const OWN_END: &str = "The server holds a write end of the well-known pipe itself. So its read end sees no \
+hang-up while no client has the pipe open.";
 
 /// What a pipe is for; rows stand in the order in which a request passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

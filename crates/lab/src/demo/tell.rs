@@ -8,8 +8,8 @@ use super::cast::{Actor, Cast};
 /// Digits of RANDOM that are shown; all 16 would fill the line and tell no more.
 const RANDOM_SHOWN: usize = 4;
 
-/// What `actor` did; nothing, if that is no step of its own for who looks on. `replaces_wkp`: the server
-/// takes the well-known pipe's name away by giving it to the next one, in one step.
+/// What the event's process did; `None` if the demo does not show the event as a step of its own.
+/// `replaces_wkp`: the server takes the well-known pipe's name away by giving it to the next one, in one step.
 pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_wkp: bool) -> Option<String> {
     let text = event.text.as_deref().unwrap_or_default();
     let pipe = shorten(event.pipe.as_deref().unwrap_or_default());
@@ -87,9 +87,14 @@ fn subserver_of(event: &Event, cast: &Cast) -> String {
     number.map_or_else(|| "its subserver".into(), |number| Actor::Subserver(number).to_string())
 }
 
-/// A pipe's own name in printable text, without its directory, and with the beginning of RANDOM only.
+/// A pipe's own name in printable text, without its directory.
+pub(super) fn own_name(pipe: &str) -> String {
+    words(pipe.rsplit('/').next().unwrap_or(pipe).as_bytes())
+}
+
+/// The name that [`own_name`] gives, with the beginning of RANDOM only.
 pub(super) fn shorten(pipe: &str) -> String {
-    let name = words(pipe.rsplit('/').next().unwrap_or(pipe).as_bytes());
+    let name = own_name(pipe);
     match name.rsplit_once('.') {
         Some((rest, random)) if random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit()) => {
             format!("{rest}.{}…", &random[..RANDOM_SHOWN])
