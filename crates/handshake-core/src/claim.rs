@@ -29,7 +29,7 @@ const OWNER_ONLY: u32 = 0o600;
 /// The right to serve at a place: a lock on `.NAME.lock`, held from before the first look until the last unlink.
 ///
 /// The kernel gives it back when the process dies, however it does; a lock file without a lock means nothing. If the file is
-/// removed, the claim makes a new one ([`Errand`]).
+/// removed, the claim makes a new one (`Errand`).
 #[derive(Debug)]
 pub struct Claim {
     place: Place,
