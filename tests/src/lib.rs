@@ -10,14 +10,14 @@
 //! scene.end();
 //! ```
 //!
-//! Reading order: [`Scene`]; how it starts programs, [`Launch`]; what one can do with them, [`Program`]; what they did,
-//! [`Record`]; what the kernel knows of them, [`proc`]; peers made by hand: [`RawClient`] and [`RawServer`], and of the
-//! course, [`CourseClient`] and [`CourseServer`]. These stand on [`wait`], the
-//! one place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs the test.
-//! [`Terminal`] is a terminal that a program is at. [`peers`] are programs in C that speak what the course's students' programs speak.
-//! [`fault`] plays one story with each system call that can fail, with strace. [`Refusal`] has the kernel
-//! refuse chosen system calls for a program's whole life. With [`needs`] a test says what it needs beside
-//! Rust.
+//! Reading order: [`Scene`]; how it starts programs, [`Launch`]; what one can do with them, [`Program`]; what
+//! they did, [`Record`]; what the kernel knows of them, [`proc`]; peers made by hand: [`RawClient`] and
+//! [`RawServer`], and of the course, [`CourseClient`] and [`CourseServer`]. These stand on [`wait`], the one
+//! place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs
+//! the test. [`Terminal`] is a terminal that a program is at. [`peers`] are programs in C that speak what the
+//! course's students' programs speak. [`fault`] plays one story with each system call that can fail, with
+//! strace. [`Refusal`] has the kernel refuse chosen system calls for a program's whole life. With [`needs`] a
+//! test says what it needs beside Rust.
 //!
 //! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
 //! scene itself started.

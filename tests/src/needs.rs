@@ -113,8 +113,8 @@ fn is_ci() -> bool {
     env::var_os("CI").as_deref().is_some_and(|ci| ci != OsStr::new(""))
 }
 
-/// Whether the tests run as root, who alone can become another user, and whether other users can run the programs. If
-/// not, says so.
+/// Whether the tests run as root, who alone can become another user, and whether other users can run the
+/// programs. If not, says so.
 pub fn is_root() -> bool {
     static WHY_NOT: OnceLock<Option<String>> = OnceLock::new();
     let why_not = WHY_NOT.get_or_init(cannot_be_another_user);
@@ -125,7 +125,8 @@ pub fn is_root() -> bool {
 /// A user for whom nothing runs.
 const OTHER: u32 = 61_099;
 
-/// Why the tests cannot start a program as another user; `None` if they can. The programs may be in root's home.
+/// Why the tests cannot start a program as another user; `None` if they can. The programs may be in root's
+/// home.
 fn cannot_be_another_user() -> Option<String> {
     if !geteuid().is_root() {
         return Some("only root can become another user".to_owned());

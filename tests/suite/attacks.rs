@@ -1,5 +1,5 @@
-//! What other processes can do to a server with numbers, locks, names, memory and signals; and that polite clients are
-//! served beside it.
+//! What other processes can do to a server with numbers, locks, names, memory and signals; and that polite
+//! clients are served beside it.
 
 use std::fs::{self, OpenOptions};
 use std::os::fd::AsFd;

@@ -14,9 +14,9 @@ each! {
     a_lock_file_that_somebody_removed_is_not_the_first_servers_any_more in basic;
 }
 
-/// A server that always finds something looks at its signals every 10 ms: what that look takes must not be slept on.
-/// Stopped, the server finds a request and the signal at the same time; which of its waits that is, the requests before it
-/// decide.
+/// A server that always finds something looks at its signals every 10 ms: what that look takes must not be
+/// slept on. Stopped, the server finds a request and the signal at the same time; which of its waits that is,
+/// the requests before it decide.
 fn a_signal_is_seen_at_whichever_wait_it_comes(paradigm: Paradigm) {
     for requests in 1..=64 {
         let scene = Scene::new();

@@ -81,7 +81,8 @@ fn a_name_in_any_form_is_understood(paradigm: Paradigm) {
 fn a_number_in_four_bytes_is_the_pipe_of_that_number(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    // 0x00000100 begins with a NUL; 0x3131 reads as "11"; 49 reads as "1", a process that lives on every machine.
+    // 0x00000100 begins with a NUL; 0x3131 reads as "11"; 49 reads as "1", a process that lives on every
+    // machine.
     let numbers = [(12_345_u32, "12345"), (256, "256"), (0x3131, "12593"), (49, "49"), (77, "77.fifo")];
     for (number, name) in numbers {
         let mut client = scene.course_client(name);

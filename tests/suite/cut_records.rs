@@ -73,8 +73,8 @@ fn a_cut_record_before_a_hello_costs_it_nothing(paradigm: Paradigm) {
     scene.end();
 }
 
-/// A stranger and a client that has the same pipe. On a busy machine the client may hold its lock for longer than the server
-/// waits, and then gets a fresh pipe.
+/// A stranger and a client that has the same pipe. On a busy machine the client may hold its lock for longer
+/// than the server waits, and then gets a fresh pipe.
 fn in_one_pipe(scene: &Scene) -> (RawClient, Rc<Program>) {
     loop {
         let mut stranger = scene.raw_client();

@@ -1,5 +1,5 @@
-//! Other machines: calls that the kernel or the file system refuses, containers, emulators, debuggers, and what a process
-//! inherits from whatever started it.
+//! Other machines: calls that the kernel or the file system refuses, containers, emulators, debuggers, and
+//! what a process inherits from whatever started it.
 
 use std::env;
 use std::fs::{self, Permissions};
@@ -116,7 +116,8 @@ fn an_emulated_server_serves(paradigm: Paradigm) {
     scene.end();
 }
 
-/// gdb follows the server, which goes on when a subserver begins and when it ends. A breakpoint in the subserver's code ends none.
+/// gdb follows the server, which goes on when a subserver begins and when it ends. A breakpoint in the
+/// subserver's code ends none.
 fn a_debugged_server_serves(paradigm: Paradigm) {
     if !needs(&[Tool::Command("gdb")]) {
         return;
@@ -149,7 +150,8 @@ fn a_debugged_server_serves(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The options of unshare(1) for a new PID namespace, whose first process is the program. An ordinary user needs one of users, too.
+/// The options of unshare(1) for a new PID namespace, whose first process is the program. An ordinary user
+/// needs one of users, too.
 fn container() -> Vec<&'static str> {
     let container = ["unshare", "--pid", "--fork", "--kill-child"];
     let user = if nix::unistd::geteuid().is_root() { None } else { Some("--map-root-user") };
@@ -180,7 +182,8 @@ fn process_1_of_a_container_serves_reaps_and_ends(paradigm: Paradigm) {
     scene.record().wait_for(What::Waiting, |_| true);
     let server = until("the first process", || children_of(outside.pid()).first().map(|child| child.pid));
     scene.serves("one", "ONE");
-    // An orphan of a process that came from outside, while a session runs: in basic the server does nothing else then.
+    // An orphan of a process that came from outside, while a session runs: in basic the server does nothing
+    // else then.
     let client = scene.client().typing().start();
     client.type_line("hello");
     client.prints("HELLO\n");
@@ -255,7 +258,8 @@ fn signals_that_were_ignored_stay_ignored(paradigm: Paradigm) {
     scene.end();
 }
 
-/// For an ordinary user a pipe of mode 0200 or 0400 is of no use. To root it is; but the mode is still not what was meant.
+/// For an ordinary user a pipe of mode 0200 or 0400 is of no use. To root it is; but the mode is still not
+/// what was meant.
 fn no_umask_takes_a_right_away(paradigm: Paradigm) {
     let users =
         if nix::unistd::geteuid().is_root() && is_root() { vec![None, Some(NOBODY)] } else { vec![None] };

@@ -46,8 +46,8 @@ impl Moment {
         events.iter().filter(|event| self.is_kind_of(event)).nth(self.nth).cloned()
     }
 
-    /// Whether a run may do without: how often records are routed is a matter of luck, and a client gets a fresh upstream
-    /// only if it still holds its lock when the server reads HELLO.
+    /// Whether a run may do without: how often records are routed is a matter of luck, and a client gets a
+    /// fresh upstream only if it still holds its lock when the server reads HELLO.
     fn is_luck(self) -> bool {
         self.nth > 0 || matches!(self.what, What::UpstreamCreated | What::UpstreamRemoved)
     }
@@ -193,7 +193,8 @@ fn a_subserver_killed_at_any_event_is_noticed_at_once(paradigm: Paradigm) {
         }
         walk.server.go_on();
         walk.client_is_served_or_lost(moment);
-        // Server and subservers share a gate: the subserver may have taken a step that was meant for the server.
+        // Server and subservers share a gate: the subserver may have taken a step that was meant for the
+        // server.
         let struck = walk.at.as_ref().map(|event| event.pid);
         let acks = scene.record().all(|event| event.what == What::AckSent && Some(event.pid) == struck);
         if moment.what == What::SubserverBegan && acks.is_empty() {

@@ -40,8 +40,9 @@ fn in_session(scene: &Scene) -> RawClient {
     client
 }
 
-/// A client that has the pipe of a session open, and the client of that session. A server gives the client a fresh
-/// upstream instead if it reads HELLO while the client still holds its lock, as it may on a busy machine.
+/// A client that has the pipe of a session open, and the client of that session. A server gives the client a
+/// fresh upstream instead if it reads HELLO while the client still holds its lock, as it may on a busy
+/// machine.
 fn at_one_pipe(scene: &Scene) -> (RawClient, RawClient) {
     until("a client that keeps the well-known pipe", || {
         let mut stranger = scene.raw_client();

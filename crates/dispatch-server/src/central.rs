@@ -79,7 +79,8 @@ pub(crate) struct Central {
     next: u64,
 }
 
-/// `--shared-wkp`: the well-known pipe and old ones that clients may still have open. Each costs a descriptor and 64 KiB.
+/// `--shared-wkp`: the well-known pipe and old ones that clients may still have open. Each costs a descriptor
+/// and 64 KiB.
 const WKPS_MAX: usize = 8;
 
 impl Central {
@@ -162,8 +163,8 @@ impl Central {
         Ok(())
     }
 
-    /// `--shared-wkp`: a pipe whose name was removed is read as long as a client has it open. Of too many such pipes, the oldest is
-    /// closed, which its clients see.
+    /// `--shared-wkp`: a pipe whose name was removed is read as long as a client has it open. Of too many
+    /// such pipes, the oldest is closed, which its clients see.
     fn bound_old_wkps(&mut self) {
         while self.wkps.len() > WKPS_MAX
             && let Some(oldest) = self.wkps.keys().min().copied()

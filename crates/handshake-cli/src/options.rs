@@ -75,8 +75,8 @@ impl Common {
     }
 }
 
-/// Opens the event log, which never waits. A FIFO is opened for reading as well: so its reader may come late, go, and come back
-/// (fifo(7)).
+/// Opens the event log, which never waits. A FIFO is opened for reading as well: so its reader may come late,
+/// go, and come back (fifo(7)).
 fn open_events(path: &PathBuf) -> Result<File> {
     let is_fifo = fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo());
     let options = &mut OpenOptions::new();

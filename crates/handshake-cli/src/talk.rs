@@ -41,7 +41,8 @@ static DROPPED: AtomicUsize = AtomicUsize::new(0);
 /// The process that counted them: a child just forked has dropped none.
 static DROPPED_BY: AtomicU32 = AtomicU32::new(0);
 
-/// Writes a line, if stderr takes one now. A server must not wait for whatever reads its talk; what is missing is told later.
+/// Writes a line, if stderr takes one now. A server must not wait for whatever reads its talk; what is
+/// missing is told later.
 fn write_line(role: Role, told: &str, colour: bool) {
     if !takes_a_line() {
         if DROPPED_BY.swap(std::process::id(), Relaxed) != std::process::id() {
@@ -61,7 +62,8 @@ fn write_line(role: Role, told: &str, colour: bool) {
     let _ = stderr().write_all(lines.as_bytes());
 }
 
-/// Whether a line of at most PIPE_BUF bytes can be written without waiting (poll(2)). An error is for the write to find.
+/// Whether a line of at most PIPE_BUF bytes can be written without waiting (poll(2)). An error is for the
+/// write to find.
 fn takes_a_line() -> bool {
     let stderr = stderr();
     let mut stderr = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];

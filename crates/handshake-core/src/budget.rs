@@ -6,12 +6,12 @@ use std::time::Duration;
 /// Clients that a server takes out of its queue in one turn: 16 forks take some 3 ms.
 pub const CLIENTS_A_TURN: usize = 16;
 
-/// How long waits that find something at once may go on without a look at signals: a poll that returns at once lets none
-/// through.
+/// How long waits that find something at once may go on without a look at signals: a poll that returns at
+/// once lets none through.
 pub const SIGNALS_WITHIN: Duration = Duration::from_millis(10);
 
-/// How often a server looks whether the well-known name and its lock file are still its own: often enough to notice within a second
-/// that they were removed.
+/// How often a server looks whether the well-known name and its lock file are still its own: often enough to
+/// notice within a second that they were removed.
 pub const LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// Names that a server looks up for what one well-known pipe brought: 4,096 take some 6 ms.
@@ -20,6 +20,6 @@ pub const LOOKUPS_A_PIPE: usize = 4096;
 /// Names that a process looks up for what one read of a session brought, where one name may come, or a few.
 pub const LOOKUPS_A_READ: usize = 64;
 
-/// How often a process tries once more to open the private pipes of clients that are to be turned away, in a second, all together:
-/// each takes some 3 us.
+/// How often a process tries once more to open the private pipes of clients that are to be turned away, in a
+/// second, all together: each takes some 3 us.
 pub const NOTICES_A_SECOND: u32 = 5000;

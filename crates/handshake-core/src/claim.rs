@@ -26,10 +26,11 @@ const TRIES: usize = 16;
 /// The lock file's mode: nobody else needs it.
 const OWNER_ONLY: u32 = 0o600;
 
-/// The right to serve at a place: a lock on `.NAME.lock`, held from before the first look until the last unlink.
+/// The right to serve at a place: a lock on `.NAME.lock`, held from before the first look until the last
+/// unlink.
 ///
-/// The kernel gives it back when the process dies, however it does; a lock file without a lock means nothing. If the file is
-/// removed, the claim makes a new one (`Errand`).
+/// The kernel gives it back when the process dies, however it does; a lock file without a lock means nothing.
+/// If the file is removed, the claim makes a new one (`Errand`).
 #[derive(Debug)]
 pub struct Claim {
     place: Place,
@@ -114,7 +115,8 @@ impl Claim {
                 }
                 Err(errno) => return Err(Error::at("lock", path, errno, DIRECTORY)),
             }
-            // Its owner may have removed the file between our open and our lock: then the lock is on a file without a name.
+            // Its owner may have removed the file between our open and our lock: then the lock is on a file
+            // without a name.
             if is_at(path, &opened) == Some(true) {
                 return Ok(file);
             }
@@ -122,7 +124,8 @@ impl Claim {
         Err(Error::at("keep the lock file", path, Errno::ESTALE, DIRECTORY))
     }
 
-    /// With the lock in hand, no server that follows these rules is at the name. A process that reads it does not.
+    /// With the lock in hand, no server that follows these rules is at the name. A process that reads it does
+    /// not.
     fn look_for_others(place: &Place) -> Result<Option<Identity>> {
         let path = place.wkp();
         match look(path).map_err(|errno| Error::at("look at", path, errno, DIRECTORY))? {
@@ -201,8 +204,8 @@ fn is_at(path: &Path, file: &fs::Metadata) -> Option<bool> {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Removed while locked: a server that opened it before sees that the name is gone, and opens anew. If the name is gone
-        // already, what stands there is another server's.
+        // Removed while locked: a server that opened it before sees that the name is gone, and opens anew. If
+        // the name is gone already, what stands there is another server's.
         if self.has_its_name() == Some(true) {
             let _ = fs::remove_file(&self.path);
         }

@@ -1,7 +1,8 @@
-//! The event log: a file with a line for each event, a gate at which the process waits after each, and an observer.
+//! The event log: a file with a line for each event, a gate at which the process waits after each, and an
+//! observer.
 //!
-//! The log never keeps its process waiting. An event that the file does not take now is dropped and counted: a FIFO or a pipe
-//! whose reader has stopped, a full disk, a file at its limit.
+//! The log never keeps its process waiting. An event that the file does not take now is dropped and counted:
+//! a FIFO or a pipe whose reader has stopped, a full disk, a file at its limit.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -37,8 +38,8 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// A log that writes to `file`, which must be open without waiting (`O_NONBLOCK`), waits at `gate` and tells `observer`,
-    /// each if there is one.
+    /// A log that writes to `file`, which must be open without waiting (`O_NONBLOCK`), waits at `gate` and
+    /// tells `observer`, each if there is one.
     pub fn new(file: Option<File>, gate: Option<OwnedFd>, observer: Option<Observer>) -> Self {
         Self { file, gate, observer, ..Self::default() }
     }

@@ -69,8 +69,8 @@ pub fn names_of(fd: impl AsFd) -> Result<u64, Errno> {
     Ok(fstat(fd)?.st_nlink)
 }
 
-/// Whether this name stands for the file that is open here. A count of its names would not tell: the file may have others
-/// (link(2)).
+/// Whether this name stands for the file that is open here. A count of its names would not tell: the file may
+/// have others (link(2)).
 ///
 /// # Errors
 /// Those of fstat(2), and those of lstat(2) but ENOENT.
@@ -104,8 +104,8 @@ fn open_checked(path: &Path, way: OFlag) -> Result<OwnedFd, Errno> {
     if stat.st_uid != geteuid().as_raw() { Err(Errno::EPERM) } else { Ok(fd) }
 }
 
-/// Which FIFO was just made at this path. mkfifo(3) takes the umask's bits away, and a directory's default ACL may add some
-/// (acl(5)): the mode becomes what was meant.
+/// Which FIFO was just made at this path. mkfifo(3) takes the umask's bits away, and a directory's default
+/// ACL may add some (acl(5)): the mode becomes what was meant.
 fn owned_alone(path: &Path) -> Result<Identity, Errno> {
     let stat = lstat(path)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());

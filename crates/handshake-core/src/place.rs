@@ -20,7 +20,8 @@ const DERIVED_MAX: usize = 2 + 8 + 10 + 1 + 16;
 pub struct Place {
     path: PathBuf,
     directory: PathBuf,
-    /// The directory without symbolic links, as it was when this value was made; as typed, if it could not be found.
+    /// The directory without symbolic links, as it was when this value was made; as typed, if it could not be
+    /// found.
     resolved: PathBuf,
     name: OsString,
 }
@@ -67,8 +68,8 @@ impl Place {
         self.directory.join(name)
     }
 
-    /// A name for the next well-known pipe before it gets its name, and for the old one after it lost its name. Random, so
-    /// that nobody can be there first.
+    /// A name for the next well-known pipe before it gets its name, and for the old one after it lost its
+    /// name. Random, so that nobody can be there first.
     ///
     /// # Errors
     /// The kernel's random source fails.

@@ -33,7 +33,8 @@ pub enum Woken {
     Deadline,
 }
 
-/// How many waits in a row may fail for want of memory before that is an error: there is no other way to pause.
+/// How many waits in a row may fail for want of memory before that is an error: there is no other way to
+/// pause.
 const FAILED_WAITS_MAX: u32 = 16;
 
 /// This process. It lives as long as the program; sessions and pipes share it by `Rc`.
@@ -66,8 +67,9 @@ pub(crate) trait Errand {
 }
 
 impl Process {
-    /// This process, with its signals in place: SIGTERM, SIGINT, SIGHUP, SIGQUIT and SIGCHLD are blocked in this thread and
-    /// counted by handlers, as long as this value lives; SIGXFSZ is ignored. Dropping it restores all that.
+    /// This process, with its signals in place: SIGTERM, SIGINT, SIGHUP, SIGQUIT and SIGCHLD are blocked in
+    /// this thread and counted by handlers, as long as this value lives; SIGXFSZ is ignored. Dropping it
+    /// restores all that.
     ///
     /// # Errors
     /// The kernel refuses a signal handler.
@@ -96,14 +98,15 @@ impl Process {
         Self::start(role, EventLog::default())
     }
 
-    /// For a program whose whole life this is: the signals stay as they are now until it exits, also after this value is dropped.
-    /// So a signal that comes in the last moment does not change the exit status.
+    /// For a program whose whole life this is: the signals stay as they are now until it exits, also after
+    /// this value is dropped. So a signal that comes in the last moment does not change the exit status.
     pub fn keep_signals(&self) {
         self.signals.keep();
     }
 
-    /// For a program without children of its own: reaps each child that ends. A program may inherit children from the one
-    /// that it replaced (execve(2)), and process 1 of a container gets those whose parents have died.
+    /// For a program without children of its own: reaps each child that ends. A program may inherit children
+    /// from the one that it replaced (execve(2)), and process 1 of a container gets those whose parents have
+    /// died.
     pub fn reap_all_children(&self) {
         self.reaps_all.set(true);
         reap_all();
@@ -242,8 +245,8 @@ impl Process {
         }
     }
 
-    /// A look at signals, if the last one was [long enough](SIGNALS_WITHIN) ago. What came is told to the caller: the wait that
-    /// it was about to begin would not be ended by it any more.
+    /// A look at signals, if the last one was [long enough](SIGNALS_WITHIN) ago. What came is told to the
+    /// caller: the wait that it was about to begin would not be ended by it any more.
     fn look_at_signals_now_and_then(&self) -> Result<Option<Woken>> {
         let now = monotonic_ns();
         if u128::from(now - self.looked_at_signals.get()) < SIGNALS_WITHIN.as_nanos() {

@@ -44,7 +44,8 @@ pub enum Delivery {
     Whole,
     /// One writer, pieces of any size.
     Pieces,
-    /// One writer that this process has shaken hands with, pieces of any size: a session's private pipe, or an unnamed one.
+    /// One writer that this process has shaken hands with, pieces of any size: a session's private pipe, or
+    /// an unnamed one.
     Trusted,
     /// No records: a course client's messages, each read one ([`Messages`]).
     Messages,

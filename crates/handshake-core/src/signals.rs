@@ -1,8 +1,9 @@
 //! Signals as events: handlers that only count, and one place where signals can arrive.
 //!
-//! All signals that matter here are blocked, but for the moments inside [`Process::wait`](crate::process::Process::wait):
-//! so no system call is ever interrupted elsewhere, none arrives between the look at a counter and the sleep, and no
-//! self-pipe is needed, which would cost every subserver two descriptors. (ppoll(2) was made for this.)
+//! All signals that matter here are blocked, but for the moments inside
+//! [`Process::wait`](crate::process::Process::wait): so no system call is ever interrupted elsewhere, none
+//! arrives between the look at a counter and the sleep, and no self-pipe is needed, which would cost every
+//! subserver two descriptors. (ppoll(2) was made for this.)
 
 use std::cell::{Cell, RefCell};
 
@@ -15,7 +16,8 @@ use crate::sys::{Handlers, arrivals, end_by_default};
 const TERMINATION: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
 const COUNTED: [Signal; 6] =
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGCHLD, Signal::SIGCONT];
-/// A file that reaches its limit (`ulimit -f`) is an error of write(2), EFBIG, as a full disk is; it must not end a process.
+/// A file that reaches its limit (`ulimit -f`) is an error of write(2), EFBIG, as a full disk is; it must not
+/// end a process.
 const IGNORED: [Signal; 1] = [Signal::SIGXFSZ];
 
 /// The signals of this process. Dropping it restores the handlers and the mask.
@@ -31,8 +33,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Blocks the signals and puts the handlers in place. A signal that this process was started with as ignored stays
-    /// ignored, as nohup(1) and `program &` in a shell script ask for.
+    /// Blocks the signals and puts the handlers in place. A signal that this process was started with as
+    /// ignored stays ignored, as nohup(1) and `program &` in a shell script ask for.
     ///
     /// # Errors
     /// The kernel refuses a handler (never seen).
@@ -60,13 +62,14 @@ impl Signals {
         self.waiting
     }
 
-    /// A signal that asks to end and has not been taken yet. Several of one kind that arrived together are one.
+    /// A signal that asks to end and has not been taken yet. Several of one kind that arrived together are
+    /// one.
     pub fn take_termination(&self) -> Option<Signal> {
         TERMINATION.into_iter().find(|signal| self.take(*signal))
     }
 
-    /// Whether a signal that asks to end has arrived and has not been taken yet. In a program with threads, another thread may
-    /// have got it, and no wait of this one was interrupted.
+    /// Whether a signal that asks to end has arrived and has not been taken yet. In a program with threads,
+    /// another thread may have got it, and no wait of this one was interrupted.
     pub(crate) fn asks_to_end(&self) -> bool {
         let due = |(signal, seen): (&Signal, &Cell<u32>)| seen.get() != arrivals(*signal);
         COUNTED.iter().zip(&self.seen).any(|each| TERMINATION.contains(each.0) && due(each))
@@ -131,8 +134,8 @@ impl Drop for Mask {
     }
 }
 
-/// Ends this process by `signal`, as if the signal had never been handled. Process 1 of a container, which the kernel does not
-/// let die so, leaves with the status 128 + the signal's number.
+/// Ends this process by `signal`, as if the signal had never been handled. Process 1 of a container, which
+/// the kernel does not let die so, leaves with the status 128 + the signal's number.
 pub fn die_by(signal: Signal) -> ! {
     end_by_default(signal)
 }

@@ -13,13 +13,13 @@ use nix::unistd::Pid;
 use crate::fifo::{Standing, look, open_to_write};
 use crate::place::Place;
 
-/// How long a client may take from making its private pipe to opening it, before a sweep takes the pipe for one that was
-/// left. A client that takes longer makes another one.
+/// How long a client may take from making its private pipe to opening it, before a sweep takes the pipe for
+/// one that was left. A client that takes longer makes another one.
 const NEW: Duration = Duration::from_secs(1);
 
 impl Place {
-    /// Removes pipes that are named by the rule and that nobody reads. Call it holding the claim, so that no other server
-    /// is between making a pipe and opening it. A client may be: see `may_be_left`.
+    /// Removes pipes that are named by the rule and that nobody reads. Call it holding the claim, so that no
+    /// other server is between making a pipe and opening it. A client may be: see `may_be_left`.
     pub fn sweep(&self) {
         let Ok(entries) = fs::read_dir(self.directory()) else { return };
         let mut makers = Makers::default();
@@ -47,15 +47,17 @@ struct Makers {
 enum Holdings {
     /// There is no such process.
     Dead,
-    /// The names of the files that it has open; none, if it is another user's: such a process cannot have opened a pipe of ours.
+    /// The names of the files that it has open; none, if it is another user's: such a process cannot have
+    /// opened a pipe of ours.
     Open(HashSet<OsString>),
     Unknown,
 }
 
 impl Makers {
-    /// Whether a client may have left this private pipe. To open a pipe that a client reads would look like a server's "try
-    /// again" to that client. So a pipe stays untouched if the process of that number has it open. If that process lives and does
-    /// not, its number may be one of another container, where a client may be about to open the pipe: a new one stays, too.
+    /// Whether a client may have left this private pipe. To open a pipe that a client reads would look like a
+    /// server's "try again" to that client. So a pipe stays untouched if the process of that number has it
+    /// open. If that process lives and does not, its number may be one of another container, where a client
+    /// may be about to open the pipe: a new one stays, too.
     fn may_have_left(&mut self, pid: Pid, pipe: &OsStr, path: &Path) -> bool {
         match self.holdings.entry(pid).or_insert_with(|| holdings(pid)) {
             Holdings::Dead => true,

@@ -162,7 +162,8 @@ pub fn front(bytes: &[u8]) -> Front<'_> {
 pub enum Trust {
     /// Any process of this user may have written anything.
     Nobody,
-    /// There is one writer, which ends each record that it begins: no look for a magic inside a record is needed.
+    /// There is one writer, which ends each record that it begins: no look for a magic inside a record is
+    /// needed.
     Writer,
 }
 
@@ -260,7 +261,8 @@ pub fn append(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     }
 }
 
-/// Appends a record to `out` for a reader that [trusts its writer](Trust::Writer): a magic may stand anywhere in it.
+/// Appends a record to `out` for a reader that [trusts its writer](Trust::Writer): a magic may stand anywhere
+/// in it.
 ///
 /// # Panics
 /// As [`append`].

@@ -131,7 +131,8 @@ impl WellKnownPipe {
         }
     }
 
-    /// Whether another process holds an exclusive lock on this pipe, and so keeps all clients from writing their names.
+    /// Whether another process holds an exclusive lock on this pipe, and so keeps all clients from writing
+    /// their names.
     pub fn is_locked_by_another(&self) -> bool {
         // On the file system where there are no locks, nobody holds one.
         let locked = try_lock(self.from_client.as_fd(), Lock::Shared) == Err(Errno::EWOULDBLOCK);
@@ -181,8 +182,9 @@ impl WellKnownPipe {
         removed
     }
 
-    /// Where names cannot be exchanged: looks at what stands at the well-known name, and takes its place (rename(2)). The claim
-    /// keeps other servers away; what anybody else puts there between the look and the rename is lost.
+    /// Where names cannot be exchanged: looks at what stands at the well-known name, and takes its place
+    /// (rename(2)). The claim keeps other servers away; what anybody else puts there between the look and the
+    /// rename is lost.
     fn put_over(&mut self, expected: Identity, place: &Place) -> Result<()> {
         match look(place.wkp()) {
             Ok(Standing::Fifo(identity)) if identity == expected => {}

@@ -1,5 +1,5 @@
-//! A program that uses this library as one part of what it does. A test program of its own: it looks at what belongs to the
-//! whole process.
+//! A program that uses this library as one part of what it does. A test program of its own: it looks at what
+//! belongs to the whole process.
 
 use std::fs;
 use std::rc::Rc;
@@ -12,7 +12,8 @@ use nix::sys::signal::{SigSet, Signal};
 
 type Serve = fn(&Rc<Process>, Options) -> Result<()>;
 
-/// The signals of this process that have handlers, and those that it ignores, and those that this thread blocks (proc(5)).
+/// The signals of this process that have handlers, and those that it ignores, and those that this thread
+/// blocks (proc(5)).
 fn signals() -> Vec<String> {
     let status = fs::read_to_string("/proc/thread-self/status").expect("proc(5)");
     let is_one = |line: &&str| ["SigBlk", "SigIgn", "SigCgt"].iter().any(|name| line.starts_with(name));

@@ -107,9 +107,9 @@ impl<'a> Lookups<'a> {
         self.place.named_by_client(name)
     }
 
-    /// Names as text, or as numbers. With `early`, the number of a living process counts as text too: that process may
-    /// be about to make its pipe. A pipe that stands there is the better proof: 4 bytes can be both a number and the
-    /// digits of another number.
+    /// Names as text, or as numbers. With `early`, the number of a living process counts as text too: that
+    /// process may be about to make its pipe. A pipe that stands there is the better proof: 4 bytes can be
+    /// both a number and the digits of another number.
     fn find(&mut self, bytes: &[u8], early: bool) -> Vec<Found> {
         let mut found = Vec::new();
         for (text, at) in texts(bytes) {
@@ -128,8 +128,8 @@ impl<'a> Lookups<'a> {
         if numbers.is_empty() { found } else { numbers }
     }
 
-    /// The pipe with this name, and whether it stands there. If there is none, the pipes whose names these digits are:
-    /// each was written without a NUL.
+    /// The pipe with this name, and whether it stands there. If there is none, the pipes whose names these
+    /// digits are: each was written without a NUL.
     fn in_a_row(&mut self, text: &[u8], early: bool) -> Vec<(PathBuf, bool)> {
         let whole = self.known(text);
         if whole.is_some() || !text.iter().all(u8::is_ascii_digit) {
@@ -186,7 +186,8 @@ impl<'a> Lookups<'a> {
         self.place.named_in_course(name)
     }
 
-    /// The pipe that the process with this number may make later, if such a process lives and nothing has the name.
+    /// The pipe that the process with this number may make later, if such a process lives and nothing has the
+    /// name.
     fn of_living_process(&mut self, digits: &[u8]) -> Option<PathBuf> {
         self.charge()?;
         let number = std::str::from_utf8(digits).ok()?;

@@ -17,8 +17,9 @@ use crate::records::{Delivery, Filled, READS_MAX, RecordReader};
 use crate::wire::{Hello, Kind, VERSION};
 use crate::wkp::TakenPipe;
 
-/// The longest line: more than the clients of any crowd that one machine can have, since with `--shared-wkp` the next one is
-/// refused. Without a bound, clients that are never served would cost memory without end; one takes some 200 bytes.
+/// The longest line: more than the clients of any crowd that one machine can have, since with `--shared-wkp`
+/// the next one is refused. Without a bound, clients that are never served would cost memory without end; one
+/// takes some 200 bytes.
 pub const LINE_MAX: usize = 16_384;
 
 const LINE_FULL: &str = "the server is full, and so is the line before it";
@@ -165,7 +166,8 @@ impl Line {
             process.saw(What::ClientDropped, |event| event.text(text));
             return Ok(false);
         };
-        // A client that has gone, or a name that costs its sender nothing: neither is worth a place, and later a fork.
+        // A client that has gone, or a name that costs its sender nothing: neither is worth a place, and
+        // later a fork.
         let stands: Option<&str> = match look(&private) {
             Ok(Standing::Fifo(_)) => None,
             Ok(Standing::Nothing) => Some("nothing"),

@@ -11,8 +11,8 @@ use crate::fifo::{Fifo, name_of, open_to_read};
 use crate::place::Place;
 use crate::process::Process;
 
-/// How often a private pipe is made anew when a server removes it before the client has opened it: such a server has just
-/// started or ended, and takes a pipe without a reader for one that a dead client left.
+/// How often a private pipe is made anew when a server removes it before the client has opened it: such a
+/// server has just started or ended, and takes a pipe without a reader for one that a dead client left.
 const TRIES: usize = 4;
 
 /// Makes a private pipe at this path, and opens it for reading (step 3).

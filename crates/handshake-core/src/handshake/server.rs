@@ -33,7 +33,8 @@ const AFTER_SHORTAGE: Duration = Duration::from_millis(100);
 pub enum Arrived {
     /// So many of the descriptors watched show something; without others, the well-known pipe has bytes.
     Ready(usize),
-    /// The well-known pipe has lost its name, or another process keeps clients from it by a lock; steps 6 and 1 make that good.
+    /// The well-known pipe has lost its name, or another process keeps clients from it by a lock; steps 6 and
+    /// 1 make that good.
     NameGone,
     /// A signal came, or it is time to try again.
     Other,
@@ -124,7 +125,8 @@ impl Server {
     /// a server that cannot begin says so.
     pub fn create_wkp(&mut self) -> Result<()> {
         self.claim.check()?;
-        // Those of a turn that was interrupted come first: in basic there is no well-known pipe while a client is served.
+        // Those of a turn that was interrupted come first: in basic there is no well-known pipe while a
+        // client is served.
         while self.wkp.is_none() && self.line.is_empty() && self.process.asked_to_end().is_none() {
             match WellKnownPipe::create(&self.place, &self.claim, &self.process) {
                 Ok(wkp) => {
@@ -272,8 +274,8 @@ impl Server {
         self.line.receive(taken, &self.place, &self.process)
     }
 
-    /// The next client that is owed an answer, unless this is no time to answer anybody: something is short, this process was
-    /// asked to end, or [enough](CLIENTS_A_TURN) have been answered since the last wait.
+    /// The next client that is owed an answer, unless this is no time to answer anybody: something is short,
+    /// this process was asked to end, or [enough](CLIENTS_A_TURN) have been answered since the last wait.
     ///
     /// # Errors
     /// The kernel's random source fails.
@@ -336,8 +338,8 @@ impl Server {
         Ok(session.in_course(customs.ways, ack))
     }
 
-    /// For a client whose turn the error prevented. A shortage may pass: the client goes back to the front of the line, and
-    /// the server tries again. Anything else is told to the client.
+    /// For a client whose turn the error prevented. A shortage may pass: the client goes back to the front of
+    /// the line, and the server tries again. Anything else is told to the client.
     pub fn put_back(&mut self, (caller, error): (Caller, Error)) {
         if error.is_shortage() {
             self.line.put_back(caller);

@@ -389,7 +389,8 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// What must be left after a message has got its room, so that nothing smaller fails, which would end the process.
+/// What must be left after a message has got its room, so that nothing smaller fails, which would end the
+/// process.
 const HEADROOM: usize = 1 << 18;
 
 /// Makes room for `more` bytes; false, if there is no memory for it.

@@ -8,9 +8,9 @@ use nix::unistd::{ForkResult, Pid};
 
 use super::linux::{close_all_but, tasks};
 
-/// Forks (fork(2)). The child holds 0, 1, 2 and `keep`. It runs `body`, which is told whether closing all other descriptors
-/// failed, and leaves with the status that `body` returns, or with 101 when `body` panics. The child never returns from
-/// here, so no destructor of the parent's values runs a second time.
+/// Forks (fork(2)). The child holds 0, 1, 2 and `keep`. It runs `body`, which is told whether closing all
+/// other descriptors failed, and leaves with the status that `body` returns, or with 101 when `body` panics.
+/// The child never returns from here, so no destructor of the parent's values runs a second time.
 ///
 /// # Errors
 /// `EAGAIN`, `ENOMEM`: no process can be had now; the parent goes on. `EDEADLK`: this process has other
@@ -35,8 +35,9 @@ pub(super) fn live(keep: &[RawFd], body: impl FnOnce(Result<(), Errno>) -> u8) -
     unsafe { libc::_exit(i32::from(status)) }
 }
 
-/// How many threads this process has. The C library's word is taken first, where it gives one: under user-mode emulation the
-/// kernel also counts threads of the emulator (`__libc_single_threaded`, glibc 2.32). Else the kernel is asked.
+/// How many threads this process has. The C library's word is taken first, where it gives one: under
+/// user-mode emulation the kernel also counts threads of the emulator (`__libc_single_threaded`, glibc 2.32).
+/// Else the kernel is asked.
 pub fn threads() -> usize {
     let name = c"__libc_single_threaded";
     // SAFETY: looks a name up, and returns null for a library that does not have it.

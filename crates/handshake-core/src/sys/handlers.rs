@@ -8,10 +8,12 @@ use libc::c_int;
 use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 
-/// How often each signal has arrived. Counters instead of flags: several [`Handlers`] of one process all notice.
+/// How often each signal has arrived. Counters instead of flags: several [`Handlers`] of one process all
+/// notice.
 static ARRIVALS: [AtomicU32; 32] = [const { AtomicU32::new(0) }; 32];
 
-/// How this process treated the signals before, and how many [`Handlers`] there are: the last one puts that back.
+/// How this process treated the signals before, and how many [`Handlers`] there are: the last one puts that
+/// back.
 static BEFORE: Mutex<Before> = Mutex::new(Before { users: 0, actions: Vec::new() });
 
 struct Before {
@@ -24,8 +26,9 @@ struct Before {
 pub(crate) struct Handlers(());
 
 impl Handlers {
-    /// Counts `counted`, and ignores `ignored`. A signal of `counted` that this process ignores already stays ignored, as
-    /// nohup(1) and shells ask for (POSIX, shell command language, 2.11). SIGCHLD does not: a process that ignores it cannot reap.
+    /// Counts `counted`, and ignores `ignored`. A signal of `counted` that this process ignores already stays
+    /// ignored, as nohup(1) and shells ask for (POSIX, shell command language, 2.11). SIGCHLD does not: a
+    /// process that ignores it cannot reap.
     ///
     /// # Errors
     /// Those of sigaction(2): none for signals that can be caught.
@@ -89,8 +92,8 @@ fn set(signal: Signal, handler: SigHandler) -> Result<SigAction, Errno> {
     unsafe { sigaction(signal, &action) }
 }
 
-/// Ends this process by `signal`. The first process of a PID namespace does not die by a signal that it does not handle
-/// (pid_namespaces(7)); it leaves with the status by which shells report such a death.
+/// Ends this process by `signal`. The first process of a PID namespace does not die by a signal that it does
+/// not handle (pid_namespaces(7)); it leaves with the status by which shells report such a death.
 pub(crate) fn end_by_default(signal: Signal) -> ! {
     // None of these can fail for a signal that can be caught.
     let _ = set(signal, SigHandler::SigDfl);

@@ -26,9 +26,9 @@ pub(crate) fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
     renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)
 }
 
-/// Moves `from` to the name `to`, if nothing has that name (renameat2(2), `RENAME_NOREPLACE`). Where the system
-/// [cannot do it](is_unsupported), a look and rename(2) do nearly the same: what comes to that name between the two is lost.
-/// POSIX: link(2), then unlink(2) of the old name.
+/// Moves `from` to the name `to`, if nothing has that name (renameat2(2), `RENAME_NOREPLACE`). Where the
+/// system [cannot do it](is_unsupported), a look and rename(2) do nearly the same: what comes to that name
+/// between the two is lost. POSIX: link(2), then unlink(2) of the old name.
 ///
 /// # Errors
 /// `EEXIST`: something has that name.
@@ -51,8 +51,8 @@ pub(crate) fn rename_over(from: &Path, to: &Path) -> Result<(), Errno> {
     renameat(AT_FDCWD, from, AT_FDCWD, to)
 }
 
-/// Whether an error of renameat2(2) says that a flag, or the whole call, is not to be had here. File systems say `EINVAL` (NFS,
-/// FUSE, 9p, gVisor), old kernels `ENOSYS`, sandboxes any of these.
+/// Whether an error of renameat2(2) says that a flag, or the whole call, is not to be had here. File systems
+/// say `EINVAL` (NFS, FUSE, 9p, gVisor), old kernels `ENOSYS`, sandboxes any of these.
 pub(crate) fn is_unsupported(errno: Errno) -> bool {
     matches!(errno, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM)
 }
@@ -133,7 +133,8 @@ pub fn ends_with_us(command: &mut Command, signal: Signal) {
 pub(crate) struct Punctual(());
 
 thread_local! {
-    /// How many [`Punctual`]s this thread has, and its slack before the first, in nanoseconds, if the kernel told.
+    /// How many [`Punctual`]s this thread has, and its slack before the first, in nanoseconds, if the kernel
+    /// told.
     static SLACK: Cell<(usize, Option<u64>)> = const { Cell::new((0, None)) };
 }
 

@@ -142,8 +142,8 @@ fn a_sweep_removes_what_the_dead_left_and_nothing_else() {
     let make = |name: &str| Fifo::make(directory.path().join(name)).expect("a pipe");
     let _left =
         ["mario.new.2000000000.0123456789abcdef", "mario.up.2000000000.0123456789abcdef", dead].map(make);
-    // Both processes live and hold none of these pipes, as clients of another container, whose numbers mean nothing here. One
-    // pipe is so new that its client may be about to open it.
+    // Both processes live and hold none of these pipes, as clients of another container, whose numbers mean
+    // nothing here. One pipe is so new that its client may be about to open it.
     let (old, new) = ("mario.client.1.0123456789abcdef", "mario.client.1.00000000000000cc");
     let _elsewhere = [old, new].map(make);
     let long_ago = SystemTime::now() - Duration::from_secs(10);
@@ -153,7 +153,8 @@ fn a_sweep_removes_what_the_dead_left_and_nothing_else() {
         utimensat(AT_FDCWD, &path, &time, &time, UtimensatFlags::NoFollowSymlink).expect("the pipe is ours");
     };
     made_long_ago(old);
-    // This process lives, and has the pipe open, so a sweep must not even open it: that would look like an answer.
+    // This process lives, and has the pipe open, so a sweep must not even open it: that would look like an
+    // answer.
     let mine = format!("mario.client.{}.0123456789abcdef", getpid());
     let _others = ["luigi.client.2000000000.0123456789abcdef", "mario", &mine].map(make);
     made_long_ago(&mine);

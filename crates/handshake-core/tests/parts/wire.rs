@@ -295,7 +295,8 @@ proptest! {
         }
     }
 
-    /// Of one writer, whatever stands in its records, and however they are read. Each is checked all the same.
+    /// Of one writer, whatever stands in its records, and however they are read. Each is checked all the
+    /// same.
     #[test]
     fn a_trusted_writers_records_are_found_each_once(
         records in vec(hard_records(), 1..5),

@@ -20,7 +20,8 @@ pub(super) struct Facts {
     /// Whether the server serves framed clients only.
     pub(super) shared_wkp: bool,
     pub(super) wkp_opened: WkpOpened,
-    /// The names of the pipes that it made, in full: [`Call`] has full names. They are shortened when printed.
+    /// The names of the pipes that it made, in full: [`Call`] has full names. They are shortened when
+    /// printed.
     pub(super) made: Vec<String>,
     /// What the server read instead of a private pipe's name: how many bytes, and the text at their
     /// beginning.

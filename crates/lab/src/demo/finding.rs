@@ -62,7 +62,8 @@ pub(super) fn judge(stage: &mut Stage, args: &Args) -> Result<bool> {
 fn facts(stage: &Stage, guest: &Guest, args: &Args) -> Facts {
     let first = |what| first(stage, guest, what);
     let text = |event: &Event| event.text.clone().unwrap_or_default();
-    // The server cannot say whose bytes these are. Of the clients, only the guest writes a line that is no name.
+    // The server cannot say whose bytes these are. Of the clients, only the guest writes a line that is no
+    // name.
     let is_no_name = |event: &&Event| {
         event.what == What::Skipped
             && event.role == Role::Server

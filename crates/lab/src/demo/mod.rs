@@ -4,8 +4,9 @@
 //! holds which pipe; `verdict` checks. They stand on `troupe` (the processes), `pause` (`--pause`), `record` (the order of
 //! time), `cast` (who is who), `tell` (sentences), `voice` (how it looks) and `wkp` (whose a name is).
 //!
-//! Any program can be one of the clients: it is a `guest`: `visit` plays its part of the script, `finding` judges it, and
-//! `advice` says what to mend. What it does, it says itself on its `terminal`, or is seen from outside by `watch`.
+//! Any program can be one of the clients: it is a `guest`: `visit` plays its part of the script, `finding`
+//! judges it, and `advice` says what to mend. What it does, it says itself on its `terminal`, or is seen from
+//! outside by `watch`.
 
 mod advice;
 mod cast;

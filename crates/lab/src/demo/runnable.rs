@@ -1,7 +1,7 @@
 //! Whether the kernel can run a file.
 //!
-//! execvp(3), by which programs are started, hands a file that the kernel cannot run to /bin/sh. A program that was built for
-//! another machine would become garbage on a command line, and no error would be seen.
+//! execvp(3), by which programs are started, hands a file that the kernel cannot run to /bin/sh. A program
+//! that was built for another machine would become garbage on a command line, and no error would be seen.
 
 use std::fs::{self, File};
 use std::io::Read;

@@ -9,7 +9,8 @@ use super::cast::{Actor, Cast};
 const RANDOM_SHOWN: usize = 4;
 
 /// What the event's process did; `None` if the demo does not show the event as a step of its own.
-/// `replaces_wkp`: the server takes the well-known pipe's name away by giving it to the next one, in one step.
+/// `replaces_wkp`: the server takes the well-known pipe's name away by giving it to the next one, in one
+/// step.
 pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_wkp: bool) -> Option<String> {
     let text = event.text.as_deref().unwrap_or_default();
     let pipe = shorten(event.pipe.as_deref().unwrap_or_default());

@@ -1,9 +1,9 @@
 //! Whose subserver has ended: told by the kernel one by one. Linux only, as `linux`.
 //!
-//! SIGCHLD says that some child has ended, and who asks wait4(2) which has every child looked at: 0.3 ms with 5,000 of them. A
-//! child may be forked with another signal for its end (clone(2)). A real-time signal waits in a queue, one for each
-//! child, and says whose it is (signal(7)). It is lost when the queue is full (`RLIMIT_SIGPENDING`): so now and then all
-//! are looked at. POSIX: SIGCHLD, and the cost.
+//! SIGCHLD says that some child has ended, and who asks wait4(2) which has every child looked at: 0.3 ms with
+//! 5,000 of them. A child may be forked with another signal for its end (clone(2)). A real-time signal waits
+//! in a queue, one for each child, and says whose it is (signal(7)). It is lost when the queue is full
+//! (`RLIMIT_SIGPENDING`): so now and then all are looked at. POSIX: SIGCHLD, and the cost.
 
 use std::mem::MaybeUninit;
 use std::ptr::{from_ref, null_mut};
@@ -77,7 +77,8 @@ impl Drop for Ends {
 /// Blocks the signal; returns whether it was blocked already.
 fn block() -> bool {
     let mut mask = MaybeUninit::uninit();
-    // SAFETY: takes a set that lives for the call, and writes the other; it fails only for what is no operation.
+    // SAFETY: takes a set that lives for the call, and writes the other; it fails only for what is no
+    // operation.
     unsafe { libc::sigprocmask(libc::SIG_BLOCK, from_ref(&only_this()), mask.as_mut_ptr()) };
     // SAFETY: it was written.
     let mask = unsafe { mask.assume_init() };
@@ -88,7 +89,8 @@ fn block() -> bool {
 /// Sets the action for the signal; returns the former one.
 fn act(action: &sigaction) -> sigaction {
     let mut before = zeroed();
-    // SAFETY: both live for the call; our handler touches nothing but an atomic, and any other action was there before.
+    // SAFETY: both live for the call; our handler touches nothing but an atomic, and any other action was
+    // there before.
     unsafe { libc::sigaction(signal_of_end(), from_ref(action), &raw mut before) };
     before
 }
@@ -103,8 +105,8 @@ pub(super) fn told() -> bool {
     SEEN.load(SeqCst) != NOTHING
 }
 
-/// The children that have ended since this was asked last; `None`, if not all are known, or if there are more than `most` signals. A
-/// number may also be that of a process that has merely sent the signal.
+/// The children that have ended since this was asked last; `None`, if not all are known, or if there are more
+/// than `most` signals. A number may also be that of a process that has merely sent the signal.
 pub(super) fn ended(most: usize) -> Option<Vec<Pid>> {
     let seen = match SEEN.swap(NOTHING, SeqCst) {
         NOTHING => None,

@@ -1,8 +1,8 @@
-//! How a main server with hundreds or thousands of subservers forks. Skip this at first: with few, an ordinary
-//! [`fork`](super::fork()) does the same.
+//! How a main server with hundreds or thousands of subservers forks. Skip this at first: with few, an
+//! ordinary [`fork`](super::fork()) does the same.
 //!
-//! Three things cost more with each subserver: to learn which one has ended (`ends`), to copy the table of descriptors
-//! (`handover`), and the memory that each child makes its own (`nursery`).
+//! Three things cost more with each subserver: to learn which one has ended (`ends`), to copy the table of
+//! descriptors (`handover`), and the memory that each child makes its own (`nursery`).
 
 mod ends;
 mod handover;
@@ -20,8 +20,8 @@ use handover::Handover;
 pub use handover::out_of_the_way;
 pub use nursery::Nursery;
 
-/// Forks at a cost that does not grow with the number of subservers. Where the system does not allow that (user-mode
-/// emulation, a sandbox), each fork is an ordinary one, for good after the first refusal.
+/// Forks at a cost that does not grow with the number of subservers. Where the system does not allow that
+/// (user-mode emulation, a sandbox), each fork is an ordinary one, for good after the first refusal.
 #[derive(Debug)]
 pub(crate) struct Scale {
     /// Dropped with this: the signal then does what it did before.
@@ -44,8 +44,8 @@ impl Scale {
         self.handover = Handover::new().ok();
     }
 
-    /// As [`fork`](super::fork()), but the parent must wait for the child with `__WALL` (wait4(2)), and [`Scale::ended`]
-    /// tells of its end.
+    /// As [`fork`](super::fork()), but the parent must wait for the child with `__WALL` (wait4(2)), and
+    /// [`Scale::ended`] tells of its end.
     ///
     /// # Errors
     /// As [`fork`](super::fork()).
@@ -87,19 +87,19 @@ impl Scale {
         self.has_forked.get() && ends::told()
     }
 
-    /// The children that have ended since this was asked last; `None`, if not all are known, or if more than `most` are said to have
-    /// ended. A number may also be that of a process that has merely sent the signal.
+    /// The children that have ended since this was asked last; `None`, if not all are known, or if more than
+    /// `most` are said to have ended. A number may also be that of a process that has merely sent the signal.
     pub(crate) fn ended(&self, most: usize) -> Option<Vec<Pid>> {
         if self.has_forked.get() { ends::ended(most) } else { Some(Vec::new()) }
     }
 }
 
-/// A fork with these flags (clone(2)); the child, in the parent. libc's own fork prepares the child for threads that it will
-/// never have, and so makes three pages of each child its own.
+/// A fork with these flags (clone(2)); the child, in the parent. libc's own fork prepares the child for
+/// threads that it will never have, and so makes three pages of each child its own.
 fn clone(flags: libc::c_int) -> Result<Option<Pid>, Errno> {
     let none: libc::c_long = 0;
-    // SAFETY: the process has one thread, which holds no lock of libc's, so the child may do whatever the parent may. Until a
-    // handover is done, it only reads its memory and closes what is its own.
+    // SAFETY: the process has one thread, which holds no lock of libc's, so the child may do whatever the
+    // parent may. Until a handover is done, it only reads its memory and closes what is its own.
     let pid = Errno::result(unsafe {
         libc::syscall(libc::SYS_clone, libc::c_long::from(flags), none, none, none, none)
     })?;
