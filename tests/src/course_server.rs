@@ -2,12 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use handshake_core::course::text_of;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::O_NONBLOCK;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
@@ -125,9 +127,18 @@ impl CourseServer {
         self.to_client = None;
     }
 
-    /// Closes the pipe from the client.
+    /// Closes the pipe from the client. When this returns, no process reads it: a program that another test is just
+    /// starting holds a copy of every descriptor until its exec(2).
     pub fn stop_reading(&mut self) {
-        self.from_client = None;
+        let Some(reader) = self.from_client.take() else { return };
+        let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        let writer = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path);
+        let writer = writer.expect("the pipe has a reader");
+        drop(reader);
+        until_true("nobody to read the pipe", || {
+            let mut shown = [PollFd::new(writer.as_fd(), PollFlags::empty())];
+            poll(&mut shown, PollTimeout::ZERO) == Ok(1)
+        });
     }
 
     /// Closes both.

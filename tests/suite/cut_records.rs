@@ -12,6 +12,8 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::{Paradigm, Program, RawClient, RawServer, Scene, each, record, stories};
 
+use crate::hostile::at_one_pipe;
+
 each! {
     a_cut_record_before_a_hello_costs_it_nothing in basic forking dispatch shared: row_36;
     cut_records_between_requests_cost_none_of_them in basic forking dispatch shared: row_36;
@@ -45,12 +47,6 @@ fn in_one_read(scene: &Scene, reader: u32, write: impl FnOnce()) {
     scene.signal_server(reader, Signal::SIGSTOP);
     write();
     scene.signal_server(reader, Signal::SIGCONT);
-}
-
-/// The process that reads what the client of the only session so far writes.
-fn reader(scene: &Scene, paradigm: Paradigm, server: u32) -> u32 {
-    let ready = scene.record().wait_for(What::ReadyReceived, |_| true);
-    if paradigm == Paradigm::Forking { ready.pid } else { server }
 }
 
 fn a_cut_record_before_a_hello_costs_it_nothing(paradigm: Paradigm) {
@@ -121,11 +117,10 @@ fn cut_records_within_a_message_leave_it_whole(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--service", "echo"]).ready();
     let before = server.descriptors();
-    let mut stranger = scene.raw_client();
-    stranger.open_wkp();
-    let mut client = scene.raw_client();
-    client.shake_hands();
-    let reader = reader(&scene, paradigm, server.pid());
+    let (mut stranger, mut client) = at_one_pipe(&scene);
+    let session = Some(format!("{:016x}", client.session()));
+    let ready = scene.record().wait_for(What::ReadyReceived, |event| event.session == session);
+    let reader = if paradigm == Paradigm::Forking { ready.pid } else { server.pid() };
     let message = [&MAGIC[..], &[b'x'; 2 * PAYLOAD_MAX], &MAGIC].concat();
     for (sequence, cut) in (1..).zip(cut_records()) {
         in_one_read(&scene, reader, || {
