@@ -32,6 +32,7 @@ each! {
     an_event_log_that_nobody_reads_keeps_nobody_waiting in basic forking dispatch shared: row_51;
     a_talk_that_nobody_reads_keeps_nobody_waiting in basic forking dispatch shared: row_51;
     a_lock_file_that_is_removed_is_made_again in basic forking dispatch shared: row_52;
+    a_place_that_was_taken_in_a_session_ends_the_first_server in basic: row_52;
 }
 
 /// The refusals of renameat2(2): its flag 2 exchanges two names, 1 replaces nothing.
@@ -384,19 +385,33 @@ fn a_talk_that_nobody_reads_keeps_nobody_waiting(paradigm: Paradigm) {
 fn a_lock_file_that_is_removed_is_made_again(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
+    fs::remove_file(scene.path(".mario.lock")).expect("it is there");
+    until_true("the lock file to be made again", || scene.path(".mario.lock").exists());
+    scene.server(paradigm).run().code(3).stderr(contains("the name is in use"));
+    another_is_served_soon(&scene);
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    assert_eq!(scene.names(), [""; 0]);
+    scene.end();
+}
+
+/// While basic serves a client, there is no well-known pipe and no look after it. The first server finds out after the session.
+fn a_place_that_was_taken_in_a_session_ends_the_first_server(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let first = scene.server(paradigm).ready();
     let client = scene.client().typing().start();
     client.type_line("one");
     client.prints("ONE\n");
     fs::remove_file(scene.path(".mario.lock")).expect("it is there");
-    until_true("the lock file to be made again", || scene.path(".mario.lock").exists());
-    scene.server(paradigm).run().code(3).stderr(contains("the name is in use"));
+    let second = scene.server(paradigm).ready();
     client.type_line("two");
     client.prints("ONE\nTWO\n");
     client.close_stdin();
     client.ends().success();
+    first.ends().code(3).stderr(contains("another server has made a new one"));
     another_is_served_soon(&scene);
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    second.signal(Signal::SIGTERM);
+    second.ends().code(0);
     assert_eq!(scene.names(), [""; 0]);
     scene.end();
 }

@@ -34,13 +34,20 @@ impl ColourArgs {
 /// 1. `NO_COLOR` is not empty (no-color.org): no colour.
 /// 2. `CLICOLOR_FORCE` is not empty (bixense.com/clicolors): colour.
 /// 3. `CLICOLOR=0`: no colour.
-/// 4. `stream` is a terminal, and `TERM` is set and not `dumb`, or `CLICOLOR` or `CI` is set: colour.
+/// 4. `stream` is a terminal, and `TERM` is set and not `dumb`: colour.
 /// 5. Otherwise: no colour.
 pub fn has_colour(stream: &impl RawStream) -> bool {
-    AutoStream::choice(stream) != ColorChoice::Never
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_forced = ColorChoice::global() != ColorChoice::Auto || is_set("CLICOLOR_FORCE");
+    // anstream by itself also takes the variable CI for a terminal with colour.
+    AutoStream::choice(stream) != ColorChoice::Never && (is_forced || has_colour_term())
+}
+
+fn has_colour_term() -> bool {
+    env::var_os("TERM").is_some_and(|term| term != "dumb")
 }
 
 /// Whether `stream` is a terminal that understands escape sequences, as its `TERM` says.
 pub fn has_escapes(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb")
+    stream.is_terminal() && has_colour_term()
 }

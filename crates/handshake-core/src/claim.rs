@@ -11,12 +11,9 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::geteuid;
 
-use crate::budget::LOOK_AFTER;
-use crate::deadline::Deadline;
 use crate::error::{Error, Result, errno_of};
 use crate::fifo::{Identity, Standing, look, open_to_write};
 use crate::place::Place;
-use crate::process::Errand;
 use crate::sys::{Lock, try_lock};
 use crate::wkp::DIRECTORY;
 
@@ -30,7 +27,7 @@ const OWNER_ONLY: u32 = 0o600;
 /// unlink.
 ///
 /// The kernel gives it back when the process dies, however it does; a lock file without a lock means nothing.
-/// If the file is removed, the claim makes a new one (`Errand`).
+/// The server looks after the file's name as after the well-known pipe's (`Claim::renew`).
 #[derive(Debug)]
 pub struct Claim {
     place: Place,
@@ -39,10 +36,6 @@ pub struct Claim {
     lock: RefCell<File>,
     /// A FIFO that a dead server left at the WKP's name.
     stale: Cell<Option<Identity>>,
-    /// When to look next whether the file still has its name.
-    look_after: Cell<Deadline>,
-    /// How many looks in a row found the lock file of another server.
-    found_another: Cell<u32>,
 }
 
 impl Claim {
@@ -55,14 +48,7 @@ impl Claim {
         let path = place.lock();
         let lock = RefCell::new(Self::lock(place, &path)?);
         // From here on dropping the claim removes the lock file.
-        let claim = Self {
-            place: place.clone(),
-            path,
-            lock,
-            stale: Cell::new(None),
-            look_after: Cell::new(Deadline::after(LOOK_AFTER)),
-            found_another: Cell::new(0),
-        };
+        let claim = Self { place: place.clone(), path, lock, stale: Cell::new(None) };
         claim.stale.set(Self::look_for_others(place)?);
         Ok(claim)
     }
@@ -72,16 +58,29 @@ impl Claim {
         self.stale.take()
     }
 
-    /// Whether the place is still this server's.
+    /// Makes the lock file anew, if its name is gone: cleaners of temporary directories remove old files.
     ///
     /// # Errors
-    /// [`Error::InUse`]: the lock file was removed, and another server has taken the place.
-    pub(crate) fn check(&self) -> Result<()> {
-        if !self.is_lost() {
+    /// [`Error::InUse`]: another server was quicker.
+    pub(crate) fn renew(&self) -> Result<()> {
+        if self.has_its_name() != Some(false) {
             return Ok(());
         }
-        let because = "the lock file was removed, and another server has made a new one";
-        Err(Error::InUse { path: self.place.wkp().into(), because })
+        match Self::lock(&self.place, &self.path) {
+            Ok(lock) => drop(self.lock.replace(lock)),
+            Err(Error::InUse { path, .. }) => {
+                let because = "the lock file was removed, and another server has made a new one";
+                return Err(Error::InUse { path, because });
+            }
+            // The directory's trouble, which may pass.
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the name stands for the lock file; `None`: that cannot be told now.
+    pub(crate) fn has_its_name(&self) -> Option<bool> {
+        is_at(&self.path, &self.lock.borrow().metadata().ok()?)
     }
 
     fn lock(place: &Place, path: &Path) -> Result<File> {
@@ -139,42 +138,6 @@ impl Claim {
                 }
             },
         }
-    }
-}
-
-impl Claim {
-    /// `None`: that cannot be told now.
-    fn has_its_name(&self) -> Option<bool> {
-        is_at(&self.path, &self.lock.borrow().metadata().ok()?)
-    }
-
-    /// Another server that failed to start removes its lock file at once, so one look does not tell.
-    fn is_lost(&self) -> bool {
-        self.found_another.get() >= 2
-    }
-}
-
-/// Looks after the lock file's name.
-impl Errand for Claim {
-    fn run(&self) -> Deadline {
-        if self.is_lost() {
-            return Deadline::NEVER;
-        }
-        if self.look_after.get().passed() {
-            self.look_after.set(Deadline::after(LOOK_AFTER));
-            if self.has_its_name() == Some(false) {
-                match Self::lock(&self.place, &self.path) {
-                    Ok(lock) => {
-                        self.lock.replace(lock);
-                        self.found_another.set(0);
-                    }
-                    Err(Error::InUse { .. }) => self.found_another.set(self.found_another.get() + 1),
-                    // The directory's trouble, which may pass.
-                    Err(_) => {}
-                }
-            }
-        }
-        self.look_after.get()
     }
 }
 

@@ -1,8 +1,7 @@
 //! What every process of the system has: a role, an event log, signals, and one way to wait.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::os::fd::BorrowedFd;
-use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -54,16 +53,9 @@ pub struct Process {
     eager: Eagerness,
     /// Course clients that are to be told that they were too late.
     pub(crate) latecomers: Latecomers,
-    errands: RefCell<Vec<Rc<dyn Errand>>>,
     log: EventLog,
     /// In a client, whose short pauses while it seeks a server would be twice as long otherwise.
     _punctual: Option<Punctual>,
-}
-
-/// Work that a process does whenever it waits.
-pub(crate) trait Errand {
-    /// Does what is due now; returns when to be called again. It never waits.
-    fn run(&self) -> Deadline;
 }
 
 impl Process {
@@ -84,7 +76,6 @@ impl Process {
             failed_waits: Cell::new(0),
             eager: Eagerness::new(),
             latecomers: Latecomers::default(),
-            errands: RefCell::default(),
             log,
             _punctual: (role == Role::Client).then(Punctual::begin),
         })
@@ -112,16 +103,6 @@ impl Process {
         reap_all();
     }
 
-    /// Runs this errand with each wait, from now on.
-    pub(crate) fn add_errand(&self, errand: Rc<dyn Errand>) {
-        self.errands.borrow_mut().push(errand);
-    }
-
-    /// Runs no errand any more.
-    pub(crate) fn drop_errands(&self) {
-        self.errands.borrow_mut().clear();
-    }
-
     /// How this process waits from now on, and its subservers.
     pub fn wait_so(&self, how: Waiting) {
         self.eager.set(how);
@@ -139,7 +120,6 @@ impl Process {
         self.asked_to_end.set(None);
         self.eager.begin_asleep();
         self.latecomers.forget();
-        self.drop_errands();
         self.log.forget();
     }
 
@@ -218,12 +198,7 @@ impl Process {
     fn woken(&self, until: Deadline, mut wait: impl FnMut(Deadline) -> Result<u32, Errno>) -> Result<Woken> {
         let failed_before = self.failed_waits.take();
         let waited = loop {
-            let again = self
-                .errands
-                .borrow()
-                .iter()
-                .map(|errand| errand.run())
-                .fold(self.latecomers.tell(), Deadline::or);
+            let again = self.latecomers.tell();
             if self.signals.asks_to_end() {
                 break Err(Errno::EINTR);
             }

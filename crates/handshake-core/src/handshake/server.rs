@@ -19,11 +19,14 @@ use crate::handshake::caller::{Caller, Grant};
 use crate::handshake::line::{Line, Said, WhenFull, drain};
 use crate::handshake::options::Options;
 use crate::place::Place;
-use crate::process::{Errand, Process, Woken};
+use crate::process::{Process, Woken};
 use crate::records::RecordReader;
 use crate::service::Service;
 use crate::session::server::{Session, Terms};
 use crate::wkp::{TakenPipe, WellKnownPipe};
+
+/// How long a server that failed to start may have its lock file.
+const CLAIM_PAUSE: Duration = Duration::from_millis(10);
 
 /// How soon it tries again what a shortage (descriptors, processes, memory) prevented.
 const AFTER_SHORTAGE: Duration = Duration::from_millis(100);
@@ -53,7 +56,7 @@ impl Arrived {
 pub struct Server {
     wkp: Option<WellKnownPipe>,
     line: Line,
-    claim: Rc<Claim>,
+    claim: Claim,
     place: Place,
     process: Rc<Process>,
     options: Options,
@@ -74,10 +77,9 @@ impl Server {
     /// [`Error::InUse`], [`Error::NotOurs`], and the directory's.
     pub fn start(process: &Rc<Process>, options: Options) -> Result<Self> {
         let place = Place::new(&options.wkp)?;
-        let claim = Rc::new(Claim::take(&place)?);
+        let claim = Claim::take(&place)?;
         place.sweep();
         process.serve_at(&place);
-        process.add_errand(Rc::clone(&claim) as Rc<dyn Errand>);
         let process = Rc::clone(process);
         Ok(Self {
             wkp: None,
@@ -124,7 +126,7 @@ impl Server {
     /// As [`WellKnownPipe::create`]. What is only short for the moment is waited for, but not the first time:
     /// a server that cannot begin says so.
     pub fn create_wkp(&mut self) -> Result<()> {
-        self.claim.check()?;
+        self.keep_claim()?;
         // Those of a turn that was interrupted come first: in basic there is no well-known pipe while a
         // client is served.
         while self.wkp.is_none() && self.line.is_empty() && self.process.asked_to_end().is_none() {
@@ -146,6 +148,18 @@ impl Server {
             // Whoever is still there would wait for ever.
             Some(Err(errno)) => Err(Error::on("tell", "that clients can connect", errno)),
         }
+    }
+
+    /// Sees to it that the lock file still has its name. A server that fails to start removes its own lock file again within a
+    /// moment, so a claim is lost only if several looks say so.
+    fn keep_claim(&self) -> Result<()> {
+        for _ in 0..2 {
+            match self.claim.renew() {
+                Err(Error::InUse { .. }) => self.process.wait(&mut [], Deadline::after(CLAIM_PAUSE))?,
+                kept => return kept,
+            };
+        }
+        self.claim.renew()
     }
 
     /// Step 2: waits for a connection, a child's end, or until it is time to look after something. With `admit`
@@ -189,11 +203,11 @@ impl Server {
             Some(wkp) => wait(wkp, admit && self.try_again.is_none(), until)?,
             None => self.process.wait(&mut [], until)?,
         };
-        self.claim.check()?;
         // Judged whatever has arrived: where there is always something, nothing else would ever be looked after.
         self.try_again = self.try_again.filter(|again| !again.passed());
         if self.look_after.passed() {
             self.look_after = Deadline::after(LOOK_AFTER);
+            self.keep_claim()?;
             if admit
                 && let Some(wkp) = &self.wkp
                 && (!wkp.still_named(&self.place)? || wkp.is_locked_by_another())
@@ -385,8 +399,7 @@ impl Server {
 impl Drop for Server {
     /// What subservers left that had to be killed goes now, while the place is still claimed.
     fn drop(&mut self) {
-        self.process.drop_errands();
-        if self.claim.check().is_ok() {
+        if self.claim.has_its_name() == Some(true) {
             self.place.sweep();
         }
     }
