@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
 use crate::error::{Error, Result};
-use crate::sys::{Handlers, arrivals, end_by_default};
+use crate::sys::{Handlers, arrivals, end_by_default, keep_ends};
 
 /// The signals that ask a process to end.
 const TERMINATION: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
@@ -55,6 +55,7 @@ impl Signals {
     pub(crate) fn keep(&self) {
         self.handlers.keep();
         self.mask.keep();
+        keep_ends();
     }
 
     /// The mask to wait under.

@@ -24,8 +24,8 @@ pub(crate) use linux::{
     Punctual, capacity, end_with_parent, enlarge, exchange, is_unsupported, keep_others_off, let_others_in,
     move_new, rename_over, unread,
 };
-pub(crate) use scale::Scale;
 pub use scale::{Nursery, out_of_the_way};
+pub(crate) use scale::{Scale, keep_ends};
 
 /// An answer of [`try_lock`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@
 
 use std::mem::MaybeUninit;
 use std::ptr::{from_ref, null_mut};
-use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicI32};
 use std::sync::{Mutex, PoisonError};
 
 use libc::{c_int, c_void, sigaction, siginfo_t, sigset_t, timespec};
@@ -54,8 +54,19 @@ impl Ends {
     }
 }
 
+/// Whether the handler stays for the rest of the process's life.
+static IS_KEPT: AtomicBool = AtomicBool::new(false);
+
+/// Leaves the handler in place when the last [`Ends`] is dropped: such a signal must not change how a program exits.
+pub(crate) fn keep_ends() {
+    IS_KEPT.store(true, SeqCst);
+}
+
 impl Drop for Ends {
     fn drop(&mut self) {
+        if IS_KEPT.load(SeqCst) {
+            return;
+        }
         let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
         before.users -= 1;
         if before.users == 0

@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 
 use super::fork::{self, live, threads};
 use ends::Ends;
+pub(crate) use ends::keep_ends;
 use handover::Handover;
 pub use handover::out_of_the_way;
 pub use nursery::Nursery;
