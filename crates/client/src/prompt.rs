@@ -33,7 +33,7 @@ pub struct Prompt {
 
 impl Prompt {
     /// A prompt, if stdin and stderr are terminals. Where stderr understands no escape sequences, the prompt
-    /// is a plain `> `. Otherwise the client gets each key from [`Prompt::take_terminal`] on, until this is
+    /// is a plain `> `. Otherwise the client gets each key from `Prompt::take_terminal` on, until this is
     /// dropped.
     pub fn start() -> Option<Self> {
         if !stdin().is_terminal() || !stderr().is_terminal() {
