@@ -126,7 +126,9 @@ impl Server {
     /// As [`WellKnownPipe::create`]. What is only short for the moment is waited for, but not the first time:
     /// a server that cannot begin says so.
     pub fn create_wkp(&mut self) -> Result<()> {
-        self.keep_claim()?;
+        if self.look_after.passed() {
+            self.keep_claim()?;
+        }
         // Those of a turn that was interrupted come first: in basic there is no well-known pipe while a
         // client is served.
         while self.wkp.is_none() && self.line.is_empty() && self.process.asked_to_end().is_none() {
@@ -139,7 +141,8 @@ impl Server {
                     self.short(&error);
                     self.process.wait(&mut [], Deadline::after(AFTER_SHORTAGE))?;
                 }
-                Err(error) => return Err(error),
+                // What stands there may be the pipe of a server that has taken the place.
+                Err(error) => return self.keep_claim().and(Err(error)),
             }
         }
         match self.options.ready.take().map(|ready| write(&ready, b"\n")) {
