@@ -2,12 +2,14 @@
 
 use std::io::{IsTerminal, Write, stderr};
 use std::os::fd::AsFd;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use anstyle::{AnsiColor, Style};
 use handshake_core::event::{Event, Role, What};
 use handshake_core::text::{lines, words};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{FileStat, SFlag, fstat};
 
 use crate::colour::has_colour;
 
@@ -65,6 +67,19 @@ fn write_line(role: Role, told: &str, colour: bool) {
 /// Whether a line of at most PIPE_BUF bytes can be written without waiting (poll(2)). An error is for the
 /// write to find.
 fn takes_a_line() -> bool {
+    // A file takes everything at once, and so does /dev/null.
+    static MAY_BE_FULL: LazyLock<bool> = LazyLock::new(|| {
+        let is_pipe_or_socket = |stat: FileStat| {
+            matches!(
+                SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()),
+                SFlag::S_IFIFO | SFlag::S_IFSOCK
+            )
+        };
+        stderr().is_terminal() || fstat(stderr()).is_ok_and(is_pipe_or_socket)
+    });
+    if !*MAY_BE_FULL {
+        return true;
+    }
     let stderr = stderr();
     let mut stderr = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
     poll(&mut stderr, PollTimeout::ZERO) != Ok(0)

@@ -20,6 +20,9 @@ use crate::wkp::DIRECTORY;
 /// How often the lock file may lose its name between being opened and being locked.
 const TRIES: usize = 16;
 
+/// How often a random name aside may be taken already before that is an error.
+const NAMES_ASIDE: usize = 16;
+
 /// The lock file's mode: nobody else needs it.
 const OWNER_ONLY: u32 = 0o600;
 
@@ -36,6 +39,7 @@ pub struct Claim {
     lock: RefCell<File>,
     /// A FIFO that a dead server left at the WKP's name.
     stale: Cell<Option<Identity>>,
+    aside: RefCell<PathBuf>,
 }
 
 impl Claim {
@@ -48,9 +52,39 @@ impl Claim {
         let path = place.lock();
         let lock = RefCell::new(Self::lock(place, &path)?);
         // From here on dropping the claim removes the lock file.
-        let claim = Self { place: place.clone(), path, lock, stale: Cell::new(None) };
+        let claim = Self {
+            place: place.clone(),
+            path,
+            lock,
+            stale: Cell::new(None),
+            aside: RefCell::new(place.aside()?),
+        };
         claim.stale.set(Self::look_for_others(place)?);
         Ok(claim)
+    }
+
+    /// The place that is claimed.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Uses the name that the well-known pipe has before it gets its own, and after it lost it; a new one, if
+    /// anything stands there. Returns the name as well.
+    ///
+    /// # Errors
+    /// The kernel's random source fails.
+    pub(crate) fn with_name_aside<T>(
+        &self,
+        uses: impl Fn(&Path) -> Result<T, Errno>,
+    ) -> Result<(PathBuf, Result<T, Errno>)> {
+        let mut aside = self.aside.borrow_mut();
+        for _ in 1..NAMES_ASIDE {
+            match uses(&aside) {
+                Err(Errno::EEXIST) => *aside = self.place.aside()?,
+                used => return Ok((aside.clone(), used)),
+            }
+        }
+        Ok((aside.clone(), uses(&aside)))
     }
 
     /// The FIFO of a dead server at the WKP's name, once.

@@ -69,22 +69,12 @@ pub fn names_of(fd: impl AsFd) -> Result<u64, Errno> {
     Ok(fstat(fd)?.st_nlink)
 }
 
-/// Whether this name stands for the file that is open here. A count of its names would not tell: the file may
-/// have others (link(2)).
-///
-/// # Errors
-/// Those of fstat(2), and those of lstat(2) but ENOENT.
-pub fn is_named(fd: impl AsFd, path: &Path) -> Result<bool, Errno> {
-    let opened = Identity::of(&fstat(fd)?);
-    Ok(look(path)? == Standing::Fifo(opened))
-}
-
 /// Opens the reading end. Never waits: without a writer, reads give 0.
 ///
 /// # Errors
 /// `ENOENT`: no such name. `ELOOP`: a symbolic link. `EINVAL`: no FIFO. `EPERM`: another user's.
 pub fn open_to_read(path: &Path) -> Result<OwnedFd, Errno> {
-    open_checked(path, OFlag::O_RDONLY)
+    open_checked(path, OFlag::O_RDONLY).map(|(fd, _)| fd)
 }
 
 /// Opens the writing end. Never waits, creates or truncates.
@@ -92,16 +82,24 @@ pub fn open_to_read(path: &Path) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// As [`open_to_read`], and `ENXIO`: nobody reads it. That is a normal answer.
 pub fn open_to_write(path: &Path) -> Result<OwnedFd, Errno> {
+    open_identified(path).map(|(fd, _)| fd)
+}
+
+/// As [`open_to_write`]; says which file it is, too.
+///
+/// # Errors
+/// As [`open_to_write`].
+pub(crate) fn open_identified(path: &Path) -> Result<(OwnedFd, Identity), Errno> {
     open_checked(path, OFlag::O_WRONLY)
 }
 
-fn open_checked(path: &Path, way: OFlag) -> Result<OwnedFd, Errno> {
+fn open_checked(path: &Path, way: OFlag) -> Result<(OwnedFd, Identity), Errno> {
     let fd = open(path, way | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
     let stat = fstat(&fd)?;
     if stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFIFO.bits() {
         return Err(Errno::EINVAL);
     }
-    if stat.st_uid != geteuid().as_raw() { Err(Errno::EPERM) } else { Ok(fd) }
+    if stat.st_uid != geteuid().as_raw() { Err(Errno::EPERM) } else { Ok((fd, Identity::of(&stat))) }
 }
 
 /// Which FIFO was just made at this path. mkfifo(3) takes the umask's bits away, and a directory's default

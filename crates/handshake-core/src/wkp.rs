@@ -1,7 +1,6 @@
 //! The well-known pipe: made, replaced in one step, taken away, and never anybody else's.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -43,12 +42,13 @@ impl WellKnownPipe {
     ///
     /// # Errors
     /// [`Error::NotOurs`]: something stands there. [`Error::System`]: no pipe can be made.
-    pub fn create(place: &Place, claim: &Claim, process: &Process) -> Result<Self> {
+    pub fn create(claim: &Claim, process: &Process) -> Result<Self> {
+        let place = claim.place();
         process.does(
             What::WkpCreated,
             |event| event.pipe(place.wkp().display()),
             || {
-                let mut new = Self::make(place)?;
+                let mut new = Self::make(claim)?;
                 match claim.take_stale() {
                     Some(stale) => new.put_in_place_of(stale, place)?,
                     None => move_new(new.fifo.path(), place.wkp())
@@ -64,8 +64,9 @@ impl WellKnownPipe {
     ///
     /// # Errors
     /// As [`WellKnownPipe::create`]; this pipe then still has its name.
-    pub fn replace(&mut self, place: &Place, process: &Process) -> Result<TakenPipe> {
-        let mut next = Self::make(place)?;
+    pub fn replace(&mut self, claim: &Claim, process: &Process) -> Result<TakenPipe> {
+        let place = claim.place();
+        let mut next = Self::make(claim)?;
         let mut before = 0;
         process.does(
             What::WkpRemoved,
@@ -85,13 +86,14 @@ impl WellKnownPipe {
     ///
     /// # Errors
     /// [`Error::NotOurs`]: something else stands at the name; it is put back.
-    pub fn remove(&mut self, place: &Place, process: &Process, what: What) -> Result<()> {
+    pub fn remove(&mut self, claim: &Claim, process: &Process, what: What) -> Result<()> {
+        let place = claim.place();
         process.does(
             what,
             |event| event.pipe(place.wkp().display()),
             || {
                 // Moved aside and then looked at: between a look and an unlink, another file could come there.
-                let (aside, moved) = with_name_aside(place, |aside| move_new(place.wkp(), aside))?;
+                let (aside, moved) = claim.with_name_aside(|aside| move_new(place.wkp(), aside))?;
                 match moved {
                     Ok(()) => {}
                     Err(Errno::ENOENT) => {
@@ -148,10 +150,11 @@ impl WellKnownPipe {
     }
 
     /// A new pipe under the name aside.
-    fn make(place: &Place) -> Result<Self> {
-        let (path, made) = with_name_aside(place, |aside| Fifo::make(aside.to_path_buf()))?;
-        let fifo =
-            made.map_err(|errno| Error::at("make the well-known pipe", place.wkp(), errno, DIRECTORY))?;
+    fn make(claim: &Claim) -> Result<Self> {
+        let (path, made) = claim.with_name_aside(|aside| Fifo::make(aside.to_path_buf()))?;
+        let make_failed =
+            |errno| Error::at("make the well-known pipe", claim.place().wkp(), errno, DIRECTORY);
+        let fifo = made.map_err(make_failed)?;
         let open_failed = |errno| Error::at("open the new pipe", &path, errno, DIRECTORY);
         let from_client = Rc::new(open_to_read(&path).map_err(open_failed)?);
         let guard = open_to_write(&path).map_err(open_failed)?;
@@ -224,25 +227,6 @@ impl WellKnownPipe {
 impl AsFd for WellKnownPipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.from_client.as_fd()
-    }
-}
-
-/// How often a random name may be taken already before that is an error.
-const TRIES: usize = 16;
-
-/// Uses a new name aside, and another one if that exists already.
-fn with_name_aside<T>(
-    place: &Place,
-    uses: impl Fn(&Path) -> Result<T, Errno>,
-) -> Result<(PathBuf, Result<T, Errno>)> {
-    let mut tries = TRIES;
-    loop {
-        let aside = place.aside()?;
-        tries -= 1;
-        match uses(&aside) {
-            Err(Errno::EEXIST) if tries > 0 => {}
-            used => return Ok((aside, used)),
-        }
     }
 }
 

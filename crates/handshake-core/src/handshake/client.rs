@@ -14,7 +14,7 @@ use crate::course::text_of;
 use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Result};
 use crate::event::{Event, What, excerpt};
-use crate::fifo::{Fifo, is_named, open_to_write};
+use crate::fifo::{Fifo, Identity, Standing, look, open_identified, open_to_write};
 use crate::handshake::line::note_skipped;
 use crate::handshake::private::{cannot_make, cannot_open, make_and_open};
 use crate::place::{Place, random};
@@ -42,7 +42,7 @@ enum State {
     /// Between two tries to connect (step 4).
     Seeking { again: Deadline },
     /// The WKP is full (step 4).
-    WaitingForRoom { wkp: OwnedFd },
+    WaitingForRoom { wkp: (OwnedFd, Identity) },
     /// HELLO is said (step 5).
     AwaitingAck { wkp: OwnedFd },
 }
@@ -126,7 +126,9 @@ impl Handshake {
     pub fn watch(&self) -> (Vec<(BorrowedFd<'_>, PollFlags)>, Deadline) {
         match &self.state {
             State::Seeking { again } => (Vec::new(), again.or(self.deadline)),
-            State::WaitingForRoom { wkp } => (vec![(wkp.as_fd(), PollFlags::POLLOUT)], self.deadline),
+            State::WaitingForRoom { wkp: (wkp, _) } => {
+                (vec![(wkp.as_fd(), PollFlags::POLLOUT)], self.deadline)
+            }
             State::AwaitingAck { wkp } => {
                 let answer = self.private.as_ref().map(|pipe| (pipe.from_server.as_fd(), PollFlags::POLLIN));
                 (answer.into_iter().chain([(wkp.as_fd(), PollFlags::empty())]).collect(), self.deadline)
@@ -200,15 +202,16 @@ impl Handshake {
     /// Step 4: connects to the server and sends the private pipe's name. Under the shared lock the look at the WKP's
     /// name and the write are one step for the server, which takes the name away first and the exclusive lock then.
     fn connect_and_send_name(&mut self) -> Result<()> {
-        let wkp = match std::mem::replace(&mut self.state, State::Seeking { again: Deadline::NEVER }) {
-            State::WaitingForRoom { wkp } => wkp,
-            _ => match open_to_write(self.place.wkp()) {
-                Ok(wkp) => wkp,
-                Err(Errno::ENOENT) => return self.later("ENOENT (no such pipe)"),
-                Err(Errno::ENXIO) => return self.later("ENXIO (no reader)"),
-                Err(errno) => return Err(cannot_open(&self.place, errno)),
-            },
-        };
+        let (wkp, identity) =
+            match std::mem::replace(&mut self.state, State::Seeking { again: Deadline::NEVER }) {
+                State::WaitingForRoom { wkp } => wkp,
+                _ => match open_identified(self.place.wkp()) {
+                    Ok(wkp) => wkp,
+                    Err(Errno::ENOENT) => return self.later("ENOENT (no such pipe)"),
+                    Err(Errno::ENXIO) => return self.later("ENXIO (no reader)"),
+                    Err(errno) => return Err(cannot_open(&self.place, errno)),
+                },
+            };
         match try_lock(wkp.as_fd(), Lock::Shared) {
             Ok(()) => {}
             // A server that was stopped with the exclusive lock in its hand must not stop us.
@@ -216,7 +219,8 @@ impl Handshake {
             // No such lock on this file system: the server finds that out as well, and lets nobody keep the WKP.
             Err(_) => {}
         }
-        if !is_named(&wkp, self.place.wkp()).unwrap_or(false) {
+        // The count of its names would not tell: somebody may have given it another (link(2)).
+        if look(self.place.wkp()) != Ok(Standing::Fifo(identity)) {
             return self.later("it was just being replaced");
         }
         self.process.saw(What::WkpOpened, |event| event.pipe(self.place.wkp().display()));
@@ -227,7 +231,7 @@ impl Handshake {
             Ok(()) => {}
             Err(Errno::EAGAIN) => {
                 self.obstacle = "EAGAIN (it is full of others' names)";
-                self.state = State::WaitingForRoom { wkp };
+                self.state = State::WaitingForRoom { wkp: (wkp, identity) };
                 return Ok(());
             }
             Err(Errno::EPIPE) => return self.later("EPIPE (the reader has gone)"),

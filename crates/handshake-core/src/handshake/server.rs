@@ -132,7 +132,7 @@ impl Server {
         // Those of a turn that was interrupted come first: in basic there is no well-known pipe while a
         // client is served.
         while self.wkp.is_none() && self.line.is_empty() && self.process.asked_to_end().is_none() {
-            match WellKnownPipe::create(&self.place, &self.claim, &self.process) {
+            match WellKnownPipe::create(&self.claim, &self.process) {
                 Ok(wkp) => {
                     self.wkp = Some(wkp);
                     self.waiting = false;
@@ -230,7 +230,7 @@ impl Server {
     /// [`Error::NotOurs`]: something else stands at the name.
     pub fn receive_and_remove(&mut self) -> Result<()> {
         let Some(wkp) = &mut self.wkp else { return Ok(()) };
-        match wkp.remove(&self.place, &self.process, What::WkpRemoved) {
+        match wkp.remove(&self.claim, &self.process, What::WkpRemoved) {
             Ok(()) => self.receive_removed(),
             Err(error) if error.is_shortage() => {
                 self.short(&error);
@@ -265,7 +265,7 @@ impl Server {
     /// As [`Server::receive_and_replace`].
     pub fn replace(&mut self) -> Result<Option<TakenPipe>> {
         let Some(wkp) = &mut self.wkp else { return Ok(None) };
-        match wkp.replace(&self.place, &self.process) {
+        match wkp.replace(&self.claim, &self.process) {
             Ok(taken) => {
                 self.waiting = false;
                 Ok(Some(taken))
@@ -378,7 +378,7 @@ impl Server {
     /// [`Error::NotOurs`]: something else stands at the name.
     pub fn close(&mut self) -> Result<()> {
         if let Some(wkp) = &mut self.wkp {
-            wkp.remove(&self.place, &self.process, What::WkpClosed)?;
+            wkp.remove(&self.claim, &self.process, What::WkpClosed)?;
             self.receive_removed()?;
         }
         self.line.turn_away_all(&self.process);

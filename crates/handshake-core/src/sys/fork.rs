@@ -3,10 +3,12 @@
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use libc::{c_int, c_long};
 use nix::errno::Errno;
-use nix::unistd::{ForkResult, Pid};
+use nix::unistd::Pid;
 
 use super::linux::{close_all_but, tasks};
+use super::nursery;
 
 /// Forks (fork(2)). The child holds 0, 1, 2 and `keep`. It runs `body`, which is told whether closing all
 /// other descriptors failed, and leaves with the status that `body` returns, or with 101 when `body` panics.
@@ -19,16 +21,28 @@ pub fn fork(keep: &[RawFd], body: impl FnOnce(Result<(), Errno>) -> u8) -> Resul
     if threads() > 1 {
         return Err(Errno::EDEADLK);
     }
-    #[expect(clippy::disallowed_methods, reason = "this is the one fork")]
-    // SAFETY: this process has one thread, so no lock is held, and the child may do whatever the parent may.
-    match unsafe { nix::unistd::fork() }? {
-        ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => live(keep, body),
+    match clone(libc::SIGCHLD)? {
+        Some(child) => Ok(child),
+        None => live(keep, body),
     }
+}
+
+/// The system call itself, with these flags and the signal that tells of the child's end (clone(2)); `None` in
+/// the child. The C library's fork(3) prepares the child for threads that it will never have, and so makes
+/// three pages of each child its own. The caller has seen to it that there is one thread.
+pub(super) fn clone(flags: c_int) -> Result<Option<Pid>, Errno> {
+    let none: c_long = 0;
+    // SAFETY: this process has one thread, which holds no lock, so the child may do whatever the parent may.
+    // With CLONE_FILES (`handover`), the child only closes what is its own until it has a table of its own.
+    let pid = Errno::result(unsafe {
+        libc::syscall(libc::SYS_clone, c_long::from(flags), none, none, none, none)
+    })?;
+    Ok((pid != 0).then(|| Pid::from_raw(i32::try_from(pid).expect("a process number"))))
 }
 
 /// The whole life of a child.
 pub(super) fn live(keep: &[RawFd], body: impl FnOnce(Result<(), Errno>) -> u8) -> ! {
+    nursery::open();
     let closed = close_all_but(keep);
     let status = catch_unwind(AssertUnwindSafe(|| body(closed))).unwrap_or(101);
     // SAFETY: _exit ends the process here, without the parent's atexit handlers and buffers.

@@ -1,7 +1,8 @@
 //! The one module that may say `unsafe`: the system calls that nix has no safe form for.
 //!
 //! Reading order: `fork`, the one fork; `handlers`, signals; `linux`, what only Linux has, with the POSIX way
-//! in each doc. `scale` is what only a server with hundreds of subservers needs; skip it at first. Everything
+//! in each doc. `scale` is what only a server with hundreds of subservers needs, and `nursery` saves each a few
+//! pages; skip both at first. Everything
 //! else in this workspace is safe code; the workspace's lints see to it.
 
 #![allow(unsafe_code)]
@@ -9,6 +10,7 @@
 mod fork;
 mod handlers;
 mod linux;
+mod nursery;
 mod scale;
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -24,7 +26,8 @@ pub(crate) use linux::{
     Punctual, capacity, end_with_parent, enlarge, exchange, is_unsupported, keep_others_off, let_others_in,
     move_new, rename_over, unread,
 };
-pub use scale::{Nursery, out_of_the_way};
+pub use nursery::Nursery;
+pub use scale::out_of_the_way;
 pub(crate) use scale::{Scale, keep_ends};
 
 /// An answer of [`try_lock`].

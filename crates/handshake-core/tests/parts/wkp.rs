@@ -36,7 +36,7 @@ impl Stage {
     /// A server's claim and its first pipe.
     fn with_server(&self) -> (Claim, WellKnownPipe) {
         let claim = self.claim();
-        let wkp = WellKnownPipe::create(&self.place, &claim, &self.process).expect("a well-known pipe");
+        let wkp = WellKnownPipe::create(&claim, &self.process).expect("a well-known pipe");
         (claim, wkp)
     }
 
@@ -163,7 +163,7 @@ fn what_comes_to_the_name_before_the_pipe_is_left_alone() {
         // Held open, so that what comes now cannot get its inode's number.
         let _open = open_to_read(&stage.at("mario"));
         let is_there = put(&stage.at("mario"), what);
-        let refused = WellKnownPipe::create(&stage.place, &claim, &stage.process).expect_err(what);
+        let refused = WellKnownPipe::create(&claim, &stage.process).expect_err(what);
         assert!(
             matches!(&refused, Error::NotOurs { what: found, .. } if *found == what),
             "{what}: {refused}"
@@ -177,9 +177,9 @@ fn what_comes_to_the_name_before_the_pipe_is_left_alone() {
 #[test]
 fn replaced_the_old_one_is_nameless_and_the_new_one_at_the_name() {
     let stage = Stage::set();
-    let (_claim, mut wkp) = stage.with_server();
+    let (claim, mut wkp) = stage.with_server();
     let client = open_to_write(stage.place.wkp()).expect("the server reads it");
-    let taken = wkp.replace(&stage.place, &stage.process).expect("nobody is in the way");
+    let taken = wkp.replace(&claim, &stage.process).expect("nobody is in the way");
     assert!(taken.closed_to_others, "no client was just there");
     assert_eq!((names_of(&client), names_of(&taken.from_client)), (Ok(0), Ok(0)));
     assert_eq!(try_lock(client.as_fd(), Lock::Shared), Ok(()), "the lock was given back");
@@ -196,10 +196,10 @@ fn replaced_the_old_one_is_nameless_and_the_new_one_at_the_name() {
 #[test]
 fn a_client_that_stands_in_the_door_keeps_the_pipe_from_being_anybodys() {
     let stage = Stage::set();
-    let (_claim, mut wkp) = stage.with_server();
+    let (claim, mut wkp) = stage.with_server();
     let client = open_to_write(stage.place.wkp()).expect("the server reads it");
     try_lock(client.as_fd(), Lock::Shared).expect("the lock of step 4");
-    wkp.remove(&stage.place, &stage.process, What::WkpRemoved).expect("nobody is in the way");
+    wkp.remove(&claim, &stage.process, What::WkpRemoved).expect("nobody is in the way");
     let taken = wkp.taken();
     assert!(!taken.closed_to_others);
     assert_eq!(names_of(&client), Ok(0));
@@ -208,13 +208,13 @@ fn a_client_that_stands_in_the_door_keeps_the_pipe_from_being_anybodys() {
 #[test]
 fn who_removes_the_name_does_not_stop_the_server() {
     let stage = Stage::set();
-    let (_claim, mut wkp) = stage.with_server();
+    let (claim, mut wkp) = stage.with_server();
     fs::remove_file(stage.at("mario")).unwrap();
     assert_eq!(wkp.still_named(&stage.place).ok(), Some(false));
-    wkp.replace(&stage.place, &stage.process).expect("the name is free");
+    wkp.replace(&claim, &stage.process).expect("the name is free");
     assert_eq!(wkp.still_named(&stage.place).ok(), Some(true));
     fs::remove_file(stage.at("mario")).unwrap();
-    wkp.remove(&stage.place, &stage.process, What::WkpRemoved).expect("nothing is left to remove");
+    wkp.remove(&claim, &stage.process, What::WkpRemoved).expect("nothing is left to remove");
     assert_eq!(stage.names(), [".mario.lock"]);
 }
 
@@ -228,12 +228,12 @@ fn what_somebody_puts_at_the_name_is_put_back() {
             |error: &Error| matches!(error, Error::NotOurs { what: found, .. } if *found == what);
 
         assert!(wkp.still_named(&stage.place).is_err_and(|error| is_refused(&error)), "{what}");
-        let replaced = wkp.replace(&stage.place, &stage.process);
+        let replaced = wkp.replace(&claim, &stage.process);
         assert!(replaced.is_err_and(|error| is_refused(&error)), "{what}");
         assert!(is_there(&stage.at("mario")), "{what}, at a replacement");
         assert_eq!(stage.names(), [".mario.lock", "mario"]);
 
-        let removed = wkp.remove(&stage.place, &stage.process, What::WkpClosed);
+        let removed = wkp.remove(&claim, &stage.process, What::WkpClosed);
         assert!(removed.is_err_and(|error| is_refused(&error)), "{what}");
         assert!(is_there(&stage.at("mario")), "{what}, at the end");
         drop(claim);
@@ -244,9 +244,9 @@ fn what_somebody_puts_at_the_name_is_put_back() {
 #[test]
 fn removed_the_name_is_free() {
     let stage = Stage::set();
-    let (_claim, mut wkp) = stage.with_server();
+    let (claim, mut wkp) = stage.with_server();
     let client = open_to_write(stage.place.wkp()).expect("the server reads it");
-    wkp.remove(&stage.place, &stage.process, What::WkpRemoved).expect("nobody is in the way");
+    wkp.remove(&claim, &stage.process, What::WkpRemoved).expect("nobody is in the way");
     let taken = wkp.taken();
     assert!(taken.closed_to_others);
     assert_eq!(stage.names(), [".mario.lock"]);
@@ -262,8 +262,8 @@ fn a_name_aside_cannot_be_foreseen() {
         let (claim, mut wkp) = stage.with_server();
         let foreseen = stage.at(&format!("mario.new.{}", std::process::id()));
         let is_there = put(&foreseen, what);
-        wkp.replace(&stage.place, &stage.process).expect("another name aside is free");
-        wkp.remove(&stage.place, &stage.process, What::WkpClosed).expect("another name aside is free");
+        wkp.replace(&claim, &stage.process).expect("another name aside is free");
+        wkp.remove(&claim, &stage.process, What::WkpClosed).expect("another name aside is free");
         assert!(is_there(&foreseen), "{what}");
         drop((wkp, claim));
         assert_eq!(stage.names().len(), 1, "{what}");

@@ -1,12 +1,11 @@
 //! How a main server with hundreds or thousands of subservers forks. Skip this at first: with few, an
 //! ordinary [`fork`](super::fork()) does the same.
 //!
-//! Three things cost more with each subserver: to learn which one has ended (`ends`), to copy the table of
-//! descriptors (`handover`), and the memory that each child makes its own (`nursery`).
+//! Two things cost more with each subserver: to learn which one has ended (`ends`), and to copy the table of
+//! descriptors (`handover`).
 
 mod ends;
 mod handover;
-mod nursery;
 
 use std::cell::Cell;
 use std::os::fd::RawFd;
@@ -14,12 +13,11 @@ use std::os::fd::RawFd;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::fork::{self, live, threads};
+use super::fork::{self, clone, live, threads};
 use ends::Ends;
 pub(crate) use ends::keep_ends;
 use handover::Handover;
 pub use handover::out_of_the_way;
-pub use nursery::Nursery;
 
 /// Forks at a cost that does not grow with the number of subservers. Where the system does not allow that
 /// (user-mode emulation, a sandbox), each fork is an ordinary one, for good after the first refusal.
@@ -68,7 +66,6 @@ impl Scale {
                 if let Some(handover) = handover {
                     handover.take(keep);
                 }
-                nursery::open();
                 live(keep, body)
             }
             Ok(Some(child)) => match handover.map_or(Ok(()), |handover| handover.await_end(child)) {
@@ -93,16 +90,4 @@ impl Scale {
     pub(crate) fn ended(&self, most: usize) -> Option<Vec<Pid>> {
         if self.has_forked.get() { ends::ended(most) } else { Some(Vec::new()) }
     }
-}
-
-/// A fork with these flags (clone(2)); the child, in the parent. libc's own fork prepares the child for
-/// threads that it will never have, and so makes three pages of each child its own.
-fn clone(flags: libc::c_int) -> Result<Option<Pid>, Errno> {
-    let none: libc::c_long = 0;
-    // SAFETY: the process has one thread, which holds no lock of libc's, so the child may do whatever the
-    // parent may. Until a handover is done, it only reads its memory and closes what is its own.
-    let pid = Errno::result(unsafe {
-        libc::syscall(libc::SYS_clone, libc::c_long::from(flags), none, none, none, none)
-    })?;
-    Ok((pid != 0).then(|| Pid::from_raw(i32::try_from(pid).expect("a process number"))))
 }
