@@ -23,7 +23,7 @@ each! {
     a_lock_on_the_well_known_pipe_is_noticed in basic forking dispatch shared: row_56;
     old_well_known_pipes_are_bounded in shared: row_56;
     a_message_beyond_the_memory_is_refused in basic forking dispatch: row_57;
-    a_flood_of_signals_stops_no_service in basic forking: row_58;
+    a_flood_of_signals_stops_no_service in basic forking dispatch shared: row_58;
 }
 
 /// Clients that have sent their names.

@@ -208,3 +208,25 @@ impl Drop for Claim {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_aside_that_is_taken_is_given_up_for_another() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let place = Place::new(&directory.path().join("mario")).expect("a good path");
+        let claim = Claim::take(&place).expect("nobody else is here");
+        let aside = || claim.with_name_aside(|_| Ok(())).expect("random numbers").0;
+        let (first, again) = (aside(), aside());
+        assert_eq!(first, again, "one for as long as nothing stands there");
+        let make = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
+        make(&first).expect("it is free");
+        let used = claim.with_name_aside(|path| make(path).map_err(|error| errno_of(&error)));
+        let (second, made) = used.expect("random numbers");
+        assert!(made.is_ok() && second != first && aside() == second);
+        let (_, never) = claim.with_name_aside(|_| Err::<(), _>(Errno::EEXIST)).expect("random numbers");
+        assert_eq!(never, Err(Errno::EEXIST));
+    }
+}

@@ -41,6 +41,10 @@ pub struct Connection {
 /// longest. A server that grants more does not make its client grow.
 pub const LONGEST: u64 = 16 << 20;
 
+/// How many records of a long message are written at once: half of what a pipe usually holds (pipe(7)), so
+/// that the server begins early, and is not woken for each.
+const RECORDS_A_WRITE: usize = 8;
+
 /// What [`Connection::answer`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -146,8 +150,12 @@ impl Connection {
             |event| event.session(session).message(sequence, message),
             || -> Result<()> {
                 self.to_server.reserve(message.len() + records_of(message.len()) * OVERHEAD);
-                for (payload, part) in pieces(message) {
+                for (record, (payload, part)) in (1..).zip(pieces(message)) {
                     self.to_server.push(Header { kind: Kind::Request, part, session, sequence }, payload);
+                    // The server reads the beginning while the rest is made.
+                    if record % RECORDS_A_WRITE == 0 {
+                        self.flush()?;
+                    }
                 }
                 if process.is_traced() { self.flush() } else { Ok(()) }
             },

@@ -87,7 +87,9 @@ extern "C" fn count(signal: c_int) {
 }
 
 fn set(signal: Signal, handler: SigHandler) -> Result<SigAction, Errno> {
-    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    // With all others blocked: else one that comes again and again is handled again and again before the first
+    // handler returns, and the wait that let them in never ends.
+    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::all());
     // SAFETY: the handler touches nothing but an atomic.
     unsafe { sigaction(signal, &action) }
 }

@@ -47,6 +47,9 @@ impl Ends {
             let mut action = zeroed();
             action.sa_sigaction = handler as usize;
             action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+            // With all others blocked, as for the other handlers (`Handlers`).
+            // SAFETY: the set is written as a whole.
+            unsafe { libc::sigfillset(&raw mut action.sa_mask) };
             before.was_blocked = block();
             before.action = Some(act(&action));
         }
