@@ -128,15 +128,16 @@ fn those_in_line_are_served_by_the_next_server(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Signals of two kinds: two of one kind may be one.
+/// Signals of two kinds: two of one kind may be one. In the order of their numbers, in which the kernel lets
+/// those in that wait together.
 fn a_second_signal_ends_at_once(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "50s"]).ready();
     let client = scene.client().arg("request").start();
     scene.record().wait_for(What::RequestReceived, |_| true);
-    server.signal(Signal::SIGTERM);
     server.signal(Signal::SIGINT);
-    server.ends_by(Signal::SIGINT);
+    server.signal(Signal::SIGTERM);
+    server.ends_by(Signal::SIGTERM);
     client.ends().code(1).stdout("").stderr(predicate::str::contains("with 1 unanswered"));
     scene.end();
 }

@@ -1,6 +1,7 @@
 //! The claim: one live server at a place.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
@@ -19,6 +20,9 @@ use crate::wkp::DIRECTORY;
 
 /// How often the lock file may lose its name between being opened and being locked.
 const TRIES: usize = 16;
+
+/// How many lost pipes are known again.
+const LOST_MAX: usize = 8;
 
 /// How often a random name aside may be taken already before that is an error.
 const NAMES_ASIDE: usize = 16;
@@ -40,6 +44,8 @@ pub struct Claim {
     /// A FIFO that a dead server left at the WKP's name.
     stale: Cell<Option<Identity>>,
     aside: RefCell<PathBuf>,
+    /// Well-known pipes of this server that somebody has taken the name from; they may have another.
+    lost: RefCell<VecDeque<Identity>>,
 }
 
 impl Claim {
@@ -58,6 +64,7 @@ impl Claim {
             lock,
             stale: Cell::new(None),
             aside: RefCell::new(place.aside()?),
+            lost: RefCell::default(),
         };
         claim.stale.set(Self::look_for_others(place)?);
         Ok(claim)
@@ -87,9 +94,30 @@ impl Claim {
         Ok((aside.clone(), uses(&aside)))
     }
 
-    /// The FIFO of a dead server at the WKP's name, once.
-    pub(crate) fn take_stale(&self) -> Option<Identity> {
-        self.stale.take()
+    /// Takes note that somebody has taken the name from this pipe of ours.
+    pub(crate) fn loses(&self, pipe: Identity) {
+        let mut lost = self.lost.borrow_mut();
+        lost.push_front(pipe);
+        lost.truncate(LOST_MAX);
+    }
+
+    /// Whether this is such a pipe. If it has the well-known name again, it is ours to take away.
+    pub(crate) fn has_lost(&self, pipe: Identity) -> bool {
+        self.lost.borrow().contains(&pipe)
+    }
+
+    /// A FIFO at the WKP's name that may be replaced: that of a dead server, once; or a lost one of this server.
+    pub(crate) fn take_replaceable(&self) -> Option<Identity> {
+        if let Some(stale) = self.stale.take() {
+            return Some(stale);
+        }
+        if self.lost.borrow().is_empty() {
+            return None;
+        }
+        match look(self.place.wkp()) {
+            Ok(Standing::Fifo(identity)) if self.has_lost(identity) => Some(identity),
+            _ => None,
+        }
     }
 
     /// Makes the lock file anew, if its name is gone: cleaners of temporary directories remove old files.

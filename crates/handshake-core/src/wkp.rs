@@ -1,6 +1,7 @@
 //! The well-known pipe: made, replaced in one step, taken away, and never anybody else's.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -49,8 +50,8 @@ impl WellKnownPipe {
             |event| event.pipe(place.wkp().display()),
             || {
                 let mut new = Self::make(claim)?;
-                match claim.take_stale() {
-                    Some(stale) => new.put_in_place_of(stale, place)?,
+                match claim.take_replaceable() {
+                    Some(stale) => new.put_in_place_of(stale, claim)?,
                     None => move_new(new.fifo.path(), place.wkp())
                         .map_err(|errno| Self::not_free(place, errno))?,
                 }
@@ -73,7 +74,7 @@ impl WellKnownPipe {
             |event| event.pipe(place.wkp().display()),
             || {
                 before = monotonic_ns();
-                next.put_in_place_of(self.fifo.identity(), place)
+                next.put_in_place_of(self.fifo.identity(), claim)
             },
         )?;
         process.did(What::WkpCreated, before, |event| event.pipe(place.wkp().display()));
@@ -97,6 +98,7 @@ impl WellKnownPipe {
                 match moved {
                     Ok(()) => {}
                     Err(Errno::ENOENT) => {
+                        claim.loses(self.fifo.identity());
                         self.fifo.nameless();
                         return Ok(());
                     }
@@ -104,13 +106,7 @@ impl WellKnownPipe {
                         return Err(Error::at("remove the well-known pipe", place.wkp(), errno, DIRECTORY));
                     }
                 }
-                let removed = match look(&aside) {
-                    Ok(Standing::Fifo(identity)) if identity == self.fifo.identity() => unlink(&aside)
-                        .map_err(|errno| {
-                            Error::at("remove the well-known pipe", place.wkp(), errno, DIRECTORY)
-                        }),
-                    other => Err(not_ours(place, other)),
-                };
+                let removed = remove_aside(&aside, self.fifo.identity(), claim);
                 match removed {
                     Ok(()) => self.fifo.nameless(),
                     // If somebody has taken the name meanwhile, what we moved keeps the name aside.
@@ -125,11 +121,12 @@ impl WellKnownPipe {
     ///
     /// # Errors
     /// [`Error::NotOurs`]: somebody has put something else there; it is left as it is.
-    pub fn still_named(&self, place: &Place) -> Result<bool> {
-        match look(place.wkp()) {
+    pub fn still_named(&self, claim: &Claim) -> Result<bool> {
+        match look(claim.place().wkp()) {
             Ok(Standing::Fifo(identity)) if identity == self.fifo.identity() => Ok(true),
+            Ok(Standing::Fifo(identity)) if claim.has_lost(identity) => Ok(false),
             Ok(Standing::Nothing) => Ok(false),
-            other => Err(not_ours(place, other)),
+            other => Err(not_ours(claim.place(), other)),
         }
     }
 
@@ -162,22 +159,20 @@ impl WellKnownPipe {
     }
 
     /// Exchanges names with what stands at the well-known name, and looks at what came out.
-    fn put_in_place_of(&mut self, expected: Identity, place: &Place) -> Result<()> {
+    fn put_in_place_of(&mut self, expected: Identity, claim: &Claim) -> Result<()> {
+        let place = claim.place();
         let aside = self.fifo.path().to_path_buf();
         match exchange(&aside, place.wkp()) {
             Ok(()) => {}
-            Err(errno) if is_unsupported(errno) => return self.put_over(expected, place),
+            Err(errno) if is_unsupported(errno) => return self.put_over(expected, claim),
             // Somebody has removed it; that does not stop us.
             Err(Errno::ENOENT) => {
+                claim.loses(expected);
                 return move_new(&aside, place.wkp()).map_err(|errno| Self::not_free(place, errno));
             }
             Err(errno) => return Err(Self::not_free(place, errno)),
         }
-        let removed = match look(&aside) {
-            Ok(Standing::Fifo(identity)) if identity == expected => unlink(&aside)
-                .map_err(|errno| Error::at("remove the old well-known pipe", place.wkp(), errno, DIRECTORY)),
-            other => Err(not_ours(place, other)),
-        };
+        let removed = remove_aside(&aside, expected, claim);
         if removed.is_err() {
             // As long as the old one has any name, clients would believe that it is still looked at.
             exchange(&aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
@@ -188,10 +183,12 @@ impl WellKnownPipe {
     /// Where names cannot be exchanged: looks at what stands at the well-known name, and takes its place
     /// (rename(2)). The claim keeps other servers away; what anybody else puts there between the look and the
     /// rename is lost.
-    fn put_over(&mut self, expected: Identity, place: &Place) -> Result<()> {
+    fn put_over(&mut self, expected: Identity, claim: &Claim) -> Result<()> {
+        let place = claim.place();
         match look(place.wkp()) {
             Ok(Standing::Fifo(identity)) if identity == expected => {}
-            Ok(Standing::Nothing) => {}
+            Ok(Standing::Fifo(identity)) if claim.has_lost(identity) => claim.loses(expected),
+            Ok(Standing::Nothing) => claim.loses(expected),
             other => return Err(not_ours(place, other)),
         }
         rename_over(self.fifo.path(), place.wkp()).map_err(|errno| Self::not_free(place, errno))
@@ -228,6 +225,18 @@ impl AsFd for WellKnownPipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.from_client.as_fd()
     }
+}
+
+/// Removes what was moved from the well-known name: `expected`, or a lost pipe of this server that somebody had
+/// put there.
+fn remove_aside(aside: &Path, expected: Identity, claim: &Claim) -> Result<()> {
+    match look(aside) {
+        Ok(Standing::Fifo(identity)) if identity == expected => {}
+        Ok(Standing::Fifo(identity)) if claim.has_lost(identity) => claim.loses(expected),
+        other => return Err(not_ours(claim.place(), other)),
+    }
+    unlink(aside)
+        .map_err(|errno| Error::at("remove the old well-known pipe", claim.place().wkp(), errno, DIRECTORY))
 }
 
 fn not_ours(place: &Place, standing: Result<Standing, Errno>) -> Error {

@@ -213,7 +213,7 @@ impl Server {
             self.keep_claim()?;
             if admit
                 && let Some(wkp) = &self.wkp
-                && (!wkp.still_named(&self.place)? || wkp.is_locked_by_another())
+                && (!wkp.still_named(&self.claim)? || wkp.is_locked_by_another())
             {
                 return Ok(Some(Arrived::NameGone));
             }

@@ -147,7 +147,7 @@ fn a_pipe_that_nobody_reads_is_taken_over() {
     let stage = Stage::set();
     let stale = Fifo::make(stage.at("mario")).unwrap();
     let (claim, wkp) = stage.with_server();
-    assert_eq!(wkp.still_named(&stage.place).ok(), Some(true));
+    assert_eq!(wkp.still_named(&claim).ok(), Some(true));
     assert_ne!(look(&stage.at("mario")), Ok(Standing::Fifo(stale.identity())));
     assert_eq!(stage.names(), [".mario.lock", "mario"]);
     drop((wkp, claim));
@@ -183,7 +183,7 @@ fn replaced_the_old_one_is_nameless_and_the_new_one_at_the_name() {
     assert!(taken.closed_to_others, "no client was just there");
     assert_eq!((names_of(&client), names_of(&taken.from_client)), (Ok(0), Ok(0)));
     assert_eq!(try_lock(client.as_fd(), Lock::Shared), Ok(()), "the lock was given back");
-    assert_eq!(wkp.still_named(&stage.place).ok(), Some(true));
+    assert_eq!(wkp.still_named(&claim).ok(), Some(true));
     assert_eq!(names_of(&wkp), Ok(1));
     assert_eq!(stage.names(), [".mario.lock", "mario"]);
     nix::unistd::write(&client, b"x").expect("the old one is still read");
@@ -210,9 +210,9 @@ fn who_removes_the_name_does_not_stop_the_server() {
     let stage = Stage::set();
     let (claim, mut wkp) = stage.with_server();
     fs::remove_file(stage.at("mario")).unwrap();
-    assert_eq!(wkp.still_named(&stage.place).ok(), Some(false));
+    assert_eq!(wkp.still_named(&claim).ok(), Some(false));
     wkp.replace(&claim, &stage.process).expect("the name is free");
-    assert_eq!(wkp.still_named(&stage.place).ok(), Some(true));
+    assert_eq!(wkp.still_named(&claim).ok(), Some(true));
     fs::remove_file(stage.at("mario")).unwrap();
     wkp.remove(&claim, &stage.process, What::WkpRemoved).expect("nothing is left to remove");
     assert_eq!(stage.names(), [".mario.lock"]);
@@ -227,7 +227,7 @@ fn what_somebody_puts_at_the_name_is_put_back() {
         let is_refused =
             |error: &Error| matches!(error, Error::NotOurs { what: found, .. } if *found == what);
 
-        assert!(wkp.still_named(&stage.place).is_err_and(|error| is_refused(&error)), "{what}");
+        assert!(wkp.still_named(&claim).is_err_and(|error| is_refused(&error)), "{what}");
         let replaced = wkp.replace(&claim, &stage.process);
         assert!(replaced.is_err_and(|error| is_refused(&error)), "{what}");
         assert!(is_there(&stage.at("mario")), "{what}, at a replacement");

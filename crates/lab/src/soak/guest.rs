@@ -18,7 +18,7 @@ use super::dice::Dice;
 use super::plan::{Temper, Visit};
 use super::program::Program;
 use super::score::{End, PATIENCE};
-use super::talk::{Next, Talk, garbage, since};
+use super::talk::{Next, Talk, cut_record, garbage, since};
 use crate::house::House;
 use crate::many::watch::{Cause, judge, unwatch, watch};
 
@@ -37,6 +37,9 @@ pub(super) struct Guest {
     /// When its subserver was killed; and if that was before READY, how many records its handshake had taken by then.
     orphaned: Option<(Duration, Option<u64>)>,
 }
+
+/// What somebody noisy writes next.
+type Noise = fn(&mut Dice) -> Vec<u8>;
 
 /// Device and inode.
 type Pipe = (u64, u64);
@@ -113,7 +116,7 @@ impl Guest {
                 self.state = State::Running(Program::start(house, self.number, &self.visit)?);
                 Ok(())
             }
-            Temper::SilentAtWkp | Temper::GarbageAtWkp => {
+            Temper::SilentAtWkp | Temper::GarbageAtWkp | Temper::CuttingRecords => {
                 let until = Deadline::in_exactly(self.visit.span);
                 let noise = Dice::new(self.visit.seed, 0);
                 self.state = State::AtDoor { wkp: None, until, again: Deadline::NEVER, noise };
@@ -203,7 +206,11 @@ impl Guest {
 
     /// Opens the well-known pipe when there is one; stands there, silent or with noise, until it has enough.
     fn stand_at_door(&mut self, shared: &mut Shared) {
-        let noisy = self.visit.temper == Temper::GarbageAtWkp;
+        let (noise_of, longest_pause): (Option<Noise>, _) = match self.visit.temper {
+            Temper::GarbageAtWkp => (Some(garbage), 100),
+            Temper::CuttingRecords => (Some(cut_record), 10),
+            _ => (None, 0),
+        };
         let State::AtDoor { wkp, until, again, noise } = &mut self.state else { return };
         if until.passed() {
             return self.end(End::AsMeant, shared);
@@ -211,15 +218,15 @@ impl Guest {
         if wkp.is_none() {
             *wkp = open_to_write(shared.place.wkp()).ok();
         }
-        *again = match wkp {
-            None => Deadline::in_exactly(AGAIN),
-            Some(_) if !noisy => Deadline::NEVER,
-            Some(open) => {
+        *again = match (&wkp, noise_of) {
+            (None, _) => Deadline::in_exactly(AGAIN),
+            (Some(_), None) => Deadline::NEVER,
+            (Some(open), Some(noise_of)) => {
                 // When the pipe is full or its reader has gone, there is the next one.
-                if write(&*open, &garbage(noise)) == Err(Errno::EPIPE) {
+                if write(open, &noise_of(noise)) == Err(Errno::EPIPE) {
                     *wkp = None;
                 }
-                Deadline::in_exactly(noise.while_of(0..=100))
+                Deadline::in_exactly(noise.while_of(0..=longest_pause))
             }
         };
     }

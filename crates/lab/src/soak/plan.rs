@@ -51,6 +51,9 @@ pub(super) enum Temper {
     GarbageAtWkp,
     /// Writes bytes of no meaning between its requests.
     GarbageInSession,
+    /// Opens the well-known pipe, and writes only beginnings of sound records there, also when the pipe has become
+    /// another client's upstream.
+    CuttingRecords,
 }
 
 impl Temper {
@@ -67,7 +70,7 @@ impl Temper {
 
 /// Each temper with its weight; and its weight in front of a basic server, where who is silent holds up everybody
 /// behind it until a deadline passes.
-const TEMPERS: [(Temper, u64, u64); 17] = [
+const TEMPERS: [(Temper, u64, u64); 18] = [
     (Temper::Polite, 34, 60),
     (Temper::PoliteProcess, 8, 12),
     (Temper::Flooding, 8, 8),
@@ -85,6 +88,7 @@ const TEMPERS: [(Temper, u64, u64); 17] = [
     (Temper::Stopped, 4, 1),
     (Temper::GarbageAtWkp, 4, 5),
     (Temper::GarbageInSession, 3, 3),
+    (Temper::CuttingRecords, 4, 5),
 ];
 
 /// One client's visit.

@@ -249,26 +249,38 @@ impl Talk {
 /// At most PIPE_BUF of what no good client writes: noise, or a record that was right before it was cut off or a bit of it
 /// changed, or one of somebody else's session.
 pub(super) fn garbage(dice: &mut Dice) -> Vec<u8> {
-    let size = dice.size(4000);
-    let bytes = dice.bytes(size);
-    let kind = [Record::Hello, Record::Ready, Record::Request, Record::Bye][dice.below(4) as usize];
-    let part = Part { number: 0, more: dice.chance(50) };
-    let header = Header { kind, part, session: dice.below(u64::MAX), sequence: 1 };
-    let mut record = Vec::new();
-    append(&mut record, header, &bytes[..size.min(400)]);
     match dice.below(4) {
-        0 => bytes,
-        1 => record,
-        2 => {
-            record.truncate(dice.within(1..=record.len() as u64 - 1) as usize);
-            record
+        0 => {
+            let size = dice.size(4000);
+            dice.bytes(size)
         }
+        1 => sound_record(dice),
+        2 => cut_record(dice),
         _ => {
+            let mut record = sound_record(dice);
             let place = dice.below(record.len() as u64) as usize;
             record[place] ^= 1 << dice.below(8);
             record
         }
     }
+}
+
+/// The beginning of a record, of any length.
+pub(super) fn cut_record(dice: &mut Dice) -> Vec<u8> {
+    let mut record = sound_record(dice);
+    record.truncate(dice.within(1..=record.len() as u64 - 1) as usize);
+    record
+}
+
+/// A record of a session that nobody has.
+fn sound_record(dice: &mut Dice) -> Vec<u8> {
+    let kind = [Record::Hello, Record::Ready, Record::Request, Record::Bye][dice.below(4) as usize];
+    let part = Part { number: 0, more: dice.chance(50) };
+    let header = Header { kind, part, session: dice.below(u64::MAX), sequence: 1 };
+    let size = dice.size(400);
+    let mut record = Vec::new();
+    append(&mut record, header, &dice.bytes(size));
+    record
 }
 
 impl std::fmt::Debug for Talk {
