@@ -8,11 +8,13 @@ use std::process::Command;
 
 use handshake_core::event::What;
 use handshake_core::sys::{Lock, try_lock};
+use handshake_core::wire::{HEADER, Kind, PAYLOAD_MAX, Part};
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use predicates::str::contains;
+use workspace_tests::proc::{Descriptor, Target};
 use workspace_tests::wait::until_true;
-use workspace_tests::{Paradigm, RawClient, Scene, Tool, each, needs};
+use workspace_tests::{Paradigm, RawClient, Scene, Tool, each, needs, record};
 
 use crate::held::another_is_served_soon;
 
@@ -22,6 +24,8 @@ each! {
     names_of_pipes_that_are_not_there_cost_no_fork in basic forking dispatch shared: row_55;
     who_says_its_name_again_and_again_has_one_place in basic forking dispatch shared: row_55;
     a_well_known_pipe_that_is_moved_away_and_back_is_known_again in basic forking dispatch shared: row_18;
+    a_second_name_of_the_well_known_pipe_misleads_nobody in forking dispatch: row_18;
+    headers_that_claim_much_delay_nobody in basic forking dispatch shared: row_36;
     a_lock_on_the_well_known_pipe_is_noticed in basic forking dispatch shared: row_56;
     old_well_known_pipes_are_bounded in shared: row_56;
     a_message_beyond_the_memory_is_refused in basic forking dispatch: row_57;
@@ -143,6 +147,57 @@ fn a_well_known_pipe_that_is_moved_away_and_back_is_known_again(paradigm: Paradi
     server.has_descriptors_as(&before);
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
+    scene.end();
+}
+
+/// A pipe that has lost the well-known name may have another: a client that opened it before must not write its
+/// name there.
+fn a_second_name_of_the_well_known_pipe_misleads_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    fs::hard_link(scene.path("mario"), scene.path("second")).expect("it is there");
+    scene.signal_server(server.pid(), Signal::SIGSTOP);
+    let mut first = scene.raw_client();
+    first.hello();
+    first.flood(&[b'x'; 4096]);
+    let client = scene.client().arg("hello").start();
+    let is_well_known =
+        |open: &Descriptor| matches!(&open.target, Target::Named { name, .. } if name == "mario");
+    until_true("a client that waits for room", || client.descriptors().iter().any(is_well_known));
+    scene.signal_server(server.pid(), Signal::SIGCONT);
+    first.accept();
+    client.ends().success().stdout("HELLO\n");
+    first.bye();
+    drop(first);
+    fs::remove_file(scene.path("second")).expect("it is there");
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// Headers without records, each of which claims as much as a record has at most; one behind the other, and one
+/// alone.
+fn headers_that_claim_much_delay_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let claim = record(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
+    let close_together = claim[..HEADER].repeat(claim.len() / HEADER);
+    let mut stranger = scene.raw_client();
+    stranger.open_wkp();
+    for _ in 0..5 {
+        for garbage in [&close_together[..], &claim[..claim.len() - 1]] {
+            // It may have lost its reader, which is no client's.
+            if stranger.shows_error() {
+                stranger.open_wkp();
+            }
+            stranger.flood(garbage);
+            another_is_served_soon(&scene);
+        }
+    }
+    stranger.remove_private_pipe();
+    drop(stranger);
+    server.has_descriptors_as(&before);
     scene.end();
 }
 
