@@ -12,6 +12,7 @@ each! {
     a_living_process_may_make_its_pipe_later in basic forking dispatch;
     what_is_named_and_is_no_private_pipe_stays_untouched in basic forking dispatch;
     a_third_step_is_found_out in basic forking dispatch;
+    records_that_lie_together_are_told_apart in basic forking dispatch;
     with_two_steps_the_first_record_is_a_message in basic forking dispatch;
     with_three_steps_it_never_is in basic forking dispatch;
     the_number_plus_one_is_a_third_step in basic forking dispatch;
@@ -60,8 +61,9 @@ fn a_name_in_any_form_is_understood(paradigm: Paradigm) {
         client.opens_private_pipe();
         assert_eq!(client.record(), ack, "after {:?}", String::from_utf8_lossy(record));
         sessions += 1;
+        // A name in 100 zero-padded bytes has no third step, which is known at once.
         grace_is_over(&scene, sessions);
-        assert_eq!(client.asks(&zero_padded(b"hello\n", 20)), zero_padded(b"HELLO", 20));
+        assert_eq!(client.asks(&zero_padded(b"hello\n", 20)), zero_padded(b"HELLO\n", 20));
     };
     acknowledged("123", &zero_padded(b"123", 10), b"HOLA\0");
     acknowledged("123", b"123", b"HOLA\0");
@@ -150,27 +152,63 @@ fn what_is_named_and_is_no_private_pipe_stays_untouched(paradigm: Paradigm) {
 fn a_third_step_is_found_out(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    // At once: whatever it says.
+    // At once: whatever it says, if it is as large as the name was.
     let mut quick = scene.course_client("1");
     quick.shakes_hands();
-    quick.says(&zero_padded(b"whatever", 1000));
+    quick.says(&zero_padded(b"whatever", 10));
     scene.record().wait_for(What::ReadyReceived, |event| event.text.as_deref() == Some("whatever"));
+    scene.record().wait_for(What::InDoubt, |event| is_said(event, "--handshake 2"));
     assert_eq!(quick.asks(&zero_padded(b"hello", 1000)), zero_padded(b"HELLO", 1000));
     assert_eq!(quick.asks(&zero_padded(b"HOLA", 1000)), zero_padded(b"HOLA", 1000), "a message like any");
     drop(quick);
+    // Else it is a message: one that is taken for a third step would get no reply.
+    let mut doubtful = scene.course_client("4");
+    doubtful.shakes_hands();
+    assert_eq!(doubtful.asks(&zero_padded(b"hello", 1000)), zero_padded(b"HELLO", 1000));
+    drop(doubtful);
     // Late: only what can be nothing else.
     let mut slow = scene.course_client("2");
     slow.shakes_hands();
-    grace_is_over(&scene, 1);
+    grace_is_over(&scene, 2);
     slow.says(&zero_padded(b"HOLA", 10));
     scene.record().wait_for(What::ReadyReceived, |event| event.text.as_deref() == Some("HOLA"));
     assert_eq!(slow.asks(b"hello\0"), b"HELLO\0");
     drop(slow);
     let mut two_way = scene.course_client("3");
     two_way.shakes_hands();
-    grace_is_over(&scene, 2);
+    grace_is_over(&scene, 3);
     assert_eq!(two_way.asks(b"hello\0"), b"HELLO\0");
     drop(two_way);
+    scene.end();
+}
+
+fn is_said(event: &Event, words: &str) -> bool {
+    event.text.as_ref().is_some_and(|text| text.contains(words))
+}
+
+/// What is written without a pause comes in one read.
+fn records_that_lie_together_are_told_apart(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let kinds: [(&[u8], usize); 4] =
+        [(b"HOLA\0\0\0\0\0\0", 1000), (b"HOLA\0", 6), (b"IOLA", 200), (b"ready\0\0\0\0\0", 10)];
+    for (number, (third_step, size)) in (1..).zip(kinds) {
+        let mut client = scene.course_client(&format!("{number}"));
+        client.shakes_hands();
+        client.says(&[third_step, &zero_padded(b"hello", size)].concat());
+        assert_eq!(client.record(), zero_padded(b"HELLO", size));
+        // Text and NUL, or records of one size.
+        let size = if size == 6 { 4 } else { size };
+        let two =
+            |first: &[u8], second: &[u8]| [zero_padded(first, size), zero_padded(second, size)].concat();
+        client.says(&two(b"one", b"two"));
+        let mut replies = client.record();
+        if replies.len() < 2 * size {
+            replies.extend(client.record());
+        }
+        assert_eq!(replies, two(b"ONE", b"TWO"), "of kind {number}");
+    }
+    scene.record().wait_for(What::InDoubt, |event| is_said(event, "--ack-size 4"));
     scene.end();
 }
 

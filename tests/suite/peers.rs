@@ -13,6 +13,7 @@ use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, needs, stori
 
 each! {
     every_client_is_served in basic forking dispatch;
+    every_client_may_say_all_at_once in basic forking dispatch;
     clients_at_one_instant_are_served_or_told in basic forking dispatch;
     a_client_in_shell_is_served in basic forking dispatch;
 }
@@ -143,6 +144,29 @@ fn every_client_is_served(paradigm: Paradigm) {
         let client = client.unwrap_or_else(|| panic!("{TRIES} of {} were all too late", dialect.name));
         is_answered(&client);
         client.ends().stderr("");
+    }
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+/// From a script, without a pause: the third step and the first message lie in the pipe together, if the server is slow.
+fn every_client_may_say_all_at_once(paradigm: Paradigm) {
+    const RUNS: usize = 3;
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let said = MESSAGES.map(|message| format!("{message}\n")).concat();
+    let clients = DIALECTS.iter().map(|dialect| (dialect.client(), None));
+    let in_shell = (PathBuf::from("sh"), Some(client_in_shell()));
+    for (client, script) in clients.chain([in_shell]) {
+        for _ in 0..RUNS {
+            until_true("a well-known pipe", || scene.path("mario").exists());
+            let client = scene.client_at(&client).args(script.iter()).arg("mario");
+            client.run_with_stdin(said.clone()).success().stdout(said.to_uppercase()).stderr("");
+        }
     }
     server.has_descriptors_as(&before);
     scene.end();

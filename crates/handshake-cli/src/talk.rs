@@ -110,6 +110,7 @@ fn course(event: &Event) -> Option<String> {
         What::HelloReceived => format!("received the private pipe's name [{pipe}]"),
         What::SubserverForked => format!("forked subserver {peer}"),
         What::ReadyReceived | What::ThirdStepSpared => "connected".into(),
+        What::InDoubt => format!("in doubt: {text}"),
         What::RequestReceived => format!("received [{text}]"),
         What::RequestRefused => format!("refused a request: {text}"),
         What::SessionEnded => format!("client left: {text}"),

@@ -84,6 +84,9 @@ pub enum What {
     ReadyReceived,
     /// In the course dialect: no confirmation is waited for any longer; `text` says why.
     ThirdStepSpared,
+    /// In the course dialect: what a record is could not be told for certain; `text` says what it was taken for, and
+    /// which option decides.
+    InDoubt,
     /// The fresh upstream lost its name; it is this client's alone.
     UpstreamRemoved,
     /// The client sent a request.

@@ -1,8 +1,8 @@
 //! The course dialect, which the programs speak that the course's students write (docs/course-dialect.md): a private pipe's
 //! name as text, an acknowledgement, for some a third step, and then texts in both directions.
 //!
-//! Nothing says where a record ends. So each is one write, and each side reads it with one read: two records that are in a
-//! pipe at the same time are one to the reader, and whoever writes sees to it that this does not happen.
+//! Nothing says where a record ends. So each is one write, and each side reads it with one read. Two records that
+//! are in a pipe at the same time come in one read; `split` tells them apart as well as that can be done.
 //!
 //! Reading order: this; [`client`]; `names`, who is meant by the bytes in a well-known pipe; [`server`]; `latecomers`, who
 //! lost the race for that pipe. The session that follows is the framed one's, with what is different in
@@ -13,6 +13,7 @@ pub(crate) mod latecomers;
 pub mod messages;
 pub(crate) mod names;
 pub mod server;
+pub(crate) mod split;
 
 use std::fmt;
 use std::os::fd::AsFd;

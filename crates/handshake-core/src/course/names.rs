@@ -25,13 +25,23 @@ pub(crate) enum Form {
     Number,
 }
 
+/// The record that a client has sent its name in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NameRecord {
+    pub(crate) form: Form,
+    /// In bytes; of one among several, without what was on the stack behind the NULs.
+    pub(crate) size: usize,
+    /// Whether it is a text without a NUL.
+    pub(crate) is_bare: bool,
+}
+
 /// A course client that has sent its name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Introduction {
     /// Its private pipe.
     pub(crate) private: PathBuf,
     /// How it said so.
-    pub(crate) form: Form,
+    pub(crate) record: NameRecord,
 }
 
 /// The largest process number (proc_sys_kernel(5), `pid_max`), and how many digits it has.
@@ -55,9 +65,14 @@ pub(crate) fn introductions(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<Intr
     let mut found = lookups.find(bytes, true);
     // A client's name may stand again in what it left behind the NUL.
     found.retain(|one| seen.insert(one.private.clone()));
-    let original = is_original(bytes, found.len());
-    let form = |form| if original { Form::Original } else { form };
-    found.into_iter().map(|one| Introduction { private: one.private, form: form(one.form) }).collect()
+    let (is_original, is_alone) = (is_original(bytes, found.len()), found.len() == 1);
+    let introduction = |one: Found| {
+        let form = if is_original { Form::Original } else { one.form };
+        let size = if is_alone { bytes.len() } else { one.at.len() };
+        let is_bare = form == Form::Text && text_of(&bytes[one.at.clone()]).len() == size;
+        Introduction { private: one.private, record: NameRecord { form, size, is_bare } }
+    };
+    found.into_iter().map(introduction).collect()
 }
 
 /// The pipes whose names are among `bytes`, and where; for a pipe that has an owner already.
@@ -266,7 +281,10 @@ mod tests {
         let place = Place::new(&directory.path().join("mario")).unwrap();
         let introduced = |bytes: &[u8]| {
             let clients = introductions(bytes, &mut Lookups::of_well_known_pipe(&place));
-            clients.into_iter().map(|one| (crate::fifo::name_of(&one.private), one.form)).collect::<Vec<_>>()
+            clients
+                .into_iter()
+                .map(|one| (crate::fifo::name_of(&one.private), one.record.form))
+                .collect::<Vec<_>>()
         };
         // The text "1", and the number 49. Process 1 lives on every machine.
         let name = 49_u32.to_le_bytes();
@@ -284,7 +302,7 @@ mod tests {
         let forms = |bytes: &[u8]| -> Vec<Form> {
             introductions(bytes, &mut Lookups::of_well_known_pipe(&place))
                 .into_iter()
-                .map(|client| client.form)
+                .map(|client| client.record.form)
                 .collect()
         };
         assert_eq!(forms(&record(b"1")), [Form::Original]);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 
 use crate::course::messages::Messages;
-use crate::course::names::Form;
+use crate::course::names::NameRecord;
 use crate::course::text_of;
 use crate::error::{Error, Named, Result, errno_of};
 use crate::event::What;
@@ -32,7 +32,7 @@ pub(super) enum Dialect {
         keeps_wkp: bool,
     },
     /// It knows no other pipe than the one that its name came through.
-    Course(Form),
+    Course(NameRecord),
 }
 
 /// A client that has said HELLO and is owed an answer.
@@ -117,14 +117,14 @@ impl Caller {
 
     /// Whether it speaks the course dialect.
     pub fn speaks_course(&self) -> bool {
-        self.course_form().is_some()
+        self.course_name().is_some()
     }
 
     /// In the course dialect, how it sent its name.
-    pub(crate) fn course_form(&self) -> Option<Form> {
+    pub(crate) fn course_name(&self) -> Option<NameRecord> {
         match self.dialect {
             Dialect::Framed { .. } => None,
-            Dialect::Course(form) => Some(form),
+            Dialect::Course(name) => Some(name),
         }
     }
 

@@ -134,9 +134,9 @@ impl Line {
         is_free: bool,
         process: &Process,
     ) -> Result<bool> {
-        let Introduction { private, form } = name;
+        let Introduction { private, record } = name;
         let caller =
-            Caller { session: random()?, private, dialect: Dialect::Course(form), wkp: Rc::clone(wkp) };
+            Caller { session: random()?, private, dialect: Dialect::Course(record), wkp: Rc::clone(wkp) };
         if !is_free || self.waiting.len() >= LINE_MAX {
             caller.turn_away(process, if is_free { LINE_FULL } else { TOO_LATE });
             return Ok(false);

@@ -343,16 +343,16 @@ impl Server {
         let Options { terms, customs, .. } = &self.options;
         let (session, process) = (caller.session, &self.process);
         let terms = Terms { longest: grant.longest, ..*terms };
-        let Some(form) = caller.course_form() else {
+        let Some(name) = caller.course_name() else {
             let to_client = caller.acknowledge(process, grant)?;
             return Ok(Session::new(process, session, terms, from_client, to_client, fresh));
         };
         let connected = course::server::connect(&caller, &mut from_client, terms.handshake_timeout, process);
         let to_client = connected.inspect_err(|_| drain(&mut from_client, session, process))?;
-        let ack = customs.acknowledgement(form, session);
+        let ack = customs.acknowledgement(name.form, session);
         let to_client = caller.acknowledge_in_course(process, to_client, &ack)?;
         let session = Session::new(process, session, terms, from_client, to_client, fresh);
-        Ok(session.in_course(customs.ways, ack))
+        Ok(session.in_course(customs.ways, name, ack))
     }
 
     /// For a client whose turn the error prevented. A shortage may pass: the client goes back to the front of

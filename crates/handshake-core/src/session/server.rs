@@ -20,7 +20,7 @@ use crate::records::{RecordReader, RecordWriter, reserve_within};
 use crate::service::Service;
 use crate::text::words;
 use crate::wire::{Header, Kind, pieces};
-use course::{Course, Heard};
+use course::Course;
 use turn::{gone, lost};
 
 /// How a server says that a client closed its upstream too early; what the server still waited for follows.
@@ -258,6 +258,9 @@ impl Session {
 
     /// Adds what is buffered to `message`, until it is whole or there is no more.
     fn find(&mut self, message: &mut Vec<u8>) -> Result<Found> {
+        if self.pending_message(message) {
+            return Ok(self.found_request(message));
+        }
         while let Some((record, _)) = self.from_client.next_record() {
             let Header { kind, part, session, sequence } = record.header;
             if session != self.id {
@@ -297,19 +300,20 @@ impl Session {
             if part.more {
                 continue;
             }
+            let Some(bytes) = self.too_long.take() else {
+                if self.course.is_none() {
+                    return Ok(self.found_request(message));
+                }
+                if self.take_read(std::mem::take(message)) {
+                    return Ok(Found::Nothing);
+                }
+                if self.pending_message(message) {
+                    return Ok(self.found_request(message));
+                }
+                continue;
+            };
             self.in_hand = self.due;
             self.due = self.due.wrapping_add(1);
-            let Some(bytes) = self.too_long.take() else {
-                match self.heard(message) {
-                    Heard::Message => {}
-                    Heard::AwaitedThirdStep => return Ok(Found::Nothing),
-                    Heard::LateThirdStep => continue,
-                }
-                self.process.saw(What::RequestReceived, |event| {
-                    event.session(self.id).message(self.in_hand, message)
-                });
-                return Ok(Found::Request);
-            };
             self.answered();
             let longest = self.terms.longest;
             self.refuse(&if bytes > longest {
@@ -319,6 +323,14 @@ impl Session {
             })?;
         }
         Ok(Found::Nothing)
+    }
+
+    fn found_request(&mut self, message: &[u8]) -> Found {
+        self.in_hand = self.due;
+        self.due = self.due.wrapping_add(1);
+        self.process
+            .saw(What::RequestReceived, |event| event.session(self.id).message(self.in_hand, message));
+        Found::Request
     }
 
     /// Lets the service turn the request into its reply. While a service holds its reply back, the client and the

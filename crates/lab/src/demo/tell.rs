@@ -39,6 +39,7 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_
         What::ReadyReceived if text.is_empty() => "receives READY: connected, both ways verified".into(),
         What::ReadyReceived => format!("receives the third step [{text}]: connected"),
         What::ThirdStepSpared => format!("expects no confirmation: {text}"),
+        What::InDoubt => format!("is in doubt: {text}"),
         What::UpstreamRemoved => format!("removes the name of {pipe}"),
         What::Routed => format!("routes {bytes} bytes of {client} down to {}", subserver_of(event, cast)),
         What::RequestSent | What::RequestReceived | What::ReplySent | What::ReplyReceived => message(event),

@@ -1,34 +1,50 @@
 //! What is different in a session with a course client: a third step instead of READY, and texts in records of the client's
 //! size.
 
+use std::collections::VecDeque;
+
 use nix::errno::Errno;
 
 use super::turn::{gone, lost};
 use super::{Found, Session, Turn};
+use crate::course::names::{Form, NameRecord};
 use crate::course::server::GRACE;
-use crate::course::{HOLA, Ways, padded, text_of, without_newline};
+use crate::course::split::{Front, Known, Shape};
+use crate::course::{Ways, padded, text_of, without_newline};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::event::What;
 use crate::text::words;
 
 const NONE_CAME: &str = "none came within 100 ms: it has none";
+const TAKEN_FOR_THIRD_STEP: &str =
+    "its first record is taken for the third step; if it is a message, start the server with --handshake 2";
+const TAKEN_FOR_MESSAGE: &str =
+    "its first record is taken for a message; if it is the third step, start the server with --handshake 3";
+const TEXT_FOR_INTEGER: &str =
+    "it takes the acknowledgement for a number: start the server with --ack-size 4";
 
 /// What is known of the client.
 #[derive(Debug)]
 pub(super) struct Course {
     ways: Ways,
-    /// The acknowledgement that it got.
-    ack: Vec<u8>,
+    is_original: bool,
+    known: Known,
     confirmation: Confirmation,
-    /// How large the record of its request is, and so what its buffer holds.
+    /// How large its messages are, when the first has come.
+    shape: Option<Shape>,
+    /// Messages that came in one read with others, and have not been received yet.
+    pending: VecDeque<Vec<u8>>,
+    /// How large the record of the request in hand is, and so what the client's buffer holds.
     record: usize,
+    /// Whether its text ended in a newline.
+    has_newline: bool,
 }
 
 /// Whether a third step may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Confirmation {
-    /// The next record is it.
+    /// The next record is probably it.
     Awaited,
     /// The next record is it if it can be nothing else.
     Possible,
@@ -36,52 +52,62 @@ enum Confirmation {
     Over,
 }
 
-/// What a record was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// A message, now without what is none of its text.
-    Message,
-    /// The third step that was awaited.
-    AwaitedThirdStep,
-    /// One that was not awaited any longer.
-    LateThirdStep,
-}
-
 impl Course {
     /// A reply as this client reads it: text and NUL, never larger than what it sent, or the rest would be taken for the next.
     pub(super) fn reply(&self, text: &[u8]) -> Vec<u8> {
-        padded(text, self.record)
+        let newline: &[u8] = if self.has_newline { b"\n" } else { b"" };
+        padded(&[text, newline].concat(), self.record)
     }
 
-    /// Whether this can be nothing but a third step: HOLA, the acknowledgement, or its number plus one.
-    fn is_third_step(&self, record: &[u8]) -> bool {
-        let text = without_newline(text_of(record));
-        let ack = text_of(&self.ack);
-        let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse::<i64>().ok();
-        let integer = |bytes: &[u8]| Some(u32::from_ne_bytes(bytes.try_into().ok()?));
-        let is_next_number = number(ack).is_some_and(|sent| number(text) == sent.checked_add(1));
-        let is_next_integer = integer(&self.ack).is_some_and(|sent| integer(record) == sent.checked_add(1));
-        // An integer may read as a text of a byte or two, and a message may be just that.
-        let is_text = ack.len() + 1 == self.ack.len() || self.ack.len() > size_of::<u32>();
-        let is_ack = record == self.ack || is_text && !ack.is_empty() && text == ack;
-        text == HOLA || is_ack || is_next_number || is_next_integer
+    /// How many bytes at the front of a read are the third step, and what is in doubt about that.
+    fn third_step(&self, read: &[u8]) -> (Option<usize>, Option<&'static str>) {
+        let awaited = match self.confirmation {
+            Confirmation::Over => return (None, None),
+            Confirmation::Possible => false,
+            Confirmation::Awaited => true,
+        };
+        if awaited && self.ways == Ways::Three {
+            return (Some(self.known.third_step_size(read)), None);
+        }
+        match self.known.front(read) {
+            Front::ThirdStep(size) if awaited || self.known.is_third_step(&read[..size]) => {
+                (Some(size), None)
+            }
+            Front::Probably(size) if awaited => (Some(size), Some(TAKEN_FOR_THIRD_STEP)),
+            Front::Unknown if awaited => (None, Some(TAKEN_FOR_MESSAGE)),
+            _ => (None, None),
+        }
     }
 }
 
 impl Session {
     /// The client speaks the course dialect; it got this acknowledgement.
     #[must_use]
-    pub(crate) fn in_course(mut self, ways: Ways, ack: Vec<u8>) -> Self {
-        self.course = Some(Course { ways, ack, confirmation: Confirmation::Awaited, record: 0 });
+    pub(crate) fn in_course(mut self, ways: Ways, name: NameRecord, ack: Vec<u8>) -> Self {
+        self.course = Some(Course {
+            ways,
+            is_original: name.form == Form::Original,
+            known: Known { name_size: name.size, is_bare: name.is_bare, ack },
+            confirmation: Confirmation::Awaited,
+            shape: None,
+            pending: VecDeque::new(),
+            record: 0,
+            has_newline: false,
+        });
         self
     }
 
     /// The answer to step 8, where there is one. With it both ends have sent to and received from each other.
     pub(super) fn await_third_step(&mut self) -> Result<()> {
-        let ways = self.course.as_ref().map_or(Ways::Two, |course| course.ways);
+        let (ways, is_original) =
+            self.course.as_ref().map_or((Ways::Two, false), |course| (course.ways, course.is_original));
         let patience = match ways {
             Ways::Two => {
                 self.no_third_step(Confirmation::Over, "--handshake 2: course clients have none");
+                return Ok(());
+            }
+            Ways::Auto if is_original => {
+                self.no_third_step(Confirmation::Possible, "a name in 100 zero-padded bytes: it has none");
                 return Ok(());
             }
             Ways::Three => self.terms.handshake_timeout,
@@ -117,23 +143,48 @@ impl Session {
         Ok(())
     }
 
-    /// What a record is that has come whole: for the service, or for whom?
-    pub(super) fn heard(&mut self, record: &mut Vec<u8>) -> Heard {
-        let Some(course) = &mut self.course else { return Heard::Message };
-        course.record = record.len();
-        let confirmation = std::mem::replace(&mut course.confirmation, Confirmation::Over);
-        let awaited = confirmation == Confirmation::Awaited;
-        if awaited || confirmation == Confirmation::Possible && course.is_third_step(record) {
-            let text = words(text_of(record));
-            self.process.saw(What::ReadyReceived, |event| event.session(self.id).text(text));
-            record.clear();
-            // It is no message.
-            self.due = self.due.wrapping_sub(1);
-            self.answered();
-            return if awaited { Heard::AwaitedThirdStep } else { Heard::LateThirdStep };
+    /// Takes one read of a course client apart: its third step, if one may come, and messages, which
+    /// [`Session::pending_message`] has then. Returns whether a third step was awaited.
+    pub(super) fn take_read(&mut self, read: Vec<u8>) -> bool {
+        let Some(course) = &mut self.course else { return false };
+        let (third_step, doubt) = course.third_step(&read);
+        let awaited =
+            std::mem::replace(&mut course.confirmation, Confirmation::Over) == Confirmation::Awaited;
+        let (third_step, rest) = read.split_at(third_step.unwrap_or(0));
+        if !rest.is_empty() {
+            let messages = course.shape.map_or_else(|| vec![rest], |shape| shape.split(rest));
+            if let [message] = messages[..] {
+                course.shape = Some(Shape::of(message));
+            }
+            course.pending.extend(messages.into_iter().map(<[u8]>::to_vec));
         }
-        record.truncate(without_newline(text_of(record)).len());
-        Heard::Message
+        let doubt =
+            if course.known.took_text_for_integer(third_step) { Some(TEXT_FOR_INTEGER) } else { doubt };
+        if rest.is_empty() {
+            self.answered();
+        }
+        if !third_step.is_empty() {
+            let text = words(text_of(third_step));
+            self.process.saw(What::ReadyReceived, |event| event.session(self.id).text(text));
+        } else if awaited {
+            self.process.saw(What::ThirdStepSpared, |event| event.session(self.id).text("a message came"));
+        }
+        if let Some(doubt) = doubt {
+            self.process.saw(What::InDoubt, |event| event.session(self.id).text(doubt));
+        }
+        awaited
+    }
+
+    /// The next message of those that came together, without what is none of its text; false, if there is none.
+    pub(super) fn pending_message(&mut self, message: &mut Vec<u8>) -> bool {
+        let Some(course) = &mut self.course else { return false };
+        let Some(record) = course.pending.pop_front() else { return false };
+        let text = text_of(&record);
+        course.record = record.len();
+        course.has_newline = text.ends_with(b"\n");
+        message.clear();
+        message.extend_from_slice(without_newline(text));
+        true
     }
 
     fn confirmation(&self) -> Confirmation {
