@@ -22,7 +22,6 @@ each! {
     a_long_queue_keeps_no_signal_waiting in forking dispatch shared: row_55;
     a_long_queue_keeps_no_request_waiting in dispatch shared: row_55;
     names_of_pipes_that_are_not_there_cost_no_fork in basic forking dispatch shared: row_55;
-    who_says_its_name_again_and_again_has_one_place in basic forking dispatch shared: row_55;
     a_well_known_pipe_that_is_moved_away_and_back_is_known_again in basic forking dispatch shared: row_18;
     a_second_name_of_the_well_known_pipe_misleads_nobody in forking dispatch: row_18;
     headers_that_claim_much_delay_nobody in basic forking dispatch shared: row_36;
@@ -109,30 +108,7 @@ fn names_of_pipes_that_are_not_there_cost_no_fork(paradigm: Paradigm) {
     scene.end();
 }
 
-fn who_says_its_name_again_and_again_has_one_place(paradigm: Paradigm) {
-    const TIMES: usize = 50;
-    let scene = Scene::new();
-    let server = scene.server(paradigm).gated().start();
-    server.step_until(What::Waiting);
-    let mut client = scene.raw_client();
-    client.open_wkp();
-    for _ in 0..TIMES {
-        client.says_hello_come_what_may();
-    }
-    server.go_on();
-    let came_before = |text: &String| text.contains("its HELLO came before");
-    scene
-        .record()
-        .wait_for_many(TIMES - 1, What::ClientDropped, |event| event.text.as_ref().is_some_and(came_before));
-    client.accept();
-    client.request(1, b"hello");
-    assert_eq!(client.reply(1, 5), b"HELLO");
-    client.bye();
-    assert_eq!(scene.record().all(|event| event.what == What::HelloReceived).len(), 1);
-    scene.end();
-}
-
-/// By somebody who puts it in the place of the next one.
+/// Another process moves it away, and then back over the next one.
 fn a_well_known_pipe_that_is_moved_away_and_back_is_known_again(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();

@@ -26,8 +26,8 @@ const GRACE_AFTER_ERROR: Duration = Duration::from_secs(2);
 /// 0.3 ms for 5,000.
 const LOOK_AT_ALL_AFTER: Duration = Duration::from_secs(1);
 
-/// With fewer subservers, an ordinary fork is as quick as one that [scales](Scale), and debuggers and
-/// emulators know it.
+/// With fewer subservers, an ordinary [fork](sys::fork) is as quick as one that [scales](Scale), and debuggers
+/// and emulators know it.
 const SCALE_FROM: usize = 128;
 
 /// The subservers of this process. Dropping it ends them all.

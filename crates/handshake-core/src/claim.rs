@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use nix::libc;
 use nix::unistd::geteuid;
 
 use crate::error::{Error, Result, errno_of};
-use crate::fifo::{Identity, Standing, look, open_to_write};
+use crate::fifo::{Identity, Standing, hold, look, names_of, open_to_write};
 use crate::place::Place;
 use crate::sys::{Lock, try_lock};
 use crate::wkp::DIRECTORY;
@@ -43,9 +43,11 @@ pub struct Claim {
     lock: RefCell<File>,
     /// A FIFO that a dead server left at the WKP's name.
     stale: Cell<Option<Identity>>,
+    /// The name that the next well-known pipe has first, and the old one last.
     aside: RefCell<PathBuf>,
-    /// Well-known pipes of this server that somebody has taken the name from; they may have another.
-    lost: RefCell<VecDeque<Identity>>,
+    /// Well-known pipes of this server that another process has moved away. Each is kept open (`O_PATH`), so that no
+    /// other file can get its inode number.
+    lost: RefCell<VecDeque<(Identity, OwnedFd)>>,
 }
 
 impl Claim {
@@ -55,6 +57,7 @@ impl Claim {
     /// [`Error::InUse`]: another server lives here. [`Error::NotOurs`]: something that is no stale pipe of ours has
     /// the name, or the lock file's; it is left as it was. [`Error::System`]: the directory's.
     pub fn take(place: &Place) -> Result<Self> {
+        let aside = RefCell::new(place.aside()?);
         let path = place.lock();
         let lock = RefCell::new(Self::lock(place, &path)?);
         // From here on dropping the claim removes the lock file.
@@ -63,7 +66,7 @@ impl Claim {
             path,
             lock,
             stale: Cell::new(None),
-            aside: RefCell::new(place.aside()?),
+            aside,
             lost: RefCell::default(),
         };
         claim.stale.set(Self::look_for_others(place)?);
@@ -75,8 +78,8 @@ impl Claim {
         &self.place
     }
 
-    /// Uses the name that the well-known pipe has before it gets its own, and after it lost it; a new one, if
-    /// anything stands there. Returns the name as well.
+    /// Calls `uses` with the name aside. While it returns `EEXIST`, draws a new name and calls it again. Returns the
+    /// name that was used as well.
     ///
     /// # Errors
     /// The kernel's random source fails.
@@ -94,16 +97,24 @@ impl Claim {
         Ok((aside.clone(), uses(&aside)))
     }
 
-    /// Takes note that somebody has taken the name from this pipe of ours.
-    pub(crate) fn loses(&self, pipe: Identity) {
-        let mut lost = self.lost.borrow_mut();
-        lost.push_front(pipe);
-        lost.truncate(LOST_MAX);
+    /// Remembers this pipe, if it has a name left that it could come back from.
+    pub(crate) fn remember_lost(&self, identity: Identity, pipe: impl AsFd) {
+        if names_of(&pipe) != Ok(0)
+            && let Some(held) = hold(pipe)
+        {
+            let mut lost = self.lost.borrow_mut();
+            lost.push_front((identity, held));
+            lost.truncate(LOST_MAX);
+        }
     }
 
-    /// Whether this is such a pipe. If it has the well-known name again, it is ours to take away.
+    /// Whether this is such a pipe. If it has the well-known name again, this server may remove it.
     pub(crate) fn has_lost(&self, pipe: Identity) -> bool {
-        self.lost.borrow().contains(&pipe)
+        self.lost.borrow().iter().any(|(lost, _)| *lost == pipe)
+    }
+
+    pub(crate) fn forget_lost(&self, pipe: Identity) {
+        self.lost.borrow_mut().retain(|(lost, _)| *lost != pipe);
     }
 
     /// A FIFO at the WKP's name that may be replaced: that of a dead server, once; or a lost one of this server.

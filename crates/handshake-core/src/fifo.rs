@@ -1,7 +1,7 @@
 //! Named pipes: made with a guard that unlinks just what it made, opened without waiting and with a look at
 //! what was opened.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +59,13 @@ pub fn look(path: &Path) -> Result<Standing, Errno> {
         _ => "a device",
     };
     Ok(Standing::Other(what))
+}
+
+/// Keeps a pipe's file in being, as neither a reader nor a writer of the pipe (open(2), `O_PATH`); `None`, where that
+/// cannot be had.
+pub(crate) fn hold(fd: impl AsFd) -> Option<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+    open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()
 }
 
 /// How many names a descriptor's file has (0 after step 6, unless somebody gave it another).

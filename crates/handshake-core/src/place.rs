@@ -69,7 +69,7 @@ impl Place {
     }
 
     /// A name for the next well-known pipe before it gets its name, and for the old one after it lost its
-    /// name. Random, so that nobody can be there first.
+    /// name. Random, so that nobody can foresee it.
     ///
     /// # Errors
     /// The kernel's random source fails.

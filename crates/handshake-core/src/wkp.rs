@@ -12,7 +12,7 @@ use crate::claim::Claim;
 use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::event::What;
-use crate::fifo::{Fifo, Identity, Standing, look, open_to_read, open_to_write};
+use crate::fifo::{Fifo, Identity, Standing, look, open_identified, open_to_read};
 use crate::place::Place;
 use crate::process::Process;
 use crate::sys::{Lock, exchange, is_unsupported, move_new, rename_over, try_lock};
@@ -51,7 +51,7 @@ impl WellKnownPipe {
             || {
                 let mut new = Self::make(claim)?;
                 match claim.take_replaceable() {
-                    Some(stale) => new.put_in_place_of(stale, claim)?,
+                    Some(stale) => drop(new.put_in_place_of(stale, claim)?),
                     None => move_new(new.fifo.path(), place.wkp())
                         .map_err(|errno| Self::not_free(place, errno))?,
                 }
@@ -69,7 +69,7 @@ impl WellKnownPipe {
         let place = claim.place();
         let mut next = Self::make(claim)?;
         let mut before = 0;
-        process.does(
+        let removed = process.does(
             What::WkpRemoved,
             |event| event.pipe(place.wkp().display()),
             || {
@@ -77,6 +77,9 @@ impl WellKnownPipe {
                 next.put_in_place_of(self.fifo.identity(), claim)
             },
         )?;
+        if !removed {
+            claim.remember_lost(self.fifo.identity(), &self.from_client);
+        }
         process.did(What::WkpCreated, before, |event| event.pipe(place.wkp().display()));
         next.fifo.moved_to(place.wkp().into());
         self.fifo.nameless();
@@ -98,7 +101,7 @@ impl WellKnownPipe {
                 match moved {
                     Ok(()) => {}
                     Err(Errno::ENOENT) => {
-                        claim.loses(self.fifo.identity());
+                        claim.remember_lost(self.fifo.identity(), &self.from_client);
                         self.fifo.nameless();
                         return Ok(());
                     }
@@ -107,12 +110,17 @@ impl WellKnownPipe {
                     }
                 }
                 let removed = remove_aside(&aside, self.fifo.identity(), claim);
-                match removed {
-                    Ok(()) => self.fifo.nameless(),
+                match &removed {
+                    Ok(own) => {
+                        if !own {
+                            claim.remember_lost(self.fifo.identity(), &self.from_client);
+                        }
+                        self.fifo.nameless();
+                    }
                     // If somebody has taken the name meanwhile, what we moved keeps the name aside.
                     Err(_) => drop(move_new(&aside, place.wkp())),
                 }
-                removed
+                removed.map(drop)
             },
         )
     }
@@ -154,12 +162,17 @@ impl WellKnownPipe {
         let fifo = made.map_err(make_failed)?;
         let open_failed = |errno| Error::at("open the new pipe", &path, errno, DIRECTORY);
         let from_client = Rc::new(open_to_read(&path).map_err(open_failed)?);
-        let guard = open_to_write(&path).map_err(open_failed)?;
+        let (guard, opened) = open_identified(&path).map_err(open_failed)?;
+        if opened != fifo.identity() {
+            // Another process has put something else at this name.
+            return Err(open_failed(Errno::EEXIST));
+        }
         Ok(Self { fifo, from_client, guard })
     }
 
-    /// Exchanges names with what stands at the well-known name, and looks at what came out.
-    fn put_in_place_of(&mut self, expected: Identity, claim: &Claim) -> Result<()> {
+    /// Exchanges names with what stands at the well-known name, and looks at what came out. Returns whether that was
+    /// `expected`; else it was nothing, or a lost pipe.
+    fn put_in_place_of(&mut self, expected: Identity, claim: &Claim) -> Result<bool> {
         let place = claim.place();
         let aside = self.fifo.path().to_path_buf();
         match exchange(&aside, place.wkp()) {
@@ -167,8 +180,8 @@ impl WellKnownPipe {
             Err(errno) if is_unsupported(errno) => return self.put_over(expected, claim),
             // Somebody has removed it; that does not stop us.
             Err(Errno::ENOENT) => {
-                claim.loses(expected);
-                return move_new(&aside, place.wkp()).map_err(|errno| Self::not_free(place, errno));
+                let moved = move_new(&aside, place.wkp());
+                return moved.map(|()| false).map_err(|errno| Self::not_free(place, errno));
             }
             Err(errno) => return Err(Self::not_free(place, errno)),
         }
@@ -183,15 +196,16 @@ impl WellKnownPipe {
     /// Where names cannot be exchanged: looks at what stands at the well-known name, and takes its place
     /// (rename(2)). The claim keeps other servers away; what anybody else puts there between the look and the
     /// rename is lost.
-    fn put_over(&mut self, expected: Identity, claim: &Claim) -> Result<()> {
+    fn put_over(&mut self, expected: Identity, claim: &Claim) -> Result<bool> {
         let place = claim.place();
-        match look(place.wkp()) {
-            Ok(Standing::Fifo(identity)) if identity == expected => {}
-            Ok(Standing::Fifo(identity)) if claim.has_lost(identity) => claim.loses(expected),
-            Ok(Standing::Nothing) => claim.loses(expected),
+        let stands = look(place.wkp());
+        match stands {
+            Ok(Standing::Fifo(identity)) if identity == expected || claim.has_lost(identity) => {}
+            Ok(Standing::Nothing) => {}
             other => return Err(not_ours(place, other)),
         }
-        rename_over(self.fifo.path(), place.wkp()).map_err(|errno| Self::not_free(place, errno))
+        rename_over(self.fifo.path(), place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
+        Ok(stands == Ok(Standing::Fifo(expected)))
     }
 
     fn not_free(place: &Place, errno: Errno) -> Error {
@@ -227,16 +241,18 @@ impl AsFd for WellKnownPipe {
     }
 }
 
-/// Removes what was moved from the well-known name: `expected`, or a lost pipe of this server that somebody had
-/// put there.
-fn remove_aside(aside: &Path, expected: Identity, claim: &Claim) -> Result<()> {
-    match look(aside) {
-        Ok(Standing::Fifo(identity)) if identity == expected => {}
-        Ok(Standing::Fifo(identity)) if claim.has_lost(identity) => claim.loses(expected),
+/// Removes what was moved from the well-known name: `expected`, or a lost pipe of this server. Returns whether it was
+/// `expected`.
+fn remove_aside(aside: &Path, expected: Identity, claim: &Claim) -> Result<bool> {
+    let identity = match look(aside) {
+        Ok(Standing::Fifo(identity)) if identity == expected || claim.has_lost(identity) => identity,
         other => return Err(not_ours(claim.place(), other)),
-    }
-    unlink(aside)
-        .map_err(|errno| Error::at("remove the old well-known pipe", claim.place().wkp(), errno, DIRECTORY))
+    };
+    unlink(aside).map_err(|errno| {
+        Error::at("remove the old well-known pipe", claim.place().wkp(), errno, DIRECTORY)
+    })?;
+    claim.forget_lost(identity);
+    Ok(identity == expected)
 }
 
 fn not_ours(place: &Place, standing: Result<Standing, Errno>) -> Error {

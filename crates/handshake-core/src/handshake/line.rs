@@ -1,8 +1,7 @@
 //! Those who have said HELLO and wait for their answer.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 
 use crate::course::latecomers::TOO_LATE;
@@ -20,7 +19,7 @@ use crate::wkp::TakenPipe;
 
 /// The longest line: more than the clients of any crowd that one machine can have, since with `--shared-wkp`
 /// the next one is refused. Without a bound, clients that are never served would cost memory without end; one
-/// takes some 300 bytes.
+/// takes some 200 bytes.
 pub const LINE_MAX: usize = 16_384;
 
 const LINE_FULL: &str = "the server is full, and so is the line before it";
@@ -51,8 +50,6 @@ pub struct Said<'a> {
 #[derive(Debug, Default)]
 pub struct Line {
     waiting: VecDeque<Caller>,
-    /// The private pipes of the framed ones among them.
-    private_pipes: HashSet<PathBuf>,
     /// Taken pipes that could not be closed to others: who was stopped just there may still say HELLO, as long
     /// as somebody keeps them open.
     may_bring_more: Vec<Weak<OwnedFd>>,
@@ -183,12 +180,6 @@ impl Line {
             process.saw(What::ClientDropped, |event| event.pipe(name_of(&private)).text(text));
             return Ok(false);
         }
-        // A client says HELLO again when it was turned away; and so has no place in the line any more.
-        if self.private_pipes.contains(&private) {
-            let text = "its HELLO came before, and waits for its turn";
-            process.saw(What::ClientDropped, |event| event.pipe(name_of(&private)).text(text));
-            return Ok(false);
-        }
         let dialect = Dialect::Framed { nonce, keeps_wkp };
         let caller = Caller { session: random()?, private, dialect, wkp: Rc::clone(wkp) };
         process
@@ -207,23 +198,17 @@ impl Line {
             }
             return Ok(false);
         }
-        self.private_pipes.insert(caller.private.clone());
         self.waiting.push_back(caller);
         Ok(true)
     }
 
     /// The next one.
     pub fn next_caller(&mut self) -> Option<Caller> {
-        self.waiting.pop_front().inspect(|caller| {
-            self.private_pipes.remove(&caller.private);
-        })
+        self.waiting.pop_front()
     }
 
     /// Puts one back at the front, whose turn could not be kept.
     pub fn put_back(&mut self, caller: Caller) {
-        if !caller.speaks_course() {
-            self.private_pipes.insert(caller.private.clone());
-        }
         self.waiting.push_front(caller);
     }
 
@@ -234,7 +219,6 @@ impl Line {
 
     /// Sends everybody away; for a server that ends.
     pub fn turn_away_all(&mut self, process: &Process) {
-        self.private_pipes.clear();
         for caller in self.waiting.drain(..) {
             caller.turn_away(process, "the server is shutting down");
         }

@@ -138,18 +138,22 @@ impl Connection {
     /// Sends a request; returns its number. What the pipe does not take now goes with [`Connection::flush`].
     ///
     /// # Errors
-    /// [`Error::TooLong`]: nothing was sent, and the session goes on.
+    /// [`Error::TooLong`]: nothing was sent, and the session goes on. [`Error::Lost`]: the pipe to the server fails.
     pub fn send(&mut self, message: &[u8]) -> Result<u32> {
         if message.len() > self.longest() {
             return Err(self.too_long(Length::Bytes(message.len())));
         }
         let (sequence, session) = (self.next, self.session);
+        let records = records_of(message.len());
+        self.unanswered.push_back((sequence, records));
+        self.in_flight += records;
+        self.next = sequence.wrapping_add(1);
         let process = Rc::clone(&self.process);
         process.does(
             What::RequestSent,
             |event| event.session(session).message(sequence, message),
             || -> Result<()> {
-                self.to_server.reserve(message.len() + records_of(message.len()) * OVERHEAD);
+                self.to_server.reserve(message.len() + records * OVERHEAD);
                 for (record, (payload, part)) in (1..).zip(pieces(message)) {
                     self.to_server.push(Header { kind: Kind::Request, part, session, sequence }, payload);
                     // The server reads the beginning while the rest is made.
@@ -160,10 +164,6 @@ impl Connection {
                 if process.is_traced() { self.flush() } else { Ok(()) }
             },
         )?;
-        let records = records_of(message.len());
-        self.unanswered.push_back((sequence, records));
-        self.in_flight += records;
-        self.next = sequence.wrapping_add(1);
         Ok(sequence)
     }
 

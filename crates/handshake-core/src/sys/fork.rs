@@ -5,12 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use libc::{c_int, c_long};
 use nix::errno::Errno;
-use nix::unistd::Pid;
+use nix::unistd::{ForkResult, Pid};
 
 use super::linux::{close_all_but, tasks};
 use super::nursery;
 
-/// Forks (fork(2)). The child holds 0, 1, 2 and `keep`. It runs `body`, which is told whether closing all
+/// Forks. The child holds 0, 1, 2 and `keep`. It runs `body`, which is told whether closing all
 /// other descriptors failed, and leaves with the status that `body` returns, or with 101 when `body` panics.
 /// The child never returns from here, so no destructor of the parent's values runs a second time.
 ///
@@ -21,9 +21,22 @@ pub fn fork(keep: &[RawFd], body: impl FnOnce(Result<(), Errno>) -> u8) -> Resul
     if threads() > 1 {
         return Err(Errno::EDEADLK);
     }
-    match clone(libc::SIGCHLD)? {
-        Some(child) => Ok(child),
-        None => live(keep, body),
+    let child = if HAS_BARE_CLONE { clone(libc::SIGCHLD)? } else { by_library()? };
+    child.map_or_else(|| live(keep, body), Ok)
+}
+
+/// Whether [`clone`] may be used: the order of its arguments differs between architectures, and musl keeps the number of
+/// the thread, for raise(3), where only its own fork renews it.
+pub(super) const HAS_BARE_CLONE: bool =
+    cfg!(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")));
+
+/// fork(3); `None` in the child.
+fn by_library() -> Result<Option<Pid>, Errno> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one fork")]
+    // SAFETY: this process has one thread, so the child may do whatever the parent may.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Some(child)),
+        ForkResult::Child => Ok(None),
     }
 }
 
@@ -32,8 +45,8 @@ pub fn fork(keep: &[RawFd], body: impl FnOnce(Result<(), Errno>) -> u8) -> Resul
 /// three pages of each child its own. The caller has seen to it that there is one thread.
 pub(super) fn clone(flags: c_int) -> Result<Option<Pid>, Errno> {
     let none: c_long = 0;
-    // SAFETY: this process has one thread, which holds no lock, so the child may do whatever the parent may.
-    // With CLONE_FILES (`handover`), the child only closes what is its own until it has a table of its own.
+    // SAFETY: this process has one thread, so the child may do whatever the parent may. With CLONE_FILES it changes no
+    // descriptor before close_range(2) has given it a table of its own (`Handover::take`).
     let pid = Errno::result(unsafe {
         libc::syscall(libc::SYS_clone, c_long::from(flags), none, none, none, none)
     })?;

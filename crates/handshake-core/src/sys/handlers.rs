@@ -87,8 +87,8 @@ extern "C" fn count(signal: c_int) {
 }
 
 fn set(signal: Signal, handler: SigHandler) -> Result<SigAction, Errno> {
-    // With all others blocked: else one that comes again and again is handled again and again before the first
-    // handler returns, and the wait that let them in never ends.
+    // Blocks all signals during a handler. Otherwise a flood of a second signal interrupts the first handler
+    // without end, and the wait that let them in never returns.
     let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::all());
     // SAFETY: the handler touches nothing but an atomic.
     unsafe { sigaction(signal, &action) }

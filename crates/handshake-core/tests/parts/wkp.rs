@@ -242,6 +242,49 @@ fn what_somebody_puts_at_the_name_is_put_back() {
 }
 
 #[test]
+fn a_pipe_that_was_moved_away_is_known_when_it_comes_back() {
+    for away in ["elsewhere", "mario.new.1.0123456789abcdef"] {
+        let stage = Stage::set();
+        let (claim, mut wkp) = stage.with_server();
+        fs::rename(stage.place.wkp(), stage.at(away)).expect("it is there");
+        assert_eq!(wkp.still_named(&claim).ok(), Some(false));
+        wkp.replace(&claim, &stage.process).expect("the name is free");
+        fs::rename(stage.at(away), stage.place.wkp()).expect("over the next one");
+        assert_eq!(wkp.still_named(&claim).ok(), Some(false));
+        wkp.replace(&claim, &stage.process).expect("it is a pipe of this server");
+        assert_eq!(wkp.still_named(&claim).ok(), Some(true));
+        fs::rename(stage.place.wkp(), stage.at(away)).expect("it is there");
+        wkp.remove(&claim, &stage.process, What::WkpRemoved).expect("nothing is left to remove");
+        fs::rename(stage.at(away), stage.place.wkp()).expect("the name is free");
+        let mut wkp = WellKnownPipe::create(&claim, &stage.process).expect("it is a pipe of this server");
+        wkp.remove(&claim, &stage.process, What::WkpClosed).expect("nobody is in the way");
+        drop((wkp, claim));
+        assert_eq!(stage.names(), [""; 0]);
+    }
+}
+
+/// Not even one that has got the inode number of a pipe that is no more.
+#[test]
+fn another_pipe_is_never_taken_for_one_that_was_removed() {
+    let stage = Stage::set();
+    let (claim, mut wkp) = stage.with_server();
+    for _ in 0..20 {
+        fs::remove_file(stage.place.wkp()).expect("it is there");
+        let taken = wkp.replace(&claim, &stage.process).expect("the name is free");
+        drop(taken);
+        fs::remove_file(stage.place.wkp()).expect("it is there");
+        let is_there = put(stage.place.wkp(), "a pipe");
+        assert!(wkp.still_named(&claim).is_err_and(|error| matches!(error, Error::NotOurs { .. })));
+        assert!(
+            wkp.replace(&claim, &stage.process).is_err_and(|error| matches!(error, Error::NotOurs { .. }))
+        );
+        assert!(is_there(stage.place.wkp()));
+        fs::remove_file(stage.place.wkp()).expect("it is there");
+        wkp.replace(&claim, &stage.process).expect("the name is free");
+    }
+}
+
+#[test]
 fn removed_the_name_is_free() {
     let stage = Stage::set();
     let (claim, mut wkp) = stage.with_server();

@@ -38,7 +38,7 @@ pub(super) struct Guest {
     orphaned: Option<(Duration, Option<u64>)>,
 }
 
-/// What somebody noisy writes next.
+/// Makes the next bytes that a client writes which breaks the protocol.
 type Noise = fn(&mut Dice) -> Vec<u8>;
 
 /// Device and inode.

@@ -13,7 +13,7 @@ use std::os::fd::RawFd;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::fork::{self, clone, live, threads};
+use super::fork::{self, HAS_BARE_CLONE, clone, live, threads};
 use ends::Ends;
 pub(crate) use ends::keep_ends;
 use handover::Handover;
@@ -53,7 +53,7 @@ impl Scale {
         keep: &[RawFd],
         body: impl FnOnce(Result<(), Errno>) -> u8,
     ) -> Result<Pid, Errno> {
-        if self.refused.get() {
+        if self.refused.get() || !HAS_BARE_CLONE {
             return fork::fork(keep, body);
         }
         if threads() > 1 {
