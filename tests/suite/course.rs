@@ -18,6 +18,8 @@ each! {
     the_number_plus_one_is_a_third_step in basic forking dispatch;
     a_reply_is_as_large_as_its_request in basic forking dispatch;
     the_acknowledgement_can_be_chosen in basic forking dispatch;
+    a_client_that_closes_the_well_known_pipe_is_acknowledged in basic forking dispatch;
+    bytes_that_are_skipped_are_told_once_a_session in basic forking dispatch;
     what_has_come_is_answered_when_the_server_ends in basic forking dispatch;
     a_dead_server_is_end_of_file in basic forking dispatch;
     a_silent_session_ends_at_the_idle_timeout in basic forking dispatch;
@@ -276,12 +278,65 @@ fn a_reply_is_as_large_as_its_request(paradigm: Paradigm) {
 
 fn the_acknowledgement_can_be_chosen(paradigm: Paradigm) {
     let scene = Scene::new();
-    let _server = scene.server(paradigm).args(["--ack", "hi", "--ack-size", "1000"]).ready();
+    let server = scene.server(paradigm).args(["--ack", "hi", "--ack-size", "1000"]).ready();
     let mut client = scene.course_client("123");
     assert_eq!(client.shakes_hands(), zero_padded(b"hi", 1000));
     drop(client);
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
+    let server = scene.server(paradigm).args(["--ack", "hi @name"]).ready();
+    let mut client = scene.course_client("124");
+    assert_eq!(client.shakes_hands(), b"hi 124\0");
+    drop(client);
+    server.signal(Signal::SIGTERM);
+    server.ends().code(0);
     scene.server(paradigm).args(["--ack-size", "0"]).run().code(2).stderr(contains("from 1 to 65536"));
     scene.server(paradigm).args(["--handshake", "4"]).run().code(2).stderr(contains("one of 2, 3, auto"));
+    scene.end();
+}
+
+/// Its name is the number of a process that lives.
+fn a_client_that_closes_the_well_known_pipe_is_acknowledged(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let before = server.descriptors();
+    let mut client = scene.course_client(&std::process::id().to_string());
+    let name = zero_padded(client.name().as_bytes(), 10);
+    client.connects_saying(&name);
+    client.closes_wkp();
+    scene.record().wait_for(What::HelloReceived, |_| true);
+    client.opens_private_pipe();
+    assert_eq!(client.record(), b"HOLA\0");
+    assert_eq!(client.hears(), Heard::End);
+    drop(client);
+    // That of one that is no more is not waited for.
+    let mut gone = scene.course_client("gone");
+    gone.connects_saying(&zero_padded(b"gone", 10));
+    gone.closes_wkp();
+    let is_gone = |event: &Event| is_said(event, "left before the acknowledgement");
+    scene.record().wait_for(What::ClientDropped, is_gone);
+    drop(gone);
+    server.has_descriptors_as(&before);
+    scene.end();
+}
+
+fn bytes_that_are_skipped_are_told_once_a_session(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let server = scene.server(paradigm).ready();
+    let mut client = scene.raw_client();
+    client.shake_hands();
+    for number in 1..=3 {
+        client.write(b"no record");
+        client.request(number, b"hello");
+        assert_eq!(client.reply(number, 5), b"HELLO");
+    }
+    client.bye();
+    scene.record().wait_for(What::SessionEnded, |_| true);
+    drop(client);
+    server.signal(Signal::SIGTERM);
+    let told = "skipped 9 bytes that are no record";
+    let once = |stderr: &str| stderr.matches(told).count() == 1;
+    server.ends().code(0).stderr(predicates::function::function(once));
     scene.end();
 }
 

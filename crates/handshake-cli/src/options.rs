@@ -132,7 +132,8 @@ pub struct ServerArgs {
 /// What clients of the course dialect expect, where their names do not tell (docs/course-dialect.md).
 #[derive(Debug, Args)]
 struct CustomsArgs {
-    /// For course clients: the acknowledgement [default: HOLA, or what the name's form asks for]
+    /// For course clients: the acknowledgement, with @name for the client's own name [default: HOLA, or what the
+    /// name's form asks for]
     #[arg(long, value_name = "TEXT")]
     ack: Option<String>,
 

@@ -1,5 +1,6 @@
 //! The talk on stderr: what the course's programs print, one line an event.
 
+use std::cell::RefCell;
 use std::io::{IsTerminal, Write, stderr};
 use std::os::fd::AsFd;
 use std::sync::LazyLock;
@@ -26,8 +27,17 @@ pub fn complain(program: &str, error: impl std::fmt::Display) {
 /// Tells events on stderr: those that the course's programs tell, or with `all` every one.
 pub fn observer(all: bool) -> Box<dyn Fn(&Event)> {
     let colour = has_colour(&stderr());
+    let last_skipped = RefCell::new(None);
+    // Once a session: who writes garbage may go on writing it.
+    let skipped = move |event: &Event| {
+        let is_new = event.what == What::Skipped && event.session.is_some() && event.role != Role::Client;
+        let bytes = event.bytes.unwrap_or_default();
+        (is_new && last_skipped.replace(event.session.clone()) != event.session)
+            .then(|| format!("skipped {bytes} bytes that are no record"))
+    };
     Box::new(move |event| {
-        if let Some(told) = course(event).or_else(|| all.then(|| otherwise(event))) {
+        let told = course(event).or_else(|| skipped(event)).or_else(|| all.then(|| otherwise(event)));
+        if let Some(told) = told {
             write_line(event.role, &told, colour);
         }
     })
@@ -67,7 +77,7 @@ fn write_line(role: Role, told: &str, colour: bool) {
 /// Whether a line of at most PIPE_BUF bytes can be written without waiting (poll(2)). An error is for the
 /// write to find.
 fn takes_a_line() -> bool {
-    // A file takes everything at once, and so does /dev/null.
+    // A write to a regular file or to /dev/null never waits.
     static MAY_BE_FULL: LazyLock<bool> = LazyLock::new(|| {
         let is_pipe_or_socket = |stat: FileStat| {
             matches!(

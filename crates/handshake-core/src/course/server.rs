@@ -1,10 +1,13 @@
 //! The server's side of the course dialect: what its clients expect, and the patience that they need.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use super::latecomers::may_open_later;
 use super::names::Form;
@@ -25,7 +28,7 @@ pub(crate) const GRACE: Duration = Duration::from_millis(100);
 /// What course clients expect, where their names do not tell.
 #[derive(Debug, Clone, Default)]
 pub struct Customs {
-    /// The acknowledgement's text.
+    /// The acknowledgement's text; `@name` in it stands for the name of the client's private pipe.
     pub ack: Option<String>,
     /// The acknowledgement's size: zero-padded, or cut.
     pub ack_size: Option<usize>,
@@ -34,11 +37,11 @@ pub struct Customs {
 }
 
 impl Customs {
-    /// The acknowledgement for a client that has sent its name in this form. A record that is shorter than its reader expects
+    /// The acknowledgement for a client with this private pipe, that has sent its name in this form. A record that is shorter than its reader expects
     /// leaves nothing behind in the pipe, so text and NUL are right for nearly all.
-    pub(crate) fn acknowledgement(&self, form: Form, session: u64) -> Vec<u8> {
+    pub(crate) fn acknowledgement(&self, private: &Path, form: Form, session: u64) -> Vec<u8> {
         let (text, size) = match (&self.ack, form) {
-            (Some(text), _) => (text.as_bytes().to_vec(), None),
+            (Some(text), _) => (text.replace("@name", &name_of(private)).into_bytes(), None),
             (None, Form::Text) => (HOLA.to_vec(), None),
             (None, Form::Original) => (ITS_A_ME.to_vec(), Some(ORIGINAL_SIZE)),
             (None, Form::Number) => {
@@ -65,9 +68,15 @@ pub(crate) fn connect(
     let lost = |what: String| Error::Lost { what, unanswered: 0 };
     let until = Deadline::after(timeout);
     let mut pauses = Pauses::new();
+    let mut ended = false;
     loop {
         let late = until.passed();
-        discard_what_comes(from_client)?;
+        if !ended {
+            ended = discard_what_comes(from_client)?;
+        }
+        if ended && !is_of_living_process(&caller.private) {
+            return Err(lost(format!("{LEFT_BEFORE} the acknowledgement")));
+        }
         let errno = match open_to_write(&caller.private) {
             Ok(private) => return Ok(private),
             Err(errno) => errno,
@@ -81,22 +90,32 @@ pub(crate) fn connect(
             return Err(lost(format!("its private pipe {name:?}: {why}: {errno}")));
         }
         let mut watched = [PollFd::new(from_client.as_fd(), PollFlags::POLLIN)];
-        process.wait(&mut watched, pauses.begin().or(until))?;
+        // An end of file would show itself again and again.
+        let watched = if ended { &mut [] } else { &mut watched[..] };
+        process.wait(watched, pauses.begin().or(until))?;
     }
 }
 
-/// It is not this client's; and the reader has told strangers.
-fn discard_what_comes(from_client: &mut RecordReader) -> Result<()> {
+/// It is not this client's; and the reader has told strangers. Returns whether this was the end.
+fn discard_what_comes(from_client: &mut RecordReader) -> Result<bool> {
     let lost = |what: &str| Err(Error::Lost { what: what.into(), unanswered: 0 });
     match from_client.fill() {
         Ok(Filled::Bytes(_)) => {}
-        Ok(Filled::Nothing) => return Ok(()),
-        Ok(Filled::End) | Err(_) => return lost(&format!("{LEFT_BEFORE} the acknowledgement")),
+        Ok(Filled::Nothing) => return Ok(false),
+        Ok(Filled::End) => return Ok(true),
+        Err(_) => return lost(&format!("{LEFT_BEFORE} the acknowledgement")),
     }
     while let Some((record, _)) = from_client.next_record() {
         if record.header.kind == Kind::Bye {
             return lost("the server is shutting down");
         }
     }
-    Ok(())
+    Ok(false)
+}
+
+/// Whether the private pipe's name is the number of a process that lives. Some clients close the well-known pipe when
+/// they have sent their name, and wait for the acknowledgement all the same.
+fn is_of_living_process(private: &Path) -> bool {
+    let number = name_of(private).parse().ok().filter(|number| *number > 0);
+    number.is_some_and(|number| matches!(kill(Pid::from_raw(number), None), Ok(()) | Err(Errno::EPERM)))
 }

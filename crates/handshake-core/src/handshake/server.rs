@@ -349,7 +349,7 @@ impl Server {
         };
         let connected = course::server::connect(&caller, &mut from_client, terms.handshake_timeout, process);
         let to_client = connected.inspect_err(|_| drain(&mut from_client, session, process))?;
-        let ack = customs.acknowledgement(name.form, session);
+        let ack = customs.acknowledgement(&caller.private, name.form, session);
         let to_client = caller.acknowledge_in_course(process, to_client, &ack)?;
         let session = Session::new(process, session, terms, from_client, to_client, fresh);
         Ok(session.in_course(customs.ways, name, ack))
