@@ -3,6 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
 use handshake_core::course::{HOLA, ITS_A_ME, RECORD_MAX, padded, text_of};
@@ -93,6 +94,72 @@ fn the_name_is_a_record_of_ten_bytes_or_more() {
         serves(&mut server, "hello");
         named.ends().success().stdout("HELLO\n");
     }
+    scene.end();
+}
+
+#[test]
+fn the_name_is_told_as_the_server_wants_it() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let here = scene.place().canonicalize().expect("it is there");
+    let wkp = scene.path("mario");
+    for (form, named) in [("path", scene.place()), ("absolute", &here)] {
+        let client = client(&scene, &["--name-form", form]).arg("--wkp").arg(&wkp).arg("hello").start();
+        let name = named.join(client.pid().to_string()).into_os_string().into_vec();
+        assert_eq!(server.acknowledge(ITS_A_ME), padded(&name, name.len() + 1));
+        serves(&mut server, "hello");
+        client.ends().success().stdout("HELLO\n");
+        server.make_wkp();
+    }
+    // A server that answers with the name waits for HOLA, in whatever form it was told the name.
+    let client = client(&scene, &["--name-form", "absolute", "hello"]).start();
+    let name = here.join(client.pid().to_string()).into_os_string().into_vec();
+    server.acknowledge(&padded(&name, 200));
+    assert_eq!(server.receive(), padded(HOLA, 200));
+    serves(&mut server, "hello");
+    client.ends().success();
+    scene.end();
+}
+
+#[test]
+fn a_newline_is_sent_and_expected_if_the_server_wants_it() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    let client = client(&scene, &["--newline", "hello"]).start();
+    server.acknowledge(ITS_A_ME);
+    assert_eq!(server.receive(), b"hello\n\0");
+    server.say(&padded(b"HELLO\n", 100));
+    client.ends().success().stdout("HELLO\n");
+    scene.end();
+}
+
+/// Its end is no error to a client that has nothing to say.
+#[test]
+fn a_server_may_do_nothing_but_shake_hands() {
+    let scene = Scene::new();
+    let mut server = scene.course_server();
+    for (messages, status) in [(&[][..], 0), (&["hello"], 1)] {
+        let client = client(&scene, messages).start();
+        server.acknowledge(HOLA);
+        assert_eq!(server.receive(), HOLA);
+        server.leave();
+        client.ends().code(status).stdout("");
+        if status == 0 {
+            server.make_wkp();
+        }
+    }
+    scene.end();
+}
+
+#[test]
+fn options_of_the_course_are_for_the_course() {
+    let scene = Scene::new();
+    for options in [&["--newline"][..], &["--name-form", "path"]] {
+        let wrong = contains(format!("{} is for --dialect course", options[0]));
+        scene.client().args(options).arg("hello").run().code(2).stderr(wrong);
+    }
+    let both = ["--name-form", "number", "--private-name", "luigi", "hello"];
+    client(&scene, &both).run().code(2).stderr(contains("--name-form number is the process number"));
     scene.end();
 }
 

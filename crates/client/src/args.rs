@@ -10,7 +10,7 @@ use clap::error::{Error, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 use handshake_cli::{Common, at_least_one, duration, size};
 use handshake_core::course::Ways;
-use handshake_core::course::client::Manner;
+use handshake_core::course::client::{self as course, Manner};
 
 /// Talk to a server over named pipes.
 ///
@@ -42,6 +42,15 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = OsStringValueParser::new().try_map(bare))]
     private_name: Option<OsString>,
 
+    /// In the course dialect, how the private pipe's name is told: name, path (after the directory of --wkp), absolute (after that
+    /// directory from the root on), number (the process number as 4 bytes) [default: name]
+    #[arg(long, value_name = "FORM", hide_possible_values = true)]
+    name_form: Option<NameForm>,
+
+    /// In the course dialect, end each message in a newline, and expect one at the end of each reply
+    #[arg(long)]
+    newline: bool,
+
     /// The most messages that may be unanswered at a time; in the course dialect always 1
     #[arg(long, value_name = "N", default_value = "64", value_parser = at_least_one)]
     #[arg(default_value_if("dialect", "course", "1"))]
@@ -58,6 +67,26 @@ pub struct Args {
     /// What to send
     #[arg(value_name = "MESSAGE")]
     pub(crate) messages: Vec<OsString>,
+}
+
+/// How the private pipe's name is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum NameForm {
+    Name,
+    Path,
+    Absolute,
+    Number,
+}
+
+impl From<NameForm> for course::NameForm {
+    fn from(form: NameForm) -> Self {
+        match form {
+            NameForm::Name => Self::Name,
+            NameForm::Path => Self::Path,
+            NameForm::Absolute => Self::Absolute,
+            NameForm::Number => Self::Number,
+        }
+    }
 }
 
 /// How the server is spoken to.
@@ -83,13 +112,20 @@ impl Args {
             Dialect::Framed if self.private_name.is_some() => {
                 Err(wrong("--private-name is for --dialect course"))
             }
+            Dialect::Framed if self.name_form.is_some() => Err(wrong("--name-form is for --dialect course")),
+            Dialect::Framed if self.newline => Err(wrong("--newline is for --dialect course")),
             Dialect::Framed => Ok(None),
             Dialect::Course if self.window > 1 => Err(wrong(
                 "--window is 1 with --dialect course: such a server takes all that it finds for one message",
             )),
+            Dialect::Course if self.name_form == Some(NameForm::Number) && self.private_name.is_some() => {
+                Err(wrong("--name-form number is the process number, and --private-name another name"))
+            }
             Dialect::Course => Ok(Some(Manner {
                 ways: self.handshake.unwrap_or_default(),
                 private_name: self.private_name.clone(),
+                name_form: self.name_form.map(Into::into).unwrap_or_default(),
+                newline: self.newline,
             })),
         }
     }

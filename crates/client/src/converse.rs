@@ -12,7 +12,7 @@ use handshake_core::process::{Process, Woken};
 use handshake_core::session::client::Answer;
 use handshake_core::text::words;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use crate::silence::{Silence, seen};
@@ -92,8 +92,8 @@ pub fn converse(
     // Before anything else is said: the cursor may stand behind it.
     drop(talk.prompt.take());
     match talked {
-        // It has all it wanted; that the server said BYE first is no loss.
-        Err(Error::Lost { .. }) if talk.is_over() => {}
+        // It has all it wanted; that the server left first is no loss.
+        Err(Error::Lost { .. }) if talk.has_nothing_to_say()? => {}
         talked => talked?,
     }
     talk.connection.bye();
@@ -103,6 +103,15 @@ pub fn converse(
 impl<C: Connected> Conversation<C> {
     fn is_over(&self) -> bool {
         self.input.is_over() && self.is_quiet()
+    }
+
+    /// The same; looks once more at the input, whose end may not have been read yet.
+    fn has_nothing_to_say(&mut self) -> Result<bool> {
+        let shows = |source| poll(&mut [PollFd::new(source, PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(1);
+        if self.prompt.is_none() && self.is_quiet() && self.input.wanting(true).is_some_and(shows) {
+            self.input.read()?;
+        }
+        Ok(self.is_over())
     }
 
     /// Whether all that was sent is answered, and all that was answered printed.

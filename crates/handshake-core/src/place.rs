@@ -60,6 +60,11 @@ impl Place {
         self.directory.join(name)
     }
 
+    /// The same, from the root on and without symbolic links.
+    pub(crate) fn resolved_beside(&self, name: &str) -> PathBuf {
+        self.resolved.join(name)
+    }
+
     /// The lock file that one live server holds.
     pub fn lock(&self) -> PathBuf {
         let mut name = OsString::from(".");

@@ -8,6 +8,7 @@ mod third_step;
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -53,6 +54,24 @@ pub struct Manner {
     pub ways: Ways,
     /// The one name for a private pipe that it knows; else it takes any.
     pub private_name: Option<OsString>,
+    /// How it wants to be told the name.
+    pub name_form: NameForm,
+    /// Whether its messages end in a newline, as lines of a terminal do.
+    pub newline: bool,
+}
+
+/// How a client says the name of its private pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NameForm {
+    /// As text, without a directory.
+    #[default]
+    Name,
+    /// As text, after the directory of the well-known pipe as the user wrote it.
+    Path,
+    /// As text, after that directory from the root on.
+    Absolute,
+    /// The process number as an integer of 4 bytes.
+    Number,
 }
 
 /// Connects to the server at `place`, at the latest until `deadline`.
@@ -137,7 +156,7 @@ impl Handshake<'_> {
         // Step 5. Who was sent away comes back with a fresh pipe: one that was open before shows an end that is none.
         let Some(ack) = self.wait_for_private_pipe(&fifo, &pipes)? else { return Ok(None) };
         // Step 8.
-        let name = fifo.name_bytes();
+        let name = text_of(&self.name_record(&fifo)).to_vec();
         self.receive_and_remove_private_pipe(fifo, &ack)?;
         // The third step.
         if let Some(step) = third_step(&ack, &name, self.manner.ways) {
@@ -148,7 +167,8 @@ impl Handshake<'_> {
         // Most WKPs have lost their name by now; one that keeps it is for others as well.
         let_others_in(&pipes.to_server);
         let buffer = std::mem::take(&mut self.buffer);
-        Ok(Some(Connection::new(self.process, pipes.from_server, pipes.to_server, buffer)))
+        let Pipes { from_server, to_server } = pipes;
+        Ok(Some(Connection::new(self.process, from_server, to_server, buffer, self.manner.newline)))
     }
 
     /// Step 3: makes the private pipe, and opens it for reading. What stands at its name already is left as it is.
@@ -181,9 +201,10 @@ impl Handshake<'_> {
     fn private_names(&self) -> impl Iterator<Item = PathBuf> {
         let numbers = (getpid().as_raw().cast_unsigned()..).step_by(PID_LIMIT as usize);
         let numbers = numbers.map(|number| number.to_string()).take_while(|name| name.len() < NAME_SIZE);
+        let others = if self.manner.name_form == NameForm::Number { 1 } else { usize::MAX };
         let names = match &self.manner.private_name {
             Some(name) => vec![name.clone()],
-            None => numbers.map(OsString::from).collect(),
+            None => numbers.take(others).map(OsString::from).collect(),
         };
         let paths = names.into_iter().map(|name| self.place.beside(&name));
         paths.filter(|path| path.file_name() != self.place.wkp().file_name())
@@ -209,8 +230,7 @@ impl Handshake<'_> {
         }
         let wkp = self.place.wkp().display();
         self.process.saw(What::WkpOpened, |event| event.pipe(&wkp));
-        let name = fifo.name_bytes();
-        let record = padded(&name, NAME_SIZE.max(name.len() + 1));
+        let record = self.name_record(fifo);
         let event = |event: Event| event.pipe(&wkp).text(fifo.name());
         match self.process.does(What::HelloSent, event, || write_record(&to_server, &record)) {
             Ok(()) => Ok(Some(to_server)),
@@ -218,6 +238,17 @@ impl Handshake<'_> {
             Err(Errno::EAGAIN) => self.not_now("EAGAIN (it is full)"),
             Err(errno) => Err(Error::at("write to the well-known pipe", self.place.wkp(), errno, "")),
         }
+    }
+
+    /// The private pipe's name, as the server wants to be told it.
+    fn name_record(&self, fifo: &Fifo) -> Vec<u8> {
+        let name = match self.manner.name_form {
+            NameForm::Name => fifo.name_bytes(),
+            NameForm::Path => fifo.path().as_os_str().as_bytes().to_vec(),
+            NameForm::Absolute => self.place.resolved_beside(&fifo.name()).into_os_string().into_vec(),
+            NameForm::Number => return getpid().as_raw().to_ne_bytes().to_vec(),
+        };
+        padded(&name, NAME_SIZE.max(name.len() + 1))
     }
 
     /// Step 5: waits for the acknowledgement. `None`: the server has sent us away.
@@ -295,7 +326,9 @@ impl Handshake<'_> {
             }
             let mut fds = [PollFd::new(pipes.to_server.as_fd(), PollFlags::empty())];
             self.process.wait(&mut fds, pauses.begin().or(self.deadline))?;
-            if fds[0].any().unwrap_or(false) {
+            let has_left = fds[0].any().unwrap_or(false);
+            // It may have read the third step just before.
+            if has_left && unread(&pipes.to_server).unwrap_or(0) > 0 {
                 return Err(lost(
                     "the server has closed the pipe from us before it read the third step".into(),
                 ));
@@ -303,7 +336,8 @@ impl Handshake<'_> {
         }
     }
 
-    /// Waits for what a server may say to the third step, or without a reason.
+    /// Waits for what a server may say to the third step, or without a reason. A server that only shakes hands leaves now,
+    /// which matters only to a client that has something to say.
     fn throw_away_what_nobody_asked_for(&mut self, pipes: &Pipes) -> Result<()> {
         let until = Deadline::in_exactly(UNASKED);
         loop {
@@ -316,11 +350,8 @@ impl Handshake<'_> {
                     self.process.saw(What::Skipped, |event| event.bytes(count).text(text));
                     return Ok(());
                 }
-                Filled::End if shown => {
-                    return Err(lost("the server has closed its pipe: it was ended or has died".into()));
-                }
-                _ if server_left => return Err(lost("the server has closed the pipe from us".into())),
-                _ if late => return Ok(()),
+                Filled::End if shown => return Ok(()),
+                _ if server_left || late => return Ok(()),
                 _ => {}
             }
         }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::libc::PIPE_BUF;
 
-use crate::course::{RECORD_MAX, read_record, text_of, write_record};
+use crate::course::{RECORD_MAX, read_record, text_of, without_newline, write_record};
 use crate::error::{Error, Length, Limit, Named, Result};
 use crate::event::{Event, What, excerpt};
 use crate::process::Process;
@@ -33,6 +33,8 @@ pub struct Connection {
     requests: u32,
     /// The longest message that this client sends or takes.
     own_longest: usize,
+    /// Whether messages and replies end in a newline, which is no part of them here.
+    newline: bool,
     /// Whether the last of them is not answered yet.
     is_unanswered: bool,
 }
@@ -43,6 +45,7 @@ impl Connection {
         from_server: OwnedFd,
         to_server: OwnedFd,
         incoming: Box<[u8]>,
+        newline: bool,
     ) -> Self {
         Self {
             process: Rc::clone(process),
@@ -53,6 +56,7 @@ impl Connection {
             came: 0,
             requests: 0,
             own_longest: RECORD_MAX,
+            newline,
             is_unanswered: false,
         }
     }
@@ -98,7 +102,7 @@ impl Connection {
     }
 
     fn one_write(&self) -> usize {
-        capacity(&self.to_server).unwrap_or(PIPE_BUF).min(RECORD_MAX) - 1
+        capacity(&self.to_server).unwrap_or(PIPE_BUF).min(RECORD_MAX) - 1 - usize::from(self.newline)
     }
 
     fn check(&self, message: &[u8]) -> Result<()> {
@@ -118,7 +122,7 @@ impl Connection {
     pub fn send(&mut self, message: &[u8]) -> Result<u32> {
         self.check(message)?;
         self.outgoing.extend_from_slice(message);
-        self.outgoing.push(0);
+        self.outgoing.extend_from_slice(if self.newline { b"\n\0" } else { b"\0" });
         self.requests = self.requests.wrapping_add(1);
         self.is_unanswered = true;
         self.flush()?;
@@ -176,6 +180,7 @@ impl Connection {
             return Ok(Answer::Nothing);
         }
         let text = text_of(&self.incoming[..bytes]);
+        let text = if self.newline { without_newline(text) } else { text };
         if !(self.is_unanswered && self.is_flushed()) {
             self.process.saw(What::Skipped, |event| event.bytes(bytes).text(excerpt(text)));
             return Ok(Answer::Nothing);
