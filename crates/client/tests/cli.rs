@@ -21,6 +21,8 @@ fn help_names_every_option() {
         "--dialect <DIALECT> = framed",
         "--handshake <WAYS>",
         "--private-name <NAME>",
+        "--name-form <FORM>",
+        "--newline",
         "--window <N> = 64",
         "--max-message <BYTES> = 16M",
         "--raw",
