@@ -148,6 +148,9 @@ impl Connection {
                 );
                 return Err(not_done(what));
             }
+            Err(errno @ Errno::EPIPE) => {
+                return Err(not_done(format!("the server has closed the pipe from us: {}", Named(errno))));
+            }
             Err(errno) => return Err(not_done(format!("the pipe to the server: {}", Named(errno)))),
         }
         Ok(())
