@@ -21,6 +21,7 @@ use crate::held::another_is_served_soon;
 each! {
     a_long_queue_keeps_no_signal_waiting in forking dispatch shared: row_55;
     a_long_queue_keeps_no_request_waiting in dispatch shared: row_55;
+    a_process_that_knocks_often_delays_no_other in forking dispatch shared: row_55;
     names_of_pipes_that_are_not_there_cost_no_fork in basic forking dispatch shared: row_55;
     a_well_known_pipe_that_is_moved_away_and_back_is_known_again in basic forking dispatch shared: row_18;
     a_second_name_of_the_well_known_pipe_misleads_nobody in forking dispatch: row_18;
@@ -85,6 +86,26 @@ fn a_long_queue_keeps_no_request_waiting(paradigm: Paradigm) {
     assert!(forked <= TWO_TURNS, "{forked} subservers were forked before a request was routed");
     assert_eq!(polite.answer().payload, b"HELLO");
     polite.bye();
+    leaves(queue);
+    scene.end();
+}
+
+/// The 200 are of this process, and came first.
+fn a_process_that_knocks_often_delays_no_other(paradigm: Paradigm) {
+    const FEW: usize = 32;
+    let scene = Scene::new();
+    let server = scene.server(paradigm).gated().start();
+    server.step_until(What::Waiting);
+    let queue = queue(&scene);
+    let client = scene.client().arg("hello").start();
+    scene.record().wait_for(What::HelloSent, |event| event.pid == client.pid());
+    server.go_on();
+    client.ends().success().stdout("HELLO\n");
+    let events = scene.record().all(|_| true);
+    let before =
+        events.iter().take_while(|event| (event.what, event.pid) != (What::AckReceived, client.pid()));
+    let forked = before.filter(|event| event.what == What::SubserverForked).count();
+    assert!(forked <= FEW, "{forked} subservers were forked before another process had its turn");
     leaves(queue);
     scene.end();
 }

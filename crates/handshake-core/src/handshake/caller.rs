@@ -120,6 +120,17 @@ impl Caller {
         self.course_name().is_some()
     }
 
+    /// The number of its process, as the private pipe's name has it; 0, if that has none. Nobody has looked whether it
+    /// is true: it says only which clients share a turn.
+    pub(super) fn process_number(&self) -> i32 {
+        let name = name_of(&self.private);
+        let number = match &self.dialect {
+            Dialect::Framed { .. } => name.rsplit('.').nth(1),
+            Dialect::Course(_) => Some(name.as_str()),
+        };
+        number.and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
     /// In the course dialect, how it sent its name.
     pub(crate) fn course_name(&self) -> Option<NameRecord> {
         match self.dialect {

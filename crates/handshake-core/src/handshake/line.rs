@@ -1,6 +1,5 @@
 //! Those who have said HELLO and wait for their answer.
 
-use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 
@@ -11,6 +10,7 @@ use crate::error::Result;
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Standing, look, name_of};
 use crate::handshake::caller::{Caller, Dialect};
+use crate::handshake::fair::FairQueue;
 use crate::place::{Place, random};
 use crate::process::Process;
 use crate::records::{Delivery, Filled, READS_MAX, RecordReader};
@@ -46,10 +46,10 @@ pub struct Said<'a> {
     pub keeps_wkp: bool,
 }
 
-/// The line, first come, first served.
+/// The line, in which processes take turns: one that says HELLO without end delays itself.
 #[derive(Debug, Default)]
 pub struct Line {
-    waiting: VecDeque<Caller>,
+    waiting: FairQueue<Caller>,
     /// Taken pipes that could not be closed to others: who was stopped just there may still say HELLO, as long
     /// as somebody keeps them open.
     may_bring_more: Vec<Weak<OwnedFd>>,
@@ -134,15 +134,19 @@ impl Line {
         let Introduction { private, record } = name;
         let caller =
             Caller { session: random()?, private, dialect: Dialect::Course(record), wkp: Rc::clone(wkp) };
-        if !is_free || self.waiting.len() >= LINE_MAX {
-            caller.turn_away(process, if is_free { LINE_FULL } else { TOO_LATE });
+        if !is_free {
+            caller.turn_away(process, TOO_LATE);
+            return Ok(false);
+        }
+        if !self.make_room_for(&caller, WhenFull::TurnAway, process) {
+            caller.turn_away(process, LINE_FULL);
             return Ok(false);
         }
         process.forgive(&caller.private);
         process.saw(What::HelloReceived, |event| {
             event.session(caller.session).pipe(name_of(&caller.private)).text("the course dialect")
         });
-        self.waiting.push_back(caller);
+        self.waiting.push(caller.process_number(), caller);
         Ok(true)
     }
 
@@ -191,25 +195,31 @@ impl Line {
             );
             return Ok(false);
         }
-        if self.waiting.len() >= LINE_MAX {
-            match when_full {
-                WhenFull::Refuse => caller.refuse(process, LINE_FULL),
-                WhenFull::TurnAway => caller.turn_away(process, LINE_FULL),
-            }
+        if !self.make_room_for(&caller, when_full, process) {
+            send_away(caller, when_full, process);
             return Ok(false);
         }
-        self.waiting.push_back(caller);
+        self.waiting.push(caller.process_number(), caller);
         Ok(true)
+    }
+
+    /// In a full line, a client of the process that has most there makes room. False: that is the process of `caller`.
+    fn make_room_for(&mut self, caller: &Caller, when_full: WhenFull, process: &Process) -> bool {
+        if self.waiting.len() < LINE_MAX {
+            return true;
+        }
+        let dropped = self.waiting.drop_for(caller.process_number());
+        dropped.map(|other| send_away(other, when_full, process)).is_some()
     }
 
     /// The next one.
     pub fn next_caller(&mut self) -> Option<Caller> {
-        self.waiting.pop_front()
+        self.waiting.pop()
     }
 
     /// Puts one back at the front, whose turn could not be kept.
     pub fn put_back(&mut self, caller: Caller) {
-        self.waiting.push_front(caller);
+        self.waiting.put_back(caller.process_number(), caller);
     }
 
     /// Whether nobody waits.
@@ -219,9 +229,16 @@ impl Line {
 
     /// Sends everybody away; for a server that ends.
     pub fn turn_away_all(&mut self, process: &Process) {
-        for caller in self.waiting.drain(..) {
+        for caller in self.waiting.drain() {
             caller.turn_away(process, "the server is shutting down");
         }
+    }
+}
+
+fn send_away(caller: Caller, when_full: WhenFull, process: &Process) {
+    match when_full {
+        WhenFull::Refuse => caller.refuse(process, LINE_FULL),
+        WhenFull::TurnAway => caller.turn_away(process, LINE_FULL),
     }
 }
 

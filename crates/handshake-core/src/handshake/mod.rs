@@ -15,6 +15,7 @@
 
 pub mod caller;
 pub mod client;
+mod fair;
 pub mod line;
 pub mod options;
 pub(crate) mod private;
