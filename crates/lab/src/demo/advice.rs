@@ -38,6 +38,8 @@ pub(super) struct Facts {
     pub(super) blocked: Option<Call>,
     /// Whether that was before it opened the well-known pipe.
     pub(super) blocked_before_wkp: bool,
+    /// Whether it had closed the well-known pipe before it was given a message.
+    pub(super) closed_wkp: bool,
     pub(super) end: End,
     /// Requests that the server received, and replies that it sent.
     pub(super) requests: usize,
@@ -241,6 +243,10 @@ impl Facts {
                  (step 8), before the first message"
                     .into()
             }
+            _ if requests == 0 && self.closed_wkp => format!(
+                "it closed {wkp} after its name: keep that open, since its messages go there, and the server \
+                 takes its closing for the client's end"
+            ),
             _ if requests == 0 && reads_private => format!(
                 "it waits in a read of {name} and has sent no message: does it read a second \
                  acknowledgement? The server sends one, and then only replies"

@@ -87,6 +87,7 @@ fn facts(stage: &Stage, guest: &Guest, args: &Args) -> Facts {
         printed_ack_late: !prints_ack(before) && prints_ack(after),
         blocked: guest.blocked.clone(),
         blocked_before_wkp: guest.blocked_before_wkp,
+        closed_wkp: guest.closed_wkp,
         end: End::new(stage.troupe.ended(Actor::Client(guest.number)), guest.ended_by),
         requests: stage.count_of(What::RequestReceived, guest.number),
         replies: stage.count_of(What::ReplySent, guest.number),
@@ -104,6 +105,9 @@ fn handshake(stage: &Stage, guest: &Guest, facts: &Facts) -> Judged {
     let received = format!("handshake: its name [{}] was received", shorten(name));
     if !facts.acknowledged {
         return wrong(format!("{received}, and its pipe could not be answered"));
+    }
+    if facts.blocked_before_wkp && guest.typed == 0 {
+        return wrong(format!("{received} only when its input had ended"));
     }
     let third = match (first(stage, guest, What::ReadyReceived), first(stage, guest, What::ThirdStepSpared)) {
         (Some(ready), _) => match ready.text.as_deref() {

@@ -57,6 +57,8 @@ pub(super) struct Guest {
     pub(super) blocked: Option<Call>,
     /// Whether that was before it opened the well-known pipe.
     pub(super) blocked_before_wkp: bool,
+    /// Whether it had closed the well-known pipe when it was given its first message.
+    pub(super) closed_wkp: bool,
 }
 
 impl Invitation {
@@ -128,6 +130,7 @@ impl Guest {
             ended_by: None,
             blocked: None,
             blocked_before_wkp: false,
+            closed_wkp: false,
         }
     }
 

@@ -59,6 +59,9 @@ pub(super) fn give(stage: &mut Stage, number: usize) -> Result<(), Halt> {
     if stage.troupe.ended(client).is_some() {
         return Ok(());
     }
+    if guest.typed == 0 {
+        guest.closed_wkp = guest.watch.has_closed_wkp(guest.pid);
+    }
     guest.typed += 1;
     let of_guest = guest.number;
     stage.scene(&format!("Client {of_guest} is given message {number}"))?;

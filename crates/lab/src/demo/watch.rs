@@ -11,7 +11,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 
 use super::tell::shorten;
 use super::wkp::Wkp;
-use crate::proc::{self, Way};
+use crate::proc::{self, PipeEnd, Way};
 
 /// Looks at a directory, and at the descriptors of a program and of those that it has started.
 #[derive(Debug)]
@@ -85,6 +85,14 @@ impl Watch {
         // In one look, the order in which it can only have been.
         seen.sort_by_key(|seen| seen.step.unwrap_or(u8::MAX));
         seen
+    }
+
+    /// Whether process `pid` and those that it has started can write nothing to the server.
+    pub(super) fn has_closed_wkp(&self, pid: u32) -> bool {
+        let to_server = |end: &PipeEnd| {
+            end.way != Way::Read && end.name.as_ref().is_some_and(|name| self.wkp.is_of_server(name))
+        };
+        !proc::family(pid).into_iter().flat_map(proc::pipe_ends).any(|end| to_server(&end))
     }
 
     /// A name that came or went.

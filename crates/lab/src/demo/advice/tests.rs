@@ -16,6 +16,7 @@ fn facts() -> Facts {
         printed_ack_late: false,
         blocked: None,
         blocked_before_wkp: false,
+        closed_wkp: false,
         end: End::Sent(Signal::SIGINT),
         requests: 0,
         replies: 0,
