@@ -90,10 +90,10 @@ pub fn converse(
         talk.print_all(process, is_late.then_some(rules.reply_timeout))?;
     }
     // Before anything else is said: the cursor may stand behind it.
-    drop(talk.prompt.take());
+    let is_typed = talk.prompt.take().is_some();
     match talked {
         // It has all it wanted; that the server left first is no loss.
-        Err(Error::Lost { .. }) if talk.has_nothing_to_say()? => {}
+        Err(Error::Lost { .. }) if talk.has_nothing_to_say(is_typed)? => {}
         talked => talked?,
     }
     talk.connection.bye();
@@ -105,10 +105,11 @@ impl<C: Connected> Conversation<C> {
         self.input.is_over() && self.is_quiet()
     }
 
-    /// The same; looks once more at the input, whose end may not have been read yet.
-    fn has_nothing_to_say(&mut self) -> Result<bool> {
+    /// Whether the conversation is over. Looks once more at the input, whose end may not have been read yet; not at a
+    /// terminal.
+    fn has_nothing_to_say(&mut self, is_typed: bool) -> Result<bool> {
         let shows = |source| poll(&mut [PollFd::new(source, PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(1);
-        if self.prompt.is_none() && self.is_quiet() && self.input.wanting(true).is_some_and(shows) {
+        if !is_typed && self.is_quiet() && self.input.wanting(true).is_some_and(shows) {
             self.input.read()?;
         }
         Ok(self.is_over())

@@ -1,6 +1,7 @@
 //! The talk on stderr: what the course's programs print, one line an event.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::io::{IsTerminal, Write, stderr};
 use std::os::fd::AsFd;
 use std::sync::LazyLock;
@@ -24,16 +25,23 @@ pub fn complain(program: &str, error: impl std::fmt::Display) {
     let _ = stderr().write_all(format!("{program}: {}\n", lines(&error.to_string())).as_bytes());
 }
 
+/// Of so many sessions it is remembered that skipped bytes were told.
+const SESSIONS_TOLD_OF: usize = 1024;
+
 /// Tells events on stderr: those that the course's programs tell, or with `all` every one.
 pub fn observer(all: bool) -> Box<dyn Fn(&Event)> {
     let colour = has_colour(&stderr());
-    let last_skipped = RefCell::new(None);
-    // Once a session: who writes garbage may go on writing it.
+    let told_of = RefCell::new(HashSet::new());
+    // Once a session: a client that writes garbage may go on writing it.
     let skipped = move |event: &Event| {
-        let is_new = event.what == What::Skipped && event.session.is_some() && event.role != Role::Client;
+        let is_servers = event.what == What::Skipped && event.role != Role::Client;
+        let session = event.session.clone().filter(|_| is_servers)?;
+        let mut told_of = told_of.borrow_mut();
+        if told_of.len() >= SESSIONS_TOLD_OF {
+            told_of.clear();
+        }
         let bytes = event.bytes.unwrap_or_default();
-        (is_new && last_skipped.replace(event.session.clone()) != event.session)
-            .then(|| format!("skipped {bytes} bytes that are no record"))
+        told_of.insert(session).then(|| format!("skipped {bytes} bytes that are no record"))
     };
     Box::new(move |event| {
         let told = course(event).or_else(|| skipped(event)).or_else(|| all.then(|| otherwise(event)));

@@ -60,7 +60,7 @@ impl Place {
         self.directory.join(name)
     }
 
-    /// The same, from the root on and without symbolic links.
+    /// The path of a bare name beside it, from the root on and without symbolic links.
     pub(crate) fn resolved_beside(&self, name: &str) -> PathBuf {
         self.resolved.join(name)
     }

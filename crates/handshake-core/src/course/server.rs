@@ -37,8 +37,8 @@ pub struct Customs {
 }
 
 impl Customs {
-    /// The acknowledgement for a client with this private pipe, that has sent its name in this form. A record that is shorter than its reader expects
-    /// leaves nothing behind in the pipe, so text and NUL are right for nearly all.
+    /// The acknowledgement for a client that has sent this private pipe's name in this form. A record that is
+    /// shorter than its reader expects leaves nothing behind in the pipe, so text and NUL are right for nearly all.
     pub(crate) fn acknowledgement(&self, private: &Path, form: Form, session: u64) -> Vec<u8> {
         let (text, size) = match (&self.ack, form) {
             (Some(text), _) => (text.replace("@name", &name_of(private)).into_bytes(), None),
@@ -117,5 +117,6 @@ fn discard_what_comes(from_client: &mut RecordReader) -> Result<bool> {
 /// they have sent their name, and wait for the acknowledgement all the same.
 fn is_of_living_process(private: &Path) -> bool {
     let number = name_of(private).parse().ok().filter(|number| *number > 0);
-    number.is_some_and(|number| matches!(kill(Pid::from_raw(number), None), Ok(()) | Err(Errno::EPERM)))
+    // A process of another user (EPERM) could not open the pipes.
+    number.is_some_and(|number| kill(Pid::from_raw(number), None).is_ok())
 }

@@ -268,7 +268,12 @@ impl Session {
             }
             match kind {
                 Kind::Refuse => {
+                    let awaited = self.awaits_third_step();
                     self.deadline_judged()?;
+                    if awaited && !self.awaits_third_step() {
+                        // What is behind it is a message.
+                        return Ok(Found::Nothing);
+                    }
                     continue;
                 }
                 // The course dialect has no numbers, and messages only are counted.

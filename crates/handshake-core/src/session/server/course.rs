@@ -1,8 +1,6 @@
 //! What is different in a session with a course client: a third step instead of READY, and texts in records of the client's
 //! size.
 
-use std::collections::VecDeque;
-
 use nix::errno::Errno;
 
 use super::turn::{gone, lost};
@@ -33,8 +31,11 @@ pub(super) struct Course {
     confirmation: Confirmation,
     /// How large its messages are, when the first has come.
     shape: Option<Shape>,
-    /// Messages that came in one read with others, and have not been received yet.
-    pending: VecDeque<Vec<u8>>,
+    /// The messages of one read; those before `pending[received..]` have been received.
+    pending: Vec<u8>,
+    received: usize,
+    /// Whether they are several, each of this shape.
+    divided: Option<Shape>,
     /// How large the record of the request in hand is, and so what the client's buffer holds.
     record: usize,
     /// Whether its text ended in a newline.
@@ -90,7 +91,9 @@ impl Session {
             known: Known { name_size: name.size, is_bare: name.is_bare, ack },
             confirmation: Confirmation::Awaited,
             shape: None,
-            pending: VecDeque::new(),
+            pending: Vec::new(),
+            received: 0,
+            divided: None,
             record: 0,
             has_newline: false,
         });
@@ -152,11 +155,12 @@ impl Session {
             std::mem::replace(&mut course.confirmation, Confirmation::Over) == Confirmation::Awaited;
         let (third_step, rest) = read.split_at(third_step.unwrap_or(0));
         if !rest.is_empty() {
-            let messages = course.shape.map_or_else(|| vec![rest], |shape| shape.split(rest));
-            if let [message] = messages[..] {
-                course.shape = Some(Shape::of(message));
+            let several = |shape: &Shape| shape.first(rest) < rest.len() && shape.divides(rest);
+            course.divided = course.shape.filter(several);
+            if course.divided.is_none() {
+                course.shape = Some(Shape::of(rest));
             }
-            course.pending.extend(messages.into_iter().map(<[u8]>::to_vec));
+            (course.pending, course.received) = (rest.to_vec(), 0);
         }
         let doubt =
             if course.known.took_text_for_integer(third_step) { Some(TEXT_FOR_INTEGER) } else { doubt };
@@ -178,13 +182,22 @@ impl Session {
     /// The next message of those that came together, without what is none of its text; false, if there is none.
     pub(super) fn pending_message(&mut self, message: &mut Vec<u8>) -> bool {
         let Some(course) = &mut self.course else { return false };
-        let Some(record) = course.pending.pop_front() else { return false };
-        let text = text_of(&record);
-        course.record = record.len();
+        let rest = &course.pending[course.received..];
+        if rest.is_empty() {
+            return false;
+        }
+        let size = course.divided.map_or(rest.len(), |shape| shape.first(rest));
+        let text = text_of(&rest[..size]);
+        course.record = size;
         course.has_newline = text.ends_with(b"\n");
         message.clear();
         message.extend_from_slice(without_newline(text));
+        course.received += size;
         true
+    }
+
+    pub(super) fn awaits_third_step(&self) -> bool {
+        self.confirmation() == Confirmation::Awaited
     }
 
     fn confirmation(&self) -> Confirmation {
