@@ -30,11 +30,12 @@ fn patient(server: Launch<'_>) -> Launch<'_> {
     server.args(["--handshake-timeout", "120s"])
 }
 
-/// They are there before the server, so that they find the name at one instant.
+/// They are there before the server, so that they find the name at one instant. On a busy machine it takes a minute to
+/// start them all, and the first must wait for so long.
 fn three_hundred_clients_at_one_instant_are_all_served(paradigm: Paradigm) {
     let scene = Scene::new();
     let clients: Vec<_> = (0..300)
-        .map(|n| scene.client().args(["--timeout", "60s"]).arg(format!("hello {n}")).unrecorded().start())
+        .map(|n| scene.client().args(["--timeout", "180s"]).arg(format!("hello {n}")).unrecorded().start())
         .collect();
     until_true("300 private pipes", || scene.names().len() == 300);
     let _server = patient(scene.server(paradigm)).arg("-q").unrecorded().start();
