@@ -42,8 +42,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = OsStringValueParser::new().try_map(bare))]
     private_name: Option<OsString>,
 
-    /// In the course dialect, how the private pipe's name is told: name, path (after the directory of --wkp), absolute (after that
-    /// directory from the root on), number (the process number as 4 bytes) [default: name]
+    /// In the course dialect, how the private pipe's name is told: name, path (after the directory of --wkp),
+    /// absolute (after that directory from the root on), number (the process number as 4 bytes) [default: name]
     #[arg(long, value_name = "FORM", hide_possible_values = true)]
     name_form: Option<NameForm>,
 

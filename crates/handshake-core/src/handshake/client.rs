@@ -219,7 +219,7 @@ impl Handshake {
             // No such lock on this file system: the server finds that out as well, and lets nobody keep the WKP.
             Err(_) => {}
         }
-        // The count of its names would not tell: somebody may have given it another (link(2)).
+        // Another process may have given the pipe a second name (link(2)), so its link count proves nothing.
         if look(self.place.wkp()) != Ok(Standing::Fifo(identity)) {
             return self.later("it was just being replaced");
         }

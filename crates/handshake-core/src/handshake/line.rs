@@ -139,7 +139,7 @@ impl Line {
             return Ok(false);
         }
         if !self.make_room_for(&caller, WhenFull::TurnAway, process) {
-            caller.turn_away(process, LINE_FULL);
+            send_away(caller, WhenFull::TurnAway, process);
             return Ok(false);
         }
         process.forgive(&caller.private);

@@ -1,8 +1,8 @@
 //! The one module that may say `unsafe`: the system calls that nix has no safe form for.
 //!
 //! Reading order: `fork`, the one fork; `handlers`, signals; `linux`, what only Linux has, with the POSIX way
-//! in each doc. `scale` is what only a server with hundreds of subservers needs, and `nursery` saves each
-//! subserver a few pages; skip both at first. Everything else in this workspace is safe code; the workspace's
+//! in each doc. Only a server with hundreds of subservers needs `scale`. `nursery` saves
+//! each subserver a few pages. Skip both at first. Everything else in this workspace is safe code; the workspace's
 //! lints see to it.
 
 #![allow(unsafe_code)]

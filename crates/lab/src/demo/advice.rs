@@ -200,10 +200,7 @@ impl Facts {
                  acknowledgement (step 8)"
             ),
             (_, End::Sent(_)) if self.dropped.as_ref().is_some_and(|why| why.contains(LEFT_BEFORE)) => {
-                format!(
-                    "it closed {wkp} after its name: keep that open, since its messages go there, and the \
-                     server takes its closing for the client's end"
-                )
+                self.keep_wkp_open()
             }
             (_, End::Sent(_)) => {
                 format!("it wrote its name, and did not open {name} for reading (step 5){}", self.waits())
@@ -229,6 +226,14 @@ impl Facts {
         }
     }
 
+    fn keep_wkp_open(&self) -> String {
+        format!(
+            "it closed {} after its name: keep that open, since its messages go there, and the server takes \
+             its closing for the client's end",
+            self.wkp
+        )
+    }
+
     /// About messages without a reply, or replies that were not printed. `messages`: how many it was to be
     /// given.
     pub(super) fn on_replies(&self, messages: usize) -> String {
@@ -243,10 +248,7 @@ impl Facts {
                  (step 8), before the first message"
                     .into()
             }
-            _ if requests == 0 && self.closed_wkp => format!(
-                "it closed {wkp} after its name: keep that open, since its messages go there, and the server \
-                 takes its closing for the client's end"
-            ),
+            _ if requests == 0 && self.closed_wkp => self.keep_wkp_open(),
             _ if requests == 0 && reads_private => format!(
                 "it waits in a read of {name} and has sent no message: does it read a second \
                  acknowledgement? The server sends one, and then only replies"
