@@ -114,6 +114,16 @@ impl CourseClient {
         self.to_server = None;
     }
 
+    /// Its end of the well-known pipe, for another one, as if that had opened it.
+    pub fn hands_wkp_over(&mut self) -> File {
+        self.to_server.take().expect("the well-known pipe was opened")
+    }
+
+    /// Has opened the well-known pipe that another one has.
+    pub fn has_wkp(&mut self, wkp: File) {
+        self.to_server = Some(wkp);
+    }
+
     /// The whole handshake but the third step, with the name in 10 bytes; returns the acknowledgement.
     pub fn shakes_hands(&mut self) -> Vec<u8> {
         let mut record = self.name.clone().into_bytes();

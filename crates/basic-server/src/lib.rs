@@ -28,8 +28,11 @@ pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
             server.receive_and_remove()?; // Step 6.
         }
         while let Some(client) = server.next_in_line()? {
-            let session = client.session;
+            let (session, pipe) = (client.session, client.used_pipe());
             process.survives(session, serve_client(&server, client))?; // Steps 7 and 8.
+            if let Some(pipe) = pipe {
+                server.let_go(pipe)?;
+            }
         }
         server.create_wkp()?; // Step 1, for the next client.
     }

@@ -33,16 +33,17 @@ impl Central {
     /// All that a new client needs, before there is a subserver for it.
     fn prepare(&mut self, server: &Server, client: &Caller) -> Result<(Client, SubserverEnds)> {
         let longest = server.terms().longest;
-        let (from_client, fresh, in_ack, window, longest) = match self.last_arc {
+        let (from_client, pipe, fresh, in_ack, window, longest) = match self.last_arc {
             LastArc::OwnPipe => {
                 let upstream = client.upstream(server.place(), &self.process)?;
                 let in_ack = upstream.name_in_ack();
                 let from_client = Rc::new(kept_for_long(&upstream.from_client)?);
+                let pipe = client.used_pipe().map(|pipe| pipe.read_through(&from_client));
                 let reader = upstream.reader(RecordReader::without_buffer(from_client, upstream.arrival));
-                (Some(reader), upstream.fresh, in_ack, 0, longest)
+                (Some(reader), pipe, upstream.fresh, in_ack, 0, longest)
             }
             LastArc::SharedWkp => {
-                (None, None, Vec::new(), WINDOW, longest.min(usize::from(WINDOW) * PAYLOAD_MAX))
+                (None, None, None, Vec::new(), WINDOW, longest.min(usize::from(WINDOW) * PAYLOAD_MAX))
             }
         };
         let (CentralEnds { to_subserver, from_subserver }, ends) = pair(in_ack, window, longest)?;
@@ -51,6 +52,7 @@ impl Central {
             session: client.session,
             subserver: Pid::from_raw(0),
             from_client,
+            pipe,
             fresh,
             to_subserver: ToSubserver::new(to_subserver),
             from_subserver,
@@ -76,7 +78,10 @@ impl Central {
             self.unwatch_client(&prepared);
             return Err(Box::new((client, error)));
         }
-        match self.subservers.fork(client, &keep, |client| serve_client(server, client, ends)) {
+        match self.subservers.fork(client, &keep, |client| {
+            // Those who wait for the pipe are the central process's.
+            serve_client(server, client.without_queue(), ends)
+        }) {
             Ok(subserver) => {
                 self.by_session.insert(session, number);
                 self.clients.insert(number, Client { subserver, ..prepared });

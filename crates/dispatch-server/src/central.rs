@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use handshake_core::children::Subservers;
+use handshake_core::course::queue::{USED_MAX, UsedPipe};
+use handshake_core::deadline::Deadline;
 use handshake_core::event::What;
 use handshake_core::handshake::server::Arrived;
 use handshake_core::process::Woken;
@@ -73,6 +75,11 @@ pub(crate) struct Central {
     pub(crate) was_full: bool,
     /// Clients whose subservers ask whether anything is there.
     asked: Vec<u64>,
+    /// Pipes whose clients have left, and that others may wait for.
+    used: Vec<UsedPipe>,
+    /// Those of them that nobody waits for, and that somebody has still open who may write a name; until when, the first.
+    open: HashMap<u64, UsedPipe>,
+    open_until: Deadline,
     /// The number of the well-known pipe, if it is watched.
     wkp: Option<u64>,
     /// The next number.
@@ -104,6 +111,9 @@ impl Central {
             wkps: HashMap::new(),
             was_full: false,
             asked: Vec::new(),
+            used: Vec::new(),
+            open: HashMap::new(),
+            open_until: Deadline::NEVER,
             wkp: None,
             next: 0,
         })
@@ -273,11 +283,42 @@ impl Central {
         if let Some(upstream) = client.from_client.take() {
             self.let_go(upstream, session);
         }
+        self.used.extend(client.pipe.filter(UsedPipe::may_be_handed_on));
         if let Some(errno) = client.to_subserver.failed {
             let reason = Error::on("write to", "its subserver", errno);
             self.process.saw(What::ClientDropped, |event| event.session(session).text(reason));
         }
         self.process.saw(What::NewsReceived, |event| event.session(session).text(why));
+    }
+
+    /// Lets those have the pipes of clients that have left who wait for them.
+    ///
+    /// # Errors
+    /// As [`Server::hand_on`].
+    pub(crate) fn hand_on(&mut self, server: &mut Server) -> Result<()> {
+        if self.open_until.passed() || server.process().asked_to_end().is_some() {
+            self.open_until = Deadline::NEVER;
+            self.open.keys().copied().collect::<Vec<_>>().into_iter().for_each(|number| self.look_at(number));
+        }
+        for pipe in std::mem::take(&mut self.used) {
+            let Some((pipe, until)) = server.hand_on(pipe)? else { continue };
+            let number = self.number();
+            let watched = self.watch(&pipe, Arrival::Records(number), EpollFlags::EPOLLIN);
+            if watched.is_ok() && self.open.len() < USED_MAX {
+                self.open.insert(number, pipe);
+                self.open_until = self.open_until.or(until);
+            }
+        }
+        Ok(())
+    }
+
+    /// A pipe whose client has left shows something.
+    pub(crate) fn look_at(&mut self, number: u64) {
+        if let Some(pipe) = self.open.remove(&number) {
+            // It was watched, so this cannot fail.
+            let _ = self.poller.remove(&pipe);
+            self.used.push(pipe);
+        }
     }
 
     /// Reaps subservers that have ended.
@@ -328,6 +369,7 @@ impl Central {
                 }
             }
             self.reap();
+            self.hand_on(server)?;
         }
         Ok(())
     }

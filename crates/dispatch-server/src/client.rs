@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use handshake_core::course::queue::UsedPipe;
 use handshake_core::fifo::Fifo;
 use handshake_core::records::{RecordReader, STARVED_WRITES_MAX};
 use nix::errno::Errno;
@@ -13,6 +14,8 @@ pub(crate) struct Client {
     pub(crate) subserver: Pid,
     /// Its upstream, until it ends; none with `--shared-wkp`.
     pub(crate) from_client: Option<RecordReader>,
+    /// The same pipe, if it was the well-known one: others may wait for it.
+    pub(crate) pipe: Option<UsedPipe>,
     /// A fresh upstream that still has its name.
     pub(crate) fresh: Option<Fifo>,
     pub(crate) to_subserver: ToSubserver,

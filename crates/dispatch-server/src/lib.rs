@@ -51,6 +51,7 @@ pub fn serve(process: &Rc<Process>, options: Options, most: usize, last_arc: Las
             }
         }
         central.look_for_the_silent(&mut server)?;
+        central.hand_on(&mut server)?;
         central.reap();
         while central.has_room()
             && let Some(client) = server.next_in_line()?

@@ -1,5 +1,6 @@
 //! The routing: client --> server --> subserver, in both readings of the ring's last arc.
 
+use handshake_core::course::queue::UsedPipe;
 use handshake_core::deadline::monotonic_ns;
 use handshake_core::event::What;
 use handshake_core::handshake::line::{drain, note_skipped};
@@ -88,7 +89,7 @@ impl Central {
     /// The same, with `shown` false if the upstream has shown nothing: then `read` = 0 is perhaps no end, but a fresh pipe
     /// that its client has not opened yet.
     pub(crate) fn route_if(&mut self, number: u64, shown: bool) {
-        let Some(client) = self.clients.get_mut(&number) else { return };
+        let Some(client) = self.clients.get_mut(&number) else { return self.look_at(number) };
         if !client.to_subserver.held.is_empty() {
             if !client.to_subserver.go_on() {
                 self.watch_upstream(number);
@@ -195,6 +196,7 @@ impl Central {
     pub(crate) fn close_upstream(&mut self, number: u64) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         let upstream = client.from_client.take();
+        client.pipe = client.pipe.take().filter(UsedPipe::may_be_handed_on);
         if client.to_subserver.held.is_empty() {
             client.to_subserver.pipe = None;
         }

@@ -4,7 +4,7 @@
 //! to the client's pipe and sends the acknowledgement. After that the main server has a new well-known pipe already, and
 //! waits for a new client.
 //!
-//! Read [`serve`], then `serve_client`; the steps are those of docs/protocol.md. What is deliberately absent: the main
+//! Read [`serve`], then `serve_pipe` and `serve_client`; the steps are those of docs/protocol.md. What is deliberately absent: the main
 //! server never talks to a client, and holds nothing of any session once its subserver is forked.
 
 mod args;
@@ -45,13 +45,25 @@ pub fn serve(process: &Rc<Process>, options: Options, most: usize) -> Result<()>
 
 /// Step 7. If no process can be had, the client stays first in line.
 fn fork_subserver(server: &mut Server, subservers: &mut Subservers, client: Caller) {
-    let forked = subservers.fork(client, &[], |client| serve_client(server, client));
+    let forked = subservers.fork(client, &[], |client| serve_pipe(server, client));
     if let Err(failed) = forked {
         server.put_back(*failed);
     }
 }
 
-/// One client, from its acknowledgement to its end; this is the whole life of a subserver.
+/// The whole life of a subserver: its client, and then the course clients whose names came through that client's pipe, one
+/// after the other. They know no other pipe, and this process is the one that reads it.
+fn serve_pipe(server: &Server, client: Caller) -> Result<()> {
+    let Some(mut pipe) = client.used_pipe() else { return serve_client(server, client) };
+    let mut next = Some(client);
+    while let Some(client) = next {
+        server.process().survives(client.session, serve_client(server, client))?;
+        next = server.next_at(&mut pipe)?;
+    }
+    Ok(())
+}
+
+/// One client, from its acknowledgement to its end.
 fn serve_client(server: &Server, client: Caller) -> Result<()> {
     let mut service = server.new_service();
     let mut session = server.acknowledge(client)?; // Step 8.

@@ -144,6 +144,10 @@ struct CustomsArgs {
     /// For course clients: the steps of their handshake: 2, 3 (they confirm the acknowledgement), or auto (find out)
     #[arg(long, value_name = "WAYS", default_value_t)]
     handshake: Ways,
+
+    /// For course clients: how long one may wait until another leaves the pipe that both came through; 0: for ever
+    #[arg(long, value_name = "DUR", default_value = "0", value_parser = duration)]
+    queue_timeout: Duration,
 }
 
 impl CustomsArgs {
@@ -173,6 +177,7 @@ impl ServerArgs {
                 longest: self.max_message,
                 handshake_timeout: self.handshake_timeout,
                 idle_timeout: self.idle_timeout,
+                queue_timeout: self.customs.queue_timeout,
                 grace: self.grace,
             },
             customs: self.customs.meant(),

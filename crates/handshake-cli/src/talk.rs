@@ -129,6 +129,7 @@ fn course(event: &Event) -> Option<String> {
         What::SubserverForked => format!("forked subserver {peer}"),
         What::ReadyReceived | What::ThirdStepSpared => "connected".into(),
         What::InDoubt => format!("in doubt: {text}"),
+        What::Queued => format!("[{pipe}] waits for a pipe that another client has"),
         What::RequestReceived => format!("received [{text}]"),
         What::RequestRefused => format!("refused a request: {text}"),
         What::SessionEnded => format!("client left: {text}"),

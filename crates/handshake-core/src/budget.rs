@@ -1,6 +1,7 @@
 //! What one turn of a process may cost, before it looks at signals and at everybody else again. Look-ups
 //! of names are charged to one of these before they are made.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Clients that a server takes out of its queue in one turn: 16 forks take some 3 ms.
@@ -17,8 +18,8 @@ pub const LOOK_AFTER: Duration = Duration::from_millis(500);
 /// Names that a server looks up for what one well-known pipe brought: 4,096 take some 6 ms.
 pub const LOOKUPS_A_PIPE: usize = 4096;
 
-/// Names that a process looks up for what one read of a session brought, where one name may come, or a few.
-pub const LOOKUPS_A_READ: usize = 64;
+/// Names that a process looks up for what one read of a session brought: one for each byte, but at least and at most so many.
+pub const LOOKUPS_A_READ: RangeInclusive<usize> = 64..=1024;
 
 /// How often a process tries once more to open the private pipes of clients that are to be turned away, in a
 /// second, all together: each takes some 3 us.

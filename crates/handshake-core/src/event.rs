@@ -87,6 +87,8 @@ pub enum What {
     /// In the course dialect: what a record is could not be told for certain; `text` says what it was taken for, and
     /// which option decides.
     InDoubt,
+    /// In the course dialect: a client's name came through a pipe that another one has; it waits for its turn there.
+    Queued,
     /// The fresh upstream lost its name; it is this client's alone.
     UpstreamRemoved,
     /// The client sent a request.

@@ -51,7 +51,7 @@ pub struct Process {
     /// Waits in a row for which the kernel had no memory.
     failed_waits: Cell<u32>,
     eager: Eagerness,
-    /// Course clients that are to be told that they were too late.
+    /// Course clients that wait for another one's pipe, or are to be sent away.
     pub(crate) latecomers: Latecomers,
     log: EventLog,
     /// In a client, whose short pauses while it seeks a server would be twice as long otherwise.
@@ -198,7 +198,7 @@ impl Process {
     fn woken(&self, until: Deadline, mut wait: impl FnMut(Deadline) -> Result<u32, Errno>) -> Result<Woken> {
         let failed_before = self.failed_waits.take();
         let waited = loop {
-            let again = self.latecomers.tell();
+            let again = self.look_after_course_clients();
             if self.signals.asks_to_end() {
                 break Err(Errno::EINTR);
             }

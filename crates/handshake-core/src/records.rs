@@ -12,6 +12,7 @@ use nix::unistd::{read, write};
 
 use crate::course;
 use crate::course::messages::Messages;
+use crate::course::queue::PipeQueue;
 use crate::sys::enlarge;
 use crate::wire::{Header, RECORD_MAX, Record, Scanner, Span, Trust, append, append_to_trusting};
 
@@ -102,6 +103,8 @@ pub struct RecordReader {
     strays: Vec<Span>,
     /// Whose messages these are, if they are a course client's.
     messages: Option<Messages>,
+    /// If the pipe was the well-known one: where those wait whose names come through it.
+    queue: Option<Rc<PipeQueue>>,
     /// Whether the last read found the end.
     ended: bool,
     /// Whether the last read left the pipe empty.
@@ -133,6 +136,7 @@ impl RecordReader {
             scan,
             strays,
             messages: None,
+            queue: None,
             ended: false,
             emptied: false,
             filled: false,
@@ -143,6 +147,17 @@ impl RecordReader {
     #[must_use]
     pub(crate) fn of_messages(self, messages: Messages) -> Self {
         Self { arrival: Delivery::Messages, messages: Some(messages), ..self }
+    }
+
+    /// The same for a pipe that was the well-known one.
+    #[must_use]
+    pub(crate) fn with_queue(self, queue: Option<Rc<PipeQueue>>) -> Self {
+        Self { queue, ..self }
+    }
+
+    /// Where those wait whose names come through this pipe.
+    pub(crate) fn queue(&self) -> Option<&PipeQueue> {
+        self.queue.as_deref()
     }
 
     /// Takes `lent` (of [`new_buffer`]) to read into.

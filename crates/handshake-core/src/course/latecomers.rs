@@ -1,16 +1,18 @@
-//! Course clients that lost the race for a well-known pipe.
+//! Names that come through a pipe that a client has already, and course clients that cannot be served.
 //!
-//! Their protocol has no second try: whoever opened the pipe that another one got has written its name into a stranger's
-//! session, and waits for its private pipe to be opened. So it is opened, and closed: that is end of file, at once.
+//! A name that comes so waits for that pipe ([`PipeQueue`]). The protocol has no word for "no": who cannot be served waits
+//! for its private pipe to be opened. So it is opened, and closed: that is end of file, at once.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::names::{Lookups, strangers};
+use super::names::{Introduction, Lookups, strangers};
+use super::queue::PipeQueue;
 use crate::budget::NOTICES_A_SECOND;
 use crate::deadline::{Deadline, Pauses};
 use crate::error::Result;
@@ -20,8 +22,8 @@ use crate::place::Place;
 use crate::process::Process;
 use crate::wire::{Hello, Kind, Scanner, Span};
 
-/// Why nobody serves it.
-pub(crate) const TOO_LATE: &str = "its name came through a pipe that another client had already";
+const NO_QUEUE: &str = "its name came through a pipe that it cannot wait for";
+const WAITED: &str = "it has waited for longer than --queue-timeout";
 
 /// How long a client may take from its name to the opening of its private pipe.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,6 +42,9 @@ pub(crate) struct Latecomers {
     /// Why there is nothing for them here, in words.
     because: Cell<&'static str>,
     waiting: RefCell<VecDeque<Latecomer>>,
+    /// The queues of this process, and how long a client may wait in one; 0 is for ever.
+    queues: RefCell<Vec<Weak<PipeQueue>>>,
+    queue_timeout: Cell<Duration>,
 }
 
 #[derive(Debug)]
@@ -66,13 +71,18 @@ impl Latecomers {
         waiting.push_back(Latecomer { private, until: Deadline::after(PATIENCE), pauses, again });
     }
 
-    /// Who has this name now is in time.
+    /// Who has this name now is another one.
     fn forgive(&self, private: &Path) {
         self.waiting.borrow_mut().retain(|late| late.private != private);
+        self.queues().for_each(|queue| queue.forget(private));
+    }
+
+    fn queues(&self) -> impl Iterator<Item = Rc<PipeQueue>> {
+        self.queues.borrow().iter().filter_map(Weak::upgrade).collect::<Vec<_>>().into_iter()
     }
 
     /// Tries those whose time has come; returns when to try again: never, if all have been told.
-    pub(crate) fn tell(&self) -> Deadline {
+    fn tell(&self) -> Deadline {
         let mut waiting = self.waiting.borrow_mut();
         // So many of them that their tries would cost more than they may are tried less often.
         let least =
@@ -90,15 +100,18 @@ impl Latecomers {
     /// In a child: they are the parent's.
     pub(crate) fn forget(&self) {
         self.waiting.borrow_mut().clear();
+        self.queues.borrow_mut().clear();
     }
 }
 
 impl Process {
-    /// From here on this process serves at `place`. Course clients that come too late there are told so, whenever it waits.
-    pub(crate) fn serve_at(&self, place: &Place) {
+    /// From here on this process serves at `place`, and looks after the course clients there whenever it waits. One may
+    /// wait for `queue_timeout` in a queue; 0 is for ever.
+    pub(crate) fn serve_at(&self, place: &Place, queue_timeout: Duration) {
         // A process serves at one place, and says so once.
         let _ = self.latecomers.place.set(place.clone());
-        self.latecomers.because.set(TOO_LATE);
+        self.latecomers.because.set(NO_QUEUE);
+        self.latecomers.queue_timeout.set(queue_timeout);
     }
 
     /// No course client can be served here, and this is why.
@@ -106,19 +119,44 @@ impl Process {
         self.latecomers.because.set(because);
     }
 
-    /// Looks who has written `bytes` into a pipe that is another one's, and tells them; returns where their names are.
-    /// `own`: the private pipe of who may write there.
+    /// Looks after those who wait in this queue, as long as it lives.
+    pub(crate) fn looks_after(&self, queue: &Rc<PipeQueue>) {
+        let mut queues = self.latecomers.queues.borrow_mut();
+        queues.retain(|other| other.strong_count() > 0 && !other.ptr_eq(&Rc::downgrade(queue)));
+        queues.push(Rc::downgrade(queue));
+    }
+
+    /// Sends away the course clients that it is time for; returns when to do that again.
+    pub(crate) fn look_after_course_clients(&self) -> Deadline {
+        let mut again = Deadline::NEVER;
+        let patience = self.latecomers.queue_timeout.get();
+        if !patience.is_zero() {
+            for queue in self.latecomers.queues() {
+                again = again.or(queue.expire(patience, |name| self.send_away(name.private, WAITED)));
+            }
+        }
+        again.or(self.latecomers.tell())
+    }
+
+    /// Looks who has written `bytes` into a pipe that is another one's, and returns where their names are. Course clients
+    /// join the `queue` for that pipe, and framed ones are told to try again. `own`: the private pipe of who may write there.
     pub(crate) fn hear_strangers<'a>(
         &self,
         bytes: impl IntoIterator<Item = &'a [u8]>,
         own: Option<&Path>,
+        queue: Option<&PipeQueue>,
     ) -> Vec<Span> {
         let Some(place) = self.latecomers.place.get() else { return Vec::new() };
-        let mut lookups = Lookups::of_session(place);
         let mut places = Vec::new();
         for bytes in bytes {
-            for (private, at) in who_wrote(bytes, own, &mut lookups) {
-                self.send_away(private, self.latecomers.because.get());
+            let mut lookups = Lookups::of_session(place, bytes.len());
+            for (stranger, at) in who_wrote(bytes, own, &mut lookups) {
+                match (stranger, queue) {
+                    (Stranger::InCourse(name), Some(queue)) => queue.join(name, self),
+                    (Stranger::InCourse(Introduction { private, .. }) | Stranger::Framed(private), _) => {
+                        self.send_away(private, self.latecomers.because.get());
+                    }
+                }
                 places.push(at);
             }
         }
@@ -126,8 +164,13 @@ impl Process {
     }
 
     /// What one read of a course client's pipe gave, without the names of strangers; `None` if nothing else was there.
-    pub(crate) fn without_strangers(&self, mut read: Vec<u8>, own: &Path) -> Option<Vec<u8>> {
-        let mut strangers = self.hear_strangers([read.as_slice()], Some(own));
+    pub(crate) fn without_strangers(
+        &self,
+        mut read: Vec<u8>,
+        own: &Path,
+        queue: &PipeQueue,
+    ) -> Option<Vec<u8>> {
+        let mut strangers = self.hear_strangers([read.as_slice()], Some(own), Some(queue));
         if strangers.is_empty() {
             return Some(read);
         }
@@ -160,7 +203,7 @@ impl Process {
             if last == Deadline::NEVER && self.asked_to_end().is_some() {
                 last = Deadline::after(LAST_MOMENTS);
             }
-            let again = self.latecomers.tell();
+            let again = self.look_after_course_clients();
             if again == Deadline::NEVER || last.passed() {
                 return Ok(());
             }
@@ -168,32 +211,38 @@ impl Process {
         }
     }
 
-    /// Who has this private pipe now is in time, whoever had one of that name before.
+    /// Who has this private pipe now is another one than whoever had its name before.
     pub(crate) fn forgive(&self, private: &Path) {
         self.latecomers.forgive(private);
     }
 }
 
-/// Who has written something into a pipe that is not its own, and where: course clients, and, where the pipe is a course
-/// client's, framed ones that were stopped just before their HELLO. But for `own`, whose pipe it is.
-fn who_wrote(bytes: &[u8], own: Option<&Path>, lookups: &mut Lookups<'_>) -> Vec<(PathBuf, Span)> {
+/// Who has written into a pipe that another client has.
+enum Stranger {
+    InCourse(Introduction),
+    /// One that was stopped just before its HELLO; its private pipe.
+    Framed(PathBuf),
+}
+
+/// Who has written something into a pipe that is not its own, and where; but for `own`, whose pipe it is.
+fn who_wrote(bytes: &[u8], own: Option<&Path>, lookups: &mut Lookups<'_>) -> Vec<(Stranger, Span)> {
     let mut found = Vec::new();
+    let in_course = |from: Span, lookups: &mut Lookups<'_>| {
+        let names = strangers(&bytes[from.clone()], lookups).into_iter();
+        let others = names.filter(|(name, _)| Some(name.private.as_path()) != own);
+        others.map(move |(name, at)| (Stranger::InCourse(name), at.start + from.start..at.end + from.start))
+    };
     let (mut scan, mut at) = (Scanner::default(), 0);
     while let Some((record, span)) = scan.next_record(bytes, true) {
-        found.extend(shifted(strangers(&bytes[at..span.start], lookups), at));
+        found.extend(in_course(at..span.start, lookups));
         at = span.end;
         if record.header.kind == Kind::Hello {
             let named = Hello::decode(&record.payload()).and_then(|hello| lookups.framed(&hello.name));
-            found.extend(named.map(|private| (private, span)));
+            found.extend(named.map(|private| (Stranger::Framed(private), span)));
         }
     }
-    found.extend(shifted(strangers(&bytes[at..], lookups), at));
-    found.retain(|(private, _)| Some(private.as_path()) != own);
+    found.extend(in_course(at..bytes.len(), lookups));
     found
-}
-
-fn shifted(found: Vec<(PathBuf, Span)>, by: usize) -> impl Iterator<Item = (PathBuf, Span)> {
-    found.into_iter().map(move |(private, at)| (private, at.start + by..at.end + by))
 }
 
 /// Whether it has been told, or cannot be.

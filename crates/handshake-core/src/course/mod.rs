@@ -4,14 +4,15 @@
 //! Nothing says where a record ends. So each is one write, and each side reads it with one read. Two records that
 //! are in a pipe at the same time come in one read; `split` tells them apart as well as that can be done.
 //!
-//! Reading order: this; [`client`]; `names`, who is meant by the bytes in a well-known pipe; [`server`]; `latecomers`, who
-//! lost the race for that pipe. The session that follows is the framed one's, with what is different in
+//! Reading order: this; [`client`]; `names`, who is meant by the bytes in a well-known pipe; [`server`]; `queue` and
+//! `latecomers`, who came through a pipe that another client has. The session that follows is the framed one's, with what is different in
 //! `session/server/course.rs`.
 
 pub mod client;
 pub(crate) mod latecomers;
 pub mod messages;
 pub(crate) mod names;
+pub mod queue;
 pub mod server;
 pub(crate) mod split;
 

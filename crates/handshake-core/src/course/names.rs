@@ -44,6 +44,9 @@ pub(crate) struct Introduction {
     pub(crate) record: NameRecord,
 }
 
+/// How large a name's record is in most programs.
+const USUAL_SIZE: usize = 10;
+
 /// The largest process number (proc_sys_kernel(5), `pid_max`), and how many digits it has.
 const PID_MAX: u32 = 1 << 22;
 const DIGITS_MAX: usize = 7;
@@ -59,45 +62,44 @@ struct Found {
     stands: bool,
 }
 
+impl Found {
+    fn introduction(&self, bytes: &[u8]) -> Introduction {
+        let record = &bytes[self.at.clone()];
+        let (text, size) = (text_of(record), record.len());
+        let is_padded = record[text.len()..].iter().all(|byte| *byte == 0);
+        let form = match self.form {
+            Form::Text if size == ORIGINAL_SIZE && is_padded => Form::Original,
+            form => form,
+        };
+        let is_bare = form == Form::Text && text.len() == size;
+        Introduction { private: self.private.clone(), record: NameRecord { form, size, is_bare } }
+    }
+}
+
 /// Who has written `bytes`, in order: several may have, one right behind the other.
 pub(crate) fn introductions(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<Introduction> {
     let mut seen = HashSet::new();
     let mut found = lookups.find(bytes, true);
     // A client's name may stand again in what it left behind the NUL.
     found.retain(|one| seen.insert(one.private.clone()));
-    let (is_original, is_alone) = (is_original(bytes, found.len()), found.len() == 1);
-    let introduction = |one: Found| {
-        let form = if is_original { Form::Original } else { one.form };
-        let size = if is_alone { bytes.len() } else { one.at.len() };
-        let is_bare = form == Form::Text && text_of(&bytes[one.at.clone()]).len() == size;
-        Introduction { private: one.private, record: NameRecord { form, size, is_bare } }
-    };
-    found.into_iter().map(introduction).collect()
+    if let [one] = &mut found[..] {
+        one.at = 0..bytes.len();
+    }
+    found.into_iter().map(|one| one.introduction(bytes)).collect()
 }
 
-/// The pipes whose names are among `bytes`, and where; for a pipe that has an owner already.
-pub(crate) fn strangers(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<(PathBuf, Span)> {
-    lookups.find(bytes, false).into_iter().map(|one| (one.private, one.at)).collect()
+/// The same for a pipe that has an owner already; and where each name is.
+pub(crate) fn strangers(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<(Introduction, Span)> {
+    let found = lookups.find(bytes, false).into_iter();
+    found.map(|one| (one.introduction(bytes), one.at)).collect()
 }
 
-/// What stands between NULs, and where, with the NULs behind it.
-fn texts(bytes: &[u8]) -> impl Iterator<Item = (&[u8], Span)> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let start = at + bytes[at..].iter().position(|byte| *byte != 0)?;
-        let text = text_of(&bytes[start..]);
-        let padding = bytes[start + text.len()..].iter().take_while(|byte| **byte == 0).count();
-        at = start + text.len() + padding;
-        Some((text, start..at))
-    })
-}
-
-/// Whether these are so many records as in the original.
-fn is_original(bytes: &[u8], count: usize) -> bool {
-    let (records, rest) = bytes.as_chunks::<ORIGINAL_SIZE>();
-    let is_padded =
-        |record: &[u8; ORIGINAL_SIZE]| record[text_of(record).len()..].iter().all(|byte| *byte == 0);
-    rest.is_empty() && records.len() == count && records.iter().all(is_padded)
+/// What stands up to a NUL at `from` or later, and where, with the NULs behind it.
+fn text_at(bytes: &[u8], from: usize) -> Option<(&[u8], Span)> {
+    let start = from + bytes[from..].iter().position(|byte| *byte != 0)?;
+    let text = text_of(&bytes[start..]);
+    let padding = bytes[start + text.len()..].iter().take_while(|byte| **byte == 0).count();
+    Some((text, start..start + text.len() + padding))
 }
 
 /// The directory where the private pipes are, and how often it may still be asked.
@@ -112,9 +114,9 @@ impl<'a> Lookups<'a> {
         Self { place, left: LOOKUPS_A_PIPE }
     }
 
-    /// For what one read brought of a session.
-    pub(crate) fn of_session(place: &'a Place) -> Self {
-        Self { place, left: LOOKUPS_A_READ }
+    /// For so many bytes that one read brought of a session.
+    pub(crate) fn of_session(place: &'a Place, bytes: usize) -> Self {
+        Self { place, left: bytes.clamp(*LOOKUPS_A_READ.start(), *LOOKUPS_A_READ.end()) }
     }
 
     /// The private pipe that a HELLO names.
@@ -126,15 +128,22 @@ impl<'a> Lookups<'a> {
     /// process may be about to make its pipe. A pipe that stands there is the better proof: 4 bytes can be
     /// both a number and the digits of another number.
     fn find(&mut self, bytes: &[u8], early: bool) -> Vec<Found> {
-        let mut found = Vec::new();
-        for (text, at) in texts(bytes) {
-            let pipes = self.in_a_row(without_newline(text), early).into_iter();
-            found.extend(pipes.map(|(private, stands)| Found {
-                private,
-                at: at.clone(),
-                form: Form::Text,
-                stands,
-            }));
+        let (mut found, mut from): (Vec<Found>, _) = (Vec::new(), 0);
+        while let Some((text, at)) = text_at(bytes, from) {
+            from = at.end;
+            let mut names = self.names_in(text, at, bytes, early);
+            if let Some(last) = names.last_mut() {
+                // What was on the stack follows the NUL, in the record that most have.
+                let usual = last.at.start + USUAL_SIZE;
+                if last.at.end < usual
+                    && !self.is_name_at(last.at.end, bytes, early)
+                    && (usual == bytes.len() || self.is_name_at(usual, bytes, early))
+                {
+                    last.at.end = usual;
+                }
+                from = last.at.end;
+            }
+            found.append(&mut names);
         }
         if found.iter().any(|one| one.stands) {
             return found;
@@ -143,26 +152,61 @@ impl<'a> Lookups<'a> {
         if numbers.is_empty() { found } else { numbers }
     }
 
-    /// The pipe with this name, and whether it stands there. If there is none, the pipes whose names these
-    /// digits are: each was written without a NUL.
-    fn in_a_row(&mut self, text: &[u8], early: bool) -> Vec<(PathBuf, bool)> {
-        let whole = self.known(text);
-        if whole.is_some() || !text.iter().all(u8::is_ascii_digit) {
-            return whole.into_iter().map(|private| (private, true)).collect();
+    /// The pipe with this name. If there is none, those of several clients that have written right behind each other: digits
+    /// without a NUL, and numbers.
+    fn names_in(&mut self, text: &[u8], at: Span, bytes: &[u8], early: bool) -> Vec<Found> {
+        let found = |private, at, form, stands| Found { private, at, form, stands };
+        if let Some(private) = self.known(without_newline(text)) {
+            return vec![found(private, at, Form::Text, true)];
         }
-        if early && let Some(private) = self.of_living_process(text) {
-            return vec![(private, false)];
+        if early
+            && text.iter().all(u8::is_ascii_digit)
+            && let Some(private) = self.of_living_process(text)
+        {
+            return vec![found(private, at, Form::Text, false)];
         }
-        let (mut found, mut rest) = (Vec::new(), text);
-        while !rest.is_empty() {
-            let lengths = (1..=rest.len().min(DIGITS_MAX)).rev();
-            let longest = lengths.into_iter().find_map(|length| Some((self.known(&rest[..length])?, length)));
-            // Digits that are nobody's name: then all of it is something else.
-            let Some((private, length)) = longest else { return Vec::new() };
-            found.push((private, true));
-            rest = &rest[length..];
+        let (mut row, mut from, end) = (Vec::new(), at.start, at.start + text.len());
+        while from < end {
+            if let Some((private, length)) = self.digits(&bytes[from..end]) {
+                from += length;
+                let to = if from == end { at.end } else { from };
+                row.push(found(private, from - length..to, Form::Text, true));
+            } else if let Some((private, number)) = self.number_at(from, bytes) {
+                from = number.end;
+                row.push(found(private, number, Form::Number, true));
+            } else {
+                // Then all of it is something else.
+                return Vec::new();
+            }
         }
-        found
+        row
+    }
+
+    /// Whether a name begins there.
+    fn is_name_at(&mut self, at: usize, bytes: &[u8], early: bool) -> bool {
+        bytes.get(at..).and_then(|_| text_at(bytes, at)).is_some_and(|(text, next)| {
+            next.start == at && !self.names_in(text, next, bytes, early).is_empty()
+        })
+    }
+
+    /// The longest name that these digits begin with, and how long it is.
+    fn digits(&mut self, text: &[u8]) -> Option<(PathBuf, usize)> {
+        let before = if text.starts_with(b"./") { 2 } else { 0 };
+        let digits = text[before..].iter().take(DIGITS_MAX).take_while(|byte| byte.is_ascii_digit()).count();
+        let mut lengths = (before + 1..=before + digits).rev();
+        lengths.find_map(|length| Some((self.known(&text[..length])?, length)))
+    }
+
+    /// The process number of which these are the first bytes that are not 0. More zeros behind its 4 bytes would be those of a
+    /// text's record.
+    fn number_at(&mut self, at: usize, bytes: &[u8]) -> Option<(PathBuf, Span)> {
+        (0..=2).filter_map(|zeros| at.checked_sub(zeros)).find_map(|from| {
+            let number = u32::from_ne_bytes(*bytes[from..].first_chunk()?);
+            let ends = bytes.get(from + 4).is_none_or(|next| *next != 0);
+            let is_number = bytes[from..at].iter().all(|byte| *byte == 0) && (1..=PID_MAX).contains(&number);
+            let private = if ends && is_number { self.known(number.to_string().as_bytes()) } else { None };
+            private.map(|private| (private, from..from + 4))
+        })
     }
 
     /// Process numbers in 4 bytes each: the pipe of that number, or the one whose name begins with it, as in `123.fifo`.
@@ -272,7 +316,30 @@ mod tests {
         assert_eq!(introduced(b"1\0\0garbage\x0022\n\0"), ["1", "22"]);
         assert_eq!(introduced(b"22\x0022\x001\x0022"), ["22", "1"], "once each");
         assert_eq!(introduced(&77_u32.to_ne_bytes()), ["77.fifo"]);
+        let number = 221_u32.to_ne_bytes();
+        assert_eq!(introduced(&[&b"1"[..], &number, b"22\0luigi\0"].concat()), ["1", "221", "22", "luigi"]);
+        assert_eq!(introduced(b"1./221\0"), ["1", "221"]);
         assert_eq!(introduced(b"mario\0"), [""; 0], "the well-known pipe is nobody's private one");
+    }
+
+    /// Each with the size of its record, as its third step may have.
+    #[test]
+    fn strangers_are_found_with_their_records() {
+        let (_directory, place) = place();
+        let found = |bytes: &[u8]| -> Vec<(String, Span, Form)> {
+            let found = strangers(bytes, &mut Lookups::of_session(&place, bytes.len()));
+            let of = |one: &Introduction| (crate::fifo::name_of(&one.private), one.record.form);
+            found.into_iter().map(|(one, at)| (of(&one), at)).map(|((name, form), at)| (name, at, form)).collect()
+        };
+        let garbage = b"22\0\x7f\x01\x02\x03\x04\x05\x06";
+        assert_eq!(found(garbage), [("22".into(), 0..10, Form::Text)], "what was on the stack is the record's");
+        let both = [&garbage[..], b"luigi\0\0\0\0\0"].concat();
+        assert_eq!(found(&both), [("22".into(), 0..10, Form::Text), ("luigi".into(), 10..20, Form::Text)]);
+        let behind = [b"1", &super::super::padded(b"22", ORIGINAL_SIZE)[..]].concat();
+        assert_eq!(found(&behind), [("1".into(), 0..1, Form::Text), ("22".into(), 1..101, Form::Original)]);
+        let message = super::super::padded(&221_u32.to_le_bytes()[..1], 100);
+        assert_eq!(found(&message), [], "a number has no zeros behind it");
+        assert_eq!(found(b"22 is my number\0"), [], "a message may begin with one");
     }
 
     #[test]
@@ -328,8 +395,8 @@ mod tests {
                 // A living process is believed before it has made its pipe.
                 prop_assert!(known(&name) || name.parse::<i32>().is_ok(), "{}", name);
             }
-            for (private, at) in strangers(&bytes, &mut Lookups::of_session(&place)) {
-                let name = crate::fifo::name_of(&private);
+            for (one, at) in strangers(&bytes, &mut Lookups::of_session(&place, bytes.len())) {
+                let name = crate::fifo::name_of(&one.private);
                 prop_assert!(known(&name));
                 let is_number = at.len() == 4 && u32::from_ne_bytes(bytes[at.clone()].try_into().unwrap()) <= PID_MAX;
                 prop_assert!(is_number || bytes[at].windows(name.len()).any(|window| window == name.as_bytes()));

@@ -19,6 +19,7 @@ use crate::handshake::caller::Caller;
 use crate::process::Process;
 use crate::records::{Filled, RecordReader};
 use crate::session::server::LEFT_BEFORE;
+use crate::sys::{Lock, try_lock};
 use crate::wire::Kind;
 
 /// How long after the acknowledgement a third step may come that nothing else tells from a message: programs take less
@@ -54,8 +55,10 @@ impl Customs {
     }
 }
 
-/// Opens the private pipe. Such a client opens it after it has sent its name, and perhaps makes it only then. What comes
-/// meanwhile is not from this client, which has nothing to say before the acknowledgement.
+/// Opens the private pipe, and locks it (flock(2)) for this session: a pipe that is locked is another session's, whoever has
+/// written its name. Such a client opens its pipe after it has sent the name, and perhaps makes it only then; one that has
+/// waited in a queue has had its time. What comes meanwhile is not from this client, which has nothing to say before the
+/// acknowledgement.
 ///
 /// # Errors
 /// [`Error::Lost`]: it has gone, or did not open its pipe in time.
@@ -66,7 +69,10 @@ pub(crate) fn connect(
     process: &Process,
 ) -> Result<OwnedFd> {
     let lost = |what: String| Error::Lost { what, unanswered: 0 };
-    let until = Deadline::after(timeout);
+    let until = match caller.waits_since {
+        Some(since) if !timeout.is_zero() => Deadline::at(since + timeout),
+        _ => Deadline::after(timeout),
+    };
     let mut pauses = Pauses::new();
     let mut ended = false;
     loop {
@@ -77,12 +83,16 @@ pub(crate) fn connect(
         if ended && !is_of_living_process(&caller.private) {
             return Err(lost(format!("{LEFT_BEFORE} the acknowledgement")));
         }
-        let errno = match open_to_write(&caller.private) {
+        let errno = match open_to_write(&caller.private).and_then(locked) {
             Ok(private) => return Ok(private),
             Err(errno) => errno,
         };
+        let has_gone = caller.waits_since.is_some() && is_of_dead_process(&caller.private);
+        if has_gone || errno == Errno::EWOULDBLOCK && late {
+            return Err(lost(if has_gone { format!("{LEFT_BEFORE} its turn came") } else { ANOTHERS.into() }));
+        }
         let ends = process.asked_to_end().is_some();
-        if late || ends || !(may_open_later(errno) || errno == Errno::ENOENT) {
+        if late || ends || !(may_open_later(errno) || matches!(errno, Errno::ENOENT | Errno::EWOULDBLOCK)) {
             // If it opens its pipe after all, it must not wait for ever.
             process.tell_when_open(caller.private.clone());
             let (name, errno) = (name_of(&caller.private), Named(errno));
@@ -93,6 +103,16 @@ pub(crate) fn connect(
         // An end of file would show itself again and again.
         let watched = if ended { &mut [] } else { &mut watched[..] };
         process.wait(watched, pauses.begin().or(until))?;
+    }
+}
+
+const ANOTHERS: &str = "another session has the private pipe that it named";
+
+/// For as long as it is open. Where the file system has no locks, nobody holds one.
+fn locked(private: OwnedFd) -> Result<OwnedFd, Errno> {
+    match try_lock(private.as_fd(), Lock::Exclusive) {
+        Err(Errno::EWOULDBLOCK) => Err(Errno::EWOULDBLOCK),
+        _ => Ok(private),
     }
 }
 
@@ -116,7 +136,16 @@ fn discard_what_comes(from_client: &mut RecordReader) -> Result<bool> {
 /// Whether the private pipe's name is the number of a process that lives. Some clients close the well-known pipe when
 /// they have sent their name, and wait for the acknowledgement all the same.
 fn is_of_living_process(private: &Path) -> bool {
-    let number = name_of(private).parse().ok().filter(|number| *number > 0);
     // A process of another user (EPERM) could not open the pipes.
-    number.is_some_and(|number| kill(Pid::from_raw(number), None).is_ok())
+    process_of(private).is_some_and(|pid| kill(pid, None).is_ok())
+}
+
+/// Whether it is the number of a process that there is not.
+fn is_of_dead_process(private: &Path) -> bool {
+    process_of(private).is_some_and(|pid| kill(pid, None) == Err(Errno::ESRCH))
+}
+
+fn process_of(private: &Path) -> Option<Pid> {
+    let number = name_of(private).parse().ok().filter(|number| *number > 0);
+    number.map(Pid::from_raw)
 }

@@ -3,11 +3,13 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
 use crate::course::messages::Messages;
-use crate::course::names::NameRecord;
+use crate::course::names::{Introduction, NameRecord};
+use crate::course::queue::{PipeQueue, UsedPipe};
 use crate::course::text_of;
 use crate::error::{Error, Named, Result, errno_of};
 use crate::event::What;
@@ -28,8 +30,6 @@ pub(super) enum Dialect {
     Framed {
         /// Its HELLO's session.
         nonce: u64,
-        /// Whether the pipe that its HELLO came through is its upstream.
-        keeps_wkp: bool,
     },
     /// It knows no other pipe than the one that its name came through.
     Course(NameRecord),
@@ -45,6 +45,10 @@ pub struct Caller {
     pub(super) dialect: Dialect,
     /// The pipe that its HELLO came through. It stays open until the answer is given: its closing tells a client that none will come.
     pub(super) wkp: Rc<OwnedFd>,
+    /// If that is its upstream: the course clients that wait for the same pipe.
+    pub(super) queue: Option<Rc<PipeQueue>>,
+    /// Since when it has waited in that queue itself, if it had to.
+    pub(crate) waits_since: Option<Duration>,
 }
 
 /// The pipe that brings a client's bytes, on the server's side.
@@ -56,6 +60,8 @@ pub struct Upstream {
     pub arrival: Delivery,
     /// In the course dialect, it brings messages.
     messages: Option<Messages>,
+    /// If it was the well-known pipe: where those wait whose names come through it.
+    queue: Option<Rc<PipeQueue>>,
     /// A fresh one still has a name, which goes when READY came through it.
     pub fresh: Option<Fifo>,
 }
@@ -75,6 +81,7 @@ impl Upstream {
     /// A reader of this pipe, for what this client writes.
     #[must_use]
     pub fn reader(&self, reader: RecordReader) -> RecordReader {
+        let reader = reader.with_queue(self.queue.clone());
         match &self.messages {
             Some(messages) => reader.of_messages(messages.clone()),
             None => reader,
@@ -88,20 +95,51 @@ impl Upstream {
 }
 
 impl Caller {
+    /// A course client, whose upstream is `wkp`.
+    pub(crate) fn in_course(
+        session: u64,
+        name: Introduction,
+        wkp: Rc<OwnedFd>,
+        queue: Rc<PipeQueue>,
+        process: &Process,
+    ) -> Self {
+        let Introduction { private, record } = name;
+        queue.is_in_course();
+        process.saw(What::HelloReceived, |event| {
+            event.session(session).pipe(name_of(&private)).text("the course dialect")
+        });
+        let dialect = Dialect::Course(record);
+        Self { session, private, dialect, wkp, queue: Some(queue), waits_since: None }
+    }
+
+    /// For a process that does not read the pipe.
+    #[must_use]
+    pub fn without_queue(self) -> Self {
+        Self { queue: None, ..self }
+    }
+
+    /// What its upstream was, for when its session is over: if that was the well-known pipe, others may wait for it.
+    pub fn used_pipe(&self) -> Option<UsedPipe> {
+        let queue = self.queue.as_ref()?;
+        Some(UsedPipe::new(Rc::clone(&self.wkp), Rc::clone(queue)))
+    }
+
     /// Its upstream: the WKP that it shook hands on, or a fresh pipe.
     ///
     /// # Errors
     /// No pipe can be made.
     pub fn upstream(&self, place: &Place, process: &Rc<Process>) -> Result<Upstream> {
-        let from_client = Rc::clone(&self.wkp);
-        let wkp = Upstream { from_client, arrival: Delivery::Whole, messages: None, fresh: None };
-        match self.dialect {
-            Dialect::Framed { keeps_wkp: true, .. } => return Ok(wkp),
-            Dialect::Framed { .. } => {}
-            Dialect::Course(_) => {
-                let messages = Messages::of_session(self.session, self.private.clone(), process);
-                return Ok(Upstream { messages: Some(messages), ..wkp });
-            }
+        if let Some(queue) = &self.queue {
+            process.looks_after(queue);
+            let messages = match self.dialect {
+                Dialect::Framed { .. } => None,
+                Dialect::Course(_) => {
+                    Some(Messages::of_session(self.session, self.private.clone(), queue, process))
+                }
+            };
+            let from_client = Rc::clone(&self.wkp);
+            let (queue, arrival) = (Some(Rc::clone(queue)), Delivery::Whole);
+            return Ok(Upstream { from_client, arrival, messages, queue, fresh: None });
         }
         let path = place.upstream()?;
         let make = || -> Result<_, Errno> {
@@ -112,7 +150,8 @@ impl Caller {
             .does(What::UpstreamCreated, |event| event.session(self.session).pipe(name_of(&path)), make)
             .map_err(|errno| Error::at("make a fresh upstream", &path, errno, ""))?;
         let from_client = Rc::new(from_client);
-        Ok(Upstream { from_client, arrival: Delivery::Pieces, messages: None, fresh: Some(fifo) })
+        let arrival = Delivery::Pieces;
+        Ok(Upstream { from_client, arrival, messages: None, queue: None, fresh: Some(fifo) })
     }
 
     /// Whether it speaks the course dialect.
@@ -185,6 +224,9 @@ impl Caller {
         if self.speaks_course() {
             return self.turn_away(process, reason);
         }
+        if let Some(queue) = &self.queue {
+            queue.turn_away_all(process, reason);
+        }
         process.saw(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
         // A client that has gone needs no reason.
         let _ = self.answer(Kind::Refuse, reason.as_bytes());
@@ -217,7 +259,7 @@ impl Caller {
         let gone = |errno| self.gone(errno);
         let to_client = Rc::new(open_to_write(&self.private).map_err(gone)?);
         let mut writer = RecordWriter::new(to_client, Delivery::Pieces);
-        let Dialect::Framed { nonce, .. } = self.dialect else { return Err(gone(Errno::EINVAL)) };
+        let Dialect::Framed { nonce } = self.dialect else { return Err(gone(Errno::EINVAL)) };
         writer.push(Header { kind, part: Part::ONLY, session: nonce, sequence: 0 }, payload);
         // It fits, unless the client has filled its own pipe; without memory for the page, it is tried again.
         for _ in 0..ANSWER_TRIES {
@@ -231,6 +273,9 @@ impl Caller {
 
     /// Says "try again".
     pub fn turn_away(self, process: &Process, reason: &str) {
+        if let Some(queue) = &self.queue {
+            queue.turn_away_all(process, reason);
+        }
         if self.speaks_course() {
             return process.send_away(self.private, reason);
         }

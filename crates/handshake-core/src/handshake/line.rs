@@ -3,8 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 
-use crate::course::latecomers::TOO_LATE;
 use crate::course::names::{Introduction, Lookups, introductions};
+use crate::course::queue::PipeQueue;
 use crate::course::text_of;
 use crate::error::Result;
 use crate::event::{Event, What, excerpt};
@@ -42,8 +42,8 @@ pub struct Said<'a> {
     pub payload: &'a [u8],
     /// The pipe that it came through.
     pub wkp: &'a Rc<OwnedFd>,
-    /// Whether its client may keep that pipe as its upstream.
-    pub keeps_wkp: bool,
+    /// If its client may keep that pipe as its upstream: where those will wait whose names come through it.
+    pub queue: Option<&'a Rc<PipeQueue>>,
 }
 
 /// The line, in which processes take turns: one that says HELLO without end delays itself.
@@ -61,10 +61,12 @@ impl Line {
     /// # Errors
     /// The kernel's random source fails.
     pub fn receive(&mut self, taken: &TakenPipe, place: &Place, process: &Process) -> Result<()> {
-        if !taken.closed_to_others {
+        let has_owner = self.read_names(&taken.from_client, taken.closed_to_others, place, process)?;
+        // Whoever has the pipe reads it from now on, and hears who comes late.
+        if !taken.closed_to_others && !has_owner {
             self.may_bring_more.push(Rc::downgrade(&taken.from_client));
         }
-        self.read_names(&taken.from_client, taken.closed_to_others, true, place, process)
+        Ok(())
     }
 
     /// Looks once more into the pipes that are still open to others. Call it before [`Line::next_caller`].
@@ -72,25 +74,29 @@ impl Line {
     /// # Errors
     /// The kernel's random source fails.
     pub fn receive_late(&mut self, place: &Place, process: &Process) -> Result<()> {
-        self.may_bring_more.retain(|pipe| pipe.strong_count() > 0);
-        for pipe in self.may_bring_more.iter().filter_map(Weak::upgrade).collect::<Vec<_>>() {
-            self.read_names(&pipe, false, false, place, process)?;
+        for weak in std::mem::take(&mut self.may_bring_more) {
+            if let Some(pipe) = weak.upgrade()
+                && !self.read_names(&pipe, false, place, process)?
+            {
+                self.may_bring_more.push(weak);
+            }
         }
         Ok(())
     }
 
-    /// `is_free`: the pipe is nobody's upstream yet. A framed client may have it if it is closed to others as well; a course
-    /// client has no choice.
+    /// Reads a pipe that is nobody's upstream yet, and returns whether it is somebody's now. A framed client may have it if it is
+    /// closed to others; a course client has no choice, and those that come behind it wait.
     fn read_names(
         &mut self,
         pipe: &Rc<OwnedFd>,
         is_closed: bool,
-        mut is_free: bool,
         place: &Place,
         process: &Process,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut reader = RecordReader::new(Rc::clone(pipe), Delivery::Whole);
         let mut lookups = Lookups::of_well_known_pipe(place);
+        let queue = PipeQueue::new(process);
+        let mut has_owner = false;
         let (mut reads, mut ended) = (0, false);
         while !ended {
             // All that there is, before a look at it: what ends where a read ends may go on.
@@ -100,7 +106,7 @@ impl Line {
                 ended = reads == READS_MAX || !filled || reader.has_emptied();
             }
             let hellos = hellos_in(&mut reader);
-            // Course clients first, since one of them can have no other pipe than this.
+            // Course clients first, since they can have no other pipe than this.
             let mut unknown = Vec::new();
             for bytes in reader.strays() {
                 let names = introductions(bytes, &mut lookups);
@@ -108,7 +114,11 @@ impl Line {
                     unknown.extend_from_slice(bytes);
                 }
                 for name in names {
-                    is_free &= !self.join_in_course(name, pipe, is_free, process)?;
+                    if has_owner {
+                        queue.join(name, process);
+                    } else {
+                        has_owner = self.join_in_course(name, pipe, &queue, process)?;
+                    }
                 }
             }
             if !unknown.is_empty() {
@@ -116,38 +126,35 @@ impl Line {
                 process.saw(What::Skipped, event);
             }
             for (nonce, payload) in hellos {
-                let said = Said { nonce, payload: &payload, wkp: pipe, keeps_wkp: is_free && is_closed };
-                is_free &= !(self.join(said, WhenFull::TurnAway, place, process)? && is_closed);
+                let keeps_wkp = is_closed && !has_owner;
+                let said = Said { nonce, payload: &payload, wkp: pipe, queue: keeps_wkp.then_some(&queue) };
+                has_owner |= self.join(said, WhenFull::TurnAway, place, process)? && keeps_wkp;
             }
         }
-        Ok(())
+        Ok(has_owner)
     }
 
-    /// A course client joins the line if the pipe can be its own; returns whether it did.
+    /// A course client joins the line, if that has room; returns whether it did.
     fn join_in_course(
         &mut self,
         name: Introduction,
         wkp: &Rc<OwnedFd>,
-        is_free: bool,
+        queue: &Rc<PipeQueue>,
         process: &Process,
     ) -> Result<bool> {
-        let Introduction { private, record } = name;
-        let caller =
-            Caller { session: random()?, private, dialect: Dialect::Course(record), wkp: Rc::clone(wkp) };
-        if !is_free {
-            caller.turn_away(process, TOO_LATE);
-            return Ok(false);
-        }
+        process.forgive(&name.private);
+        let caller = Caller::in_course(random()?, name, Rc::clone(wkp), Rc::clone(queue), process);
         if !self.make_room_for(&caller, WhenFull::TurnAway, process) {
             send_away(caller, WhenFull::TurnAway, process);
             return Ok(false);
         }
-        process.forgive(&caller.private);
-        process.saw(What::HelloReceived, |event| {
-            event.session(caller.session).pipe(name_of(&caller.private)).text("the course dialect")
-        });
-        self.waiting.push(caller.process_number(), caller);
+        self.add(caller);
         Ok(true)
+    }
+
+    /// Adds one for whom there is room, or who has waited elsewhere.
+    pub(super) fn add(&mut self, caller: Caller) {
+        self.waiting.push(caller.process_number(), caller);
     }
 
     /// One HELLO joins the line, or is answered at once; returns whether it joined.
@@ -161,7 +168,7 @@ impl Line {
         place: &Place,
         process: &Process,
     ) -> Result<bool> {
-        let Said { nonce, payload, wkp, keeps_wkp } = said;
+        let Said { nonce, payload, wkp, queue } = said;
         let named = Hello::decode(payload)
             .and_then(|hello| place.named_by_client(&hello.name).map(|private| (hello.version, private)));
         let Some((version, private)) = named else {
@@ -184,8 +191,14 @@ impl Line {
             process.saw(What::ClientDropped, |event| event.pipe(name_of(&private)).text(text));
             return Ok(false);
         }
-        let dialect = Dialect::Framed { nonce, keeps_wkp };
-        let caller = Caller { session: random()?, private, dialect, wkp: Rc::clone(wkp) };
+        let caller = Caller {
+            session: random()?,
+            private,
+            dialect: Dialect::Framed { nonce },
+            wkp: Rc::clone(wkp),
+            queue: queue.cloned(),
+            waits_since: None,
+        };
         process
             .saw(What::HelloReceived, |event| event.session(caller.session).pipe(name_of(&caller.private)));
         if version != VERSION {
@@ -199,7 +212,7 @@ impl Line {
             send_away(caller, when_full, process);
             return Ok(false);
         }
-        self.waiting.push(caller.process_number(), caller);
+        self.add(caller);
         Ok(true)
     }
 
@@ -253,17 +266,18 @@ fn hellos_in(reader: &mut RecordReader) -> Vec<(u64, Vec<u8>)> {
     hellos
 }
 
-/// Records what a reader skipped, if anything. If others than its client may have written that, they are told.
+/// Records what a reader skipped, if anything. If others than its client may have written that, they wait for the pipe, or
+/// are told.
 pub fn note_skipped(reader: &mut RecordReader, session: Option<u64>, process: &Process) {
     let skipped = reader.take_skipped();
     if skipped > 0 {
         let bytes = usize::try_from(skipped).unwrap_or(usize::MAX);
         process.saw(What::Skipped, |event| session.into_iter().fold(event, Event::session).bytes(bytes));
-        process.hear_strangers(reader.strays(), None);
+        process.hear_strangers(reader.strays(), None, reader.queue());
     }
 }
 
-/// Before a pipe that others may have written to is closed: who has, is told.
+/// Before a pipe that others may have written to is let go: who has, waits for it, or is told.
 pub fn drain(reader: &mut RecordReader, session: u64, process: &Process) {
     let mut reads = 0;
     while reads < READS_MAX && matches!(reader.fill(), Ok(Filled::Bytes(_))) {

@@ -11,6 +11,7 @@ use nix::unistd::write;
 use crate::budget::{CLIENTS_A_TURN, LOOK_AFTER};
 use crate::claim::Claim;
 use crate::course;
+use crate::course::queue::{Next, USED_MAX, UsedPipe};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
@@ -56,6 +57,8 @@ impl Arrived {
 pub struct Server {
     wkp: Option<WellKnownPipe>,
     line: Line,
+    /// Pipes that nobody uses, and that somebody has still open who may write a name.
+    used: Vec<UsedPipe>,
     claim: Claim,
     place: Place,
     process: Rc<Process>,
@@ -79,11 +82,12 @@ impl Server {
         let place = Place::new(&options.wkp)?;
         let claim = Claim::take(&place)?;
         place.sweep();
-        process.serve_at(&place);
+        process.serve_at(&place, options.terms.queue_timeout);
         let process = Rc::clone(process);
         Ok(Self {
             wkp: None,
             line: Line::default(),
+            used: Vec::new(),
             claim,
             place,
             process,
@@ -175,10 +179,75 @@ impl Server {
     /// well-known name.
     pub fn wait(&mut self, admit: bool) -> Result<Option<Arrived>> {
         let process = Rc::clone(&self.process);
-        self.wait_by(admit, |wkp, admit, until| {
+        let used: Vec<_> = self.used.iter().map(UsedPipe::reading_end).collect();
+        let arrived = self.wait_by(admit, |wkp, admit, until| {
             let watch = if admit { PollFlags::POLLIN } else { PollFlags::empty() };
-            process.wait(&mut [PollFd::new(wkp.as_fd(), watch)], until)
-        })
+            let mut fds = vec![PollFd::new(wkp.as_fd(), watch)];
+            fds.extend(used.iter().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
+            let woken = process.wait(&mut fds, until)?;
+            // What a used pipe shows is no connection yet.
+            let is_connection = fds[0].revents().is_some_and(|shown| !shown.is_empty());
+            Ok(if matches!(woken, Woken::Ready(_)) && !is_connection { Woken::Deadline } else { woken })
+        })?;
+        if arrived == Some(Arrived::Other) && !self.used.is_empty() {
+            self.receive_late()?;
+            if !self.line.is_empty() {
+                return Ok(Some(Arrived::Ready(1)));
+            }
+        }
+        Ok(arrived)
+    }
+
+    /// The session that had this pipe is over: whoever waits for the pipe joins the line. As long as somebody has it open, and
+    /// for `--handshake-timeout` at most, one may still write its name.
+    ///
+    /// # Errors
+    /// The kernel's random source fails.
+    pub fn let_go(&mut self, used: UsedPipe) -> Result<()> {
+        if let Some((used, _)) = self.hand_on(used)? {
+            self.used.push(used);
+        }
+        // Each costs a descriptor.
+        let too_many = self.used.len().saturating_sub(USED_MAX);
+        self.used.drain(..too_many);
+        Ok(())
+    }
+
+    /// Looks for those who have written their names into pipes that a client has left, or that are not closed to others.
+    fn receive_late(&mut self) -> Result<()> {
+        for used in std::mem::take(&mut self.used) {
+            self.let_go(used)?;
+        }
+        self.line.receive_late(&self.place, &self.process)
+    }
+
+    /// The same for who looks after such pipes itself, and gets back one that may still bring a name, and until when.
+    ///
+    /// # Errors
+    /// The kernel's random source fails.
+    pub fn hand_on(&mut self, mut used: UsedPipe) -> Result<Option<(UsedPipe, Deadline)>> {
+        match used.next(&self.process, self.terms().handshake_timeout)? {
+            Next::Client(client) => self.line.add(*client),
+            Next::Later(until) => return Ok(Some((used, until))),
+            Next::Nobody => {}
+        }
+        Ok(None)
+    }
+
+    /// Waits for whoever has this pipe next, for a subserver, which has no other to look after. `None`: nobody uses it any
+    /// more, or this process was asked to end.
+    ///
+    /// # Errors
+    /// The kernel's random source fails.
+    pub fn next_at(&self, used: &mut UsedPipe) -> Result<Option<Caller>> {
+        loop {
+            let until = match used.next(&self.process, self.terms().handshake_timeout)? {
+                Next::Client(client) => return Ok(Some(*client)),
+                Next::Later(until) => until,
+                Next::Nobody => return Ok(None),
+            };
+            self.process.wait(&mut [PollFd::new(used.as_fd(), PollFlags::POLLIN)], until)?;
+        }
     }
 
     /// Step 2 for a server that watches more than the well-known pipe: `wait` is told the pipe, whether to watch it,
@@ -283,7 +352,7 @@ impl Server {
     /// # Errors
     /// The kernel's random source fails.
     pub fn receive_hello(&mut self, nonce: u64, payload: &[u8], wkp: &Rc<OwnedFd>) -> Result<()> {
-        let said = Said { nonce, payload, wkp, keeps_wkp: false };
+        let said = Said { nonce, payload, wkp, queue: None };
         self.line.join(said, WhenFull::Refuse, &self.place, &self.process).map(drop)
     }
 
@@ -301,7 +370,7 @@ impl Server {
             return Ok(None);
         }
         self.turn -= 1;
-        self.line.receive_late(&self.place, &self.process)?;
+        self.receive_late()?;
         Ok(self.line.next_caller())
     }
 
@@ -381,6 +450,7 @@ impl Server {
             wkp.remove(&self.claim, &self.process, What::WkpClosed)?;
             self.receive_removed()?;
         }
+        self.receive_late()?;
         self.line.turn_away_all(&self.process);
         Ok(())
     }

@@ -35,6 +35,8 @@ pub struct Terms {
     pub handshake_timeout: Duration,
     /// Without a byte in either direction; 0 is for ever.
     pub idle_timeout: Duration,
+    /// For a course client, until another one leaves the pipe that its name came through; 0 is for ever.
+    pub queue_timeout: Duration,
     /// From the order to end to the end.
     pub grace: Duration,
 }
@@ -45,6 +47,7 @@ impl Default for Terms {
             longest: 16 << 20,
             handshake_timeout: Duration::from_secs(5),
             idle_timeout: Duration::ZERO,
+            queue_timeout: Duration::ZERO,
             grace: Duration::from_secs(2),
         }
     }

@@ -40,6 +40,7 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_
         What::ReadyReceived => format!("receives the third step [{text}]: connected"),
         What::ThirdStepSpared => format!("expects no confirmation: {text}"),
         What::InDoubt => format!("is in doubt: {text}"),
+        What::Queued => format!("lets [{pipe}] wait for a pipe that another client has"),
         What::UpstreamRemoved => format!("removes the name of {pipe}"),
         What::Routed => format!("routes {bytes} bytes of {client} down to {}", subserver_of(event, cast)),
         What::RequestSent | What::RequestReceived | What::ReplySent | What::ReplyReceived => message(event),

@@ -9,7 +9,7 @@ use super::End;
 pub(crate) enum Stage {
     /// Got its acknowledgement and the reply to its request.
     Served,
-    /// Got something else.
+    /// Got something else, or an end of file and wrote its request into another's session.
     Wrong,
     /// Got an error, or the end of a pipe.
     Broken,

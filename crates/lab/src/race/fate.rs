@@ -10,7 +10,7 @@ pub(super) enum Fate {
     Served,
     /// It got the end of a pipe, or an error: it knows, and may come again.
     Told,
-    /// It got something else: another's reply, for example.
+    /// It got something else: another's reply, for example. Or it got an end of file, and went on in another's session.
     Wrong,
     /// It still waited when nobody else had ended for so long.
     Hanging,

@@ -82,7 +82,7 @@ pub(super) fn why(who: Match, rounds: &[Round], voice: &mut Voice) -> Result<()>
     }
     voice.note(match (who.dialect, who.server) {
         (Dialect::Course, _) if sum(Fate::Told) > 0 => TOLD,
-        (Dialect::Course, _) => NONE_TOO_LATE,
+        (Dialect::Course, _) => QUEUED,
         (Dialect::Framed, Server::Basic) => IN_LINE,
         (Dialect::Framed, Server::SharedWkp) => SHARED,
         (Dialect::Framed, _) => FRESH,
@@ -138,12 +138,12 @@ const LUCK: &str = "\
 Nobody was lost: each opened a well-known pipe that nobody else had open. That is luck.";
 
 const TOLD: &str = "\
-Several had opened the same well-known pipe, here too: naive clients take no lock. But
-whoever's name comes too late is told: its private pipe is opened and closed, which is end
-of file, at once. It knows, may come again, and nobody got another's reply.";
+Some were sent away: their private pipes were opened and closed, which is end of file.";
 
-const NONE_TOO_LATE: &str = "\
-No name came too late this time: each opened a well-known pipe that nobody else had open.";
+const QUEUED: &str = "\
+Several had opened the same well-known pipe, here too: naive clients take no lock. But
+whoever's name comes through a pipe that another one has waits for it, in open(2) of its own
+private pipe, and is acknowledged when the other one leaves. They share it, one at a time.";
 
 const IN_LINE: &str = "\
 A name is a record, written under a lock while the pipe still has its name. So no two are
