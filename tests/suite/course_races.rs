@@ -12,21 +12,22 @@ use crate::course::{acknowledged, is_confirmed};
 use crate::held::another_is_served_soon;
 
 each! {
-    a_name_in_anothers_session_waits_for_its_end in basic forking dispatch;
+    a_name_in_anothers_session_waits_for_its_end in basic forking dispatch: row_2;
     a_name_in_a_framed_session_waits_for_its_end in basic forking dispatch;
     a_name_beside_a_message_harms_neither in basic forking dispatch;
     a_name_that_comes_while_the_first_keeps_us_waiting_is_next in basic forking dispatch;
     a_name_left_behind_when_a_session_ends_is_next in basic forking dispatch;
-    a_name_that_comes_when_the_session_is_over_is_next in basic forking dispatch;
-    names_that_come_together_are_served_in_turn in basic forking dispatch;
+    a_name_that_comes_when_the_session_is_over_is_next in basic forking dispatch: row_2;
+    names_that_come_together_are_served_in_turn in basic forking dispatch: row_1;
     what_the_last_one_left_in_the_pipe_is_not_the_next_ones in basic forking dispatch;
     who_waits_too_long_is_told in basic forking dispatch;
     who_has_gone_from_the_queue_delays_nobody in basic forking dispatch;
-    who_was_killed_in_the_queue_delays_nobody in basic forking dispatch;
+    who_was_killed_in_the_queue_delays_nobody in basic forking dispatch: row_9;
     who_does_not_open_its_pipe_delays_the_queue_until_the_timeout in basic forking dispatch;
     a_pipe_of_another_session_is_not_acknowledged_again in forking dispatch;
     those_who_wait_are_told_of_the_servers_end in basic forking dispatch;
     those_who_wait_delay_nobody_elsewhere in forking dispatch;
+    those_behind_a_killed_subserver_are_served_or_told in forking dispatch;
     a_framed_client_beside_a_course_client_is_served in forking dispatch;
     fifty_of_each_are_served in forking dispatch;
     who_is_silent_after_its_name_delays_nobody in forking dispatch;
@@ -362,6 +363,26 @@ fn those_who_wait_delay_nobody_elsewhere(paradigm: Paradigm) {
     scene.end();
 }
 
+/// In forking the pipe goes with the subserver, and the main server tells those whose names it knows.
+fn those_behind_a_killed_subserver_are_served_or_told(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let [mut first, mut second] = ["1", "22"].map(|name| scene.course_client(name));
+    first.connects_saying(b"1\x0022\0");
+    first.opens_private_pipe();
+    waits(&scene, &mut second);
+    is_acknowledged(&first);
+    scene.signal_server(acknowledged(&scene, "1").pid, Signal::SIGKILL);
+    is_told(first);
+    if paradigm == Paradigm::Forking {
+        is_told(second);
+    } else {
+        is_acknowledged(&second);
+        second.leaves();
+    }
+    scene.end();
+}
+
 fn a_framed_client_beside_a_course_client_is_served(paradigm: Paradigm) {
     let scene = Scene::new();
     let mut course = scene.course_client("1");
@@ -405,9 +426,10 @@ fn fifty_of_each_are_served(paradigm: Paradigm) {
     // In any order: those at one pipe have it one after the other.
     let mut waiting: Vec<_> = course.into_iter().collect();
     until_true("all to be served", || {
-        let (ready, rest) = std::mem::take(&mut waiting).into_iter().partition(|client| !client.hears_nothing());
+        let all = std::mem::take(&mut waiting).into_iter();
+        let (ready, rest): (Vec<_>, Vec<_>) = all.partition(|client| !client.hears_nothing());
         waiting = rest;
-        for mut client in Vec::<CourseClient>::from(ready) {
+        for mut client in ready {
             // What it heard was taken; it is the acknowledgement.
             is_served(&scene, &mut client);
         }

@@ -99,7 +99,8 @@ fn nor_does_one_hold_more_where_close_range_is_forbidden(paradigm: Paradigm) {
         just_its_own(&scene, paradigm);
         until_true("no children", || children_of(server.pid()).is_empty());
         let happened = |what| scene.record().all(|event| event.what == what);
-        assert_eq!(happened(What::AwaitingAck).len(), 5, "somebody had to try again");
+        // (One may try again by itself, if it was slow between its lock and its HELLO.)
+        assert_eq!(happened(What::ClientDropped), [], "somebody was told to try again");
         assert_eq!(happened(What::SubserverForked).len(), 5);
         let ends = happened(What::SubserverReaped);
         assert!(ends.iter().all(|end| end.text.as_deref() == Some("exit status 0")), "{ends:?}");

@@ -13,7 +13,7 @@ use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, needs, stori
 each! {
     every_client_is_served in basic forking dispatch;
     every_client_may_say_all_at_once in basic forking dispatch;
-    clients_at_one_instant_are_served in basic forking dispatch;
+    clients_at_one_instant_are_served in basic forking dispatch: row_1;
     a_client_in_shell_is_served in basic forking dispatch;
 }
 
@@ -211,7 +211,12 @@ fn clients_at_one_instant_are_served(paradigm: Paradigm) {
         })
         .collect();
     until_true("20 private pipes", || scene.names().len() == names + 20);
-    let has_wkp = |client: &Rc<Program>| client.descriptors().iter().any(|held| matches!(&held.target, Target::Named { name, .. } if name == "mario"));
+    let has_wkp = |client: &Rc<Program>| {
+        client
+            .descriptors()
+            .iter()
+            .any(|held| matches!(&held.target, Target::Named { name, .. } if name == "mario"))
+    };
     until_true("all to have the well-known pipe", || clients.iter().all(has_wkp));
     server.signal(Signal::SIGCONT);
     let replies = MESSAGES.map(|message| format!("{}\n", message.to_uppercase())).concat();

@@ -65,7 +65,7 @@ impl Central {
     fn fork(
         &mut self,
         server: &Server,
-        client: Caller,
+        mut client: Caller,
         prepared: Client,
         ends: SubserverEnds,
     ) -> Result<(), Box<(Caller, Error)>> {
@@ -78,17 +78,17 @@ impl Central {
             self.unwatch_client(&prepared);
             return Err(Box::new((client, error)));
         }
-        match self.subservers.fork(client, &keep, |client| {
-            // Those who wait for the pipe are the central process's.
-            serve_client(server, client.without_queue(), ends)
-        }) {
+        // Those who wait for the pipe are the central process's, which reads it.
+        let queue = client.leave_queue();
+        match self.subservers.fork(client, &keep, |client| serve_client(server, client, ends)) {
             Ok(subserver) => {
                 self.by_session.insert(session, number);
                 self.clients.insert(number, Client { subserver, ..prepared });
                 Ok(())
             }
-            Err(failed) => {
+            Err(mut failed) => {
                 self.unwatch_client(&prepared);
+                failed.0.take_queue_back(queue);
                 Err(failed)
             }
         }

@@ -156,8 +156,8 @@ impl RecordReader {
     }
 
     /// Where those wait whose names come through this pipe.
-    pub(crate) fn queue(&self) -> Option<&PipeQueue> {
-        self.queue.as_deref()
+    pub(crate) fn queue(&self) -> Option<&Rc<PipeQueue>> {
+        self.queue.as_ref()
     }
 
     /// Takes `lent` (of [`new_buffer`]) to read into.

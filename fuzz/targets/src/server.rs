@@ -72,7 +72,13 @@ fn options(directory: &Path, world: &Rc<RefCell<World>>) -> Options {
     let world = Rc::clone(world);
     let mut options = Options::at(directory.join("mario")).service(move || Reversed(Rc::clone(&world)));
     let grace = Duration::from_secs(2);
-    options.terms = Terms { longest: LONGEST, handshake_timeout: moment, idle_timeout: moment, queue_timeout: moment, grace };
+    options.terms = Terms {
+        longest: LONGEST,
+        handshake_timeout: moment,
+        idle_timeout: moment,
+        queue_timeout: moment,
+        grace,
+    };
     options
 }
 

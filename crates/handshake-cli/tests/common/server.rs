@@ -28,6 +28,7 @@ fn help_names_every_option() {
         "--ack <TEXT>",
         "--ack-size <N>",
         "--handshake <WAYS> = auto",
+        "--queue-timeout <DUR> = 0",
         "--ready-fd <FD>",
         "--events <FILE>",
         "--gate <FD>",

@@ -42,7 +42,7 @@ pub(crate) struct Latecomers {
     /// Why there is nothing for them here, in words.
     because: Cell<&'static str>,
     waiting: RefCell<VecDeque<Latecomer>>,
-    /// The queues of this process, and how long a client may wait in one; 0 is for ever.
+    /// The queues that somebody has waited in, and how long a client may wait in one; 0 is for ever.
     queues: RefCell<Vec<Weak<PipeQueue>>>,
     queue_timeout: Cell<Duration>,
 }
@@ -119,7 +119,7 @@ impl Process {
         self.latecomers.because.set(because);
     }
 
-    /// Looks after those who wait in this queue, as long as it lives.
+    /// Looks after those who wait in this queue, as long as it lives: a child does only once it has been told.
     pub(crate) fn looks_after(&self, queue: &Rc<PipeQueue>) {
         let mut queues = self.latecomers.queues.borrow_mut();
         queues.retain(|other| other.strong_count() > 0 && !other.ptr_eq(&Rc::downgrade(queue)));
@@ -144,7 +144,7 @@ impl Process {
         &self,
         bytes: impl IntoIterator<Item = &'a [u8]>,
         own: Option<&Path>,
-        queue: Option<&PipeQueue>,
+        queue: Option<&Rc<PipeQueue>>,
     ) -> Vec<Span> {
         let Some(place) = self.latecomers.place.get() else { return Vec::new() };
         let mut places = Vec::new();
@@ -168,7 +168,7 @@ impl Process {
         &self,
         mut read: Vec<u8>,
         own: &Path,
-        queue: &PipeQueue,
+        queue: &Rc<PipeQueue>,
     ) -> Option<Vec<u8>> {
         let mut strangers = self.hear_strangers([read.as_slice()], Some(own), Some(queue));
         if strangers.is_empty() {

@@ -23,7 +23,12 @@ pub struct Messages {
 
 impl Messages {
     /// None yet.
-    pub(crate) fn of_session(session: u64, private: PathBuf, queue: &Rc<PipeQueue>, process: &Rc<Process>) -> Self {
+    pub(crate) fn of_session(
+        session: u64,
+        private: PathBuf,
+        queue: &Rc<PipeQueue>,
+        process: &Rc<Process>,
+    ) -> Self {
         Self { process: Rc::clone(process), queue: Rc::clone(queue), private, session, count: 0 }
     }
 

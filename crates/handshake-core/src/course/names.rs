@@ -329,10 +329,18 @@ mod tests {
         let found = |bytes: &[u8]| -> Vec<(String, Span, Form)> {
             let found = strangers(bytes, &mut Lookups::of_session(&place, bytes.len()));
             let of = |one: &Introduction| (crate::fifo::name_of(&one.private), one.record.form);
-            found.into_iter().map(|(one, at)| (of(&one), at)).map(|((name, form), at)| (name, at, form)).collect()
+            found
+                .into_iter()
+                .map(|(one, at)| (of(&one), at))
+                .map(|((name, form), at)| (name, at, form))
+                .collect()
         };
         let garbage = b"22\0\x7f\x01\x02\x03\x04\x05\x06";
-        assert_eq!(found(garbage), [("22".into(), 0..10, Form::Text)], "what was on the stack is the record's");
+        assert_eq!(
+            found(garbage),
+            [("22".into(), 0..10, Form::Text)],
+            "what was on the stack is the record's"
+        );
         let both = [&garbage[..], b"luigi\0\0\0\0\0"].concat();
         assert_eq!(found(&both), [("22".into(), 0..10, Form::Text), ("luigi".into(), 10..20, Form::Text)]);
         let behind = [b"1", &super::super::padded(b"22", ORIGINAL_SIZE)[..]].concat();

@@ -51,21 +51,15 @@ struct Waiting {
 }
 
 impl PipeQueue {
-    /// Nobody yet. The process looks after it as long as it lives.
-    pub(crate) fn new(process: &Process) -> Rc<Self> {
-        let queue = Rc::default();
-        process.looks_after(&queue);
-        queue
-    }
-
     /// The pipe has a course client.
     pub(crate) fn is_in_course(&self) {
         self.in_course.set(true);
     }
 
     /// A client's name came through the pipe that has an owner: it waits for its turn.
-    pub(crate) fn join(&self, name: Introduction, process: &Process) {
+    pub(crate) fn join(self: &Rc<Self>, name: Introduction, process: &Process) {
         self.is_in_course();
+        process.looks_after(self);
         // Whoever has this name now is meant, wherever one of that name waited before.
         process.forgive(&name.private);
         if self.waiting.borrow().len() == QUEUE_MAX {
@@ -74,6 +68,10 @@ impl PipeQueue {
         process.saw(What::Queued, |event| event.pipe(name_of(&name.private)));
         let stood = identity_of(&name);
         self.waiting.borrow_mut().push_back(Waiting { name, stood, since: now() });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.borrow().is_empty()
     }
 
     /// The next one, who gets `pipe` as its upstream. Those who have gone meanwhile are passed over.

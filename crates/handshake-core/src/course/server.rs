@@ -89,7 +89,11 @@ pub(crate) fn connect(
         };
         let has_gone = caller.waits_since.is_some() && is_of_dead_process(&caller.private);
         if has_gone || errno == Errno::EWOULDBLOCK && late {
-            return Err(lost(if has_gone { format!("{LEFT_BEFORE} its turn came") } else { ANOTHERS.into() }));
+            return Err(lost(if has_gone {
+                format!("{LEFT_BEFORE} its turn came")
+            } else {
+                ANOTHERS.into()
+            }));
         }
         let ends = process.asked_to_end().is_some();
         if late || ends || !(may_open_later(errno) || matches!(errno, Errno::ENOENT | Errno::EWOULDBLOCK)) {

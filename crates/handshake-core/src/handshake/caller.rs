@@ -46,7 +46,7 @@ pub struct Caller {
     /// The pipe that its HELLO came through. It stays open until the answer is given: its closing tells a client that none will come.
     pub(super) wkp: Rc<OwnedFd>,
     /// If that is its upstream: the course clients that wait for the same pipe.
-    pub(super) queue: Option<Rc<PipeQueue>>,
+    pub(crate) queue: Option<Rc<PipeQueue>>,
     /// Since when it has waited in that queue itself, if it had to.
     pub(crate) waits_since: Option<Duration>,
 }
@@ -112,10 +112,14 @@ impl Caller {
         Self { session, private, dialect, wkp, queue: Some(queue), waits_since: None }
     }
 
-    /// For a process that does not read the pipe.
-    #[must_use]
-    pub fn without_queue(self) -> Self {
-        Self { queue: None, ..self }
+    /// Leaves those who wait for its pipe to whoever reads it.
+    pub fn leave_queue(&mut self) -> Option<Rc<PipeQueue>> {
+        self.queue.take()
+    }
+
+    /// Takes them back: nobody else will read the pipe.
+    pub fn take_queue_back(&mut self, queue: Option<Rc<PipeQueue>>) {
+        self.queue = queue;
     }
 
     /// What its upstream was, for when its session is over: if that was the well-known pipe, others may wait for it.
@@ -130,7 +134,9 @@ impl Caller {
     /// No pipe can be made.
     pub fn upstream(&self, place: &Place, process: &Rc<Process>) -> Result<Upstream> {
         if let Some(queue) = &self.queue {
-            process.looks_after(queue);
+            if !queue.is_empty() {
+                process.looks_after(queue);
+            }
             let messages = match self.dialect {
                 Dialect::Framed { .. } => None,
                 Dialect::Course(_) => {

@@ -95,7 +95,7 @@ impl Line {
     ) -> Result<bool> {
         let mut reader = RecordReader::new(Rc::clone(pipe), Delivery::Whole);
         let mut lookups = Lookups::of_well_known_pipe(place);
-        let queue = PipeQueue::new(process);
+        let queue: Rc<PipeQueue> = Rc::default();
         let mut has_owner = false;
         let (mut reads, mut ended) = (0, false);
         while !ended {

@@ -20,8 +20,8 @@ use handshake_core::process::Process;
 
 use crate::check::{self, Check};
 use crate::demo::voice::Voice;
-use host::Host;
 use fate::Fate;
+use host::Host;
 use plan::{Dialect, Match, Plan, Server};
 use round::Round;
 

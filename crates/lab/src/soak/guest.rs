@@ -15,6 +15,7 @@ use nix::unistd::write;
 
 use super::crowd::Shared;
 use super::dice::Dice;
+use super::naive::Naive;
 use super::plan::{Temper, Visit};
 use super::program::Program;
 use super::score::{End, PATIENCE};
@@ -24,6 +25,9 @@ use crate::many::watch::{Cause, judge, unwatch, watch};
 
 /// Between two looks for a well-known pipe that is not there.
 const AGAIN: Duration = Duration::from_millis(10);
+
+/// Between two looks of a naive client.
+const NAIVE_AGAIN: Duration = Duration::from_millis(2);
 
 /// A client.
 #[derive(Debug)]
@@ -54,6 +58,12 @@ enum State {
         until: Deadline,
         again: Deadline,
         noise: Dice,
+    },
+    /// One of the course dialect, until `until`.
+    Naive {
+        naive: Naive,
+        until: Deadline,
+        again: Deadline,
     },
     Shaking(Handshake),
     /// Silent after its HELLO.
@@ -91,7 +101,7 @@ impl Guest {
     pub(super) fn until(&self) -> Deadline {
         match &self.state {
             State::Away | State::Over => Deadline::NEVER,
-            State::AtDoor { until, again, .. } => until.or(*again),
+            State::AtDoor { until, again, .. } | State::Naive { until, again, .. } => until.or(*again),
             State::Shaking(handshake) => handshake.watch().1,
             State::Holding { until, .. } => *until,
             State::Talking(talk) => talk.until(),
@@ -123,6 +133,13 @@ impl Guest {
                 self.stand_at_door(shared);
                 Ok(())
             }
+            Temper::Naive => {
+                let naive = Naive::new(shared.place.directory(), self.number, self.visit.sizes.len())?;
+                let until = Deadline::in_exactly(self.visit.span);
+                self.state = State::Naive { naive, until, again: Deadline::NEVER };
+                self.be_naive(shared);
+                Ok(())
+            }
             Temper::DyingAfterMkfifo => {
                 let path = shared.place.private()?;
                 let made =
@@ -152,6 +169,7 @@ impl Guest {
         match &mut self.state {
             State::Away | State::Over => {}
             State::AtDoor { .. } => self.stand_at_door(shared),
+            State::Naive { .. } => self.be_naive(shared),
             State::Shaking(handshake) => {
                 if cause == Cause::Time {
                     judge(handshake, &shared.process)?;
@@ -229,6 +247,14 @@ impl Guest {
                 Deadline::in_exactly(noise.while_of(0..=longest_pause))
             }
         };
+    }
+
+    fn be_naive(&mut self, shared: &mut Shared) {
+        let State::Naive { naive, until, again } = &mut self.state else { return };
+        if until.passed() || !naive.go_on(shared.place.wkp()) {
+            return self.end(End::AsMeant, shared);
+        }
+        *again = Deadline::in_exactly(NAIVE_AGAIN);
     }
 
     /// Takes the handshake as far as it goes, or as its temper has it go.

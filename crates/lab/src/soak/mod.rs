@@ -1,12 +1,13 @@
 //! `lab soak`: clients of all tempers come and go at random, and at the end everything must be as it was.
 //!
 //! Reading order: `plan` is what is to happen, drawn by `dice`; `crowd` makes it happen; `guest` is one client, with its
-//! session in `talk`, or as a process of its own in `program`; `terms` is how the server is told to serve. `score` says what counts as what, `table` shows it every second, `verdict` judges. What is deliberately absent: any measure of
+//! session in `talk`, in the course dialect in `naive`, or as a process of its own in `program`; `terms` is how the server is told to serve. `score` says what counts as what, `table` shows it every second, `verdict` judges. What is deliberately absent: any measure of
 //! speed. On a slow machine less happens, and what happens must be right.
 
 mod crowd;
 mod dice;
 mod guest;
+mod naive;
 mod plan;
 mod program;
 mod score;
@@ -37,7 +38,7 @@ use verdict::Findings;
 /// Let clients of all tempers come and go, and see that nothing is lost and nothing is left.
 ///
 /// Starts the real server in a directory of its own. Clients come at random: polite, flooding, silent, stopped, dying at
-/// any step, never reading, writing garbage; and now and then a subserver is killed. Every reply is checked; a line a
+/// any step, never reading, writing garbage, and in bursts of the course dialect; and now and then a subserver is killed. Every reply is checked; a line a
 /// second says how things are. At the end all leave, and the server must be as it was before the first came.
 /// Exits with 0 only then.
 #[derive(Debug, clap::Args)]

@@ -54,6 +54,8 @@ pub(super) enum Temper {
     /// Opens the well-known pipe, and writes only beginnings of sound records there, also when the pipe has become
     /// another client's upstream.
     CuttingRecords,
+    /// Speaks the course dialect, and comes with others of its kind at one instant.
+    Naive,
 }
 
 impl Temper {
@@ -70,7 +72,7 @@ impl Temper {
 
 /// Each temper with its weight; and its weight in front of a basic server, where who is silent holds up everybody
 /// behind it until a deadline passes.
-const TEMPERS: [(Temper, u64, u64); 18] = [
+const TEMPERS: [(Temper, u64, u64); 19] = [
     (Temper::Polite, 34, 60),
     (Temper::PoliteProcess, 8, 12),
     (Temper::Flooding, 8, 8),
@@ -89,6 +91,7 @@ const TEMPERS: [(Temper, u64, u64); 18] = [
     (Temper::GarbageAtWkp, 4, 5),
     (Temper::GarbageInSession, 3, 3),
     (Temper::CuttingRecords, 4, 5),
+    (Temper::Naive, 3, 2),
 ];
 
 /// One client's visit.
@@ -131,7 +134,8 @@ impl Plan {
             let together = if dice.chance(4) { dice.within(4..=12) } else { 1 };
             for _ in 0..together {
                 let temper = first.pop().unwrap_or_else(|| by_weight(&mut dice, kind));
-                visits.push(visit(&mut dice, kind, temper, at));
+                let burst = if temper == Temper::Naive { dice.within(3..=8) } else { 1 };
+                visits.extend((0..burst).map(|_| visit(&mut dice, kind, temper, at)));
             }
             at += dice.while_of(if kind.forks() { 5..=85 } else { 40..=200 });
         }
