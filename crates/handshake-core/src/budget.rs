@@ -21,6 +21,9 @@ pub const LOOKUPS_A_PIPE: usize = 4096;
 /// Names that a process looks up for what one read of a session brought: one for each byte, but at least and at most so many.
 pub const LOOKUPS_A_READ: RangeInclusive<usize> = 64..=1024;
 
+/// Names that a process looks up for all that was read of sessions between two waits.
+pub const LOOKUPS_A_TURN: usize = 4096;
+
 /// How often a process tries once more to open the private pipes of clients that are to be turned away, in a
 /// second, all together: each takes some 3 us.
 pub const NOTICES_A_SECOND: u32 = 5000;

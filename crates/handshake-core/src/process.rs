@@ -154,6 +154,7 @@ impl Process {
     /// [`Error::Signal`]: a client was asked to end; a server was asked for the second time. The caller lets it pass
     /// up, so that all guards tidy up.
     pub fn wait(&self, fds: &mut [PollFd<'_>], until: Deadline) -> Result<Woken> {
+        self.latecomers.begin_turn();
         if let Some(woken) = self.look_at_signals_now_and_then()? {
             return Ok(woken);
         }
@@ -179,6 +180,7 @@ impl Process {
         events: &mut [EpollEvent],
         until: Deadline,
     ) -> Result<Woken> {
+        self.latecomers.begin_turn();
         if let Some(woken) = self.look_at_signals_now_and_then()? {
             return Ok(woken);
         }

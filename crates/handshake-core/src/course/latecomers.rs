@@ -13,7 +13,7 @@ use nix::errno::Errno;
 
 use super::names::{Introduction, Lookups, strangers};
 use super::queue::PipeQueue;
-use crate::budget::NOTICES_A_SECOND;
+use crate::budget::{LOOKUPS_A_TURN, NOTICES_A_SECOND};
 use crate::deadline::{Deadline, Pauses};
 use crate::error::Result;
 use crate::event::What;
@@ -45,6 +45,8 @@ pub(crate) struct Latecomers {
     /// The queues that somebody has waited in, and how long a client may wait in one; 0 is for ever.
     queues: RefCell<Vec<Weak<PipeQueue>>>,
     queue_timeout: Cell<Duration>,
+    /// Names that may still be looked up before the next wait.
+    lookups: Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -95,6 +97,11 @@ impl Latecomers {
             !told(&late.private) && !late.until.passed()
         });
         waiting.iter().map(|late| late.again).fold(Deadline::NEVER, Deadline::or)
+    }
+
+    /// Whatever was read until now has been looked at.
+    pub(crate) fn begin_turn(&self) {
+        self.lookups.set(LOOKUPS_A_TURN);
     }
 
     /// In a child: they are the parent's.
@@ -149,7 +156,7 @@ impl Process {
         let Some(place) = self.latecomers.place.get() else { return Vec::new() };
         let mut places = Vec::new();
         for bytes in bytes {
-            let mut lookups = Lookups::of_session(place, bytes.len());
+            let mut lookups = Lookups::of_session(place, bytes.len(), &self.latecomers.lookups);
             for (stranger, at) in who_wrote(bytes, own, &mut lookups) {
                 match (stranger, queue) {
                     (Stranger::InCourse(name), Some(queue)) => queue.join(name, self),

@@ -1,5 +1,6 @@
 //! Who is meant by bytes in a well-known pipe that are no record: the private pipes' names of course clients.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
@@ -106,17 +107,20 @@ fn text_at(bytes: &[u8], from: usize) -> Option<(&[u8], Span)> {
 pub(crate) struct Lookups<'a> {
     place: &'a Place,
     left: usize,
+    /// What is taken from `left` is taken from here as well.
+    in_turn: Option<&'a Cell<usize>>,
 }
 
 impl<'a> Lookups<'a> {
     /// For one well-known pipe that was taken.
     pub(crate) fn of_well_known_pipe(place: &'a Place) -> Self {
-        Self { place, left: LOOKUPS_A_PIPE }
+        Self { place, left: LOOKUPS_A_PIPE, in_turn: None }
     }
 
-    /// For so many bytes that one read brought of a session.
-    pub(crate) fn of_session(place: &'a Place, bytes: usize) -> Self {
-        Self { place, left: bytes.clamp(*LOOKUPS_A_READ.start(), *LOOKUPS_A_READ.end()) }
+    /// For so many bytes that one read brought of a session, out of what is left for this turn.
+    pub(crate) fn of_session(place: &'a Place, bytes: usize, in_turn: &'a Cell<usize>) -> Self {
+        let left = bytes.clamp(*LOOKUPS_A_READ.start(), *LOOKUPS_A_READ.end());
+        Self { place, left, in_turn: Some(in_turn) }
     }
 
     /// The private pipe that a HELLO names.
@@ -259,6 +263,9 @@ impl<'a> Lookups<'a> {
     /// Takes one look-up from the budget; `None` when it is spent.
     fn charge(&mut self) -> Option<()> {
         self.left = self.left.checked_sub(1)?;
+        if let Some(in_turn) = self.in_turn {
+            in_turn.set(in_turn.get().checked_sub(1)?);
+        }
         Some(())
     }
 }
@@ -327,7 +334,7 @@ mod tests {
     fn strangers_are_found_with_their_records() {
         let (_directory, place) = place();
         let found = |bytes: &[u8]| -> Vec<(String, Span, Form)> {
-            let found = strangers(bytes, &mut Lookups::of_session(&place, bytes.len()));
+            let found = strangers(bytes, &mut Lookups::of_session(&place, bytes.len(), &Cell::new(10_000)));
             let of = |one: &Introduction| (crate::fifo::name_of(&one.private), one.record.form);
             found
                 .into_iter()
@@ -403,7 +410,7 @@ mod tests {
                 // A living process is believed before it has made its pipe.
                 prop_assert!(known(&name) || name.parse::<i32>().is_ok(), "{}", name);
             }
-            for (one, at) in strangers(&bytes, &mut Lookups::of_session(&place, bytes.len())) {
+            for (one, at) in strangers(&bytes, &mut Lookups::of_session(&place, bytes.len(), &Cell::new(10_000))) {
                 let name = crate::fifo::name_of(&one.private);
                 prop_assert!(known(&name));
                 let is_number = at.len() == 4 && u32::from_ne_bytes(bytes[at.clone()].try_into().unwrap()) <= PID_MAX;

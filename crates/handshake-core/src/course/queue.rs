@@ -173,7 +173,10 @@ impl UsedPipe {
     /// # Errors
     /// The kernel's random source fails.
     pub fn next(&mut self, process: &Process, patience: Duration) -> Result<Next> {
-        let is_open = self.queue.in_course.get() && self.read_names(process);
+        if !self.queue.in_course.get() {
+            return Ok(Next::Nobody);
+        }
+        let is_open = self.read_names(process);
         if process.asked_to_end().is_some() {
             self.queue.turn_away_all(process, "the server is shutting down");
             return Ok(Next::Nobody);
