@@ -15,6 +15,12 @@ pub const SIGNALS_WITHIN: Duration = Duration::from_millis(10);
 /// notice within a second that they were removed.
 pub const LOOK_AFTER: Duration = Duration::from_millis(500);
 
+/// The same after they were not: whoever removes or locks a name once often does so again.
+pub const LOOK_AFTER_TROUBLE: Duration = Duration::from_millis(40);
+
+/// How long it looks so often after the last time.
+pub const TROUBLE: Duration = Duration::from_secs(10);
+
 /// Names that a server looks up for what one well-known pipe brought: 4,096 take some 6 ms.
 pub const LOOKUPS_A_PIPE: usize = 4096;
 

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
-use crate::budget::{CLIENTS_A_TURN, LOOK_AFTER};
+use crate::budget::{CLIENTS_A_TURN, LOOK_AFTER, LOOK_AFTER_TROUBLE, TROUBLE};
 use crate::claim::Claim;
 use crate::course;
 use crate::course::queue::{Next, USED_MAX, UsedPipe};
@@ -67,6 +67,8 @@ pub struct Server {
     waiting: bool,
     /// When to look again whether the well-known name stands for its pipe.
     look_after: Deadline,
+    /// Until when it looks more often, since the name was lost.
+    trouble: Deadline,
     /// Set by a shortage: until then the well-known pipe is left to itself.
     try_again: Option<Deadline>,
     /// How many clients may still leave the queue in this turn.
@@ -94,6 +96,7 @@ impl Server {
             options,
             waiting: false,
             look_after: Deadline::after(LOOK_AFTER),
+            trouble: Deadline::in_exactly(Duration::ZERO),
             try_again: None,
             turn: CLIENTS_A_TURN,
         })
@@ -278,12 +281,17 @@ impl Server {
         // Judged whatever has arrived: where there is always something, nothing else would ever be looked after.
         self.try_again = self.try_again.filter(|again| !again.passed());
         if self.look_after.passed() {
-            self.look_after = Deadline::after(LOOK_AFTER);
             self.keep_claim()?;
-            if admit
-                && let Some(wkp) = &self.wkp
-                && (!wkp.still_named(&self.claim)? || wkp.is_locked_by_another())
-            {
+            let is_lost = match &self.wkp {
+                Some(wkp) if admit => !wkp.still_named(&self.claim)? || wkp.is_locked_by_another(),
+                _ => false,
+            };
+            if is_lost {
+                self.trouble = Deadline::after(TROUBLE);
+            }
+            let is_quiet = self.trouble.passed();
+            self.look_after = Deadline::after(if is_quiet { LOOK_AFTER } else { LOOK_AFTER_TROUBLE });
+            if is_lost {
                 return Ok(Some(Arrived::NameGone));
             }
         }
