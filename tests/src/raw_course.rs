@@ -119,6 +119,12 @@ impl CourseClient {
         self.to_server.take().expect("the well-known pipe was opened")
     }
 
+    /// The same, and keeps it.
+    pub fn lends_wkp(&self) -> File {
+        let to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
+        to_server.try_clone().expect("a copy of a descriptor")
+    }
+
     /// Has opened the well-known pipe that another one has.
     pub fn has_wkp(&mut self, wkp: File) {
         self.to_server = Some(wkp);

@@ -9,6 +9,7 @@ use std::process::Command;
 use handshake_core::event::What;
 use handshake_core::sys::{Lock, try_lock};
 use handshake_core::wire::{HEADER, Kind, PAYLOAD_MAX, Part};
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use predicates::str::contains;
@@ -26,7 +27,7 @@ each! {
     a_well_known_pipe_that_is_moved_away_and_back_is_known_again in basic forking dispatch shared: row_18;
     a_second_name_of_the_well_known_pipe_misleads_nobody in forking dispatch: row_18;
     headers_that_claim_much_delay_nobody in basic forking dispatch shared: row_36;
-    a_lock_on_the_well_known_pipe_is_noticed in basic forking dispatch shared: row_56;
+    a_lock_on_the_well_known_pipe_keeps_nobody_out in basic forking dispatch shared: row_56;
     old_well_known_pipes_are_bounded in shared: row_56;
     a_message_beyond_the_memory_is_refused in basic forking dispatch: row_57;
     a_flood_of_signals_stops_no_service in basic forking dispatch shared: row_58;
@@ -198,14 +199,15 @@ fn headers_that_claim_much_delay_nobody(paradigm: Paradigm) {
     scene.end();
 }
 
-/// With it, no client could write its name: each asks for a shared lock.
-fn a_lock_on_the_well_known_pipe_is_noticed(paradigm: Paradigm) {
+/// With an exclusive one no client could write its name: each asks for a shared lock. So the server holds one, too.
+fn a_lock_on_the_well_known_pipe_keeps_nobody_out(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let nonblocking = OFlag::O_NONBLOCK.bits();
     let locked = OpenOptions::new().write(true).custom_flags(nonblocking).open(scene.path("mario"));
     let locked = locked.expect("the server reads it");
-    try_lock(locked.as_fd(), Lock::Exclusive).expect("nobody else holds one");
+    assert_eq!(try_lock(locked.as_fd(), Lock::Exclusive), Err(Errno::EWOULDBLOCK));
+    try_lock(locked.as_fd(), Lock::Shared).expect("that is what a client asks for");
     another_is_served_soon(&scene);
     drop(locked);
     another_is_served_soon(&scene);

@@ -26,6 +26,10 @@ each! {
     who_does_not_open_its_pipe_delays_the_queue_until_the_timeout in basic forking dispatch;
     a_pipe_of_another_session_is_not_acknowledged_again in forking dispatch;
     those_who_wait_are_told_of_the_servers_end in basic forking dispatch;
+    those_behind_a_session_that_outlasts_the_grace_are_told in basic forking dispatch;
+    who_makes_its_pipe_after_its_name_is_served_in_turn in basic forking dispatch;
+    who_found_the_next_pipe_meanwhile_is_served_too in basic forking dispatch;
+    a_number_right_behind_a_name_ends_nobody in basic forking dispatch;
     those_who_wait_delay_nobody_elsewhere in forking dispatch;
     those_behind_a_killed_subserver_are_served_or_told in forking dispatch;
     a_framed_client_beside_a_course_client_is_served in forking dispatch;
@@ -175,8 +179,6 @@ fn a_name_that_comes_when_the_session_is_over_is_next(paradigm: Paradigm) {
     is_served(&scene, &mut first);
     first.leaves();
     scene.record().wait_for(What::SessionEnded, |_| true);
-    // Meanwhile others are served as if nobody had the old pipe open.
-    another_is_served_soon(&scene);
     late.says(b"22\0");
     late.opens_private_pipe();
     is_acknowledged(&late);
@@ -342,6 +344,84 @@ fn those_who_wait_are_told_of_the_servers_end(paradigm: Paradigm) {
     is_told(first);
     is_told(late);
     server.ends().code(0);
+    scene.end();
+}
+
+fn those_behind_a_session_that_outlasts_the_grace_are_told(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let options = ["--service", "sleep:60000", "--grace", "300ms", "--handshake", "2"];
+    let server = scene.server(paradigm).args(options).ready();
+    let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
+    late.open_wkp();
+    first.shakes_hands();
+    first.says(b"a long sleep\0");
+    scene.record().wait_for(What::RequestReceived, |_| true);
+    late.says(b"22\0");
+    late.opens_private_pipe();
+    server.signal(Signal::SIGTERM);
+    is_told(first);
+    // In basic and forking nobody reads the pipe meanwhile, but when it is closed.
+    is_told(late);
+    server.ends().code(0);
+    scene.end();
+}
+
+/// Both names come in one read, and the second one's process is about to make its pipe.
+fn who_makes_its_pipe_after_its_name_is_served_in_turn(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let number = std::process::id().to_string();
+    let [mut first, mut late] = ["1", "later"].map(|name| scene.course_client(name));
+    first.connects_saying(format!("1\0{number}\0").as_bytes());
+    late.has_wkp(first.lends_wkp());
+    scene.record().wait_for(What::Queued, |event| event.pipe.as_ref() == Some(&number));
+    late.is_renamed(&number);
+    late.opens_private_pipe();
+    first.opens_private_pipe();
+    is_acknowledged(&first);
+    is_served(&scene, &mut first);
+    first.leaves();
+    is_acknowledged(&late);
+    is_served(&scene, &mut late);
+    late.leaves();
+    scene.end();
+}
+
+/// It has opened the pipe that came after the old one, and the server goes back to the old one for a late name.
+fn who_found_the_next_pipe_meanwhile_is_served_too(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).ready();
+    let [mut first, mut late, mut next] = ["1", "22", "333"].map(|name| scene.course_client(name));
+    late.open_wkp();
+    first.shakes_hands();
+    is_served(&scene, &mut first);
+    first.leaves();
+    next.open_wkp();
+    late.says(b"22\0");
+    late.opens_private_pipe();
+    is_acknowledged(&late);
+    is_served(&scene, &mut late);
+    late.leaves();
+    next.says(b"333\0");
+    next.opens_private_pipe();
+    is_acknowledged(&next);
+    is_served(&scene, &mut next);
+    next.leaves();
+    scene.end();
+}
+
+/// Its first bytes are zeros, as those behind the name are.
+fn a_number_right_behind_a_name_ends_nobody(paradigm: Paradigm) {
+    let scene = Scene::new();
+    let _server = scene.server(paradigm).args(["--handshake", "2"]).ready();
+    let [mut first, text, number] = ["1", "22", "65536"].map(|name| scene.course_client(name));
+    first.shakes_hands();
+    first.says(b"22\0\0\0\0\x01\0");
+    scene.record().wait_for_many(2, What::Queued, |_| true);
+    assert_eq!(first.asks(b"hello\0"), b"HELLO\0");
+    for client in [text, number, first] {
+        client.leaves();
+    }
     scene.end();
 }
 

@@ -100,9 +100,9 @@ fn a_client_held_with_the_lock_costs_the_others_a_fresh_pipe(paradigm: Paradigm)
     held.ends().success().stdout("HELD\n");
     let opened = held.events().iter().filter(|event| event.what == What::WkpOpened).count();
     assert!(opened >= 2, "it did not try the next well-known pipe");
-    // The server has let go of the first one: there, its name would have gone to nobody (EPIPE).
+    // Where the server still looks for names it is told to try again, and else nobody reads there (EPIPE).
     let said = held.events().iter().filter(|event| event.what == What::HelloSent).count();
-    assert_eq!(said, 1, "it said HELLO where nobody reads");
+    assert!((1..=2).contains(&said), "it said HELLO {said} times");
     server.has_descriptors_as(&before);
     scene.end();
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use handshake_core::children::Subservers;
-use handshake_core::course::queue::{USED_MAX, UsedPipe};
+use handshake_core::course::used_pipe::{USED_MAX, UsedPipe};
 use handshake_core::deadline::Deadline;
 use handshake_core::event::What;
 use handshake_core::handshake::server::Arrived;
@@ -274,7 +274,7 @@ impl Central {
         Ok(())
     }
 
-    /// A session is over: closes both pipe ends, and the upstream, which the client sees at once.
+    /// A session is over: closes both pipe ends, and the upstream, unless others wait for it.
     fn forget(&mut self, number: u64, why: &str) {
         let Some(mut client) = self.clients.remove(&number) else { return };
         self.by_session.remove(&client.session);
@@ -283,7 +283,7 @@ impl Central {
         if let Some(upstream) = client.from_client.take() {
             self.let_go(upstream, session);
         }
-        self.used.extend(client.pipe.filter(UsedPipe::may_be_handed_on));
+        self.used.extend(client.pipe);
         if let Some(errno) = client.to_subserver.failed {
             let reason = Error::on("write to", "its subserver", errno);
             self.process.saw(What::ClientDropped, |event| event.session(session).text(reason));
@@ -296,15 +296,16 @@ impl Central {
     /// # Errors
     /// As [`Server::hand_on`].
     pub(crate) fn hand_on(&mut self, server: &mut Server) -> Result<()> {
-        if self.open_until.passed() || server.process().asked_to_end().is_some() {
+        if self.open_until.passed() {
             self.open_until = Deadline::NEVER;
             self.open.keys().copied().collect::<Vec<_>>().into_iter().for_each(|number| self.look_at(number));
         }
         for pipe in std::mem::take(&mut self.used) {
             let Some((pipe, until)) = server.hand_on(pipe)? else { continue };
             let number = self.number();
-            let watched = self.watch(&pipe, Arrival::Records(number), EpollFlags::EPOLLIN);
-            if watched.is_ok() && self.open.len() < USED_MAX {
+            if self.open.len() < USED_MAX
+                && self.watch(&pipe, Arrival::Records(number), EpollFlags::EPOLLIN).is_ok()
+            {
                 self.open.insert(number, pipe);
                 self.open_until = self.open_until.or(until);
             }
@@ -335,6 +336,10 @@ impl Central {
         let drained = self.drain(&mut server);
         // Whatever happened: the subservers end first, and the place is given back last.
         self.subservers.kill_all();
+        let pipes = self.clients.drain().filter_map(|(_, client)| client.pipe);
+        for pipe in pipes.chain(self.open.drain().map(|(_, pipe)| pipe)).chain(self.used.drain(..)) {
+            pipe.close(&self.process, "the server is shutting down");
+        }
         drained?;
         server.end()
     }

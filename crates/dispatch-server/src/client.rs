@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use handshake_core::course::queue::UsedPipe;
+use handshake_core::course::used_pipe::UsedPipe;
 use handshake_core::fifo::Fifo;
 use handshake_core::records::{RecordReader, STARVED_WRITES_MAX};
 use nix::errno::Errno;

@@ -1,6 +1,6 @@
 //! The routing: client --> server --> subserver, in both readings of the ring's last arc.
 
-use handshake_core::course::queue::UsedPipe;
+use handshake_core::course::used_pipe::UsedPipe;
 use handshake_core::deadline::monotonic_ns;
 use handshake_core::event::What;
 use handshake_core::handshake::line::{drain, note_skipped};
@@ -97,6 +97,7 @@ impl Central {
             return;
         }
         let Some(reader) = &mut client.from_client else { return };
+        reader.begin_batch();
         reader.borrow(&mut self.buffer);
         let ended = match reader.fill() {
             Ok(Filled::Bytes(_) | Filled::Nothing) => false,
@@ -196,7 +197,6 @@ impl Central {
     pub(crate) fn close_upstream(&mut self, number: u64) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         let upstream = client.from_client.take();
-        client.pipe = client.pipe.take().filter(UsedPipe::may_be_handed_on);
         if client.to_subserver.held.is_empty() {
             client.to_subserver.pipe = None;
         }
@@ -205,9 +205,13 @@ impl Central {
             let _ = self.poller.remove(&upstream);
             self.let_go(upstream, session);
         }
+        // What was let go may have brought a name.
+        if let Some(client) = self.clients.get_mut(&number) {
+            client.pipe = client.pipe.take().filter(UsedPipe::may_be_handed_on);
+        }
     }
 
-    /// Nobody reads this upstream any more: course clients who wrote into it that is not theirs are told.
+    /// This client's part of an upstream is over: course clients that have written into it join its queue.
     pub(crate) fn let_go(&mut self, mut upstream: RecordReader, session: u64) {
         if upstream.is_open_to_others() {
             upstream.borrow(&mut self.buffer);

@@ -24,11 +24,13 @@ pub const TROUBLE: Duration = Duration::from_secs(10);
 /// Names that a server looks up for what one well-known pipe brought: 4,096 take some 6 ms.
 pub const LOOKUPS_A_PIPE: usize = 4096;
 
-/// Names that a process looks up for what one read of a session brought: one for each byte, but at least and at most so many.
+/// Names that a process looks up for what one read of a session brought: one for each byte, but at least and at most so
+/// many. What is read of one pipe in one go brings no more than [`LOOKUPS_A_PIPE`].
 pub const LOOKUPS_A_READ: RangeInclusive<usize> = 64..=1024;
 
-/// Names that a process looks up for all that was read of sessions between two waits.
-pub const LOOKUPS_A_TURN: usize = 4096;
+/// How long a pipe that no client has is kept for somebody who has it open, and may be about to write its name: such
+/// programs write it right after the open.
+pub const NAME_WITHIN: Duration = Duration::from_secs(2);
 
 /// How often a process tries once more to open the private pipes of clients that are to be turned away, in a
 /// second, all together: each takes some 3 us.

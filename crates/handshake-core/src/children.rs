@@ -11,7 +11,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
-use crate::course::queue::PipeQueue;
 use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::event::What;
@@ -51,8 +50,8 @@ struct Client {
     private: PathBuf,
     /// In the course dialect names are used again: so only a subserver that could not tell it itself is told for.
     in_course: bool,
-    /// Those who waited for the same pipe when its subserver was forked.
-    queue: Option<Rc<PipeQueue>>,
+    /// The private pipes of those who waited for the same pipe when its subserver was forked.
+    behind: Vec<PathBuf>,
 }
 
 impl Subservers {
@@ -157,12 +156,12 @@ impl Subservers {
         };
         let in_course = client.speaks_course();
         let Caller { session, private, queue, .. } = client;
-        let queue = queue.filter(|queue| !queue.is_empty());
+        let behind = queue.map(|queue| queue.leave(&self.process)).unwrap_or_default();
         self.forked = number;
         self.process.did(What::SubserverForked, before, |event| {
             event.session(session).pipe(name_of(&private)).peer(pid.as_raw().cast_unsigned())
         });
-        self.living.insert(pid, Client { private, in_course, queue });
+        self.living.insert(pid, Client { private, in_course, behind });
         Ok(pid)
     }
 
@@ -217,13 +216,13 @@ impl Subservers {
             WaitStatus::Signaled(pid, signal, _) => (pid, signal.to_string(), false),
             _ => return,
         };
-        let Some(Client { private, in_course, queue }) = self.living.remove(&pid) else { return };
+        let Some(Client { private, in_course, behind }) = self.living.remove(&pid) else { return };
         let told = in_course && matches!(status, WaitStatus::Exited(_, 1));
         if !in_good_order && !told {
             // If it died before its ACK, its client still waits: this tells it to try again. If not, there is no
             // such pipe any more.
             self.process.tell_when_open(private);
-            queue.inspect(|queue| queue.turn_away_all(&self.process, "its subserver has died"));
+            behind.into_iter().for_each(|private| self.process.tell_when_open(private));
         }
         self.process.saw(What::SubserverReaped, |event| event.peer(pid.as_raw().cast_unsigned()).text(how));
     }

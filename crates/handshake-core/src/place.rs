@@ -67,10 +67,7 @@ impl Place {
 
     /// The lock file that one live server holds.
     pub fn lock(&self) -> PathBuf {
-        let mut name = OsString::from(".");
-        name.push(&self.name);
-        name.push(".lock");
-        self.directory.join(name)
+        lock_of(&self.path)
     }
 
     /// A name for the next well-known pipe before it gets its name, and for the old one after it lost its
@@ -162,6 +159,14 @@ impl Place {
         let pid: i32 = pid.parse().ok().filter(|pid| *pid > 0)?;
         (right && digits && parts.next().is_none()).then_some((kind, Pid::from_raw(pid)))
     }
+}
+
+/// The lock file of a server whose well-known pipe is this.
+pub(crate) fn lock_of(wkp: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(wkp.file_name().unwrap_or_default());
+    name.push(".lock");
+    wkp.with_file_name(name)
 }
 
 /// 64 bits that nobody can guess, from the kernel.

@@ -13,6 +13,7 @@ use nix::unistd::{Pid, getppid};
 
 use crate::budget::SIGNALS_WITHIN;
 use crate::course::latecomers::Latecomers;
+use crate::course::queue::Queues;
 use crate::deadline::{Deadline, monotonic_ns, now};
 use crate::eager::{Eagerness, Waiting};
 use crate::error::{Error, Result};
@@ -51,7 +52,9 @@ pub struct Process {
     /// Waits in a row for which the kernel had no memory.
     failed_waits: Cell<u32>,
     eager: Eagerness,
-    /// Course clients that wait for another one's pipe, or are to be sent away.
+    /// Course clients that wait for another one's pipe.
+    pub(crate) queues: Queues,
+    /// Course clients that are to be sent away.
     pub(crate) latecomers: Latecomers,
     log: EventLog,
     /// In a client, whose short pauses while it seeks a server would be twice as long otherwise.
@@ -75,6 +78,7 @@ impl Process {
             looked_at_signals: Cell::new(monotonic_ns()),
             failed_waits: Cell::new(0),
             eager: Eagerness::new(),
+            queues: Queues::default(),
             latecomers: Latecomers::default(),
             log,
             _punctual: (role == Role::Client).then(Punctual::begin),
@@ -119,6 +123,7 @@ impl Process {
         self.parent.set(Some(parent));
         self.asked_to_end.set(None);
         self.eager.begin_asleep();
+        self.queues.forget_all();
         self.latecomers.forget();
         self.log.forget();
     }
@@ -154,7 +159,6 @@ impl Process {
     /// [`Error::Signal`]: a client was asked to end; a server was asked for the second time. The caller lets it pass
     /// up, so that all guards tidy up.
     pub fn wait(&self, fds: &mut [PollFd<'_>], until: Deadline) -> Result<Woken> {
-        self.latecomers.begin_turn();
         if let Some(woken) = self.look_at_signals_now_and_then()? {
             return Ok(woken);
         }
@@ -180,7 +184,6 @@ impl Process {
         events: &mut [EpollEvent],
         until: Deadline,
     ) -> Result<Woken> {
-        self.latecomers.begin_turn();
         if let Some(woken) = self.look_at_signals_now_and_then()? {
             return Ok(woken);
         }

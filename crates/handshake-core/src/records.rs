@@ -3,11 +3,13 @@
 //! EINTR cannot happen here (see [`signals`](crate::signals)); short reads, short writes and "not now" are handled
 //! here and nowhere else.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use nix::errno::Errno;
+use nix::libc::PIPE_BUF;
 use nix::unistd::{read, write};
 
 use crate::course;
@@ -101,6 +103,8 @@ pub struct RecordReader {
     scan: Scanner,
     /// Where among the bytes read there was something else than records.
     strays: Vec<Span>,
+    /// Such bytes at the end of the last read, which filled the buffer: they may go on in the next one.
+    cut: Vec<u8>,
     /// Whose messages these are, if they are a course client's.
     messages: Option<Messages>,
     /// If the pipe was the well-known one: where those wait whose names come through it.
@@ -135,6 +139,7 @@ impl RecordReader {
             end: 0,
             scan,
             strays,
+            cut: Vec::new(),
             messages: None,
             queue: None,
             ended: false,
@@ -160,6 +165,13 @@ impl RecordReader {
         self.queue.as_ref()
     }
 
+    /// What is read from here on is looked through for names as a whole.
+    pub fn begin_batch(&self) {
+        if let Some(queue) = &self.queue {
+            queue.begin_read();
+        }
+    }
+
     /// Takes `lent` (of [`new_buffer`]) to read into.
     pub fn borrow(&mut self, lent: &mut Box<[u8]>) {
         let rest = std::mem::replace(&mut self.buffer, std::mem::take(lent));
@@ -183,7 +195,7 @@ impl RecordReader {
         if self.messages.is_some() {
             return self.fill_with_message();
         }
-        self.strays.clear();
+        self.keep_what_was_cut();
         self.make_room();
         let room = &mut self.buffer[self.end..];
         if room.is_empty() {
@@ -219,7 +231,10 @@ impl RecordReader {
         self.ended = filled == Filled::End;
         let Filled::Bytes(count) = filled else { return Ok(filled) };
         message.truncate(count);
-        let records = messages.records_of(message);
+        let records = match &self.queue {
+            Some(queue) => messages.records_of(message, queue),
+            None => Vec::new(),
+        };
         (self.scan.at, self.end) = (0, records.len());
         match self.buffer.get_mut(..records.len()) {
             // A lent one goes back.
@@ -278,13 +293,49 @@ impl RecordReader {
 
     /// The bytes skipped since the last `fill`, as they stood between records: what others may have written into a pipe that
     /// bears or bore the WKP's name.
-    pub(crate) fn strays(&self) -> impl Iterator<Item = &[u8]> {
-        self.strays.iter().map(|place| &self.buffer[place.clone()])
+    pub(crate) fn strays(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
+        let goes_on = self.strays.first().is_some_and(|first| first.start == 0);
+        let cut = (self.has_cut() && !goes_on).then(|| Cow::Borrowed(&self.cut[..]));
+        let whole = self.strays.iter().filter(|place| !self.may_be_cut(place));
+        cut.into_iter().chain(whole.map(|place| {
+            let bytes = &self.buffer[place.clone()];
+            if place.start == 0 && self.has_cut() {
+                Cow::Owned([&self.cut[..], bytes].concat())
+            } else {
+                Cow::Borrowed(bytes)
+            }
+        }))
     }
 
     /// Whether others than its client may have written something here that is not read yet.
     pub fn is_open_to_others(&self) -> bool {
         matches!(self.arrival, Delivery::Whole | Delivery::Messages) && !self.ended
+    }
+
+    /// Whether the last read but one ended in what may have been cut.
+    pub(crate) fn has_cut(&self) -> bool {
+        !self.cut.is_empty()
+    }
+
+    /// Whether it may go on in the next read.
+    fn may_be_cut(&self, stray: &Span) -> bool {
+        self.filled && self.queue.is_some() && stray.end == self.end
+    }
+
+    /// Before a read.
+    fn keep_what_was_cut(&mut self) {
+        let last = std::mem::take(&mut self.strays).pop();
+        let tail = last.filter(|last| self.may_be_cut(last));
+        match tail {
+            // No name is longer than one write.
+            Some(tail) if self.cut.len() + tail.len() <= PIPE_BUF => {
+                if tail.start > 0 {
+                    self.cut.clear();
+                }
+                self.cut.extend_from_slice(&self.buffer[tail]);
+            }
+            _ => self.cut.clear(),
+        }
     }
 
     fn may_grow(&self) -> bool {

@@ -138,17 +138,6 @@ impl WellKnownPipe {
         }
     }
 
-    /// Whether another process holds an exclusive lock on this pipe, and so keeps all clients from writing
-    /// their names.
-    pub fn is_locked_by_another(&self) -> bool {
-        // On the file system where there are no locks, nobody holds one.
-        let locked = try_lock(self.from_client.as_fd(), Lock::Shared) == Err(Errno::EWOULDBLOCK);
-        if !locked {
-            let _ = try_lock(self.from_client.as_fd(), Lock::Release);
-        }
-        locked
-    }
-
     /// The reading end, for who serves all clients through it (`--shared-wkp`).
     pub fn reading_end(&self) -> Rc<OwnedFd> {
         Rc::clone(&self.from_client)
@@ -162,6 +151,8 @@ impl WellKnownPipe {
         let fifo = made.map_err(make_failed)?;
         let open_failed = |errno| Error::at("open the new pipe", &path, errno, DIRECTORY);
         let from_client = Rc::new(open_to_read(&path).map_err(open_failed)?);
+        // As long as it is the well-known one, nobody can keep clients from it by an exclusive lock.
+        let _ = try_lock(from_client.as_fd(), Lock::Shared);
         let (guard, opened) = open_identified(&path).map_err(open_failed)?;
         if opened != fifo.identity() {
             // Another process has put something else at this name.

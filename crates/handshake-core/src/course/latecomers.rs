@@ -1,29 +1,24 @@
-//! Names that come through a pipe that a client has already, and course clients that cannot be served.
+//! Course clients that cannot be served.
 //!
-//! A name that comes so waits for that pipe ([`PipeQueue`]). The protocol has no word for "no": who cannot be served waits
-//! for its private pipe to be opened. So it is opened, and closed: that is end of file, at once.
+//! Their protocol has no word for "no": a client that has written its name waits for its private pipe to be opened. So it is
+//! opened, and closed: that is end of file, at once.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::names::{Introduction, Lookups, strangers};
-use super::queue::PipeQueue;
-use crate::budget::{LOOKUPS_A_TURN, NOTICES_A_SECOND};
+use crate::budget::NOTICES_A_SECOND;
 use crate::deadline::{Deadline, Pauses};
 use crate::error::Result;
 use crate::event::What;
 use crate::fifo::{name_of, open_to_write};
 use crate::place::Place;
 use crate::process::Process;
-use crate::wire::{Hello, Kind, Scanner, Span};
 
 const NO_QUEUE: &str = "its name came through a pipe that it cannot wait for";
-const WAITED: &str = "it has waited for longer than --queue-timeout";
 
 /// How long a client may take from its name to the opening of its private pipe.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,20 +33,15 @@ const WAITING_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Latecomers {
     /// Where this process serves; nowhere, if it is a client.
-    place: OnceCell<Place>,
+    pub(super) place: OnceCell<Place>,
     /// Why there is nothing for them here, in words.
-    because: Cell<&'static str>,
-    waiting: RefCell<VecDeque<Latecomer>>,
-    /// The queues that somebody has waited in, and how long a client may wait in one; 0 is for ever.
-    queues: RefCell<Vec<Weak<PipeQueue>>>,
-    queue_timeout: Cell<Duration>,
-    /// Names that may still be looked up before the next wait.
-    lookups: Cell<usize>,
+    pub(super) because: Cell<&'static str>,
+    /// By their private pipes.
+    waiting: RefCell<HashMap<PathBuf, Latecomer>>,
 }
 
 #[derive(Debug)]
 struct Latecomer {
-    private: PathBuf,
     until: Deadline,
     pauses: Pauses,
     again: Deadline,
@@ -66,21 +56,18 @@ impl Latecomers {
         }
         let mut waiting = self.waiting.borrow_mut();
         if waiting.len() == WAITING_MAX {
-            waiting.pop_front();
+            let first = waiting.iter().min_by_key(|(_, late)| late.until);
+            let first = first.map(|(private, _)| private.clone());
+            first.and_then(|first| waiting.remove(&first));
         }
         let mut pauses = Pauses::new();
         let again = pauses.begin();
-        waiting.push_back(Latecomer { private, until: Deadline::after(PATIENCE), pauses, again });
+        waiting.insert(private, Latecomer { until: Deadline::after(PATIENCE), pauses, again });
     }
 
     /// Who has this name now is another one.
     fn forgive(&self, private: &Path) {
-        self.waiting.borrow_mut().retain(|late| late.private != private);
-        self.queues().for_each(|queue| queue.forget(private));
-    }
-
-    fn queues(&self) -> impl Iterator<Item = Rc<PipeQueue>> {
-        self.queues.borrow().iter().filter_map(Weak::upgrade).collect::<Vec<_>>().into_iter()
+        self.waiting.borrow_mut().remove(private);
     }
 
     /// Tries those whose time has come; returns when to try again: never, if all have been told.
@@ -89,25 +76,19 @@ impl Latecomers {
         // So many of them that their tries would cost more than they may are tried less often.
         let least =
             Duration::from_secs(1) * u32::try_from(waiting.len()).unwrap_or(u32::MAX) / NOTICES_A_SECOND;
-        waiting.retain_mut(|late| {
+        waiting.retain(|private, late| {
             if !late.again.passed() {
                 return true;
             }
             late.again = late.pauses.begin().max(Deadline::in_exactly(least));
-            !told(&late.private) && !late.until.passed()
+            !told(private) && !late.until.passed()
         });
-        waiting.iter().map(|late| late.again).fold(Deadline::NEVER, Deadline::or)
-    }
-
-    /// Whatever was read until now has been looked at.
-    pub(crate) fn begin_turn(&self) {
-        self.lookups.set(LOOKUPS_A_TURN);
+        waiting.values().map(|late| late.again).fold(Deadline::NEVER, Deadline::or)
     }
 
     /// In a child: they are the parent's.
     pub(crate) fn forget(&self) {
         self.waiting.borrow_mut().clear();
-        self.queues.borrow_mut().clear();
     }
 }
 
@@ -118,7 +99,7 @@ impl Process {
         // A process serves at one place, and says so once.
         let _ = self.latecomers.place.set(place.clone());
         self.latecomers.because.set(NO_QUEUE);
-        self.latecomers.queue_timeout.set(queue_timeout);
+        self.queues.timeout.set(queue_timeout);
     }
 
     /// No course client can be served here, and this is why.
@@ -126,67 +107,9 @@ impl Process {
         self.latecomers.because.set(because);
     }
 
-    /// Looks after those who wait in this queue, as long as it lives: a child does only once it has been told.
-    pub(crate) fn looks_after(&self, queue: &Rc<PipeQueue>) {
-        let mut queues = self.latecomers.queues.borrow_mut();
-        queues.retain(|other| other.strong_count() > 0 && !other.ptr_eq(&Rc::downgrade(queue)));
-        queues.push(Rc::downgrade(queue));
-    }
-
     /// Sends away the course clients that it is time for; returns when to do that again.
     pub(crate) fn look_after_course_clients(&self) -> Deadline {
-        let mut again = Deadline::NEVER;
-        let patience = self.latecomers.queue_timeout.get();
-        if !patience.is_zero() {
-            for queue in self.latecomers.queues() {
-                again = again.or(queue.expire(patience, |name| self.send_away(name.private, WAITED)));
-            }
-        }
-        again.or(self.latecomers.tell())
-    }
-
-    /// Looks who has written `bytes` into a pipe that is another one's, and returns where their names are. Course clients
-    /// join the `queue` for that pipe, and framed ones are told to try again. `own`: the private pipe of who may write there.
-    pub(crate) fn hear_strangers<'a>(
-        &self,
-        bytes: impl IntoIterator<Item = &'a [u8]>,
-        own: Option<&Path>,
-        queue: Option<&Rc<PipeQueue>>,
-    ) -> Vec<Span> {
-        let Some(place) = self.latecomers.place.get() else { return Vec::new() };
-        let mut places = Vec::new();
-        for bytes in bytes {
-            let mut lookups = Lookups::of_session(place, bytes.len(), &self.latecomers.lookups);
-            for (stranger, at) in who_wrote(bytes, own, &mut lookups) {
-                match (stranger, queue) {
-                    (Stranger::InCourse(name), Some(queue)) => queue.join(name, self),
-                    (Stranger::InCourse(Introduction { private, .. }) | Stranger::Framed(private), _) => {
-                        self.send_away(private, self.latecomers.because.get());
-                    }
-                }
-                places.push(at);
-            }
-        }
-        places
-    }
-
-    /// What one read of a course client's pipe gave, without the names of strangers; `None` if nothing else was there.
-    pub(crate) fn without_strangers(
-        &self,
-        mut read: Vec<u8>,
-        own: &Path,
-        queue: &Rc<PipeQueue>,
-    ) -> Option<Vec<u8>> {
-        let mut strangers = self.hear_strangers([read.as_slice()], Some(own), Some(queue));
-        if strangers.is_empty() {
-            return Some(read);
-        }
-        // Names without anything between them have one place.
-        strangers.dedup();
-        for place in strangers.into_iter().rev() {
-            read.drain(place);
-        }
-        read.iter().any(|byte| *byte != 0).then_some(read)
+        self.look_after_queues().or(self.latecomers.tell())
     }
 
     /// Opens and closes a private pipe, as soon as its client has opened it.
@@ -221,35 +144,8 @@ impl Process {
     /// Who has this private pipe now is another one than whoever had its name before.
     pub(crate) fn forgive(&self, private: &Path) {
         self.latecomers.forgive(private);
+        self.queues.forget(private);
     }
-}
-
-/// Who has written into a pipe that another client has.
-enum Stranger {
-    InCourse(Introduction),
-    /// One that was stopped just before its HELLO; its private pipe.
-    Framed(PathBuf),
-}
-
-/// Who has written something into a pipe that is not its own, and where; but for `own`, whose pipe it is.
-fn who_wrote(bytes: &[u8], own: Option<&Path>, lookups: &mut Lookups<'_>) -> Vec<(Stranger, Span)> {
-    let mut found = Vec::new();
-    let in_course = |from: Span, lookups: &mut Lookups<'_>| {
-        let names = strangers(&bytes[from.clone()], lookups).into_iter();
-        let others = names.filter(|(name, _)| Some(name.private.as_path()) != own);
-        others.map(move |(name, at)| (Stranger::InCourse(name), at.start + from.start..at.end + from.start))
-    };
-    let (mut scan, mut at) = (Scanner::default(), 0);
-    while let Some((record, span)) = scan.next_record(bytes, true) {
-        found.extend(in_course(at..span.start, lookups));
-        at = span.end;
-        if record.header.kind == Kind::Hello {
-            let named = Hello::decode(&record.payload()).and_then(|hello| lookups.framed(&hello.name));
-            found.extend(named.map(|private| (Stranger::Framed(private), span)));
-        }
-    }
-    found.extend(in_course(at..bytes.len(), lookups));
-    found
 }
 
 /// Whether it has been told, or cannot be.

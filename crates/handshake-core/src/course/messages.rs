@@ -11,9 +11,8 @@ use crate::wire::{Header, Kind, append, pieces};
 /// such a client is like any other.
 #[derive(Debug, Clone)]
 pub struct Messages {
-    /// Who looks for strangers' names in what comes through this pipe, and where those wait then.
+    /// Who looks for strangers' names in what comes through this pipe.
     process: Rc<Process>,
-    queue: Rc<PipeQueue>,
     /// The client's private pipe, whose name is no stranger's.
     private: PathBuf,
     session: u64,
@@ -23,19 +22,14 @@ pub struct Messages {
 
 impl Messages {
     /// None yet.
-    pub(crate) fn of_session(
-        session: u64,
-        private: PathBuf,
-        queue: &Rc<PipeQueue>,
-        process: &Rc<Process>,
-    ) -> Self {
-        Self { process: Rc::clone(process), queue: Rc::clone(queue), private, session, count: 0 }
+    pub(crate) fn of_session(session: u64, private: PathBuf, process: &Rc<Process>) -> Self {
+        Self { process: Rc::clone(process), private, session, count: 0 }
     }
 
-    /// The records of what one read gave; none, if all of it was strangers'.
-    pub(crate) fn records_of(&mut self, read: Vec<u8>) -> Vec<u8> {
+    /// The records of what one read gave; none, if all of it was strangers', who join the `queue`.
+    pub(crate) fn records_of(&mut self, read: Vec<u8>, queue: &Rc<PipeQueue>) -> Vec<u8> {
         let mut records = Vec::new();
-        if let Some(message) = self.process.without_strangers(read, &self.private, &self.queue) {
+        if let Some(message) = self.process.without_strangers(read, &self.private, queue) {
             self.count = self.count.wrapping_add(1);
             let (session, sequence) = (self.session, self.count);
             for (payload, part) in pieces(&message) {

@@ -4,8 +4,9 @@
 //! Nothing says where a record ends. So each is one write, and each side reads it with one read. Two records that
 //! are in a pipe at the same time come in one read; `split` tells them apart as well as that can be done.
 //!
-//! Reading order: this; [`client`]; `names`, who is meant by the bytes in a well-known pipe; [`server`]; `queue` and
-//! `latecomers`, who came through a pipe that another client has. The session that follows is the framed one's, with what is different in
+//! Reading order: this; [`client`]; `names`, who is meant by the bytes in a well-known pipe; [`server`]; `strangers`, who has
+//! written into a pipe that another client has, [`queue`], where those wait, and [`used_pipe`], when that one has left;
+//! `latecomers`, who cannot be served. The session that follows is the framed one's, with what is different in
 //! `session/server/course.rs`.
 
 pub mod client;
@@ -15,6 +16,8 @@ pub(crate) mod names;
 pub mod queue;
 pub mod server;
 pub(crate) mod split;
+mod strangers;
+pub mod used_pipe;
 
 use std::fmt;
 use std::os::fd::AsFd;

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use super::{ORIGINAL_SIZE, text_of, without_newline};
 use crate::budget::{LOOKUPS_A_PIPE, LOOKUPS_A_READ};
 use crate::fifo::{Standing, look};
-use crate::place::Place;
+use crate::place::{Place, lock_of};
 use crate::wire::Span;
 
 /// In what form a client has sent its name, which tells what acknowledgement it expects.
@@ -107,20 +107,28 @@ fn text_at(bytes: &[u8], from: usize) -> Option<(&[u8], Span)> {
 pub(crate) struct Lookups<'a> {
     place: &'a Place,
     left: usize,
+    /// For how many bytes.
+    bytes: usize,
     /// What is taken from `left` is taken from here as well.
-    in_turn: Option<&'a Cell<usize>>,
+    in_all: Option<&'a Cell<usize>>,
 }
 
 impl<'a> Lookups<'a> {
     /// For one well-known pipe that was taken.
     pub(crate) fn of_well_known_pipe(place: &'a Place) -> Self {
-        Self { place, left: LOOKUPS_A_PIPE, in_turn: None }
+        Self { place, left: LOOKUPS_A_PIPE, bytes: 0, in_all: None }
     }
 
-    /// For so many bytes that one read brought of a session, out of what is left for this turn.
-    pub(crate) fn of_session(place: &'a Place, bytes: usize, in_turn: &'a Cell<usize>) -> Self {
-        let left = bytes.clamp(*LOOKUPS_A_READ.start(), *LOOKUPS_A_READ.end());
-        Self { place, left, in_turn: Some(in_turn) }
+    /// For what one read brought of a session, out of what is left for all that is read in one go.
+    pub(crate) fn of_session(place: &'a Place, in_all: Option<&'a Cell<usize>>) -> Self {
+        Self { place, left: *LOOKUPS_A_READ.start(), bytes: 0, in_all }
+    }
+
+    /// So many bytes of it are looked through next.
+    pub(crate) fn for_bytes(&mut self, bytes: usize) {
+        let of = |bytes: usize| bytes.clamp(*LOOKUPS_A_READ.start(), *LOOKUPS_A_READ.end());
+        self.left += of(self.bytes + bytes) - of(self.bytes);
+        self.bytes += bytes;
     }
 
     /// The private pipe that a HELLO names.
@@ -136,24 +144,25 @@ impl<'a> Lookups<'a> {
         while let Some((text, at)) = text_at(bytes, from) {
             from = at.end;
             let mut names = self.names_in(text, at, bytes, early);
+            if let (Some(before), Some(first)) = (found.last_mut(), names.first()) {
+                // A number may begin with zeros, which looked like the last name's.
+                before.at.end = before.at.end.min(first.at.start);
+            }
             if let Some(last) = names.last_mut() {
-                // What was on the stack follows the NUL, in the record that most have.
-                let usual = last.at.start + USUAL_SIZE;
-                if last.at.end < usual
-                    && !self.is_name_at(last.at.end, bytes, early)
-                    && (usual == bytes.len() || self.is_name_at(usual, bytes, early))
-                {
-                    last.at.end = usual;
+                if self.has_garbage_behind(&last.at, bytes, early) {
+                    last.at.end = last.at.start + USUAL_SIZE;
                 }
                 from = last.at.end;
             }
             found.append(&mut names);
         }
-        if found.iter().any(|one| one.stands) {
+        let standing = found.iter().filter(|one| one.stands);
+        let explained: usize = standing.map(|one| one.at.len()).sum();
+        if explained == bytes.len() {
             return found;
         }
         let numbers = self.numbers(bytes);
-        if numbers.is_empty() { found } else { numbers }
+        if numbers.len() * size_of::<u32>() > explained { numbers } else { found }
     }
 
     /// The pipe with this name. If there is none, those of several clients that have written right behind each other: digits
@@ -186,9 +195,21 @@ impl<'a> Lookups<'a> {
         row
     }
 
+    /// Whether what was on the stack follows a name's NUL, up to the size of record that most have.
+    fn has_garbage_behind(&mut self, at: &Span, bytes: &[u8], early: bool) -> bool {
+        let usual = at.start + USUAL_SIZE;
+        let Some(behind) = bytes.get(at.end..usual).filter(|behind| !behind.is_empty()) else { return false };
+        let is_text = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+        // It may be a message of the pipe's client as well.
+        let is_message = text_of(behind).iter().all(is_text) && behind.ends_with(b"\0");
+        !is_message
+            && !self.is_name_at(at.end, bytes, early)
+            && (usual == bytes.len() || self.is_name_at(usual, bytes, early))
+    }
+
     /// Whether a name begins there.
     fn is_name_at(&mut self, at: usize, bytes: &[u8], early: bool) -> bool {
-        bytes.get(at..).and_then(|_| text_at(bytes, at)).is_some_and(|(text, next)| {
+        text_at(bytes, at).is_some_and(|(text, next)| {
             next.start == at && !self.names_in(text, next, bytes, early).is_empty()
         })
     }
@@ -263,8 +284,8 @@ impl<'a> Lookups<'a> {
     /// Takes one look-up from the budget; `None` when it is spent.
     fn charge(&mut self) -> Option<()> {
         self.left = self.left.checked_sub(1)?;
-        if let Some(in_turn) = self.in_turn {
-            in_turn.set(in_turn.get().checked_sub(1)?);
+        if let Some(in_all) = self.in_all {
+            in_all.set(in_all.get().checked_sub(1)?);
         }
         Some(())
     }
@@ -275,7 +296,9 @@ impl Place {
     /// must stand there, and none that has a part in the framed dialect.
     pub(crate) fn named_in_course(&self, name: &[u8]) -> Option<PathBuf> {
         let path = self.bare_in_course(name)?;
-        matches!(look(&path), Ok(Standing::Fifo(_))).then_some(path)
+        let is_pipe = |path: &PathBuf| matches!(look(path), Ok(Standing::Fifo(_)));
+        // Another server's well-known pipe has a lock file beside it.
+        Some(path).filter(is_pipe).filter(|path| look(&lock_of(path)) == Ok(Standing::Nothing))
     }
 }
 
@@ -290,7 +313,7 @@ mod tests {
 
     use super::*;
 
-    const PIPES: [&str; 7] = ["1", "22", "221", "5000001", "luigi", "77.fifo", "mario"];
+    const PIPES: [&str; 8] = ["1", "22", "221", "65536", "5000001", "luigi", "77.fifo", "mario"];
 
     fn place() -> (TempDir, Place) {
         let directory = TempDir::new().unwrap();
@@ -303,6 +326,12 @@ mod tests {
 
     fn names(found: impl IntoIterator<Item = PathBuf>) -> Vec<String> {
         found.into_iter().map(|path| crate::fifo::name_of(&path)).collect()
+    }
+
+    fn lookups_for<'a>(place: &'a Place, bytes: &[u8]) -> Lookups<'a> {
+        let mut lookups = Lookups::of_session(place, None);
+        lookups.for_bytes(bytes.len());
+        lookups
     }
 
     #[test]
@@ -326,6 +355,10 @@ mod tests {
         let number = 221_u32.to_ne_bytes();
         assert_eq!(introduced(&[&b"1"[..], &number, b"22\0luigi\0"].concat()), ["1", "221", "22", "luigi"]);
         assert_eq!(introduced(b"1./221\0"), ["1", "221"]);
+        let padded_then_number = [&b"22\0\0"[..], &65536_u32.to_ne_bytes()].concat();
+        assert_eq!(introduced(&padded_then_number), ["22", "65536"], "its zeros are its own");
+        let numbers = [221_u32, 65536, 22].map(u32::to_ne_bytes).concat();
+        assert_eq!(introduced(&numbers), ["221", "65536", "22"]);
         assert_eq!(introduced(b"mario\0"), [""; 0], "the well-known pipe is nobody's private one");
     }
 
@@ -334,7 +367,7 @@ mod tests {
     fn strangers_are_found_with_their_records() {
         let (_directory, place) = place();
         let found = |bytes: &[u8]| -> Vec<(String, Span, Form)> {
-            let found = strangers(bytes, &mut Lookups::of_session(&place, bytes.len(), &Cell::new(10_000)));
+            let found = strangers(bytes, &mut lookups_for(&place, bytes));
             let of = |one: &Introduction| (crate::fifo::name_of(&one.private), one.record.form);
             found
                 .into_iter()
@@ -400,19 +433,22 @@ mod tests {
         #[test]
         fn nothing_else_is_ever_found(pieces in vec(prop_oneof![
             vec(any::<u8>(), 0..12),
-            select(vec![&b"\0"[..], b"./", b"../", b"\n", b"1", b"221", b"luigi", b"mario", b"77"])
+            select(vec![&b"\0"[..], b"\0\0\x01\0", b"./", b"../", b"\n", b"1", b"221", b"luigi", b"mario", b"77"])
                 .prop_map(<[u8]>::to_vec),
         ], 0..20)) {
             let (_directory, place) = place();
             let bytes = pieces.concat();
-            let known = |name: &String| PIPES[..6].contains(&name.as_str());
+            let known = |name: &String| PIPES[..7].contains(&name.as_str());
             for name in names(introductions(&bytes, &mut Lookups::of_well_known_pipe(&place)).into_iter().map(|one| one.private)) {
                 // A living process is believed before it has made its pipe.
                 prop_assert!(known(&name) || name.parse::<i32>().is_ok(), "{}", name);
             }
-            for (one, at) in strangers(&bytes, &mut Lookups::of_session(&place, bytes.len(), &Cell::new(10_000))) {
+            let mut from = 0;
+            for (one, at) in strangers(&bytes, &mut lookups_for(&place, &bytes)) {
                 let name = crate::fifo::name_of(&one.private);
                 prop_assert!(known(&name));
+                prop_assert!(from <= at.start && at.start < at.end && at.end <= bytes.len(), "{:?} from {}", at, from);
+                from = at.end;
                 let is_number = at.len() == 4 && u32::from_ne_bytes(bytes[at.clone()].try_into().unwrap()) <= PID_MAX;
                 prop_assert!(is_number || bytes[at].windows(name.len()).any(|window| window == name.as_bytes()));
             }

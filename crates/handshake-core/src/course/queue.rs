@@ -6,205 +6,230 @@
 //! server.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
-use std::rc::Rc;
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use nix::unistd::read;
-
-use super::RECORD_MAX;
 use super::names::Introduction;
+use crate::budget::LOOKUPS_A_PIPE;
 use crate::deadline::{Deadline, now};
-use crate::error::Result;
 use crate::event::What;
 use crate::fifo::{Identity, Standing, look, name_of};
-use crate::handshake::caller::Caller;
-use crate::place::random;
 use crate::process::Process;
-use crate::records::READS_MAX;
 
-/// The most that wait at one pipe: more than can have opened it between two replacements on any machine.
-const QUEUE_MAX: usize = 4096;
+/// The most that wait at all pipes of a process: more than can have opened them between two replacements on any machine.
+const WAITING_MAX: usize = 4096;
 
-/// The most pipes that a process keeps open for names that may still come.
-pub const USED_MAX: usize = 64;
-
-const QUEUE_FULL: &str = "too many wait for the pipe that its name came through";
+const TOO_MANY: &str = "too many wait for pipes that others have";
+const TOO_LONG: &str = "it has waited for longer than --queue-timeout";
 
 /// Those who wait for a pipe that was the well-known one, behind the client that has it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PipeQueue {
     waiting: RefCell<VecDeque<Waiting>>,
     /// Whether a course client's name has ever come through the pipe.
     in_course: Cell<bool>,
+    /// Names that may still be looked up for what is read in one go.
+    pub(super) lookups: Cell<usize>,
+}
+
+impl Default for PipeQueue {
+    fn default() -> Self {
+        let (waiting, in_course) = (RefCell::default(), Cell::default());
+        Self { waiting, in_course, lookups: Cell::new(LOOKUPS_A_PIPE) }
+    }
 }
 
 /// A client whose name has come, and which is not acknowledged yet.
 #[derive(Debug)]
-struct Waiting {
-    name: Introduction,
+pub(super) struct Waiting {
+    pub(super) name: Introduction,
+    pub(super) since: Duration,
     /// Which file its private pipe was, where one stood.
     stood: Option<Identity>,
-    since: Duration,
+    ticket: u64,
+}
+
+/// All who wait at pipes of a process.
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    /// By its private pipe, where a client waits.
+    places: RefCell<HashMap<PathBuf, Place>>,
+    /// The queues that somebody waits in, or has.
+    queues: RefCell<Vec<Weak<PipeQueue>>>,
+    last_ticket: Cell<u64>,
+    /// How long a client may wait; 0 is for ever.
+    pub(super) timeout: Cell<Duration>,
+}
+
+#[derive(Debug)]
+struct Place {
+    queue: Weak<PipeQueue>,
+    stood: Option<Identity>,
+    /// What stands in the queue under another number is no client's any more.
+    ticket: u64,
+}
+
+impl Queues {
+    /// A child has none but those that it [adopts](Queues::adopt).
+    pub(crate) fn forget_all(&self) {
+        self.places.borrow_mut().clear();
+        self.queues.borrow_mut().clear();
+    }
+
+    /// Who waits there is this process's to serve.
+    pub(crate) fn adopt(&self, queue: &Rc<PipeQueue>) {
+        for Waiting { name, stood, ticket, .. } in &*queue.waiting.borrow() {
+            let place = Place { queue: Rc::downgrade(queue), stood: *stood, ticket: *ticket };
+            self.places.borrow_mut().insert(name.private.clone(), place);
+        }
+        let mut queues = self.queues.borrow_mut();
+        queues.retain(|other| {
+            other.upgrade().is_some_and(|other| !Rc::ptr_eq(&other, queue) && !other.is_empty())
+        });
+        queues.push(Rc::downgrade(queue));
+    }
+
+    /// Nobody of this name waits any more.
+    pub(crate) fn forget(&self, private: &Path) {
+        self.places.borrow_mut().remove(private);
+    }
+
+    /// Takes out a client that is still meant.
+    fn take(&self, waiting: &Waiting) -> bool {
+        let mut places = self.places.borrow_mut();
+        let is_meant = places.get(&waiting.name.private).is_some_and(|place| place.ticket == waiting.ticket);
+        if is_meant {
+            places.remove(&waiting.name.private);
+        }
+        is_meant
+    }
+
+    fn all(&self) -> impl Iterator<Item = Rc<PipeQueue>> {
+        self.queues.borrow().iter().filter_map(Weak::upgrade).collect::<Vec<_>>().into_iter()
+    }
 }
 
 impl PipeQueue {
-    /// The pipe has a course client.
+    /// The pipe has, or had, a course client.
     pub(crate) fn is_in_course(&self) {
         self.in_course.set(true);
     }
 
-    /// A client's name came through the pipe that has an owner: it waits for its turn.
-    pub(crate) fn join(self: &Rc<Self>, name: Introduction, process: &Process) {
-        self.is_in_course();
-        process.looks_after(self);
-        // Whoever has this name now is meant, wherever one of that name waited before.
-        process.forgive(&name.private);
-        if self.waiting.borrow().len() == QUEUE_MAX {
-            return process.send_away(name.private, QUEUE_FULL);
-        }
-        process.saw(What::Queued, |event| event.pipe(name_of(&name.private)));
-        let stood = identity_of(&name);
-        self.waiting.borrow_mut().push_back(Waiting { name, stood, since: now() });
+    pub(super) fn may_bring_names(&self) -> bool {
+        self.in_course.get()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.borrow().is_empty()
     }
 
-    /// The next one, who gets `pipe` as its upstream. Those who have gone meanwhile are passed over.
-    fn next(self: &Rc<Self>, pipe: &Rc<OwnedFd>, process: &Process) -> Result<Option<Caller>> {
-        let session = random()?;
-        while let Some(Waiting { name, stood, since }) = self.pop() {
-            if identity_of(&name) != stood {
-                process.saw(What::ClientDropped, |event| {
-                    event.pipe(name_of(&name.private)).text("it left before its turn came")
-                });
-                continue;
-            }
-            let mut caller = Caller::in_course(session, name, Rc::clone(pipe), Rc::clone(self), process);
-            caller.waits_since = Some(since);
-            return Ok(Some(caller));
+    /// What is read from here on is looked through as a whole.
+    pub(crate) fn begin_read(&self) {
+        self.lookups.set(LOOKUPS_A_PIPE);
+    }
+
+    /// A client's name came through the pipe that has an owner: it waits for its turn. If it waits already, here or
+    /// elsewhere, it keeps its place.
+    pub(crate) fn join(self: &Rc<Self>, name: Introduction, process: &Process) {
+        self.is_in_course();
+        let queues = &process.queues;
+        let stood = name.identity();
+        let waits = |place: &Place| place.queue.strong_count() > 0 && place.stood == stood;
+        if queues.places.borrow().get(&name.private).is_some_and(waits) {
+            return;
         }
-        Ok(None)
+        let waiting = self.waiting.borrow().len().max(queues.places.borrow().len());
+        if waiting >= WAITING_MAX {
+            return process.send_away(name.private, TOO_MANY);
+        }
+        process.forgive(&name.private);
+        process.saw(What::Queued, |event| event.pipe(name_of(&name.private)));
+        let ticket = queues.last_ticket.get() + 1;
+        queues.last_ticket.set(ticket);
+        let place = Place { queue: Rc::downgrade(self), stood, ticket };
+        queues.places.borrow_mut().insert(name.private.clone(), place);
+        if self.is_empty() {
+            queues.adopt(self);
+        }
+        self.waiting.borrow_mut().push_back(Waiting { name, since: now(), stood, ticket });
     }
 
-    fn pop(&self) -> Option<Waiting> {
-        self.waiting.borrow_mut().pop_front()
+    /// The next one that is still there.
+    pub(super) fn next(&self, process: &Process) -> Option<Waiting> {
+        loop {
+            let next = self.pop(process)?;
+            // One that had no pipe yet when its name came may have one now.
+            if next.stood.is_none() || next.name.identity() == next.stood {
+                return Some(next);
+            }
+            process.saw(What::ClientDropped, |event| {
+                event.pipe(name_of(&next.name.private)).text("it left before its turn came")
+            });
+        }
     }
 
-    /// Takes out whoever has this private pipe's name.
-    pub(crate) fn forget(&self, private: &Path) {
-        self.waiting.borrow_mut().retain(|waiting| waiting.name.private != private);
+    fn pop(&self, process: &Process) -> Option<Waiting> {
+        loop {
+            let next = self.waiting.borrow_mut().pop_front()?;
+            if process.queues.take(&next) {
+                return Some(next);
+            }
+        }
+    }
+
+    /// Leaves all who wait to another process; returns their private pipes.
+    pub(crate) fn leave(&self, process: &Process) -> Vec<PathBuf> {
+        std::iter::from_fn(|| self.pop(process)).map(|waiting| waiting.name.private).collect()
+    }
+
+    /// Sends everybody away: nobody serves this pipe any longer.
+    pub(crate) fn turn_away_all(&self, process: &Process, reason: &str) {
+        for private in self.leave(process) {
+            process.send_away(private, reason);
+        }
     }
 
     /// Sends away who has waited for longer than `patience`; returns when the next one will have.
-    pub(crate) fn expire(&self, patience: Duration, send_away: impl Fn(Introduction)) -> Deadline {
+    fn expire(&self, patience: Duration, process: &Process) -> Deadline {
         loop {
             let first = self.waiting.borrow().front().map(|waiting| Deadline::at(waiting.since + patience));
             match first {
                 None => return Deadline::NEVER,
                 Some(until) if !until.passed() => return until,
-                Some(_) => self.pop().into_iter().for_each(|waiting| send_away(waiting.name)),
+                Some(_) => {
+                    let first = self.waiting.borrow_mut().pop_front();
+                    if let Some(first) = first.filter(|first| process.queues.take(first)) {
+                        process.send_away(first.name.private, TOO_LONG);
+                    }
+                }
             }
         }
     }
+}
 
-    /// Sends everybody away: nobody serves this pipe any longer.
-    pub(crate) fn turn_away_all(&self, process: &Process, reason: &str) {
-        while let Some(waiting) = self.pop() {
-            process.send_away(waiting.name.private, reason);
+impl Introduction {
+    /// Which file the private pipe is, where one stands.
+    fn identity(&self) -> Option<Identity> {
+        match look(&self.private) {
+            Ok(Standing::Fifo(identity)) => Some(identity),
+            _ => None,
         }
     }
 }
 
-fn identity_of(name: &Introduction) -> Option<Identity> {
-    match look(&name.private) {
-        Ok(Standing::Fifo(identity)) => Some(identity),
-        _ => None,
-    }
-}
-
-/// A pipe that was the well-known one and then a client's upstream, when its client has left.
-#[derive(Debug)]
-pub struct UsedPipe {
-    pipe: Rc<OwnedFd>,
-    queue: Rc<PipeQueue>,
-    /// Until when somebody may write a name who has it open.
-    until: Option<Deadline>,
-}
-
-/// What becomes of a pipe whose client has left.
-#[derive(Debug)]
-pub enum Next {
-    /// This client has it now.
-    Client(Box<Caller>),
-    /// Somebody has it open, and may write a name until then.
-    Later(Deadline),
-    /// Nobody uses it: it is to be closed.
-    Nobody,
-}
-
-impl UsedPipe {
-    pub(crate) fn new(pipe: Rc<OwnedFd>, queue: Rc<PipeQueue>) -> Self {
-        Self { pipe, queue, until: None }
-    }
-
-    /// The same through another descriptor of it.
-    #[must_use]
-    pub fn read_through(self, pipe: &Rc<OwnedFd>) -> Self {
-        Self { pipe: Rc::clone(pipe), ..self }
-    }
-
-    /// Whether anybody waits for it, or may: a course client's name has come through it.
-    pub fn may_be_handed_on(&self) -> bool {
-        self.queue.in_course.get()
-    }
-
-    pub(crate) fn reading_end(&self) -> Rc<OwnedFd> {
-        Rc::clone(&self.pipe)
-    }
-
-    /// Who has the pipe next: whoever waits for it first. What its last client has left in it is thrown away, but for
-    /// names. If nobody waits, whoever still has it open has `patience` to write a name (0: for ever).
-    ///
-    /// # Errors
-    /// The kernel's random source fails.
-    pub fn next(&mut self, process: &Process, patience: Duration) -> Result<Next> {
-        if !self.queue.in_course.get() {
-            return Ok(Next::Nobody);
+impl Process {
+    /// Sends away those who wait for too long, or in vain, since this process was asked to end; returns when to do that
+    /// again.
+    pub(super) fn look_after_queues(&self) -> Deadline {
+        let patience = self.queues.timeout.get();
+        if self.asked_to_end().is_some() {
+            self.queues.all().for_each(|queue| queue.turn_away_all(self, "the server is shutting down"));
+        } else if !patience.is_zero() {
+            let expire = |queue: Rc<PipeQueue>| queue.expire(patience, self);
+            return self.queues.all().map(expire).fold(Deadline::NEVER, Deadline::or);
         }
-        let is_open = self.read_names(process);
-        if process.asked_to_end().is_some() {
-            self.queue.turn_away_all(process, "the server is shutting down");
-            return Ok(Next::Nobody);
-        }
-        if let Some(client) = self.queue.next(&self.pipe, process)? {
-            self.until = None;
-            return Ok(Next::Client(Box::new(client)));
-        }
-        let until = *self.until.get_or_insert_with(|| Deadline::after(patience));
-        Ok(if is_open && !until.passed() { Next::Later(until) } else { Next::Nobody })
-    }
-
-    /// Returns whether somebody has the pipe open.
-    fn read_names(&self, process: &Process) -> bool {
-        let mut buffer = vec![0; RECORD_MAX];
-        for _ in 0..READS_MAX {
-            match read(&self.pipe, &mut buffer) {
-                Ok(0) => return false,
-                Ok(count) => drop(process.hear_strangers([&buffer[..count]], None, Some(&self.queue))),
-                Err(_) => break,
-            }
-        }
-        true
-    }
-}
-
-impl AsFd for UsedPipe {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pipe.as_fd()
+        Deadline::NEVER
     }
 }

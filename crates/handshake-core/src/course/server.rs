@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use super::latecomers::may_open_later;
 use super::names::Form;
 use super::{HOLA, ITS_A_ME, ORIGINAL_SIZE, Ways, padded};
-use crate::deadline::{Deadline, Pauses};
+use crate::deadline::{Deadline, Pauses, now};
 use crate::error::{Error, Named, Result};
 use crate::fifo::{name_of, open_to_write};
 use crate::handshake::caller::Caller;
@@ -25,6 +25,10 @@ use crate::wire::Kind;
 /// How long after the acknowledgement a third step may come that nothing else tells from a message: programs take less
 /// than 5 ms, and people type slower.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
+
+/// How long after its name a client opens its private pipe at the latest, if its process is not to be seen: programs do so
+/// at once.
+const OPENS_WITHIN: Duration = Duration::from_millis(100);
 
 /// What course clients expect, where their names do not tell.
 #[derive(Debug, Clone, Default)]
@@ -81,27 +85,29 @@ pub(crate) fn connect(
             ended = discard_what_comes(from_client)?;
         }
         if ended && !is_of_living_process(&caller.private) {
+            process.tell_when_open(caller.private.clone());
             return Err(lost(format!("{LEFT_BEFORE} the acknowledgement")));
         }
         let errno = match open_to_write(&caller.private).and_then(locked) {
             Ok(private) => return Ok(private),
             Err(errno) => errno,
         };
-        let has_gone = caller.waits_since.is_some() && is_of_dead_process(&caller.private);
-        if has_gone || errno == Errno::EWOULDBLOCK && late {
-            return Err(lost(if has_gone {
-                format!("{LEFT_BEFORE} its turn came")
-            } else {
-                ANOTHERS.into()
-            }));
-        }
+        let has_gone = caller.waits_since.is_some_and(|since| now() > since + OPENS_WITHIN)
+            && is_of_dead_process(&caller.private);
         let ends = process.asked_to_end().is_some();
-        if late || ends || !(may_open_later(errno) || matches!(errno, Errno::ENOENT | Errno::EWOULDBLOCK)) {
+        let is_pointless = !(may_open_later(errno) || matches!(errno, Errno::ENOENT | Errno::EWOULDBLOCK));
+        if late || ends || has_gone || is_pointless {
             // If it opens its pipe after all, it must not wait for ever.
             process.tell_when_open(caller.private.clone());
-            let (name, errno) = (name_of(&caller.private), Named(errno));
-            let why = if ends { "the server is shutting down" } else { "it could not be opened in time" };
-            return Err(lost(format!("its private pipe {name:?}: {why}: {errno}")));
+            let name = name_of(&caller.private);
+            return Err(lost(match errno {
+                _ if has_gone => format!("{LEFT_BEFORE} its turn came"),
+                _ if ends => format!("its private pipe {name:?}: the server is shutting down"),
+                Errno::EWOULDBLOCK => "another session has the private pipe that it named".into(),
+                errno => {
+                    format!("its private pipe {name:?}: it could not be opened in time: {}", Named(errno))
+                }
+            }));
         }
         let mut watched = [PollFd::new(from_client.as_fd(), PollFlags::POLLIN)];
         // An end of file would show itself again and again.
@@ -109,8 +115,6 @@ pub(crate) fn connect(
         process.wait(watched, pauses.begin().or(until))?;
     }
 }
-
-const ANOTHERS: &str = "another session has the private pipe that it named";
 
 /// For as long as it is open. Where the file system has no locks, nobody holds one.
 fn locked(private: OwnedFd) -> Result<OwnedFd, Errno> {
@@ -123,6 +127,7 @@ fn locked(private: OwnedFd) -> Result<OwnedFd, Errno> {
 /// It is not this client's; and the reader has told strangers. Returns whether this was the end.
 fn discard_what_comes(from_client: &mut RecordReader) -> Result<bool> {
     let lost = |what: &str| Err(Error::Lost { what: what.into(), unanswered: 0 });
+    from_client.begin_batch();
     match from_client.fill() {
         Ok(Filled::Bytes(_)) => {}
         Ok(Filled::Nothing) => return Ok(false),

@@ -9,8 +9,9 @@ use nix::errno::Errno;
 
 use crate::course::messages::Messages;
 use crate::course::names::{Introduction, NameRecord};
-use crate::course::queue::{PipeQueue, UsedPipe};
+use crate::course::queue::PipeQueue;
 use crate::course::text_of;
+use crate::course::used_pipe::UsedPipe;
 use crate::error::{Error, Named, Result, errno_of};
 use crate::event::What;
 use crate::fifo::{Fifo, name_of, open_to_read, open_to_write};
@@ -135,13 +136,11 @@ impl Caller {
     pub fn upstream(&self, place: &Place, process: &Rc<Process>) -> Result<Upstream> {
         if let Some(queue) = &self.queue {
             if !queue.is_empty() {
-                process.looks_after(queue);
+                process.queues.adopt(queue);
             }
             let messages = match self.dialect {
                 Dialect::Framed { .. } => None,
-                Dialect::Course(_) => {
-                    Some(Messages::of_session(self.session, self.private.clone(), queue, process))
-                }
+                Dialect::Course(_) => Some(Messages::of_session(self.session, self.private.clone(), process)),
             };
             let from_client = Rc::clone(&self.wkp);
             let (queue, arrival) = (Some(Rc::clone(queue)), Delivery::Whole);
@@ -230,8 +229,8 @@ impl Caller {
         if self.speaks_course() {
             return self.turn_away(process, reason);
         }
-        if let Some(queue) = &self.queue {
-            queue.turn_away_all(process, reason);
+        if let Some(pipe) = self.used_pipe() {
+            pipe.close(process, reason);
         }
         process.saw(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
         // A client that has gone needs no reason.
@@ -279,8 +278,8 @@ impl Caller {
 
     /// Says "try again".
     pub fn turn_away(self, process: &Process, reason: &str) {
-        if let Some(queue) = &self.queue {
-            queue.turn_away_all(process, reason);
+        if let Some(pipe) = self.used_pipe() {
+            pipe.close(process, reason);
         }
         if self.speaks_course() {
             return process.send_away(self.private, reason);

@@ -1,11 +1,12 @@
 //! Those who have said HELLO and wait for their answer.
 
 use std::os::fd::OwnedFd;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use crate::course::names::{Introduction, Lookups, introductions};
 use crate::course::queue::PipeQueue;
 use crate::course::text_of;
+use crate::course::used_pipe::UsedPipe;
 use crate::error::Result;
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Standing, look, name_of};
@@ -50,38 +51,22 @@ pub struct Said<'a> {
 #[derive(Debug, Default)]
 pub struct Line {
     waiting: FairQueue<Caller>,
-    /// Taken pipes that could not be closed to others: who was stopped just there may still say HELLO, as long
-    /// as somebody keeps them open.
-    may_bring_more: Vec<Weak<OwnedFd>>,
 }
 
 impl Line {
-    /// Step 6: everybody who said HELLO in a pipe just taken joins the line.
+    /// Step 6: everybody who said HELLO in a pipe just taken joins the line. A pipe that is nobody's upstream then may
+    /// still bring a name, if somebody has it open.
     ///
     /// # Errors
     /// The kernel's random source fails.
-    pub fn receive(&mut self, taken: &TakenPipe, place: &Place, process: &Process) -> Result<()> {
+    pub fn receive(
+        &mut self,
+        taken: &TakenPipe,
+        place: &Place,
+        process: &Process,
+    ) -> Result<Option<UsedPipe>> {
         let has_owner = self.read_names(&taken.from_client, taken.closed_to_others, place, process)?;
-        // Whoever has the pipe reads it from now on, and hears who comes late.
-        if !taken.closed_to_others && !has_owner {
-            self.may_bring_more.push(Rc::downgrade(&taken.from_client));
-        }
-        Ok(())
-    }
-
-    /// Looks once more into the pipes that are still open to others. Call it before [`Line::next_caller`].
-    ///
-    /// # Errors
-    /// The kernel's random source fails.
-    pub fn receive_late(&mut self, place: &Place, process: &Process) -> Result<()> {
-        for weak in std::mem::take(&mut self.may_bring_more) {
-            if let Some(pipe) = weak.upgrade()
-                && !self.read_names(&pipe, false, place, process)?
-            {
-                self.may_bring_more.push(weak);
-            }
-        }
-        Ok(())
+        Ok((!has_owner).then(|| UsedPipe::without_client(&taken.from_client)))
     }
 
     /// Reads a pipe that is nobody's upstream yet, and returns whether it is somebody's now. A framed client may have it if it is
@@ -109,9 +94,9 @@ impl Line {
             // Course clients first, since they can have no other pipe than this.
             let mut unknown = Vec::new();
             for bytes in reader.strays() {
-                let names = introductions(bytes, &mut lookups);
+                let names = introductions(&bytes, &mut lookups);
                 if names.is_empty() {
-                    unknown.extend_from_slice(bytes);
+                    unknown.extend_from_slice(&bytes);
                 }
                 for name in names {
                     if has_owner {
@@ -273,6 +258,8 @@ pub fn note_skipped(reader: &mut RecordReader, session: Option<u64>, process: &P
     if skipped > 0 {
         let bytes = usize::try_from(skipped).unwrap_or(usize::MAX);
         process.saw(What::Skipped, |event| session.into_iter().fold(event, Event::session).bytes(bytes));
+    }
+    if skipped > 0 || reader.has_cut() {
         process.hear_strangers(reader.strays(), None, reader.queue());
     }
 }
@@ -280,6 +267,7 @@ pub fn note_skipped(reader: &mut RecordReader, session: Option<u64>, process: &P
 /// Before a pipe that others may have written to is let go: who has, waits for it, or is told.
 pub fn drain(reader: &mut RecordReader, session: u64, process: &Process) {
     let mut reads = 0;
+    reader.begin_batch();
     while reads < READS_MAX && matches!(reader.fill(), Ok(Filled::Bytes(_))) {
         reads += 1;
         while reader.next_record().is_some() {}

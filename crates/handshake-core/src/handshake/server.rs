@@ -11,7 +11,7 @@ use nix::unistd::write;
 use crate::budget::{CLIENTS_A_TURN, LOOK_AFTER, LOOK_AFTER_TROUBLE, TROUBLE};
 use crate::claim::Claim;
 use crate::course;
-use crate::course::queue::{Next, USED_MAX, UsedPipe};
+use crate::course::used_pipe::{Next, USED_MAX, UsedPipe};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
@@ -37,8 +37,7 @@ const AFTER_SHORTAGE: Duration = Duration::from_millis(100);
 pub enum Arrived {
     /// So many of the descriptors watched show something; without others, the well-known pipe has bytes.
     Ready(usize),
-    /// The well-known pipe has lost its name, or another process keeps clients from it by a lock; steps 6 and
-    /// 1 make that good.
+    /// The well-known pipe has lost its name; steps 6 and 1 make that good.
     NameGone,
     /// A signal came, or it is time to try again.
     Other,
@@ -201,8 +200,8 @@ impl Server {
         Ok(arrived)
     }
 
-    /// The session that had this pipe is over: whoever waits for the pipe joins the line. As long as somebody has it open, and
-    /// for `--handshake-timeout` at most, one may still write its name.
+    /// The session that had this pipe is over: whoever waits for the pipe joins the line. Somebody who has it open may
+    /// still write a name.
     ///
     /// # Errors
     /// The kernel's random source fails.
@@ -216,20 +215,20 @@ impl Server {
         Ok(())
     }
 
-    /// Looks for those who have written their names into pipes that a client has left, or that are not closed to others.
+    /// Looks for those who have written their names into pipes that no client has.
     fn receive_late(&mut self) -> Result<()> {
         for used in std::mem::take(&mut self.used) {
             self.let_go(used)?;
         }
-        self.line.receive_late(&self.place, &self.process)
+        Ok(())
     }
 
-    /// The same for who looks after such pipes itself, and gets back one that may still bring a name, and until when.
+    /// The same, for a server that watches such pipes itself. Returns the pipe if a name may still come, and until when.
     ///
     /// # Errors
     /// The kernel's random source fails.
     pub fn hand_on(&mut self, mut used: UsedPipe) -> Result<Option<(UsedPipe, Deadline)>> {
-        match used.next(&self.process, self.terms().handshake_timeout)? {
+        match used.next(&self.process)? {
             Next::Client(client) => self.line.add(*client),
             Next::Later(until) => return Ok(Some((used, until))),
             Next::Nobody => {}
@@ -244,7 +243,7 @@ impl Server {
     /// The kernel's random source fails.
     pub fn next_at(&self, used: &mut UsedPipe) -> Result<Option<Caller>> {
         loop {
-            let until = match used.next(&self.process, self.terms().handshake_timeout)? {
+            let until = match used.next(&self.process)? {
                 Next::Client(client) => return Ok(Some(*client)),
                 Next::Later(until) => until,
                 Next::Nobody => return Ok(None),
@@ -283,7 +282,7 @@ impl Server {
         if self.look_after.passed() {
             self.keep_claim()?;
             let is_lost = match &self.wkp {
-                Some(wkp) if admit => !wkp.still_named(&self.claim)? || wkp.is_locked_by_another(),
+                Some(wkp) if admit => !wkp.still_named(&self.claim)?,
                 _ => false,
             };
             if is_lost {
@@ -365,7 +364,10 @@ impl Server {
     }
 
     fn receive(&mut self, taken: &TakenPipe) -> Result<()> {
-        self.line.receive(taken, &self.place, &self.process)
+        match self.line.receive(taken, &self.place, &self.process)? {
+            Some(used) => self.let_go(used),
+            None => Ok(()),
+        }
     }
 
     /// The next client that is owed an answer, unless this is no time to answer anybody: something is short,
@@ -421,7 +423,8 @@ impl Server {
         let (session, process) = (caller.session, &self.process);
         let terms = Terms { longest: grant.longest, ..*terms };
         let Some(name) = caller.course_name() else {
-            let to_client = caller.acknowledge(process, grant)?;
+            let acknowledged = caller.acknowledge(process, grant);
+            let to_client = acknowledged.inspect_err(|_| drain(&mut from_client, session, process))?;
             return Ok(Session::new(process, session, terms, from_client, to_client, fresh));
         };
         let connected = course::server::connect(&caller, &mut from_client, terms.handshake_timeout, process);
@@ -458,7 +461,9 @@ impl Server {
             wkp.remove(&self.claim, &self.process, What::WkpClosed)?;
             self.receive_removed()?;
         }
-        self.receive_late()?;
+        for used in self.used.drain(..) {
+            used.close(&self.process, "the server is shutting down");
+        }
         self.line.turn_away_all(&self.process);
         Ok(())
     }

@@ -141,6 +141,7 @@ impl Session {
     pub(super) fn read(&mut self) -> Result<Filled> {
         // What was skipped is forgotten by the next read.
         note_skipped(&mut self.from_client, Some(self.id), &self.process);
+        self.from_client.begin_batch();
         let filled = self
             .from_client
             .fill()
