@@ -1,6 +1,8 @@
 //! A client between its name and its acknowledgement.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -167,12 +169,12 @@ impl Caller {
     /// The number of its process, as the private pipe's name has it; 0, if that has none. Nobody has looked whether it
     /// is true: it says only which clients share a turn.
     pub(super) fn process_number(&self) -> i32 {
-        let name = name_of(&self.private);
+        let name = self.private.file_name().map(OsStr::as_bytes).unwrap_or_default();
         let number = match &self.dialect {
-            Dialect::Framed { .. } => name.rsplit('.').nth(1),
-            Dialect::Course(_) => Some(name.as_str()),
+            Dialect::Framed { .. } => name.rsplit(|byte| *byte == b'.').nth(1),
+            Dialect::Course(_) => Some(name),
         };
-        number.and_then(|number| number.parse().ok()).unwrap_or(0)
+        number.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok()).unwrap_or(0)
     }
 
     /// In the course dialect, how it sent its name.
