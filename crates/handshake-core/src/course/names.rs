@@ -149,7 +149,7 @@ impl<'a> Lookups<'a> {
                 before.at.end = before.at.end.min(first.at.start);
             }
             if let Some(last) = names.last_mut() {
-                if self.has_garbage_behind(&last.at, bytes, early) {
+                if last.form == Form::Text && self.has_garbage_behind(&last.at, bytes, early) {
                     last.at.end = last.at.start + USUAL_SIZE;
                 }
                 from = last.at.end;
