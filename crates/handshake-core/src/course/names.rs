@@ -140,10 +140,12 @@ impl<'a> Lookups<'a> {
     /// process may be about to make its pipe. A pipe that stands there is the better proof: 4 bytes can be
     /// both a number and the digits of another number.
     fn find(&mut self, bytes: &[u8], early: bool) -> Vec<Found> {
-        let (mut found, mut from): (Vec<Found>, _) = (Vec::new(), 0);
+        let mut found: Vec<Found> = Vec::new();
+        // Where the next text may begin; and where the last name's own bytes end, without the zeros behind it.
+        let (mut from, mut floor) = (0, 0);
         while let Some((text, at)) = text_at(bytes, from) {
             from = at.end;
-            let mut names = self.names_in(text, at, bytes, early);
+            let mut names = self.names_in(text, at, floor, bytes, early);
             if let (Some(before), Some(first)) = (found.last_mut(), names.first()) {
                 // A number may begin with zeros, which looked like the last name's.
                 before.at.end = before.at.end.min(first.at.start);
@@ -153,6 +155,10 @@ impl<'a> Lookups<'a> {
                     last.at.end = last.at.start + USUAL_SIZE;
                 }
                 from = last.at.end;
+                floor = match last.form {
+                    Form::Number => last.at.end,
+                    _ => last.at.start + text_of(&bytes[last.at.clone()]).len(),
+                };
             }
             found.append(&mut names);
         }
@@ -167,7 +173,7 @@ impl<'a> Lookups<'a> {
 
     /// The pipe with this name. If there is none, those of several clients that have written right behind each other: digits
     /// without a NUL, and numbers.
-    fn names_in(&mut self, text: &[u8], at: Span, bytes: &[u8], early: bool) -> Vec<Found> {
+    fn names_in(&mut self, text: &[u8], at: Span, mut floor: usize, bytes: &[u8], early: bool) -> Vec<Found> {
         let found = |private, at, form, stands| Found { private, at, form, stands };
         if let Some(private) = self.known(without_newline(text)) {
             return vec![found(private, at, Form::Text, true)];
@@ -182,10 +188,11 @@ impl<'a> Lookups<'a> {
         while from < end {
             if let Some((private, length)) = self.digits(&bytes[from..end]) {
                 from += length;
+                floor = from;
                 let to = if from == end { at.end } else { from };
                 row.push(found(private, from - length..to, Form::Text, true));
-            } else if let Some((private, number)) = self.number_at(from, bytes) {
-                from = number.end;
+            } else if let Some((private, number)) = self.number_at(from, floor, bytes) {
+                (from, floor) = (number.end, number.end);
                 row.push(found(private, number, Form::Number, true));
             } else {
                 // Then all of it is something else.
@@ -210,7 +217,7 @@ impl<'a> Lookups<'a> {
     /// Whether a name begins there.
     fn is_name_at(&mut self, at: usize, bytes: &[u8], early: bool) -> bool {
         text_at(bytes, at).is_some_and(|(text, next)| {
-            next.start == at && !self.names_in(text, next, bytes, early).is_empty()
+            next.start == at && !self.names_in(text, next, at, bytes, early).is_empty()
         })
     }
 
@@ -222,10 +229,10 @@ impl<'a> Lookups<'a> {
         lengths.find_map(|length| Some((self.known(&text[..length])?, length)))
     }
 
-    /// The process number of which these are the first bytes that are not 0. More zeros behind its 4 bytes would be those of a
-    /// text's record.
-    fn number_at(&mut self, at: usize, bytes: &[u8]) -> Option<(PathBuf, Span)> {
-        (0..=2).filter_map(|zeros| at.checked_sub(zeros)).find_map(|from| {
+    /// The process number of which these are the first bytes that are not 0; it begins at `floor` or later. More zeros behind its
+    /// 4 bytes would be those of a text's record.
+    fn number_at(&mut self, at: usize, floor: usize, bytes: &[u8]) -> Option<(PathBuf, Span)> {
+        (0..=2).filter_map(|zeros| at.checked_sub(zeros)).filter(|from| *from >= floor).find_map(|from| {
             let number = u32::from_ne_bytes(*bytes[from..].first_chunk()?);
             let ends = bytes.get(from + 4).is_none_or(|next| *next != 0);
             let is_number = bytes[from..at].iter().all(|byte| *byte == 0) && (1..=PID_MAX).contains(&number);
@@ -427,7 +434,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(256))]
 
         /// P6: whatever is written, what is found is a pipe that stands there, and no other.
         #[test]
