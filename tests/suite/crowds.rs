@@ -37,7 +37,7 @@ fn three_hundred_clients_at_one_instant_are_all_served(paradigm: Paradigm) {
     let clients: Vec<_> = (0..300)
         .map(|n| scene.client().args(["--timeout", "180s"]).arg(format!("hello {n}")).unrecorded().start())
         .collect();
-    until_true("300 private pipes", || scene.names().len() == 300);
+    within(PATIENCE, "300 private pipes", || (scene.names().len() == 300).then_some(()));
     let _server = patient(scene.server(paradigm)).arg("-q").unrecorded().start();
     for (n, client) in clients.iter().enumerate() {
         client.ends().success().stdout(format!("HELLO {n}\n")).stderr("");
