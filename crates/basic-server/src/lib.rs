@@ -10,7 +10,7 @@ mod args;
 
 use std::rc::Rc;
 
-use handshake_core::handshake::caller::Caller;
+use handshake_core::handshake::pending::PendingClient;
 use handshake_core::{Options, Process, Result, Server};
 
 pub use args::{Args, run};
@@ -27,7 +27,7 @@ pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
         if arrived.is_connection() {
             server.receive_and_remove()?; // Step 6.
         }
-        while let Some(client) = server.next_in_line()? {
+        while let Some(client) = server.next_pending()? {
             let (session, pipe) = (client.session, client.used_pipe());
             process.survives(session, serve_client(&server, client))?; // Steps 7 and 8.
             if let Some(pipe) = pipe {
@@ -40,7 +40,7 @@ pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
 }
 
 /// One client, from its acknowledgement to its end.
-fn serve_client(server: &Server, client: Caller) -> Result<()> {
+fn serve_client(server: &Server, client: PendingClient) -> Result<()> {
     let mut service = server.new_service();
     let mut session = server.acknowledge(client)?; // Step 7.
     session.await_ready()?; // (The client's step 8, confirmed.)

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use handshake_core::handshake::caller::Caller;
+use handshake_core::handshake::pending::PendingClient;
 use handshake_core::records::RecordReader;
 use handshake_core::sys::out_of_the_way;
 use handshake_core::wire::PAYLOAD_MAX;
@@ -20,22 +20,22 @@ use crate::serve_client;
 impl Central {
     /// Step 7: forks off a subserver, with a pair of unnamed pipes. If there are none to be had, or no process, the client
     /// stays first in line.
-    pub(crate) fn fork_subserver(&mut self, server: &mut Server, client: Caller) {
+    pub(crate) fn fork_subserver(&mut self, server: &mut Server, client: PendingClient) {
         let forked = match self.prepare(server, &client) {
             Ok((prepared, ends)) => self.fork(server, client, prepared, ends),
             Err(error) => Err(Box::new((client, error))),
         };
         if let Err(failed) = forked {
-            server.put_back(*failed);
+            server.requeue(*failed);
         }
     }
 
     /// All that a new client needs, before there is a subserver for it.
-    fn prepare(&mut self, server: &Server, client: &Caller) -> Result<(Client, SubserverEnds)> {
+    fn prepare(&mut self, server: &Server, client: &PendingClient) -> Result<(Client, SubserverEnds)> {
         let longest = server.terms().longest;
         let (from_client, pipe, fresh, in_ack, window, longest) = match self.last_arc {
             LastArc::OwnPipe => {
-                let upstream = client.upstream(server.place(), &self.process)?;
+                let mut upstream = client.upstream(&self.site)?;
                 let in_ack = upstream.name_in_ack();
                 let from_client = Rc::new(kept_for_long(&upstream.from_client)?);
                 let pipe = client.used_pipe().map(|pipe| pipe.read_through(&from_client));
@@ -65,10 +65,10 @@ impl Central {
     fn fork(
         &mut self,
         server: &Server,
-        mut client: Caller,
+        mut client: PendingClient,
         prepared: Client,
         ends: SubserverEnds,
-    ) -> Result<(), Box<(Caller, Error)>> {
+    ) -> Result<(), Box<(PendingClient, Error)>> {
         let (from_central, to_central) = (Rc::clone(&ends.from_central), Rc::clone(&ends.to_central));
         let keep = [from_central.as_fd(), to_central.as_fd()];
         let number = self.number();

@@ -9,11 +9,13 @@ use handshake_core::course::used_pipe::{USED_MAX, UsedPipe};
 use handshake_core::deadline::Deadline;
 use handshake_core::event::What;
 use handshake_core::handshake::server::Arrived;
+use handshake_core::handshake::site::Site;
+use handshake_core::handshake::upstream::reader_of_shared;
 use handshake_core::process::Woken;
 use handshake_core::records::{self, READS_MAX, RecordReader};
 use handshake_core::sys::Poller;
 use handshake_core::wire::Kind;
-use handshake_core::{Error, Process, Result, Server};
+use handshake_core::{Error, Result, Server};
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use nix::unistd::read;
@@ -59,7 +61,7 @@ impl Arrival {
 
 /// The central process.
 pub(crate) struct Central {
-    pub(crate) process: Rc<Process>,
+    pub(crate) site: Rc<Site>,
     pub(crate) poller: Poller,
     events: Vec<EpollEvent>,
     /// Lent to each client's reader in its turn.
@@ -95,16 +97,16 @@ impl Central {
     ///
     /// # Errors
     /// No descriptor for a poller.
-    pub(crate) fn new(process: &Rc<Process>, most: usize, last_arc: LastArc) -> Result<Self> {
+    pub(crate) fn new(site: &Rc<Site>, most: usize, last_arc: LastArc) -> Result<Self> {
         if last_arc == LastArc::SharedWkp {
-            process.serve_no_course(NO_COURSE);
+            site.serve_no_course(NO_COURSE);
         }
         Ok(Self {
-            process: Rc::clone(process),
+            site: Rc::clone(site),
             poller: Poller::new().map_err(|errno| Error::on("make", "a poller", errno))?,
             events: vec![EpollEvent::empty(); TURN],
             buffer: records::new_buffer(),
-            subservers: Subservers::at_most(most, process)?.of_many_descriptors(),
+            subservers: Subservers::at_most(most, site)?.of_many_descriptors(),
             last_arc,
             clients: HashMap::new(),
             by_session: HashMap::new(),
@@ -124,12 +126,12 @@ impl Central {
     /// # Errors
     /// As [`Server::wait`].
     pub(crate) fn wait(&mut self, server: &mut Server) -> Result<Option<usize>> {
-        let admit = self.has_room() && !server.has_line();
+        let admit = self.has_room() && !server.has_queue();
         let arrived = server.wait_by(admit, |wkp, admit, until| {
             if let Err(error) = self.watch_wkp(wkp.reading_end(), admit) {
-                self.process.saw(What::Short, |event| event.text(error)); // Tried again with the next wait.
+                self.site.process.saw(What::Short, |event| event.text(error)); // Tried again with the next wait.
             }
-            self.process.wait_for_many(&self.poller, &mut self.events, until)
+            self.site.process.wait_for_many(&self.poller, &mut self.events, until)
         })?;
         match (arrived, self.wkp) {
             (Some(Arrived::Ready(count)), _) => return Ok(Some(count)),
@@ -163,7 +165,7 @@ impl Central {
                 self.watch(&wkp, Arrival::Wkp(number), EpollFlags::EPOLLIN)?;
                 self.wkp = Some(number);
                 if shared {
-                    self.wkps.insert(number, RecordReader::of_full_pipes(wkp, records::Delivery::Whole));
+                    self.wkps.insert(number, reader_of_shared(wkp, &self.site));
                     self.bound_old_wkps();
                 }
             }
@@ -286,9 +288,9 @@ impl Central {
         self.used.extend(client.pipe);
         if let Some(errno) = client.to_subserver.failed {
             let reason = Error::on("write to", "its subserver", errno);
-            self.process.saw(What::ClientDropped, |event| event.session(session).text(reason));
+            self.site.process.saw(What::ClientDropped, |event| event.session(session).text(reason));
         }
-        self.process.saw(What::NewsReceived, |event| event.session(session).text(why));
+        self.site.process.saw(What::NewsReceived, |event| event.session(session).text(why));
     }
 
     /// Lets those have the pipes of clients that have left who wait for them.
@@ -338,7 +340,7 @@ impl Central {
         self.subservers.kill_all();
         let pipes = self.clients.drain().filter_map(|(_, client)| client.pipe);
         for pipe in pipes.chain(self.open.drain().map(|(_, pipe)| pipe)).chain(self.used.drain(..)) {
-            pipe.close(&self.process, "the server is shutting down");
+            pipe.close(&self.site, "the server is shutting down");
         }
         drained?;
         server.end()
@@ -359,11 +361,11 @@ impl Central {
             self.say(number, Kind::Bye, "the server is shutting down");
             self.close_upstream(number);
         }
-        let until = self.process.end_of(server.terms().grace);
+        let until = self.site.process.end_of(server.terms().grace);
         while !until.passed() && self.clients.len() + self.subservers.len() > 0 {
             let patience = until.or(self.subservers.patience());
             if let Woken::Ready(count) =
-                self.process.wait_for_many(&self.poller, &mut self.events, patience)?
+                self.site.process.wait_for_many(&self.poller, &mut self.events, patience)?
             {
                 for arrival in 0..count {
                     match self.arrival(arrival) {

@@ -23,7 +23,7 @@ mod route;
 
 use std::rc::Rc;
 
-use handshake_core::handshake::caller::Caller;
+use handshake_core::handshake::pending::PendingClient;
 use handshake_core::{Options, Process, Result, Server};
 
 use central::{Arrival, Central};
@@ -39,7 +39,7 @@ pub use args::{Args, run};
 /// beside which it cannot fork.
 pub fn serve(process: &Rc<Process>, options: Options, most: usize, last_arc: LastArc) -> Result<()> {
     let mut server = Server::start(process, options)?;
-    let mut central = Central::new(process, most, last_arc)?;
+    let mut central = Central::new(server.site(), most, last_arc)?;
     server.create_wkp()?; // Step 1.
     // Step 2. (Steps 3, 4 and 5 are the client's.) A full house leaves the well-known pipe to the kernel.
     while let Some(arrivals) = central.wait(&mut server)? {
@@ -54,7 +54,7 @@ pub fn serve(process: &Rc<Process>, options: Options, most: usize, last_arc: Las
         central.hand_on(&mut server)?;
         central.reap();
         while central.has_room()
-            && let Some(client) = server.next_in_line()?
+            && let Some(client) = server.next_pending()?
         {
             central.fork_subserver(&mut server, client); // Step 7.
         }
@@ -63,7 +63,7 @@ pub fn serve(process: &Rc<Process>, options: Options, most: usize, last_arc: Las
 }
 
 /// One client, from its acknowledgement to its end; this is the whole life of a subserver.
-fn serve_client(server: &Server, client: Caller, ends: SubserverEnds) -> Result<()> {
+fn serve_client(server: &Server, client: PendingClient, ends: SubserverEnds) -> Result<()> {
     let mut service = server.new_service();
     let mut session = ends.acknowledge(server, client)?; // Step 8.
     session.await_ready()?; // (The client's own step 8, confirmed.)

@@ -6,7 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use handshake_core::handshake::caller::{Caller, Grant};
+use handshake_core::handshake::pending::{Grant, PendingClient};
 use handshake_core::records::{Delivery, RecordReader};
 use handshake_core::session::server::{Centre, Session};
 use handshake_core::{Error, Result, Server};
@@ -61,7 +61,7 @@ impl SubserverEnds {
     ///
     /// # Errors
     /// The client has gone.
-    pub(crate) fn acknowledge(self, server: &Server, client: Caller) -> Result<Session> {
+    pub(crate) fn acknowledge(self, server: &Server, client: PendingClient) -> Result<Session> {
         let news = News {
             to_central: Rc::clone(&self.to_central),
             answered: 0,

@@ -3,8 +3,8 @@
 use handshake_core::course::used_pipe::UsedPipe;
 use handshake_core::deadline::monotonic_ns;
 use handshake_core::event::What;
-use handshake_core::handshake::line::{drain, note_skipped};
 use handshake_core::records::{Filled, READ_SIZE, RecordReader};
+use handshake_core::strays::{drain, note_skipped};
 use handshake_core::wire::{Header, Kind, Part, RECORD_MAX, Record, append};
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
@@ -52,7 +52,7 @@ impl Central {
             run.end = place.end;
         }
         self.pass_on(run_of, &reader.bytes()[run]);
-        note_skipped(&mut reader, None, &self.process);
+        note_skipped(&mut reader, None, &self.site.process);
         self.wkps.insert(wkp, reader);
         Ok(bytes)
     }
@@ -120,11 +120,11 @@ impl Central {
             routed += place.len();
         }
         let holds = client.to_subserver.pass_on(&reader.bytes()[run]);
-        note_skipped(reader, Some(client.session), &self.process);
+        note_skipped(reader, Some(client.session), &self.site.process);
         reader.give_back(&mut self.buffer);
         let session = client.session;
         if routed > 0 {
-            self.process.did(What::Routed, before, |event| event.session(session).bytes(routed));
+            self.site.process.did(What::Routed, before, |event| event.session(session).bytes(routed));
         }
         if is_ready {
             self.remove_fresh_name(number);
@@ -144,7 +144,7 @@ impl Central {
         let held_before = !client.to_subserver.held.is_empty();
         let before = monotonic_ns();
         let holds = client.to_subserver.pass_on(records);
-        self.process.did(What::Routed, before, |event| event.session(session).bytes(records.len()));
+        self.site.process.did(What::Routed, before, |event| event.session(session).bytes(records.len()));
         if holds && !held_before {
             self.watch_room(number);
         }
@@ -186,7 +186,7 @@ impl Central {
         let (session, Some(fifo)) = (client.session, client.fresh.take()) else { return };
         let name = fifo.name();
         // If it cannot be removed now, the next start sweeps it.
-        let _ = self.process.does(
+        let _ = self.site.process.does(
             What::UpstreamRemoved,
             |event| event.session(session).pipe(name),
             || fifo.remove(),
@@ -215,7 +215,7 @@ impl Central {
     pub(crate) fn let_go(&mut self, mut upstream: RecordReader, session: u64) {
         if upstream.is_open_to_others() {
             upstream.borrow(&mut self.buffer);
-            drain(&mut upstream, session, &self.process);
+            drain(&mut upstream, session, &self.site.process);
             upstream.give_back(&mut self.buffer);
         }
     }
@@ -238,7 +238,7 @@ impl Central {
         let Some(client) = self.clients.get(&number) else { return };
         let (session, subserver) = (client.session, client.subserver);
         self.by_session.remove(&session);
-        self.process.saw(What::ClientDropped, |event| event.session(session).text(reason));
+        self.site.process.saw(What::ClientDropped, |event| event.session(session).text(reason));
         self.subservers.order_to_end(subserver);
     }
 }

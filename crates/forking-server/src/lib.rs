@@ -12,7 +12,7 @@ mod args;
 use std::rc::Rc;
 
 use handshake_core::children::Subservers;
-use handshake_core::handshake::caller::Caller;
+use handshake_core::handshake::pending::PendingClient;
 use handshake_core::{Options, Process, Result, Server};
 
 pub use args::{Args, run};
@@ -24,16 +24,16 @@ pub use args::{Args, run};
 /// beside which it cannot fork.
 pub fn serve(process: &Rc<Process>, options: Options, most: usize) -> Result<()> {
     let mut server = Server::start(process, options)?;
-    let mut subservers = Subservers::at_most(most, process)?;
+    let mut subservers = Subservers::at_most(most, server.site())?;
     server.create_wkp()?; // Step 1.
     // Step 2. (Steps 3, 4 and 5 are the client's.) A full house leaves the well-known pipe to the kernel.
-    while let Some(arrived) = server.wait(subservers.have_room() && !server.has_line())? {
+    while let Some(arrived) = server.wait(subservers.have_room() && !server.has_queue())? {
         if arrived.is_connection() {
             server.receive_and_replace()?; // Step 6, and step 1 for the next client.
         }
         subservers.reap();
         while subservers.have_room()
-            && let Some(client) = server.next_in_line()?
+            && let Some(client) = server.next_pending()?
         {
             fork_subserver(&mut server, &mut subservers, client); // Step 7.
         }
@@ -44,16 +44,16 @@ pub fn serve(process: &Rc<Process>, options: Options, most: usize) -> Result<()>
 }
 
 /// Step 7. If no process can be had, the client stays first in line.
-fn fork_subserver(server: &mut Server, subservers: &mut Subservers, client: Caller) {
+fn fork_subserver(server: &mut Server, subservers: &mut Subservers, client: PendingClient) {
     let forked = subservers.fork(client, &[], |client| serve_pipe(server, client));
     if let Err(failed) = forked {
-        server.put_back(*failed);
+        server.requeue(*failed);
     }
 }
 
 /// The whole life of a subserver: its client, and then the course clients whose names came through that client's pipe, one
 /// after the other. They know no other pipe, and this process is the one that reads it.
-fn serve_pipe(server: &Server, client: Caller) -> Result<()> {
+fn serve_pipe(server: &Server, client: PendingClient) -> Result<()> {
     let Some(mut pipe) = client.used_pipe() else { return serve_client(server, client) };
     let mut next = Some(client);
     while let Some(client) = next {
@@ -64,7 +64,7 @@ fn serve_pipe(server: &Server, client: Caller) -> Result<()> {
 }
 
 /// One client, from its acknowledgement to its end.
-fn serve_client(server: &Server, client: Caller) -> Result<()> {
+fn serve_client(server: &Server, client: PendingClient) -> Result<()> {
     let mut service = server.new_service();
     let mut session = server.acknowledge(client)?; // Step 8.
     session.await_ready()?; // (The client's own step 8, confirmed.)

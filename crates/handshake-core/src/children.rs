@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +14,8 @@ use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::name_of;
-use crate::handshake::caller::Caller;
+use crate::handshake::pending::{Orphans, PendingClient};
+use crate::handshake::site::Site;
 use crate::process::Process;
 use crate::sys::{self, Scale};
 
@@ -33,10 +33,10 @@ const SCALE_FROM: usize = 128;
 /// The subservers of this process. Dropping it ends them all.
 #[derive(Debug)]
 pub struct Subservers {
-    process: Rc<Process>,
+    site: Rc<Site>,
     /// Each one's client. In the order of their numbers, so that newcomers stand close together: what a
     /// main server changes in its memory between two forks, the kernel keeps once more for each subserver.
-    living: BTreeMap<Pid, Client>,
+    living: BTreeMap<Pid, Orphans>,
     forked: u32,
     most: usize,
     look_at_all: Deadline,
@@ -44,29 +44,19 @@ pub struct Subservers {
     scale: Scale,
 }
 
-/// Whom to tell when its subserver dies before the acknowledgement.
-#[derive(Debug)]
-struct Client {
-    private: PathBuf,
-    /// In the course dialect names are used again: so only a subserver that could not tell it itself is told for.
-    in_course: bool,
-    /// The private pipes of those who waited for the same pipe when its subserver was forked.
-    behind: Vec<PathBuf>,
-}
-
 impl Subservers {
-    /// None yet, and never more than `most` at a time.
+    /// None yet of this server's, and never more than `most` at a time.
     ///
     /// # Errors
     /// `EDEADLK`: this process has other threads. Only the thread that forks lives on in a subserver, which would wait for
     /// ever for a lock that another thread held.
-    pub fn at_most(most: usize, process: &Rc<Process>) -> Result<Self> {
+    pub fn at_most(most: usize, site: &Rc<Site>) -> Result<Self> {
         match sys::threads() {
             1 => {}
             several => return Err(beside_threads(several)),
         }
         Ok(Self {
-            process: Rc::clone(process),
+            site: Rc::clone(site),
             living: BTreeMap::new(),
             forked: 0,
             most,
@@ -106,16 +96,17 @@ impl Subservers {
     /// The client, who is still owed an answer, and why no process can be had now.
     pub fn fork(
         &mut self,
-        client: Caller,
+        client: PendingClient,
         keep: &[BorrowedFd<'_>],
-        serve: impl FnOnce(Caller) -> Result<()>,
-    ) -> Result<Pid, Box<(Caller, Error)>> {
+        serve: impl FnOnce(PendingClient) -> Result<()>,
+    ) -> Result<Pid, Box<(PendingClient, Error)>> {
         // Who is always busy seldom sees a signal; those who have ended are no reason for a handover.
         self.reap_those_told_of();
         let number = self.forked + 1;
-        let client = client.alone()?;
+        let client = client.with_own_descriptor()?;
         let main_server = getpid();
-        let process = Rc::clone(&self.process);
+        let site = Rc::clone(&self.site);
+        let process = &site.process;
         let held = keep.iter().copied().chain(process.log_fds()).chain([client.wkp()]);
         let held: Vec<_> = held.map(|fd| fd.as_raw_fd()).collect();
         let session = client.session;
@@ -124,20 +115,20 @@ impl Subservers {
         let live = |closed| {
             process.become_subserver(number, main_server);
             let served = client.take().map_or(Ok(()), |client| {
-                let Caller { session, private, .. } = &client;
+                let PendingClient { session, private, .. } = &client;
                 // So that one can be held before its ACK.
                 process.saw(What::SubserverBegan, |event| event.session(*session).pipe(name_of(private)));
-                match tied(closed, &process) {
+                match tied(closed, process) {
                     Ok(()) => serve(client),
                     Err(error) => {
-                        client.turn_away(&process, "its subserver could not begin");
+                        client.turn_away(&site, "its subserver could not begin");
                         Err(error)
                     }
                 }
             });
             let status = u8::from(served.is_err());
             // An order to end at once has been followed by now.
-            let _ = process.survives(session, served).and_then(|()| process.see_off_latecomers());
+            let _ = process.survives(session, served).and_then(|()| site.flush_notices());
             status
         };
         let forked = if self.living.len() < SCALE_FROM {
@@ -154,21 +145,18 @@ impl Subservers {
                 return Err(Box::new((client, error)));
             }
         };
-        let in_course = client.speaks_course();
-        let Caller { session, private, queue, .. } = client;
-        let behind = queue.map(|queue| queue.leave(&self.process)).unwrap_or_default();
         self.forked = number;
-        self.process.did(What::SubserverForked, before, |event| {
-            event.session(session).pipe(name_of(&private)).peer(pid.as_raw().cast_unsigned())
+        self.site.process.did(What::SubserverForked, before, |event| {
+            event.session(session).pipe(name_of(&client.private)).peer(pid.as_raw().cast_unsigned())
         });
-        self.living.insert(pid, Client { private, in_course, behind });
+        self.living.insert(pid, client.left_to_subserver(&self.site));
         Ok(pid)
     }
 
     /// Reaps those that have ended since; at the latest at the end of [`Subservers::patience`].
     pub fn reap(&mut self) {
         // SIGCHLD comes when somebody stops one or lets it go on, or sends it: to look is never wrong.
-        if self.process.child_ended() || self.look_at_all.passed() {
+        if self.site.process.child_ended() || self.look_at_all.passed() {
             self.reap_any();
         } else if self.scale.has_ended() {
             self.reap_those_told_of();
@@ -216,15 +204,13 @@ impl Subservers {
             WaitStatus::Signaled(pid, signal, _) => (pid, signal.to_string(), false),
             _ => return,
         };
-        let Some(Client { private, in_course, behind }) = self.living.remove(&pid) else { return };
-        let told = in_course && matches!(status, WaitStatus::Exited(_, 1));
-        if !in_good_order && !told {
-            // If it died before its ACK, its client still waits: this tells it to try again. If not, there is no
-            // such pipe any more.
-            self.process.tell_when_open(private);
-            behind.into_iter().for_each(|private| self.process.tell_when_open(private));
+        let Some(orphans) = self.living.remove(&pid) else { return };
+        if !in_good_order {
+            orphans.turn_away(matches!(status, WaitStatus::Exited(_, 1)), &self.site);
         }
-        self.process.saw(What::SubserverReaped, |event| event.peer(pid.as_raw().cast_unsigned()).text(how));
+        self.site
+            .process
+            .saw(What::SubserverReaped, |event| event.peer(pid.as_raw().cast_unsigned()).text(how));
     }
 
     /// Ends all: TERM is their order to answer what they have received, KILL after `grace` the end.
@@ -232,7 +218,7 @@ impl Subservers {
     /// # Errors
     /// [`Error::Signal`]: asked to end for the second time; the rest are killed when this is dropped.
     pub fn end(&mut self, grace: Duration) -> Result<()> {
-        self.end_by(self.process.end_of(grace))
+        self.end_by(self.site.process.end_of(grace))
     }
 
     fn end_by(&mut self, until: Deadline) -> Result<()> {
@@ -242,7 +228,7 @@ impl Subservers {
             if self.living.is_empty() || until.passed() {
                 break;
             }
-            self.process.wait(&mut [], until.or(self.patience()))?;
+            self.site.process.wait(&mut [], until.or(self.patience()))?;
         }
         self.kill_all();
         Ok(())
@@ -299,7 +285,7 @@ fn tied(closed: Result<(), Errno>, process: &Process) -> Result<()> {
 
 impl Drop for Subservers {
     fn drop(&mut self) {
-        if self.process.asked_to_end().is_none() {
+        if self.site.process.asked_to_end().is_none() {
             // The server ends by an error of its own, which is no fault of those who are being served.
             let _ = self.end_by(Deadline::after(GRACE_AFTER_ERROR));
         }

@@ -14,9 +14,8 @@ use nix::unistd::geteuid;
 
 use crate::error::{Error, Result, errno_of};
 use crate::fifo::{Identity, Standing, hold, look, names_of, open_to_write};
-use crate::place::Place;
+use crate::place::{DIRECTORY, Place};
 use crate::sys::{Lock, try_lock};
-use crate::wkp::DIRECTORY;
 
 /// How often the lock file may lose its name between being opened and being locked.
 const TRIES: usize = 16;

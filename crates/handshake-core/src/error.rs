@@ -147,7 +147,24 @@ pub enum Status {
     Refused = 3,
 }
 
+/// How a server says that a client closed its upstream too early; what the server still waited for follows.
+pub const LEFT_BEFORE: &str = "it left before";
+
 impl Error {
+    /// The session is over, on the server's side.
+    pub(crate) fn lost(what: impl Into<String>) -> Self {
+        Self::Lost { what: what.into(), unanswered: 0 }
+    }
+
+    /// The client that waits at this private pipe cannot be answered.
+    pub(crate) fn cannot_answer(private: &Path, errno: Errno) -> Self {
+        Self::lost(format!(
+            "its private pipe {:?}: {}",
+            private.file_name().unwrap_or_default(),
+            Named(errno)
+        ))
+    }
+
     /// A failed system call: "cannot `operation` "`path`"".
     pub fn at(operation: &'static str, path: &Path, errno: Errno, hint: &str) -> Self {
         Self::System { operation, object: format!("{path:?}"), errno, hint: hint.into() }

@@ -39,6 +39,7 @@ pub mod place;
 pub mod process;
 pub mod records;
 pub mod signals;
+pub mod strays;
 mod sweep;
 pub mod sys;
 pub mod text;

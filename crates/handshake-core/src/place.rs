@@ -15,6 +15,10 @@ use crate::wire::NAME_MAX;
 /// What a derived name adds at most: `./` before it, and `.client.`, a process number, a dot and 16 digits.
 const DERIVED_MAX: usize = 2 + 8 + 10 + 1 + 16;
 
+/// What to try when the directory cannot be used.
+pub(crate) const DIRECTORY: &str =
+    "--wkp must be in a directory that exists and is writable, on a file system with FIFOs and locks";
+
 /// A well-known pipe's path, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {

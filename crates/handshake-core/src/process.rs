@@ -1,7 +1,8 @@
 //! What every process of the system has: a role, an event log, signals, and one way to wait.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::BorrowedFd;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -12,8 +13,6 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getppid};
 
 use crate::budget::SIGNALS_WITHIN;
-use crate::course::latecomers::Latecomers;
-use crate::course::queue::Queues;
 use crate::deadline::{Deadline, monotonic_ns, now};
 use crate::eager::{Eagerness, Waiting};
 use crate::error::{Error, Result};
@@ -37,6 +36,15 @@ pub enum Woken {
 /// pause.
 const FAILED_WAITS_MAX: u32 = 16;
 
+/// Work that a process does on the side, before each wait.
+pub trait Errand {
+    /// Does what is due, without waiting; returns when to do it again.
+    fn run(&self) -> Deadline;
+
+    /// Called in a child just forked: the work is the parent's.
+    fn forget(&self);
+}
+
 /// This process. It lives as long as the program; sessions and pipes share it by `Rc`.
 pub struct Process {
     role: Cell<Role>,
@@ -52,10 +60,7 @@ pub struct Process {
     /// Waits in a row for which the kernel had no memory.
     failed_waits: Cell<u32>,
     eager: Eagerness,
-    /// Course clients that wait for another one's pipe.
-    pub(crate) queues: Queues,
-    /// Course clients that are to be sent away.
-    pub(crate) latecomers: Latecomers,
+    errand: RefCell<Option<Weak<dyn Errand>>>,
     log: EventLog,
     /// In a client, whose short pauses while it seeks a server would be twice as long otherwise.
     _punctual: Option<Punctual>,
@@ -78,8 +83,7 @@ impl Process {
             looked_at_signals: Cell::new(monotonic_ns()),
             failed_waits: Cell::new(0),
             eager: Eagerness::new(),
-            queues: Queues::default(),
-            latecomers: Latecomers::default(),
+            errand: RefCell::new(None),
             log,
             _punctual: (role == Role::Client).then(Punctual::begin),
         })
@@ -112,6 +116,11 @@ impl Process {
         self.eager.set(how);
     }
 
+    /// Runs `errand` before each wait from now on, as long as it exists, instead of an earlier one.
+    pub fn run_before_waits(&self, errand: Weak<dyn Errand>) {
+        self.errand.replace(Some(errand));
+    }
+
     /// What this process is.
     pub fn role(&self) -> Role {
         self.role.get()
@@ -123,8 +132,9 @@ impl Process {
         self.parent.set(Some(parent));
         self.asked_to_end.set(None);
         self.eager.begin_asleep();
-        self.queues.forget_all();
-        self.latecomers.forget();
+        if let Some(errand) = self.errand() {
+            errand.forget();
+        }
         self.log.forget();
     }
 
@@ -203,7 +213,7 @@ impl Process {
     fn woken(&self, until: Deadline, mut wait: impl FnMut(Deadline) -> Result<u32, Errno>) -> Result<Woken> {
         let failed_before = self.failed_waits.take();
         let waited = loop {
-            let again = self.look_after_course_clients();
+            let again = self.errand().map_or(Deadline::NEVER, |errand| errand.run());
             if self.signals.asks_to_end() {
                 break Err(Errno::EINTR);
             }
@@ -223,6 +233,10 @@ impl Process {
             }
             Err(errno) => Err(Error::on("wait for", "pipes", errno)),
         }
+    }
+
+    fn errand(&self) -> Option<Rc<dyn Errand>> {
+        self.errand.borrow().as_ref().and_then(Weak::upgrade)
     }
 
     /// A look at signals, if the last one was [long enough](SIGNALS_WITHIN) ago. What came is told to the

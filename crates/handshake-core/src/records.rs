@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
@@ -12,9 +13,6 @@ use nix::errno::Errno;
 use nix::libc::PIPE_BUF;
 use nix::unistd::{read, write};
 
-use crate::course;
-use crate::course::messages::Messages;
-use crate::course::queue::PipeQueue;
 use crate::sys::enlarge;
 use crate::wire::{Header, RECORD_MAX, Record, Scanner, Span, Trust, append, append_to_trusting};
 
@@ -50,7 +48,7 @@ pub enum Delivery {
     /// One writer that this process has shaken hands with, pieces of any size: a session's private pipe, or
     /// an unnamed one.
     Trusted,
-    /// No records: a course client's messages, each read one ([`Messages`]).
+    /// No records, but what a [`Translate`] makes records of.
     Messages,
 }
 
@@ -63,6 +61,22 @@ pub enum Filled {
     Nothing,
     /// `read` = 0: the end, if `poll` showed something before; else perhaps nobody has opened it yet (fifo(7)).
     End,
+}
+
+/// Makes records of a pipe that brings something else: a course client's messages.
+pub trait Translate: fmt::Debug {
+    /// The records of what one read gave.
+    fn records_of(&mut self, read: Vec<u8>) -> Vec<u8>;
+}
+
+/// Knows what other processes may have written into a client's pipe: names of clients that opened it while it was the
+/// well-known pipe.
+pub trait Foreign: fmt::Debug {
+    /// A batch of reads begins; one budget is for all that they bring.
+    fn begin_batch(&self);
+
+    /// Bytes that are no records, as they stood between records.
+    fn receive(&self, bytes: &mut dyn Iterator<Item = Cow<'_, [u8]>>);
 }
 
 /// A buffer to lend to [`RecordReader`]s.
@@ -105,10 +119,8 @@ pub struct RecordReader {
     strays: Vec<Span>,
     /// Such bytes at the end of the last read, which filled the buffer: they may go on in the next one.
     cut: Vec<u8>,
-    /// Whose messages these are, if they are a course client's.
-    messages: Option<Messages>,
-    /// If the pipe was the well-known one: where those wait whose names come through it.
-    queue: Option<Rc<PipeQueue>>,
+    translate: Option<Box<dyn Translate>>,
+    foreign: Option<Rc<dyn Foreign>>,
     /// Whether the last read found the end.
     ended: bool,
     /// Whether the last read left the pipe empty.
@@ -140,35 +152,37 @@ impl RecordReader {
             scan,
             strays,
             cut: Vec::new(),
-            messages: None,
-            queue: None,
+            translate: None,
+            foreign: None,
             ended: false,
             emptied: false,
             filled: false,
         }
     }
 
-    /// The same for a course client's messages.
+    /// Each read is made records by `translate`.
     #[must_use]
-    pub(crate) fn of_messages(self, messages: Messages) -> Self {
-        Self { arrival: Delivery::Messages, messages: Some(messages), ..self }
+    pub fn translated(self, translate: Box<dyn Translate>) -> Self {
+        Self { arrival: Delivery::Messages, translate: Some(translate), ..self }
     }
 
-    /// The same for a pipe that was the well-known one.
+    /// Others may write to the pipe: `foreign` gets what is no record.
     #[must_use]
-    pub(crate) fn with_queue(self, queue: Option<Rc<PipeQueue>>) -> Self {
-        Self { queue, ..self }
+    pub fn with_foreign(self, foreign: Rc<dyn Foreign>) -> Self {
+        Self { foreign: Some(foreign), ..self }
     }
 
-    /// Where those wait whose names come through this pipe.
-    pub(crate) fn queue(&self) -> Option<&Rc<PipeQueue>> {
-        self.queue.as_ref()
-    }
-
-    /// What is read from here on is looked through for names as a whole.
+    /// A batch of reads begins; see [`Foreign::begin_batch`].
     pub fn begin_batch(&self) {
-        if let Some(queue) = &self.queue {
-            queue.begin_read();
+        if let Some(foreign) = &self.foreign {
+            foreign.begin_batch();
+        }
+    }
+
+    /// Hands the bytes skipped since the last `fill` to whom they may be meant for.
+    pub(crate) fn hand_over_strays(&self) {
+        if let Some(foreign) = &self.foreign {
+            foreign.receive(&mut self.strays());
         }
     }
 
@@ -192,8 +206,8 @@ impl RecordReader {
     /// # Errors
     /// Those of read(2) but EAGAIN.
     pub fn fill(&mut self) -> Result<Filled, Errno> {
-        if self.messages.is_some() {
-            return self.fill_with_message();
+        if self.translate.is_some() {
+            return self.fill_translated();
         }
         self.keep_what_was_cut();
         self.make_room();
@@ -202,39 +216,30 @@ impl RecordReader {
             // A read of no bytes gives 0, which would look like the end.
             return Ok(Filled::Nothing);
         }
-        match read(&self.fd, room) {
-            Ok(0) => {
-                self.ended = true;
-                Ok(Filled::End)
-            }
-            Ok(count) => {
+        let filled = read_once(&self.fd, room)?;
+        match filled {
+            Filled::End => self.ended = true,
+            Filled::Nothing => self.emptied = true,
+            Filled::Bytes(count) => {
                 self.emptied = count < room.len();
                 self.filled = !self.emptied;
                 self.end += count;
-                Ok(Filled::Bytes(count))
             }
-            Err(Errno::EAGAIN) => {
-                self.emptied = true;
-                Ok(Filled::Nothing)
-            }
-            Err(errno) => Err(errno),
         }
+        Ok(filled)
     }
 
     /// One read, one message.
-    fn fill_with_message(&mut self) -> Result<Filled, Errno> {
-        let Some(messages) = self.messages.as_mut().filter(|_| self.scan.at == self.end) else {
+    fn fill_translated(&mut self) -> Result<Filled, Errno> {
+        let Some(translate) = self.translate.as_mut().filter(|_| self.scan.at == self.end) else {
             return Ok(Filled::Nothing);
         };
-        let mut message = vec![0; course::RECORD_MAX];
-        let filled = course::read_record(&self.fd, &mut message)?;
+        let mut message = vec![0; READ_SIZE];
+        let filled = read_once(&self.fd, &mut message)?;
         self.ended = filled == Filled::End;
         let Filled::Bytes(count) = filled else { return Ok(filled) };
         message.truncate(count);
-        let records = match &self.queue {
-            Some(queue) => messages.records_of(message, queue),
-            None => Vec::new(),
-        };
+        let records = translate.records_of(message);
         (self.scan.at, self.end) = (0, records.len());
         match self.buffer.get_mut(..records.len()) {
             // A lent one goes back.
@@ -274,7 +279,7 @@ impl RecordReader {
 
     /// Whether a `fill` could bring anything: there is room once what was dealt with is forgotten.
     pub fn has_room(&self) -> bool {
-        if self.messages.is_some() {
+        if self.translate.is_some() {
             // One at a time.
             return self.scan.at == self.end;
         }
@@ -319,7 +324,7 @@ impl RecordReader {
 
     /// Whether it may go on in the next read.
     fn may_be_cut(&self, stray: &Span) -> bool {
-        self.filled && self.queue.is_some() && stray.end == self.end
+        self.filled && self.foreign.is_some() && stray.end == self.end
     }
 
     /// Before a read.
@@ -354,6 +359,19 @@ impl RecordReader {
             self.buffer.copy_within(self.scan.at..self.end, 0);
             (self.scan.at, self.end) = (0, self.end - self.scan.at);
         }
+    }
+}
+
+/// One read(2) of a non-blocking pipe.
+///
+/// # Errors
+/// Those of read(2) but EAGAIN.
+pub fn read_once(pipe: impl AsFd, buffer: &mut [u8]) -> Result<Filled, Errno> {
+    match read(pipe, buffer) {
+        Ok(0) => Ok(Filled::End),
+        Ok(count) => Ok(Filled::Bytes(count)),
+        Err(Errno::EAGAIN) => Ok(Filled::Nothing),
+        Err(errno) => Err(errno),
     }
 }
 

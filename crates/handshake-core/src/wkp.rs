@@ -13,13 +13,9 @@ use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::{Fifo, Identity, Standing, look, open_identified, open_to_read};
-use crate::place::Place;
+use crate::place::{DIRECTORY, Place};
 use crate::process::Process;
 use crate::sys::{Lock, exchange, is_unsupported, move_new, rename_over, try_lock};
-
-/// What to try when the directory cannot be used.
-pub(crate) const DIRECTORY: &str =
-    "--wkp must be in a directory that exists and is writable, on a file system with FIFOs and locks";
 
 /// How long step 6 tries for the exclusive lock. A client holds its shared lock for three system calls; one that
 /// was stopped there must not hold up the server, so then nobody keeps this WKP.

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_core::event::Role;
-use handshake_core::handshake::caller::{Caller, Grant};
+use handshake_core::handshake::pending::{Grant, PendingClient};
 use handshake_core::records::{Delivery, RecordReader};
 use handshake_core::session::server::{Centre, Session, Terms};
 use handshake_core::{Error, Options, Process, Result, Server, Service};
@@ -49,7 +49,7 @@ fn run(process: &Rc<Process>, directory: &Path, script: Script, central: bool) {
             assert!(arrived.is_connection(), "there is something in the pipe");
             server.receive_and_remove().expect("the name is ours");
         }
-        while let Some(caller) = server.next_in_line().expect("there are random numbers") {
+        while let Some(caller) = server.next_pending().expect("there are random numbers") {
             world.borrow_mut().turn_of(caller.session);
             let served =
                 if central { serve_behind(&server, caller, &world) } else { serve(&server, caller, &world) };
@@ -82,13 +82,13 @@ fn options(directory: &Path, world: &Rc<RefCell<World>>) -> Options {
     options
 }
 
-fn serve(server: &Server, caller: Caller, world: &Rc<RefCell<World>>) -> Result<()> {
+fn serve(server: &Server, caller: PendingClient, world: &Rc<RefCell<World>>) -> Result<()> {
     let session = server.acknowledge(caller)?;
     converse(server, session, world)
 }
 
 /// As a subserver does, and the harness is the central process.
-fn serve_behind(server: &Server, caller: Caller, world: &Rc<RefCell<World>>) -> Result<()> {
+fn serve_behind(server: &Server, caller: PendingClient, world: &Rc<RefCell<World>>) -> Result<()> {
     let (from_central, to_subserver) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
     let grant = Grant { window: 16, longest: LONGEST, upstream: Vec::new() };
     let from_client = RecordReader::new(Rc::new(from_central), Delivery::Pieces);

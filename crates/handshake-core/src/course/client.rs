@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::getpid;
 
-use crate::course::{Ways, padded, read_record, text_of, write_record};
+use crate::course::{Ways, padded, text_of, write_record};
 use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Named, Result};
 use crate::event::{Event, What, excerpt};
@@ -25,7 +25,7 @@ use crate::fifo::{Fifo, open_to_write};
 use crate::handshake::private::{cannot_make, cannot_open, make_and_open};
 use crate::place::Place;
 use crate::process::Process;
-use crate::records::{Filled, new_buffer};
+use crate::records::{Filled, new_buffer, read_once};
 use crate::sys::{keep_others_off, let_others_in, unread};
 
 pub use connection::Connection;
@@ -258,7 +258,7 @@ impl Handshake<'_> {
             let late = self.deadline.passed();
             let (shown, server_left) = pipes.wait(self.process, self.deadline)?;
             // Whatever the wait showed: an acknowledgement may have come just before the server let go.
-            let filled = read_record(&pipes.from_server, &mut self.buffer);
+            let filled = read_once(&pipes.from_server, &mut self.buffer);
             match filled.map_err(|errno| Error::at("read", fifo.path(), errno, ""))? {
                 Filled::Bytes(count) => return Ok(Some(self.buffer[..count].to_vec())),
                 Filled::End if shown => {
@@ -343,7 +343,7 @@ impl Handshake<'_> {
         loop {
             let late = until.passed();
             let (shown, server_left) = pipes.wait(self.process, until)?;
-            let filled = read_record(&pipes.from_server, &mut self.buffer);
+            let filled = read_once(&pipes.from_server, &mut self.buffer);
             match filled.map_err(|errno| lost(format!("the pipe from the server: {}", Named(errno))))? {
                 Filled::Bytes(count) => {
                     let text = excerpt(text_of(&self.buffer[..count]));

@@ -1,19 +1,18 @@
-//! A course client's messages, made records.
+//! Makes a course client's messages into records.
 
 use std::path::PathBuf;
-use std::rc::Rc;
 
-use super::queue::PipeQueue;
-use crate::process::Process;
+use super::foreign::ForeignNames;
+use crate::records::Translate;
 use crate::wire::{Header, Kind, append, pieces};
 
-/// What is read of a course client: each read is a message. It is made a request of this session here, so that from here on
-/// such a client is like any other.
-#[derive(Debug, Clone)]
-pub struct Messages {
-    /// Who looks for strangers' names in what comes through this pipe.
-    process: Rc<Process>,
-    /// The client's private pipe, whose name is no stranger's.
+/// Each read of a course client's pipe is a message. It becomes a request of its session here, and from here on the
+/// client is like any other.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    /// Names in what is read go there.
+    foreign: ForeignNames,
+    /// The client's private pipe, whose name is not foreign.
     private: PathBuf,
     session: u64,
     /// How many there were.
@@ -22,14 +21,16 @@ pub struct Messages {
 
 impl Messages {
     /// None yet.
-    pub(crate) fn of_session(session: u64, private: PathBuf, process: &Rc<Process>) -> Self {
-        Self { process: Rc::clone(process), private, session, count: 0 }
+    pub(crate) fn of_session(session: u64, private: PathBuf, foreign: ForeignNames) -> Self {
+        Self { foreign, private, session, count: 0 }
     }
+}
 
-    /// The records of what one read gave; none, if all of it was strangers', who join the `queue`.
-    pub(crate) fn records_of(&mut self, read: Vec<u8>, queue: &Rc<PipeQueue>) -> Vec<u8> {
+impl Translate for Messages {
+    /// None, if all of it was names.
+    fn records_of(&mut self, read: Vec<u8>) -> Vec<u8> {
         let mut records = Vec::new();
-        if let Some(message) = self.process.without_strangers(read, &self.private, queue) {
+        if let Some(message) = self.foreign.taken_out_of(read, &self.private) {
             self.count = self.count.wrapping_add(1);
             let (session, sequence) = (self.session, self.count);
             for (payload, part) in pieces(&message) {

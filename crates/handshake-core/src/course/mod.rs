@@ -4,19 +4,19 @@
 //! Nothing says where a record ends. So each is one write, and each side reads it with one read. Two records that
 //! are in a pipe at the same time come in one read; `split` tells them apart as well as that can be done.
 //!
-//! Reading order: this; [`client`]; `names`, who is meant by the bytes in a well-known pipe; [`server`]; `strangers`, who has
-//! written into a pipe that another client has, [`queue`], where those wait, and [`used_pipe`], when that one has left;
-//! `latecomers`, who cannot be served. The session that follows is the framed one's, with what is different in
+//! Reading order: this; [`client`]; `names`, the clients that the bytes in a well-known pipe mean; [`server`]; `foreign`, names
+//! in a pipe that another client has, [`queue`], where those clients wait, and [`used_pipe`], when the other one has left;
+//! `late_clients`, which cannot be served. The session that follows is the framed one's, with what is different in
 //! `session/server/course.rs`.
 
 pub mod client;
-pub(crate) mod latecomers;
-pub mod messages;
+pub(crate) mod foreign;
+pub(crate) mod late_clients;
+pub(crate) mod messages;
 pub(crate) mod names;
 pub mod queue;
 pub mod server;
 pub(crate) mod split;
-mod strangers;
 pub mod used_pipe;
 
 use std::fmt;
@@ -25,9 +25,9 @@ use std::str::FromStr;
 
 use nix::errno::Errno;
 use nix::libc::PIPE_BUF;
-use nix::unistd::{read, write};
+use nix::unistd::write;
 
-use crate::records::{Filled, READ_SIZE};
+use crate::records::READ_SIZE;
 use crate::sys::{capacity, unread};
 
 /// The most that one read of a record takes: a pipe's usual capacity.
@@ -92,19 +92,6 @@ pub fn padded(text: &[u8], size: usize) -> Vec<u8> {
 /// Without the newline that a line of a terminal ends in.
 pub fn without_newline(text: &[u8]) -> &[u8] {
     text.strip_suffix(b"\n").unwrap_or(text)
-}
-
-/// The one way to read a record: one read.
-///
-/// # Errors
-/// Those of read(2) but EAGAIN.
-pub fn read_record(pipe: impl AsFd, buffer: &mut [u8]) -> Result<Filled, Errno> {
-    match read(pipe, buffer) {
-        Ok(0) => Ok(Filled::End),
-        Ok(count) => Ok(Filled::Bytes(count)),
-        Err(Errno::EAGAIN) => Ok(Filled::Nothing),
-        Err(errno) => Err(errno),
-    }
 }
 
 /// The one way to write a record: one write, of all of it or nothing.

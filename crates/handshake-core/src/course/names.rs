@@ -38,7 +38,7 @@ pub(crate) struct NameRecord {
 
 /// A course client that has sent its name.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Introduction {
+pub(crate) struct NamedClient {
     /// Its private pipe.
     pub(crate) private: PathBuf,
     /// How it said so.
@@ -64,7 +64,7 @@ struct Found {
 }
 
 impl Found {
-    fn introduction(&self, bytes: &[u8]) -> Introduction {
+    fn named_client(&self, bytes: &[u8]) -> NamedClient {
         let record = &bytes[self.at.clone()];
         let (text, size) = (text_of(record), record.len());
         let is_padded = record[text.len()..].iter().all(|byte| *byte == 0);
@@ -73,12 +73,12 @@ impl Found {
             form => form,
         };
         let is_bare = form == Form::Text && text.len() == size;
-        Introduction { private: self.private.clone(), record: NameRecord { form, size, is_bare } }
+        NamedClient { private: self.private.clone(), record: NameRecord { form, size, is_bare } }
     }
 }
 
 /// Who has written `bytes`, in order: several may have, one right behind the other.
-pub(crate) fn introductions(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<Introduction> {
+pub(crate) fn named_clients(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<NamedClient> {
     let mut seen = HashSet::new();
     let mut found = lookups.find(bytes, true);
     // A client's name may stand again in what it left behind the NUL.
@@ -86,13 +86,13 @@ pub(crate) fn introductions(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<Intr
     if let [one] = &mut found[..] {
         one.at = 0..bytes.len();
     }
-    found.into_iter().map(|one| one.introduction(bytes)).collect()
+    found.into_iter().map(|one| one.named_client(bytes)).collect()
 }
 
 /// The same for a pipe that has an owner already; and where each name is.
-pub(crate) fn strangers(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<(Introduction, Span)> {
+pub(crate) fn names_among(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<(NamedClient, Span)> {
     let found = lookups.find(bytes, false).into_iter();
-    found.map(|one| (one.introduction(bytes), one.at)).collect()
+    found.map(|one| (one.named_client(bytes), one.at)).collect()
 }
 
 /// What stands up to a NUL at `from` or later, and where, with the NULs behind it.
@@ -346,7 +346,7 @@ mod tests {
         let (_directory, place) = place();
         let introduced = |bytes: &[u8]| {
             names(
-                introductions(bytes, &mut Lookups::of_well_known_pipe(&place))
+                named_clients(bytes, &mut Lookups::of_well_known_pipe(&place))
                     .into_iter()
                     .map(|one| one.private),
             )
@@ -371,11 +371,11 @@ mod tests {
 
     /// Each with the size of its record, as its third step may have.
     #[test]
-    fn strangers_are_found_with_their_records() {
+    fn names_of_others_are_found_with_their_records() {
         let (_directory, place) = place();
         let found = |bytes: &[u8]| -> Vec<(String, Span, Form)> {
-            let found = strangers(bytes, &mut lookups_for(&place, bytes));
-            let of = |one: &Introduction| (crate::fifo::name_of(&one.private), one.record.form);
+            let found = names_among(bytes, &mut lookups_for(&place, bytes));
+            let of = |one: &NamedClient| (crate::fifo::name_of(&one.private), one.record.form);
             found
                 .into_iter()
                 .map(|(one, at)| (of(&one), at))
@@ -402,7 +402,7 @@ mod tests {
         let directory = TempDir::new().unwrap();
         let place = Place::new(&directory.path().join("mario")).unwrap();
         let introduced = |bytes: &[u8]| {
-            let clients = introductions(bytes, &mut Lookups::of_well_known_pipe(&place));
+            let clients = named_clients(bytes, &mut Lookups::of_well_known_pipe(&place));
             clients
                 .into_iter()
                 .map(|one| (crate::fifo::name_of(&one.private), one.record.form))
@@ -422,7 +422,7 @@ mod tests {
         let (_directory, place) = place();
         let record = |name: &[u8]| super::super::padded(name, ORIGINAL_SIZE);
         let forms = |bytes: &[u8]| -> Vec<Form> {
-            introductions(bytes, &mut Lookups::of_well_known_pipe(&place))
+            named_clients(bytes, &mut Lookups::of_well_known_pipe(&place))
                 .into_iter()
                 .map(|client| client.record.form)
                 .collect()
@@ -446,12 +446,12 @@ mod tests {
             let (_directory, place) = place();
             let bytes = pieces.concat();
             let known = |name: &String| PIPES[..7].contains(&name.as_str());
-            for name in names(introductions(&bytes, &mut Lookups::of_well_known_pipe(&place)).into_iter().map(|one| one.private)) {
+            for name in names(named_clients(&bytes, &mut Lookups::of_well_known_pipe(&place)).into_iter().map(|one| one.private)) {
                 // A living process is believed before it has made its pipe.
                 prop_assert!(known(&name) || name.parse::<i32>().is_ok(), "{}", name);
             }
             let mut from = 0;
-            for (one, at) in strangers(&bytes, &mut lookups_for(&place, &bytes)) {
+            for (one, at) in names_among(&bytes, &mut lookups_for(&place, &bytes)) {
                 let name = crate::fifo::name_of(&one.private);
                 prop_assert!(known(&name));
                 prop_assert!(from <= at.start && at.start < at.end && at.end <= bytes.len(), "{:?} from {}", at, from);

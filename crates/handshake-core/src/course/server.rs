@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -9,17 +10,18 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use super::latecomers::may_open_later;
+use super::late_clients::may_open_later;
 use super::names::Form;
-use super::{HOLA, ITS_A_ME, ORIGINAL_SIZE, Ways, padded};
+use super::{HOLA, ITS_A_ME, ORIGINAL_SIZE, Ways, padded, text_of};
 use crate::deadline::{Deadline, Pauses, now};
-use crate::error::{Error, Named, Result};
+use crate::error::{Error, LEFT_BEFORE, Named, Result};
+use crate::event::What;
 use crate::fifo::{name_of, open_to_write};
-use crate::handshake::caller::Caller;
+use crate::handshake::site::Site;
 use crate::process::Process;
-use crate::records::{Filled, RecordReader};
-use crate::session::server::LEFT_BEFORE;
+use crate::records::{Delivery, Filled, RecordReader, RecordWriter};
 use crate::sys::{Lock, try_lock};
+use crate::text::words;
 use crate::wire::Kind;
 
 /// How long after the acknowledgement a third step may come that nothing else tells from a message: programs take less
@@ -59,48 +61,65 @@ impl Customs {
     }
 }
 
-/// Opens the private pipe, and locks it (flock(2)) for this session: a pipe that is locked is another session's, whoever has
-/// written its name. Such a client opens its pipe after it has sent the name, and perhaps makes it only then; one that has
-/// waited in a queue has had its time. What comes meanwhile is not from this client, which has nothing to say before the
-/// acknowledgement.
+/// Until when a client may open its private pipe. One that has waited in a queue has had its time.
+pub(crate) fn opens_until(waits_since: Option<Duration>, timeout: Duration) -> OpensUntil {
+    let until = match waits_since {
+        Some(since) if !timeout.is_zero() => Deadline::at(since + timeout),
+        _ => Deadline::after(timeout),
+    };
+    OpensUntil { until, waits_since }
+}
+
+/// How long a client may still take to open its private pipe.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OpensUntil {
+    until: Deadline,
+    waits_since: Option<Duration>,
+}
+
+impl OpensUntil {
+    /// Whether a client that has not opened its pipe yet must have died, if its process cannot be found.
+    fn is_overdue(&self) -> bool {
+        self.waits_since.is_some_and(|since| now() > since + OPENS_WITHIN)
+    }
+}
+
+/// Opens the private pipe, and locks it (flock(2)) for this session: a pipe that is locked is another session's, whichever
+/// client has written its name. A course client opens its pipe after it has sent the name, and may make it only then. What
+/// comes through its upstream meanwhile is not from this client, which has nothing to say before the acknowledgement.
 ///
 /// # Errors
 /// [`Error::Lost`]: it has gone, or did not open its pipe in time.
 pub(crate) fn connect(
-    caller: &Caller,
+    private: &Path,
     from_client: &mut RecordReader,
-    timeout: Duration,
-    process: &Process,
+    opens: OpensUntil,
+    site: &Site,
 ) -> Result<OwnedFd> {
-    let lost = |what: String| Error::Lost { what, unanswered: 0 };
-    let until = match caller.waits_since {
-        Some(since) if !timeout.is_zero() => Deadline::at(since + timeout),
-        _ => Deadline::after(timeout),
-    };
+    let process = &site.process;
     let mut pauses = Pauses::new();
     let mut ended = false;
     loop {
-        let late = until.passed();
+        let late = opens.until.passed();
         if !ended {
             ended = discard_what_comes(from_client)?;
         }
-        if ended && !is_of_living_process(&caller.private) {
-            process.tell_when_open(caller.private.clone());
-            return Err(lost(format!("{LEFT_BEFORE} the acknowledgement")));
+        if ended && !is_of_living_process(private) {
+            site.close_when_open(private.to_path_buf());
+            return Err(Error::lost(format!("{LEFT_BEFORE} the acknowledgement")));
         }
-        let errno = match open_to_write(&caller.private).and_then(locked) {
+        let errno = match open_to_write(private).and_then(locked) {
             Ok(private) => return Ok(private),
             Err(errno) => errno,
         };
-        let has_gone = caller.waits_since.is_some_and(|since| now() > since + OPENS_WITHIN)
-            && is_of_dead_process(&caller.private);
+        let has_gone = opens.is_overdue() && is_of_dead_process(private);
         let ends = process.asked_to_end().is_some();
         let is_pointless = !(may_open_later(errno) || matches!(errno, Errno::ENOENT | Errno::EWOULDBLOCK));
         if late || ends || has_gone || is_pointless {
             // If it opens its pipe after all, it must not wait for ever.
-            process.tell_when_open(caller.private.clone());
-            let name = name_of(&caller.private);
-            return Err(lost(match errno {
+            site.close_when_open(private.to_path_buf());
+            let name = name_of(private);
+            return Err(Error::lost(match errno {
                 _ if has_gone => format!("{LEFT_BEFORE} its turn came"),
                 _ if ends => format!("its private pipe {name:?}: the server is shutting down"),
                 Errno::EWOULDBLOCK => "another session has the private pipe that it named".into(),
@@ -112,8 +131,31 @@ pub(crate) fn connect(
         let mut watched = [PollFd::new(from_client.as_fd(), PollFlags::POLLIN)];
         // An end of file would show itself again and again.
         let watched = if ended { &mut [] } else { &mut watched[..] };
-        process.wait(watched, pauses.begin().or(until))?;
+        process.wait(watched, pauses.begin().or(opens.until))?;
     }
+}
+
+/// Step 7: sends the acknowledgement through the private pipe, which [`connect`] has opened.
+///
+/// # Errors
+/// [`Error::Lost`]: the client has gone.
+pub(crate) fn acknowledge(
+    to_client: OwnedFd,
+    session: u64,
+    private: &Path,
+    ack: &[u8],
+    process: &Process,
+) -> Result<RecordWriter> {
+    let mut to_client = RecordWriter::new(Rc::new(to_client), Delivery::Pieces);
+    to_client.push_raw(ack);
+    process
+        .does(
+            What::AckSent,
+            |event| event.session(session).pipe(name_of(private)).text(words(text_of(ack))),
+            || to_client.flush(),
+        )
+        .map_err(|errno| Error::cannot_answer(private, errno))?;
+    Ok(to_client)
 }
 
 /// For as long as it is open. Where the file system has no locks, nobody holds one.
@@ -124,19 +166,18 @@ fn locked(private: OwnedFd) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// It is not this client's; and the reader has told strangers. Returns whether this was the end.
+/// Reads and discards what is not this client's; its reader finds the names in it. Returns whether this was EOF.
 fn discard_what_comes(from_client: &mut RecordReader) -> Result<bool> {
-    let lost = |what: &str| Err(Error::Lost { what: what.into(), unanswered: 0 });
     from_client.begin_batch();
     match from_client.fill() {
         Ok(Filled::Bytes(_)) => {}
         Ok(Filled::Nothing) => return Ok(false),
         Ok(Filled::End) => return Ok(true),
-        Err(_) => return lost(&format!("{LEFT_BEFORE} the acknowledgement")),
+        Err(_) => return Err(Error::lost(format!("{LEFT_BEFORE} the acknowledgement"))),
     }
     while let Some((record, _)) = from_client.next_record() {
         if record.header.kind == Kind::Bye {
-            return lost("the server is shutting down");
+            return Err(Error::lost("the server is shutting down"));
         }
     }
     Ok(false)

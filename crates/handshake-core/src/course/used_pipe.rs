@@ -3,50 +3,34 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-use nix::unistd::read;
-
-use super::RECORD_MAX;
+use super::foreign::ForeignNames;
 use super::queue::{PipeQueue, Waiting};
 use crate::budget::NAME_WITHIN;
 use crate::deadline::Deadline;
-use crate::error::Result;
-use crate::handshake::caller::Caller;
-use crate::place::random;
-use crate::process::Process;
-use crate::records::READS_MAX;
+use crate::handshake::site::Site;
+use crate::records::{Filled, READ_SIZE, READS_MAX, read_once};
 
 /// The most pipes that a process keeps open for names that may still come.
 pub const USED_MAX: usize = 64;
 
-/// A pipe that others may wait for.
+/// A pipe that other course clients may wait for.
 #[derive(Debug)]
 pub struct UsedPipe {
-    pipe: Rc<OwnedFd>,
-    queue: Rc<PipeQueue>,
-    /// Until when somebody may write a name who has it open.
+    pub(crate) pipe: Rc<OwnedFd>,
+    pub(crate) queue: Rc<PipeQueue>,
+    /// Until when a process that has it open may write a name.
     until: Option<Deadline>,
 }
 
 /// What becomes of a pipe whose client has left.
 #[derive(Debug)]
-pub enum Next {
+pub(crate) enum Next {
     /// This client has it now.
-    Client(Box<Caller>),
-    /// Somebody has it open, and may write a name until then.
+    Client(Box<Waiting>),
+    /// Some process has it open, and may write a name until then.
     Later(Deadline),
-    /// Nobody uses it: it is to be closed.
-    Nobody,
-}
-
-/// What reads have found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Left {
-    /// Perhaps more.
-    More,
-    /// Nothing now.
-    Nothing,
-    /// Nobody has it open.
-    Closed,
+    /// No process uses it: it is to be closed.
+    Unused,
 }
 
 impl UsedPipe {
@@ -55,20 +39,20 @@ impl UsedPipe {
         Self { pipe, queue, until: None }
     }
 
-    /// A pipe that has brought no client. Whoever has it open may still write a name.
+    /// A pipe that has brought no client. A process that has it open may still write a name.
     pub(crate) fn without_client(pipe: &Rc<OwnedFd>) -> Self {
         let queue = Rc::<PipeQueue>::default();
         queue.is_in_course();
         Self::new(Rc::clone(pipe), queue)
     }
 
-    /// The same through another descriptor of it.
+    /// The same pipe, read through another descriptor of it.
     #[must_use]
     pub fn read_through(self, pipe: &Rc<OwnedFd>) -> Self {
         Self { pipe: Rc::clone(pipe), ..self }
     }
 
-    /// Whether anybody waits for it, or may: a course client's name has come through it.
+    /// Whether a client waits for it, or may: a course client's name has come through it.
     pub fn may_be_handed_on(&self) -> bool {
         self.queue.may_bring_names()
     }
@@ -77,64 +61,53 @@ impl UsedPipe {
         Rc::clone(&self.pipe)
     }
 
-    /// Who has the pipe next: whoever waits for it first. What its last client has left in it is thrown away, but for
-    /// names. If nobody waits, whoever still has it open has a [moment](NAME_WITHIN) to write one.
-    ///
-    /// # Errors
-    /// The kernel's random source fails.
-    pub fn next(&mut self, process: &Process) -> Result<Next> {
+    /// Which client has the pipe next: the first that waits for it. What the last client has left in the pipe is discarded,
+    /// but for names. If no client waits, a process that has the pipe open has a [moment](NAME_WITHIN) to write one.
+    pub(crate) fn next(&mut self, site: &Rc<Site>) -> Next {
         if !self.may_be_handed_on() {
-            return Ok(Next::Nobody);
+            return Next::Unused;
         }
-        self.queue.begin_read();
-        let mut left = self.read(process);
-        if process.asked_to_end().is_some() {
-            self.queue.turn_away_all(process, "the server is shutting down");
-            return Ok(Next::Nobody);
+        self.queue.begin_batch();
+        let mut filled = self.read(site);
+        if site.process.asked_to_end().is_some() {
+            site.turn_away_all(&self.queue, "the server is shutting down");
+            return Next::Unused;
         }
         if !self.queue.is_empty() {
-            // It must be empty for the next one. Somebody who goes on writing must not keep us here.
+            // It must be empty for the next client. The number of reads is bounded, since another may go on writing.
             for _ in 1..READS_MAX {
-                if left != Left::More {
+                if !matches!(filled, Filled::Bytes(_)) {
                     break;
                 }
-                left = self.read(process);
+                filled = self.read(site);
             }
-            let session = random()?;
-            if let Some(Waiting { name, since, .. }) = self.queue.next(process) {
+            if let Some(next) = site.next_in(&self.queue) {
                 self.until = None;
-                let (pipe, queue) = (Rc::clone(&self.pipe), Rc::clone(&self.queue));
-                let mut client = Caller::in_course(session, name, pipe, queue, process);
-                client.waits_since = Some(since);
-                return Ok(Next::Client(Box::new(client)));
+                return Next::Client(Box::new(next));
             }
         }
         let until = *self.until.get_or_insert_with(|| Deadline::in_exactly(NAME_WITHIN));
-        let is_over = left == Left::Closed || until.passed();
-        Ok(if is_over { Next::Nobody } else { Next::Later(until) })
+        if filled == Filled::End || until.passed() { Next::Unused } else { Next::Later(until) }
     }
 
-    /// Nobody will have it: sends away all whose names came through it.
-    pub fn close(self, process: &Process, reason: &str) {
-        self.queue.begin_read();
+    /// No client will have it: turns away all whose names came through it.
+    pub fn close(self, site: &Rc<Site>, reason: &str) {
+        self.queue.begin_batch();
         for _ in 0..READS_MAX {
-            if self.read(process) != Left::More {
+            if !matches!(self.read(site), Filled::Bytes(_)) {
                 break;
             }
         }
-        self.queue.turn_away_all(process, reason);
+        site.turn_away_all(&self.queue, reason);
     }
 
-    fn read(&self, process: &Process) -> Left {
-        let mut buffer = vec![0; RECORD_MAX];
-        match read(&self.pipe, &mut buffer) {
-            Ok(0) => Left::Closed,
-            Ok(count) => {
-                process.hear_strangers([buffer[..count].into()], None, Some(&self.queue));
-                Left::More
-            }
-            Err(_) => Left::Nothing,
+    fn read(&self, site: &Rc<Site>) -> Filled {
+        let mut buffer = vec![0; READ_SIZE];
+        let filled = read_once(&self.pipe, &mut buffer).unwrap_or(Filled::Nothing);
+        if let Filled::Bytes(count) = filled {
+            ForeignNames::of_pipe(site, Some(&self.queue)).find([buffer[..count].into()], None);
         }
+        filled
     }
 }
 

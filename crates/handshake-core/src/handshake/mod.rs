@@ -1,8 +1,9 @@
 //! Both sides of the handshake, step by step; they mirror each other.
 //!
-//! Who has sent its name waits in [`mod@line`], and is a [`caller`] until its acknowledgement; [`options`] say how to serve.
+//! A client that has sent its name is [`pending`], in the [`queue`](mod@queue), until its acknowledgement. [`options`] say
+//! how to serve; a [`site`] is what all parts of a server share; an [`upstream`] is the pipe that brings a client's bytes.
 //!
-//! | step | [`client`] | [`server`], [`mod@line`] |
+//! | step | [`client`] | [`server`], [`queue`](mod@queue) |
 //! |---|---|---|
 //! | 1 | | `Server::create_wkp` |
 //! | 2 | | `Server::wait` |
@@ -13,10 +14,12 @@
 //! | 7 (8) | | `Server::acknowledge` |
 //! | 8 | `receive_and_remove_private_pipe` | `Session::await_ready` |
 
-pub mod caller;
 pub mod client;
 mod fair;
-pub mod line;
 pub mod options;
+pub mod pending;
 pub(crate) mod private;
+pub mod queue;
 pub mod server;
+pub mod site;
+pub mod upstream;

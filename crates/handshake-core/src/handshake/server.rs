@@ -10,16 +10,16 @@ use nix::unistd::write;
 
 use crate::budget::{CLIENTS_A_TURN, LOOK_AFTER, LOOK_AFTER_TROUBLE, TROUBLE};
 use crate::claim::Claim;
-use crate::course;
 use crate::course::used_pipe::{Next, USED_MAX, UsedPipe};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::Fifo;
-use crate::handshake::caller::{Caller, Grant};
-use crate::handshake::line::{Line, Said, WhenFull, drain};
 use crate::handshake::options::Options;
-use crate::place::Place;
+use crate::handshake::pending::{Grant, PendingClient};
+use crate::handshake::queue::{Queue, Said, WhenFull};
+use crate::handshake::site::Site;
+use crate::place::{Place, random};
 use crate::process::{Process, Woken};
 use crate::records::RecordReader;
 use crate::service::Service;
@@ -55,12 +55,11 @@ impl Arrived {
 #[derive(Debug)]
 pub struct Server {
     wkp: Option<WellKnownPipe>,
-    line: Line,
+    queue: Queue,
     /// Pipes that nobody uses, and that somebody has still open who may write a name.
     used: Vec<UsedPipe>,
     claim: Claim,
-    place: Place,
-    process: Rc<Process>,
+    site: Rc<Site>,
     options: Options,
     /// Whether step 2 was announced for this well-known pipe.
     waiting: bool,
@@ -83,15 +82,13 @@ impl Server {
         let place = Place::new(&options.wkp)?;
         let claim = Claim::take(&place)?;
         place.sweep();
-        process.serve_at(&place, options.terms.queue_timeout);
-        let process = Rc::clone(process);
+        let site = Site::new(process, place, options.terms.queue_timeout);
         Ok(Self {
             wkp: None,
-            line: Line::default(),
+            queue: Queue::default(),
             used: Vec::new(),
             claim,
-            place,
-            process,
+            site,
             options,
             waiting: false,
             look_after: Deadline::after(LOOK_AFTER),
@@ -103,12 +100,17 @@ impl Server {
 
     /// The process that this server is.
     pub fn process(&self) -> &Rc<Process> {
-        &self.process
+        &self.site.process
+    }
+
+    /// The process and the place, which pending clients and subservers share.
+    pub fn site(&self) -> &Rc<Site> {
+        &self.site
     }
 
     /// Where it serves.
     pub fn place(&self) -> &Place {
-        &self.place
+        &self.site.place
     }
 
     /// What it grants each client.
@@ -137,15 +139,15 @@ impl Server {
         }
         // Those of a turn that was interrupted come first: in basic there is no well-known pipe while a
         // client is served.
-        while self.wkp.is_none() && self.line.is_empty() && self.process.asked_to_end().is_none() {
-            match WellKnownPipe::create(&self.claim, &self.process) {
+        while self.wkp.is_none() && self.queue.is_empty() && self.site.process.asked_to_end().is_none() {
+            match WellKnownPipe::create(&self.claim, &self.site.process) {
                 Ok(wkp) => {
                     self.wkp = Some(wkp);
                     self.waiting = false;
                 }
                 Err(error) if error.is_shortage() && self.waiting => {
                     self.short(&error);
-                    self.process.wait(&mut [], Deadline::after(AFTER_SHORTAGE))?;
+                    self.site.process.wait(&mut [], Deadline::after(AFTER_SHORTAGE))?;
                 }
                 // What stands there may be the pipe of a server that has taken the place.
                 Err(error) => return self.keep_claim().and(Err(error)),
@@ -164,7 +166,7 @@ impl Server {
     fn keep_claim(&self) -> Result<()> {
         for _ in 0..2 {
             match self.claim.renew() {
-                Err(Error::InUse { .. }) => self.process.wait(&mut [], Deadline::after(CLAIM_PAUSE))?,
+                Err(Error::InUse { .. }) => self.site.process.wait(&mut [], Deadline::after(CLAIM_PAUSE))?,
                 kept => return kept,
             };
         }
@@ -180,7 +182,7 @@ impl Server {
     /// [`Error::Signal`]: asked for the second time. [`Error::NotOurs`]: somebody has put something else at the
     /// well-known name.
     pub fn wait(&mut self, admit: bool) -> Result<Option<Arrived>> {
-        let process = Rc::clone(&self.process);
+        let process = Rc::clone(&self.site.process);
         let used: Vec<_> = self.used.iter().map(UsedPipe::reading_end).collect();
         let arrived = self.wait_by(admit, |wkp, admit, until| {
             let watch = if admit { PollFlags::POLLIN } else { PollFlags::empty() };
@@ -193,7 +195,7 @@ impl Server {
         })?;
         if arrived == Some(Arrived::Other) && !self.used.is_empty() {
             self.receive_late()?;
-            if !self.line.is_empty() {
+            if !self.queue.is_empty() {
                 return Ok(Some(Arrived::Ready(1)));
             }
         }
@@ -228,10 +230,12 @@ impl Server {
     /// # Errors
     /// The kernel's random source fails.
     pub fn hand_on(&mut self, mut used: UsedPipe) -> Result<Option<(UsedPipe, Deadline)>> {
-        match used.next(&self.process)? {
-            Next::Client(client) => self.line.add(*client),
+        match used.next(&self.site) {
+            Next::Client(client) => {
+                self.queue.add(PendingClient::next_at(&used, *client, random()?, &self.site))
+            }
             Next::Later(until) => return Ok(Some((used, until))),
-            Next::Nobody => {}
+            Next::Unused => {}
         }
         Ok(None)
     }
@@ -241,14 +245,16 @@ impl Server {
     ///
     /// # Errors
     /// The kernel's random source fails.
-    pub fn next_at(&self, used: &mut UsedPipe) -> Result<Option<Caller>> {
+    pub fn next_at(&self, used: &mut UsedPipe) -> Result<Option<PendingClient>> {
         loop {
-            let until = match used.next(&self.process)? {
-                Next::Client(client) => return Ok(Some(*client)),
+            let until = match used.next(&self.site) {
+                Next::Client(client) => {
+                    return Ok(Some(PendingClient::next_at(used, *client, random()?, &self.site)));
+                }
                 Next::Later(until) => until,
-                Next::Nobody => return Ok(None),
+                Next::Unused => return Ok(None),
             };
-            self.process.wait(&mut [PollFd::new(used.as_fd(), PollFlags::POLLIN)], until)?;
+            self.site.process.wait(&mut [PollFd::new(used.as_fd(), PollFlags::POLLIN)], until)?;
         }
     }
 
@@ -262,20 +268,20 @@ impl Server {
         admit: bool,
         wait: impl FnOnce(&WellKnownPipe, bool, Deadline) -> Result<Woken>,
     ) -> Result<Option<Arrived>> {
-        if let Some(signal) = self.process.asked_to_end() {
-            self.process.saw(What::AskedToEnd, |event| event.text(signal));
+        if let Some(signal) = self.site.process.asked_to_end() {
+            self.site.process.saw(What::AskedToEnd, |event| event.text(signal));
             return Ok(None);
         }
         if !std::mem::replace(&mut self.waiting, true) {
-            self.process.saw(What::Waiting, |event| event.pipe(self.place.wkp().display()));
+            self.site.process.saw(What::Waiting, |event| event.pipe(self.site.place.wkp().display()));
         }
         // The queue is as it was when a turn was over: there is more to do, after a look at everything else.
-        let is_interrupted = std::mem::replace(&mut self.turn, CLIENTS_A_TURN) == 0 && !self.line.is_empty();
+        let is_interrupted = std::mem::replace(&mut self.turn, CLIENTS_A_TURN) == 0 && !self.queue.is_empty();
         let at_once = if is_interrupted { Deadline::in_exactly(Duration::ZERO) } else { Deadline::NEVER };
         let until = self.look_after.or(self.try_again.unwrap_or(at_once));
         let woken = match &self.wkp {
             Some(wkp) => wait(wkp, admit && self.try_again.is_none(), until)?,
-            None => self.process.wait(&mut [], until)?,
+            None => self.site.process.wait(&mut [], until)?,
         };
         // Judged whatever has arrived: where there is always something, nothing else would ever be looked after.
         self.try_again = self.try_again.filter(|again| !again.passed());
@@ -306,7 +312,7 @@ impl Server {
     /// [`Error::NotOurs`]: something else stands at the name.
     pub fn receive_and_remove(&mut self) -> Result<()> {
         let Some(wkp) = &mut self.wkp else { return Ok(()) };
-        match wkp.remove(&self.claim, &self.process, What::WkpRemoved) {
+        match wkp.remove(&self.claim, &self.site.process, What::WkpRemoved) {
             Ok(()) => self.receive_removed(),
             Err(error) if error.is_shortage() => {
                 self.short(&error);
@@ -341,7 +347,7 @@ impl Server {
     /// As [`Server::receive_and_replace`].
     pub fn replace(&mut self) -> Result<Option<TakenPipe>> {
         let Some(wkp) = &mut self.wkp else { return Ok(None) };
-        match wkp.replace(&self.claim, &self.process) {
+        match wkp.replace(&self.claim, &self.site.process) {
             Ok(taken) => {
                 self.waiting = false;
                 Ok(Some(taken))
@@ -360,11 +366,11 @@ impl Server {
     /// The kernel's random source fails.
     pub fn receive_hello(&mut self, nonce: u64, payload: &[u8], wkp: &Rc<OwnedFd>) -> Result<()> {
         let said = Said { nonce, payload, wkp, queue: None };
-        self.line.join(said, WhenFull::Refuse, &self.place, &self.process).map(drop)
+        self.queue.join(said, WhenFull::Refuse, &self.site).map(drop)
     }
 
     fn receive(&mut self, taken: &TakenPipe) -> Result<()> {
-        match self.line.receive(taken, &self.place, &self.process)? {
+        match self.queue.receive(taken, &self.site)? {
             Some(used) => self.let_go(used),
             None => Ok(()),
         }
@@ -375,29 +381,29 @@ impl Server {
     ///
     /// # Errors
     /// The kernel's random source fails.
-    pub fn next_in_line(&mut self) -> Result<Option<Caller>> {
-        if self.try_again.is_some() || self.process.asked_to_end().is_some() || self.turn == 0 {
+    pub fn next_pending(&mut self) -> Result<Option<PendingClient>> {
+        if self.try_again.is_some() || self.site.process.asked_to_end().is_some() || self.turn == 0 {
             return Ok(None);
         }
         self.turn -= 1;
         self.receive_late()?;
-        Ok(self.line.next_caller())
+        Ok(self.queue.pop())
     }
 
-    /// Whether anybody waits in line.
-    pub fn has_line(&self) -> bool {
-        !self.line.is_empty()
+    /// Whether a pending client waits.
+    pub fn has_queue(&self) -> bool {
+        !self.queue.is_empty()
     }
 
     /// Steps 7 and 8: connects to the client's private pipe and sends the acknowledgement.
     ///
     /// # Errors
     /// [`Error::Lost`]: the client has gone. [`Error::System`]: no fresh upstream can be made.
-    pub fn acknowledge(&self, caller: Caller) -> Result<Session> {
-        let upstream = match caller.upstream(&self.place, &self.process) {
+    pub fn acknowledge(&self, client: PendingClient) -> Result<Session> {
+        let mut upstream = match client.upstream(&self.site) {
             Ok(upstream) => upstream,
             Err(error) => {
-                caller.turn_away(&self.process, "there is no fresh pipe for it");
+                client.turn_away(&self.site, "there is no fresh pipe for it");
                 return Err(error);
             }
         };
@@ -405,50 +411,37 @@ impl Server {
             Grant { window: 0, longest: self.options.terms.longest, upstream: upstream.name_in_ack() };
         let from_client = RecordReader::new(Rc::clone(&upstream.from_client), upstream.arrival);
         let from_client = upstream.reader(from_client);
-        self.begin_session(caller, grant, from_client, upstream.fresh)
+        self.begin_session(client, grant, from_client, upstream.fresh)
     }
 
-    /// The same for who knows better what to grant, and where the client's records come from.
+    /// Steps 7 and 8 with what the ACK grants and the pipe that brings the client's records, for dispatch.
     ///
     /// # Errors
     /// As [`Server::acknowledge`].
     pub fn begin_session(
         &self,
-        caller: Caller,
+        client: PendingClient,
         grant: Grant,
-        mut from_client: RecordReader,
+        from_client: RecordReader,
         fresh: Option<Fifo>,
     ) -> Result<Session> {
-        let Options { terms, customs, .. } = &self.options;
-        let (session, process) = (caller.session, &self.process);
-        let terms = Terms { longest: grant.longest, ..*terms };
-        let Some(name) = caller.course_name() else {
-            let acknowledged = caller.acknowledge(process, grant);
-            let to_client = acknowledged.inspect_err(|_| drain(&mut from_client, session, process))?;
-            return Ok(Session::new(process, session, terms, from_client, to_client, fresh));
-        };
-        let connected = course::server::connect(&caller, &mut from_client, terms.handshake_timeout, process);
-        let to_client = connected.inspect_err(|_| drain(&mut from_client, session, process))?;
-        let ack = customs.acknowledgement(&caller.private, name.form, session);
-        let to_client = caller.acknowledge_in_course(process, to_client, &ack)?;
-        let session = Session::new(process, session, terms, from_client, to_client, fresh);
-        Ok(session.in_course(customs.ways, name, ack))
+        client.open(&self.site, &self.options, grant, from_client, fresh)
     }
 
-    /// For a client whose turn the error prevented. A shortage may pass: the client goes back to the front of
-    /// the line, and the server tries again. Anything else is told to the client.
-    pub fn put_back(&mut self, (caller, error): (Caller, Error)) {
+    /// For a client that could not be served because of the error. A shortage may pass: the client goes back to the front of
+    /// the queue, and the server tries again. Any other error is told to the client.
+    pub fn requeue(&mut self, (client, error): (PendingClient, Error)) {
         if error.is_shortage() {
-            self.line.put_back(caller);
+            self.queue.requeue(client);
             self.short(&error);
         } else {
-            caller.refuse(&self.process, &format!("the server {error}"));
+            client.refuse(&self.site, &format!("the server {error}"));
         }
     }
 
     /// Takes note that something was short; nobody is admitted until it is time to try again.
     pub fn short(&mut self, error: &Error) {
-        self.process.saw(What::Short, |event| event.text(error));
+        self.site.process.saw(What::Short, |event| event.text(error));
         self.try_again = Some(Deadline::after(AFTER_SHORTAGE));
     }
 
@@ -458,13 +451,13 @@ impl Server {
     /// [`Error::NotOurs`]: something else stands at the name.
     pub fn close(&mut self) -> Result<()> {
         if let Some(wkp) = &mut self.wkp {
-            wkp.remove(&self.claim, &self.process, What::WkpClosed)?;
+            wkp.remove(&self.claim, &self.site.process, What::WkpClosed)?;
             self.receive_removed()?;
         }
         for used in self.used.drain(..) {
-            used.close(&self.process, "the server is shutting down");
+            used.close(&self.site, "the server is shutting down");
         }
-        self.line.turn_away_all(&self.process);
+        self.queue.turn_away_all(&self.site);
         Ok(())
     }
 
@@ -474,8 +467,8 @@ impl Server {
     /// As [`Server::close`].
     pub fn end(mut self) -> Result<()> {
         self.close()?;
-        let process = Rc::clone(&self.process);
-        process.see_off_latecomers()?;
+        let process = Rc::clone(&self.site.process);
+        self.site.flush_notices()?;
         drop(self);
         process.saw(What::Ended, |event| event);
         Ok(())
@@ -486,7 +479,7 @@ impl Drop for Server {
     /// What subservers left that had to be killed goes now, while the place is still claimed.
     fn drop(&mut self) {
         if self.claim.has_its_name() == Some(true) {
-            self.place.sweep();
+            self.site.place.sweep();
         }
     }
 }

@@ -8,9 +8,9 @@ use nix::errno::Errno;
 
 use crate::error::{Error, Length, Limit, Named, Result};
 use crate::event::What;
-use crate::handshake::line::note_skipped;
 use crate::process::Process;
 use crate::records::{Filled, RecordReader, RecordWriter, reserve_within};
+use crate::strays::note_skipped;
 use crate::sys::unread;
 use crate::text::words;
 use crate::wire::{Ack, Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, pieces, records_of};

@@ -11,20 +11,17 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use crate::deadline::Deadline;
-use crate::error::{Error, Result};
+use crate::error::{Error, LEFT_BEFORE, Result};
 use crate::event::What;
 use crate::fifo::Fifo;
-use crate::handshake::line::{drain, note_skipped};
 use crate::process::Process;
 use crate::records::{RecordReader, RecordWriter, reserve_within};
 use crate::service::Service;
+use crate::strays::{drain, note_skipped};
 use crate::text::words;
 use crate::wire::{Header, Kind, pieces};
 use course::Course;
-use turn::{gone, lost};
-
-/// How a server says that a client closed its upstream too early; what the server still waited for follows.
-pub const LEFT_BEFORE: &str = "it left before";
+use turn::gone;
 
 /// What a server grants each client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,7 +180,7 @@ impl Session {
                 }
             }
             if self.input_ended {
-                return Err(lost(&format!("{LEFT_BEFORE} READY")));
+                return Err(Error::lost(format!("{LEFT_BEFORE} READY")));
             }
             if self.process.asked_to_end().is_some() {
                 return Err(self.bye("the server is shutting down"));
@@ -207,7 +204,7 @@ impl Session {
     fn last_word(&mut self, reason: &str) -> Error {
         match self.centre {
             Some(_) if !reason.is_empty() => self.bye(reason),
-            _ => lost("it said BYE before READY"),
+            _ => Error::lost("it said BYE before READY"),
         }
     }
 

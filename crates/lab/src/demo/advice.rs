@@ -4,7 +4,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use handshake_core::session::server::LEFT_BEFORE;
+use handshake_core::error::LEFT_BEFORE;
 use nix::sys::signal::Signal;
 
 use super::tell::shorten;

@@ -3,10 +3,10 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use handshake_core::course::{ORIGINAL_SIZE, padded, read_record, write_record};
+use handshake_core::course::{ORIGINAL_SIZE, padded, write_record};
 use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
-use handshake_core::records::Filled;
+use handshake_core::records::{Filled, read_once};
 
 /// A client that looks at its pipes when it is time to. What it gets is not judged: others may write into its pipe, and
 /// its dialect cannot tell.
@@ -38,7 +38,7 @@ impl Naive {
             self.pipes = self.connect(wkp);
             return true;
         };
-        match read_record(from_server, &mut [0; ORIGINAL_SIZE]) {
+        match read_once(from_server, &mut [0; ORIGINAL_SIZE]) {
             Ok(Filled::Bytes(_)) if self.left > 0 => {
                 self.left -= 1;
                 // A full pipe, or one without a reader: then no reply will come.

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::libc::PIPE_BUF;
 
-use crate::course::{RECORD_MAX, read_record, text_of, without_newline, write_record};
+use crate::course::{RECORD_MAX, text_of, without_newline, write_record};
 use crate::error::{Error, Length, Limit, Named, Result};
 use crate::event::{Event, What, excerpt};
 use crate::process::Process;
-use crate::records::Filled;
+use crate::records::{Filled, read_once};
 use crate::session::client::Answer;
 use crate::sys::{capacity, unread};
 
@@ -162,7 +162,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Lost`]: the server has gone.
     pub fn read(&mut self) -> Result<()> {
-        match read_record(&self.from_server, &mut self.incoming) {
+        match read_once(&self.from_server, &mut self.incoming) {
             Ok(Filled::Bytes(count)) => self.came = count,
             Ok(Filled::Nothing) => {}
             Ok(Filled::End) => {

@@ -3,14 +3,14 @@
 
 use nix::errno::Errno;
 
-use super::turn::{gone, lost};
+use super::turn::gone;
 use super::{Found, Session, Turn};
 use crate::course::names::{Form, NameRecord};
 use crate::course::server::GRACE;
 use crate::course::split::{Front, Known, Shape};
 use crate::course::{Ways, padded, text_of, without_newline};
 use crate::deadline::Deadline;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::What;
 use crate::text::words;
 
@@ -120,13 +120,15 @@ impl Session {
         let mut record = Vec::new();
         while self.confirmation() == Confirmation::Awaited {
             match self.find(&mut record)? {
-                Found::Bye(reason) => return Err(lost(&reason)),
+                Found::Bye(reason) => return Err(Error::lost(reason)),
                 Found::Nothing if self.confirmation() != Confirmation::Awaited => break,
-                Found::Nothing if self.input_ended => return Err(lost("it left after the acknowledgement")),
+                Found::Nothing if self.input_ended => {
+                    return Err(Error::lost("it left after the acknowledgement"));
+                }
                 Found::Nothing | Found::Request => {}
             }
             if self.process.asked_to_end().is_some() {
-                return Err(lost("the server is shutting down"));
+                return Err(Error::lost("the server is shutting down"));
             }
             if late {
                 match (ways, &self.centre) {

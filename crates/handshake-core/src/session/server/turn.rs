@@ -9,9 +9,9 @@ use super::{Session, Turn};
 use crate::deadline::Deadline;
 use crate::error::{Error, Named, Result};
 use crate::event::What;
-use crate::handshake::line::note_skipped;
 use crate::process::Woken;
 use crate::records::{Filled, READS_MAX, RecordWriter};
+use crate::strays::note_skipped;
 use crate::wire::{Header, Kind, Part, payload_of};
 
 impl Session {
@@ -45,7 +45,7 @@ impl Session {
             let until = Deadline::after(self.terms.idle_timeout).or(self.end_of_grace());
             if self.wait_and_read(until)? == Turn::Deadline {
                 self.judge_grace()?;
-                return Err(lost("it did not take its replies within --idle-timeout"));
+                return Err(Error::lost("it did not take its replies within --idle-timeout"));
             }
         }
     }
@@ -53,7 +53,7 @@ impl Session {
     pub(super) fn refuse(&mut self, reason: &str) -> Result<()> {
         if self.course.is_some() {
             // There is no word for it but the end.
-            return Err(lost(reason));
+            return Err(Error::lost(reason));
         }
         self.queue(Kind::Refuse, Part::ONLY, reason.as_bytes())?;
         self.process.saw(What::RequestRefused, |event| event.session(self.id).seq(self.in_hand).text(reason));
@@ -93,9 +93,9 @@ impl Session {
 
     pub(super) fn judge_grace(&self) -> Result<()> {
         if self.process.asked_to_end().is_some() && self.process.parent_died() {
-            return Err(lost("the server has died"));
+            return Err(Error::lost("the server has died"));
         }
-        if self.end_of_grace().passed() { Err(lost("the grace was over")) } else { Ok(()) }
+        if self.end_of_grace().passed() { Err(Error::lost("the grace was over")) } else { Ok(()) }
     }
 
     /// Writes what the client takes now, then waits.
@@ -145,7 +145,7 @@ impl Session {
         let filled = self
             .from_client
             .fill()
-            .map_err(|errno| lost(&format!("its pipe cannot be read: {}", Named(errno))))?;
+            .map_err(|errno| Error::lost(format!("its pipe cannot be read: {}", Named(errno))))?;
         self.input_ended |= filled == Filled::End;
         Ok(filled)
     }
@@ -168,14 +168,10 @@ impl Session {
         }
         // It is only a courtesy: the end of the pipe says the rest.
         let _ = self.to_client.flush();
-        lost(reason)
+        Error::lost(reason)
     }
 }
 
-pub(super) fn lost(what: &str) -> Error {
-    Error::Lost { what: what.into(), unanswered: 0 }
-}
-
 pub(super) fn gone(errno: Errno) -> Error {
-    lost(&format!("the client has gone: {}", Named(errno)))
+    Error::lost(format!("the client has gone: {}", Named(errno)))
 }

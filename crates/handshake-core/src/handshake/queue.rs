@@ -1,19 +1,19 @@
-//! Those who have said HELLO and wait for their answer.
+//! The pending clients: they have sent their names and wait for their acknowledgement.
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use crate::course::names::{Introduction, Lookups, introductions};
+use crate::course::names::{Lookups, NamedClient, named_clients};
 use crate::course::queue::PipeQueue;
 use crate::course::text_of;
 use crate::course::used_pipe::UsedPipe;
 use crate::error::Result;
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Standing, look, name_of};
-use crate::handshake::caller::{Caller, Dialect};
 use crate::handshake::fair::FairQueue;
-use crate::place::{Place, random};
-use crate::process::Process;
+use crate::handshake::pending::PendingClient;
+use crate::handshake::site::Site;
+use crate::place::random;
 use crate::records::{Delivery, Filled, READS_MAX, RecordReader};
 use crate::wire::{Hello, Kind, VERSION};
 use crate::wkp::TakenPipe;
@@ -21,9 +21,9 @@ use crate::wkp::TakenPipe;
 /// The longest line: more than the clients of any crowd that one machine can have, since with `--shared-wkp`
 /// the next one is refused. Without a bound, clients that are never served would cost memory without end; one
 /// takes some 200 bytes.
-pub const LINE_MAX: usize = 16_384;
+pub const QUEUE_MAX: usize = 16_384;
 
-const LINE_FULL: &str = "the server is full, and so is the line before it";
+const QUEUE_FULL: &str = "the server is full, and so is the line before it";
 
 /// What becomes of who finds the line full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,37 +49,26 @@ pub struct Said<'a> {
 
 /// The line, in which processes take turns: one that says HELLO without end delays itself.
 #[derive(Debug, Default)]
-pub struct Line {
-    waiting: FairQueue<Caller>,
+pub struct Queue {
+    waiting: FairQueue<PendingClient>,
 }
 
-impl Line {
+impl Queue {
     /// Step 6: everybody who said HELLO in a pipe just taken joins the line. A pipe that is nobody's upstream then may
     /// still bring a name, if somebody has it open.
     ///
     /// # Errors
     /// The kernel's random source fails.
-    pub fn receive(
-        &mut self,
-        taken: &TakenPipe,
-        place: &Place,
-        process: &Process,
-    ) -> Result<Option<UsedPipe>> {
-        let has_owner = self.read_names(&taken.from_client, taken.closed_to_others, place, process)?;
+    pub fn receive(&mut self, taken: &TakenPipe, site: &Rc<Site>) -> Result<Option<UsedPipe>> {
+        let has_owner = self.read_names(&taken.from_client, taken.closed_to_others, site)?;
         Ok((!has_owner).then(|| UsedPipe::without_client(&taken.from_client)))
     }
 
     /// Reads a pipe that is nobody's upstream yet, and returns whether it is somebody's now. A framed client may have it if it is
     /// closed to others; a course client has no choice, and those that come behind it wait.
-    fn read_names(
-        &mut self,
-        pipe: &Rc<OwnedFd>,
-        is_closed: bool,
-        place: &Place,
-        process: &Process,
-    ) -> Result<bool> {
+    fn read_names(&mut self, pipe: &Rc<OwnedFd>, is_closed: bool, site: &Rc<Site>) -> Result<bool> {
         let mut reader = RecordReader::new(Rc::clone(pipe), Delivery::Whole);
-        let mut lookups = Lookups::of_well_known_pipe(place);
+        let mut lookups = Lookups::of_well_known_pipe(&site.place);
         let queue: Rc<PipeQueue> = Rc::default();
         let mut has_owner = false;
         let (mut reads, mut ended) = (0, false);
@@ -94,26 +83,26 @@ impl Line {
             // Course clients first, since they can have no other pipe than this.
             let mut unknown = Vec::new();
             for bytes in reader.strays() {
-                let names = introductions(&bytes, &mut lookups);
+                let names = named_clients(&bytes, &mut lookups);
                 if names.is_empty() {
                     unknown.extend_from_slice(&bytes);
                 }
                 for name in names {
                     if has_owner {
-                        queue.join(name, process);
+                        site.join(&queue, name);
                     } else {
-                        has_owner = self.join_in_course(name, pipe, &queue, process)?;
+                        has_owner = self.join_in_course(name, pipe, &queue, site)?;
                     }
                 }
             }
             if !unknown.is_empty() {
                 let event = |event: Event| event.bytes(unknown.len()).text(excerpt(text_of(&unknown)));
-                process.saw(What::Skipped, event);
+                site.process.saw(What::Skipped, event);
             }
             for (nonce, payload) in hellos {
                 let keeps_wkp = is_closed && !has_owner;
                 let said = Said { nonce, payload: &payload, wkp: pipe, queue: keeps_wkp.then_some(&queue) };
-                has_owner |= self.join(said, WhenFull::TurnAway, place, process)? && keeps_wkp;
+                has_owner |= self.join(said, WhenFull::TurnAway, site)? && keeps_wkp;
             }
         }
         Ok(has_owner)
@@ -122,40 +111,36 @@ impl Line {
     /// A course client joins the line, if that has room; returns whether it did.
     fn join_in_course(
         &mut self,
-        name: Introduction,
+        name: NamedClient,
         wkp: &Rc<OwnedFd>,
         queue: &Rc<PipeQueue>,
-        process: &Process,
+        site: &Rc<Site>,
     ) -> Result<bool> {
-        process.forgive(&name.private);
-        let caller = Caller::in_course(random()?, name, Rc::clone(wkp), Rc::clone(queue), process);
-        if !self.make_room_for(&caller, WhenFull::TurnAway, process) {
-            send_away(caller, WhenFull::TurnAway, process);
+        site.forget(&name.private);
+        let client = PendingClient::in_course(random()?, name, Rc::clone(wkp), Rc::clone(queue), site);
+        if !self.make_room_for(&client, WhenFull::TurnAway, site) {
+            reject(client, WhenFull::TurnAway, site);
             return Ok(false);
         }
-        self.add(caller);
+        self.add(client);
         Ok(true)
     }
 
     /// Adds one for whom there is room, or who has waited elsewhere.
-    pub(super) fn add(&mut self, caller: Caller) {
-        self.waiting.push(caller.process_number(), caller);
+    pub(super) fn add(&mut self, client: PendingClient) {
+        self.waiting.push(client.process_number(), client);
     }
 
     /// One HELLO joins the line, or is answered at once; returns whether it joined.
     ///
     /// # Errors
     /// The kernel's random source fails.
-    pub fn join(
-        &mut self,
-        said: Said<'_>,
-        when_full: WhenFull,
-        place: &Place,
-        process: &Process,
-    ) -> Result<bool> {
+    pub fn join(&mut self, said: Said<'_>, when_full: WhenFull, site: &Rc<Site>) -> Result<bool> {
+        let process = &site.process;
         let Said { nonce, payload, wkp, queue } = said;
-        let named = Hello::decode(payload)
-            .and_then(|hello| place.named_by_client(&hello.name).map(|private| (hello.version, private)));
+        let named = Hello::decode(payload).and_then(|hello| {
+            site.place.named_by_client(&hello.name).map(|private| (hello.version, private))
+        });
         let Some((version, private)) = named else {
             let name = String::from_utf8_lossy(payload.get(2..).unwrap_or_default()).into_owned();
             let text = format!("its HELLO names {name:?}, which is no private pipe of this place");
@@ -176,67 +161,60 @@ impl Line {
             process.saw(What::ClientDropped, |event| event.pipe(name_of(&private)).text(text));
             return Ok(false);
         }
-        let caller = Caller {
-            session: random()?,
-            private,
-            dialect: Dialect::Framed { nonce },
-            wkp: Rc::clone(wkp),
-            queue: queue.cloned(),
-            waits_since: None,
-        };
+        let client = PendingClient::framed(random()?, private, nonce, wkp, queue);
         process
-            .saw(What::HelloReceived, |event| event.session(caller.session).pipe(name_of(&caller.private)));
+            .saw(What::HelloReceived, |event| event.session(client.session).pipe(name_of(&client.private)));
         if version != VERSION {
-            caller.refuse(
-                process,
+            client.refuse(
+                site,
                 &format!("this server speaks version {VERSION} of the protocol, not {version}"),
             );
             return Ok(false);
         }
-        if !self.make_room_for(&caller, when_full, process) {
-            send_away(caller, when_full, process);
+        if !self.make_room_for(&client, when_full, site) {
+            reject(client, when_full, site);
             return Ok(false);
         }
-        self.add(caller);
+        self.add(client);
         Ok(true)
     }
 
-    /// In a full line, a client of the process that has most there makes room. False: that is the process of `caller`.
-    fn make_room_for(&mut self, caller: &Caller, when_full: WhenFull, process: &Process) -> bool {
-        if self.waiting.len() < LINE_MAX {
+    /// In a full queue, a client of the process that has most there makes room. False: that is the process of `client`.
+    fn make_room_for(&mut self, client: &PendingClient, when_full: WhenFull, site: &Rc<Site>) -> bool {
+        if self.waiting.len() < QUEUE_MAX {
             return true;
         }
-        let dropped = self.waiting.drop_for(caller.process_number());
-        dropped.map(|other| send_away(other, when_full, process)).is_some()
+        let dropped = self.waiting.drop_for(client.process_number());
+        dropped.map(|other| reject(other, when_full, site)).is_some()
     }
 
-    /// The next one.
-    pub fn next_caller(&mut self) -> Option<Caller> {
+    /// Takes out the next client.
+    pub fn pop(&mut self) -> Option<PendingClient> {
         self.waiting.pop()
     }
 
-    /// Puts one back at the front, whose turn could not be kept.
-    pub fn put_back(&mut self, caller: Caller) {
-        self.waiting.put_back(caller.process_number(), caller);
+    /// Puts a client that could not be served now back at the front.
+    pub fn requeue(&mut self, client: PendingClient) {
+        self.waiting.put_back(client.process_number(), client);
     }
 
-    /// Whether nobody waits.
+    /// Whether no client waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Sends everybody away; for a server that ends.
-    pub fn turn_away_all(&mut self, process: &Process) {
-        for caller in self.waiting.drain() {
-            caller.turn_away(process, "the server is shutting down");
+    /// Turns all clients away, for a server that ends.
+    pub fn turn_away_all(&mut self, site: &Rc<Site>) {
+        for client in self.waiting.drain() {
+            client.turn_away(site, "the server is shutting down");
         }
     }
 }
 
-fn send_away(caller: Caller, when_full: WhenFull, process: &Process) {
+fn reject(client: PendingClient, when_full: WhenFull, site: &Rc<Site>) {
     match when_full {
-        WhenFull::Refuse => caller.refuse(process, LINE_FULL),
-        WhenFull::TurnAway => caller.turn_away(process, LINE_FULL),
+        WhenFull::Refuse => client.refuse(site, QUEUE_FULL),
+        WhenFull::TurnAway => client.turn_away(site, QUEUE_FULL),
     }
 }
 
@@ -249,28 +227,4 @@ fn hellos_in(reader: &mut RecordReader) -> Vec<(u64, Vec<u8>)> {
         }
     }
     hellos
-}
-
-/// Records what a reader skipped, if anything. If others than its client may have written that, they wait for the pipe, or
-/// are told.
-pub fn note_skipped(reader: &mut RecordReader, session: Option<u64>, process: &Process) {
-    let skipped = reader.take_skipped();
-    if skipped > 0 {
-        let bytes = usize::try_from(skipped).unwrap_or(usize::MAX);
-        process.saw(What::Skipped, |event| session.into_iter().fold(event, Event::session).bytes(bytes));
-    }
-    if skipped > 0 || reader.has_cut() {
-        process.hear_strangers(reader.strays(), None, reader.queue());
-    }
-}
-
-/// Before a pipe that others may have written to is let go: who has, waits for it, or is told.
-pub fn drain(reader: &mut RecordReader, session: u64, process: &Process) {
-    let mut reads = 0;
-    reader.begin_batch();
-    while reads < READS_MAX && matches!(reader.fill(), Ok(Filled::Bytes(_))) {
-        reads += 1;
-        while reader.next_record().is_some() {}
-        note_skipped(reader, Some(session), process);
-    }
 }

@@ -1,0 +1,107 @@
+//! Names that other clients have written into a client's pipe.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::names::{Lookups, NamedClient, names_among};
+use super::queue::PipeQueue;
+use crate::handshake::site::Site;
+use crate::records::Foreign;
+use crate::wire::{Hello, Kind, Scanner, Span};
+
+/// Receives what comes through one pipe, and is not its client's.
+#[derive(Debug)]
+pub(crate) struct ForeignNames {
+    site: Rc<Site>,
+    /// Where course clients wait for this pipe; none, if they cannot be served.
+    queue: Option<Rc<PipeQueue>>,
+}
+
+enum Writer {
+    InCourse(NamedClient),
+    /// A framed client that was stopped just before its HELLO; its private pipe.
+    Framed(PathBuf),
+}
+
+impl ForeignNames {
+    /// Of a pipe with this queue.
+    pub(crate) fn of_pipe(site: &Rc<Site>, queue: Option<&Rc<PipeQueue>>) -> Self {
+        Self { site: Rc::clone(site), queue: queue.cloned() }
+    }
+
+    /// Finds the names in `bytes` and returns where they are, in order. Course clients join the queue, framed ones are
+    /// told to try again. `own`: the private pipe of the pipe's client, whose name is not foreign.
+    pub(crate) fn find<'a>(
+        &self,
+        bytes: impl IntoIterator<Item = Cow<'a, [u8]>>,
+        own: Option<&Path>,
+    ) -> Vec<Span> {
+        let mut places = Vec::new();
+        let in_all = self.queue.as_ref().map(|queue| &queue.lookups);
+        let mut lookups = Lookups::of_session(&self.site.place, in_all);
+        for bytes in bytes {
+            lookups.for_bytes(bytes.len());
+            for (writer, at) in writers(&bytes, own, &mut lookups) {
+                match (writer, &self.queue) {
+                    (Writer::InCourse(name), Some(queue)) if self.site.process.asked_to_end().is_none() => {
+                        self.site.join(queue, name);
+                    }
+                    (Writer::InCourse(NamedClient { private, .. }) | Writer::Framed(private), _) => {
+                        self.site.turn_away_late(private);
+                    }
+                }
+                places.push(at);
+            }
+        }
+        places
+    }
+
+    /// Takes the names out of what one read of a course client's pipe gave; `None` if nothing else was there.
+    pub(crate) fn taken_out_of(&self, read: Vec<u8>, own: &Path) -> Option<Vec<u8>> {
+        let names = self.find([read.as_slice().into()], Some(own));
+        if names.is_empty() {
+            return Some(read);
+        }
+        let (mut rest, mut from) = (Vec::new(), 0);
+        for at in names {
+            rest.extend_from_slice(&read[from..at.start]);
+            from = at.end;
+        }
+        rest.extend_from_slice(&read[from..]);
+        rest.iter().any(|byte| *byte != 0).then_some(rest)
+    }
+}
+
+impl Foreign for ForeignNames {
+    fn begin_batch(&self) {
+        if let Some(queue) = &self.queue {
+            queue.begin_batch();
+        }
+    }
+
+    fn receive(&self, bytes: &mut dyn Iterator<Item = Cow<'_, [u8]>>) {
+        self.find(bytes, None);
+    }
+}
+
+/// Which clients have written `bytes`, and where their names are; without the client whose private pipe is `own`.
+fn writers(bytes: &[u8], own: Option<&Path>, lookups: &mut Lookups<'_>) -> Vec<(Writer, Span)> {
+    let mut found = Vec::new();
+    let in_course = |from: Span, lookups: &mut Lookups<'_>| {
+        let names = names_among(&bytes[from.clone()], lookups).into_iter();
+        let others = names.filter(|(name, _)| Some(name.private.as_path()) != own);
+        others.map(move |(name, at)| (Writer::InCourse(name), at.start + from.start..at.end + from.start))
+    };
+    let (mut scan, mut at) = (Scanner::default(), 0);
+    while let Some((record, span)) = scan.next_record(bytes, true) {
+        found.extend(in_course(at..span.start, lookups));
+        at = span.end;
+        if record.header.kind == Kind::Hello {
+            let named = Hello::decode(&record.payload()).and_then(|hello| lookups.framed(&hello.name));
+            found.extend(named.map(|private| (Writer::Framed(private), span)));
+        }
+    }
+    found.extend(in_course(at..bytes.len(), lookups));
+    found
+}

@@ -1,0 +1,299 @@
+//! A client between its name and its acknowledgement.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use crate::course;
+use crate::course::foreign::ForeignNames;
+use crate::course::messages::Messages;
+use crate::course::names::{NameRecord, NamedClient};
+use crate::course::queue::{PipeQueue, Waiting};
+use crate::course::used_pipe::UsedPipe;
+use crate::error::{Error, Result, errno_of};
+use crate::event::What;
+use crate::fifo::{Fifo, name_of, open_to_write};
+use crate::handshake::options::Options;
+use crate::handshake::site::Site;
+use crate::handshake::upstream::Upstream;
+use crate::records::{Delivery, RecordReader, RecordWriter};
+use crate::session::server::{Session, Terms};
+use crate::strays::drain;
+use crate::wire::{Ack, Header, Kind, Part, VERSION};
+
+/// Attempts to write an answer while the kernel has no memory for it. After that the client counts as gone; it retries by
+/// itself.
+const ANSWER_TRIES: usize = 4;
+
+/// How a client speaks.
+#[derive(Debug, Clone, Copy)]
+enum Dialect {
+    Framed {
+        /// Its HELLO's session.
+        nonce: u64,
+    },
+    /// It knows no other pipe than the one that its name came through.
+    Course(NameRecord),
+}
+
+/// A client that has sent its name and is owed an answer.
+#[derive(Debug)]
+pub struct PendingClient {
+    /// The number of the session that it will have.
+    pub session: u64,
+    /// Its private pipe.
+    pub private: PathBuf,
+    dialect: Dialect,
+    /// The pipe that its name came through. It stays open until the answer is given: EOF would tell the client that none
+    /// will come.
+    wkp: Rc<OwnedFd>,
+    /// If that pipe is its upstream: the course clients that wait for the same pipe.
+    queue: Option<Rc<PipeQueue>>,
+    /// If it had to wait there itself: since when.
+    waits_since: Option<Duration>,
+}
+
+/// What the ACK grants.
+#[derive(Debug)]
+pub struct Grant {
+    /// Records that may be unanswered; 0: any number.
+    pub window: u16,
+    /// The longest message, in bytes.
+    pub longest: usize,
+    /// A fresh upstream's name, or nothing.
+    pub upstream: Vec<u8>,
+}
+
+impl PendingClient {
+    /// A client whose HELLO came through `wkp`, which it may keep as its upstream if it has a `queue`.
+    pub(super) fn framed(
+        session: u64,
+        private: PathBuf,
+        nonce: u64,
+        wkp: &Rc<OwnedFd>,
+        queue: Option<&Rc<PipeQueue>>,
+    ) -> Self {
+        let (wkp, queue) = (Rc::clone(wkp), queue.cloned());
+        Self { session, private, dialect: Dialect::Framed { nonce }, wkp, queue, waits_since: None }
+    }
+
+    /// A course client, whose upstream is `wkp`.
+    pub(super) fn in_course(
+        session: u64,
+        name: NamedClient,
+        wkp: Rc<OwnedFd>,
+        queue: Rc<PipeQueue>,
+        site: &Site,
+    ) -> Self {
+        let NamedClient { private, record } = name;
+        queue.is_in_course();
+        site.process.saw(What::HelloReceived, |event| {
+            event.session(session).pipe(name_of(&private)).text("the course dialect")
+        });
+        let dialect = Dialect::Course(record);
+        Self { session, private, dialect, wkp, queue: Some(queue), waits_since: None }
+    }
+
+    /// A course client that has waited for the used pipe, and has it now.
+    pub(super) fn next_at(used: &UsedPipe, waiting: Waiting, session: u64, site: &Site) -> Self {
+        let Waiting { name, since, .. } = waiting;
+        let (wkp, queue) = (Rc::clone(&used.pipe), Rc::clone(&used.queue));
+        Self { waits_since: Some(since), ..Self::in_course(session, name, wkp, queue, site) }
+    }
+
+    /// Gives up the clients that wait for the same pipe, to the process that reads it.
+    pub fn leave_queue(&mut self) -> Option<Rc<PipeQueue>> {
+        self.queue.take()
+    }
+
+    /// Takes them back: no other process will read the pipe.
+    pub fn take_queue_back(&mut self, queue: Option<Rc<PipeQueue>>) {
+        self.queue = queue;
+    }
+
+    /// Its upstream, for when its session is over: if that was the well-known pipe, others may wait for it.
+    pub fn used_pipe(&self) -> Option<UsedPipe> {
+        let queue = self.queue.as_ref()?;
+        Some(UsedPipe::new(Rc::clone(&self.wkp), Rc::clone(queue)))
+    }
+
+    /// Its upstream: the WKP that it shook hands on, or a fresh pipe.
+    ///
+    /// # Errors
+    /// No pipe can be made.
+    pub fn upstream(&self, site: &Rc<Site>) -> Result<Upstream> {
+        let Some(queue) = &self.queue else { return Upstream::fresh(self.session, site) };
+        if !queue.is_empty() {
+            site.queues.adopt(queue);
+        }
+        let foreign = || ForeignNames::of_pipe(site, Some(queue));
+        let messages = || Messages::of_session(self.session, self.private.clone(), foreign());
+        Ok(Upstream {
+            from_client: Rc::clone(&self.wkp),
+            arrival: Delivery::Whole,
+            fresh: None,
+            translate: self.speaks_course().then(|| Box::new(messages()) as _),
+            foreign: Some(Rc::new(foreign())),
+        })
+    }
+
+    fn speaks_course(&self) -> bool {
+        matches!(self.dialect, Dialect::Course(_))
+    }
+
+    /// The PID in its private pipe's name; 0, if that has none. It is not checked: it says only which clients share a
+    /// turn.
+    pub(super) fn process_number(&self) -> i32 {
+        let name = self.private.file_name().map(OsStr::as_bytes).unwrap_or_default();
+        let number = match &self.dialect {
+            Dialect::Framed { .. } => name.rsplit(|byte| *byte == b'.').nth(1),
+            Dialect::Course(_) => Some(name),
+        };
+        number.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// Steps 7 and 8: connects to the private pipe, sends the acknowledgement, and begins the session. The pipe that its
+    /// name came through stays open until then.
+    ///
+    /// # Errors
+    /// [`Error::Lost`]: the client has gone.
+    pub(super) fn open(
+        self,
+        site: &Rc<Site>,
+        options: &Options,
+        grant: Grant,
+        mut from_client: RecordReader,
+        fresh: Option<Fifo>,
+    ) -> Result<Session> {
+        let (session, process) = (self.session, &site.process);
+        let terms = Terms { longest: grant.longest, ..options.terms };
+        let acknowledged = match self.dialect {
+            Dialect::Framed { nonce } => {
+                self.acknowledge(nonce, grant, site).map(|to_client| (to_client, None))
+            }
+            Dialect::Course(name) => {
+                let until = course::server::opens_until(self.waits_since, terms.handshake_timeout);
+                let connected = course::server::connect(&self.private, &mut from_client, until, site);
+                let customs = &options.customs;
+                let ack = customs.acknowledgement(&self.private, name.form, session);
+                connected
+                    .and_then(|private| {
+                        course::server::acknowledge(private, session, &self.private, &ack, process)
+                    })
+                    .map(|to_client| (to_client, Some((name, ack))))
+            }
+        };
+        let (to_client, in_course) =
+            acknowledged.inspect_err(|_| drain(&mut from_client, session, process))?;
+        let session = Session::new(process, session, terms, from_client, to_client, fresh);
+        Ok(match in_course {
+            None => session,
+            Some((name, ack)) => session.in_course(options.customs.ways, name, ack),
+        })
+    }
+
+    fn acknowledge(&self, nonce: u64, grant: Grant, site: &Site) -> Result<RecordWriter> {
+        let Grant { window, longest, upstream } = grant;
+        let ack = Ack { session: self.session, version: VERSION, window, longest: longest as u64, upstream };
+        let mut to_client = site.process.does(
+            What::AckSent,
+            |event| event.session(self.session).pipe(name_of(&self.private)),
+            || answer(&self.private, nonce, Kind::Ack, &ack.encode()),
+        )?;
+        to_client.is_trusted();
+        Ok(to_client)
+    }
+
+    /// Says no, and why; the client will not try again. The course dialect has no such word: its client gets EOF.
+    pub fn refuse(self, site: &Rc<Site>, reason: &str) {
+        let Dialect::Framed { nonce } = self.dialect else { return self.turn_away(site, reason) };
+        if let Some(pipe) = self.used_pipe() {
+            pipe.close(site, reason);
+        }
+        site.process.saw(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
+        // A client that has gone needs no reason.
+        let _ = answer(&self.private, nonce, Kind::Refuse, reason.as_bytes());
+    }
+
+    /// Says "try again", by opening the private pipe and closing it.
+    pub fn turn_away(self, site: &Rc<Site>, reason: &str) {
+        if let Some(pipe) = self.used_pipe() {
+            pipe.close(site, reason);
+        }
+        if self.speaks_course() {
+            return site.turn_away(self.private, reason);
+        }
+        site.process.saw(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
+        // A client that has gone has no need.
+        let _ = open_to_write(&self.private);
+    }
+
+    /// The pipe that its name came through.
+    pub(crate) fn wkp(&self) -> BorrowedFd<'_> {
+        self.wkp.as_fd()
+    }
+
+    /// Gives it a descriptor of its own before a fork: pending clients of one pipe share one, and in the child no other
+    /// would drop its part of that.
+    ///
+    /// # Errors
+    /// The client, and why no descriptor can be had now.
+    pub(crate) fn with_own_descriptor(mut self) -> Result<Self, Box<(Self, Error)>> {
+        if Rc::strong_count(&self.wkp) > 1 {
+            match self.wkp.try_clone() {
+                Ok(own) => self.wkp = Rc::new(own),
+                Err(error) => {
+                    let error = Error::on("copy the descriptor of", "a well-known pipe", errno_of(&error));
+                    return Err(Box::new((self, error)));
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// Leaves it to its subserver, which has just been forked. If that dies, the server has to see to these clients.
+    pub(crate) fn left_to_subserver(self, site: &Site) -> Orphans {
+        let behind = self.queue.as_ref().map(|queue| queue.leave(&site.queues)).unwrap_or_default();
+        Orphans { tells_itself: self.speaks_course(), private: self.private, behind }
+    }
+}
+
+/// The clients of a subserver, in case it dies before it has answered them.
+#[derive(Debug)]
+pub(crate) struct Orphans {
+    private: PathBuf,
+    /// The names of course clients are used again: if the subserver ended with status 1, it has told its client itself.
+    tells_itself: bool,
+    /// The private pipes of the clients that wait for the same pipe.
+    behind: Vec<PathBuf>,
+}
+
+impl Orphans {
+    /// Tells the clients to try again. A client that was answered has no such pipe any more.
+    pub(crate) fn turn_away(self, has_failed_in_order: bool, site: &Site) {
+        if !(self.tells_itself && has_failed_in_order) {
+            site.close_when_open(self.private);
+            self.behind.into_iter().for_each(|private| site.close_when_open(private));
+        }
+    }
+}
+
+fn answer(private: &Path, nonce: u64, kind: Kind, payload: &[u8]) -> Result<RecordWriter> {
+    let gone = |errno| Error::cannot_answer(private, errno);
+    let to_client = Rc::new(open_to_write(private).map_err(gone)?);
+    let mut writer = RecordWriter::new(to_client, Delivery::Pieces);
+    writer.push(Header { kind, part: Part::ONLY, session: nonce, sequence: 0 }, payload);
+    // It fits, unless the client has filled its own pipe.
+    for _ in 0..ANSWER_TRIES {
+        writer.flush().map_err(gone)?;
+        if writer.is_empty() {
+            return Ok(writer);
+        }
+    }
+    Err(gone(Errno::EAGAIN))
+}

@@ -1,0 +1,165 @@
+//! Where a server works: its process, its place, and the course clients that wait there.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::course::late_clients::LateClients;
+use crate::course::names::NamedClient;
+use crate::course::queue::{PipeQueue, Queues, Waiting};
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::event::What;
+use crate::fifo::name_of;
+use crate::place::Place;
+use crate::process::{Errand, Process};
+
+const CANNOT_WAIT: &str = "its name came through a pipe that it cannot wait for";
+const TOO_MANY: &str = "too many clients wait for pipes that others have";
+const TOO_LONG: &str = "it has waited for longer than --queue-timeout";
+const SHUTTING_DOWN: &str = "the server is shutting down";
+
+/// A process that may end sends late clients away for so much longer.
+const LAST_MOMENTS: Duration = Duration::from_millis(200);
+
+/// A serving process and its place. The server, its pending clients and its subservers share one.
+#[derive(Debug)]
+pub struct Site {
+    /// The process that serves.
+    pub process: Rc<Process>,
+    /// The place that it serves.
+    pub place: Place,
+    /// How long a course client may wait for another one's pipe; 0 is for ever.
+    queue_timeout: Duration,
+    /// Why a course client cannot be served whose name came through somebody else's pipe.
+    why_late: Cell<&'static str>,
+    pub(crate) queues: Queues,
+    late: LateClients,
+}
+
+impl Site {
+    /// The process serves at this place from now on.
+    pub(crate) fn new(process: &Rc<Process>, place: Place, queue_timeout: Duration) -> Rc<Self> {
+        let site = Rc::new(Self {
+            process: Rc::clone(process),
+            place,
+            queue_timeout,
+            why_late: Cell::new(CANNOT_WAIT),
+            queues: Queues::default(),
+            late: LateClients::default(),
+        });
+        let errand: Rc<dyn Errand> = Rc::<Self>::clone(&site);
+        process.run_before_waits(Rc::downgrade(&errand));
+        site
+    }
+
+    /// Turns all course clients away for this reason, since none can be served.
+    pub fn serve_no_course(&self, reason: &'static str) {
+        self.why_late.set(reason);
+    }
+
+    /// A course client's name came through the pipe that another client has: it waits there for its turn. If it waits
+    /// already, here or elsewhere, it keeps its turn.
+    pub(crate) fn join(&self, queue: &Rc<PipeQueue>, name: NamedClient) {
+        let private = name.private.clone();
+        match self.queues.join(queue, name) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.late.cancel(&private);
+                self.process.saw(What::Queued, |event| event.pipe(name_of(&private)));
+            }
+            Err(name) => self.turn_away(name.private, TOO_MANY),
+        }
+    }
+
+    /// Takes the next client out of a queue whose private pipe is still the one that it had.
+    pub(crate) fn next_in(&self, queue: &PipeQueue) -> Option<Waiting> {
+        loop {
+            let next = queue.pop(&self.queues)?;
+            if next.is_still_there() {
+                return Some(next);
+            }
+            self.process.saw(What::ClientDropped, |event| {
+                event.pipe(name_of(&next.name.private)).text("it left before its turn came")
+            });
+        }
+    }
+
+    /// Turns away all clients of a queue whose pipe no process serves any longer.
+    pub(crate) fn turn_away_all(&self, queue: &PipeQueue, reason: &str) {
+        for private in queue.leave(&self.queues) {
+            self.turn_away(private, reason);
+        }
+    }
+
+    /// Turns away the course client that waits at a private pipe, as soon as that is open: the client gets EOF.
+    pub(crate) fn turn_away(&self, private: PathBuf, reason: &str) {
+        self.process.saw(What::ClientDropped, |event| event.pipe(name_of(&private)).text(reason));
+        self.late.add(private);
+    }
+
+    /// Turns away the course client of which nothing else is known but its name.
+    pub(crate) fn turn_away_late(&self, private: PathBuf) {
+        self.turn_away(private, self.why_late.get());
+    }
+
+    /// As [`Site::turn_away`], without a log line: the client may know already.
+    pub(crate) fn close_when_open(&self, private: PathBuf) {
+        self.late.add(private);
+    }
+
+    /// A new client has this private pipe's name: what was to become of an earlier one is void.
+    pub(crate) fn forget(&self, private: &Path) {
+        self.late.cancel(private);
+        self.queues.forget(private);
+    }
+
+    /// Waits, before this process ends, until the clients that are turned away have opened their pipes. They get
+    /// five seconds, and 0.2 seconds when the process was asked to end.
+    ///
+    /// # Errors
+    /// As [`Process::wait`].
+    pub(crate) fn flush_notices(&self) -> Result<()> {
+        let mut last = Deadline::NEVER;
+        loop {
+            if last == Deadline::NEVER && self.process.asked_to_end().is_some() {
+                last = Deadline::after(LAST_MOMENTS);
+            }
+            let again = self.run();
+            if again == Deadline::NEVER || last.passed() {
+                return Ok(());
+            }
+            self.process.wait(&mut [], again.or(last))?;
+        }
+    }
+
+    fn expire_queues(&self) -> Deadline {
+        if self.process.asked_to_end().is_some() {
+            self.queues.all().for_each(|queue| self.turn_away_all(&queue, SHUTTING_DOWN));
+            return Deadline::NEVER;
+        }
+        if self.queue_timeout.is_zero() {
+            return Deadline::NEVER;
+        }
+        let expire = |queue: Rc<PipeQueue>| {
+            while let Some(private) = queue.pop_expired(self.queue_timeout, &self.queues) {
+                self.turn_away(private, TOO_LONG);
+            }
+            queue.expires(self.queue_timeout)
+        };
+        self.queues.all().map(expire).fold(Deadline::NEVER, Deadline::or)
+    }
+}
+
+impl Errand for Site {
+    /// Turns away the clients for which it is time.
+    fn run(&self) -> Deadline {
+        self.expire_queues().or(self.late.close_those_open())
+    }
+
+    fn forget(&self) {
+        self.queues.forget_all();
+        self.late.forget_all();
+    }
+}

@@ -1,0 +1,71 @@
+//! The pipe that brings a client's bytes, on the server's side.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use nix::errno::Errno;
+
+use crate::course::foreign::ForeignNames;
+use crate::error::{Error, Result};
+use crate::event::What;
+use crate::fifo::{Fifo, name_of, open_to_read};
+use crate::handshake::site::Site;
+use crate::records::{Delivery, Foreign, RecordReader, Translate};
+
+/// A client's upstream: the well-known pipe that its name came through, or a fresh pipe.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its reading end.
+    pub from_client: Rc<OwnedFd>,
+    /// How records arrive on it.
+    pub arrival: Delivery,
+    /// A fresh pipe has a name until READY has come through it.
+    pub fresh: Option<Fifo>,
+    pub(super) translate: Option<Box<dyn Translate>>,
+    pub(super) foreign: Option<Rc<dyn Foreign>>,
+}
+
+impl Upstream {
+    /// A fresh pipe, for a client whose name came through a pipe that is not its own.
+    ///
+    /// # Errors
+    /// No pipe can be made.
+    pub(super) fn fresh(session: u64, site: &Site) -> Result<Self> {
+        let path = site.place.upstream()?;
+        let make = || -> Result<_, Errno> {
+            let fifo = Fifo::make(path.clone())?;
+            Ok((open_to_read(&path)?, fifo))
+        };
+        let event = What::UpstreamCreated;
+        let (from_client, fifo) = site
+            .process
+            .does(event, |event| event.session(session).pipe(name_of(&path)), make)
+            .map_err(|errno| Error::at("make a fresh upstream", &path, errno, ""))?;
+        let (from_client, arrival) = (Rc::new(from_client), Delivery::Pieces);
+        Ok(Self { from_client, arrival, fresh: Some(fifo), translate: None, foreign: None })
+    }
+
+    /// Makes `reader`, which reads this pipe, understand what this client writes.
+    #[must_use]
+    pub fn reader(&mut self, mut reader: RecordReader) -> RecordReader {
+        if let Some(foreign) = self.foreign.take() {
+            reader = reader.with_foreign(foreign);
+        }
+        match self.translate.take() {
+            Some(translate) => reader.translated(translate),
+            None => reader,
+        }
+    }
+
+    /// What the ACK says: a fresh pipe's name, or nothing.
+    pub fn name_in_ack(&self) -> Vec<u8> {
+        self.fresh.as_ref().map(Fifo::name_bytes).unwrap_or_default()
+    }
+}
+
+/// Reads a pipe that all clients share and that is never removed (`--shared-wkp`). Course clients whose names come through
+/// it are turned away.
+pub fn reader_of_shared(wkp: Rc<OwnedFd>, site: &Rc<Site>) -> RecordReader {
+    let foreign = Rc::new(ForeignNames::of_pipe(site, None));
+    RecordReader::of_full_pipes(wkp, Delivery::Whole).with_foreign(foreign)
+}
