@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
-"""client.py [WKP [SECONDS]]: a client of docs/protocol.md. A line of stdin is a message, a reply is a line."""
+"""client.py [WKP [SECONDS]]: a client for the protocol in docs/protocol.md.
+
+Each line of stdin is one message. Each reply is printed as one line.
+"""
 import contextlib, errno, fcntl, os, select, struct, sys, time, zlib
 
 MAGIC, FIELDS, MORE, LONGEST = b"\0WKP", struct.Struct(">BBHHQL"), 1, 4067
 HELLO, ACK, READY, REQUEST, REPLY, REFUSE, BYE = range(1, 8)
-AGAIN = errno.ENOENT, errno.ENXIO, errno.EPIPE, errno.EAGAIN  # no server, or none any more, or no room
+# Retry after these errors: no server, the server has gone, or its pipe is locked or full.
+AGAIN = errno.ENOENT, errno.ENXIO, errno.EPIPE, errno.EAGAIN
 
 class Refused(Exception):
-    def __init__(self, reason):  # what acts on a terminal is not shown
+    def __init__(self, reason):  # shows "?" for characters that act on a terminal
         super().__init__("".join(c if c.isprintable() else "?" for c in reason.decode(errors="replace")))
 
 def masked(content, mask):
@@ -23,7 +27,7 @@ def record(kind, session, sequence=0, payload=b"", part=0, flags=0):
     return MAGIC + mask + masked(content, mask) + b"\n"
 
 def receive(from_server, session):
-    """The next record of this session: its sequence number, part, flags and payload."""
+    """Returns the next frame of this session: its sequence number, part, flags and payload."""
     while True:
         head = from_server.read(28)
         if len(head) < 28:
@@ -60,11 +64,11 @@ def shake_hands(wkp, deadline):
         fcntl.flock(to_server, fcntl.LOCK_UN)
         answer = select.poll()                                                          # step 5
         answer.register(from_server, select.POLLIN)
-        answer.register(to_server, 0)  # for an error there
+        answer.register(to_server, 0)  # reports only an error
         if not answer.poll(max(0, deadline - time.monotonic()) * 1000):
             raise TimeoutError("no answer in time")
         os.set_blocking(from_server.fileno(), True)
-        *_, ack = receive(from_server, nonce)  # even after an error: ACK may have come before it
+        *_, ack = receive(from_server, nonce)  # also after an error: an ACK may have come before it
     finally:
         os.unlink(private)                                                              # step 8
     session, _, window, longest = struct.unpack_from(">QHHQ", ack)
@@ -111,7 +115,7 @@ def talk(from_server, to_server, session, window, longest):
         except Refused as reason:
             print(f"client.py: a message is refused: {reason}", file=sys.stderr)
             status = 1
-    with contextlib.suppress(BrokenPipeError):  # all is answered
+    with contextlib.suppress(BrokenPipeError):  # every message has been answered
         to_server.write(record(BYE, session))
     return status
 

@@ -1,20 +1,21 @@
 #!/bin/sh
-# A client of docs/protocol.md for a server at "mario", where flock(1) and gzip(1) are: a line of stdin is a message of one
-# record, a reply is a line. Left out: a deadline, a second try after the HELLO, a look at the CRC of what comes, and
-# masks: it sends no record that needs one, and takes none.
+# A client for the protocol in docs/protocol.md and a server at "mario". It needs flock(1) and gzip(1).
+# Each line of stdin is one message, sent in one frame. Each reply is printed as one line.
+# The client has no deadline, does not retry after its HELLO, and does not check the CRC of incoming frames.
+# It does not implement masks: it sends no frame that needs one, and accepts none that has one.
 nonce=$(od -An -N8 -tx1 /dev/urandom | tr -d ' ') private=mario.client.$$.$nonce none=00000000 sequence=0
 
 hex() { od -An -v -tx1 | tr -d ' \n'; }
 octal() { printf '\\%03o' $(printf %s "$1" | sed 's/../0x& /g'); }
 crc32() { printf "$(octal "$1")" | gzip | tail -c 8 | od -An -N4 -tx1 | awk '{ print $4 $3 $2 $1 }'; }
-record() { # of this kind, session, sequence and payload, in hexadecimal digits: as printf(1) wants it
+record() { # prints a frame as printf(1) escapes; arguments in hex digits: kind, session, sequence, payload
     fields=$1$(printf 00%04x $((${#4} / 2)))0000$2$3
     content=$(crc32 "$fields$4")$fields$4
     case 0000$content in *00574b50*) echo "client.sh: not sent, since it needs a mask" >&2; return 1 ;; esac
     octal "00574b500000${content}0a"
 }
 send() { printf "$1" | dd obs=4096 >&4 2>/dev/null; } # in one write
-receive() { # a record of this kind: its payload and its end, which is a newline
+receive() { # reads one frame of this kind, and prints its payload and its end byte, a newline
     head=$(od -An -v -N28 -tx1 <&3 | tr -d ' \n')
     case $head in 00574b500000????????$1*) ;; *) echo "client.sh: no answer: ${head:-the server has gone}" >&2; exit 1 ;; esac
     length=$(printf %s "$head" | cut -c 25-28)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A client of the course, for a server at "mario" or another name: a line of stdin is a message, a reply is a line.
+# A course client for a server at "mario" or $1. Each line of stdin is a message; each reply is a line.
 wkp=${1:-mario}
 receive() { dd bs=1000 count=1 <&4 2>/dev/null | tr -d '\0'; }
 [ -p "$wkp" ] && mkfifo -m 600 $$ && trap 'rm -f $$' EXIT || exit                 # step 3
