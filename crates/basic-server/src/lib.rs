@@ -10,7 +10,7 @@ mod args;
 
 use std::rc::Rc;
 
-use handshake_core::handshake::pending::PendingClient;
+use handshake_core::server::pending::PendingClient;
 use handshake_core::{Options, Process, Result, Server};
 
 pub use args::{Args, run};

@@ -9,8 +9,8 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{Error, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 use handshake_cli::{Common, at_least_one, duration, size};
+use handshake_core::client::course::{self as course, Manner};
 use handshake_core::course::Ways;
-use handshake_core::course::client::{self as course, Manner};
 
 /// Talk to a server over named pipes.
 ///

@@ -2,9 +2,9 @@
 
 use std::os::fd::BorrowedFd;
 
-use handshake_core::course::client as course;
+use handshake_core::client::course;
+use handshake_core::client::session::{self as framed, Answer};
 use handshake_core::error::{Error, Length, Result};
-use handshake_core::session::client::{self as framed, Answer};
 
 /// A connection to a server, which never waits. [`framed::Connection`] has the words for each of these.
 #[expect(missing_docs, reason = "the connections say what each does")]

@@ -6,10 +6,10 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use handshake_cli::complain;
+use handshake_core::client::session::Answer;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Length, Result, Status};
 use handshake_core::process::{Process, Woken};
-use handshake_core::session::client::Answer;
 use handshake_core::text::words;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

@@ -19,11 +19,11 @@ mod terminal;
 use std::io::stdin;
 use std::os::fd::AsFd;
 
-use handshake_core::course::client as course;
+use handshake_core::client::course;
+use handshake_core::client::handshake::connect;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Status, errno_of};
 use handshake_core::event::Role;
-use handshake_core::handshake::client::connect;
 use handshake_core::place::Place;
 use handshake_core::process::Process;
 use nix::fcntl::OFlag;

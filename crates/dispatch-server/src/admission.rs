@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use handshake_core::handshake::pending::PendingClient;
 use handshake_core::records::RecordReader;
+use handshake_core::server::pending::PendingClient;
 use handshake_core::sys::out_of_the_way;
 use handshake_core::wire::PAYLOAD_MAX;
 use handshake_core::{Error, Result, Server};

@@ -2,9 +2,9 @@
 
 use std::os::fd::OwnedFd;
 
-use handshake_core::course::used_pipe::UsedPipe;
 use handshake_core::fifo::Fifo;
 use handshake_core::records::{RecordReader, STARVED_WRITES_MAX};
+use handshake_core::server::course::used_pipe::UsedPipe;
 use nix::errno::Errno;
 use nix::unistd::{Pid, write};
 

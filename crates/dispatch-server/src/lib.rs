@@ -23,7 +23,7 @@ mod route;
 
 use std::rc::Rc;
 
-use handshake_core::handshake::pending::PendingClient;
+use handshake_core::server::pending::PendingClient;
 use handshake_core::{Options, Process, Result, Server};
 
 use central::{Arrival, Central};

@@ -6,9 +6,9 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use handshake_core::handshake::pending::{Grant, PendingClient};
 use handshake_core::records::{Delivery, RecordReader};
-use handshake_core::session::server::{Centre, Session};
+use handshake_core::server::pending::{Grant, PendingClient};
+use handshake_core::server::session::{Centre, Session};
 use handshake_core::{Error, Result, Server};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;

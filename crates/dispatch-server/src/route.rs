@@ -1,9 +1,9 @@
 //! The routing: client --> server --> subserver, in both readings of the ring's last arc.
 
-use handshake_core::course::used_pipe::UsedPipe;
 use handshake_core::deadline::monotonic_ns;
 use handshake_core::event::What;
 use handshake_core::records::{Filled, READ_SIZE, RecordReader};
+use handshake_core::server::course::used_pipe::UsedPipe;
 use handshake_core::strays::{drain, note_skipped};
 use handshake_core::wire::{Header, Kind, Part, RECORD_MAX, Record, append};
 use handshake_core::{Error, Result, Server};

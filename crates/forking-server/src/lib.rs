@@ -11,8 +11,8 @@ mod args;
 
 use std::rc::Rc;
 
-use handshake_core::children::Subservers;
-use handshake_core::handshake::pending::PendingClient;
+use handshake_core::server::pending::PendingClient;
+use handshake_core::server::subservers::Subservers;
 use handshake_core::{Options, Process, Result, Server};
 
 pub use args::{Args, run};

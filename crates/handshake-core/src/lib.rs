@@ -3,13 +3,11 @@
 //!
 //! Reading order:
 //! 1. [`wire`]: records as pure functions of bytes (docs/protocol.md has the tables);
-//! 2. [`handshake`]: the course's eight steps, [`handshake::server`] and [`handshake::client`] side by side;
-//! 3. [`session`]: what follows the handshake, [`session::server`] and [`session::client`];
-//! 4. [`service`]: what a server does with a message;
-//! 5. [`course`]: the other dialect, which the course's own programs speak;
-//! 6. what these stand on: [`place`], [`fifo`], [`claim`], [`wkp`], [`records`], [`children`], [`process`], [`event`],
-//!    [`event_log`], [`deadline`], [`signals`], [`limits`], [`budget`], [`sys`], [`text`],
-//!    [`error`].
+//! 2. [`client`] and [`server`]: the course's eight steps and the session that follows, with the same file names;
+//! 3. [`service`]: what a server does with a message;
+//! 4. [`course`]: the other dialect, which the course's own programs speak;
+//! 5. what these stand on: [`place`], [`fifo`], [`records`], [`strays`], [`process`], [`event`], [`event_log`], [`deadline`],
+//!    [`signals`], [`limits`], [`budget`], [`sys`], [`text`], [`error`].
 //!
 //! What is deliberately absent: there is no paradigm here (a loop that serves is in its server's crate), no command line,
 //! no word printed, no thread, and no `unsafe` outside [`sys`]. No call waits but
@@ -17,17 +15,14 @@
 
 pub mod wire;
 
-pub mod handshake;
-
-pub mod session;
+pub mod client;
+pub mod server;
 
 pub mod service;
 
 pub mod course;
 
 pub mod budget;
-pub mod children;
-pub mod claim;
 pub mod deadline;
 pub mod eager;
 pub mod error;
@@ -40,13 +35,11 @@ pub mod process;
 pub mod records;
 pub mod signals;
 pub mod strays;
-mod sweep;
 pub mod sys;
 pub mod text;
-pub mod wkp;
 
 pub use error::{Error, Result};
-pub use handshake::options::Options;
-pub use handshake::server::Server;
 pub use process::Process;
+pub use server::Server;
+pub use server::options::Options;
 pub use service::Service;

@@ -5,11 +5,11 @@ mod scenery;
 use std::path::Path;
 use std::rc::Rc;
 
+use handshake_core::client::handshake::{Handshake, Progress};
+use handshake_core::client::session::{Answer, Connection};
 use handshake_core::deadline::Deadline;
 use handshake_core::event::Role;
-use handshake_core::handshake::client::{Handshake, Progress};
 use handshake_core::place::Place;
-use handshake_core::session::client::{Answer, Connection};
 use handshake_core::wire::{Ack, Header, Kind, Part, VERSION};
 use handshake_core::{Error, Process};
 

@@ -11,9 +11,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_core::event::Role;
-use handshake_core::handshake::pending::{Grant, PendingClient};
 use handshake_core::records::{Delivery, RecordReader};
-use handshake_core::session::server::{Centre, Session, Terms};
+use handshake_core::server::pending::{Grant, PendingClient};
+use handshake_core::server::session::{Centre, Session, Terms};
 use handshake_core::{Error, Options, Process, Result, Server, Service};
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;

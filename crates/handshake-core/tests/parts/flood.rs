@@ -5,14 +5,14 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use handshake_core::client::handshake::connect;
 use handshake_core::deadline::Deadline;
 use handshake_core::event::{Event, Role, What};
 use handshake_core::event_log::EventLog;
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
-use handshake_core::handshake::client::connect;
 use handshake_core::place::Place;
 use handshake_core::records::{Delivery, RecordReader, RecordWriter};
-use handshake_core::session::server::{Session, Terms};
+use handshake_core::server::session::{Session, Terms};
 use handshake_core::{Error, Process};
 use nix::fcntl::OFlag;
 use nix::unistd::{pipe2, write};

@@ -163,7 +163,7 @@ fn a_sweep_removes_what_the_dead_left_and_nothing_else() {
     let _reader = open_to_read(read.path()).expect("a reader");
     fs::write(directory.path().join("mario.client.2000000000.00000000000000bb"), "of value").expect("a file");
     let before = listing(directory.path());
-    place.sweep();
+    handshake_core::server::sweep::sweep(&place);
     let after: Vec<_> = before.iter().filter(|name| listing(directory.path()).contains(name)).collect();
     let gone: Vec<_> = before.iter().filter(|name| !after.contains(name)).collect();
     let mut hung_up = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];

@@ -6,12 +6,12 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use handshake_core::claim::Claim;
 use handshake_core::event::{Role, What};
 use handshake_core::fifo::{Fifo, Standing, look, names_of, open_to_read, open_to_write};
 use handshake_core::place::Place;
+use handshake_core::server::claim::Claim;
+use handshake_core::server::wkp::WellKnownPipe;
 use handshake_core::sys::{Lock, try_lock};
-use handshake_core::wkp::WellKnownPipe;
 use handshake_core::{Error, Process};
 use nix::errno::Errno;
 use tempfile::{TempDir, tempdir};

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use handshake_core::client::session::{Answer, Connection};
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::service::Service;
-use handshake_core::session::client::{Answer, Connection};
 use handshake_core::text::words;
 use nix::sys::epoll::EpollFlags;
 

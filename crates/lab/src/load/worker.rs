@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use handshake_core::client::handshake::{Handshake, Progress};
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
-use handshake_core::handshake::client::{Handshake, Progress};
 
 use super::Plan;
 use super::crowd::Shared;

@@ -3,9 +3,9 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use handshake_core::client::handshake::Handshake;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result};
-use handshake_core::handshake::client::Handshake;
 use handshake_core::process::{Process, Woken};
 use handshake_core::sys::Poller;
 use nix::errno::Errno;

@@ -3,11 +3,11 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use handshake_core::client::handshake::{Handshake, Progress};
+use handshake_core::client::session::Connection;
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
-use handshake_core::handshake::client::{Handshake, Progress};
-use handshake_core::session::client::Connection;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::fstat;

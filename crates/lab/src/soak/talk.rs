@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use handshake_core::client::session::{Answer, Connection};
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::service::{BuiltIn, Service};
-use handshake_core::session::client::{Answer, Connection};
 use handshake_core::wire::{Header, Kind as Record, Part, append};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::EpollFlags;

@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use nix::errno::Errno;
 
-use crate::course::foreign::ForeignNames;
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::{Fifo, name_of, open_to_read};
-use crate::handshake::site::Site;
 use crate::records::{Delivery, Foreign, RecordReader, Translate};
+use crate::server::course::foreign::ForeignNames;
+use crate::server::site::Site;
 
 /// A client's upstream: the well-known pipe that its name came through, or a fresh pipe.
 #[derive(Debug)]

@@ -17,23 +17,21 @@ use crate::place::Place;
 /// one that was left. A client that takes longer makes another one.
 const NEW: Duration = Duration::from_secs(1);
 
-impl Place {
-    /// Removes pipes that are named by the rule and that nobody reads. Call it holding the claim, so that no
-    /// other server is between making a pipe and opening it. A client may be: see `may_be_left`.
-    pub fn sweep(&self) {
-        let Ok(entries) = fs::read_dir(self.directory()) else { return };
-        let mut makers = Makers::default();
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let Some((kind, pid)) = self.kind_and_pid(&name) else { continue };
-            let path = self.beside(&name);
-            let Ok(Standing::Fifo(_)) = look(&path) else { continue };
-            let may_be_left = kind != "client" || makers.may_have_left(pid, &name, &path);
-            // EACCES: its maker died before it had the mode that was meant, and so before it was opened.
-            if may_be_left && matches!(open_to_write(&path), Err(Errno::ENXIO | Errno::EACCES)) {
-                // Another sweep may have been quicker.
-                let _ = fs::remove_file(&path);
-            }
+/// Removes pipes that are named by the rule and that nobody reads. Call it holding the claim, so that no
+/// other server is between making a pipe and opening it. A client may be: see `may_be_left`.
+pub fn sweep(place: &Place) {
+    let Ok(entries) = fs::read_dir(place.directory()) else { return };
+    let mut makers = Makers::default();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some((kind, pid)) = place.kind_and_pid(&name) else { continue };
+        let path = place.beside(&name);
+        let Ok(Standing::Fifo(_)) = look(&path) else { continue };
+        let may_be_left = kind != "client" || makers.may_have_left(pid, &name, &path);
+        // EACCES: its maker died before it had the mode that was meant, and so before it was opened.
+        if may_be_left && matches!(open_to_write(&path), Err(Errno::ENXIO | Errno::EACCES)) {
+            // Another sweep may have been quicker.
+            let _ = fs::remove_file(&path);
         }
     }
 }

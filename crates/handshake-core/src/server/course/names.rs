@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use super::{ORIGINAL_SIZE, text_of, without_newline};
 use crate::budget::{LOOKUPS_A_PIPE, LOOKUPS_A_READ};
+use crate::course::{ORIGINAL_SIZE, text_of, without_newline};
 use crate::fifo::{Standing, look};
 use crate::place::{Place, lock_of};
 use crate::wire::Span;
@@ -264,7 +264,7 @@ impl<'a> Lookups<'a> {
             let name = entry.file_name().into_encoded_bytes();
             let rest = name.strip_prefix(digits.as_bytes()).and_then(|rest| rest.first());
             if rest.is_some_and(|next| !next.is_ascii_digit())
-                && let Some(pipe) = self.place.named_in_course(&name)
+                && let Some(pipe) = pipe_named(self.place, &name)
             {
                 return Some(pipe);
             }
@@ -274,7 +274,7 @@ impl<'a> Lookups<'a> {
 
     fn known(&mut self, name: &[u8]) -> Option<PathBuf> {
         self.charge()?;
-        self.place.named_in_course(name)
+        pipe_named(self.place, name)
     }
 
     /// The pipe that the process with this number may make later, if such a process lives and nothing has the
@@ -298,15 +298,13 @@ impl<'a> Lookups<'a> {
     }
 }
 
-impl Place {
-    /// The private pipe that a course client means by `name`: bare, or with the directory before it; a pipe of this user
-    /// must stand there, and none that has a part in the framed dialect.
-    pub(crate) fn named_in_course(&self, name: &[u8]) -> Option<PathBuf> {
-        let path = self.bare_in_course(name)?;
-        let is_pipe = |path: &PathBuf| matches!(look(path), Ok(Standing::Fifo(_)));
-        // Another server's well-known pipe has a lock file beside it.
-        Some(path).filter(is_pipe).filter(|path| look(&lock_of(path)) == Ok(Standing::Nothing))
-    }
+/// The private pipe that a course client means by `name`: bare, or with the directory before it; a pipe of this user
+/// must stand there, and none that has a part in the framed dialect.
+fn pipe_named(place: &Place, name: &[u8]) -> Option<PathBuf> {
+    let path = place.bare_in_course(name)?;
+    let is_pipe = |path: &PathBuf| matches!(look(path), Ok(Standing::Fifo(_)));
+    // Another server's well-known pipe has a lock file beside it.
+    Some(path).filter(is_pipe).filter(|path| look(&lock_of(path)) == Ok(Standing::Nothing))
 }
 
 #[cfg(test)]
@@ -390,9 +388,9 @@ mod tests {
         );
         let both = [&garbage[..], b"luigi\0\0\0\0\0"].concat();
         assert_eq!(found(&both), [("22".into(), 0..10, Form::Text), ("luigi".into(), 10..20, Form::Text)]);
-        let behind = [b"1", &super::super::padded(b"22", ORIGINAL_SIZE)[..]].concat();
+        let behind = [b"1", &crate::course::padded(b"22", ORIGINAL_SIZE)[..]].concat();
         assert_eq!(found(&behind), [("1".into(), 0..1, Form::Text), ("22".into(), 1..101, Form::Original)]);
-        let message = super::super::padded(&221_u32.to_le_bytes()[..1], 100);
+        let message = crate::course::padded(&221_u32.to_le_bytes()[..1], 100);
         assert_eq!(found(&message), [], "a number has no zeros behind it");
         assert_eq!(found(b"22 is my number\0"), [], "a message may begin with one");
     }
@@ -420,7 +418,7 @@ mod tests {
     #[test]
     fn records_of_the_original_are_known_also_when_there_are_several() {
         let (_directory, place) = place();
-        let record = |name: &[u8]| super::super::padded(name, ORIGINAL_SIZE);
+        let record = |name: &[u8]| crate::course::padded(name, ORIGINAL_SIZE);
         let forms = |bytes: &[u8]| -> Vec<Form> {
             named_clients(bytes, &mut Lookups::of_well_known_pipe(&place))
                 .into_iter()

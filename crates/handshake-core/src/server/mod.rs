@@ -1,4 +1,29 @@
 //! The server's side of the handshake, up to the moment when a client can be served: what all paradigms share.
+//!
+//! | step | |
+//! |---|---|
+//! | 1 | [`Server::create_wkp`] |
+//! | 2 | [`Server::wait`] |
+//! | 6 | [`Server::receive_and_remove`], [`Server::receive_and_replace`] |
+//! | 7 (8) | [`Server::acknowledge`] |
+//! | 8 | `Session::await_ready` |
+//!
+//! A client that has sent its name is [`pending`], in the [`queue`](mod@queue), until its acknowledgement; an [`upstream`] is
+//! the pipe that brings its bytes, a [`session`] what follows. [`options`] say how to serve; a [`site`] is what all parts of
+//! a server share; the [`wkp`] is made under a [`claim`]. [`subservers`] are for the paradigms that fork.
+
+pub mod claim;
+pub mod course;
+mod fair;
+pub mod options;
+pub mod pending;
+pub mod queue;
+pub mod session;
+pub mod site;
+pub mod subservers;
+pub mod sweep;
+pub mod upstream;
+pub mod wkp;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -9,22 +34,23 @@ use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
 use crate::budget::{CLIENTS_A_TURN, LOOK_AFTER, LOOK_AFTER_TROUBLE, TROUBLE};
-use crate::claim::Claim;
-use crate::course::used_pipe::{Next, USED_MAX, UsedPipe};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::Fifo;
-use crate::handshake::options::Options;
-use crate::handshake::pending::{Grant, PendingClient};
-use crate::handshake::queue::{Queue, Said, WhenFull};
-use crate::handshake::site::Site;
 use crate::place::{Place, random};
 use crate::process::{Process, Woken};
 use crate::records::RecordReader;
+use crate::server::claim::Claim;
+use crate::server::course::used_pipe::{Next, USED_MAX, UsedPipe};
+use crate::server::options::Options;
+use crate::server::pending::{Grant, PendingClient};
+use crate::server::queue::{Queue, Said, WhenFull};
+use crate::server::session::{Session, Terms};
+use crate::server::site::Site;
+use crate::server::sweep::sweep;
+use crate::server::wkp::{TakenPipe, WellKnownPipe};
 use crate::service::Service;
-use crate::session::server::{Session, Terms};
-use crate::wkp::{TakenPipe, WellKnownPipe};
 
 /// How long a server that failed to start may have its lock file.
 const CLAIM_PAUSE: Duration = Duration::from_millis(10);
@@ -81,7 +107,7 @@ impl Server {
     pub fn start(process: &Rc<Process>, options: Options) -> Result<Self> {
         let place = Place::new(&options.wkp)?;
         let claim = Claim::take(&place)?;
-        place.sweep();
+        sweep(&place);
         let site = Site::new(process, place, options.terms.queue_timeout);
         Ok(Self {
             wkp: None,
@@ -479,7 +505,7 @@ impl Drop for Server {
     /// What subservers left that had to be killed goes now, while the place is still claimed.
     fn drop(&mut self) {
         if self.claim.has_its_name() == Some(true) {
-            self.site.place.sweep();
+            sweep(&self.site.place);
         }
     }
 }

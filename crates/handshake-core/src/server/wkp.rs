@@ -8,13 +8,13 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::unistd::unlink;
 
-use crate::claim::Claim;
 use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::{Fifo, Identity, Standing, look, open_identified, open_to_read};
 use crate::place::{DIRECTORY, Place};
 use crate::process::Process;
+use crate::server::claim::Claim;
 use crate::sys::{Lock, exchange, is_unsupported, move_new, rename_over, try_lock};
 
 /// How long step 6 tries for the exclusive lock. A client holds its shared lock for three system calls; one that

@@ -4,20 +4,7 @@
 //! Nothing says where a record ends. So each is one write, and each side reads it with one read. Two records that
 //! are in a pipe at the same time come in one read; `split` tells them apart as well as that can be done.
 //!
-//! Reading order: this; [`client`]; `names`, the clients that the bytes in a well-known pipe mean; [`server`]; `foreign`, names
-//! in a pipe that another client has, [`queue`], where those clients wait, and [`used_pipe`], when the other one has left;
-//! `late_clients`, which cannot be served. The session that follows is the framed one's, with what is different in
-//! `session/server/course.rs`.
-
-pub mod client;
-pub(crate) mod foreign;
-pub(crate) mod late_clients;
-pub(crate) mod messages;
-pub(crate) mod names;
-pub mod queue;
-pub mod server;
-pub(crate) mod split;
-pub mod used_pipe;
+//! This is what both sides share. The sides themselves are [`client::course`](crate::client::course) and `server::course`.
 
 use std::fmt;
 use std::os::fd::AsFd;

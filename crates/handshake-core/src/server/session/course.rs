@@ -3,15 +3,15 @@
 
 use nix::errno::Errno;
 
-use super::turn::gone;
+use super::io::gone;
 use super::{Found, Session, Turn};
-use crate::course::names::{Form, NameRecord};
-use crate::course::server::GRACE;
-use crate::course::split::{Front, Known, Shape};
 use crate::course::{Ways, padded, text_of, without_newline};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
+use crate::server::course::names::{Form, NameRecord};
+use crate::server::course::open::GRACE;
+use crate::server::course::split::{Front, Known, Shape};
 use crate::text::words;
 
 const NONE_CAME: &str = "none came within 100 ms: it has none";

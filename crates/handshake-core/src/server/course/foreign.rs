@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::names::{Lookups, NamedClient, names_among};
 use super::queue::PipeQueue;
-use crate::handshake::site::Site;
 use crate::records::Foreign;
+use crate::server::site::Site;
 use crate::wire::{Hello, Kind, Scanner, Span};
 
 /// Receives what comes through one pipe, and is not its client's.

@@ -4,7 +4,7 @@
 //! What tells them apart is their sizes, and where a text begins. The table of rules, and what they misjudge, is
 //! in docs/course-dialect.md. These are functions of bytes alone.
 
-use super::{HOLA, text_of, without_newline};
+use crate::course::{HOLA, text_of, without_newline};
 
 /// Larger buffers are for messages.
 const NAME_BUFFER_MAX: usize = 32;
@@ -161,8 +161,8 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::super::padded;
     use super::*;
+    use crate::course::padded;
 
     fn known(name_size: usize, ack: &[u8]) -> Known {
         Known { name_size, is_bare: false, ack: ack.to_vec() }

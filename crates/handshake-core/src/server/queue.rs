@@ -3,20 +3,20 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use crate::course::names::{Lookups, NamedClient, named_clients};
-use crate::course::queue::PipeQueue;
 use crate::course::text_of;
-use crate::course::used_pipe::UsedPipe;
 use crate::error::Result;
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Standing, look, name_of};
-use crate::handshake::fair::FairQueue;
-use crate::handshake::pending::PendingClient;
-use crate::handshake::site::Site;
 use crate::place::random;
 use crate::records::{Delivery, Filled, READS_MAX, RecordReader};
+use crate::server::course::names::{Lookups, NamedClient, named_clients};
+use crate::server::course::queue::PipeQueue;
+use crate::server::course::used_pipe::UsedPipe;
+use crate::server::fair::FairQueue;
+use crate::server::pending::PendingClient;
+use crate::server::site::Site;
+use crate::server::wkp::TakenPipe;
 use crate::wire::{Hello, Kind, VERSION};
-use crate::wkp::TakenPipe;
 
 /// The longest line: more than the clients of any crowd that one machine can have, since with `--shared-wkp`
 /// the next one is refused. Without a bound, clients that are never served would cost memory without end; one

@@ -10,16 +10,16 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
+use crate::client::private_pipe::{cannot_make, cannot_open, make_and_open};
+use crate::client::session::Connection;
 use crate::course::text_of;
 use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Result};
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Fifo, Identity, Standing, look, open_identified, open_to_write};
-use crate::handshake::private::{cannot_make, cannot_open, make_and_open};
 use crate::place::{Place, random};
 use crate::process::Process;
 use crate::records::{Delivery, Filled, RecordReader, RecordWriter};
-use crate::session::client::Connection;
 use crate::strays::note_skipped;
 use crate::sys::{Lock, try_lock, unread};
 use crate::text::words;

@@ -7,17 +7,17 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::libc::PIPE_BUF;
 
+use crate::client::session::Answer;
 use crate::course::{RECORD_MAX, text_of, without_newline, write_record};
 use crate::error::{Error, Length, Limit, Named, Result};
 use crate::event::{Event, What, excerpt};
 use crate::process::Process;
 use crate::records::{Filled, read_once};
-use crate::session::client::Answer;
 use crate::sys::{capacity, unread};
 
 /// A client's connection to a server of the course. Dropping it closes both pipes, which is all the goodbye there is.
 ///
-/// It has the methods of the framed [`Connection`](crate::session::client::Connection).
+/// It has the methods of the framed [`Connection`](crate::client::session::Connection).
 pub struct Connection {
     process: Rc<Process>,
     from_server: OwnedFd,

@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use crate::course;
-use crate::course::foreign::ForeignNames;
-use crate::course::messages::Messages;
-use crate::course::names::{NameRecord, NamedClient};
-use crate::course::queue::{PipeQueue, Waiting};
-use crate::course::used_pipe::UsedPipe;
 use crate::error::{Error, Result, errno_of};
 use crate::event::What;
 use crate::fifo::{Fifo, name_of, open_to_write};
-use crate::handshake::options::Options;
-use crate::handshake::site::Site;
-use crate::handshake::upstream::Upstream;
 use crate::records::{Delivery, RecordReader, RecordWriter};
-use crate::session::server::{Session, Terms};
+use crate::server::course::foreign::ForeignNames;
+use crate::server::course::messages::Messages;
+use crate::server::course::names::{NameRecord, NamedClient};
+use crate::server::course::open;
+use crate::server::course::queue::{PipeQueue, Waiting};
+use crate::server::course::used_pipe::UsedPipe;
+use crate::server::options::Options;
+use crate::server::session::{Session, Terms};
+use crate::server::site::Site;
+use crate::server::upstream::Upstream;
 use crate::strays::drain;
 use crate::wire::{Ack, Header, Kind, Part, VERSION};
 
@@ -177,14 +177,12 @@ impl PendingClient {
                 self.acknowledge(nonce, grant, site).map(|to_client| (to_client, None))
             }
             Dialect::Course(name) => {
-                let until = course::server::opens_until(self.waits_since, terms.handshake_timeout);
-                let connected = course::server::connect(&self.private, &mut from_client, until, site);
+                let until = open::opens_until(self.waits_since, terms.handshake_timeout);
+                let connected = open::connect(&self.private, &mut from_client, until, site);
                 let customs = &options.customs;
                 let ack = customs.acknowledgement(&self.private, name.form, session);
                 connected
-                    .and_then(|private| {
-                        course::server::acknowledge(private, session, &self.private, &ack, process)
-                    })
+                    .and_then(|private| open::acknowledge(private, session, &self.private, &ack, process))
                     .map(|to_client| (to_client, Some((name, ack))))
             }
         };

@@ -3,7 +3,7 @@
 //! `course` is what is different when the client speaks the course dialect; `turn` the mechanics.
 
 mod course;
-mod turn;
+mod io;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::strays::{drain, note_skipped};
 use crate::text::words;
 use crate::wire::{Header, Kind, pieces};
 use course::Course;
-use turn::gone;
+use io::gone;
 
 /// What a server grants each client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::course::late_clients::LateClients;
-use crate::course::names::NamedClient;
-use crate::course::queue::{PipeQueue, Queues, Waiting};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::event::What;
 use crate::fifo::name_of;
 use crate::place::Place;
 use crate::process::{Errand, Process};
+use crate::server::course::late_clients::LateClients;
+use crate::server::course::names::NamedClient;
+use crate::server::course::queue::{PipeQueue, Queues, Waiting};
 
 const CANNOT_WAIT: &str = "its name came through a pipe that it cannot wait for";
 const TOO_MANY: &str = "too many clients wait for pipes that others have";

@@ -4,9 +4,9 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use crate::course::server::Customs;
+use crate::server::course::open::Customs;
+use crate::server::session::Terms;
 use crate::service::{BuiltIn, Service};
-use crate::session::server::Terms;
 
 /// How to serve: the command line as meant.
 pub struct Options {

@@ -12,14 +12,14 @@ use nix::unistd::Pid;
 
 use super::late_clients::may_open_later;
 use super::names::Form;
-use super::{HOLA, ITS_A_ME, ORIGINAL_SIZE, Ways, padded, text_of};
+use crate::course::{HOLA, ITS_A_ME, ORIGINAL_SIZE, Ways, padded, text_of};
 use crate::deadline::{Deadline, Pauses, now};
 use crate::error::{Error, LEFT_BEFORE, Named, Result};
 use crate::event::What;
 use crate::fifo::{name_of, open_to_write};
-use crate::handshake::site::Site;
 use crate::process::Process;
 use crate::records::{Delivery, Filled, RecordReader, RecordWriter};
+use crate::server::site::Site;
 use crate::sys::{Lock, try_lock};
 use crate::text::words;
 use crate::wire::Kind;

@@ -14,9 +14,9 @@ use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::name_of;
-use crate::handshake::pending::{Orphans, PendingClient};
-use crate::handshake::site::Site;
 use crate::process::Process;
+use crate::server::pending::{Orphans, PendingClient};
+use crate::server::site::Site;
 use crate::sys::{self, Scale};
 
 /// What running requests get when the server ends by an error.
