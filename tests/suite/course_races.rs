@@ -314,14 +314,16 @@ fn who_does_not_open_its_pipe_delays_the_queue_until_the_timeout(paradigm: Parad
 fn a_pipe_of_another_session_is_not_acknowledged_again(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
-    let mut first = scene.course_client("1");
+    // The number of a living process of this user: a server believes that such a client has not left.
+    let name = std::process::id().to_string();
+    let mut first = scene.course_client(&name);
     first.shakes_hands();
     is_served(&scene, &mut first);
     let mut liar = scene.course_client("22");
     liar.shakes_hands();
     is_served(&scene, &mut liar);
-    liar.says(b"1\0");
-    scene.record().wait_for(What::Queued, |event| event.pipe.as_deref() == Some("1"));
+    liar.says(format!("{name}\0").as_bytes());
+    scene.record().wait_for(What::Queued, |event| event.pipe.as_deref() == Some(&*name));
     liar.leaves();
     scene.record().wait_for(What::ClientDropped, |event| {
         event.text.as_deref().is_some_and(|text| text.contains("another session has the private pipe"))
