@@ -297,7 +297,7 @@ impl RawClient {
     pub fn answer(&mut self) -> Answer {
         until("a record from the server", || {
             loop {
-                if let Front::Record(record) = front_for(&self.received, Trust::Writer) {
+                if let Front::Frame(record) = front_for(&self.received, Trust::Writer) {
                     let Header { kind, sequence, .. } = record.header;
                     let (answer, length) =
                         (Answer { kind, sequence, payload: record.payload().into_owned() }, record.len());

@@ -108,7 +108,7 @@ impl RawServer {
     /// The next record, if it is there.
     fn next(&mut self) -> Option<(Header, Vec<u8>)> {
         loop {
-            if let Front::Record(record) = front(&self.received) {
+            if let Front::Frame(record) = front(&self.received) {
                 let (header, payload, length) = (record.header, record.payload().into_owned(), record.len());
                 self.received.drain(..length);
                 if header.kind == Kind::Hello {

@@ -29,9 +29,9 @@ pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
         }
         while let Some(client) = server.next_pending()? {
             let (session, pipe) = (client.session, client.used_pipe());
-            process.survives(session, serve_client(&server, client))?; // Steps 7 and 8.
+            process.log_unless_signal(session, serve_client(&server, client))?; // Steps 7 and 8.
             if let Some(pipe) = pipe {
-                server.let_go(pipe)?;
+                server.release(pipe)?;
             }
         }
         server.create_wkp()?; // Step 1, for the next client.

@@ -12,5 +12,5 @@ const OPTIONS: &[&str] = &[];
 const WRONG: &[(&[&str], &str)] =
     &[(&["--max-clients", "2"], "'--max-clients'"), (&["--shared-wkp"], "'--shared-wkp'")];
 
-/// Ways to run.
+/// HandshakeSteps to run.
 const RUNS: &[&[&str]] = &[&[], &["--verbose"], &["--service", "echo", "--idle-timeout", "5s"]];

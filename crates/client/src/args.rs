@@ -9,8 +9,8 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{Error, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 use handshake_cli::{Common, at_least_one, duration, size};
-use handshake_core::client::course::{self as course, Manner};
-use handshake_core::course::Ways;
+use handshake_core::client::course::{self as course, CourseClientOptions};
+use handshake_core::course::HandshakeSteps;
 
 /// Talk to a server over named pipes.
 ///
@@ -36,7 +36,7 @@ pub struct Args {
 
     /// In the course dialect, whether the server waits for a third step: 2 (no), 3 (yes), auto (as its acknowledgement suggests)
     #[arg(long, value_name = "WAYS")]
-    handshake: Option<Ways>,
+    handshake: Option<HandshakeSteps>,
 
     /// In the course dialect, the private pipe's name, for a server that knows but one
     #[arg(long, value_name = "NAME", value_parser = OsStringValueParser::new().try_map(bare))]
@@ -45,7 +45,7 @@ pub struct Args {
     /// In the course dialect, how the private pipe's name is told: name, path (after the directory of --wkp),
     /// absolute (after that directory from the root on), number (the process number as 4 bytes) [default: name]
     #[arg(long, value_name = "FORM", hide_possible_values = true)]
-    name_form: Option<NameForm>,
+    name_form: Option<NameFormat>,
 
     /// In the course dialect, end each message in a newline, and expect one at the end of each reply
     #[arg(long)]
@@ -71,20 +71,20 @@ pub struct Args {
 
 /// How the private pipe's name is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum NameForm {
+enum NameFormat {
     Name,
     Path,
     Absolute,
     Number,
 }
 
-impl From<NameForm> for course::NameForm {
-    fn from(form: NameForm) -> Self {
+impl From<NameFormat> for course::NameFormat {
+    fn from(form: NameFormat) -> Self {
         match form {
-            NameForm::Name => Self::Name,
-            NameForm::Path => Self::Path,
-            NameForm::Absolute => Self::Absolute,
-            NameForm::Number => Self::Number,
+            NameFormat::Name => Self::Name,
+            NameFormat::Path => Self::Path,
+            NameFormat::Absolute => Self::Absolute,
+            NameFormat::Number => Self::Number,
         }
     }
 }
@@ -105,7 +105,7 @@ impl Args {
     ///
     /// # Errors
     /// Options that do not go together, as clap would say it.
-    pub(crate) fn manner(&self) -> Result<Option<Manner>, Error> {
+    pub(crate) fn manner(&self) -> Result<Option<CourseClientOptions>, Error> {
         let wrong = |what| Self::command().error(ErrorKind::ArgumentConflict, what);
         match self.dialect {
             Dialect::Framed if self.handshake.is_some() => Err(wrong("--handshake is for --dialect course")),
@@ -118,10 +118,10 @@ impl Args {
             Dialect::Course if self.window > 1 => Err(wrong(
                 "--window is 1 with --dialect course: such a server takes all that it finds for one message",
             )),
-            Dialect::Course if self.name_form == Some(NameForm::Number) && self.private_name.is_some() => {
+            Dialect::Course if self.name_form == Some(NameFormat::Number) && self.private_name.is_some() => {
                 Err(wrong("--name-form number is the process number, and --private-name another name"))
             }
-            Dialect::Course => Ok(Some(Manner {
+            Dialect::Course => Ok(Some(CourseClientOptions {
                 ways: self.handshake.unwrap_or_default(),
                 private_name: self.private_name.clone(),
                 name_form: self.name_form.map(Into::into).unwrap_or_default(),

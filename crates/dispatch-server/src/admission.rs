@@ -3,17 +3,17 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use handshake_core::records::RecordReader;
 use handshake_core::server::pending::PendingClient;
+use handshake_core::stream::FrameReader;
 use handshake_core::sys::out_of_the_way;
 use handshake_core::wire::PAYLOAD_MAX;
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::Pid;
 
-use crate::arc::{LastArc, WINDOW};
 use crate::central::{Arrival, Central};
 use crate::client::{Client, ToSubserver};
+use crate::mode::{UpstreamMode, WINDOW};
 use crate::pair::{CentralEnds, SubserverEnds, pair};
 use crate::serve_client;
 
@@ -32,17 +32,17 @@ impl Central {
 
     /// All that a new client needs, before there is a subserver for it.
     fn prepare(&mut self, server: &Server, client: &PendingClient) -> Result<(Client, SubserverEnds)> {
-        let longest = server.terms().longest;
-        let (from_client, pipe, fresh, in_ack, window, longest) = match self.last_arc {
-            LastArc::OwnPipe => {
+        let longest = server.limits().longest;
+        let (from_client, pipe, fresh, in_ack, window, longest) = match self.mode {
+            UpstreamMode::PerClient => {
                 let mut upstream = client.upstream(&self.site)?;
                 let in_ack = upstream.name_in_ack();
                 let from_client = Rc::new(kept_for_long(&upstream.from_client)?);
                 let pipe = client.used_pipe().map(|pipe| pipe.read_through(&from_client));
-                let reader = upstream.reader(RecordReader::without_buffer(from_client, upstream.arrival));
+                let reader = upstream.reader(FrameReader::without_buffer(from_client, upstream.framing));
                 (Some(reader), pipe, upstream.fresh, in_ack, 0, longest)
             }
-            LastArc::SharedWkp => {
+            UpstreamMode::Shared => {
                 (None, None, None, Vec::new(), WINDOW, longest.min(usize::from(WINDOW) * PAYLOAD_MAX))
             }
         };
@@ -96,7 +96,7 @@ impl Central {
 
     fn watch_client(&self, number: u64, client: &Client) -> Result<()> {
         if let Some(upstream) = &client.from_client {
-            self.watch(upstream, Arrival::Records(number), EpollFlags::EPOLLIN)?;
+            self.watch(upstream, Arrival::Frames(number), EpollFlags::EPOLLIN)?;
         }
         self.watch(&client.from_subserver, Arrival::News(number), EpollFlags::EPOLLIN)
     }

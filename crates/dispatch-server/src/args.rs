@@ -5,7 +5,7 @@ use handshake_cli::{ServerArgs, at_least_one};
 use handshake_core::Result;
 use handshake_core::error::Status;
 
-use crate::{LastArc, serve};
+use crate::{UpstreamMode, serve};
 
 /// Serve many clients over named pipes: one process routes all they send to subservers, which answer.
 ///
@@ -32,8 +32,8 @@ pub struct Args {
 /// As [`serve`].
 pub fn run(args: Args) -> Result<Status> {
     let (process, options) = args.server.start()?;
-    let last_arc = if args.shared_wkp { LastArc::SharedWkp } else { LastArc::OwnPipe };
-    let most = args.server.most_clients(args.max_clients, last_arc.descriptors_each());
-    serve(&process, options, most, last_arc)?;
+    let mode = if args.shared_wkp { UpstreamMode::Shared } else { UpstreamMode::PerClient };
+    let most = args.server.most_clients(args.max_clients, mode.descriptors_each());
+    serve(&process, options, most, mode)?;
     Ok(Status::Done)
 }

@@ -7,12 +7,12 @@ use std::rc::Rc;
 use handshake_core::deadline::Deadline;
 use handshake_core::event::What;
 use handshake_core::process::Woken;
-use handshake_core::records::{self, READS_MAX, RecordReader};
 use handshake_core::server::Arrived;
 use handshake_core::server::course::used_pipe::{USED_MAX, UsedPipe};
 use handshake_core::server::site::Site;
 use handshake_core::server::subservers::Subservers;
 use handshake_core::server::upstream::reader_of_shared;
+use handshake_core::stream::{FrameReader, READS_MAX, new_buffer};
 use handshake_core::sys::Poller;
 use handshake_core::wire::Kind;
 use handshake_core::{Error, Result, Server};
@@ -20,8 +20,8 @@ use nix::errno::Errno;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use nix::unistd::read;
 
-use crate::arc::{LastArc, NO_COURSE};
 use crate::client::Client;
+use crate::mode::{NO_COURSE, UpstreamMode};
 use crate::pair::{ASK, DONE};
 
 /// What is watched at most in one turn; whoever shows something beyond that comes first in the next.
@@ -33,7 +33,7 @@ pub(crate) enum Arrival {
     /// Something is in the well-known pipe with this number.
     Wkp(u64),
     /// This client has written something, or its subserver has room again.
-    Records(u64),
+    Frames(u64),
     /// This client's subserver has news.
     News(u64),
 }
@@ -44,7 +44,7 @@ impl Arrival {
     fn token(self) -> u64 {
         match self {
             Self::Wkp(number) => number * 3,
-            Self::Records(number) => number * 3 + 1,
+            Self::Frames(number) => number * 3 + 1,
             Self::News(number) => number * 3 + 2,
         }
     }
@@ -53,7 +53,7 @@ impl Arrival {
         let number = token / 3;
         match token % 3 {
             0 => Self::Wkp(number),
-            1 => Self::Records(number),
+            1 => Self::Frames(number),
             _ => Self::News(number),
         }
     }
@@ -67,12 +67,12 @@ pub(crate) struct Central {
     /// Lent to each client's reader in its turn.
     pub(crate) buffer: Box<[u8]>,
     pub(crate) subservers: Subservers,
-    pub(crate) last_arc: LastArc,
+    pub(crate) mode: UpstreamMode,
     pub(crate) clients: HashMap<u64, Client>,
     /// With `--shared-wkp`: which client has a session.
     pub(crate) by_session: HashMap<u64, u64>,
     /// With `--shared-wkp`: the well-known pipe, and those that lost their name and still have clients.
-    pub(crate) wkps: HashMap<u64, RecordReader>,
+    pub(crate) wkps: HashMap<u64, FrameReader>,
     /// With `--shared-wkp`: whether one of them was full in this turn.
     pub(crate) was_full: bool,
     /// Clients whose subservers ask whether anything is there.
@@ -97,17 +97,17 @@ impl Central {
     ///
     /// # Errors
     /// No descriptor for a poller.
-    pub(crate) fn new(site: &Rc<Site>, most: usize, last_arc: LastArc) -> Result<Self> {
-        if last_arc == LastArc::SharedWkp {
+    pub(crate) fn new(site: &Rc<Site>, most: usize, mode: UpstreamMode) -> Result<Self> {
+        if mode == UpstreamMode::Shared {
             site.serve_no_course(NO_COURSE);
         }
         Ok(Self {
             site: Rc::clone(site),
             poller: Poller::new().map_err(|errno| Error::on("make", "a poller", errno))?,
             events: vec![EpollEvent::empty(); TURN],
-            buffer: records::new_buffer(),
+            buffer: new_buffer(),
             subservers: Subservers::at_most(most, site)?.of_many_descriptors(),
-            last_arc,
+            mode,
             clients: HashMap::new(),
             by_session: HashMap::new(),
             wkps: HashMap::new(),
@@ -129,13 +129,13 @@ impl Central {
         let admit = self.has_room() && !server.has_queue();
         let arrived = server.wait_by(admit, |wkp, admit, until| {
             if let Err(error) = self.watch_wkp(wkp.reading_end(), admit) {
-                self.site.process.saw(What::Short, |event| event.text(error)); // Tried again with the next wait.
+                self.site.process.log(What::Short, |event| event.text(error)); // Tried again with the next wait.
             }
             self.site.process.wait_for_many(&self.poller, &mut self.events, until)
         })?;
         match (arrived, self.wkp) {
             (Some(Arrived::Ready(count)), _) => return Ok(Some(count)),
-            (Some(Arrived::NameGone), Some(_)) if self.last_arc == LastArc::SharedWkp => {
+            (Some(Arrived::NameGone), Some(_)) if self.mode == UpstreamMode::Shared => {
                 // Its clients go on writing to it; new ones find the next.
                 if server.replace()?.is_some() {
                     self.wkp = None;
@@ -158,7 +158,7 @@ impl Central {
 
     /// Watches the well-known pipe if clients are admitted; a shared one in any case, since sessions go through it.
     fn watch_wkp(&mut self, wkp: Rc<OwnedFd>, admit: bool) -> Result<()> {
-        let shared = self.last_arc == LastArc::SharedWkp;
+        let shared = self.mode == UpstreamMode::Shared;
         match self.wkp {
             None if admit || shared => {
                 let number = self.number();
@@ -207,13 +207,13 @@ impl Central {
         self.subservers.have_room()
     }
 
-    /// Step 6, and step 1 for the next client. With `--shared-wkp` the pipe stays, and what is in it are records of all
+    /// Step 6, and step 1 for the next client. With `--shared-wkp` the pipe stays, and what is in it are frames of all
     /// sessions as well.
     ///
     /// # Errors
     /// Something else stands at the well-known name.
     pub(crate) fn receive(&mut self, server: &mut Server, wkp: u64) -> Result<()> {
-        if self.last_arc == LastArc::SharedWkp {
+        if self.mode == UpstreamMode::Shared {
             return self.receive_shared(server, wkp).map(drop);
         }
         if let Some(wkp) = server.wkp() {
@@ -248,7 +248,7 @@ impl Central {
     /// As [`Central::receive`].
     pub(crate) fn look_for_the_silent(&mut self, server: &mut Server) -> Result<()> {
         let asked = std::mem::take(&mut self.asked);
-        if !asked.is_empty() && self.last_arc == LastArc::SharedWkp {
+        if !asked.is_empty() && self.mode == UpstreamMode::Shared {
             self.receive_all_shared(server)?;
         }
         // Who waits for room in a full pipe is not silent. Without an answer, the subserver asks again later.
@@ -288,9 +288,9 @@ impl Central {
         self.used.extend(client.pipe);
         if let Some(errno) = client.to_subserver.failed {
             let reason = Error::on("write to", "its subserver", errno);
-            self.site.process.saw(What::ClientDropped, |event| event.session(session).text(reason));
+            self.site.process.log(What::ClientDropped, |event| event.session(session).text(reason));
         }
-        self.site.process.saw(What::NewsReceived, |event| event.session(session).text(why));
+        self.site.process.log(What::NewsReceived, |event| event.session(session).text(why));
     }
 
     /// Lets those have the pipes of clients that have left who wait for them.
@@ -306,7 +306,7 @@ impl Central {
             let Some((pipe, until)) = server.hand_on(pipe)? else { continue };
             let number = self.number();
             if self.open.len() < USED_MAX
-                && self.watch(&pipe, Arrival::Records(number), EpollFlags::EPOLLIN).is_ok()
+                && self.watch(&pipe, Arrival::Frames(number), EpollFlags::EPOLLIN).is_ok()
             {
                 self.open.insert(number, pipe);
                 self.open_until = self.open_until.or(until);
@@ -361,7 +361,7 @@ impl Central {
             self.say(number, Kind::Bye, "the server is shutting down");
             self.close_upstream(number);
         }
-        let until = self.site.process.end_of(server.terms().grace);
+        let until = self.site.process.end_of(server.limits().grace);
         while !until.passed() && self.clients.len() + self.subservers.len() > 0 {
             let patience = until.or(self.subservers.patience());
             if let Woken::Ready(count) =
@@ -369,7 +369,7 @@ impl Central {
             {
                 for arrival in 0..count {
                     match self.arrival(arrival) {
-                        Arrival::Records(client) => self.route(client),
+                        Arrival::Frames(client) => self.route(client),
                         Arrival::News(client) => self.hear(client),
                         Arrival::Wkp(_) => {}
                     }

@@ -3,8 +3,8 @@
 use std::os::fd::OwnedFd;
 
 use handshake_core::fifo::Fifo;
-use handshake_core::records::{RecordReader, STARVED_WRITES_MAX};
 use handshake_core::server::course::used_pipe::UsedPipe;
+use handshake_core::stream::{FrameReader, STARVED_WRITES_MAX};
 use nix::errno::Errno;
 use nix::unistd::{Pid, write};
 
@@ -13,7 +13,7 @@ pub(crate) struct Client {
     pub(crate) session: u64,
     pub(crate) subserver: Pid,
     /// Its upstream, until it ends; none with `--shared-wkp`.
-    pub(crate) from_client: Option<RecordReader>,
+    pub(crate) from_client: Option<FrameReader>,
     /// The same pipe, if it was the well-known one: others may wait for it.
     pub(crate) pipe: Option<UsedPipe>,
     /// A fresh upstream that still has its name.
@@ -23,7 +23,7 @@ pub(crate) struct Client {
     pub(crate) from_subserver: OwnedFd,
     /// `--shared-wkp`: whether READY came.
     pub(crate) ready: bool,
-    /// `--shared-wkp`: records routed and not reported as answered.
+    /// `--shared-wkp`: frames routed and not reported as answered.
     pub(crate) unanswered: usize,
 }
 

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! For each subserver the central process holds one read end and one write end of unnamed pipes: one carries the client's
-//! records down, the other the subserver's news up. Every byte from every client arrives at the central process; the
+//! frames down, the other the subserver's news up. Every byte from every client arrives at the central process; the
 //! subserver answers straight into its client's private pipe, so replies do not pass the centre.
 //!
 //! Read [`serve`], then `serve_client`, then `Central::route` in `route.rs`; the steps are those of docs/protocol.md.
@@ -14,10 +14,10 @@
 //! for the names that course clients may have written into somebody else's pipe; a subserver never reads a named pipe.
 
 mod admission;
-mod arc;
 mod args;
 mod central;
 mod client;
+mod mode;
 mod pair;
 mod route;
 
@@ -29,24 +29,24 @@ use handshake_core::{Options, Process, Result, Server};
 use central::{Arrival, Central};
 use pair::SubserverEnds;
 
-pub use arc::LastArc;
 pub use args::{Args, run};
+pub use mode::UpstreamMode;
 
 /// Serves clients, at most `most` at the same time, until the process is asked to end.
 ///
 /// # Errors
 /// The place cannot be served at, or not any longer; what a client does is no error. `EDEADLK`: this process has other threads,
 /// beside which it cannot fork.
-pub fn serve(process: &Rc<Process>, options: Options, most: usize, last_arc: LastArc) -> Result<()> {
+pub fn serve(process: &Rc<Process>, options: Options, most: usize, mode: UpstreamMode) -> Result<()> {
     let mut server = Server::start(process, options)?;
-    let mut central = Central::new(server.site(), most, last_arc)?;
+    let mut central = Central::new(server.site(), most, mode)?;
     server.create_wkp()?; // Step 1.
     // Step 2. (Steps 3, 4 and 5 are the client's.) A full house leaves the well-known pipe to the kernel.
     while let Some(arrivals) = central.wait(&mut server)? {
         for arrival in 0..arrivals {
             match central.arrival(arrival) {
                 Arrival::Wkp(wkp) => central.receive(&mut server, wkp)?, // Step 6, and step 1 for the next client.
-                Arrival::Records(client) => central.route(client),       // client --> server --> subserver
+                Arrival::Frames(client) => central.route(client),        // client --> server --> subserver
                 Arrival::News(client) => central.hear(client), // subserver --> server: client gone, done
             }
         }

@@ -1,14 +1,14 @@
 //! The pair of unnamed pipes between the central process and one subserver.
 //!
-//! Down come the client's records, unchanged. Up go single bytes: [`DONE`], [`ASK`], and with `--shared-wkp` the number of
-//! records answered since the last one, so that the central process knows how full a client's window is.
+//! Down come the client's frames, unchanged. Up go single bytes: [`DONE`], [`ASK`], and with `--shared-wkp` the number of
+//! frames answered since the last one, so that the central process knows how full a client's window is.
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use handshake_core::records::{Delivery, RecordReader};
-use handshake_core::server::pending::{Grant, PendingClient};
-use handshake_core::server::session::{Centre, Session};
+use handshake_core::server::pending::{AckParams, PendingClient};
+use handshake_core::server::session::{Dispatcher, Session};
+use handshake_core::stream::{FrameReader, Framing};
 use handshake_core::{Error, Result, Server};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -21,20 +21,20 @@ pub(crate) const ASK: u8 = 255;
 
 /// What the subserver holds of the pair.
 pub(crate) struct SubserverEnds {
-    /// The client's records.
+    /// The client's frames.
     pub(crate) from_central: Rc<OwnedFd>,
     /// The news.
     pub(crate) to_central: Rc<OwnedFd>,
     /// The ACK's words on the client's upstream.
     pub(crate) upstream: Vec<u8>,
-    /// In records; 0: none.
+    /// In frames; 0: none.
     pub(crate) window: u16,
     pub(crate) longest: usize,
 }
 
 /// What the central process holds of it.
 pub(crate) struct CentralEnds {
-    /// The client's records.
+    /// The client's frames.
     pub(crate) to_subserver: OwnedFd,
     /// The news.
     pub(crate) from_subserver: OwnedFd,
@@ -56,7 +56,7 @@ pub(crate) fn pair(upstream: Vec<u8>, window: u16, longest: usize) -> Result<(Ce
 }
 
 impl SubserverEnds {
-    /// Step 8: connects to the client's private pipe and sends the acknowledgement; the session's records then come
+    /// Step 8: connects to the client's private pipe and sends the acknowledgement; the session's frames then come
     /// from the central process.
     ///
     /// # Errors
@@ -67,17 +67,17 @@ impl SubserverEnds {
             answered: 0,
             report_at: usize::from(self.window / 2),
         };
-        let grant = Grant { window: self.window, longest: self.longest, upstream: self.upstream };
-        // The central process writes what the pipe takes, so records come in pieces.
-        let from_client = RecordReader::new(self.from_central, Delivery::Trusted);
-        Ok(server.begin_session(client, grant, from_client, None)?.behind(news))
+        let grant = AckParams { window: self.window, longest: self.longest, upstream: self.upstream };
+        // The central process writes what the pipe takes, so frames come in pieces.
+        let from_client = FrameReader::new(self.from_central, Framing::Trusted);
+        Ok(server.begin_session(client, grant, from_client, None)?.via(news))
     }
 }
 
 /// Sends news up.
 struct News {
     to_central: Rc<OwnedFd>,
-    /// Records answered and not reported yet.
+    /// Frames answered and not reported yet.
     answered: usize,
     /// Half the window: reported that often, the central process knows it well enough, and is not woken for each.
     report_at: usize,
@@ -90,12 +90,12 @@ impl News {
     }
 }
 
-impl Centre for News {
-    fn answered(&mut self, records: usize) {
+impl Dispatcher for News {
+    fn answered(&mut self, frames: usize) {
         if self.report_at == 0 {
             return;
         }
-        self.answered += records;
+        self.answered += frames;
         while self.answered >= self.report_at {
             let told = self.answered.min(usize::from(ASK - 1));
             self.tell(u8::try_from(told).unwrap_or(ASK - 1));

@@ -2,19 +2,19 @@
 
 use handshake_core::deadline::monotonic_ns;
 use handshake_core::event::What;
-use handshake_core::records::{Filled, READ_SIZE, RecordReader};
 use handshake_core::server::course::used_pipe::UsedPipe;
 use handshake_core::strays::{drain, note_skipped};
-use handshake_core::wire::{Header, Kind, Part, RECORD_MAX, Record, append};
+use handshake_core::stream::{Filled, FrameReader, READ_SIZE};
+use handshake_core::wire::{FRAME_MAX, Frame, Header, Kind, Part, append};
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
 
-use crate::arc::{LastArc, WINDOW};
 use crate::central::{Arrival, Central};
+use crate::mode::{UpstreamMode, WINDOW};
 
 impl Central {
     /// One read of a shared well-known pipe: HELLOs join the line, the rest is routed by session number, in one write as
-    /// long as records of one session follow each other. Returns how many bytes it read.
+    /// long as frames of one session follow each other. Returns how many bytes it read.
     pub(crate) fn receive_shared(&mut self, server: &mut Server, wkp: u64) -> Result<usize> {
         // Taken out, so that what it read can be routed while it is looked at.
         let Some(mut reader) = self.wkps.remove(&wkp) else { return Ok(0) };
@@ -28,14 +28,14 @@ impl Central {
             Ok(Filled::Nothing) => 0,
             Err(errno) => return Err(Error::at("read", server.place().wkp(), errno, "")),
         };
-        self.was_full |= bytes + RECORD_MAX > READ_SIZE;
+        self.was_full |= bytes + FRAME_MAX > READ_SIZE;
         let (mut run_of, mut run) = (0, 0..0);
-        while let Some((record, place)) = reader.next_record() {
-            let header = record.header;
+        while let Some((frame, place)) = reader.next_frame() {
+            let header = frame.header;
             let client = self.by_session.get(&header.session).copied().unwrap_or(0);
             match header.kind {
                 Kind::Hello => {
-                    let payload = record.payload().into_owned();
+                    let payload = frame.payload().into_owned();
                     server.receive_hello(header.session, &payload, reader.pipe())?;
                     continue;
                 }
@@ -62,14 +62,14 @@ impl Central {
         self.clients.get_mut(&number).is_some_and(|client| !std::mem::replace(&mut client.ready, true))
     }
 
-    /// `--shared-wkp`: one more record is unanswered. Who overruns the window by half, which is how often answers are
+    /// `--shared-wkp`: one more frame is unanswered. Who overruns the window by half, which is how often answers are
     /// reported, breaks the rules.
     fn count_in_window(&mut self, number: u64) -> bool {
         let Some(client) = self.clients.get_mut(&number) else { return false };
         client.unanswered += 1;
         let most = usize::from(WINDOW + WINDOW / 2);
         if client.unanswered > most {
-            // What was answered before this record was sent has been reported by now, if not yet heard.
+            // What was answered before this frame was sent has been reported by now, if not yet heard.
             self.hear(number);
         }
         let Some(client) = self.clients.get(&number) else { return false };
@@ -106,7 +106,7 @@ impl Central {
         };
         let before = monotonic_ns();
         let (mut run, mut routed, mut is_ready) = (0..0, 0, false);
-        while let Some((Record { header: Header { kind, session, .. }, .. }, place)) = reader.next_record() {
+        while let Some((Frame { header: Header { kind, session, .. }, .. }, place)) = reader.next_frame() {
             is_ready |= kind == Kind::Ready;
             // Nothing else is a client's to say.
             if session != client.session || !matches!(kind, Kind::Ready | Kind::Request | Kind::Bye) {
@@ -124,7 +124,7 @@ impl Central {
         reader.give_back(&mut self.buffer);
         let session = client.session;
         if routed > 0 {
-            self.site.process.did(What::Routed, before, |event| event.session(session).bytes(routed));
+            self.site.process.log_since(What::Routed, before, |event| event.session(session).bytes(routed));
         }
         if is_ready {
             self.remove_fresh_name(number);
@@ -137,14 +137,14 @@ impl Central {
         }
     }
 
-    /// `--shared-wkp`: passes on records of a client.
-    fn pass_on(&mut self, number: u64, records: &[u8]) {
+    /// `--shared-wkp`: passes on frames of a client.
+    fn pass_on(&mut self, number: u64, frames: &[u8]) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         let session = client.session;
         let held_before = !client.to_subserver.held.is_empty();
         let before = monotonic_ns();
-        let holds = client.to_subserver.pass_on(records);
-        self.site.process.did(What::Routed, before, |event| event.session(session).bytes(records.len()));
+        let holds = client.to_subserver.pass_on(frames);
+        self.site.process.log_since(What::Routed, before, |event| event.session(session).bytes(frames.len()));
         if holds && !held_before {
             self.watch_room(number);
         }
@@ -157,7 +157,7 @@ impl Central {
             let _ = self.poller.remove(upstream);
         }
         let pipe = client.to_subserver.pipe.as_ref();
-        let watched = pipe.map(|pipe| self.watch(pipe, Arrival::Records(number), EpollFlags::EPOLLOUT));
+        let watched = pipe.map(|pipe| self.watch(pipe, Arrival::Frames(number), EpollFlags::EPOLLOUT));
         if let Some(Err(error)) = watched {
             self.evict(number, &format!("the server is short of memory: {error}"));
         }
@@ -165,7 +165,7 @@ impl Central {
 
     /// The pipe down has room again: watches the upstream instead of it.
     fn watch_upstream(&mut self, number: u64) {
-        let own_pipe = self.last_arc == LastArc::OwnPipe;
+        let own_pipe = self.mode == UpstreamMode::PerClient;
         let Some(client) = self.clients.get_mut(&number) else { return };
         if let Some(pipe) = &client.to_subserver.pipe {
             let _ = self.poller.remove(pipe);
@@ -175,7 +175,7 @@ impl Central {
         }
         let upstream = self.clients.get(&number).and_then(|client| client.from_client.as_ref());
         let watched =
-            upstream.map(|upstream| self.watch(upstream, Arrival::Records(number), EpollFlags::EPOLLIN));
+            upstream.map(|upstream| self.watch(upstream, Arrival::Frames(number), EpollFlags::EPOLLIN));
         if let Some(Err(error)) = watched {
             self.evict(number, &format!("the server is short of memory: {error}"));
         }
@@ -186,7 +186,7 @@ impl Central {
         let (session, Some(fifo)) = (client.session, client.fresh.take()) else { return };
         let name = fifo.name();
         // If it cannot be removed now, the next start sweeps it.
-        let _ = self.site.process.does(
+        let _ = self.site.process.log_around(
             What::UpstreamRemoved,
             |event| event.session(session).pipe(name),
             || fifo.remove(),
@@ -212,7 +212,7 @@ impl Central {
     }
 
     /// This client's part of an upstream is over: course clients that have written into it join its queue.
-    pub(crate) fn let_go(&mut self, mut upstream: RecordReader, session: u64) {
+    pub(crate) fn let_go(&mut self, mut upstream: FrameReader, session: u64) {
         if upstream.is_open_to_others() {
             upstream.borrow(&mut self.buffer);
             drain(&mut upstream, session, &self.site.process);
@@ -223,11 +223,11 @@ impl Central {
     /// Says something of its own to a subserver, after all that was routed to it.
     pub(crate) fn say(&mut self, number: u64, kind: Kind, reason: &str) {
         let Some(client) = self.clients.get_mut(&number) else { return };
-        let mut record = Vec::new();
+        let mut frame = Vec::new();
         let header = Header { kind, part: Part::ONLY, session: client.session, sequence: 0 };
-        append(&mut record, header, reason.as_bytes());
+        append(&mut frame, header, reason.as_bytes());
         let held_before = !client.to_subserver.held.is_empty();
-        if client.to_subserver.pass_on(&record) && !held_before {
+        if client.to_subserver.pass_on(&frame) && !held_before {
             self.watch_room(number);
         }
     }
@@ -238,7 +238,7 @@ impl Central {
         let Some(client) = self.clients.get(&number) else { return };
         let (session, subserver) = (client.session, client.subserver);
         self.by_session.remove(&session);
-        self.site.process.saw(What::ClientDropped, |event| event.session(session).text(reason));
+        self.site.process.log(What::ClientDropped, |event| event.session(session).text(reason));
         self.subservers.order_to_end(subserver);
     }
 }

@@ -16,5 +16,5 @@ const WRONG: &[(&[&str], &str)] = &[
     (&["--shared-wkp=yes"], "'--shared-wkp'"),
 ];
 
-/// Ways to run.
+/// HandshakeSteps to run.
 const RUNS: &[&[&str]] = &[&[], &["--max-clients", "1"], &["--shared-wkp"]];

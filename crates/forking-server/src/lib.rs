@@ -39,7 +39,7 @@ pub fn serve(process: &Rc<Process>, options: Options, most: usize) -> Result<()>
         }
     }
     server.close()?;
-    subservers.end(server.terms().grace)?;
+    subservers.end(server.limits().grace)?;
     server.end()
 }
 
@@ -57,7 +57,7 @@ fn serve_pipe(server: &Server, client: PendingClient) -> Result<()> {
     let Some(mut pipe) = client.used_pipe() else { return serve_client(server, client) };
     let mut next = Some(client);
     while let Some(client) = next {
-        server.process().survives(client.session, serve_client(server, client))?;
+        server.process().log_unless_signal(client.session, serve_client(server, client))?;
         next = server.next_at(&mut pipe)?;
     }
     Ok(())

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use handshake_core::sys::Nursery;
+use handshake_core::sys::ForkArena;
 
 /// So that what a subserver asks for costs no page that it could share.
 #[global_allocator]
-static ALLOCATOR: Nursery = Nursery;
+static ALLOCATOR: ForkArena = ForkArena;
 
 fn main() -> ExitCode {
     handshake_cli::main("forking-server", forking_server::run)

@@ -16,5 +16,5 @@ const WRONG: &[(&[&str], &str)] = &[
     (&["--shared-wkp"], "'--shared-wkp'"),
 ];
 
-/// Ways to run.
+/// HandshakeSteps to run.
 const RUNS: &[&[&str]] = &[&[], &["--max-clients", "1"], &["--service", "echo", "--idle-timeout", "5s"]];

@@ -8,17 +8,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Args;
-use handshake_core::course::{RECORD_MAX, Ways};
-use handshake_core::eager::Waiting;
+use handshake_core::course::{HandshakeSteps, RECORD_MAX};
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::event::Role;
 use handshake_core::event_log::EventLog;
 use handshake_core::limits::Limits;
 use handshake_core::process::Process;
-use handshake_core::server::course::open::Customs;
+use handshake_core::server::course::open::CourseOptions;
 use handshake_core::server::options::Options;
-use handshake_core::server::session::Terms;
+use handshake_core::server::session::SessionLimits;
 use handshake_core::service::BuiltIn;
+use handshake_core::spin::Waiting;
 use handshake_core::sys;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -70,7 +70,7 @@ impl Common {
         let observer = (!self.quiet).then(|| observer(self.verbose));
         let process = Process::start(role, EventLog::new(events, gate, observer))?;
         process.keep_signals();
-        process.wait_so(self.wait);
+        process.set_wait_mode(self.wait);
         Ok(Rc::new(process))
     }
 }
@@ -122,7 +122,7 @@ pub struct ServerArgs {
     grace: Duration,
 
     #[command(flatten)]
-    customs: CustomsArgs,
+    course: CourseArgs,
 
     /// Write a newline to FD once clients can connect
     #[arg(long, value_name = "FD")]
@@ -131,7 +131,7 @@ pub struct ServerArgs {
 
 /// What clients of the course dialect expect, where their names do not tell (docs/course-dialect.md).
 #[derive(Debug, Args)]
-struct CustomsArgs {
+struct CourseArgs {
     /// For course clients: the acknowledgement, with @name for the client's own name [default: HOLA, or what the
     /// name's form asks for]
     #[arg(long, value_name = "TEXT")]
@@ -143,16 +143,16 @@ struct CustomsArgs {
 
     /// For course clients: the steps of their handshake: 2, 3 (they confirm the acknowledgement), or auto (find out)
     #[arg(long, value_name = "WAYS", default_value_t)]
-    handshake: Ways,
+    handshake: HandshakeSteps,
 
     /// For course clients: how long one may wait until another leaves the pipe that both came through; 0: for ever
     #[arg(long, value_name = "DUR", default_value = "0", value_parser = duration)]
     queue_timeout: Duration,
 }
 
-impl CustomsArgs {
-    fn meant(&self) -> Customs {
-        Customs { ack: self.ack.clone(), ack_size: self.ack_size, ways: self.handshake }
+impl CourseArgs {
+    fn meant(&self) -> CourseOptions {
+        CourseOptions { ack: self.ack.clone(), ack_size: self.ack_size, ways: self.handshake }
     }
 }
 
@@ -173,14 +173,14 @@ impl ServerArgs {
         let options = Options {
             wkp: self.common.wkp.clone(),
             service: Box::new(move || service.for_session()),
-            terms: Terms {
+            limits: SessionLimits {
                 longest: self.max_message,
                 handshake_timeout: self.handshake_timeout,
                 idle_timeout: self.idle_timeout,
-                queue_timeout: self.customs.queue_timeout,
+                queue_timeout: self.course.queue_timeout,
                 grace: self.grace,
             },
-            customs: self.customs.meant(),
+            course: self.course.meant(),
             ready,
         };
         Ok((process, options))

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use dispatch_server::LastArc;
+use dispatch_server::UpstreamMode;
 use handshake_core::event::Role;
 use handshake_core::{Options, Process, Result, Service};
 
@@ -21,5 +21,10 @@ impl Service for Previous {
 fn main() -> Result<()> {
     let wkp = std::env::args_os().nth(1).unwrap_or_else(|| "mario".into());
     let process = Rc::new(Process::quiet(Role::Server)?);
-    dispatch_server::serve(&process, Options::at(wkp).service(Previous::default), 100, LastArc::OwnPipe)
+    dispatch_server::serve(
+        &process,
+        Options::at(wkp).service(Previous::default),
+        100,
+        UpstreamMode::PerClient,
+    )
 }

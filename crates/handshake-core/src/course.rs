@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::libc::PIPE_BUF;
 use nix::unistd::write;
 
-use crate::records::READ_SIZE;
+use crate::stream::READ_SIZE;
 use crate::sys::{capacity, unread};
 
 /// The most that one read of a record takes: a pipe's usual capacity.
@@ -31,7 +31,7 @@ pub const ORIGINAL_SIZE: usize = 100;
 
 /// How many steps the handshake has: whether the client confirms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Ways {
+pub enum HandshakeSteps {
     /// Name and acknowledgement, as in the original.
     Two,
     /// Name, acknowledgement, and the client's confirmation.
@@ -41,7 +41,7 @@ pub enum Ways {
     Auto,
 }
 
-impl FromStr for Ways {
+impl FromStr for HandshakeSteps {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -54,7 +54,7 @@ impl FromStr for Ways {
     }
 }
 
-impl fmt::Display for Ways {
+impl fmt::Display for HandshakeSteps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Two => "2",
@@ -123,11 +123,13 @@ mod tests {
 
     #[test]
     fn ways_are_what_the_help_says() {
-        for (text, ways) in [("2", Ways::Two), ("3", Ways::Three), ("auto", Ways::Auto)] {
+        for (text, ways) in
+            [("2", HandshakeSteps::Two), ("3", HandshakeSteps::Three), ("auto", HandshakeSteps::Auto)]
+        {
             assert_eq!((text.parse(), ways.to_string().as_str()), (Ok(ways), text));
         }
         for wrong in ["", "1", "4", "two", "Auto", "2 "] {
-            assert!(wrong.parse::<Ways>().is_err(), "{wrong:?} is no way");
+            assert!(wrong.parse::<HandshakeSteps>().is_err(), "{wrong:?} is no way");
         }
     }
 

@@ -172,12 +172,12 @@ impl Fifo {
     }
 
     /// Takes note that it has been moved.
-    pub(crate) fn moved_to(&mut self, path: PathBuf) {
+    pub(crate) fn set_path(&mut self, path: PathBuf) {
         self.path = path;
     }
 
     /// Takes note that its name is gone already.
-    pub(crate) fn nameless(&mut self) {
+    pub(crate) fn set_unlinked(&mut self) {
         self.named = false;
     }
 

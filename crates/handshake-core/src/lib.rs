@@ -6,7 +6,7 @@
 //! 2. [`client`] and [`server`]: the course's eight steps and the session that follows, with the same file names;
 //! 3. [`service`]: what a server does with a message;
 //! 4. [`course`]: the other dialect, which the course's own programs speak;
-//! 5. what these stand on: [`place`], [`fifo`], [`records`], [`strays`], [`process`], [`event`], [`event_log`], [`deadline`],
+//! 5. what these stand on: [`place`], [`fifo`], [`stream`], [`strays`], [`process`], [`event`], [`event_log`], [`deadline`],
 //!    [`signals`], [`limits`], [`budget`], [`sys`], [`text`], [`error`].
 //!
 //! What is deliberately absent: there is no paradigm here (a loop that serves is in its server's crate), no command line,
@@ -24,7 +24,6 @@ pub mod course;
 
 pub mod budget;
 pub mod deadline;
-pub mod eager;
 pub mod error;
 pub mod event;
 pub mod event_log;
@@ -32,9 +31,10 @@ pub mod fifo;
 pub mod limits;
 pub mod place;
 pub mod process;
-pub mod records;
 pub mod signals;
+pub mod spin;
 pub mod strays;
+pub mod stream;
 pub mod sys;
 pub mod text;
 

@@ -14,11 +14,11 @@ use nix::unistd::{Pid, getppid};
 
 use crate::budget::SIGNALS_WITHIN;
 use crate::deadline::{Deadline, monotonic_ns, now};
-use crate::eager::{Eagerness, Waiting};
 use crate::error::{Error, Result};
 use crate::event::{Event, Role, What};
 use crate::event_log::EventLog;
 use crate::signals::Signals;
+use crate::spin::{AdaptiveSpin, Waiting};
 use crate::sys::{Poller, Punctual};
 
 /// Why a wait is over.
@@ -59,7 +59,7 @@ pub struct Process {
     looked_at_signals: Cell<u64>,
     /// Waits in a row for which the kernel had no memory.
     failed_waits: Cell<u32>,
-    eager: Eagerness,
+    eager: AdaptiveSpin,
     errand: RefCell<Option<Weak<dyn Errand>>>,
     log: EventLog,
     /// In a client, whose short pauses while it seeks a server would be twice as long otherwise.
@@ -82,7 +82,7 @@ impl Process {
             asked_to_end: Cell::new(None),
             looked_at_signals: Cell::new(monotonic_ns()),
             failed_waits: Cell::new(0),
-            eager: Eagerness::new(),
+            eager: AdaptiveSpin::new(),
             errand: RefCell::new(None),
             log,
             _punctual: (role == Role::Client).then(Punctual::begin),
@@ -112,7 +112,7 @@ impl Process {
     }
 
     /// How this process waits from now on, and its subservers.
-    pub fn wait_so(&self, how: Waiting) {
+    pub fn set_wait_mode(&self, how: Waiting) {
         self.eager.set(how);
     }
 
@@ -276,11 +276,11 @@ impl Process {
     ///
     /// # Errors
     /// [`Error::Signal`].
-    pub fn survives(&self, session: u64, result: Result<()>) -> Result<()> {
+    pub fn log_unless_signal(&self, session: u64, result: Result<()>) -> Result<()> {
         match result {
             Err(Error::Signal(signal)) => Err(Error::Signal(signal)),
             Err(error) => {
-                self.saw(What::ClientDropped, |event| event.session(session).text(error));
+                self.log(What::ClientDropped, |event| event.session(session).text(error));
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -298,7 +298,7 @@ impl Process {
     }
 
     /// Records that `what` has just been received or seen; `more` adds to the event. Then waits at the gate.
-    pub fn saw(&self, what: What, more: impl FnOnce(Event) -> Event) {
+    pub fn log(&self, what: What, more: impl FnOnce(Event) -> Event) {
         self.record(None, what, more);
     }
 
@@ -307,7 +307,7 @@ impl Process {
     ///
     /// # Errors
     /// Those of `action`.
-    pub fn does<T, E>(
+    pub fn log_around<T, E>(
         &self,
         what: What,
         more: impl FnOnce(Event) -> Event,
@@ -320,7 +320,7 @@ impl Process {
     }
 
     /// Records what was done at `before` (of [`monotonic_ns`]) and could only be described afterwards.
-    pub fn did(&self, what: What, before: u64, more: impl FnOnce(Event) -> Event) {
+    pub fn log_since(&self, what: What, before: u64, more: impl FnOnce(Event) -> Event) {
         self.record(Some(before), what, more);
     }
 

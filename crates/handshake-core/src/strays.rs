@@ -1,15 +1,15 @@
-//! Bytes in a client's pipe that are none of its records.
+//! Bytes in a client's pipe that are none of its frames.
 
 use crate::event::{Event, What};
 use crate::process::Process;
-use crate::records::{Filled, READS_MAX, RecordReader};
+use crate::stream::{Filled, FrameReader, READS_MAX};
 
 /// Logs what a reader skipped, if anything, and hands over what other clients may have written.
-pub fn note_skipped(reader: &mut RecordReader, session: Option<u64>, process: &Process) {
+pub fn note_skipped(reader: &mut FrameReader, session: Option<u64>, process: &Process) {
     let skipped = reader.take_skipped();
     if skipped > 0 {
         let bytes = usize::try_from(skipped).unwrap_or(usize::MAX);
-        process.saw(What::Skipped, |event| session.into_iter().fold(event, Event::session).bytes(bytes));
+        process.log(What::Skipped, |event| session.into_iter().fold(event, Event::session).bytes(bytes));
     }
     if skipped > 0 || reader.has_cut() {
         reader.hand_over_strays();
@@ -17,12 +17,12 @@ pub fn note_skipped(reader: &mut RecordReader, session: Option<u64>, process: &P
 }
 
 /// Empties a pipe before it is closed, and hands over what other clients have written.
-pub fn drain(reader: &mut RecordReader, session: u64, process: &Process) {
+pub fn drain(reader: &mut FrameReader, session: u64, process: &Process) {
     let mut reads = 0;
     reader.begin_batch();
     while reads < READS_MAX && matches!(reader.fill(), Ok(Filled::Bytes(_))) {
         reads += 1;
-        while reader.next_record().is_some() {}
+        while reader.next_frame().is_some() {}
         note_skipped(reader, Some(session), process);
     }
 }

@@ -1,4 +1,4 @@
-//! The wire: records as pure functions of bytes. No I/O here, so that all of it can be tested alone.
+//! The wire: frames as pure functions of bytes. No I/O here, so that all of it can be tested alone.
 //!
 //! The byte tables are in docs/protocol.md; the constants below have the same order and names.
 
@@ -11,33 +11,33 @@ use std::borrow::Cow;
 pub use greeting::{Ack, Hello};
 pub use scan::{Scanner, Span};
 
-/// The first bytes of every record. NUL comes first, which no text name does, and the fourth byte is not 0,
+/// The first bytes of every frame. NUL comes first, which no text name does, and the fourth byte is not 0,
 /// which no 4-byte process number is.
 pub const MAGIC: [u8; 4] = *b"\0WKP";
 /// What this version of the protocol calls itself in HELLO and ACK.
 pub const VERSION: u16 = 2;
 /// Bytes of a header.
 pub const HEADER: usize = 28;
-/// The last byte of every record. The magic does not have it, so no record ends with the beginning of a
+/// The last byte of every frame. The magic does not have it, so no frame ends with the beginning of a
 /// magic.
 pub const END: u8 = b'\n';
-/// Bytes of a record that carries nothing.
+/// Bytes of a frame that carries nothing.
 pub const OVERHEAD: usize = HEADER + 1;
-/// The longest record: PIPE_BUF on Linux, so that one write of it is never mixed with another's (pipe(7)).
-pub const RECORD_MAX: usize = 4096;
-/// The most payload in a record; a longer message takes several.
-pub const PAYLOAD_MAX: usize = RECORD_MAX - OVERHEAD;
+/// The longest frame: PIPE_BUF on Linux, so that one write of it is never mixed with another's (pipe(7)).
+pub const FRAME_MAX: usize = 4096;
+/// The most payload in a frame; a longer message takes several.
+pub const PAYLOAD_MAX: usize = FRAME_MAX - OVERHEAD;
 /// The longest HELLO: the least PIPE_BUF that POSIX allows.
 pub const HELLO_MAX: usize = 512;
 /// The longest name of a pipe: NAME_MAX on all file systems that matter.
 pub const NAME_MAX: usize = 255;
 
-/// Flag: this message goes on in the next record.
+/// Flag: this message goes on in the next frame.
 const MORE: u8 = 1;
 /// Where what the check is made of begins: just behind the check.
 const CHECKED: usize = 10;
 
-/// What a record is.
+/// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
@@ -68,9 +68,9 @@ impl Kind {
 /// The meaning of a header, without magic, mask, check and length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// What the record is.
+    /// What the frame is.
     pub kind: Kind,
-    /// Which record of its message it is.
+    /// Which frame of its message it is.
     pub part: Part,
     /// The session's number; in HELLO and its answer, the client's nonce.
     pub session: u64,
@@ -78,28 +78,28 @@ pub struct Header {
     pub sequence: u32,
 }
 
-/// Which record of its message a record is.
+/// Which frame of its message a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
     /// 0, 1, 2, ...; after 65,535 comes 0.
     pub number: u16,
-    /// Whether the message goes on in the next record.
+    /// Whether the message goes on in the next frame.
     pub more: bool,
 }
 
 impl Part {
-    /// The only record of its message.
+    /// The only frame of its message.
     pub const ONLY: Self = Self { number: 0, more: false };
 
-    /// The number of the record that must follow this one in its direction.
+    /// The number of the frame that must follow this one in its direction.
     pub fn next(self) -> u16 {
         if self.more { self.number.wrapping_add(1) } else { 0 }
     }
 }
 
-/// A record that counts.
+/// A frame that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record<'a> {
+pub struct Frame<'a> {
     /// What it says of itself.
     pub header: Header,
     /// What it carries, as it was sent: under the mask.
@@ -107,7 +107,7 @@ pub struct Record<'a> {
     mask: [u8; 2],
 }
 
-impl<'a> Record<'a> {
+impl<'a> Frame<'a> {
     /// What it carries.
     pub fn payload(&self) -> Cow<'a, [u8]> {
         if self.mask == [0; 2] {
@@ -144,11 +144,11 @@ impl<'a> Record<'a> {
 /// What stands at the front of some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Front<'a> {
-    /// A record that counts.
-    Record(Record<'a>),
-    /// So many bytes (at least 1) that begin no record.
+    /// A frame that counts.
+    Frame(Frame<'a>),
+    /// So many bytes (at least 1) that begin no frame.
     Garbage(usize),
-    /// The beginning of a record, perhaps, or nothing: more bytes will tell.
+    /// The beginning of a frame, perhaps, or nothing: more bytes will tell.
     Beginning,
 }
 
@@ -162,7 +162,7 @@ pub fn front(bytes: &[u8]) -> Front<'_> {
 pub enum Trust {
     /// Any process of this user may have written anything.
     Nobody,
-    /// There is one writer, which ends each record that it begins: no look for a magic inside a record is
+    /// There is one writer, which ends each frame that it begins: no look for a magic inside a frame is
     /// needed.
     Writer,
 }
@@ -188,10 +188,10 @@ pub fn front_for(bytes: &[u8], trust: Trust) -> Front<'_> {
     if whole[HEADER + length] != END || !is_sound(mask, &whole[6..HEADER + length]) {
         return Front::Garbage(to_next_magic(bytes));
     }
-    Front::Record(Record { header, sent: &whole[HEADER..HEADER + length], mask })
+    Front::Frame(Frame { header, sent: &whole[HEADER..HEADER + length], mask })
 }
 
-/// What is not whole yet, unless another record begins in it: then it never will be.
+/// What is not whole yet, unless another frame begins in it: then it never will be.
 fn beginning(bytes: &[u8]) -> Front<'_> {
     let behind = bytes.get(MAGIC.len()..).unwrap_or_default();
     mask::find_magic(behind).map_or(Front::Beginning, |at| Front::Garbage(MAGIC.len() + at))
@@ -248,26 +248,26 @@ fn crc(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)
 }
 
-/// Appends a record to `out`, masked if it needs that.
+/// Appends a frame to `out`, masked if it needs that.
 ///
 /// # Panics
 /// `payload` is longer than [`PAYLOAD_MAX`]: the caller cuts messages with [`pieces`].
 pub fn append(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     let start = out.len();
     append_to_trusting(out, header, payload);
-    let record = start..out.len() - 1;
-    if mask::find_magic(&out[record.start + MAGIC.len()..record.end]).is_some() {
-        mask::mask(&mut out[record]);
+    let frame = start..out.len() - 1;
+    if mask::find_magic(&out[frame.start + MAGIC.len()..frame.end]).is_some() {
+        mask::mask(&mut out[frame]);
     }
 }
 
-/// Appends a record to `out` for a reader that [trusts its writer](Trust::Writer): a magic may stand anywhere
+/// Appends a frame to `out` for a reader that [trusts its writer](Trust::Writer): a magic may stand anywhere
 /// in it.
 ///
 /// # Panics
 /// As [`append`].
 pub fn append_to_trusting(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
-    assert!(payload.len() <= PAYLOAD_MAX, "a payload fits its record");
+    assert!(payload.len() <= PAYLOAD_MAX, "a payload fits its frame");
     let length = u16::try_from(payload.len()).expect("4,067 fits");
     let mut head = [0; HEADER];
     head[0..4].copy_from_slice(&MAGIC);
@@ -280,15 +280,15 @@ pub fn append_to_trusting(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     let start = out.len();
     out.extend_from_slice(&head);
     out.extend_from_slice(payload);
-    let record = &mut out[start..];
-    let check = crc(&record[CHECKED..]);
-    record[6..CHECKED].copy_from_slice(&check.to_be_bytes());
+    let frame = &mut out[start..];
+    let check = crc(&frame[CHECKED..]);
+    frame[6..CHECKED].copy_from_slice(&check.to_be_bytes());
     out.push(END);
 }
 
 /// Cuts a message into payloads, each with its part. An empty message is one empty payload.
 pub fn pieces(message: &[u8]) -> impl Iterator<Item = (&[u8], Part)> {
-    let count = records_of(message.len());
+    let count = frames_of(message.len());
     let numbers = (0..=u16::MAX).cycle();
     (0..count).zip(numbers).map(move |(piece, number)| {
         let start = piece * PAYLOAD_MAX;
@@ -297,12 +297,12 @@ pub fn pieces(message: &[u8]) -> impl Iterator<Item = (&[u8], Part)> {
     })
 }
 
-/// How many records a message of so many bytes takes.
-pub fn records_of(bytes: usize) -> usize {
+/// How many frames a message of so many bytes takes.
+pub fn frames_of(bytes: usize) -> usize {
     bytes.div_ceil(PAYLOAD_MAX).max(1)
 }
 
-/// The payload that says this: the whole characters that fit a record. Words that a peer said may have grown
+/// The payload that says this: the whole characters that fit a frame. Words that a peer said may have grown
 /// in [`words`](crate::text::words).
 pub fn payload_of(words: &str) -> &[u8] {
     let end = (0..=words.len().min(PAYLOAD_MAX)).rev().find(|end| words.is_char_boundary(*end));

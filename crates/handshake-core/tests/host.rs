@@ -48,7 +48,9 @@ fn a_host_gets_back_what_was_changed_and_no_fork_beside_its_threads() {
         scope.spawn(move || stopped.recv());
         let serves: [Serve; 2] = [
             |process, options| forking_server::serve(process, options, 4),
-            |process, options| dispatch_server::serve(process, options, 4, dispatch_server::LastArc::OwnPipe),
+            |process, options| {
+                dispatch_server::serve(process, options, 4, dispatch_server::UpstreamMode::PerClient)
+            },
         ];
         for serve in serves {
             let directory = tempfile::tempdir().expect("a directory");

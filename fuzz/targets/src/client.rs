@@ -18,8 +18,8 @@ use crate::stage::play;
 use scenery::Scenery;
 
 /// `a`: the client goes on with its handshake; `k`, whose nonce, upstream, window, longest message: ACK; `r`,
-/// kind, session, number, length: a record; `m`: the same with MORE; `b`, length, bytes: these bytes; `d`,
-/// how, where: the next record is damaged; `t`: the next part is lost; `x`: the private pipe is closed; `w`:
+/// kind, session, number, length: a frame; `m`: the same with MORE; `b`, length, bytes: these bytes; `d`,
+/// how, where: the next frame is damaged; `t`: the next part is lost; `x`: the private pipe is closed; `w`:
 /// nobody reads the well-known pipe any more; `W`: there is a new one; `u`: nobody reads the fresh upstream
 /// any more; `q`, length: the client sends a request; `g`: it reads; `z`: it says BYE.
 pub fn client(data: &[u8]) {
@@ -78,8 +78,8 @@ impl Play {
                 let (number, length) = (script.number(), script.length());
                 let part = script.part(letter == b'm');
                 let header = Header { kind, part, session, sequence: u32::try_from(number).expect("a byte") };
-                let (record, _) = script.record(header, &payload(length));
-                self.scenery.send(&record);
+                let (frame, _) = script.frame(header, &payload(length));
+                self.scenery.send(&frame);
             }
             b'b' => self.scenery.send(&script.raw()),
             b'd' => script.damage(),
@@ -114,8 +114,8 @@ impl Play {
         // Whichever it takes: several may be on their way.
         (self.session, self.longest) = (ack.session, self.longest.max(longest));
         let header = Header { kind: Kind::Ack, part: Part::ONLY, session: nonce, sequence: 0 };
-        let (record, _) = script.record(header, &ack.encode());
-        self.scenery.send(&record);
+        let (frame, _) = script.frame(header, &ack.encode());
+        self.scenery.send(&frame);
     }
 
     /// Once; where it pauses before the next try, the short pauses are waited for.

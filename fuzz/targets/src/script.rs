@@ -1,4 +1,4 @@
-//! A script, read letter by letter, and the records that it describes.
+//! A script, read letter by letter, and the frames that it describes.
 
 use handshake_core::wire::{HELLO_MAX, Header, Kind, MAGIC, OVERHEAD, PAYLOAD_MAX, Part, append};
 
@@ -11,9 +11,9 @@ const KINDS: [Kind; 7] =
 pub(crate) struct Script {
     bytes: Vec<u8>,
     at: usize,
-    /// What becomes of the next record: how it is damaged, and where.
+    /// What becomes of the next frame: how it is damaged, and where.
     damage: Option<(usize, usize)>,
-    /// The part that the next record is, unless it is another message's.
+    /// The part that the next frame is, unless it is another message's.
     part: u16,
 }
 
@@ -38,7 +38,7 @@ impl Script {
         }
     }
 
-    /// A length: small ones by digit, and larger ones up to twice what fits a record.
+    /// A length: small ones by digit, and larger ones up to twice what fits a frame.
     pub(crate) fn length(&mut self) -> usize {
         match self.number() {
             small @ 0..=9 => small,
@@ -53,7 +53,7 @@ impl Script {
         self.bytes[self.at - length..self.at].to_vec()
     }
 
-    /// `d`: the next record will be damaged.
+    /// `d`: the next frame will be damaged.
     pub(crate) fn damage(&mut self) {
         self.damage = Some((self.number(), self.number()));
     }
@@ -75,23 +75,23 @@ impl Script {
         KINDS[self.number().wrapping_sub(1) % KINDS.len()]
     }
 
-    /// A record, damaged if that is due; and whether it is sound.
-    pub(crate) fn record(&mut self, header: Header, payload: &[u8]) -> (Vec<u8>, bool) {
+    /// A frame, damaged if that is due; and whether it is sound.
+    pub(crate) fn frame(&mut self, header: Header, payload: &[u8]) -> (Vec<u8>, bool) {
         let longest = if header.kind == Kind::Hello { HELLO_MAX - OVERHEAD } else { PAYLOAD_MAX };
-        let mut record = Vec::new();
-        append(&mut record, header, &payload[..payload.len().min(longest)]);
-        let Some((how, place)) = self.damage.take() else { return (record, true) };
-        let bits = record.len() * 8;
+        let mut frame = Vec::new();
+        append(&mut frame, header, &payload[..payload.len().min(longest)]);
+        let Some((how, place)) = self.damage.take() else { return (frame, true) };
+        let bits = frame.len() * 8;
         match how % 5 {
-            0 => record[place % bits / 8] ^= 1 << (place % 8),
-            1 => record.truncate(place % record.len()),
+            0 => frame[place % bits / 8] ^= 1 << (place % 8),
+            1 => frame.truncate(place % frame.len()),
             // A lie about its length.
-            2 => record[12..14].copy_from_slice(&(place as u16 * 16).to_be_bytes()),
+            2 => frame[12..14].copy_from_slice(&(place as u16 * 16).to_be_bytes()),
             // Its last bytes are missing.
-            3 => record.truncate(record.len() - 1 - place % record.len()),
-            _ => record[6] ^= 1 + place as u8 % 255,
+            3 => frame.truncate(frame.len() - 1 - place % frame.len()),
+            _ => frame[6] ^= 1 + place as u8 % 255,
         }
-        (record, false)
+        (frame, false)
     }
 }
 

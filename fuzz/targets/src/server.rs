@@ -11,9 +11,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_core::event::Role;
-use handshake_core::records::{Delivery, RecordReader};
-use handshake_core::server::pending::{Grant, PendingClient};
-use handshake_core::server::session::{Centre, Session, Terms};
+use handshake_core::server::pending::{AckParams, PendingClient};
+use handshake_core::server::session::{Dispatcher, Session, SessionLimits};
+use handshake_core::stream::{FrameReader, Framing};
 use handshake_core::{Error, Options, Process, Result, Server, Service};
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
@@ -28,10 +28,10 @@ const LONGEST: usize = 9000;
 
 /// First letter: `c` for sessions behind a central process. Then, with a peer's digit (and another's, ...):
 /// `o`: opens the well-known pipe; `h`, whose name: HELLO; `n`, length, bytes: HELLO with that name; `y`: does what a good
-/// client does with its ACK; `r`, kind, whose session, number, length: a record; `m`: the same with MORE; `b`, length,
+/// client does with its ACK; `r`, kind, whose session, number, length: a frame; `m`: the same with MORE; `b`, length,
 /// bytes: these bytes; `q`, length: a good request; `p`: reads its replies; `x`: closes its upstream; `X`: removes and
 /// closes its private pipe; `l`, `u`: takes and gives back the lock on the well-known pipe; `d`, how, where: the next
-/// record is damaged; `t`: the next part is lost; `s`: the server goes on.
+/// frame is damaged; `t`: the next part is lost; `s`: the server goes on.
 pub fn server(data: &[u8]) {
     let mut script = Script::new(data);
     let central = script.letter() == Some(b'c');
@@ -72,7 +72,7 @@ fn options(directory: &Path, world: &Rc<RefCell<World>>) -> Options {
     let world = Rc::clone(world);
     let mut options = Options::at(directory.join("mario")).service(move || Reversed(Rc::clone(&world)));
     let grace = Duration::from_secs(2);
-    options.terms = Terms {
+    options.limits = SessionLimits {
         longest: LONGEST,
         handshake_timeout: moment,
         idle_timeout: moment,
@@ -90,11 +90,11 @@ fn serve(server: &Server, caller: PendingClient, world: &Rc<RefCell<World>>) -> 
 /// As a subserver does, and the harness is the central process.
 fn serve_behind(server: &Server, caller: PendingClient, world: &Rc<RefCell<World>>) -> Result<()> {
     let (from_central, to_subserver) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
-    let grant = Grant { window: 16, longest: LONGEST, upstream: Vec::new() };
-    let from_client = RecordReader::new(Rc::new(from_central), Delivery::Pieces);
+    let grant = AckParams { window: 16, longest: LONGEST, upstream: Vec::new() };
+    let from_client = FrameReader::new(Rc::new(from_central), Framing::Stream);
     let session = server.begin_session(caller, grant, from_client, None)?;
     world.borrow_mut().down = Some(to_subserver);
-    converse(server, session.behind(Asked(Rc::clone(world))), world)
+    converse(server, session.via(Asked(Rc::clone(world))), world)
 }
 
 fn converse(server: &Server, mut session: Session, world: &Rc<RefCell<World>>) -> Result<()> {
@@ -130,7 +130,7 @@ impl Service for Reversed {
 /// The central process.
 struct Asked(Rc<RefCell<World>>);
 
-impl Centre for Asked {
+impl Dispatcher for Asked {
     fn answered(&mut self, _records: usize) {}
 
     fn ask(&mut self) {

@@ -94,7 +94,7 @@ impl Random {
 
 #[test]
 fn records_are_found_whatever_comes() {
-    run("records", fuzz_targets::records);
+    run("frames", fuzz_targets::frames);
 }
 
 #[test]

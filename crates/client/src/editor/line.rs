@@ -1,6 +1,6 @@
 //! The line itself: bytes, and a cursor between two characters of them.
 
-use handshake_core::records::extend_within;
+use handshake_core::stream::extend_within;
 use handshake_core::text::printable;
 use unicode_width::UnicodeWidthChar;
 

@@ -19,8 +19,8 @@ use crate::event::{Event, What, excerpt};
 use crate::fifo::{Fifo, Identity, Standing, look, open_identified, open_to_write};
 use crate::place::{Place, random};
 use crate::process::Process;
-use crate::records::{Delivery, Filled, RecordReader, RecordWriter};
 use crate::strays::note_skipped;
+use crate::stream::{Filled, FrameReader, FrameWriter, Framing};
 use crate::sys::{Lock, try_lock, unread};
 use crate::text::words;
 use crate::wire::{Ack, Header, Hello, Kind, Part, VERSION, append};
@@ -31,7 +31,7 @@ struct PrivatePipe {
     /// Dropping it removes the name.
     fifo: Fifo,
     /// The answer may come in pieces.
-    from_server: RecordReader,
+    from_server: FrameReader,
     /// Says which answer is ours.
     nonce: u64,
 }
@@ -61,10 +61,10 @@ pub struct Handshake {
     said_hello: bool,
     /// The last reason to say it anew.
     turned_away: Option<&'static str>,
-    /// The first words that were no record: a server that says them speaks another dialect.
+    /// The first words that were no frame: a server that says them speaks another dialect.
     heard: Option<String>,
-    /// Records sent and received so far.
-    records: u64,
+    /// Frames sent and received so far.
+    frames: u64,
 }
 
 /// How far a handshake is.
@@ -113,13 +113,13 @@ impl Handshake {
             said_hello: false,
             turned_away: None,
             heard: None,
-            records: 0,
+            frames: 0,
         }
     }
 
-    /// Records sent and received so far: 3 if all went well the first time.
-    pub fn records(&self) -> u64 {
-        self.records
+    /// Frames sent and received so far: 3 if all went well the first time.
+    pub fn frames(&self) -> u64 {
+        self.frames
     }
 
     /// What to wait for, and until when, before the next [`Handshake::advance`].
@@ -165,7 +165,7 @@ impl Handshake {
             return Err(Error::NoServer { path, because: self.obstacle });
         }
         if let Some(heard) = &self.heard {
-            let seen = format!("the server said {heard:?}, which is no record of this protocol");
+            let seen = format!("the server said {heard:?}, which is no frame of this protocol");
             return Err(Error::NoAnswer { path, seen, hint: "try --dialect course" });
         }
         let seen = self.turned_away.unwrap_or_else(|| self.how_far()).into();
@@ -194,7 +194,7 @@ impl Handshake {
         let path = self.place.private()?;
         let (fifo, from_server) =
             make_and_open(&self.process, &path).map_err(|errno| cannot_make(&path, errno))?;
-        let from_server = RecordReader::new(Rc::new(from_server), Delivery::Pieces);
+        let from_server = FrameReader::new(Rc::new(from_server), Framing::Stream);
         self.private = Some(PrivatePipe { fifo, from_server, nonce: random()? });
         Ok(())
     }
@@ -223,7 +223,7 @@ impl Handshake {
         if look(self.place.wkp()) != Ok(Standing::Fifo(identity)) {
             return self.later("it was just being replaced");
         }
-        self.process.saw(What::WkpOpened, |event| event.pipe(self.place.wkp().display()));
+        self.process.log(What::WkpOpened, |event| event.pipe(self.place.wkp().display()));
         let sent = self.send_hello(&wkp);
         // Giving a lock back cannot fail.
         let _ = try_lock(wkp.as_fd(), Lock::Release);
@@ -237,9 +237,9 @@ impl Handshake {
             Err(Errno::EPIPE) => return self.later("EPIPE (the reader has gone)"),
             Err(errno) => return Err(Error::at("write to the well-known pipe", self.place.wkp(), errno, "")),
         }
-        self.records += 1;
+        self.frames += 1;
         self.said_hello = true;
-        self.process.saw(What::AwaitingAck, |event| event.pipe(self.private_name()));
+        self.process.log(What::AwaitingAck, |event| event.pipe(self.private_name()));
         self.state = State::AwaitingAck { wkp };
         Ok(())
     }
@@ -247,12 +247,12 @@ impl Handshake {
     fn send_hello(&self, wkp: &OwnedFd) -> Result<(), Errno> {
         let Some(private) = &self.private else { return Err(Errno::EBADF) };
         let hello = Hello { version: VERSION, name: private.fifo.name_bytes() };
-        let mut record = Vec::new();
+        let mut frame = Vec::new();
         let header = Header { kind: Kind::Hello, part: Part::ONLY, session: private.nonce, sequence: 0 };
-        append(&mut record, header, &hello.encode());
+        append(&mut frame, header, &hello.encode());
         let event = |event: Event| event.pipe(self.place.wkp().display()).text(private.fifo.name());
         // At most PIPE_BUF: all of it or nothing (pipe(7)).
-        self.process.does(What::HelloSent, event, || write(wkp, &record).map(drop))
+        self.process.log_around(What::HelloSent, event, || write(wkp, &frame).map(drop))
     }
 
     /// Steps 5 and 8: looks for the acknowledgement; with it, removes the private pipe and confirms.
@@ -284,23 +284,23 @@ impl Handshake {
             return Ok(Continue(Filled::Nothing));
         };
         let filled = from_server.fill().map_err(|errno| Error::at("read", fifo.path(), errno, ""))?;
-        while let Some((record, _)) = from_server.next_record() {
-            if record.header.session != *nonce {
+        while let Some((frame, _)) = from_server.next_frame() {
+            if frame.header.session != *nonce {
                 continue;
             }
-            self.records += 1;
-            match record.header.kind {
+            self.frames += 1;
+            match frame.header.kind {
                 Kind::Ack => {
-                    return Ok(Break(Ack::decode(&record.payload()).filter(|ack| ack.version == VERSION)));
+                    return Ok(Break(Ack::decode(&frame.payload()).filter(|ack| ack.version == VERSION)));
                 }
                 Kind::Refuse => {
-                    return Err(Error::Refused { reason: words(&record.payload()) });
+                    return Err(Error::Refused { reason: words(&frame.payload()) });
                 }
                 _ => {}
             }
         }
         if self.heard.is_none() {
-            // No record begins with a text.
+            // No frame begins with a text.
             let text = text_of(from_server.bytes());
             self.heard = (!text.is_empty()).then(|| excerpt(text));
         }
@@ -333,31 +333,38 @@ impl Handshake {
             return Ok(Progress::Pending);
         };
         let name = fifo.name();
-        self.process.saw(What::AckReceived, |event| event.session(ack.session).pipe(&name));
+        self.process.log(What::AckReceived, |event| event.session(ack.session).pipe(&name));
         self.process
-            .does(What::PrivateRemoved, |event| event.session(ack.session).pipe(&name), || fifo.remove())
+            .log_around(
+                What::PrivateRemoved,
+                |event| event.session(ack.session).pipe(&name),
+                || fifo.remove(),
+            )
             .map_err(|errno| Error::on("remove the private pipe", &name, errno))?;
-        let Some((to_server, arrival)) = self.upstream(&ack)? else {
+        let Some((to_server, framing)) = self.upstream(&ack)? else {
             self.say_hello_anew("the fresh pipe was gone before READY")?;
             return Ok(Progress::Pending);
         };
-        let mut to_server = RecordWriter::new(Rc::new(to_server), arrival);
+        let mut to_server = FrameWriter::new(Rc::new(to_server), framing);
         to_server
             .push(Header { kind: Kind::Ready, part: Part::ONLY, session: ack.session, sequence: 0 }, &[]);
-        let confirmed =
-            self.process.does(What::ReadySent, |event| event.session(ack.session), || to_server.flush());
+        let confirmed = self.process.log_around(
+            What::ReadySent,
+            |event| event.session(ack.session),
+            || to_server.flush(),
+        );
         if confirmed.is_err() {
             self.say_hello_anew("the server was gone before READY")?;
             return Ok(Progress::Pending);
         }
-        self.records += 1;
+        self.frames += 1;
         Ok(Progress::Connected(Box::new(Connection::new(&self.process, &ack, from_server, to_server))))
     }
 
     /// The pipe for all that follows; `None` if the server has taken it back.
-    fn upstream(&mut self, ack: &Ack) -> Result<Option<(OwnedFd, Delivery)>> {
+    fn upstream(&mut self, ack: &Ack) -> Result<Option<(OwnedFd, Framing)>> {
         match std::mem::replace(&mut self.state, State::Seeking { again: Deadline::NEVER }) {
-            State::AwaitingAck { wkp } if ack.upstream.is_empty() => return Ok(Some((wkp, Delivery::Whole))),
+            State::AwaitingAck { wkp } if ack.upstream.is_empty() => return Ok(Some((wkp, Framing::Atomic))),
             other => drop(other),
         }
         let name = String::from_utf8_lossy(&ack.upstream).into_owned();
@@ -365,7 +372,7 @@ impl Handshake {
             return Err(Error::Protocol { what: format!("its fresh pipe {name:?} is none of this place") });
         };
         match open_to_write(&path) {
-            Ok(opened) => Ok(Some((opened, Delivery::Pieces))),
+            Ok(opened) => Ok(Some((opened, Framing::Stream))),
             Err(Errno::ENOENT | Errno::ENXIO) => Ok(None),
             Err(errno) => Err(Error::at("open the fresh pipe", &path, errno, "")),
         }
@@ -381,7 +388,7 @@ impl Handshake {
     /// Back to step 3: what was said may yet be answered on the old private pipe, so it must not be used again.
     fn say_hello_anew(&mut self, obstacle: &'static str) -> Result<()> {
         self.turned_away = Some(obstacle);
-        self.process.saw(What::TryingAgain, |event| event.pipe(self.private_name()).text(obstacle));
+        self.process.log(What::TryingAgain, |event| event.pipe(self.private_name()).text(obstacle));
         self.private = None;
         self.later(obstacle)
     }

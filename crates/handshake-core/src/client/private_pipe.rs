@@ -28,7 +28,7 @@ pub(crate) fn make_and_open(process: &Process, path: &Path) -> Result<(Fifo, Own
             made => return made,
         }
     };
-    let (opened, fifo) = process.does(What::PrivateCreated, |event| event.pipe(name_of(path)), made)?;
+    let (opened, fifo) = process.log_around(What::PrivateCreated, |event| event.pipe(name_of(path)), made)?;
     Ok((fifo, opened))
 }
 

@@ -9,11 +9,11 @@ use nix::errno::Errno;
 use crate::error::{Error, Length, Limit, Named, Result};
 use crate::event::What;
 use crate::process::Process;
-use crate::records::{Filled, RecordReader, RecordWriter, reserve_within};
 use crate::strays::note_skipped;
+use crate::stream::{Filled, FrameReader, FrameWriter, reserve_within};
 use crate::sys::unread;
 use crate::text::words;
-use crate::wire::{Ack, Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, pieces, records_of};
+use crate::wire::{Ack, Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, frames_of, pieces};
 
 /// A client's connection to its server. Dropping it closes both pipes, which the server sees at once.
 pub struct Connection {
@@ -24,11 +24,11 @@ pub struct Connection {
     longest: u64,
     /// The longest message that this client sends or takes, whatever the server grants.
     own_longest: u64,
-    from_server: RecordReader,
-    to_server: RecordWriter,
-    /// What is sent and not answered yet: number and records.
+    from_server: FrameReader,
+    to_server: FrameWriter,
+    /// What is sent and not answered yet: number and frames.
     unanswered: VecDeque<(u32, usize)>,
-    /// The records of those together.
+    /// The frames of those together.
     in_flight: usize,
     next: u32,
     /// The reply that is coming in.
@@ -41,7 +41,7 @@ pub struct Connection {
 /// longest. A server that grants more does not make its client grow.
 pub const LONGEST: u64 = 16 << 20;
 
-/// How many records of a long message are written at once: half of what a pipe usually holds (pipe(7)), so
+/// How many frames of a long message are written at once: half of what a pipe usually holds (pipe(7)), so
 /// that the server begins early, and is not woken for each.
 const RECORDS_A_WRITE: usize = 8;
 
@@ -60,8 +60,8 @@ impl Connection {
     pub(crate) fn new(
         process: &Rc<Process>,
         ack: &Ack,
-        mut from_server: RecordReader,
-        to_server: RecordWriter,
+        mut from_server: FrameReader,
+        to_server: FrameWriter,
     ) -> Self {
         from_server.trust_writer();
         Self {
@@ -101,7 +101,7 @@ impl Connection {
     pub fn may_send(&self, bytes: usize) -> bool {
         let window = usize::from(self.window);
         self.to_server.has_room()
-            && (window == 0 || self.unanswered.is_empty() || self.in_flight + records_of(bytes) <= window)
+            && (window == 0 || self.unanswered.is_empty() || self.in_flight + frames_of(bytes) <= window)
     }
 
     /// Takes no message longer than this, instead of [`LONGEST`].
@@ -124,7 +124,7 @@ impl Connection {
     fn limit(&self) -> (u64, Limit) {
         let window = match self.window {
             0 => u64::MAX,
-            records => u64::from(records) * PAYLOAD_MAX as u64,
+            frames => u64::from(frames) * PAYLOAD_MAX as u64,
         };
         if window <= self.longest.min(self.own_longest) {
             (window, Limit::Window(self.window))
@@ -144,20 +144,20 @@ impl Connection {
             return Err(self.too_long(Length::Bytes(message.len())));
         }
         let (sequence, session) = (self.next, self.session);
-        let records = records_of(message.len());
-        self.unanswered.push_back((sequence, records));
-        self.in_flight += records;
+        let frames = frames_of(message.len());
+        self.unanswered.push_back((sequence, frames));
+        self.in_flight += frames;
         self.next = sequence.wrapping_add(1);
         let process = Rc::clone(&self.process);
-        process.does(
+        process.log_around(
             What::RequestSent,
             |event| event.session(session).message(sequence, message),
             || -> Result<()> {
-                self.to_server.reserve(message.len() + records * OVERHEAD);
-                for (record, (payload, part)) in (1..).zip(pieces(message)) {
+                self.to_server.reserve(message.len() + frames * OVERHEAD);
+                for (frame, (payload, part)) in (1..).zip(pieces(message)) {
                     self.to_server.push(Header { kind: Kind::Request, part, session, sequence }, payload);
                     // The server reads the beginning while the rest is made.
-                    if record % RECORDS_A_WRITE == 0 {
+                    if frame % RECORDS_A_WRITE == 0 {
                         self.flush()?;
                     }
                 }
@@ -201,15 +201,15 @@ impl Connection {
     /// # Errors
     /// [`Error::Lost`]: the server said BYE. [`Error::Protocol`]: an answer that was not due, or longer than it may be.
     pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
-        while let Some((record, _)) = self.from_server.next_record() {
-            let Header { kind, part, session, sequence } = record.header;
+        while let Some((frame, _)) = self.from_server.next_frame() {
+            let Header { kind, part, session, sequence } = frame.header;
             if session != self.session {
                 continue;
             }
             match kind {
                 Kind::Reply | Kind::Refuse => {}
                 Kind::Bye => {
-                    let reason = words(&record.payload());
+                    let reason = words(&frame.payload());
                     let colon = if reason.is_empty() { "" } else { ": " };
                     return Err(self.lost(&format!("the server said BYE{colon}{reason}")));
                 }
@@ -221,7 +221,7 @@ impl Connection {
             }
             if kind == Kind::Reply && part.number != self.part_due {
                 let what = format!(
-                    "part {} of its answer to request {sequence} came where part {} was due: a record was \
+                    "part {} of its answer to request {sequence} came where part {} was due: a frame was \
                      lost",
                     part.number, self.part_due
                 );
@@ -229,7 +229,7 @@ impl Connection {
             }
             if kind == Kind::Refuse {
                 self.incoming.clear();
-            } else if (self.incoming.len() + record.payload_len()) as u64 > self.longest.min(self.own_longest)
+            } else if (self.incoming.len() + frame.payload_len()) as u64 > self.longest.min(self.own_longest)
             {
                 // Without this bound, an answer without end would be kept without end.
                 let (longest, whose) = match self.own_longest {
@@ -241,9 +241,9 @@ impl Connection {
                 return Err(Error::Protocol { what });
             }
             let longest = usize::try_from(self.longest.min(self.own_longest)).unwrap_or(usize::MAX);
-            reserve_within(&mut self.incoming, record.payload_len(), longest);
-            record.append_payload_to(&mut self.incoming);
-            // A refusal is one record.
+            reserve_within(&mut self.incoming, frame.payload_len(), longest);
+            frame.append_payload_to(&mut self.incoming);
+            // A refusal is one frame.
             let part = if kind == Kind::Reply { part } else { Part::ONLY };
             self.part_due = part.next();
             if part.more {
@@ -257,7 +257,7 @@ impl Connection {
                 Kind::Refuse => (What::RequestRefused, Answer::Refused(sequence)),
                 _ => (What::ReplyReceived, Answer::Reply(sequence)),
             };
-            self.process.saw(what, |event| event.session(session).message(sequence, reply));
+            self.process.log(what, |event| event.session(session).message(sequence, reply));
             return Ok(answer);
         }
         note_skipped(&mut self.from_server, Some(self.session), &self.process);
@@ -270,7 +270,8 @@ impl Connection {
             .push(Header { kind: Kind::Bye, part: Part::ONLY, session: self.session, sequence: 0 }, &[]);
         let session = self.session;
         // The server may have gone first, and learns it from the closed pipes as well.
-        let _ = self.process.does(What::ByeSent, |event| event.session(session), || self.to_server.flush());
+        let _ =
+            self.process.log_around(What::ByeSent, |event| event.session(session), || self.to_server.flush());
     }
 
     fn lost(&self, what: &str) -> Error {

@@ -40,17 +40,17 @@ use crate::event::What;
 use crate::fifo::Fifo;
 use crate::place::{Place, random};
 use crate::process::{Process, Woken};
-use crate::records::RecordReader;
 use crate::server::claim::Claim;
 use crate::server::course::used_pipe::{Next, USED_MAX, UsedPipe};
 use crate::server::options::Options;
-use crate::server::pending::{Grant, PendingClient};
+use crate::server::pending::{AckParams, PendingClient};
 use crate::server::queue::{Queue, Said, WhenFull};
-use crate::server::session::{Session, Terms};
+use crate::server::session::{Session, SessionLimits};
 use crate::server::site::Site;
 use crate::server::sweep::sweep;
 use crate::server::wkp::{TakenPipe, WellKnownPipe};
 use crate::service::Service;
+use crate::stream::FrameReader;
 
 /// How long a server that failed to start may have its lock file.
 const CLAIM_PAUSE: Duration = Duration::from_millis(10);
@@ -108,7 +108,7 @@ impl Server {
         let place = Place::new(&options.wkp)?;
         let claim = Claim::take(&place)?;
         sweep(&place);
-        let site = Site::new(process, place, options.terms.queue_timeout);
+        let site = Site::new(process, place, options.limits.queue_timeout);
         Ok(Self {
             wkp: None,
             queue: Queue::default(),
@@ -140,8 +140,8 @@ impl Server {
     }
 
     /// What it grants each client.
-    pub fn terms(&self) -> &Terms {
-        &self.options.terms
+    pub fn limits(&self) -> &SessionLimits {
+        &self.options.limits
     }
 
     /// The well-known pipe, while there is one.
@@ -233,7 +233,7 @@ impl Server {
     ///
     /// # Errors
     /// The kernel's random source fails.
-    pub fn let_go(&mut self, used: UsedPipe) -> Result<()> {
+    pub fn release(&mut self, used: UsedPipe) -> Result<()> {
         if let Some((used, _)) = self.hand_on(used)? {
             self.used.push(used);
         }
@@ -246,7 +246,7 @@ impl Server {
     /// Looks for those who have written their names into pipes that no client has.
     fn receive_late(&mut self) -> Result<()> {
         for used in std::mem::take(&mut self.used) {
-            self.let_go(used)?;
+            self.release(used)?;
         }
         Ok(())
     }
@@ -295,11 +295,11 @@ impl Server {
         wait: impl FnOnce(&WellKnownPipe, bool, Deadline) -> Result<Woken>,
     ) -> Result<Option<Arrived>> {
         if let Some(signal) = self.site.process.asked_to_end() {
-            self.site.process.saw(What::AskedToEnd, |event| event.text(signal));
+            self.site.process.log(What::AskedToEnd, |event| event.text(signal));
             return Ok(None);
         }
         if !std::mem::replace(&mut self.waiting, true) {
-            self.site.process.saw(What::Waiting, |event| event.pipe(self.site.place.wkp().display()));
+            self.site.process.log(What::Waiting, |event| event.pipe(self.site.place.wkp().display()));
         }
         // The queue is as it was when a turn was over: there is more to do, after a look at everything else.
         let is_interrupted = std::mem::replace(&mut self.turn, CLIENTS_A_TURN) == 0 && !self.queue.is_empty();
@@ -397,7 +397,7 @@ impl Server {
 
     fn receive(&mut self, taken: &TakenPipe) -> Result<()> {
         match self.queue.receive(taken, &self.site)? {
-            Some(used) => self.let_go(used),
+            Some(used) => self.release(used),
             None => Ok(()),
         }
     }
@@ -434,8 +434,8 @@ impl Server {
             }
         };
         let grant =
-            Grant { window: 0, longest: self.options.terms.longest, upstream: upstream.name_in_ack() };
-        let from_client = RecordReader::new(Rc::clone(&upstream.from_client), upstream.arrival);
+            AckParams { window: 0, longest: self.options.limits.longest, upstream: upstream.name_in_ack() };
+        let from_client = FrameReader::new(Rc::clone(&upstream.from_client), upstream.framing);
         let from_client = upstream.reader(from_client);
         self.begin_session(client, grant, from_client, upstream.fresh)
     }
@@ -447,8 +447,8 @@ impl Server {
     pub fn begin_session(
         &self,
         client: PendingClient,
-        grant: Grant,
-        from_client: RecordReader,
+        grant: AckParams,
+        from_client: FrameReader,
         fresh: Option<Fifo>,
     ) -> Result<Session> {
         client.open(&self.site, &self.options, grant, from_client, fresh)
@@ -467,7 +467,7 @@ impl Server {
 
     /// Takes note that something was short; nobody is admitted until it is time to try again.
     pub fn short(&mut self, error: &Error) {
-        self.site.process.saw(What::Short, |event| event.text(error));
+        self.site.process.log(What::Short, |event| event.text(error));
         self.try_again = Some(Deadline::after(AFTER_SHORTAGE));
     }
 
@@ -496,7 +496,7 @@ impl Server {
         let process = Rc::clone(&self.site.process);
         self.site.flush_notices()?;
         drop(self);
-        process.saw(What::Ended, |event| event);
+        process.log(What::Ended, |event| event);
         Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use crate::server::course::open::Customs;
-use crate::server::session::Terms;
+use crate::server::course::open::CourseOptions;
+use crate::server::session::SessionLimits;
 use crate::service::{BuiltIn, Service};
 
 /// How to serve: the command line as meant.
@@ -15,9 +15,9 @@ pub struct Options {
     /// Makes a service for each new session.
     pub service: Box<dyn Fn() -> Box<dyn Service>>,
     /// The longest message, limits in time.
-    pub terms: Terms,
+    pub limits: SessionLimits,
     /// What course clients expect.
-    pub customs: Customs,
+    pub course: CourseOptions,
     /// One newline goes there once clients can connect; then it is closed.
     pub ready: Option<OwnedFd>,
 }
@@ -28,8 +28,8 @@ impl Options {
         Self {
             wkp: wkp.into(),
             service: Box::new(|| BuiltIn::default().for_session()),
-            terms: Terms::default(),
-            customs: Customs::default(),
+            limits: SessionLimits::default(),
+            course: CourseOptions::default(),
             ready: None,
         }
     }
@@ -44,6 +44,9 @@ impl Options {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("wkp", &self.wkp).field("terms", &self.terms).finish_non_exhaustive()
+        f.debug_struct("Options")
+            .field("wkp", &self.wkp)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }

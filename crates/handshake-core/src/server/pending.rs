@@ -12,7 +12,6 @@ use nix::errno::Errno;
 use crate::error::{Error, Result, errno_of};
 use crate::event::What;
 use crate::fifo::{Fifo, name_of, open_to_write};
-use crate::records::{Delivery, RecordReader, RecordWriter};
 use crate::server::course::foreign::ForeignNames;
 use crate::server::course::messages::Messages;
 use crate::server::course::names::{NameRecord, NamedClient};
@@ -20,10 +19,11 @@ use crate::server::course::open;
 use crate::server::course::queue::{PipeQueue, Waiting};
 use crate::server::course::used_pipe::UsedPipe;
 use crate::server::options::Options;
-use crate::server::session::{Session, Terms};
+use crate::server::session::{Session, SessionLimits};
 use crate::server::site::Site;
 use crate::server::upstream::Upstream;
 use crate::strays::drain;
+use crate::stream::{FrameReader, FrameWriter, Framing};
 use crate::wire::{Ack, Header, Kind, Part, VERSION};
 
 /// Attempts to write an answer while the kernel has no memory for it. After that the client counts as gone; it retries by
@@ -60,8 +60,8 @@ pub struct PendingClient {
 
 /// What the ACK grants.
 #[derive(Debug)]
-pub struct Grant {
-    /// Records that may be unanswered; 0: any number.
+pub struct AckParams {
+    /// Frames that may be unanswered; 0: any number.
     pub window: u16,
     /// The longest message, in bytes.
     pub longest: usize,
@@ -92,7 +92,7 @@ impl PendingClient {
     ) -> Self {
         let NamedClient { private, record } = name;
         queue.is_in_course();
-        site.process.saw(What::HelloReceived, |event| {
+        site.process.log(What::HelloReceived, |event| {
             event.session(session).pipe(name_of(&private)).text("the course dialect")
         });
         let dialect = Dialect::Course(record);
@@ -135,7 +135,7 @@ impl PendingClient {
         let messages = || Messages::of_session(self.session, self.private.clone(), foreign());
         Ok(Upstream {
             from_client: Rc::clone(&self.wkp),
-            arrival: Delivery::Whole,
+            framing: Framing::Atomic,
             fresh: None,
             translate: self.speaks_course().then(|| Box::new(messages()) as _),
             foreign: Some(Rc::new(foreign())),
@@ -166,21 +166,21 @@ impl PendingClient {
         self,
         site: &Rc<Site>,
         options: &Options,
-        grant: Grant,
-        mut from_client: RecordReader,
+        grant: AckParams,
+        mut from_client: FrameReader,
         fresh: Option<Fifo>,
     ) -> Result<Session> {
         let (session, process) = (self.session, &site.process);
-        let terms = Terms { longest: grant.longest, ..options.terms };
+        let limits = SessionLimits { longest: grant.longest, ..options.limits };
         let acknowledged = match self.dialect {
             Dialect::Framed { nonce } => {
                 self.acknowledge(nonce, grant, site).map(|to_client| (to_client, None))
             }
             Dialect::Course(name) => {
-                let until = open::opens_until(self.waits_since, terms.handshake_timeout);
+                let until = open::opens_until(self.waits_since, limits.handshake_timeout);
                 let connected = open::connect(&self.private, &mut from_client, until, site);
-                let customs = &options.customs;
-                let ack = customs.acknowledgement(&self.private, name.form, session);
+                let course = &options.course;
+                let ack = course.acknowledgement(&self.private, name.form, session);
                 connected
                     .and_then(|private| open::acknowledge(private, session, &self.private, &ack, process))
                     .map(|to_client| (to_client, Some((name, ack))))
@@ -188,17 +188,17 @@ impl PendingClient {
         };
         let (to_client, in_course) =
             acknowledged.inspect_err(|_| drain(&mut from_client, session, process))?;
-        let session = Session::new(process, session, terms, from_client, to_client, fresh);
+        let session = Session::new(process, session, limits, from_client, to_client, fresh);
         Ok(match in_course {
             None => session,
-            Some((name, ack)) => session.in_course(options.customs.ways, name, ack),
+            Some((name, ack)) => session.in_course(options.course.ways, name, ack),
         })
     }
 
-    fn acknowledge(&self, nonce: u64, grant: Grant, site: &Site) -> Result<RecordWriter> {
-        let Grant { window, longest, upstream } = grant;
+    fn acknowledge(&self, nonce: u64, grant: AckParams, site: &Site) -> Result<FrameWriter> {
+        let AckParams { window, longest, upstream } = grant;
         let ack = Ack { session: self.session, version: VERSION, window, longest: longest as u64, upstream };
-        let mut to_client = site.process.does(
+        let mut to_client = site.process.log_around(
             What::AckSent,
             |event| event.session(self.session).pipe(name_of(&self.private)),
             || answer(&self.private, nonce, Kind::Ack, &ack.encode()),
@@ -213,7 +213,7 @@ impl PendingClient {
         if let Some(pipe) = self.used_pipe() {
             pipe.close(site, reason);
         }
-        site.process.saw(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
+        site.process.log(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
         // A client that has gone needs no reason.
         let _ = answer(&self.private, nonce, Kind::Refuse, reason.as_bytes());
     }
@@ -226,7 +226,7 @@ impl PendingClient {
         if self.speaks_course() {
             return site.turn_away(self.private, reason);
         }
-        site.process.saw(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
+        site.process.log(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
         // A client that has gone has no need.
         let _ = open_to_write(&self.private);
     }
@@ -281,10 +281,10 @@ impl Orphans {
     }
 }
 
-fn answer(private: &Path, nonce: u64, kind: Kind, payload: &[u8]) -> Result<RecordWriter> {
+fn answer(private: &Path, nonce: u64, kind: Kind, payload: &[u8]) -> Result<FrameWriter> {
     let gone = |errno| Error::cannot_answer(private, errno);
     let to_client = Rc::new(open_to_write(private).map_err(gone)?);
-    let mut writer = RecordWriter::new(to_client, Delivery::Pieces);
+    let mut writer = FrameWriter::new(to_client, Framing::Stream);
     writer.push(Header { kind, part: Part::ONLY, session: nonce, sequence: 0 }, payload);
     // It fits, unless the client has filled its own pipe.
     for _ in 0..ANSWER_TRIES {

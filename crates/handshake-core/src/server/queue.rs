@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Standing, look, name_of};
 use crate::place::random;
-use crate::records::{Delivery, Filled, READS_MAX, RecordReader};
 use crate::server::course::names::{Lookups, NamedClient, named_clients};
 use crate::server::course::queue::PipeQueue;
 use crate::server::course::used_pipe::UsedPipe;
@@ -16,6 +15,7 @@ use crate::server::fair::FairQueue;
 use crate::server::pending::PendingClient;
 use crate::server::site::Site;
 use crate::server::wkp::TakenPipe;
+use crate::stream::{Filled, FrameReader, Framing, READS_MAX};
 use crate::wire::{Hello, Kind, VERSION};
 
 /// The longest line: more than the clients of any crowd that one machine can have, since with `--shared-wkp`
@@ -67,7 +67,7 @@ impl Queue {
     /// Reads a pipe that is nobody's upstream yet, and returns whether it is somebody's now. A framed client may have it if it is
     /// closed to others; a course client has no choice, and those that come behind it wait.
     fn read_names(&mut self, pipe: &Rc<OwnedFd>, is_closed: bool, site: &Rc<Site>) -> Result<bool> {
-        let mut reader = RecordReader::new(Rc::clone(pipe), Delivery::Whole);
+        let mut reader = FrameReader::new(Rc::clone(pipe), Framing::Atomic);
         let mut lookups = Lookups::of_well_known_pipe(&site.place);
         let queue: Rc<PipeQueue> = Rc::default();
         let mut has_owner = false;
@@ -97,7 +97,7 @@ impl Queue {
             }
             if !unknown.is_empty() {
                 let event = |event: Event| event.bytes(unknown.len()).text(excerpt(text_of(&unknown)));
-                site.process.saw(What::Skipped, event);
+                site.process.log(What::Skipped, event);
             }
             for (nonce, payload) in hellos {
                 let keeps_wkp = is_closed && !has_owner;
@@ -144,7 +144,7 @@ impl Queue {
         let Some((version, private)) = named else {
             let name = String::from_utf8_lossy(payload.get(2..).unwrap_or_default()).into_owned();
             let text = format!("its HELLO names {name:?}, which is no private pipe of this place");
-            process.saw(What::ClientDropped, |event| event.text(text));
+            process.log(What::ClientDropped, |event| event.text(text));
             return Ok(false);
         };
         // A client that has gone, or a name that costs its sender nothing: neither is worth a place, and
@@ -158,12 +158,12 @@ impl Queue {
         };
         if let Some(what) = stands {
             let text = format!("{what} stands at its private pipe's name");
-            process.saw(What::ClientDropped, |event| event.pipe(name_of(&private)).text(text));
+            process.log(What::ClientDropped, |event| event.pipe(name_of(&private)).text(text));
             return Ok(false);
         }
         let client = PendingClient::framed(random()?, private, nonce, wkp, queue);
         process
-            .saw(What::HelloReceived, |event| event.session(client.session).pipe(name_of(&client.private)));
+            .log(What::HelloReceived, |event| event.session(client.session).pipe(name_of(&client.private)));
         if version != VERSION {
             client.refuse(
                 site,
@@ -219,9 +219,9 @@ fn reject(client: PendingClient, when_full: WhenFull, site: &Rc<Site>) {
 }
 
 /// The HELLOs among the bytes read: nonce and payload.
-fn hellos_in(reader: &mut RecordReader) -> Vec<(u64, Vec<u8>)> {
+fn hellos_in(reader: &mut FrameReader) -> Vec<(u64, Vec<u8>)> {
     let mut hellos = Vec::new();
-    while let Some((record, _)) = reader.next_record() {
+    while let Some((record, _)) = reader.next_frame() {
         if record.header.kind == Kind::Hello {
             hellos.push((record.header.session, record.payload().into_owned()));
         }

@@ -67,7 +67,7 @@ impl Site {
             Ok(false) => {}
             Ok(true) => {
                 self.late.cancel(&private);
-                self.process.saw(What::Queued, |event| event.pipe(name_of(&private)));
+                self.process.log(What::Queued, |event| event.pipe(name_of(&private)));
             }
             Err(name) => self.turn_away(name.private, TOO_MANY),
         }
@@ -80,7 +80,7 @@ impl Site {
             if next.is_still_there() {
                 return Some(next);
             }
-            self.process.saw(What::ClientDropped, |event| {
+            self.process.log(What::ClientDropped, |event| {
                 event.pipe(name_of(&next.name.private)).text("it left before its turn came")
             });
         }
@@ -95,7 +95,7 @@ impl Site {
 
     /// Turns away the course client that waits at a private pipe, as soon as that is open: the client gets EOF.
     pub(crate) fn turn_away(&self, private: PathBuf, reason: &str) {
-        self.process.saw(What::ClientDropped, |event| event.pipe(name_of(&private)).text(reason));
+        self.process.log(What::ClientDropped, |event| event.pipe(name_of(&private)).text(reason));
         self.late.add(private);
     }
 

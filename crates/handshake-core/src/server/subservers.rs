@@ -100,7 +100,7 @@ impl Subservers {
         keep: &[BorrowedFd<'_>],
         serve: impl FnOnce(PendingClient) -> Result<()>,
     ) -> Result<Pid, Box<(PendingClient, Error)>> {
-        // Who is always busy seldom sees a signal; those who have ended are no reason for a handover.
+        // A busy process seldom sees a signal; children that have ended are no reason to share descriptors.
         self.reap_those_told_of();
         let number = self.forked + 1;
         let client = client.with_own_descriptor()?;
@@ -117,7 +117,7 @@ impl Subservers {
             let served = client.take().map_or(Ok(()), |client| {
                 let PendingClient { session, private, .. } = &client;
                 // So that one can be held before its ACK.
-                process.saw(What::SubserverBegan, |event| event.session(*session).pipe(name_of(private)));
+                process.log(What::SubserverBegan, |event| event.session(*session).pipe(name_of(private)));
                 match tied(closed, process) {
                     Ok(()) => serve(client),
                     Err(error) => {
@@ -128,7 +128,7 @@ impl Subservers {
             });
             let status = u8::from(served.is_err());
             // An order to end at once has been followed by now.
-            let _ = process.survives(session, served).and_then(|()| site.flush_notices());
+            let _ = process.log_unless_signal(session, served).and_then(|()| site.flush_notices());
             status
         };
         let forked = if self.living.len() < SCALE_FROM {
@@ -146,7 +146,7 @@ impl Subservers {
             }
         };
         self.forked = number;
-        self.site.process.did(What::SubserverForked, before, |event| {
+        self.site.process.log_since(What::SubserverForked, before, |event| {
             event.session(session).pipe(name_of(&client.private)).peer(pid.as_raw().cast_unsigned())
         });
         self.living.insert(pid, client.left_to_subserver(&self.site));
@@ -165,7 +165,7 @@ impl Subservers {
 
     fn reap_any(&mut self) {
         self.look_at_all = Deadline::after(LOOK_AT_ALL_AFTER);
-        while self.bury(None) {}
+        while self.reap_one(None) {}
     }
 
     fn reap_those_told_of(&mut self) {
@@ -173,7 +173,7 @@ impl Subservers {
         for pid in ended {
             // The number may be that of whoever has sent the signal.
             if self.living.contains_key(&pid) {
-                self.bury(Some(pid));
+                self.reap_one(Some(pid));
             }
         }
     }
@@ -184,20 +184,20 @@ impl Subservers {
     }
 
     /// Reaps this one, or any, if it has ended; whether there was one.
-    fn bury(&mut self, whom: Option<Pid>) -> bool {
+    fn reap_one(&mut self, whom: Option<Pid>) -> bool {
         loop {
             match waitpid(whom, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
                 Err(Errno::EINTR) => {}
                 Ok(WaitStatus::StillAlive) | Err(_) => return false,
                 Ok(status) => {
-                    self.buried(status);
+                    self.reaped(status);
                     return true;
                 }
             }
         }
     }
 
-    fn buried(&mut self, status: WaitStatus) {
+    fn reaped(&mut self, status: WaitStatus) {
         let (pid, how, in_good_order) = match status {
             WaitStatus::Exited(pid, 0) => (pid, "exit status 0".into(), true),
             WaitStatus::Exited(pid, status) => (pid, format!("exit status {status}"), false),
@@ -210,7 +210,7 @@ impl Subservers {
         }
         self.site
             .process
-            .saw(What::SubserverReaped, |event| event.peer(pid.as_raw().cast_unsigned()).text(how));
+            .log(What::SubserverReaped, |event| event.peer(pid.as_raw().cast_unsigned()).text(how));
     }
 
     /// Ends all: TERM is their order to answer what they have received, KILL after `grace` the end.
@@ -222,7 +222,7 @@ impl Subservers {
     }
 
     fn end_by(&mut self, until: Deadline) -> Result<()> {
-        self.tell_all(Signal::SIGTERM);
+        self.signal_all(Signal::SIGTERM);
         loop {
             self.reap();
             if self.living.is_empty() || until.passed() {
@@ -234,7 +234,7 @@ impl Subservers {
         Ok(())
     }
 
-    fn tell_all(&self, signal: Signal) {
+    fn signal_all(&self, signal: Signal) {
         for pid in self.living.keys() {
             // Not reaped yet, so the number is still theirs.
             let _ = kill(*pid, signal);
@@ -243,10 +243,10 @@ impl Subservers {
 
     /// Kills and reaps whoever is left.
     pub fn kill_all(&mut self) {
-        self.tell_all(Signal::SIGKILL);
+        self.signal_all(Signal::SIGKILL);
         while let Some((&pid, _)) = self.living.first_key_value() {
             match waitpid(pid, Some(WaitPidFlag::__WALL)) {
-                Ok(status) => self.buried(status),
+                Ok(status) => self.reaped(status),
                 Err(Errno::EINTR) => {}
                 Err(_) => drop(self.living.remove(&pid)),
             }

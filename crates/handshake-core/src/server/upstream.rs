@@ -8,17 +8,17 @@ use nix::errno::Errno;
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::{Fifo, name_of, open_to_read};
-use crate::records::{Delivery, Foreign, RecordReader, Translate};
 use crate::server::course::foreign::ForeignNames;
 use crate::server::site::Site;
+use crate::stream::{Foreign, FrameReader, Framing, Translate};
 
 /// A client's upstream: the well-known pipe that its name came through, or a fresh pipe.
 #[derive(Debug)]
 pub struct Upstream {
     /// Its reading end.
     pub from_client: Rc<OwnedFd>,
-    /// How records arrive on it.
-    pub arrival: Delivery,
+    /// How frames arrive on it.
+    pub framing: Framing,
     /// A fresh pipe has a name until READY has come through it.
     pub fresh: Option<Fifo>,
     pub(super) translate: Option<Box<dyn Translate>>,
@@ -39,15 +39,15 @@ impl Upstream {
         let event = What::UpstreamCreated;
         let (from_client, fifo) = site
             .process
-            .does(event, |event| event.session(session).pipe(name_of(&path)), make)
+            .log_around(event, |event| event.session(session).pipe(name_of(&path)), make)
             .map_err(|errno| Error::at("make a fresh upstream", &path, errno, ""))?;
-        let (from_client, arrival) = (Rc::new(from_client), Delivery::Pieces);
-        Ok(Self { from_client, arrival, fresh: Some(fifo), translate: None, foreign: None })
+        let (from_client, framing) = (Rc::new(from_client), Framing::Stream);
+        Ok(Self { from_client, framing, fresh: Some(fifo), translate: None, foreign: None })
     }
 
     /// Makes `reader`, which reads this pipe, understand what this client writes.
     #[must_use]
-    pub fn reader(&mut self, mut reader: RecordReader) -> RecordReader {
+    pub fn reader(&mut self, mut reader: FrameReader) -> FrameReader {
         if let Some(foreign) = self.foreign.take() {
             reader = reader.with_foreign(foreign);
         }
@@ -65,7 +65,7 @@ impl Upstream {
 
 /// Reads a pipe that all clients share and that is never removed (`--shared-wkp`). Course clients whose names come through
 /// it are turned away.
-pub fn reader_of_shared(wkp: Rc<OwnedFd>, site: &Rc<Site>) -> RecordReader {
+pub fn reader_of_shared(wkp: Rc<OwnedFd>, site: &Rc<Site>) -> FrameReader {
     let foreign = Rc::new(ForeignNames::of_pipe(site, None));
-    RecordReader::of_full_pipes(wkp, Delivery::Whole).with_foreign(foreign)
+    FrameReader::of_full_pipes(wkp, Framing::Atomic).with_foreign(foreign)
 }

@@ -41,7 +41,7 @@ impl WellKnownPipe {
     /// [`Error::NotOurs`]: something stands there. [`Error::System`]: no pipe can be made.
     pub fn create(claim: &Claim, process: &Process) -> Result<Self> {
         let place = claim.place();
-        process.does(
+        process.log_around(
             What::WkpCreated,
             |event| event.pipe(place.wkp().display()),
             || {
@@ -51,7 +51,7 @@ impl WellKnownPipe {
                     None => move_new(new.fifo.path(), place.wkp())
                         .map_err(|errno| Self::not_free(place, errno))?,
                 }
-                new.fifo.moved_to(place.wkp().into());
+                new.fifo.set_path(place.wkp().into());
                 Ok(new)
             },
         )
@@ -65,7 +65,7 @@ impl WellKnownPipe {
         let place = claim.place();
         let mut next = Self::make(claim)?;
         let mut before = 0;
-        let removed = process.does(
+        let removed = process.log_around(
             What::WkpRemoved,
             |event| event.pipe(place.wkp().display()),
             || {
@@ -76,9 +76,9 @@ impl WellKnownPipe {
         if !removed {
             claim.remember_lost(self.fifo.identity(), &self.from_client);
         }
-        process.did(What::WkpCreated, before, |event| event.pipe(place.wkp().display()));
-        next.fifo.moved_to(place.wkp().into());
-        self.fifo.nameless();
+        process.log_since(What::WkpCreated, before, |event| event.pipe(place.wkp().display()));
+        next.fifo.set_path(place.wkp().into());
+        self.fifo.set_unlinked();
         Ok(std::mem::replace(self, next).taken())
     }
 
@@ -88,7 +88,7 @@ impl WellKnownPipe {
     /// [`Error::NotOurs`]: something else stands at the name; it is put back.
     pub fn remove(&mut self, claim: &Claim, process: &Process, what: What) -> Result<()> {
         let place = claim.place();
-        process.does(
+        process.log_around(
             what,
             |event| event.pipe(place.wkp().display()),
             || {
@@ -98,7 +98,7 @@ impl WellKnownPipe {
                     Ok(()) => {}
                     Err(Errno::ENOENT) => {
                         claim.remember_lost(self.fifo.identity(), &self.from_client);
-                        self.fifo.nameless();
+                        self.fifo.set_unlinked();
                         return Ok(());
                     }
                     Err(errno) => {
@@ -111,7 +111,7 @@ impl WellKnownPipe {
                         if !own {
                             claim.remember_lost(self.fifo.identity(), &self.from_client);
                         }
-                        self.fifo.nameless();
+                        self.fifo.set_unlinked();
                     }
                     // If somebody has taken the name meanwhile, what we moved keeps the name aside.
                     Err(_) => drop(move_new(&aside, place.wkp())),

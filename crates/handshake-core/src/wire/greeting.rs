@@ -28,11 +28,11 @@ impl Hello {
 /// The payload of ACK. Its header carries the client's nonce as the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
-    /// The session's number, for all records from here on.
+    /// The session's number, for all frames from here on.
     pub session: u64,
     /// The version that the server speaks.
     pub version: u16,
-    /// How many records may be unanswered; 0: as many as the client likes.
+    /// How many frames may be unanswered; 0: as many as the client likes.
     pub window: u16,
     /// The longest request, in bytes.
     pub longest: u64,

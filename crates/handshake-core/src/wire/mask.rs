@@ -1,4 +1,4 @@
-//! The mask: what keeps the magic out of a record but for its beginning.
+//! The mask: what keeps the magic out of a frame but for its beginning.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ pub(super) fn find_magic(bytes: &[u8]) -> Option<usize> {
     MAGIC_FINDER.find(bytes)
 }
 
-/// XORs `bytes`, the first of which has an even offset in its record, with the mask.
+/// XORs `bytes`, the first of which has an even offset in its frame, with the mask.
 pub(super) fn apply(mask: [u8; 2], bytes: &mut [u8]) {
     let (pairs, rest) = bytes.as_chunks_mut();
     for [even, odd] in pairs {
@@ -25,26 +25,26 @@ pub(super) fn apply(mask: [u8; 2], bytes: &mut [u8]) {
     }
 }
 
-/// Masks a record, without its end byte, with the smallest mask under which it has no magic but the first.
-pub(super) fn mask(record: &mut [u8]) {
-    let excluded = excluded(&record[6..]);
+/// Masks a frame, without its end byte, with the smallest mask under which it has no magic but the first.
+pub(super) fn mask(frame: &mut [u8]) {
+    let excluded = excluded(&frame[6..]);
     for mask in
         (0..).zip(excluded).filter(|(_, excluded)| !excluded).map(|(mask, _): (u16, _)| mask.to_be_bytes())
     {
-        record[4..6].copy_from_slice(&mask);
-        apply(mask, &mut record[6..]);
+        frame[4..6].copy_from_slice(&mask);
+        apply(mask, &mut frame[6..]);
         // The mask itself may be part of one.
-        if find_magic(&record[MAGIC.len()..]).is_none() {
+        if find_magic(&frame[MAGIC.len()..]).is_none() {
             return;
         }
-        apply(mask, &mut record[6..]);
+        apply(mask, &mut frame[6..]);
     }
-    unreachable!("a place excludes one mask at most, and a record has fewer places than there are masks here")
+    unreachable!("a place excludes one mask at most, and a frame has fewer places than there are masks here")
 }
 
 /// The masks under which a magic would be in `bytes`, which are what a mask covers.
-fn excluded(bytes: &[u8]) -> [bool; super::RECORD_MAX] {
-    let mut excluded = [false; super::RECORD_MAX];
+fn excluded(bytes: &[u8]) -> [bool; super::FRAME_MAX] {
+    let mut excluded = [false; super::FRAME_MAX];
     for (at, place) in bytes.windows(MAGIC.len()).enumerate() {
         let needed = [0, 1, 2, 3].map(|byte| place[byte] ^ MAGIC[byte]);
         if needed[..2] == needed[2..] {

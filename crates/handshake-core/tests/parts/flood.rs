@@ -11,8 +11,8 @@ use handshake_core::event::{Event, Role, What};
 use handshake_core::event_log::EventLog;
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
 use handshake_core::place::Place;
-use handshake_core::records::{Delivery, RecordReader, RecordWriter};
-use handshake_core::server::session::{Session, Terms};
+use handshake_core::server::session::{Session, SessionLimits};
+use handshake_core::stream::{FrameReader, FrameWriter, Framing};
 use handshake_core::{Error, Process};
 use nix::fcntl::OFlag;
 use nix::unistd::{pipe2, write};
@@ -69,9 +69,9 @@ fn a_server_waits_for_ready_no_longer_than_it_should() {
     let pipe: Flooded = Rc::new(RefCell::new(Some(flooding)));
     let process = flooded(Role::Server, &pipe, |_| {});
     flood(&pipe);
-    let reader = RecordReader::new(Rc::new(from_client), Delivery::Whole);
-    let writer = RecordWriter::new(Rc::new(to_client), Delivery::Pieces);
-    let terms = Terms { handshake_timeout: PATIENCE, ..Terms::default() };
-    let ready = Session::new(&process, 7, terms, reader, writer, None).await_ready();
+    let reader = FrameReader::new(Rc::new(from_client), Framing::Atomic);
+    let writer = FrameWriter::new(Rc::new(to_client), Framing::Stream);
+    let limits = SessionLimits { handshake_timeout: PATIENCE, ..SessionLimits::default() };
+    let ready = Session::new(&process, 7, limits, reader, writer, None).await_ready();
     assert!(matches!(ready, Err(Error::Lost { .. })), "{ready:?}");
 }

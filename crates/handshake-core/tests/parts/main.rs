@@ -3,8 +3,8 @@
 mod fifo; // A guard removes what it made and nothing else; what is no pipe of ours is not opened.
 mod flood; // Somebody who never stops talking gains no time.
 mod place; // Which names a peer may choose.
-mod records; // Records in and out of real pipes, in whatever pieces.
 mod service; // What each built-in service answers.
+mod stream; // Records in and out of real pipes, in whatever pieces.
 mod wire; // Records as functions of bytes.
 mod wkp; // One server at a name; the name is never taken from anybody else.
 
@@ -27,8 +27,8 @@ fn headers(kind: Kind) -> impl Strategy<Value = Header> {
     )
 }
 
-/// Any record that counts: header and payload.
-fn records() -> impl Strategy<Value = (Header, Vec<u8>)> {
+/// Any frame that counts: header and payload.
+fn frames() -> impl Strategy<Value = (Header, Vec<u8>)> {
     use Kind::{Ack, Bye, Hello, Ready, Refuse, Reply, Request};
     prop::sample::select(vec![Hello, Ack, Ready, Request, Reply, Refuse, Bye]).prop_flat_map(|kind| {
         let longest = if kind == Hello { HELLO_MAX - OVERHEAD } else { PAYLOAD_MAX };
@@ -38,7 +38,7 @@ fn records() -> impl Strategy<Value = (Header, Vec<u8>)> {
     })
 }
 
-/// A record's bytes.
+/// A frame's bytes.
 fn encoded(header: Header, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     append(&mut out, header, payload);

@@ -1,22 +1,23 @@
-//! The wire: whatever was appended is found again, whatever was not is no record, and nothing panics.
+//! The wire: whatever was appended is found again, whatever was not is no frame, and nothing panics.
 
 use handshake_core::text::words;
 use handshake_core::wire::{
-    Ack, END, Front, HEADER, HELLO_MAX, Header, Hello, Kind, MAGIC, NAME_MAX, OVERHEAD, PAYLOAD_MAX, Part,
-    RECORD_MAX, Scanner, Trust, append, append_to_trusting, front, front_for, payload_of, pieces, records_of,
+    Ack, END, FRAME_MAX, Front, HEADER, HELLO_MAX, Header, Hello, Kind, MAGIC, NAME_MAX, OVERHEAD,
+    PAYLOAD_MAX, Part, Scanner, Trust, append, append_to_trusting, frames_of, front, front_for, payload_of,
+    pieces,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::{encoded, headers, records};
+use crate::{encoded, frames, headers};
 
-/// All records that a scanner finds in `bytes`, and where it ended.
+/// All frames that a scanner finds in `bytes`, and where it ended.
 fn scan(bytes: &[u8], whole: bool) -> (Vec<(Header, Vec<u8>)>, Scanner) {
     let (mut scanner, mut found) = (Scanner::default(), Vec::new());
-    while let Some((record, place)) = scanner.next_record(bytes, whole) {
-        assert_eq!(place.len(), record.len(), "a record's place is its length");
-        assert_eq!(scanner.at, place.end, "the scanner goes on behind the record");
-        found.push((record.header, record.payload().into_owned()));
+    while let Some((frame, place)) = scanner.next_frame(bytes, whole) {
+        assert_eq!(place.len(), frame.len(), "a frame's place is its length");
+        assert_eq!(scanner.at, place.end, "the scanner goes on behind the frame");
+        found.push((frame.header, frame.payload().into_owned()));
     }
     (found, scanner)
 }
@@ -54,7 +55,7 @@ fn magics(longest: usize) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Records whose payload has magics in it, and others.
+/// Frames whose payload has magics in it, and others.
 fn hard_records() -> impl Strategy<Value = (Header, Vec<u8>)> {
     let with_magics =
         prop::sample::select(vec![Kind::Hello, Kind::Request, Kind::Reply]).prop_flat_map(|kind| {
@@ -62,13 +63,13 @@ fn hard_records() -> impl Strategy<Value = (Header, Vec<u8>)> {
             (headers(kind), magics(longest))
         });
     // A session's number may be a magic, too.
-    let named_so = records().prop_map(|(header, payload)| {
+    let named_so = frames().prop_map(|(header, payload)| {
         (Header { session: u64::from_be_bytes(*b"x\0WKPxxx"), ..header }, payload)
     });
-    prop_oneof![with_magics, named_so, records()]
+    prop_oneof![with_magics, named_so, frames()]
 }
 
-/// What a stranger may write at once: noise, liars, records cut at any length, headers alone, and cut records
+/// What a stranger may write at once: noise, liars, frames cut at any length, headers alone, and cut frames
 /// that end with the beginning of a magic.
 fn strangers_writes() -> impl Strategy<Value = Vec<u8>> {
     let cut = || {
@@ -86,7 +87,7 @@ fn strangers_writes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![vec(any::<u8>(), 0..300), liars(), cut(), cut_at_its_end, header, ends_so, forged()]
 }
 
-/// A record with a right check, magics in it, and no end byte. The next magic would complete it if a record
+/// A frame with a right check, magics in it, and no end byte. The next magic would complete it if a frame
 /// could end with one.
 fn forged() -> impl Strategy<Value = Vec<u8>> {
     (headers(Kind::Request), magics(300), 0..=4_usize).prop_map(|(header, payload, missing)| {
@@ -116,31 +117,31 @@ fn writes() -> impl Strategy<Value = Vec<Write>> {
     vec(prop_oneof![honest, strangers_writes().prop_map(Write::Strangers)], 1..12)
 }
 
-/// Anything at all: noise, liars, records, and records cut off.
+/// Anything at all: noise, liars, frames, and frames cut off.
 fn anything() -> impl Strategy<Value = Vec<u8>> {
-    let record = || records().prop_map(|(header, payload)| encoded(header, &payload));
-    let cut = (record(), any::<prop::sample::Index>())
+    let frame = || frames().prop_map(|(header, payload)| encoded(header, &payload));
+    let cut = (frame(), any::<prop::sample::Index>())
         .prop_map(|(bytes, at)| bytes[..at.index(bytes.len())].to_vec());
-    vec(prop_oneof![vec(any::<u8>(), 0..200), garbage(), liars(), record(), cut, strangers_writes()], 0..8)
+    vec(prop_oneof![vec(any::<u8>(), 0..200), garbage(), liars(), frame(), cut, strangers_writes()], 0..8)
         .prop_map(|pieces| pieces.concat())
 }
 
 proptest! {
     #[test]
-    fn a_record_comes_back_as_it_was((header, payload) in records(), behind in vec(any::<u8>(), 0..50)) {
+    fn a_record_comes_back_as_it_was((header, payload) in frames(), behind in vec(any::<u8>(), 0..50)) {
         let mut bytes = encoded(header, &payload);
         prop_assert_eq!(bytes.len(), OVERHEAD + payload.len());
-        prop_assert!(bytes.len() <= RECORD_MAX);
+        prop_assert!(bytes.len() <= FRAME_MAX);
         bytes.extend(behind);
-        let Front::Record(record) = front(&bytes) else { panic!("no record in front: {:?}", front(&bytes)) };
-        prop_assert_eq!((record.header, &*record.payload()), (header, &payload[..]));
+        let Front::Frame(frame) = front(&bytes) else { panic!("no frame in front: {:?}", front(&bytes)) };
+        prop_assert_eq!((frame.header, &*frame.payload()), (header, &payload[..]));
         let mut message = b"before".to_vec();
-        record.append_payload_to(&mut message);
+        frame.append_payload_to(&mut message);
         prop_assert_eq!(&message[6..], payload);
     }
 
     #[test]
-    fn a_record_cut_off_anywhere_is_a_beginning((header, payload) in records()) {
+    fn a_record_cut_off_anywhere_is_a_beginning((header, payload) in frames()) {
         let bytes = encoded(header, &payload);
         for length in 0..bytes.len() {
             prop_assert_eq!(front(&bytes[..length]), Front::Beginning, "after {} bytes", length);
@@ -148,16 +149,16 @@ proptest! {
     }
 
     #[test]
-    fn a_record_with_one_wrong_bit_does_not_count((header, payload) in records(), bit in any::<prop::sample::Index>()) {
+    fn a_record_with_one_wrong_bit_does_not_count((header, payload) in frames(), bit in any::<prop::sample::Index>()) {
         let mut bytes = encoded(header, &payload);
         let bit = bit.index(bytes.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
-        prop_assert!(!matches!(front(&bytes), Front::Record(_)), "bit {}", bit);
+        prop_assert!(!matches!(front(&bytes), Front::Frame(_)), "bit {}", bit);
     }
 
     #[test]
     fn nor_does_one_with_a_burst_of_wrong_bits(
-        (header, payload) in records(),
+        (header, payload) in frames(),
         bit in any::<prop::sample::Index>(),
         pattern in 1..=u32::MAX,
     ) {
@@ -169,15 +170,15 @@ proptest! {
             bytes[at / 8] ^= 1 << (at % 8);
         }
         prop_assume!(bytes != encoded(header, &payload));
-        prop_assert!(!matches!(front(&bytes), Front::Record(_)), "{:#x} at bit {}", pattern, start);
+        prop_assert!(!matches!(front(&bytes), Front::Frame(_)), "{:#x} at bit {}", pattern, start);
     }
 
     #[test]
     fn what_is_damaged_costs_no_neighbour(
-        (damaged, payload) in records(),
+        (damaged, payload) in frames(),
         bit in any::<prop::sample::Index>(),
         cut in any::<prop::sample::Index>(),
-        (header, after) in records(),
+        (header, after) in frames(),
     ) {
         let mut bytes = encoded(damaged, &payload);
         let bit = bit.index(bytes.len() * 8);
@@ -204,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn records_behind_garbage_are_found(pairs in vec((garbage(), records()), 1..5), whole in any::<bool>()) {
+    fn records_behind_garbage_are_found(pairs in vec((garbage(), frames()), 1..5), whole in any::<bool>()) {
         let bytes: Vec<u8> = pairs
             .iter()
             .flat_map(|(garbage, (header, payload))| [garbage.clone(), encoded(*header, payload)].concat())
@@ -221,8 +222,8 @@ proptest! {
         cuts.sort_unstable();
         let (mut scanner, mut found) = (Scanner::default(), Vec::new());
         for cut in cuts {
-            while let Some((record, _)) = scanner.next_record(&bytes[..cut], false) {
-                found.push((record.header, record.payload().into_owned()));
+            while let Some((frame, _)) = scanner.next_frame(&bytes[..cut], false) {
+                found.push((frame.header, frame.payload().into_owned()));
             }
         }
         prop_assert_eq!((found, scanner), scan(&bytes, false));
@@ -233,7 +234,7 @@ proptest! {
         liar in headers(Kind::Request),
         claimed in 0..=PAYLOAD_MAX,
         wrong in 1..=u32::MAX,
-        (header, payload) in records(),
+        (header, payload) in frames(),
     ) {
         let mut bytes = encoded(liar, &vec![0xff; claimed]);
         bytes.truncate(HEADER);
@@ -247,7 +248,7 @@ proptest! {
         }
     }
 
-    /// What a stranger writes costs no honest record.
+    /// What a stranger writes costs no honest frame.
     #[test]
     fn no_stranger_costs_an_honest_record(
         writes in writes(),
@@ -256,13 +257,13 @@ proptest! {
         let (mut bytes, mut sent) = (Vec::new(), Vec::new());
         for write in &writes {
             match write {
-                Write::Honest(records) => {
-                    for (header, payload) in records {
+                Write::Honest(frames) => {
+                    for (header, payload) in frames {
                         bytes.extend(encoded(*header, payload));
                         sent.push((*header, payload.clone()));
                     }
                 }
-                // Sound records of its own are found as well.
+                // Sound frames of its own are found as well.
                 Write::Strangers(stranger) => bytes.extend(stranger),
             }
         }
@@ -270,11 +271,11 @@ proptest! {
         reads.sort_unstable();
         let (mut scanner, mut found) = (Scanner::default(), Vec::new());
         for read in &reads {
-            while let Some((record, _)) = scanner.next_record(&bytes[..*read], false) {
-                found.push((record.header, record.payload().into_owned()));
+            while let Some((frame, _)) = scanner.next_frame(&bytes[..*read], false) {
+                found.push((frame.header, frame.payload().into_owned()));
             }
         }
-        found.retain(|record| sent.contains(record));
+        found.retain(|frame| sent.contains(frame));
         prop_assert_eq!(&found, &sent, "each once and in order");
     }
 
@@ -295,32 +296,32 @@ proptest! {
         }
     }
 
-    /// Of one writer, whatever stands in its records, and however they are read. Each is checked all the
+    /// Of one writer, whatever stands in its frames, and however they are read. Each is checked all the
     /// same.
     #[test]
     fn a_trusted_writers_records_are_found_each_once(
-        records in vec(hard_records(), 1..5),
+        frames in vec(hard_records(), 1..5),
         reads in vec(any::<prop::sample::Index>(), 0..5),
         bit in any::<prop::sample::Index>(),
     ) {
         let mut bytes = Vec::new();
-        for (header, payload) in &records {
+        for (header, payload) in &frames {
             append_to_trusting(&mut bytes, *header, payload);
         }
         let mut reads: Vec<_> = reads.iter().map(|at| at.index(bytes.len() + 1)).chain([bytes.len()]).collect();
         reads.sort_unstable();
         let (mut scanner, mut found) = (Scanner::default(), Vec::new());
         for read in reads {
-            while let Some((record, _)) = scanner.next_record_of(&bytes[..read], false, Trust::Writer) {
-                found.push((record.header, record.payload().into_owned()));
+            while let Some((frame, _)) = scanner.next_frame_of(&bytes[..read], false, Trust::Writer) {
+                found.push((frame.header, frame.payload().into_owned()));
             }
         }
-        prop_assert_eq!(&found, &records);
+        prop_assert_eq!(&found, &frames);
         let mut wrong = Vec::new();
-        append_to_trusting(&mut wrong, records[0].0, &records[0].1);
+        append_to_trusting(&mut wrong, frames[0].0, &frames[0].1);
         let bit = bit.index(wrong.len() * 8);
         wrong[bit / 8] ^= 1 << (bit % 8);
-        prop_assert!(!matches!(front_for(&wrong, Trust::Writer), Front::Record(record) if record.len() == wrong.len()));
+        prop_assert!(!matches!(front_for(&wrong, Trust::Writer), Front::Frame(frame) if frame.len() == wrong.len()));
     }
 
     #[test]
@@ -329,7 +330,7 @@ proptest! {
         for length in [length, (times * PAYLOAD_MAX + off_by_one).saturating_sub(1)] {
             let message: Vec<u8> = (0..length).map(|at| at.to_le_bytes()[0]).collect();
             let cut: Vec<_> = pieces(&message).collect();
-            prop_assert_eq!(cut.len(), records_of(length));
+            prop_assert_eq!(cut.len(), frames_of(length));
             prop_assert!(cut.iter().all(|(payload, _)| payload.len() <= PAYLOAD_MAX));
             prop_assert!(cut.iter().rev().skip(1).all(|(payload, part)| part.more && payload.len() == PAYLOAD_MAX));
             prop_assert!(cut.iter().zip(0..).all(|((_, part), number)| part.number == number));
@@ -404,7 +405,7 @@ const HEADER_OF_A_HELLO: Header = Header { kind: Kind::Hello, part: Part::ONLY, 
 #[test]
 fn a_hello_that_posix_would_not_write_at_once_is_no_record() {
     let longest = encoded(HEADER_OF_A_HELLO, &[b'x'; HELLO_MAX - OVERHEAD]);
-    assert!(matches!(front(&longest), Front::Record(record) if record.len() == HELLO_MAX));
+    assert!(matches!(front(&longest), Front::Frame(frame) if frame.len() == HELLO_MAX));
     let longer = encoded(HEADER_OF_A_HELLO, &[b'x'; HELLO_MAX - OVERHEAD + 1]);
     assert_eq!(front(&longer), Front::Garbage(longer.len()));
 }
@@ -421,28 +422,28 @@ fn an_unknown_kind_flag_or_length_is_no_record_however_right_its_crc() {
 }
 
 #[test]
-#[should_panic(expected = "a payload fits its record")]
+#[should_panic(expected = "a payload fits its frame")]
 fn a_payload_that_does_not_fit_is_the_callers_bug() {
     append(&mut Vec::new(), HEADER_OF_A_HELLO, &[0; PAYLOAD_MAX + 1]);
 }
 
-/// HELLO, READY, and requests of one and of three records.
+/// HELLO, READY, and requests of one and of three frames.
 fn honest_writes() -> Vec<Vec<(Header, Vec<u8>)>> {
     let header = |kind| Header { kind, ..HEADER_OF_A_HELLO };
     let name = b"\0\x02mario.client.4711.0123456789abcdef".to_vec();
     let message = [vec![b'x'; 2 * PAYLOAD_MAX], MAGIC.repeat(9)].concat();
-    let records = pieces(&message).map(|(payload, part)| {
+    let frames = pieces(&message).map(|(payload, part)| {
         (Header { kind: Kind::Request, part, session: 7, sequence: 1 }, payload.to_vec())
     });
     vec![
         vec![(header(Kind::Hello), name)],
         vec![(header(Kind::Ready), Vec::new())],
         vec![(header(Kind::Request), b"hello".to_vec())],
-        records.collect(),
+        frames.collect(),
     ]
 }
 
-/// Whatever is missing of the last record that a stranger wrote, the honest records behind it count.
+/// Whatever is missing of the last frame that a stranger wrote, the honest frames behind it count.
 #[test]
 fn a_record_cut_at_any_length_costs_no_honest_one() {
     for cut in honest_writes().concat() {
@@ -471,7 +472,7 @@ fn a_mask_is_found_for_the_worst_payload() {
     let bytes = encoded(Header { kind: Kind::Request, ..HEADER_OF_A_HELLO }, &payload);
     assert_eq!(u16::from_be_bytes([bytes[4], bytes[5]]), 1000);
     assert!(!bytes[1..].windows(4).any(|four| four == MAGIC));
-    assert!(matches!(front(&bytes), Front::Record(record) if *record.payload() == *payload));
+    assert!(matches!(front(&bytes), Front::Frame(frame) if *frame.payload() == *payload));
 }
 
 /// The mask's second byte and the check may make a magic, too.
@@ -484,7 +485,7 @@ fn a_check_that_makes_a_magic_is_masked() {
         0x57_4b50
     );
     assert_eq!(bytes[4..6], [0, 1]);
-    assert!(matches!(front(&bytes), Front::Record(record) if *record.payload() == [0, 0xe8, 0x47, 0xaa]));
+    assert!(matches!(front(&bytes), Front::Frame(frame) if *frame.payload() == [0, 0xe8, 0x47, 0xaa]));
 }
 
 /// CRC-32 of IEEE 802.3 bit by bit, so that the table in docs/protocol.md is checked by something else than the code.

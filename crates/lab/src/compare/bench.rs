@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
-use handshake_core::eager::Waiting;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::{Process, Woken};
+use handshake_core::spin::Waiting;
 use handshake_core::sys::ends_with_us;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{Signal, kill};

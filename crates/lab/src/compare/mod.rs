@@ -40,11 +40,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::builder::PossibleValuesParser;
 use handshake_cli::{at_least_one, complain, duration};
-use handshake_core::eager::Waiting;
 use handshake_core::error::{Error, Result, Status};
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::process::Process;
+use handshake_core::spin::Waiting;
 
 use bench::Bench;
 use columns::{Column, Group, Task, columns};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use handshake_core::eager::Waiting;
+use handshake_core::spin::Waiting;
 
 use crate::paradigm::Paradigm as Served;
 

@@ -22,13 +22,13 @@ use std::time::Duration;
 
 use handshake_cli::{at_least_one, complain, duration, size};
 use handshake_core::deadline::Deadline;
-use handshake_core::eager::Waiting;
 use handshake_core::error::{Error, Result, Status, errno_of};
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::place::Place;
 use handshake_core::process::Process;
 use handshake_core::service::BuiltIn;
+use handshake_core::spin::Waiting;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
@@ -151,7 +151,7 @@ pub fn run(args: Args) -> Result<Status> {
     let plan = args.plan()?;
     check_descriptors(plan.connections)?;
     let process = Rc::new(Process::quiet(Role::Client)?);
-    process.wait_so(args.wait);
+    process.set_wait_mode(args.wait);
     let before = Usage::of_this_process();
     let mut crowd = Crowd::new(&process, plan.clone())?;
     let tally = crowd.run()?;

@@ -107,7 +107,7 @@ impl Worker {
         match handshake.advance()? {
             Progress::Pending => watch(handshake, self.number, &shared.poller),
             Progress::Connected(connection) => {
-                shared.tally.handshake_records += handshake.records();
+                shared.tally.handshake_records += handshake.frames();
                 shared.tally.connected(*since, now());
                 let mut talk = Talk::new(*connection, self.number, *since, &shared.plan);
                 let begun = talk.begin(shared);
@@ -139,7 +139,7 @@ impl Worker {
         let unanswered = match std::mem::replace(&mut self.state, State::Over) {
             State::Talking(talk) => talk.unanswered(),
             State::Shaking { handshake, .. } => {
-                shared.tally.handshake_records += handshake.records();
+                shared.tally.handshake_records += handshake.frames();
                 let said_hello = matches!(error, Error::NoAnswer { .. } | Error::Lost { .. });
                 usize::from(shared.plan.connect_only && said_hello)
             }

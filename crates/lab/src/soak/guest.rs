@@ -266,10 +266,10 @@ impl Guest {
             return Ok(());
         }
         if let Progress::Connected(connection) = handshake.advance()? {
-            let records = handshake.records();
+            let records = handshake.frames();
             return self.connected(*connection, records, shared);
         }
-        let said_hello = handshake.records() > 0;
+        let said_hello = handshake.frames() > 0;
         match self.visit.temper {
             Temper::DyingAfterHello if said_hello => self.end(End::AsMeant, shared),
             Temper::SilentAfterHello if said_hello => {
@@ -343,7 +343,7 @@ impl Guest {
     pub(super) fn is_orphaned(&mut self, pipes: &[Pipe], pids: &[u32], when: Duration) {
         let (private, records) = match &self.state {
             State::Shaking(handshake) => {
-                (handshake.watch().0.first().map(|(fd, _)| *fd), Some(handshake.records()))
+                (handshake.watch().0.first().map(|(fd, _)| *fd), Some(handshake.frames()))
             }
             State::Talking(talk) => (Some(talk.connection().from_server()), None),
             State::Running(program) if pids.contains(&program.pid()) => {

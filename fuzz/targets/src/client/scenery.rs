@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
-use handshake_core::wire::{Header, Hello, Kind, Record, Scanner};
+use handshake_core::wire::{Frame, Header, Hello, Kind, Scanner};
 
 use crate::stage::{name, names, put, take};
 
@@ -101,7 +101,7 @@ impl Scenery {
         self.wkp = Some((fifo, Some(reader)));
     }
 
-    /// Reads what the client wrote: sound records, and nothing but what is due.
+    /// Reads what the client wrote: sound frames, and nothing but what is due.
     pub(super) fn hear(&mut self) {
         let mut bytes = Vec::new();
         if let Some((_, Some(reader))) = &self.wkp {
@@ -111,17 +111,17 @@ impl Scenery {
             take(reader, &mut bytes);
         }
         let mut scan = Scanner::default();
-        while let Some((record, _)) = scan.next_record(&bytes, false) {
-            self.heard(record);
+        while let Some((frame, _)) = scan.next_frame(&bytes, false) {
+            self.heard(frame);
         }
-        assert_eq!((scan.at, scan.skipped), (bytes.len(), 0), "the client wrote what is no record");
+        assert_eq!((scan.at, scan.skipped), (bytes.len(), 0), "the client wrote what is no frame");
     }
 
-    fn heard(&mut self, record: Record<'_>) {
-        let Header { kind, part, session, sequence } = record.header;
+    fn heard(&mut self, frame: Frame<'_>) {
+        let Header { kind, part, session, sequence } = frame.header;
         match kind {
             Kind::Hello => {
-                let hello = Hello::decode(&record.payload()).expect("a sound HELLO");
+                let hello = Hello::decode(&frame.payload()).expect("a sound HELLO");
                 let name = String::from_utf8(hello.name).expect("its names are text");
                 // It may have given up since.
                 self.to_client = open_to_write(&self.directory.join(name)).ok();

@@ -104,24 +104,24 @@ impl Peer {
         }
     }
 
-    /// Reads what came, and looks whether it may be: sound records, of its own session, answers in order; each reply is
+    /// Reads what came, and looks whether it may be: sound frames, of its own session, answers in order; each reply is
     /// handed to `reply`.
     pub(super) fn receive(&mut self, mut reply: impl FnMut(u64, &[u8])) {
         let Some((_, pipe)) = &self.private else { return };
         take(pipe, &mut self.received);
-        while let Some((record, _)) = self.scan.next_record(&self.received, false) {
-            let Header { kind, part, session, sequence } = record.header;
+        while let Some((frame, _)) = self.scan.next_frame(&self.received, false) {
+            let Header { kind, part, session, sequence } = frame.header;
             // What was meant for somebody who took this name is none of its business.
             let is_answer_to_hello = session == self.nonce && matches!(kind, Kind::Ack | Kind::Refuse);
             if self.named != 1 {
                 if is_answer_to_hello && kind == Kind::Ack {
-                    self.ack = Ack::decode(&record.payload());
+                    self.ack = Ack::decode(&frame.payload());
                 }
                 continue;
             }
             match (kind, &self.ack) {
                 (Kind::Ack, None) if is_answer_to_hello => {
-                    let ack = Ack::decode(&record.payload()).expect("a sound ACK");
+                    let ack = Ack::decode(&frame.payload()).expect("a sound ACK");
                     assert_eq!(ack.version, VERSION);
                     self.ack = Some(ack);
                 }
@@ -130,7 +130,7 @@ impl Peer {
                     assert_eq!(sequence, self.due, "an answer that was not due");
                     assert_eq!(part.number, self.part_due, "a part that was not due");
                     self.part_due = part.next();
-                    record.append_payload_to(&mut self.reply);
+                    frame.append_payload_to(&mut self.reply);
                     if !part.more {
                         reply(session, &self.reply);
                         self.reply.clear();
@@ -146,6 +146,6 @@ impl Peer {
                 _ => panic!("{kind:?} of session {session:x} to a client of {:?}", self.ack),
             }
         }
-        assert!(self.named > 1 || self.scan.skipped == 0, "the server wrote what is no record");
+        assert!(self.named > 1 || self.scan.skipped == 0, "the server wrote what is no frame");
     }
 }

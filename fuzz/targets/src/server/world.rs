@@ -90,8 +90,8 @@ impl World {
         let at_the_door = self.peers[peer].is_at_the_door();
         let nonce = self.peers[peer].nonce;
         let header = Header { kind: Kind::Hello, part: Part::ONLY, session: nonce, sequence: 0 };
-        let (record, sound) = self.script.record(header, &hello(name.as_bytes()));
-        if self.peers[peer].write(&record) {
+        let (frame, sound) = self.script.frame(header, &hello(name.as_bytes()));
+        if self.peers[peer].write(&frame) {
             let named = &mut self.peers[whose];
             named.named += if peer == whose { 1 } else { 2 };
             named.is_owed |= sound && at_the_door && named.answers().is_some();
@@ -117,8 +117,8 @@ impl World {
     }
 
     fn say(&mut self, peer: usize, kind: Kind, session: u64, sequence: u32, part: Part, payload: &[u8]) {
-        let (record, _) = self.script.record(Header { kind, part, session, sequence }, payload);
-        self.write(peer, &record);
+        let (frame, _) = self.script.frame(Header { kind, part, session, sequence }, payload);
+        self.write(peer, &frame);
     }
 
     /// Through its own pipe, or the central process, which does not wait either.
@@ -131,7 +131,7 @@ impl World {
 
     /// Nothing more will come: the answer of the central process.
     pub(super) fn nothing_more(&mut self) {
-        // What was written last may be the beginning of a record, which swallows a short answer.
+        // What was written last may be the beginning of a frame, which swallows a short answer.
         self.down = None;
     }
 

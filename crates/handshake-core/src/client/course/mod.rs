@@ -18,14 +18,14 @@ use nix::poll::{PollFd, PollFlags};
 use nix::unistd::getpid;
 
 use crate::client::private_pipe::{cannot_make, cannot_open, make_and_open};
-use crate::course::{Ways, padded, text_of, write_record};
+use crate::course::{HandshakeSteps, padded, text_of, write_record};
 use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Named, Result};
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Fifo, open_to_write};
 use crate::place::Place;
 use crate::process::Process;
-use crate::records::{Filled, new_buffer, read_once};
+use crate::stream::{Filled, new_buffer, read_once};
 use crate::sys::{keep_others_off, let_others_in, unread};
 
 pub use session::Connection;
@@ -49,20 +49,20 @@ const TOO_SOON: &str = "it may be stopped or busy with another client: try a lon
 
 /// What the user of a client knows of the server.
 #[derive(Debug, Clone, Default)]
-pub struct Manner {
+pub struct CourseClientOptions {
     /// Whether it waits for a third step.
-    pub ways: Ways,
+    pub ways: HandshakeSteps,
     /// The one name for a private pipe that it knows; else it takes any.
     pub private_name: Option<OsString>,
     /// How it wants to be told the name.
-    pub name_form: NameForm,
+    pub name_form: NameFormat,
     /// Whether its messages end in a newline, as lines of a terminal do.
     pub newline: bool,
 }
 
 /// How a client says the name of its private pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum NameForm {
+pub enum NameFormat {
     /// As text, without a directory.
     #[default]
     Name,
@@ -82,7 +82,7 @@ pub enum NameForm {
 pub fn connect(
     process: &Rc<Process>,
     place: &Place,
-    manner: &Manner,
+    manner: &CourseClientOptions,
     deadline: Deadline,
 ) -> Result<Connection> {
     let mut handshake = Handshake {
@@ -113,7 +113,7 @@ pub fn connect(
 struct Handshake<'a> {
     process: &'a Rc<Process>,
     place: &'a Place,
-    manner: &'a Manner,
+    manner: &'a CourseClientOptions,
     deadline: Deadline,
     private: Option<PrivatePipe>,
     pauses: Pauses,
@@ -201,7 +201,7 @@ impl Handshake<'_> {
     fn private_names(&self) -> impl Iterator<Item = PathBuf> {
         let numbers = (getpid().as_raw().cast_unsigned()..).step_by(PID_LIMIT as usize);
         let numbers = numbers.map(|number| number.to_string()).take_while(|name| name.len() < NAME_SIZE);
-        let others = if self.manner.name_form == NameForm::Number { 1 } else { usize::MAX };
+        let others = if self.manner.name_form == NameFormat::Number { 1 } else { usize::MAX };
         let names = match &self.manner.private_name {
             Some(name) => vec![name.clone()],
             None => numbers.take(others).map(OsString::from).collect(),
@@ -229,10 +229,10 @@ impl Handshake<'_> {
             return self.not_now("EAGAIN (nobody reads the name that another client has sent)");
         }
         let wkp = self.place.wkp().display();
-        self.process.saw(What::WkpOpened, |event| event.pipe(&wkp));
+        self.process.log(What::WkpOpened, |event| event.pipe(&wkp));
         let record = self.name_record(fifo);
         let event = |event: Event| event.pipe(&wkp).text(fifo.name());
-        match self.process.does(What::HelloSent, event, || write_record(&to_server, &record)) {
+        match self.process.log_around(What::HelloSent, event, || write_record(&to_server, &record)) {
             Ok(()) => Ok(Some(to_server)),
             Err(Errno::EPIPE) => self.not_now("EPIPE (the reader has gone)"),
             Err(Errno::EAGAIN) => self.not_now("EAGAIN (it is full)"),
@@ -243,17 +243,17 @@ impl Handshake<'_> {
     /// The private pipe's name, as the server wants to be told it.
     fn name_record(&self, fifo: &Fifo) -> Vec<u8> {
         let name = match self.manner.name_form {
-            NameForm::Name => fifo.name_bytes(),
-            NameForm::Path => fifo.path().as_os_str().as_bytes().to_vec(),
-            NameForm::Absolute => self.place.resolved_beside(&fifo.name()).into_os_string().into_vec(),
-            NameForm::Number => return getpid().as_raw().to_ne_bytes().to_vec(),
+            NameFormat::Name => fifo.name_bytes(),
+            NameFormat::Path => fifo.path().as_os_str().as_bytes().to_vec(),
+            NameFormat::Absolute => self.place.resolved_beside(&fifo.name()).into_os_string().into_vec(),
+            NameFormat::Number => return getpid().as_raw().to_ne_bytes().to_vec(),
         };
         padded(&name, NAME_SIZE.max(name.len() + 1))
     }
 
     /// Step 5: waits for the acknowledgement. `None`: the server has sent us away.
     fn wait_for_private_pipe(&mut self, fifo: &Fifo, pipes: &Pipes) -> Result<Option<Vec<u8>>> {
-        self.process.saw(What::AwaitingAck, |event| event.pipe(fifo.name()));
+        self.process.log(What::AwaitingAck, |event| event.pipe(fifo.name()));
         loop {
             let late = self.deadline.passed();
             let (shown, server_left) = pipes.wait(self.process, self.deadline)?;
@@ -296,9 +296,9 @@ impl Handshake<'_> {
     fn receive_and_remove_private_pipe(&self, fifo: Fifo, ack: &[u8]) -> Result<()> {
         let name = fifo.name();
         let text = excerpt(text_of(ack));
-        self.process.saw(What::AckReceived, |event| event.pipe(&name).bytes(ack.len()).text(text));
+        self.process.log(What::AckReceived, |event| event.pipe(&name).bytes(ack.len()).text(text));
         self.process
-            .does(What::PrivateRemoved, |event| event.pipe(&name), || fifo.remove())
+            .log_around(What::PrivateRemoved, |event| event.pipe(&name), || fifo.remove())
             .map_err(|errno| Error::on("remove the private pipe", &name, errno))
     }
 
@@ -306,7 +306,7 @@ impl Handshake<'_> {
     fn confirm(&self, step: &[u8], pipes: &Pipes) -> Result<()> {
         let event = |event: Event| event.bytes(step.len()).text(excerpt(text_of(step)));
         self.process
-            .does(What::ReadySent, event, || write_record(&pipes.to_server, step))
+            .log_around(What::ReadySent, event, || write_record(&pipes.to_server, step))
             .map_err(|errno| lost(format!("the pipe to the server, at the third step: {}", Named(errno))))
     }
 
@@ -347,7 +347,7 @@ impl Handshake<'_> {
             match filled.map_err(|errno| lost(format!("the pipe from the server: {}", Named(errno))))? {
                 Filled::Bytes(count) => {
                     let text = excerpt(text_of(&self.buffer[..count]));
-                    self.process.saw(What::Skipped, |event| event.bytes(count).text(text));
+                    self.process.log(What::Skipped, |event| event.bytes(count).text(text));
                     return Ok(());
                 }
                 Filled::End if shown => return Ok(()),
@@ -365,7 +365,7 @@ impl Handshake<'_> {
 
     /// A server took the name, and will not answer.
     fn sent_away<T>(&mut self, how: &'static str) -> Result<Option<T>> {
-        self.process.saw(What::TryingAgain, |event| event.text(how));
+        self.process.log(What::TryingAgain, |event| event.text(how));
         self.turned_away = Some(how);
         Ok(None)
     }

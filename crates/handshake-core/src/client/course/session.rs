@@ -12,7 +12,7 @@ use crate::course::{RECORD_MAX, text_of, without_newline, write_record};
 use crate::error::{Error, Length, Limit, Named, Result};
 use crate::event::{Event, What, excerpt};
 use crate::process::Process;
-use crate::records::{Filled, read_once};
+use crate::stream::{Filled, read_once};
 use crate::sys::{capacity, unread};
 
 /// A client's connection to a server of the course. Dropping it closes both pipes, which is all the goodbye there is.
@@ -138,7 +138,7 @@ impl Connection {
         let event = |event: Event| event.message(self.requests, message);
         let write = || write_record(&self.to_server, &self.outgoing);
         let not_done = |what| Error::Lost { what, unanswered: 0 };
-        match self.process.does(What::RequestSent, event, write) {
+        match self.process.log_around(What::RequestSent, event, write) {
             Ok(()) => self.outgoing.clear(),
             Err(Errno::EAGAIN) if self.outgoing.len() <= PIPE_BUF => {}
             Err(Errno::EAGAIN) => {
@@ -185,7 +185,7 @@ impl Connection {
         let text = text_of(&self.incoming[..bytes]);
         let text = if self.newline { without_newline(text) } else { text };
         if !(self.is_unanswered && self.is_flushed()) {
-            self.process.saw(What::Skipped, |event| event.bytes(bytes).text(excerpt(text)));
+            self.process.log(What::Skipped, |event| event.bytes(bytes).text(excerpt(text)));
             return Ok(Answer::Nothing);
         }
         if text.len() > self.own_longest {
@@ -196,7 +196,7 @@ impl Connection {
             return Err(Error::Protocol { what });
         }
         self.is_unanswered = false;
-        self.process.saw(What::ReplyReceived, |event| event.message(self.requests, text));
+        self.process.log(What::ReplyReceived, |event| event.message(self.requests, text));
         reply.clear();
         reply.extend_from_slice(text);
         Ok(Answer::Reply(self.requests))

@@ -1,17 +1,17 @@
 //! The third step: what a client of the course answers to an acknowledgement.
 
-use crate::course::{HOLA, ITS_A_ME, Ways, padded, text_of};
+use crate::course::{HOLA, HandshakeSteps, ITS_A_ME, padded, text_of};
 
 /// What confirms the acknowledgement `ack`, for a client whose private pipe has this name; `None`: nothing does.
 ///
 /// The server does not say whether it waits for a third step, nor what it wants to hear; its acknowledgement suggests both.
 /// The table comes from 47 servers, of which 46 get along with it.
-pub fn third_step(ack: &[u8], private_name: &[u8], ways: Ways) -> Option<Vec<u8>> {
+pub fn third_step(ack: &[u8], private_name: &[u8], ways: HandshakeSteps) -> Option<Vec<u8>> {
     let text = text_of(ack);
     match ways {
-        Ways::Two => return None,
-        Ways::Auto if text == ITS_A_ME => return None,
-        Ways::Three | Ways::Auto => {}
+        HandshakeSteps::Two => return None,
+        HandshakeSteps::Auto if text == ITS_A_ME => return None,
+        HandshakeSteps::Three | HandshakeSteps::Auto => {}
     }
     Some(if let Some(number) = as_integer(ack) {
         number.wrapping_add(1).to_ne_bytes().to_vec()
@@ -58,7 +58,7 @@ mod tests {
 
     /// What `--handshake auto` answers.
     fn to(ack: &[u8]) -> Option<Vec<u8>> {
-        third_step(ack, NAME, Ways::Auto)
+        third_step(ack, NAME, HandshakeSteps::Auto)
     }
 
     #[test]
@@ -87,9 +87,9 @@ mod tests {
             assert_eq!(to(&padded(NAME, size)), Some(padded(HOLA, size)));
         }
         assert_eq!(to(NAME), Some(HOLA.to_vec()));
-        assert_eq!(third_step(b"7\0", b"7", Ways::Auto), Some(b"HOLA\0".to_vec()));
+        assert_eq!(third_step(b"7\0", b"7", HandshakeSteps::Auto), Some(b"HOLA\0".to_vec()));
         let word = b"luigi\0";
-        assert_eq!(third_step(word, b"luigi", Ways::Auto), Some(padded(HOLA, word.len())));
+        assert_eq!(third_step(word, b"luigi", HandshakeSteps::Auto), Some(padded(HOLA, word.len())));
     }
 
     #[test]
@@ -128,23 +128,23 @@ mod tests {
     fn its_a_me_is_the_last_word_unless_a_third_step_is_asked_for() {
         for ack in [ITS_A_ME.to_vec(), padded(ITS_A_ME, 100)] {
             assert_eq!(to(&ack), None);
-            assert_eq!(third_step(&ack, NAME, Ways::Two), None);
-            assert_eq!(third_step(&ack, NAME, Ways::Three), Some(ack));
+            assert_eq!(third_step(&ack, NAME, HandshakeSteps::Two), None);
+            assert_eq!(third_step(&ack, NAME, HandshakeSteps::Three), Some(ack));
         }
     }
 
     proptest! {
         #[test]
         fn with_two_ways_there_is_no_third_step(ack in vec(any::<u8>(), 1..100)) {
-            prop_assert_eq!(third_step(&ack, NAME, Ways::Two), None);
+            prop_assert_eq!(third_step(&ack, NAME, HandshakeSteps::Two), None);
         }
 
         #[test]
         fn with_three_there_always_is_one_and_no_shorter(ack in vec(any::<u8>(), 1..100)) {
-            let step = third_step(&ack, NAME, Ways::Three).expect("a third step");
+            let step = third_step(&ack, NAME, HandshakeSteps::Three).expect("a third step");
             prop_assert!(step.len() >= ack.len());
             if text_of(&ack) != ITS_A_ME {
-                prop_assert_eq!(third_step(&ack, NAME, Ways::Auto), Some(step));
+                prop_assert_eq!(third_step(&ack, NAME, HandshakeSteps::Auto), Some(step));
             }
         }
 

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::names::{Lookups, NamedClient, names_among};
 use super::queue::PipeQueue;
-use crate::records::Foreign;
 use crate::server::site::Site;
+use crate::stream::Foreign;
 use crate::wire::{Hello, Kind, Scanner, Span};
 
 /// Receives what comes through one pipe, and is not its client's.
@@ -94,7 +94,7 @@ fn writers(bytes: &[u8], own: Option<&Path>, lookups: &mut Lookups<'_>) -> Vec<(
         others.map(move |(name, at)| (Writer::InCourse(name), at.start + from.start..at.end + from.start))
     };
     let (mut scan, mut at) = (Scanner::default(), 0);
-    while let Some((record, span)) = scan.next_record(bytes, true) {
+    while let Some((record, span)) = scan.next_frame(bytes, true) {
         found.extend(in_course(at..span.start, lookups));
         at = span.end;
         if record.header.kind == Kind::Hello {

@@ -1,9 +1,9 @@
-//! Makes a course client's messages into records.
+//! Makes a course client's messages into frames.
 
 use std::path::PathBuf;
 
 use super::foreign::ForeignNames;
-use crate::records::Translate;
+use crate::stream::Translate;
 use crate::wire::{Header, Kind, append, pieces};
 
 /// Each read of a course client's pipe is a message. It becomes a request of its session here, and from here on the
@@ -28,15 +28,15 @@ impl Messages {
 
 impl Translate for Messages {
     /// None, if all of it was names.
-    fn records_of(&mut self, read: Vec<u8>) -> Vec<u8> {
-        let mut records = Vec::new();
+    fn frames_of(&mut self, read: Vec<u8>) -> Vec<u8> {
+        let mut frames = Vec::new();
         if let Some(message) = self.foreign.taken_out_of(read, &self.private) {
             self.count = self.count.wrapping_add(1);
             let (session, sequence) = (self.session, self.count);
             for (payload, part) in pieces(&message) {
-                append(&mut records, Header { kind: Kind::Request, part, session, sequence }, payload);
+                append(&mut frames, Header { kind: Kind::Request, part, session, sequence }, payload);
             }
         }
-        records
+        frames
     }
 }

@@ -17,7 +17,7 @@ use crate::wire::Span;
 
 /// In what form a client has sent its name, which tells what acknowledgement it expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum NameFormat {
     /// Text.
     Text,
     /// Text in exactly 100 zero-padded bytes, as in the original.
@@ -29,7 +29,7 @@ pub(crate) enum Form {
 /// The record that a client has sent its name in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NameRecord {
-    pub(crate) form: Form,
+    pub(crate) form: NameFormat,
     /// In bytes; of one among several, without what was on the stack behind the NULs.
     pub(crate) size: usize,
     /// Whether it is a text without a NUL.
@@ -58,7 +58,7 @@ struct Found {
     private: PathBuf,
     /// Where it is, with the NULs behind it.
     at: Span,
-    form: Form,
+    form: NameFormat,
     /// Whether the pipe stands there. If not, a living process has that number, and may make the pipe later.
     stands: bool,
 }
@@ -69,10 +69,10 @@ impl Found {
         let (text, size) = (text_of(record), record.len());
         let is_padded = record[text.len()..].iter().all(|byte| *byte == 0);
         let form = match self.form {
-            Form::Text if size == ORIGINAL_SIZE && is_padded => Form::Original,
+            NameFormat::Text if size == ORIGINAL_SIZE && is_padded => NameFormat::Original,
             form => form,
         };
-        let is_bare = form == Form::Text && text.len() == size;
+        let is_bare = form == NameFormat::Text && text.len() == size;
         NamedClient { private: self.private.clone(), record: NameRecord { form, size, is_bare } }
     }
 }
@@ -151,12 +151,12 @@ impl<'a> Lookups<'a> {
                 before.at.end = before.at.end.min(first.at.start);
             }
             if let Some(last) = names.last_mut() {
-                if last.form == Form::Text && self.has_garbage_behind(&last.at, bytes, early) {
+                if last.form == NameFormat::Text && self.has_garbage_behind(&last.at, bytes, early) {
                     last.at.end = last.at.start + USUAL_SIZE;
                 }
                 from = last.at.end;
                 floor = match last.form {
-                    Form::Number => last.at.end,
+                    NameFormat::Number => last.at.end,
                     _ => last.at.start + text_of(&bytes[last.at.clone()]).len(),
                 };
             }
@@ -176,13 +176,13 @@ impl<'a> Lookups<'a> {
     fn names_in(&mut self, text: &[u8], at: Span, mut floor: usize, bytes: &[u8], early: bool) -> Vec<Found> {
         let found = |private, at, form, stands| Found { private, at, form, stands };
         if let Some(private) = self.known(without_newline(text)) {
-            return vec![found(private, at, Form::Text, true)];
+            return vec![found(private, at, NameFormat::Text, true)];
         }
         if early
             && text.iter().all(u8::is_ascii_digit)
             && let Some(private) = self.of_living_process(text)
         {
-            return vec![found(private, at, Form::Text, false)];
+            return vec![found(private, at, NameFormat::Text, false)];
         }
         let (mut row, mut from, end) = (Vec::new(), at.start, at.start + text.len());
         while from < end {
@@ -190,10 +190,10 @@ impl<'a> Lookups<'a> {
                 from += length;
                 floor = from;
                 let to = if from == end { at.end } else { from };
-                row.push(found(private, from - length..to, Form::Text, true));
+                row.push(found(private, from - length..to, NameFormat::Text, true));
             } else if let Some((private, number)) = self.number_at(from, floor, bytes) {
                 (from, floor) = (number.end, number.end);
-                row.push(found(private, number, Form::Number, true));
+                row.push(found(private, number, NameFormat::Number, true));
             } else {
                 // Then all of it is something else.
                 return Vec::new();
@@ -250,7 +250,12 @@ impl<'a> Lookups<'a> {
         for (index, number) in numbers.into_iter().enumerate().filter(|_| are_numbers) {
             let private = self.known(number.to_string().as_bytes()).or_else(|| self.beginning_with(number));
             let at = index * 4..(index + 1) * 4;
-            found.extend(private.map(|private| Found { private, at, form: Form::Number, stands: true }));
+            found.extend(private.map(|private| Found {
+                private,
+                at,
+                form: NameFormat::Number,
+                stands: true,
+            }));
         }
         found
     }
@@ -371,7 +376,7 @@ mod tests {
     #[test]
     fn names_of_others_are_found_with_their_records() {
         let (_directory, place) = place();
-        let found = |bytes: &[u8]| -> Vec<(String, Span, Form)> {
+        let found = |bytes: &[u8]| -> Vec<(String, Span, NameFormat)> {
             let found = names_among(bytes, &mut lookups_for(&place, bytes));
             let of = |one: &NamedClient| (crate::fifo::name_of(&one.private), one.record.form);
             found
@@ -383,13 +388,19 @@ mod tests {
         let garbage = b"22\0\x7f\x01\x02\x03\x04\x05\x06";
         assert_eq!(
             found(garbage),
-            [("22".into(), 0..10, Form::Text)],
+            [("22".into(), 0..10, NameFormat::Text)],
             "what was on the stack is the record's"
         );
         let both = [&garbage[..], b"luigi\0\0\0\0\0"].concat();
-        assert_eq!(found(&both), [("22".into(), 0..10, Form::Text), ("luigi".into(), 10..20, Form::Text)]);
+        assert_eq!(
+            found(&both),
+            [("22".into(), 0..10, NameFormat::Text), ("luigi".into(), 10..20, NameFormat::Text)]
+        );
         let behind = [b"1", &crate::course::padded(b"22", ORIGINAL_SIZE)[..]].concat();
-        assert_eq!(found(&behind), [("1".into(), 0..1, Form::Text), ("22".into(), 1..101, Form::Original)]);
+        assert_eq!(
+            found(&behind),
+            [("1".into(), 0..1, NameFormat::Text), ("22".into(), 1..101, NameFormat::Original)]
+        );
         let message = crate::course::padded(&221_u32.to_le_bytes()[..1], 100);
         assert_eq!(found(&message), [], "a number has no zeros behind it");
         assert_eq!(found(b"22 is my number\0"), [], "a message may begin with one");
@@ -408,10 +419,14 @@ mod tests {
         };
         // The text "1", and the number 49. Process 1 lives on every machine.
         let name = 49_u32.to_le_bytes();
-        assert_eq!(introduced(&name), [("1".into(), Form::Text)], "process 1 may be about to make its pipe");
+        assert_eq!(
+            introduced(&name),
+            [("1".into(), NameFormat::Text)],
+            "process 1 may be about to make its pipe"
+        );
         if cfg!(target_endian = "little") {
             mkfifo(&directory.path().join("49"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-            assert_eq!(introduced(&name), [("49".into(), Form::Number)]);
+            assert_eq!(introduced(&name), [("49".into(), NameFormat::Number)]);
         }
     }
 
@@ -419,16 +434,16 @@ mod tests {
     fn records_of_the_original_are_known_also_when_there_are_several() {
         let (_directory, place) = place();
         let record = |name: &[u8]| crate::course::padded(name, ORIGINAL_SIZE);
-        let forms = |bytes: &[u8]| -> Vec<Form> {
+        let forms = |bytes: &[u8]| -> Vec<NameFormat> {
             named_clients(bytes, &mut Lookups::of_well_known_pipe(&place))
                 .into_iter()
                 .map(|client| client.record.form)
                 .collect()
         };
-        assert_eq!(forms(&record(b"1")), [Form::Original]);
-        assert_eq!(forms(&[record(b"1"), record(b"22")].concat()), [Form::Original; 2]);
-        assert_eq!(forms(&[record(b"1"), vec![0; 100]].concat()), [Form::Text]);
-        assert_eq!(forms(&77_u32.to_ne_bytes()), [Form::Number]);
+        assert_eq!(forms(&record(b"1")), [NameFormat::Original]);
+        assert_eq!(forms(&[record(b"1"), record(b"22")].concat()), [NameFormat::Original; 2]);
+        assert_eq!(forms(&[record(b"1"), vec![0; 100]].concat()), [NameFormat::Text]);
+        assert_eq!(forms(&77_u32.to_ne_bytes()), [NameFormat::Number]);
     }
 
     proptest! {

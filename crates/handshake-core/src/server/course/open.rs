@@ -11,15 +11,15 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use super::late_clients::may_open_later;
-use super::names::Form;
-use crate::course::{HOLA, ITS_A_ME, ORIGINAL_SIZE, Ways, padded, text_of};
+use super::names::NameFormat;
+use crate::course::{HOLA, HandshakeSteps, ITS_A_ME, ORIGINAL_SIZE, padded, text_of};
 use crate::deadline::{Deadline, Pauses, now};
 use crate::error::{Error, LEFT_BEFORE, Named, Result};
 use crate::event::What;
 use crate::fifo::{name_of, open_to_write};
 use crate::process::Process;
-use crate::records::{Delivery, Filled, RecordReader, RecordWriter};
 use crate::server::site::Site;
+use crate::stream::{Filled, FrameReader, FrameWriter, Framing};
 use crate::sys::{Lock, try_lock};
 use crate::text::words;
 use crate::wire::Kind;
@@ -34,24 +34,24 @@ const OPENS_WITHIN: Duration = Duration::from_millis(100);
 
 /// What course clients expect, where their names do not tell.
 #[derive(Debug, Clone, Default)]
-pub struct Customs {
+pub struct CourseOptions {
     /// The acknowledgement's text; `@name` in it stands for the name of the client's private pipe.
     pub ack: Option<String>,
     /// The acknowledgement's size: zero-padded, or cut.
     pub ack_size: Option<usize>,
     /// Whether they confirm.
-    pub ways: Ways,
+    pub ways: HandshakeSteps,
 }
 
-impl Customs {
+impl CourseOptions {
     /// The acknowledgement for a client that has sent this private pipe's name in this form. A record that is
     /// shorter than its reader expects leaves nothing behind in the pipe, so text and NUL are right for nearly all.
-    pub(crate) fn acknowledgement(&self, private: &Path, form: Form, session: u64) -> Vec<u8> {
+    pub(crate) fn acknowledgement(&self, private: &Path, form: NameFormat, session: u64) -> Vec<u8> {
         let (text, size) = match (&self.ack, form) {
             (Some(text), _) => (text.replace("@name", &name_of(private)).into_bytes(), None),
-            (None, Form::Text) => (HOLA.to_vec(), None),
-            (None, Form::Original) => (ITS_A_ME.to_vec(), Some(ORIGINAL_SIZE)),
-            (None, Form::Number) => {
+            (None, NameFormat::Text) => (HOLA.to_vec(), None),
+            (None, NameFormat::Original) => (ITS_A_ME.to_vec(), Some(ORIGINAL_SIZE)),
+            (None, NameFormat::Number) => {
                 // Any number is right, but one more must be a number, too.
                 let number = u32::try_from(session >> 34).expect("30 bits");
                 (number.to_ne_bytes().to_vec(), Some(size_of::<u32>()))
@@ -92,7 +92,7 @@ impl OpensUntil {
 /// [`Error::Lost`]: it has gone, or did not open its pipe in time.
 pub(crate) fn connect(
     private: &Path,
-    from_client: &mut RecordReader,
+    from_client: &mut FrameReader,
     opens: OpensUntil,
     site: &Site,
 ) -> Result<OwnedFd> {
@@ -145,11 +145,11 @@ pub(crate) fn acknowledge(
     private: &Path,
     ack: &[u8],
     process: &Process,
-) -> Result<RecordWriter> {
-    let mut to_client = RecordWriter::new(Rc::new(to_client), Delivery::Pieces);
+) -> Result<FrameWriter> {
+    let mut to_client = FrameWriter::new(Rc::new(to_client), Framing::Stream);
     to_client.push_raw(ack);
     process
-        .does(
+        .log_around(
             What::AckSent,
             |event| event.session(session).pipe(name_of(private)).text(words(text_of(ack))),
             || to_client.flush(),
@@ -167,7 +167,7 @@ fn locked(private: OwnedFd) -> Result<OwnedFd, Errno> {
 }
 
 /// Reads and discards what is not this client's; its reader finds the names in it. Returns whether this was EOF.
-fn discard_what_comes(from_client: &mut RecordReader) -> Result<bool> {
+fn discard_what_comes(from_client: &mut FrameReader) -> Result<bool> {
     from_client.begin_batch();
     match from_client.fill() {
         Ok(Filled::Bytes(_)) => {}
@@ -175,7 +175,7 @@ fn discard_what_comes(from_client: &mut RecordReader) -> Result<bool> {
         Ok(Filled::End) => return Ok(true),
         Err(_) => return Err(Error::lost(format!("{LEFT_BEFORE} the acknowledgement"))),
     }
-    while let Some((record, _)) = from_client.next_record() {
+    while let Some((record, _)) = from_client.next_frame() {
         if record.header.kind == Kind::Bye {
             return Err(Error::lost("the server is shutting down"));
         }

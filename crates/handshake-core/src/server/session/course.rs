@@ -5,11 +5,11 @@ use nix::errno::Errno;
 
 use super::io::gone;
 use super::{Found, Session, Turn};
-use crate::course::{Ways, padded, text_of, without_newline};
+use crate::course::{HandshakeSteps, padded, text_of, without_newline};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
-use crate::server::course::names::{Form, NameRecord};
+use crate::server::course::names::{NameFormat, NameRecord};
 use crate::server::course::open::GRACE;
 use crate::server::course::split::{Front, Known, Shape};
 use crate::text::words;
@@ -25,7 +25,7 @@ const TEXT_FOR_INTEGER: &str =
 /// What is known of the client.
 #[derive(Debug)]
 pub(super) struct Course {
-    ways: Ways,
+    ways: HandshakeSteps,
     is_original: bool,
     known: Known,
     confirmation: Confirmation,
@@ -67,7 +67,7 @@ impl Course {
             Confirmation::Possible => false,
             Confirmation::Awaited => true,
         };
-        if awaited && self.ways == Ways::Three {
+        if awaited && self.ways == HandshakeSteps::Three {
             return (Some(self.known.third_step_size(read)), None);
         }
         match self.known.front(read) {
@@ -84,10 +84,10 @@ impl Course {
 impl Session {
     /// The client speaks the course dialect; it got this acknowledgement.
     #[must_use]
-    pub(crate) fn in_course(mut self, ways: Ways, name: NameRecord, ack: Vec<u8>) -> Self {
+    pub(crate) fn in_course(mut self, ways: HandshakeSteps, name: NameRecord, ack: Vec<u8>) -> Self {
         self.course = Some(Course {
             ways,
-            is_original: name.form == Form::Original,
+            is_original: name.form == NameFormat::Original,
             known: Known { name_size: name.size, is_bare: name.is_bare, ack },
             confirmation: Confirmation::Awaited,
             shape: None,
@@ -102,19 +102,21 @@ impl Session {
 
     /// The answer to step 8, where there is one. With it both ends have sent to and received from each other.
     pub(super) fn await_third_step(&mut self) -> Result<()> {
-        let (ways, is_original) =
-            self.course.as_ref().map_or((Ways::Two, false), |course| (course.ways, course.is_original));
+        let (ways, is_original) = self
+            .course
+            .as_ref()
+            .map_or((HandshakeSteps::Two, false), |course| (course.ways, course.is_original));
         let patience = match ways {
-            Ways::Two => {
+            HandshakeSteps::Two => {
                 self.no_third_step(Confirmation::Over, "--handshake 2: course clients have none");
                 return Ok(());
             }
-            Ways::Auto if is_original => {
+            HandshakeSteps::Auto if is_original => {
                 self.no_third_step(Confirmation::Possible, "a name in 100 zero-padded bytes: it has none");
                 return Ok(());
             }
-            Ways::Three => self.terms.handshake_timeout,
-            Ways::Auto => GRACE,
+            HandshakeSteps::Three => self.limits.handshake_timeout,
+            HandshakeSteps::Auto => GRACE,
         };
         let (mut until, mut late) = (Deadline::after(patience), false);
         let mut record = Vec::new();
@@ -132,7 +134,7 @@ impl Session {
             }
             if late {
                 match (ways, &self.centre) {
-                    (Ways::Auto, None) => self.no_third_step(Confirmation::Possible, NONE_CAME),
+                    (HandshakeSteps::Auto, None) => self.no_third_step(Confirmation::Possible, NONE_CAME),
                     _ => self.deadline_passed("no third step came within --handshake-timeout")?,
                 }
                 (until, late) = (Deadline::after(patience), false);
@@ -171,12 +173,12 @@ impl Session {
         }
         if !third_step.is_empty() {
             let text = words(text_of(third_step));
-            self.process.saw(What::ReadyReceived, |event| event.session(self.id).text(text));
+            self.process.log(What::ReadyReceived, |event| event.session(self.id).text(text));
         } else if awaited {
-            self.process.saw(What::ThirdStepSpared, |event| event.session(self.id).text("a message came"));
+            self.process.log(What::ThirdStepSpared, |event| event.session(self.id).text("a message came"));
         }
         if let Some(doubt) = doubt {
-            self.process.saw(What::InDoubt, |event| event.session(self.id).text(doubt));
+            self.process.log(What::InDoubt, |event| event.session(self.id).text(doubt));
         }
         awaited
     }
@@ -209,7 +211,7 @@ impl Session {
     /// The central process found no third step when it was asked: where that is to be found out, there is none.
     pub(super) fn finds_no_third_step(&mut self) -> bool {
         let awaited = self.confirmation() == Confirmation::Awaited
-            && self.course.as_ref().is_some_and(|course| course.ways == Ways::Auto);
+            && self.course.as_ref().is_some_and(|course| course.ways == HandshakeSteps::Auto);
         if awaited {
             self.no_third_step(Confirmation::Possible, NONE_CAME);
         }
@@ -220,6 +222,6 @@ impl Session {
         if let Some(course) = &mut self.course {
             course.confirmation = then;
         }
-        self.process.saw(What::ThirdStepSpared, |event| event.session(self.id).text(because));
+        self.process.log(What::ThirdStepSpared, |event| event.session(self.id).text(because));
     }
 }

@@ -10,12 +10,12 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Named, Result};
 use crate::event::What;
 use crate::process::Woken;
-use crate::records::{Filled, READS_MAX, RecordWriter};
 use crate::strays::note_skipped;
+use crate::stream::{Filled, FrameWriter, READS_MAX};
 use crate::wire::{Header, Kind, Part, payload_of};
 
 impl Session {
-    /// Adds a record about the request in hand to those to be written. If there is no room, the client must take some
+    /// Adds a frame about the request in hand to those to be written. If there is no room, the client must take some
     /// first: one that never reads must not fill our memory.
     pub(super) fn queue(&mut self, kind: Kind, part: Part, payload: &[u8]) -> Result<()> {
         self.make_room()?;
@@ -24,25 +24,25 @@ impl Session {
     }
 
     /// The same with a reply in the course dialect.
-    pub(super) fn queue_raw(&mut self, record: &[u8]) -> Result<()> {
+    pub(super) fn queue_raw(&mut self, frame: &[u8]) -> Result<()> {
         self.make_room()?;
-        self.to_client.push_raw(record);
+        self.to_client.push_raw(frame);
         Ok(())
     }
 
     fn make_room(&mut self) -> Result<()> {
-        if self.to_client.has_room() { Ok(()) } else { self.write_until(RecordWriter::has_room) }
+        if self.to_client.has_room() { Ok(()) } else { self.write_until(FrameWriter::has_room) }
     }
 
     /// Writes until `enough` is, and reads meanwhile: two sides that only write wait for each other for ever.
-    pub(super) fn write_until(&mut self, enough: impl Fn(&RecordWriter) -> bool) -> Result<()> {
+    pub(super) fn write_until(&mut self, enough: impl Fn(&FrameWriter) -> bool) -> Result<()> {
         loop {
             self.to_client.flush().map_err(gone)?;
             if enough(&self.to_client) {
                 return Ok(());
             }
             self.judge_grace()?;
-            let until = Deadline::after(self.terms.idle_timeout).or(self.end_of_grace());
+            let until = Deadline::after(self.limits.idle_timeout).or(self.end_of_grace());
             if self.wait_and_read(until)? == Turn::Deadline {
                 self.judge_grace()?;
                 return Err(Error::lost("it did not take its replies within --idle-timeout"));
@@ -56,14 +56,14 @@ impl Session {
             return Err(Error::lost(reason));
         }
         self.queue(Kind::Refuse, Part::ONLY, reason.as_bytes())?;
-        self.process.saw(What::RequestRefused, |event| event.session(self.id).seq(self.in_hand).text(reason));
+        self.process.log(What::RequestRefused, |event| event.session(self.id).seq(self.in_hand).text(reason));
         Ok(())
     }
 
     pub(super) fn answered(&mut self) {
-        let records = std::mem::take(&mut self.records_in_hand);
+        let frames = std::mem::take(&mut self.frames_in_hand);
         if let Some(centre) = &mut self.centre {
-            centre.answered(records);
+            centre.answered(frames);
         }
     }
 
@@ -88,7 +88,7 @@ impl Session {
     }
 
     pub(super) fn end_of_grace(&self) -> Deadline {
-        self.process.end_of(self.terms.grace)
+        self.process.end_of(self.limits.grace)
     }
 
     pub(super) fn judge_grace(&self) -> Result<()> {
@@ -152,11 +152,11 @@ impl Session {
 
     /// The session is over in good order: the client gets what it is due, and the last word.
     pub(super) fn over(&mut self, how: &str, last_word: &str) -> Result<bool> {
-        self.write_until(RecordWriter::is_empty)?;
+        self.write_until(FrameWriter::is_empty)?;
         if !last_word.is_empty() {
             self.bye(last_word);
         }
-        self.process.saw(What::SessionEnded, |event| event.session(self.id).text(how));
+        self.process.log(What::SessionEnded, |event| event.session(self.id).text(how));
         Ok(false)
     }
 

@@ -15,9 +15,9 @@ use crate::error::{Error, LEFT_BEFORE, Result};
 use crate::event::What;
 use crate::fifo::Fifo;
 use crate::process::Process;
-use crate::records::{RecordReader, RecordWriter, reserve_within};
 use crate::service::Service;
 use crate::strays::{drain, note_skipped};
+use crate::stream::{FrameReader, FrameWriter, reserve_within};
 use crate::text::words;
 use crate::wire::{Header, Kind, pieces};
 use course::Course;
@@ -25,7 +25,7 @@ use io::gone;
 
 /// What a server grants each client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
+pub struct SessionLimits {
     /// The longest message, in bytes.
     pub longest: usize,
     /// From ACK to READY; 0 is for ever.
@@ -38,7 +38,7 @@ pub struct Terms {
     pub grace: Duration,
 }
 
-impl Default for Terms {
+impl Default for SessionLimits {
     fn default() -> Self {
         Self {
             longest: 16 << 20,
@@ -51,9 +51,9 @@ impl Default for Terms {
 }
 
 /// The process between a client and its subserver (central dispatch), as its subserver sees it.
-pub trait Centre {
-    /// So many records of the client have just been answered; the answer goes out next.
-    fn answered(&mut self, records: usize);
+pub trait Dispatcher {
+    /// So many frames of the client have just been answered; the answer goes out next.
+    fn answered(&mut self, frames: usize);
 
     /// The client seems to be silent for too long. Only who reads its pipe can tell: if there is nothing, a REFUSE
     /// comes down.
@@ -64,17 +64,17 @@ pub trait Centre {
 pub struct Session {
     process: Rc<Process>,
     id: u64,
-    terms: Terms,
-    from_client: RecordReader,
-    to_client: RecordWriter,
+    limits: SessionLimits,
+    from_client: FrameReader,
+    to_client: FrameWriter,
     /// A fresh upstream that still has its name.
     fresh: Option<Fifo>,
     /// The number of the next request.
     due: u32,
     /// The number of its part that comes next.
     part_due: u16,
-    /// Records of the request that is coming in, or in hand.
-    records_in_hand: usize,
+    /// Frames of the request that is coming in, or in hand.
+    frames_in_hand: usize,
     /// The number of the request last received, to be answered next.
     in_hand: u32,
     /// Bytes of a request that is too long, or for which there is no memory, while it goes by.
@@ -84,14 +84,14 @@ pub struct Session {
     /// No more bytes will come: end of file.
     input_ended: bool,
     /// In dispatch, the central process, which reads what the client writes.
-    centre: Option<Box<dyn Centre>>,
+    centre: Option<Box<dyn Dispatcher>>,
     /// The client speaks the course dialect.
     course: Option<Course>,
     /// The deadline that the central process was asked about, in words, unless something has come since.
     asked: Option<&'static str>,
 }
 
-/// What a look at the buffered records found.
+/// What a look at the buffered frames found.
 enum Found {
     /// A whole request.
     Request,
@@ -119,22 +119,22 @@ impl Session {
     pub fn new(
         process: &Rc<Process>,
         id: u64,
-        terms: Terms,
-        from_client: RecordReader,
-        to_client: RecordWriter,
+        limits: SessionLimits,
+        from_client: FrameReader,
+        to_client: FrameWriter,
         fresh: Option<Fifo>,
     ) -> Self {
         let process = Rc::clone(process);
         Self {
             process,
             id,
-            terms,
+            limits,
             from_client,
             to_client,
             fresh,
             due: 1,
             part_due: 0,
-            records_in_hand: 0,
+            frames_in_hand: 0,
             last_reads: None,
             in_hand: 0,
             too_long: None,
@@ -147,7 +147,7 @@ impl Session {
 
     /// Lets somebody else read what the client writes, and hand it on.
     #[must_use]
-    pub fn behind(mut self, centre: impl Centre + 'static) -> Self {
+    pub fn via(mut self, centre: impl Dispatcher + 'static) -> Self {
         self.centre = Some(Box::new(centre));
         self
     }
@@ -160,19 +160,19 @@ impl Session {
         if self.course.is_some() {
             return self.await_third_step();
         }
-        let mut until = Deadline::after(self.terms.handshake_timeout);
+        let mut until = Deadline::after(self.limits.handshake_timeout);
         let mut late = false;
         loop {
-            while let Some((record, _)) = self.from_client.next_record() {
-                match record.header.kind {
-                    _ if record.header.session != self.id => {}
+            while let Some((frame, _)) = self.from_client.next_frame() {
+                match frame.header.kind {
+                    _ if frame.header.session != self.id => {}
                     Kind::Ready => {
                         self.asked = None;
-                        self.process.saw(What::ReadyReceived, |event| event.session(self.id));
+                        self.process.log(What::ReadyReceived, |event| event.session(self.id));
                         return self.upstream_is_open();
                     }
                     Kind::Bye => {
-                        let reason = words(&record.payload());
+                        let reason = words(&frame.payload());
                         return Err(self.last_word(&reason));
                     }
                     Kind::Refuse => self.deadline_judged()?,
@@ -188,7 +188,7 @@ impl Session {
             note_skipped(&mut self.from_client, Some(self.id), &self.process);
             if late {
                 self.deadline_passed("no READY came within --handshake-timeout")?;
-                until = Deadline::after(self.terms.handshake_timeout);
+                until = Deadline::after(self.limits.handshake_timeout);
             }
             // Judged after one more read, whatever it brings: who sends without end what is no READY gets no more time.
             late = until.passed();
@@ -212,7 +212,7 @@ impl Session {
         let Some(fifo) = self.fresh.take() else { return Ok(()) };
         let name = fifo.name();
         self.process
-            .does(What::UpstreamRemoved, |event| event.session(self.id).pipe(&name), || fifo.remove())
+            .log_around(What::UpstreamRemoved, |event| event.session(self.id).pipe(&name), || fifo.remove())
             .map_err(|errno| Error::on("remove the fresh upstream", &name, errno))
     }
 
@@ -246,7 +246,7 @@ impl Session {
                 }
                 self.read_what_has_come()?;
             } else {
-                match self.turn(Deadline::after(self.terms.idle_timeout))? {
+                match self.turn(Deadline::after(self.limits.idle_timeout))? {
                     Turn::Deadline => self.deadline_passed("nothing came or went within --idle-timeout")?,
                     // Its BYE may still be on the way through the central process.
                     Turn::Left => return self.over("the end of its private pipe", ""),
@@ -261,8 +261,8 @@ impl Session {
         if self.pending_message(message) {
             return Ok(self.found_request(message));
         }
-        while let Some((record, _)) = self.from_client.next_record() {
-            let Header { kind, part, session, sequence } = record.header;
+        while let Some((frame, _)) = self.from_client.next_frame() {
+            let Header { kind, part, session, sequence } = frame.header;
             if session != self.id {
                 continue;
             }
@@ -287,17 +287,17 @@ impl Session {
                     self.bye(&what);
                     return Err(Error::Protocol { what });
                 }
-                Kind::Bye => return Ok(Found::Bye(words(&record.payload()))),
+                Kind::Bye => return Ok(Found::Bye(words(&frame.payload()))),
                 _ => continue,
             }
-            self.records_in_hand += 1;
+            self.frames_in_hand += 1;
             self.part_due = part.next();
-            let so_far = self.too_long.unwrap_or(message.len()) + record.payload_len();
+            let so_far = self.too_long.unwrap_or(message.len()) + frame.payload_len();
             if self.too_long.is_none()
-                && so_far <= self.terms.longest
-                && has_room(message, record.payload_len(), self.terms.longest)
+                && so_far <= self.limits.longest
+                && has_room(message, frame.payload_len(), self.limits.longest)
             {
-                record.append_payload_to(message);
+                frame.append_payload_to(message);
             } else {
                 self.too_long = Some(so_far);
                 *message = Vec::new();
@@ -320,7 +320,7 @@ impl Session {
             self.in_hand = self.due;
             self.due = self.due.wrapping_add(1);
             self.answered();
-            let longest = self.terms.longest;
+            let longest = self.limits.longest;
             self.refuse(&if bytes > longest {
                 format!("its {bytes} bytes are more than the {longest} that this server takes")
             } else {
@@ -334,7 +334,7 @@ impl Session {
         self.in_hand = self.due;
         self.due = self.due.wrapping_add(1);
         self.process
-            .saw(What::RequestReceived, |event| event.session(self.id).message(self.in_hand, message));
+            .log(What::RequestReceived, |event| event.session(self.id).message(self.in_hand, message));
         Found::Request
     }
 
@@ -365,19 +365,19 @@ impl Session {
     /// # Errors
     /// [`Error::Lost`]: the client has gone.
     pub fn send(&mut self, message: &[u8]) -> Result<()> {
-        if message.len() > self.terms.longest {
+        if message.len() > self.limits.longest {
             let bytes = message.len();
             return self
                 .refuse(&format!("the reply would be {bytes} bytes long, more than this server sends"));
         }
         let process = Rc::clone(&self.process);
         let (id, sequence) = (self.id, self.in_hand);
-        process.does(
+        process.log_around(
             What::ReplySent,
             |event| event.session(id).message(sequence, message),
             || {
                 match self.course.as_ref().map(|course| course.reply(message)) {
-                    Some(record) => self.queue_raw(&record)?,
+                    Some(frame) => self.queue_raw(&frame)?,
                     None => {
                         for (payload, part) in pieces(message) {
                             self.queue(Kind::Reply, part, payload)?;
@@ -385,7 +385,7 @@ impl Session {
                     }
                 }
                 // Who follows the events wants them one by one, and true.
-                if process.is_traced() { self.write_until(RecordWriter::is_empty) } else { Ok(()) }
+                if process.is_traced() { self.write_until(FrameWriter::is_empty) } else { Ok(()) }
             },
         )
     }
@@ -422,7 +422,7 @@ fn not_due((sequence, part): (u32, u16), (due, part_due): (u32, u16)) -> String 
         return format!("request {sequence} came where {due} was due");
     }
     format!(
-        "part {part} of request {sequence} came where part {part_due} of request {due} was due: a record was \
+        "part {part} of request {sequence} came where part {part_due} of request {due} was due: a frame was \
          lost"
     )
 }

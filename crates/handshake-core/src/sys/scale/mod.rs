@@ -1,11 +1,11 @@
 //! How a main server with hundreds or thousands of subservers forks. Skip this at first: with few, an
 //! ordinary [`fork`](super::fork()) does the same.
 //!
-//! Two things cost more with each subserver: to learn which one has ended (`ends`), and to copy the table of
-//! descriptors (`handover`).
+//! Two things cost more with each subserver: to learn which one has ended (`child_exits`), and to copy the table of
+//! descriptors (`share_fds`).
 
-mod ends;
-mod handover;
+mod child_exits;
+mod share_fds;
 
 use std::cell::Cell;
 use std::os::fd::RawFd;
@@ -14,10 +14,10 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::fork::{self, HAS_BARE_CLONE, clone, live, threads};
-use ends::Ends;
-pub(crate) use ends::keep_ends;
-use handover::Handover;
-pub use handover::out_of_the_way;
+use child_exits::Ends;
+pub(crate) use child_exits::keep_ends;
+use share_fds::Handover;
+pub use share_fds::out_of_the_way;
 
 /// Forks at a cost that does not grow with the number of subservers. Where the system does not allow that
 /// (user-mode emulation, a sandbox), each fork is an ordinary one, for good after the first refusal.
@@ -26,7 +26,7 @@ pub(crate) struct Scale {
     /// Dropped with this: the signal then does what it did before.
     _ends: Ends,
     /// For a parent that holds descriptors for each subserver.
-    handover: Option<Handover>,
+    share_fds: Option<Handover>,
     refused: Cell<bool>,
     /// Whether there has been such a fork.
     has_forked: Cell<bool>,
@@ -34,13 +34,18 @@ pub(crate) struct Scale {
 
 impl Scale {
     pub(crate) fn new() -> Self {
-        Self { _ends: Ends::watch(), handover: None, refused: Cell::new(false), has_forked: Cell::new(false) }
+        Self {
+            _ends: Ends::watch(),
+            share_fds: None,
+            refused: Cell::new(false),
+            has_forked: Cell::new(false),
+        }
     }
 
     /// For a parent that holds descriptors for each subserver: a child takes its own without a copy of all.
     pub(crate) fn hand_descriptors_over(&mut self) {
         // Without the memory for it, each fork costs more, and that is all.
-        self.handover = Handover::new().ok();
+        self.share_fds = Handover::new().ok();
     }
 
     /// As [`fork`](super::fork()), but the parent must wait for the child with `__WALL` (wait4(2)), and
@@ -59,17 +64,19 @@ impl Scale {
         if threads() > 1 {
             return Err(Errno::EDEADLK);
         }
-        let handover = self.handover.as_ref().filter(|handover| handover.is_possible());
+        let share_fds = self.share_fds.as_ref().filter(|share_fds| share_fds.is_possible());
         self.has_forked.set(true);
-        match clone(handover.map_or(0, Handover::begin) | ends::signal_of_end()) {
+        match clone(share_fds.map_or(0, Handover::begin) | child_exits::signal_of_end()) {
             Ok(None) => {
-                if let Some(handover) = handover {
-                    handover.take(keep);
+                if let Some(share_fds) = share_fds {
+                    share_fds.take(keep);
                 }
                 live(keep, body)
             }
-            Ok(Some(child)) => match handover.map_or(Ok(()), |handover| handover.await_end(child)) {
-                Err(_) if handover.is_some_and(|handover| !handover.is_possible()) => self.fork(keep, body),
+            Ok(Some(child)) => match share_fds.map_or(Ok(()), |share_fds| share_fds.await_end(child)) {
+                Err(_) if share_fds.is_some_and(|share_fds| !share_fds.is_possible()) => {
+                    self.fork(keep, body)
+                }
                 taken => taken.map(|()| child),
             },
             Err(errno @ (Errno::EAGAIN | Errno::ENOMEM)) => Err(errno),
@@ -82,12 +89,12 @@ impl Scale {
 
     /// Whether a child has ended since [`Scale::ended`] was asked last.
     pub(crate) fn has_ended(&self) -> bool {
-        self.has_forked.get() && ends::told()
+        self.has_forked.get() && child_exits::told()
     }
 
     /// The children that have ended since this was asked last; `None`, if not all are known, or if more than
     /// `most` are said to have ended. A number may also be that of a process that has merely sent the signal.
     pub(crate) fn ended(&self, most: usize) -> Option<Vec<Pid>> {
-        if self.has_forked.get() { ends::ended(most) } else { Some(Vec::new()) }
+        if self.has_forked.get() { child_exits::ended(most) } else { Some(Vec::new()) }
     }
 }

@@ -16,7 +16,7 @@ static NURSERY: Room = Room::new();
 /// nor what it has from its parent is given back. Beyond them it is the system's allocator again. Without this all is the
 /// same, and a subserver costs some 15 KiB more.
 #[derive(Debug, Clone, Copy)]
-pub struct Nursery;
+pub struct ForkArena;
 
 /// In a child just forked: from now on what it asks for comes from here.
 pub(super) fn open() {
@@ -73,7 +73,7 @@ fn fit(layout: Layout, left: usize) -> Option<usize> {
 }
 
 // SAFETY: `Room` gives each part away once, aligned, and takes none back; whatever it does not keep is the system's.
-unsafe impl GlobalAlloc for Nursery {
+unsafe impl GlobalAlloc for ForkArena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as the caller promises.
         NURSERY.take(layout).unwrap_or_else(|| unsafe { System.alloc(layout) })

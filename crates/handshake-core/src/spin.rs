@@ -53,7 +53,7 @@ impl fmt::Display for Waiting {
 
 /// What a process has learnt of its waits.
 #[derive(Debug)]
-pub(crate) struct Eagerness {
+pub(crate) struct AdaptiveSpin {
     how: Cell<Waiting>,
     /// So many of the next waits sleep at once.
     sleeps: Cell<u32>,
@@ -61,7 +61,7 @@ pub(crate) struct Eagerness {
     penalty: Cell<u32>,
 }
 
-impl Eagerness {
+impl AdaptiveSpin {
     pub(crate) fn new() -> Self {
         Self { how: Cell::default(), sleeps: Cell::new(0), penalty: Cell::new(FIRST_PENALTY) }
     }
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     /// How many waits sleep at once after this one.
-    fn sleeps_after(eager: &Eagerness, finds: bool) -> u32 {
+    fn sleeps_after(eager: &AdaptiveSpin, finds: bool) -> u32 {
         let mut looks = 0;
         let mut look = || {
             looks += 1;
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_look_in_vain_is_paid_for_and_one_that_finds_something_halves_that() {
-        let eager = Eagerness::new();
+        let eager = AdaptiveSpin::new();
         assert_eq!(sleeps_after(&eager, true), 0);
         assert_eq!([(); 4].map(|()| sleeps_after(&eager, false)), [16, 32, 64, 128]);
         assert_eq!(sleeps_after(&eager, true), 0);
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_there_already_changes_nothing() {
-        let eager = Eagerness::new();
+        let eager = AdaptiveSpin::new();
         sleeps_after(&eager, false);
         assert_eq!(eager.look(None, || Some(())), Some(()));
         assert_eq!(sleeps_after(&eager, false), 32);
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_short_pause_is_passed_awake_while_looking_pays_and_teaches_nothing() {
-        let eager = Eagerness::new();
+        let eager = AdaptiveSpin::new();
         let pause = Some(Duration::from_micros(1));
         let mut looks = 0;
         let mut in_vain = || -> Option<()> {
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn who_is_to_sleep_at_once_never_looks() {
-        let eager = Eagerness::new();
+        let eager = AdaptiveSpin::new();
         eager.set(Waiting::Block);
         assert_eq!(eager.look(None, || -> Option<()> { panic!("it looked") }), None);
     }

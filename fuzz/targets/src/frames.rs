@@ -1,28 +1,28 @@
-//! The record decoder, on a real pipe, against the simplest decoder there is.
+//! The frame decoder, on a real pipe, against the simplest decoder there is.
 
 use std::rc::Rc;
 
-use handshake_core::records::{Delivery, Filled, READ_SIZE, RecordReader};
-use handshake_core::wire::{Front, Header, MAGIC, Part, RECORD_MAX, front};
+use handshake_core::stream::{Filled, FrameReader, Framing, READ_SIZE};
+use handshake_core::wire::{FRAME_MAX, Front, Header, MAGIC, Part, front};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
 use crate::script::{Script, magics, payload};
 use crate::stage::put;
 
-/// First letter: `w` for a pipe where all writes are whole records, else pieces of any size. Then: `b`
-/// length, bytes: these bytes; `r` kind, flags, session, length: a record; `M` kind, flags, session, length:
-/// one whose payload is full of magics; `d` how, where: the next record is damaged so; `c` length: cuts what
+/// First letter: `w` for a pipe where all writes are whole frames, else pieces of any size. Then: `b`
+/// length, bytes: these bytes; `r` kind, flags, session, length: a frame; `M` kind, flags, session, length:
+/// one whose payload is full of magics; `d` how, where: the next frame is damaged so; `c` length: cuts what
 /// is written next there; `f`: the reader reads and takes; `l`: the buffer is lent away and back.
-pub fn records(data: &[u8]) {
+pub fn frames(data: &[u8]) {
     let mut script = Script::new(data);
-    let delivery = if script.letter() == Some(b'w') { Delivery::Whole } else { Delivery::Pieces };
+    let delivery = if script.letter() == Some(b'w') { Framing::Atomic } else { Framing::Stream };
     Play::new(delivery).run(&mut script);
 }
 
 struct Play {
-    delivery: Delivery,
-    reader: RecordReader,
+    delivery: Framing,
+    reader: FrameReader,
     to_reader: std::os::fd::OwnedFd,
     /// Bytes in the pipe.
     in_pipe: usize,
@@ -36,10 +36,10 @@ struct Play {
 }
 
 impl Play {
-    fn new(delivery: Delivery) -> Self {
+    fn new(delivery: Framing) -> Self {
         let (from, to_reader) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
-        let reader = RecordReader::without_buffer(Rc::new(from), delivery);
-        let lent = handshake_core::records::new_buffer();
+        let reader = FrameReader::without_buffer(Rc::new(from), delivery);
+        let lent = handshake_core::stream::new_buffer();
         let (written, found) = (Vec::new(), Vec::new());
         Self { delivery, reader, to_reader, in_pipe: 0, written, found, skipped: 0, cut: None, lent }
     }
@@ -59,8 +59,8 @@ impl Play {
                     let length = script.length();
                     let header = Header { kind, part, session, sequence: 1 };
                     let payload = if letter == b'M' { magics(length) } else { payload(length) };
-                    let (record, _) = script.record(header, &payload);
-                    self.write(&record);
+                    let (frame, _) = script.frame(header, &payload);
+                    self.write(&frame);
                 }
                 b'd' => script.damage(),
                 b'c' => self.cut = Some(script.length()),
@@ -81,13 +81,13 @@ impl Play {
     fn write(&mut self, bytes: &[u8]) {
         let cut = self.cut.take().map_or(0, |cut| cut.min(bytes.len()));
         for (number, part) in [&bytes[..cut], &bytes[cut..]].into_iter().enumerate() {
-            for part in part.chunks(RECORD_MAX).filter(|part| !part.is_empty()) {
+            for part in part.chunks(FRAME_MAX).filter(|part| !part.is_empty()) {
                 // A pipe of sixteen pages takes sixteen writes, whatever their size.
-                if self.in_pipe + RECORD_MAX > 8 * RECORD_MAX || !put(&self.to_reader, part) {
+                if self.in_pipe + FRAME_MAX > 8 * FRAME_MAX || !put(&self.to_reader, part) {
                     self.read();
-                    assert!(put(&self.to_reader, part), "an empty pipe takes a record");
+                    assert!(put(&self.to_reader, part), "an empty pipe takes a frame");
                 }
-                self.in_pipe += RECORD_MAX;
+                self.in_pipe += FRAME_MAX;
                 self.written.extend_from_slice(part);
             }
             if number == 0 && cut > 0 {
@@ -96,15 +96,15 @@ impl Play {
         }
     }
 
-    /// Reads the pipe empty, and takes the records.
+    /// Reads the pipe empty, and takes the frames.
     fn read(&mut self) {
         loop {
             let filled = self.reader.fill().expect("the pipe can be read");
-            while let Some((record, span)) = self.reader.next_record() {
-                assert_eq!(span.len(), record.len(), "a record's place is its length");
-                self.found.push((record.header, record.payload().into_owned()));
+            while let Some((frame, span)) = self.reader.next_frame() {
+                assert_eq!(span.len(), frame.len(), "a frame's place is its length");
+                self.found.push((frame.header, frame.payload().into_owned()));
             }
-            assert!(self.reader.has_room(), "what is left is less than a record");
+            assert!(self.reader.has_room(), "what is left is less than a frame");
             match filled {
                 Filled::Bytes(_) => {}
                 Filled::Nothing => break,
@@ -113,7 +113,7 @@ impl Play {
         }
         self.in_pipe = 0;
         self.skipped += self.reader.take_skipped();
-        if self.delivery == Delivery::Whole {
+        if self.delivery == Framing::Atomic {
             self.judge(false);
         }
     }
@@ -128,18 +128,18 @@ impl Play {
                 continue;
             }
             match front(&self.written[at..]) {
-                Front::Record(record) => {
-                    at += record.len();
-                    expected.push((record.header, record.payload().into_owned()));
+                Front::Frame(frame) => {
+                    at += frame.len();
+                    expected.push((frame.header, frame.payload().into_owned()));
                 }
-                Front::Beginning if self.delivery == Delivery::Pieces => break,
+                Front::Beginning if self.delivery == Framing::Stream => break,
                 Front::Garbage(_) | Front::Beginning => {
                     at += 1;
                     skipped += 1;
                 }
             }
         }
-        assert!(self.found == expected, "{} records, not {}", self.found.len(), expected.len());
+        assert!(self.found == expected, "{} frames, not {}", self.found.len(), expected.len());
         assert_eq!(self.skipped, skipped, "each byte is taken, kept or skipped");
         if !at_end {
             self.written.clear();

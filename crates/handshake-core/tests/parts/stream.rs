@@ -1,25 +1,23 @@
-//! Records through real pipes: whole where they must be, in pieces where they may, and never any lost.
+//! Frames through real pipes: whole where they must be, in pieces where they may, and never any lost.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use handshake_core::records::{
-    Delivery, Filled, READ_SIZE, READS_MAX, RecordReader, RecordWriter, WRITE_SIZE,
-};
-use handshake_core::wire::{Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, RECORD_MAX, Scanner};
+use handshake_core::stream::{Filled, FrameReader, FrameWriter, Framing, READ_SIZE, READS_MAX, WRITE_SIZE};
+use handshake_core::wire::{FRAME_MAX, Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, Scanner};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{pipe2, read, write};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::{encoded, records};
+use crate::{encoded, frames};
 
 /// The smallest pipe there is, non-blocking: its reading and its writing end. With `O_DIRECT` it keeps writes apart,
 /// so that each read brings one write, or a page of it (pipe(2)).
 fn small_pipe(flags: OFlag) -> (OwnedFd, Rc<OwnedFd>) {
     let (from, to) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | flags).expect("a pipe");
-    fcntl(&to, FcntlArg::F_SETPIPE_SZ(RECORD_MAX.try_into().unwrap())).expect("a pipe may be small");
+    fcntl(&to, FcntlArg::F_SETPIPE_SZ(FRAME_MAX.try_into().unwrap())).expect("a pipe may be small");
     (from, Rc::new(to))
 }
 
@@ -33,25 +31,23 @@ fn read_once(from: impl AsFd, most: usize) -> Option<Vec<u8>> {
     }
 }
 
-/// The records that these bytes are, if they are nothing else.
+/// The frames that these bytes are, if they are nothing else.
 fn whole_records(bytes: &[u8]) -> Option<Vec<(Header, Vec<u8>)>> {
     let (mut scanner, mut found) = (Scanner::default(), Vec::new());
-    while let Some((record, _)) = scanner.next_record(bytes, false) {
-        found.push((record.header, record.payload().into_owned()));
+    while let Some((frame, _)) = scanner.next_frame(bytes, false) {
+        found.push((frame.header, frame.payload().into_owned()));
     }
     (scanner.at == bytes.len() && scanner.skipped == 0).then_some(found)
 }
 
 /// All that the reader has buffered.
-fn taken(reader: &mut RecordReader) -> Vec<(Header, Vec<u8>)> {
-    std::iter::from_fn(|| {
-        reader.next_record().map(|(record, _)| (record.header, record.payload().into_owned()))
-    })
-    .collect()
+fn taken(reader: &mut FrameReader) -> Vec<(Header, Vec<u8>)> {
+    std::iter::from_fn(|| reader.next_frame().map(|(frame, _)| (frame.header, frame.payload().into_owned())))
+        .collect()
 }
 
 /// Reads until the pipe is empty; returns how many bytes that were. A reader that is full grows first.
-fn filled(reader: &mut RecordReader) -> usize {
+fn filled(reader: &mut FrameReader) -> usize {
     std::iter::from_fn(|| match reader.fill() {
         Ok(Filled::Bytes(count)) => Some(count),
         other => {
@@ -70,15 +66,15 @@ proptest! {
 
     #[test]
     fn where_others_write_each_write_is_whole_records(
-        sent in vec((records(), any::<bool>(), 0..3_usize), 1..60),
+        sent in vec((frames(), any::<bool>(), 0..3_usize), 1..60),
     ) {
         let (from, to) = small_pipe(OFlag::O_DIRECT);
-        let mut writer = RecordWriter::new(to, Delivery::Whole);
+        let mut writer = FrameWriter::new(to, Framing::Atomic);
         let (mut pushed, mut come) = (Vec::new(), Vec::new());
         let receive = |come: &mut Vec<_>| {
-            // Never more than a page and never a part of a record: the reader sees each write as it was made.
+            // Never more than a page and never a part of a frame: the reader sees each write as it was made.
             let packet = read_once(&from, READ_SIZE)?;
-            come.extend(whole_records(&packet).expect("a write of whole records"));
+            come.extend(whole_records(&packet).expect("a write of whole frames"));
             Some(())
         };
         for ((header, payload), flush, reads) in sent {
@@ -101,17 +97,17 @@ proptest! {
 
     #[test]
     fn a_pipe_of_one_writer_takes_and_gives_any_pieces(
-        sent in vec((records(), any::<bool>(), 1..9000_usize), 1..60),
+        sent in vec((frames(), any::<bool>(), 1..9000_usize), 1..60),
     ) {
         let (from, to) = small_pipe(OFlag::empty());
         let (again, towards) = small_pipe(OFlag::empty());
-        let mut writer = RecordWriter::new(to, Delivery::Pieces);
-        let mut reader = RecordReader::new(Rc::new(again), Delivery::Pieces);
+        let mut writer = FrameWriter::new(to, Framing::Stream);
+        let mut reader = FrameReader::new(Rc::new(again), Framing::Stream);
         let (mut pushed, mut come) = (Vec::new(), Vec::new());
         // From one pipe to the other, in pieces of at most this size.
         let mut carry = |most| {
             let piece = read_once(&from, most);
-            for part in piece.iter().flat_map(|piece| piece.chunks(RECORD_MAX)) {
+            for part in piece.iter().flat_map(|piece| piece.chunks(FRAME_MAX)) {
                 write(&towards, part).expect("it is empty");
                 prop_assert_eq!(filled(&mut reader), part.len());
                 come.extend(taken(&mut reader));
@@ -136,12 +132,12 @@ proptest! {
     }
 
     #[test]
-    fn one_byte_at_a_time_is_enough((header, payload) in records()) {
+    fn one_byte_at_a_time_is_enough((header, payload) in frames()) {
         let (from, to) = small_pipe(OFlag::empty());
-        let mut reader = RecordReader::new(Rc::new(from), Delivery::Pieces);
+        let mut reader = FrameReader::new(Rc::new(from), Framing::Stream);
         let bytes = encoded(header, &payload);
         for (at, byte) in bytes.iter().enumerate() {
-            prop_assert!(reader.next_record().is_none(), "after {} bytes of {}", at, bytes.len());
+            prop_assert!(reader.next_frame().is_none(), "after {} bytes of {}", at, bytes.len());
             write(&to, &[*byte]).expect("it is empty");
             prop_assert_eq!(reader.fill(), Ok(Filled::Bytes(1)));
         }
@@ -151,18 +147,18 @@ proptest! {
 
     #[test]
     fn where_others_write_what_was_cut_off_holds_up_nobody(
-        (cut_off, payload) in records(),
+        (cut_off, payload) in frames(),
         at in any::<prop::sample::Index>(),
-        (next, after) in records(),
+        (next, after) in frames(),
     ) {
         let (from, to) = small_pipe(OFlag::empty());
-        let mut reader = RecordReader::new(Rc::new(from), Delivery::Whole);
+        let mut reader = FrameReader::new(Rc::new(from), Framing::Atomic);
         let bytes = encoded(cut_off, &payload);
         let part = &bytes[..at.index(bytes.len())];
         if !part.is_empty() {
             write(&to, part).expect("it is empty");
             prop_assert_eq!(filled(&mut reader), part.len());
-            prop_assert!(reader.next_record().is_none());
+            prop_assert!(reader.next_frame().is_none());
         }
         write(&to, &encoded(next, &after)).expect("it is empty");
         prop_assert_eq!(filled(&mut reader), OVERHEAD + after.len());
@@ -175,44 +171,44 @@ proptest! {
 #[test]
 fn a_long_backlog_goes_out_whole_and_in_order() {
     let (from, to) = small_pipe(OFlag::O_DIRECT);
-    let mut writer = RecordWriter::new(to, Delivery::Whole);
-    for sequence in 0..3 * u32::try_from(WRITE_SIZE / RECORD_MAX).unwrap() {
+    let mut writer = FrameWriter::new(to, Framing::Atomic);
+    for sequence in 0..3 * u32::try_from(WRITE_SIZE / FRAME_MAX).unwrap() {
         writer.push(Header { sequence, ..BYE }, &[b'x'; PAYLOAD_MAX]);
     }
     let mut due = 0;
     while !writer.is_empty() {
         writer.flush().expect("the pipe has a reader");
         while let Some(packet) = read_once(&from, READ_SIZE) {
-            let [(header, payload)] = &whole_records(&packet).expect("a write of whole records")[..] else {
-                panic!("one full record a write")
+            let [(header, payload)] = &whole_records(&packet).expect("a write of whole frames")[..] else {
+                panic!("one full frame a write")
             };
             assert_eq!((header.sequence, payload.len()), (due, PAYLOAD_MAX));
             due += 1;
         }
     }
-    assert_eq!(due as usize, 3 * WRITE_SIZE / RECORD_MAX);
+    assert_eq!(due as usize, 3 * WRITE_SIZE / FRAME_MAX);
 }
 
 #[test]
 fn a_reader_goes_on_for_ever_with_a_part_of_a_record_in_hand() {
     let (from, to) = small_pipe(OFlag::empty());
-    let mut reader = RecordReader::new(Rc::new(from), Delivery::Pieces);
-    // No piece but the last ends where a record does.
+    let mut reader = FrameReader::new(Rc::new(from), Framing::Stream);
+    // No piece but the last ends where a frame does.
     let sent: Vec<_> = (0..400).map(|sequence| (Header { sequence, ..BYE }, vec![b'x'; 999])).collect();
     let stream: Vec<_> = sent.iter().flat_map(|(header, payload)| encoded(*header, payload)).collect();
     let mut come = Vec::new();
-    for piece in stream.chunks(RECORD_MAX) {
+    for piece in stream.chunks(FRAME_MAX) {
         write(&to, piece).expect("it is empty");
         assert_eq!(filled(&mut reader), piece.len());
         come.extend(taken(&mut reader));
     }
-    assert!(come == sent, "{} of {} records", come.len(), sent.len());
+    assert!(come == sent, "{} of {} frames", come.len(), sent.len());
 }
 
 #[test]
 fn an_empty_pipe_says_nothing_and_a_closed_one_the_end() {
     let (from, to) = small_pipe(OFlag::empty());
-    let mut reader = RecordReader::new(Rc::new(from), Delivery::Pieces);
+    let mut reader = FrameReader::new(Rc::new(from), Framing::Stream);
     assert_eq!(reader.fill(), Ok(Filled::Nothing));
     drop(to);
     assert_eq!(reader.fill(), Ok(Filled::End));
@@ -221,25 +217,25 @@ fn an_empty_pipe_says_nothing_and_a_closed_one_the_end() {
 #[test]
 fn a_reader_that_is_full_says_nothing_and_not_the_end() {
     let (from, to) = pipe2(OFlag::O_NONBLOCK).expect("a pipe");
-    let mut reader = RecordReader::new(Rc::new(from), Delivery::Pieces);
-    let record = encoded(BYE, &[b'x'; PAYLOAD_MAX]);
-    for _ in 0..READ_SIZE / RECORD_MAX {
+    let mut reader = FrameReader::new(Rc::new(from), Framing::Stream);
+    let frame = encoded(BYE, &[b'x'; PAYLOAD_MAX]);
+    for _ in 0..READ_SIZE / FRAME_MAX {
         assert!(reader.has_room());
-        write(&to, &record).expect("it is empty");
-        assert_eq!(filled(&mut reader), RECORD_MAX);
+        write(&to, &frame).expect("it is empty");
+        assert_eq!(filled(&mut reader), FRAME_MAX);
     }
     assert!(!reader.has_room(), "nothing has been taken yet");
-    write(&to, &record).expect("it is empty");
+    write(&to, &frame).expect("it is empty");
     assert_eq!(reader.fill(), Ok(Filled::Nothing));
-    assert_eq!(taken(&mut reader).len(), READ_SIZE / RECORD_MAX);
-    assert_eq!(filled(&mut reader), RECORD_MAX, "there is room again");
+    assert_eq!(taken(&mut reader).len(), READ_SIZE / FRAME_MAX);
+    assert_eq!(filled(&mut reader), FRAME_MAX, "there is room again");
     assert_eq!(taken(&mut reader).len(), 1);
 }
 
 #[test]
 fn a_writer_whose_reader_has_gone_says_so() {
     let (from, to) = small_pipe(OFlag::empty());
-    let mut writer = RecordWriter::new(to, Delivery::Pieces);
+    let mut writer = FrameWriter::new(to, Framing::Stream);
     drop(from);
     writer.push(BYE, b"");
     assert_eq!(writer.flush(), Err(Errno::EPIPE));
@@ -251,35 +247,35 @@ fn a_writer_whose_reader_has_gone_says_so() {
 #[test]
 fn a_writer_that_nobody_reads_says_when_it_has_enough() {
     let (from, to) = small_pipe(OFlag::empty());
-    let mut writer = RecordWriter::new(to, Delivery::Pieces);
+    let mut writer = FrameWriter::new(to, Framing::Stream);
     let mut pushed = 0;
     while writer.has_room() {
         writer.push(BYE, &[b'x'; PAYLOAD_MAX]);
         writer.flush().expect("the pipe has a reader");
-        pushed += RECORD_MAX;
+        pushed += FRAME_MAX;
     }
     // It may have asked for a larger pipe meanwhile.
     let holds = fcntl(&from, FcntlArg::F_GETPIPE_SZ).expect("it is a pipe").cast_unsigned() as usize;
     assert_eq!(pushed, holds + WRITE_SIZE, "a pipe's worth, and what the writer holds");
 }
 
-/// Whatever the records are, so that each read may leave the beginning of one.
+/// Whatever the frames are, so that each read may leave the beginning of one.
 #[test]
 fn so_many_reads_empty_the_largest_pipe() {
     const LARGEST: usize = 1 << 20;
     for payload in [0, 1, 333, PAYLOAD_MAX - 1, PAYLOAD_MAX] {
         let (from, to) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
         fcntl(&to, FcntlArg::F_SETPIPE_SZ(LARGEST.try_into().unwrap())).expect("anybody may have one");
-        let record = encoded(BYE, &vec![b'x'; payload]);
-        let bytes: Vec<u8> = record.iter().copied().cycle().take(LARGEST).collect();
+        let frame = encoded(BYE, &vec![b'x'; payload]);
+        let bytes: Vec<u8> = frame.iter().copied().cycle().take(LARGEST).collect();
         assert_eq!(write(&to, &bytes), Ok(LARGEST));
-        let mut reader = RecordReader::new(Rc::new(from), Delivery::Pieces);
+        let mut reader = FrameReader::new(Rc::new(from), Framing::Stream);
         let mut found = 0;
         for _ in 0..READS_MAX {
             reader.fill().expect("it can be read");
             found += taken(&mut reader).len();
         }
-        assert_eq!(found, LARGEST / record.len(), "records of {payload} bytes");
+        assert_eq!(found, LARGEST / frame.len(), "frames of {payload} bytes");
         assert_eq!(reader.fill(), Ok(Filled::Nothing));
     }
 }

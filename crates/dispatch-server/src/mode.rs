@@ -2,21 +2,21 @@
 
 /// How the ring's last arc, client --> well-known pipe --> server, is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LastArc {
+pub enum UpstreamMode {
     /// Each client's upstream is the well-known pipe that it shook hands on, nameless since step 6 and kept open here as
     /// long as the client lives. Back-pressure, end of file and privacy come per client, from the kernel.
-    OwnPipe,
-    /// One well-known pipe that is never removed; all clients write their records to it for good, and the session number
+    PerClient,
+    /// One well-known pipe that is never removed; all clients write their frames to it for good, and the session number
     /// says whose they are. So that nobody can flood the rest, each has a window.
-    SharedWkp,
+    Shared,
 }
 
-impl LastArc {
+impl UpstreamMode {
     /// How many descriptors the central process holds for each client.
     pub fn descriptors_each(self) -> u64 {
         match self {
-            Self::OwnPipe => 3,
-            Self::SharedWkp => 2,
+            Self::PerClient => 3,
+            Self::Shared => 2,
         }
     }
 }
@@ -25,6 +25,6 @@ impl LastArc {
 pub(crate) const NO_COURSE: &str =
     "it speaks the course dialect, whose messages do not say whose they are; with --shared-wkp they must";
 
-/// `--shared-wkp`: records that a client may have unanswered. Sixteen full ones are the 64 KiB of a pipe: nobody can
+/// `--shared-wkp`: frames that a client may have unanswered. Sixteen full ones are the 64 KiB of a pipe: nobody can
 /// fill the well-known pipe by keeping the rules.
 pub(crate) const WINDOW: u16 = 16;

@@ -1,4 +1,4 @@
-//! Records in and out of pipes: the one place that reads and writes them, without ever waiting.
+//! Frames in and out of pipes: the one place that reads and writes them, without ever waiting.
 //!
 //! EINTR cannot happen here (see [`signals`](crate::signals)); short reads, short writes and "not now" are handled
 //! here and nowhere else.
@@ -14,7 +14,7 @@ use nix::libc::PIPE_BUF;
 use nix::unistd::{read, write};
 
 use crate::sys::enlarge;
-use crate::wire::{Header, RECORD_MAX, Record, Scanner, Span, Trust, append, append_to_trusting};
+use crate::wire::{FRAME_MAX, Frame, Header, Scanner, Span, Trust, append, append_to_trusting};
 
 /// Bytes that one read takes at most: a pipe's usual capacity (pipe(7)).
 pub const READ_SIZE: usize = 65_536;
@@ -23,8 +23,8 @@ pub const READ_SIZE: usize = 65_536;
 const FIRST_SIZE: usize = 512;
 const GROWTH: usize = 4;
 /// Reads that empty the largest pipe (1 MiB, /proc/sys/fs/pipe-max-size), the first of which are small, and the others short
-/// of a record that was not whole: somebody who goes on writing where nobody should must not keep the server here.
-pub const READS_MAX: usize = GROWING_READS + (1_usize << 20).div_ceil(READ_SIZE - RECORD_MAX);
+/// of a frame that was not whole: somebody who goes on writing where nobody should must not keep the server here.
+pub const READS_MAX: usize = GROWING_READS + (1_usize << 20).div_ceil(READ_SIZE - FRAME_MAX);
 /// From [`FIRST_SIZE`] to [`READ_SIZE`].
 const GROWING_READS: usize = 5;
 /// A writer that holds as much as this takes no more until some is written.
@@ -38,17 +38,17 @@ const PIPE_SIZE: i32 = 1 << 18;
 /// meanwhile, so there is nothing to wait for.
 pub const STARVED_WRITES_MAX: u32 = 16;
 
-/// How records arrive on a pipe.
+/// How frames arrive on a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    /// The pipe bears or bore the WKP's name: others may write to it, but all writes are whole records.
-    Whole,
+pub enum Framing {
+    /// The pipe bears or bore the WKP's name: others may write to it, but all writes are whole frames.
+    Atomic,
     /// One writer, pieces of any size.
-    Pieces,
+    Stream,
     /// One writer that this process has shaken hands with, pieces of any size: a session's private pipe, or
     /// an unnamed one.
     Trusted,
-    /// No records, but what a [`Translate`] makes records of.
+    /// No frames, but what a [`Translate`] makes frames of.
     Messages,
 }
 
@@ -63,10 +63,10 @@ pub enum Filled {
     End,
 }
 
-/// Makes records of a pipe that brings something else: a course client's messages.
+/// Makes frames of a pipe that brings something else: a course client's messages.
 pub trait Translate: fmt::Debug {
-    /// The records of what one read gave.
-    fn records_of(&mut self, read: Vec<u8>) -> Vec<u8>;
+    /// The frames of what one read gave.
+    fn frames_of(&mut self, read: Vec<u8>) -> Vec<u8>;
 }
 
 /// Knows what other processes may have written into a client's pipe: names of clients that opened it while it was the
@@ -75,11 +75,11 @@ pub trait Foreign: fmt::Debug {
     /// A batch of reads begins; one budget is for all that they bring.
     fn begin_batch(&self);
 
-    /// Bytes that are no records, as they stood between records.
+    /// Bytes that are no frames, as they stood between frames.
     fn receive(&self, bytes: &mut dyn Iterator<Item = Cow<'_, [u8]>>);
 }
 
-/// A buffer to lend to [`RecordReader`]s.
+/// A buffer to lend to [`FrameReader`]s.
 pub fn new_buffer() -> Box<[u8]> {
     vec![0; READ_SIZE].into_boxed_slice()
 }
@@ -107,15 +107,15 @@ pub fn extend_within(message: &mut Vec<u8>, bytes: &[u8], longest: usize) {
 
 /// The reading half: a pipe's reading end and the bytes that are not dealt with yet.
 #[derive(Debug)]
-pub struct RecordReader {
+pub struct FrameReader {
     /// Shared in the basic server, where those who wait in line keep the same WKP open.
     fd: Rc<OwnedFd>,
-    arrival: Delivery,
+    framing: Framing,
     buffer: Box<[u8]>,
     /// `buffer[scan.at..end]` was read and not dealt with.
     end: usize,
     scan: Scanner,
-    /// Where among the bytes read there was something else than records.
+    /// Where among the bytes read there was something else than frames.
     strays: Vec<Span>,
     /// Such bytes at the end of the last read, which filled the buffer: they may go on in the next one.
     cut: Vec<u8>,
@@ -129,24 +129,24 @@ pub struct RecordReader {
     filled: bool,
 }
 
-impl RecordReader {
+impl FrameReader {
     /// Reads from `fd`, which must be non-blocking.
-    pub fn new(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
-        Self { buffer: Box::from([0; FIRST_SIZE]), ..Self::without_buffer(fd, arrival) }
+    pub fn new(fd: Rc<OwnedFd>, framing: Framing) -> Self {
+        Self { buffer: Box::from([0; FIRST_SIZE]), ..Self::without_buffer(fd, framing) }
     }
 
     /// The same for a pipe that may well be full, and whose reader is to see that by one read.
-    pub fn of_full_pipes(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
-        Self { buffer: new_buffer(), ..Self::without_buffer(fd, arrival) }
+    pub fn of_full_pipes(fd: Rc<OwnedFd>, framing: Framing) -> Self {
+        Self { buffer: new_buffer(), ..Self::without_buffer(fd, framing) }
     }
 
     /// The same for who reads many pipes in turn, through one buffer that is lent to each: memory that a reader has
     /// of its own is copied, or at least its page tables are, at every fork.
-    pub fn without_buffer(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
+    pub fn without_buffer(fd: Rc<OwnedFd>, framing: Framing) -> Self {
         let (buffer, scan, strays) = (Box::default(), Scanner::default(), Vec::new());
         Self {
             fd,
-            arrival,
+            framing,
             buffer,
             end: 0,
             scan,
@@ -160,13 +160,13 @@ impl RecordReader {
         }
     }
 
-    /// Each read is made records by `translate`.
+    /// Each read is made frames by `translate`.
     #[must_use]
     pub fn translated(self, translate: Box<dyn Translate>) -> Self {
-        Self { arrival: Delivery::Messages, translate: Some(translate), ..self }
+        Self { framing: Framing::Messages, translate: Some(translate), ..self }
     }
 
-    /// Others may write to the pipe: `foreign` gets what is no record.
+    /// Others may write to the pipe: `foreign` gets what is no frame.
     #[must_use]
     pub fn with_foreign(self, foreign: Rc<dyn Foreign>) -> Self {
         Self { foreign: Some(foreign), ..self }
@@ -194,7 +194,7 @@ impl RecordReader {
         (self.scan.at, self.end) = (0, kept.len());
     }
 
-    /// Gives it back, and keeps only the beginning of a record that is not whole yet.
+    /// Gives it back, and keeps only the beginning of a frame that is not whole yet.
     pub fn give_back(&mut self, lent: &mut Box<[u8]>) {
         let rest = Box::from(&self.buffer[self.scan.at..self.end]);
         (self.scan.at, self.end) = (0, self.end - self.scan.at);
@@ -239,24 +239,24 @@ impl RecordReader {
         self.ended = filled == Filled::End;
         let Filled::Bytes(count) = filled else { return Ok(filled) };
         message.truncate(count);
-        let records = translate.records_of(message);
-        (self.scan.at, self.end) = (0, records.len());
-        match self.buffer.get_mut(..records.len()) {
+        let frames = translate.frames_of(message);
+        (self.scan.at, self.end) = (0, frames.len());
+        match self.buffer.get_mut(..frames.len()) {
             // A lent one goes back.
-            Some(room) => room.copy_from_slice(&records),
-            None => self.buffer = records.into_boxed_slice(),
+            Some(room) => room.copy_from_slice(&frames),
+            None => self.buffer = frames.into_boxed_slice(),
         }
         Ok(filled)
     }
 
-    /// The next record that counts among the bytes read, and its place in [`RecordReader::bytes`].
-    pub fn next_record(&mut self) -> Option<(Record<'_>, Span)> {
-        let trust = if self.arrival == Delivery::Trusted { Trust::Writer } else { Trust::Nobody };
-        let whole = self.arrival == Delivery::Whole && self.emptied;
+    /// The next frame that counts among the bytes read, and its place in [`FrameReader::bytes`].
+    pub fn next_frame(&mut self) -> Option<(Frame<'_>, Span)> {
+        let trust = if self.framing == Framing::Trusted { Trust::Writer } else { Trust::Nobody };
+        let whole = self.framing == Framing::Atomic && self.emptied;
         let from = self.scan.at;
-        let next = self.scan.next_record_of(&self.buffer[..self.end], whole, trust);
+        let next = self.scan.next_frame_of(&self.buffer[..self.end], whole, trust);
         let to = next.as_ref().map_or(self.scan.at, |(_, place)| place.start);
-        if from < to && self.arrival == Delivery::Whole {
+        if from < to && self.framing == Framing::Atomic {
             self.strays.push(from..to);
         }
         next
@@ -264,10 +264,10 @@ impl RecordReader {
 
     /// The handshake is done, and with it the time in which another process could find this pipe by its name.
     pub(crate) fn trust_writer(&mut self) {
-        self.arrival = Delivery::Trusted;
+        self.framing = Framing::Trusted;
     }
 
-    /// What the places of [`RecordReader::next_record`] are places in; good until the next `fill`.
+    /// What the places of [`FrameReader::next_frame`] are places in; good until the next `fill`.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[..self.end]
     }
@@ -296,7 +296,7 @@ impl RecordReader {
         std::mem::take(&mut self.scan.skipped)
     }
 
-    /// The bytes skipped since the last `fill`, as they stood between records: what others may have written into a pipe that
+    /// The bytes skipped since the last `fill`, as they stood between frames: what others may have written into a pipe that
     /// bears or bore the WKP's name.
     pub(crate) fn strays(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
         let goes_on = self.strays.first().is_some_and(|first| first.start == 0);
@@ -314,7 +314,7 @@ impl RecordReader {
 
     /// Whether others than its client may have written something here that is not read yet.
     pub fn is_open_to_others(&self) -> bool {
-        matches!(self.arrival, Delivery::Whole | Delivery::Messages) && !self.ended
+        matches!(self.framing, Framing::Atomic | Framing::Messages) && !self.ended
     }
 
     /// Whether the last read but one ended in what may have been cut.
@@ -355,7 +355,7 @@ impl RecordReader {
         }
         if self.scan.at == self.end {
             (self.scan.at, self.end) = (0, 0);
-        } else if self.buffer.len() - self.end < RECORD_MAX {
+        } else if self.buffer.len() - self.end < FRAME_MAX {
             self.buffer.copy_within(self.scan.at..self.end, 0);
             (self.scan.at, self.end) = (0, self.end - self.scan.at);
         }
@@ -375,21 +375,21 @@ pub fn read_once(pipe: impl AsFd, buffer: &mut [u8]) -> Result<Filled, Errno> {
     }
 }
 
-impl AsFd for RecordReader {
+impl AsFd for FrameReader {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-/// The writing half: a pipe's writing end and the records that are not written yet.
+/// The writing half: a pipe's writing end and the frames that are not written yet.
 #[derive(Debug)]
-pub struct RecordWriter {
+pub struct FrameWriter {
     fd: Rc<OwnedFd>,
-    arrival: Delivery,
+    framing: Framing,
     buffer: Vec<u8>,
     /// `buffer[..written]` is in the pipe.
     written: usize,
-    /// Where writes may end if they must be whole records of at most PIPE_BUF in all; empty if not.
+    /// Where writes may end if they must be whole frames of at most PIPE_BUF in all; empty if not.
     cuts: VecDeque<usize>,
     /// Writes in a row for which the kernel had no memory.
     starved: u32,
@@ -397,12 +397,12 @@ pub struct RecordWriter {
     enlarged: bool,
 }
 
-impl RecordWriter {
+impl FrameWriter {
     /// Writes to `fd`, which must be non-blocking.
-    pub fn new(fd: Rc<OwnedFd>, arrival: Delivery) -> Self {
+    pub fn new(fd: Rc<OwnedFd>, framing: Framing) -> Self {
         Self {
             fd,
-            arrival,
+            framing,
             buffer: Vec::new(),
             written: 0,
             cuts: VecDeque::new(),
@@ -411,37 +411,37 @@ impl RecordWriter {
         }
     }
 
-    /// Makes room for the records of a long message, so that the buffer does not grow to twice their size.
+    /// Makes room for the frames of a long message, so that the buffer does not grow to twice their size.
     pub(crate) fn reserve(&mut self, bytes: usize) {
         if bytes > WRITE_SIZE {
             self.buffer.reserve_exact(bytes);
         }
     }
 
-    /// Adds a record to those to be written.
+    /// Adds a frame to those to be written.
     pub fn push(&mut self, header: Header, payload: &[u8]) {
         let start = self.buffer.len();
-        if self.arrival == Delivery::Trusted {
+        if self.framing == Framing::Trusted {
             append_to_trusting(&mut self.buffer, header, payload);
         } else {
             append(&mut self.buffer, header, payload);
         }
-        if self.arrival == Delivery::Whole {
+        if self.framing == Framing::Atomic {
             let end = self.buffer.len();
             let before = self.cuts.iter().nth_back(1).copied().unwrap_or(self.written);
             match self.cuts.back_mut() {
-                Some(cut) if *cut == start && end - before <= RECORD_MAX => *cut = end,
+                Some(cut) if *cut == start && end - before <= FRAME_MAX => *cut = end,
                 _ => self.cuts.push_back(end),
             }
         }
     }
 
-    /// The handshake is done: the reader trusts this writer from the next record on.
+    /// The handshake is done: the reader trusts this writer from the next frame on.
     pub(crate) fn is_trusted(&mut self) {
-        self.arrival = Delivery::Trusted;
+        self.framing = Framing::Trusted;
     }
 
-    /// Adds bytes that are no record, for a course client.
+    /// Adds bytes that are no frame, for a course client.
     pub(crate) fn push_raw(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
@@ -492,7 +492,7 @@ impl RecordWriter {
         self.written == self.buffer.len()
     }
 
-    /// Whether more records may be added before some are written.
+    /// Whether more frames may be added before some are written.
     pub fn has_room(&self) -> bool {
         self.buffer.len() - self.written < WRITE_SIZE
     }
@@ -505,7 +505,7 @@ impl RecordWriter {
     }
 }
 
-impl AsFd for RecordWriter {
+impl AsFd for FrameWriter {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }

@@ -1,4 +1,0 @@
-//! The record decoder, on a pipe.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_targets::records(data));
