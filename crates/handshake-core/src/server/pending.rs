@@ -183,7 +183,7 @@ impl PendingClient {
                 let ack = course.acknowledgement(&self.private, name.form, session);
                 connected
                     .and_then(|private| open::acknowledge(private, session, &self.private, &ack, process))
-                    .map(|to_client| (to_client, Some((name, ack))))
+                    .map(|to_client| (to_client, Some((self.private, name, ack))))
             }
         };
         let (to_client, in_course) =
@@ -191,7 +191,7 @@ impl PendingClient {
         let session = Session::new(process, session, limits, from_client, to_client, fresh);
         Ok(match in_course {
             None => session,
-            Some((name, ack)) => session.in_course(options.course.ways, name, ack),
+            Some((private, name, ack)) => session.in_course(private, options.course.ways, name, ack),
         })
     }
 

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 
+use super::client_process;
 use super::late_clients::may_open_later;
 use super::names::NameFormat;
 use crate::course::{HOLA, HandshakeSteps, ITS_A_ME, ORIGINAL_SIZE, padded, text_of};
@@ -27,6 +26,10 @@ use crate::wire::Kind;
 /// How long after the acknowledgement a third step may come that nothing else tells from a message: programs take less
 /// than 5 ms, and people type slower.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
+
+/// The longest grace for a client whose process [has not slept](client_process::is_running) since: on a busy machine it may
+/// wait for a processor.
+pub(crate) const GRACE_WHILE_RUNNING: Duration = Duration::from_secs(2);
 
 /// How long after its name a client opens its private pipe at the latest, if its process is not to be seen: programs do so
 /// at once.
@@ -104,7 +107,7 @@ pub(crate) fn connect(
         if !ended {
             ended = discard_what_comes(from_client)?;
         }
-        if ended && !is_of_living_process(private) {
+        if ended && !client_process::may_live(private) {
             site.close_when_open(private.to_path_buf());
             return Err(Error::lost(format!("{LEFT_BEFORE} the acknowledgement")));
         }
@@ -112,7 +115,7 @@ pub(crate) fn connect(
             Ok(private) => return Ok(private),
             Err(errno) => errno,
         };
-        let has_gone = opens.is_overdue() && is_of_dead_process(private);
+        let has_gone = opens.is_overdue() && client_process::is_dead(private);
         let ends = process.asked_to_end().is_some();
         let is_pointless = !(may_open_later(errno) || matches!(errno, Errno::ENOENT | Errno::EWOULDBLOCK));
         if late || ends || has_gone || is_pointless {
@@ -181,21 +184,4 @@ fn discard_what_comes(from_client: &mut FrameReader) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// Whether the private pipe's name is the number of a process that lives. Some clients close the well-known pipe when
-/// they have sent their name, and wait for the acknowledgement all the same.
-fn is_of_living_process(private: &Path) -> bool {
-    // A process of another user (EPERM) could not open the pipes.
-    process_of(private).is_some_and(|pid| kill(pid, None).is_ok())
-}
-
-/// Whether it is the number of a process that there is not.
-fn is_of_dead_process(private: &Path) -> bool {
-    process_of(private).is_some_and(|pid| kill(pid, None) == Err(Errno::ESRCH))
-}
-
-fn process_of(private: &Path) -> Option<Pid> {
-    let number = name_of(private).parse().ok().filter(|number| *number > 0);
-    number.map(Pid::from_raw)
 }

@@ -1,6 +1,8 @@
 //! What is different in a session with a course client: a third step instead of READY, and texts in records of the client's
 //! size.
 
+use std::path::PathBuf;
+
 use nix::errno::Errno;
 
 use super::io::gone;
@@ -9,8 +11,9 @@ use crate::course::{HandshakeSteps, padded, text_of, without_newline};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
+use crate::server::course::client_process::is_running;
 use crate::server::course::names::{NameFormat, NameRecord};
-use crate::server::course::open::GRACE;
+use crate::server::course::open::{GRACE, GRACE_WHILE_RUNNING};
 use crate::server::course::split::{Front, Known, Shape};
 use crate::text::words;
 
@@ -25,6 +28,7 @@ const TEXT_FOR_INTEGER: &str =
 /// What is known of the client.
 #[derive(Debug)]
 pub(super) struct Course {
+    private: PathBuf,
     ways: HandshakeSteps,
     is_original: bool,
     known: Known,
@@ -84,8 +88,15 @@ impl Course {
 impl Session {
     /// The client speaks the course dialect; it got this acknowledgement.
     #[must_use]
-    pub(crate) fn in_course(mut self, ways: HandshakeSteps, name: NameRecord, ack: Vec<u8>) -> Self {
+    pub(crate) fn in_course(
+        mut self,
+        private: PathBuf,
+        ways: HandshakeSteps,
+        name: NameRecord,
+        ack: Vec<u8>,
+    ) -> Self {
         self.course = Some(Course {
+            private,
             ways,
             is_original: name.form == NameFormat::Original,
             known: Known { name_size: name.size, is_bare: name.is_bare, ack },
@@ -119,6 +130,7 @@ impl Session {
             HandshakeSteps::Auto => GRACE,
         };
         let (mut until, mut late) = (Deadline::after(patience), false);
+        let runs_until = Deadline::in_exactly(GRACE_WHILE_RUNNING);
         let mut record = Vec::new();
         while self.confirmation() == Confirmation::Awaited {
             match self.find(&mut record)? {
@@ -131,6 +143,9 @@ impl Session {
             }
             if self.process.asked_to_end().is_some() {
                 return Err(Error::lost("the server is shutting down"));
+            }
+            if late && ways == HandshakeSteps::Auto && !runs_until.passed() && self.client_is_running() {
+                (until, late) = (Deadline::after(patience), false);
             }
             if late {
                 match (ways, &self.centre) {
@@ -202,6 +217,10 @@ impl Session {
 
     pub(super) fn awaits_third_step(&self) -> bool {
         self.confirmation() == Confirmation::Awaited
+    }
+
+    fn client_is_running(&self) -> bool {
+        self.course.as_ref().is_some_and(|course| is_running(&course.private))
     }
 
     fn confirmation(&self) -> Confirmation {
