@@ -1,4 +1,4 @@
-//! The harness of the tests of the built programs. A test is a story in a [`Scene`]:
+//! The harness of the tests of the built programs. A test takes place in a [`Scene`]:
 //!
 //! ```no_run
 //! use workspace_tests::{Paradigm, Scene};
@@ -10,17 +10,17 @@
 //! scene.end();
 //! ```
 //!
-//! Reading order: [`Scene`]; how it starts programs, [`Launch`]; what one can do with them, [`Program`]; what
-//! they did, [`Record`]; what the kernel knows of them, [`proc`]; peers made by hand: [`RawClient`] and
-//! [`RawServer`], and of the course, [`CourseClient`] and [`CourseServer`]. These stand on [`wait`], the one
-//! place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs
-//! the test. [`Terminal`] is a terminal that a program is at. [`peers`] are programs in C that speak what the
-//! course's students' programs speak. [`fault`] plays one story with each system call that can fail, with
-//! strace. [`Refusal`] has the kernel refuse chosen system calls for a program's whole life. With [`needs`] a
-//! test says what it needs beside Rust.
+//! Reading order: [`Scene`]; [`Launch`], which starts programs; [`Program`], a started program; [`EventLog`],
+//! what the programs did; [`proc`], what the kernel knows of them. [`RawClient`] and [`RawServer`] are peers
+//! that the test controls step by step. [`CourseClient`] and [`CourseServer`] are the same for the course
+//! dialect. [`wait`] is the only module that waits, always with a deadline. `binaries` holds the programs,
+//! built by the cargo that runs the test. [`Terminal`] is a terminal for a program. [`peers`] are C programs
+//! that speak what the course's students' programs speak. [`fault`] runs one scenario with each system call
+//! that can fail, under strace. [`Refusal`] makes the kernel refuse chosen system calls for a program's whole
+//! life. With [`needs`] a test says what it needs beside Rust.
 //!
-//! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
-//! scene itself started.
+//! The harness never sleeps and never forks. It ends processes by number only, and only processes that the
+//! scene started.
 
 mod binaries;
 mod course_server;
@@ -54,11 +54,11 @@ pub use refuse::Refusal;
 pub use scene::Scene;
 pub use terminal::Terminal;
 
-/// Makes one `#[test]` of a story for each paradigm that it is true of: `story in basic forking;` becomes
-/// `story::basic` and `story::forking`. Such a list stands at the top of each module, as its table of contents.
+/// Makes one `#[test]` of a function for each paradigm in its list: `test in basic forking;` becomes
+/// `test::basic` and `test::forking`. Such a list stands at the top of each module, as its table of contents.
 ///
-/// A story that proves rows of docs/failure-modes.md says which: `story in basic: row_9 row_26;` becomes
-/// `story::row_9::row_26::basic`, so that `cargo test row_9::` runs all that there is about that row.
+/// A test that proves rows of docs/failure-modes.md names them: `test in basic: row_9 row_26;` becomes
+/// `test::row_9::row_26::basic`. Then `cargo test row_9::` runs all tests of that row.
 #[macro_export]
 macro_rules! each {
     ($($story:ident in $($paradigm:ident)+ $(: $($row:ident)+)?;)+) => {
@@ -87,8 +87,8 @@ macro_rules! each {
     };
 }
 
-/// The same for stories of which no paradigm is a part: `story: row_5;` becomes `story::row_5::once`, and `story;`
-/// `story::once`.
+/// Makes a `#[test]` of each function that has no paradigm: `test: row_5;` becomes `test::row_5::once`, and
+/// `test;` becomes `test::once`. [`each!`] explains the rows.
 #[macro_export]
 macro_rules! stories {
     ($($story:ident $(: $($row:ident)+)?;)+) => {
