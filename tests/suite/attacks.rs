@@ -1,5 +1,5 @@
-//! What other processes can do to a server with numbers, locks, names, memory and signals; and that polite
-//! clients are served beside it.
+//! Other processes attack a server with numbers, locks, names, memory and signals. Polite clients are served
+//! meanwhile.
 
 use std::fs::{self, OpenOptions};
 use std::os::fd::AsFd;
@@ -33,7 +33,7 @@ each! {
     a_flood_of_signals_stops_no_service in basic forking dispatch shared: row_58;
 }
 
-/// Clients that have sent their names.
+/// Returns clients that have sent their names.
 fn queue(scene: &Scene) -> Vec<RawClient> {
     let clients = (0..200).map(|_| {
         let mut client = scene.raw_client();
@@ -47,7 +47,7 @@ fn leaves(queue: Vec<RawClient>) {
     queue.iter().for_each(RawClient::remove_private_pipe);
 }
 
-/// A server that has just forked the first of them may finish its turn, and one more.
+/// A server that has just forked for the first client may finish its turn, and take one more turn.
 fn a_long_queue_keeps_no_signal_waiting(paradigm: Paradigm) {
     const TWO_TURNS: usize = 32;
     let scene = Scene::new();
@@ -65,7 +65,7 @@ fn a_long_queue_keeps_no_signal_waiting(paradigm: Paradigm) {
     scene.end();
 }
 
-/// A request that comes after the first fork is routed after a few more, and not after all of them.
+/// A request that comes after the first fork is routed after a few more forks, and not after all.
 fn a_long_queue_keeps_no_request_waiting(paradigm: Paradigm) {
     const TWO_TURNS: usize = 32;
     let scene = Scene::new();
@@ -91,7 +91,7 @@ fn a_long_queue_keeps_no_request_waiting(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The 200 are of this process, and came first.
+/// The 200 clients are of this process, and came first.
 fn a_process_that_knocks_often_delays_no_other(paradigm: Paradigm) {
     const FEW: usize = 32;
     let scene = Scene::new();
@@ -130,16 +130,16 @@ fn names_of_pipes_that_are_not_there_cost_no_fork(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Another process moves it away, and then back over the next one.
+/// Another process moves the pipe away, and then back over the next one.
 fn a_well_known_pipe_that_is_moved_away_and_back_is_known_again(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     for _ in 0..3 {
-        until_true("a well-known pipe", || scene.path("mario").exists());
-        fs::rename(scene.path("mario"), scene.path("elsewhere")).expect("it is there");
-        until_true("the next well-known pipe", || scene.path("mario").exists());
-        fs::rename(scene.path("elsewhere"), scene.path("mario")).expect("it is still there");
+        until_true("the well-known pipe to exist", || scene.path("mario").exists());
+        fs::rename(scene.path("mario"), scene.path("elsewhere")).expect("the path exists");
+        until_true("the next well-known pipe to exist", || scene.path("mario").exists());
+        fs::rename(scene.path("elsewhere"), scene.path("mario")).expect("the moved pipe exists");
         another_is_served_soon(&scene);
     }
     server.has_descriptors_as(&before);
@@ -148,13 +148,13 @@ fn a_well_known_pipe_that_is_moved_away_and_back_is_known_again(paradigm: Paradi
     scene.end();
 }
 
-/// A pipe that has lost the well-known name may have another: a client that opened it before must not write its
-/// name there.
+/// A pipe that has lost the well-known name may have a second name. A client that opened the pipe before must
+/// not write its name there.
 fn a_second_name_of_the_well_known_pipe_misleads_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
-    fs::hard_link(scene.path("mario"), scene.path("second")).expect("it is there");
+    fs::hard_link(scene.path("mario"), scene.path("second")).expect("the path exists");
     scene.signal_server(server.pid(), Signal::SIGSTOP);
     let mut first = scene.raw_client();
     first.hello();
@@ -162,19 +162,18 @@ fn a_second_name_of_the_well_known_pipe_misleads_nobody(paradigm: Paradigm) {
     let client = scene.client().arg("hello").start();
     let is_well_known =
         |open: &Descriptor| matches!(&open.target, Target::Named { name, .. } if name == "mario");
-    until_true("a client that waits for room", || client.descriptors().iter().any(is_well_known));
+    until_true("a client to wait for room", || client.descriptors().iter().any(is_well_known));
     scene.signal_server(server.pid(), Signal::SIGCONT);
     first.accept();
     client.ends().success().stdout("HELLO\n");
     first.bye();
     drop(first);
-    fs::remove_file(scene.path("second")).expect("it is there");
+    fs::remove_file(scene.path("second")).expect("the path exists");
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// Headers without records, each of which claims as much as a record has at most; one behind the other, and one
-/// alone.
+/// Headers without payload, each claiming the longest frame: many in a row, and one alone.
 fn headers_that_claim_much_delay_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
@@ -185,7 +184,7 @@ fn headers_that_claim_much_delay_nobody(paradigm: Paradigm) {
     stranger.open_wkp();
     for _ in 0..5 {
         for garbage in [&close_together[..], &claim[..claim.len() - 1]] {
-            // It may have lost its reader, which is no client's.
+            // The pipe may have lost its reader.
             if stranger.shows_error() {
                 stranger.open_wkp();
             }
@@ -199,7 +198,8 @@ fn headers_that_claim_much_delay_nobody(paradigm: Paradigm) {
     scene.end();
 }
 
-/// With an exclusive one no client could write its name: each asks for a shared lock. So the server holds one, too.
+/// An exclusive lock would keep every client from writing its name, since each asks for a shared lock. So the
+/// server holds a shared lock itself.
 fn a_lock_on_the_well_known_pipe_keeps_nobody_out(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
@@ -207,14 +207,14 @@ fn a_lock_on_the_well_known_pipe_keeps_nobody_out(paradigm: Paradigm) {
     let locked = OpenOptions::new().write(true).custom_flags(nonblocking).open(scene.path("mario"));
     let locked = locked.expect("the server reads it");
     assert_eq!(try_lock(locked.as_fd(), Lock::Exclusive), Err(Errno::EWOULDBLOCK));
-    try_lock(locked.as_fd(), Lock::Shared).expect("that is what a client asks for");
+    try_lock(locked.as_fd(), Lock::Shared).expect("a shared lock is free");
     another_is_served_soon(&scene);
     drop(locked);
     another_is_served_soon(&scene);
     scene.end();
 }
 
-/// Each is kept open by a client, and would cost the server a descriptor for as long.
+/// A client keeps each pipe open, which would cost the server a descriptor.
 fn old_well_known_pipes_are_bounded(paradigm: Paradigm) {
     const KEPT: usize = 8;
     let scene = Scene::new();
@@ -226,10 +226,10 @@ fn old_well_known_pipes_are_bounded(paradigm: Paradigm) {
         client.open_wkp();
         client.remove_private_pipe();
         clients.push(client);
-        fs::remove_file(scene.path("mario")).expect("it is there");
-        until_true("the next well-known pipe", || scene.path("mario").exists());
+        fs::remove_file(scene.path("mario")).expect("the path exists");
+        until_true("the next well-known pipe to exist", || scene.path("mario").exists());
     }
-    until_true("no more than so many descriptors", || server.descriptors().len() < before + KEPT);
+    until_true("the server to close old pipes", || server.descriptors().len() < before + KEPT);
     another_is_served_soon(&scene);
     drop(clients);
     scene.end();
@@ -250,11 +250,11 @@ fn a_message_beyond_the_memory_is_refused(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The signal that tells of the end of one of many children, from somewhere else.
+/// Another process sends the signal that reports a child's exit.
 fn a_flood_of_signals_stops_no_service(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
-    // Basic has no children, and nobody expects that signal there.
+    // Basic has no children and no handler for that signal.
     let signals: &[&str] = if paradigm.has_subservers() { &["34", "CHLD"] } else { &["CHLD"] };
     let kills = signals.iter().map(|signal| format!("kill -{signal} {}", server.pid()));
     let flood = format!("while {}; do :; done", kills.collect::<Vec<_>>().join(" && "));
@@ -264,7 +264,7 @@ fn a_flood_of_signals_stops_no_service(paradigm: Paradigm) {
     }
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
-    // Its target has gone.
-    flood.wait().expect("it was started here");
+    // The flood ends with its target.
+    flood.wait().expect("the flood is a child of this process");
     scene.end();
 }

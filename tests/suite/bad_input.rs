@@ -1,4 +1,4 @@
-//! Bytes that no good client sends: they cost their sender alone, and no file a byte.
+//! Bytes that no correct client sends. They end their sender's session at most, and change no file.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -62,19 +62,19 @@ fn a_name_that_no_private_pipe_has_is_dropped(paradigm: Paradigm) {
         client.hello_naming(name);
         scene.record().wait_after(mark, What::ClientDropped, |_| true);
         another_is_served_soon(&scene);
-        assert!(!client.has_answer(), "there is no pipe that could be trusted");
+        assert!(!client.has_answer(), "the server wrote into a pipe that it must not trust");
         client.remove_private_pipe();
     }
     for victim in [outside, inside] {
-        assert_eq!(fs::read_to_string(&victim).expect("it is there"), VALUE);
-        fs::remove_file(victim).expect("it is there");
+        assert_eq!(fs::read_to_string(&victim).expect("the path exists"), VALUE);
+        fs::remove_file(victim).expect("the path exists");
     }
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// The name is right, but what has it is none that could take an answer: a file, links to a file, to a pipe and to a
-/// device, a socket, a directory, nothing, a pipe that nobody reads.
+/// The name is valid, but it belongs to an object that cannot take an answer. The objects are: a file; links
+/// to a file, a pipe and a device; a socket; a directory; no object; a pipe without a reader.
 fn a_private_pipes_name_on_something_else_is_dropped(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
@@ -88,7 +88,7 @@ fn a_private_pipes_name_on_something_else_is_dropped(paradigm: Paradigm) {
     symlink("/dev/full", scene.path(&to_device)).expect("a link");
     let _socket = UnixListener::bind(scene.path(&socket)).expect("a socket");
     fs::create_dir(scene.path(&directory)).expect("a directory");
-    mkfifo(&scene.path(&unread), Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe that nobody reads");
+    mkfifo(&scene.path(&unread), Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe without a reader");
     for name in [&file, &link, &to_pipe, &to_device, &socket, &directory, &nothing, &unread] {
         let mark = scene.record().mark();
         let mut client = scene.raw_client();
@@ -97,27 +97,27 @@ fn a_private_pipes_name_on_something_else_is_dropped(paradigm: Paradigm) {
         another_is_served_soon(&scene);
         client.remove_private_pipe();
     }
-    assert_eq!(fs::read_to_string(scene.path(&file)).expect("it is there"), VALUE);
+    assert_eq!(fs::read_to_string(scene.path(&file)).expect("the path exists"), VALUE);
     assert!(!reader.has_answer(), "a link was followed");
     [&file, &link, &to_pipe, &to_device, &socket, &unread]
         .into_iter()
-        .for_each(|name| fs::remove_file(scene.path(name)).expect("it is there"));
-    fs::remove_dir(scene.path(&directory)).expect("it is there");
+        .for_each(|name| fs::remove_file(scene.path(name)).expect("the path exists"));
+    fs::remove_dir(scene.path(&directory)).expect("the path exists");
     reader.remove_private_pipe();
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// What the server then sends there is of no use to anybody: it bears another nonce and another session.
+/// The client whose pipe was named cannot use the answer: it has another nonce and another session.
 fn naming_anothers_private_pipe_brings_nobody_in(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let victim = scene.client().arg("mine").gated().start();
     let made = victim.step_until(What::PrivateCreated);
     let mut intruder = scene.raw_client();
-    // In basic the second one waits for the end of the first: for its handshake timeout.
+    // In basic each HELLO waits for the end of the one before: for its handshake timeout.
     for n in 1..=3 {
-        intruder.hello_naming(made.pipe.as_deref().expect("its name").as_bytes());
+        intruder.hello_naming(made.pipe.as_deref().expect("the event has the pipe's name").as_bytes());
         scene.record().wait_for_many(n, What::HelloReceived, |_| true);
     }
     victim.go_on();
@@ -129,14 +129,14 @@ fn naming_anothers_private_pipe_brings_nobody_in(paradigm: Paradigm) {
     scene.end();
 }
 
-/// A client that names its own pipe twice gets two answers there, and may take up one. The other waits for its READY until
-/// the timeout, which in basic the next client feels.
+/// A client that names its own pipe twice gets two answers there, and may take one. The other one waits for
+/// READY until its timeout. In basic the next client waits for that.
 fn a_pipe_named_twice_is_one_clients_all_the_same(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let before = server.descriptors();
     let mut client = scene.raw_client();
-    // Both through one pipe, which it keeps or not.
+    // Both come through one pipe, which the client may keep or not.
     server.signal(Signal::SIGSTOP);
     client.hello();
     client.hello();
@@ -156,9 +156,9 @@ fn a_pipe_named_twice_is_one_clients_all_the_same(paradigm: Paradigm) {
     scene.end();
 }
 
-/// No more than 4,096 bytes each, as whoever wants to do harm would do as well.
+/// At most 4,096 bytes each, since a hostile client would keep its writes whole, too.
 fn garbage() -> Vec<Vec<u8>> {
-    // A header that promises more than ever comes, and one of a kind that there is not.
+    // A header that claims more bytes than ever come, and a header of an unknown kind.
     let lie = [b"\0WKP\x04\x00\x0f\xe8".as_slice(), &[0; 16]].concat();
     let kind = [b"\0WKP\x09\x00\x00\x00".as_slice(), &[0; 16]].concat();
     let magics = b"\0WKP".repeat(1024);
@@ -175,8 +175,8 @@ fn garbage_is_skipped(paradigm: Paradigm) {
         let mut client = scene.raw_client();
         client.open_wkp();
         client.write(&bytes);
-        // In one piece or in several, as it was read.
-        until_true("all to be counted", || {
+        // The server may skip the bytes in one piece or in several.
+        until_true("all skipped bytes to be counted", || {
             let since = scene.record().all(|_| true).split_off(mark);
             let skipped = since.iter().filter(|event| event.what == What::Skipped);
             skipped.filter_map(|event| event.bytes).sum::<usize>() == bytes.len()
@@ -218,7 +218,7 @@ fn a_message_too_long_is_not_sent(paradigm: Paradigm) {
     scene.end();
 }
 
-/// By a client that does not look at what its ACK says.
+/// The client ignores the limit in its ACK.
 fn a_message_too_long_is_refused(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--max-message", "1000"]).ready();
@@ -253,7 +253,7 @@ fn a_request_that_is_not_due_ends_its_session_alone(paradigm: Paradigm) {
     client.request(3, b"three");
     let answer = client.answer();
     assert_eq!((answer.kind, answer.sequence), (Kind::Bye, 0));
-    assert!(!answer.payload.is_empty(), "a reason");
+    assert!(!answer.payload.is_empty(), "BYE has no reason");
     another_is_served_soon(&scene);
     drop(client);
     server.has_descriptors_as(&before);
@@ -280,7 +280,7 @@ fn a_record_of_another_session_is_skipped(paradigm: Paradigm) {
     scene.end();
 }
 
-/// A window is 16 records, and whoever has half as many more unanswered breaks the rules.
+/// The window is 16 frames. A client with half as many more unanswered breaks the rules.
 fn whoever_overruns_the_window_is_evicted(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--service", "sleep:300", "--grace", "200ms"]).ready();

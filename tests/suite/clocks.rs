@@ -1,4 +1,5 @@
-//! Clocks that jump, and servers that stand still for longer than their deadlines: nobody is blamed for it.
+//! Clocks that jump, and servers that are stopped for longer than their deadlines: no client is dropped for
+//! that.
 
 use std::process::Command;
 
@@ -16,7 +17,7 @@ each! {
     a_central_process_stopped_alone_blames_nobody in dispatch shared: row_46;
 }
 
-/// Every deadline that there is is set, and long enough for a busy machine; a jump is a day at least.
+/// All deadlines are set, and long enough for a busy machine. A jump is at least a day.
 fn a_clock_that_jumps_ends_nothing(paradigm: Paradigm) {
     if !needs(&[Tool::CCompiler]) {
         return;
@@ -40,7 +41,7 @@ fn a_clock_that_jumps_ends_nothing(paradigm: Paradigm) {
         let client = scene.client().through(jumping).args(["--timeout", "40s", "one", "two", "three"]);
         client.run().success().stdout("one\ntwo\nthree\n");
     }
-    // A request that runs when the server is asked to end has its grace.
+    // A request that runs when the server is asked to end gets its grace.
     let mark = scene.record().mark();
     let client = scene.client().through(jumping).args(["--timeout", "40s", "four"]).start();
     scene.record().wait_after(mark, What::RequestReceived, |_| true);
@@ -51,11 +52,11 @@ fn a_clock_that_jumps_ends_nothing(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Three seconds are the deadlines, and four go by.
+/// The deadlines are three seconds; the test waits for four.
 const DEADLINES: [&str; 4] = ["--handshake-timeout", "3s", "--idle-timeout", "3s"];
 const LONGER: u32 = 4000;
 
-/// The main server and, if it has any, the subserver that serves this client.
+/// Sends a signal to the main server and to its subserver, if it has one.
 fn signal_all(scene: &Scene, server: &Program, subserver: Option<u32>, signal: Signal) {
     server.signal(signal);
     subserver.into_iter().for_each(|pid| scene.signal_server(pid, signal));
@@ -66,7 +67,7 @@ fn nobody_was_blamed(scene: &Scene) {
     assert_eq!(scene.record().all(|event| blamed(event.what)), []);
 }
 
-/// READY comes while it stands still, and is older than the deadline when it wakes up.
+/// READY comes while the server is stopped, and is older than the deadline when the server goes on.
 fn a_server_stopped_before_ready_blames_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(DEADLINES).ready();
@@ -102,7 +103,8 @@ fn a_server_stopped_in_a_session_blames_nobody(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Its subserver's clock goes on meanwhile: it asks, and the central process looks before it answers.
+/// The subserver's clock goes on. The subserver asks the central process, which reads the pipe before it
+/// answers.
 fn a_central_process_stopped_alone_blames_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(DEADLINES).ready();

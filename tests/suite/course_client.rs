@@ -1,5 +1,5 @@
-//! Our client and the programs of the course: `client --dialect course` with a server made by hand, which says whatever
-//! such programs say.
+//! Our client with the programs of the course: `client --dialect course` with a server that the test
+//! controls. It sends what such programs send.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -20,18 +20,19 @@ stories! {
     another_clients_name_is_not_written_beside: row_1;
 }
 
-/// A client whose time does not run out here.
+/// Prepares a client whose deadline does not pass here.
 pub(crate) fn client<'s>(scene: &'s Scene, options: &[&str]) -> Launch<'s> {
     scene.client().args(["--dialect", "course", "--timeout", "60s"]).args(options)
 }
 
-/// The next record is this message; the answer is the same in capitals, in a record of 100 bytes.
+/// Checks that the next record is this message. Replies with the message in capitals, in a record of 100
+/// bytes.
 pub(crate) fn serves(server: &mut CourseServer, message: &str) {
     assert_eq!(server.receive(), padded(message.as_bytes(), message.len() + 1));
     server.say(&padded(message.to_uppercase().as_bytes(), 100));
 }
 
-/// One client comes, with these options; this is the acknowledgement, and that the third step.
+/// Runs a client with these options. The server sends this acknowledgement, and expects this third step.
 fn is_answered_by(options: &[&str], ack: impl Fn(&str) -> Vec<u8>, step: Option<Vec<u8>>) {
     let scene = Scene::new();
     let mut server = scene.course_server();
@@ -49,7 +50,7 @@ fn is_answered_by(options: &[&str], ack: impl Fn(&str) -> Vec<u8>, step: Option<
     scene.end();
 }
 
-/// The acknowledgements that were seen, and some that were not.
+/// Acknowledgements of known programs, and some others.
 #[test]
 fn each_acknowledgement_has_its_third_step() {
     for ack in [padded(HOLA, 5), padded(HOLA, 10), padded(HOLA, 1000), HOLA.to_vec(), b"connected".to_vec()] {
@@ -71,7 +72,7 @@ fn the_user_may_know_better() {
     is_answered_by(&["--handshake", "auto"], |_| padded(HOLA, 10), Some(padded(HOLA, 10)));
 }
 
-/// Nothing about it makes sense; the client treats it as it would any.
+/// The acknowledgement makes no sense. The client treats it like any other.
 #[test]
 fn an_acknowledgement_may_be_anything() {
     for ack in [b"\0".to_vec(), vec![0; 100], noise(5), noise(1000), vec![b'x'; 65_536]] {
@@ -101,7 +102,7 @@ fn the_name_is_a_record_of_ten_bytes_or_more() {
 fn the_name_is_told_as_the_server_wants_it() {
     let scene = Scene::new();
     let mut server = scene.course_server();
-    let here = scene.place().canonicalize().expect("it is there");
+    let here = scene.place().canonicalize().expect("the path exists");
     let wkp = scene.path("mario");
     for (form, named) in [("path", scene.place()), ("absolute", &here)] {
         let client = client(&scene, &["--name-form", form]).arg("--wkp").arg(&wkp).arg("hello").start();
@@ -111,7 +112,7 @@ fn the_name_is_told_as_the_server_wants_it() {
         client.ends().success().stdout("HELLO\n");
         server.make_wkp();
     }
-    // A server that answers with the name waits for HOLA, in whatever form it was told the name.
+    // A server that acknowledges with the name expects HOLA, in whatever form it got the name.
     let client = client(&scene, &["--name-form", "absolute", "hello"]).start();
     let name = here.join(client.pid().to_string()).into_os_string().into_vec();
     server.acknowledge(&padded(&name, 200));
@@ -133,7 +134,7 @@ fn a_newline_is_sent_and_expected_if_the_server_wants_it() {
     scene.end();
 }
 
-/// Its end is no error to a client that has nothing to say.
+/// The server leaves. That is no error for a client without messages.
 #[test]
 fn a_server_may_do_nothing_but_shake_hands() {
     let scene = Scene::new();
@@ -163,7 +164,7 @@ fn options_of_the_course_are_for_the_course() {
     scene.end();
 }
 
-/// The course's numbers, in their order, without a record that the course does not know.
+/// The steps have the course's numbers, in their order. There is no record that the course does not have.
 #[test]
 fn the_steps_are_the_courses() {
     let scene = Scene::new();
@@ -189,7 +190,7 @@ fn the_steps_are_the_courses() {
     scene.end();
 }
 
-/// A server that knows of no third step took it for a message, and answered.
+/// A server that knows no third step took it for a message, and answered.
 #[test]
 fn what_nobody_asked_for_is_thrown_away() {
     let scene = Scene::new();
@@ -203,7 +204,7 @@ fn what_nobody_asked_for_is_thrown_away() {
     confirming.go_on();
     serves(&mut server, "hello");
     confirming.ends().success().stdout("HELLO\n");
-    // Where there was no third step as well.
+    // The same without a third step.
     server.make_wkp();
     let hasty = client(&scene, &["--handshake", "2", "hello"]).gated().start();
     hasty.step_until(What::AwaitingAck);
@@ -213,7 +214,7 @@ fn what_nobody_asked_for_is_thrown_away() {
     hasty.go_on();
     serves(&mut server, "hello");
     hasty.ends().success().stdout("HELLO\n");
-    // And later, as long as nothing was asked.
+    // The same later, while no request is unanswered.
     server.make_wkp();
     let typing = client(&scene, &[]).typing().start();
     server.acknowledge(ITS_A_ME);
@@ -230,7 +231,7 @@ fn what_nobody_asked_for_is_thrown_away() {
     scene.end();
 }
 
-/// A server that is stopped there, or slow, would find two records in one read, and lose the second.
+/// A server that is stopped there, or slow, would read two records at once, and lose the second.
 #[test]
 fn no_message_comes_before_the_third_step_was_read() {
     let scene = Scene::new();
@@ -241,13 +242,13 @@ fn no_message_comes_before_the_third_step_was_read() {
     assert_eq!(sent.text.as_deref(), Some("HOLA"));
     much_more_time_passes();
     assert!(scene.record().all(|event| event.what == What::RequestSent).is_empty());
-    assert_eq!(server.receive(), b"HOLA\0", "the third step, and nothing else");
+    assert_eq!(server.receive(), b"HOLA\0", "the server got more than the third step");
     serves(&mut server, "hello");
     client.ends().success().stdout("HELLO\n");
     scene.end();
 }
 
-/// More than the 300 ms that some clients have for their handshakes, and than they wait for what nobody asked for.
+/// Longer than the 300 ms timeout of some handshakes, and longer than the wait for unsolicited records.
 pub(crate) fn much_more_time_passes() {
     let since = Instant::now();
     until_true("time to pass", || since.elapsed() > Duration::from_millis(700));
@@ -266,14 +267,14 @@ fn one_message_at_a_time_and_no_haste() {
     server.acknowledge(ITS_A_ME);
     client.go_on();
     assert_eq!(server.receive(), b"one\0");
-    // The timeout is the handshake's: a reply may take as long as it likes.
+    // The timeout is for the handshake; a reply may take longer.
     much_more_time_passes();
-    assert_eq!(server.received(), None, "another message before the reply");
+    assert_eq!(server.received(), None, "the client sent another message before the reply");
     server.say(b"1\0");
     assert_eq!(server.receive(), b"\0", "an empty message is a record as well");
     server.say(b"\0");
     assert_eq!(server.receive(), b"three\0");
-    // Without a NUL, as some do.
+    // Without a NUL, as some programs send it.
     server.say(b"3");
     client.ends().success().stdout("1\n\n3\n").stderr("");
     scene.end();
@@ -338,7 +339,7 @@ fn raw_is_one_message_of_several_lines() {
     scene.end();
 }
 
-/// A server of the course reads once, and takes what comes for one name.
+/// A server of the course reads once, and takes all bytes for one name.
 fn clients_at_one_instant_take_turns_at_the_pipe() {
     const CLIENTS: usize = 8;
     let scene = Scene::new();
@@ -350,7 +351,7 @@ fn clients_at_one_instant_take_turns_at_the_pipe() {
     for served in 0..CLIENTS {
         let name = server.receive_name();
         assert_eq!(name.len(), 10, "one name: {:?}", String::from_utf8_lossy(&name));
-        // Sometimes they find the name still there.
+        // Some clients still find the old pipe's name.
         if served % 2 == 0 {
             server.say(ITS_A_ME);
             server.remove_wkp();
@@ -374,12 +375,12 @@ fn clients_at_one_instant_take_turns_at_the_pipe() {
 fn another_clients_name_is_not_written_beside() {
     let scene = Scene::new();
     let mut server = scene.course_server();
-    let wkp = OpenOptions::new().write(true).open(scene.path("mario")).expect("it has a reader");
+    let wkp = OpenOptions::new().write(true).open(scene.path("mario")).expect("the pipe has a reader");
     (&wkp).write_all(b"first\0").expect("there is room");
     let second = client(&scene, &["hello"]).start();
     scene.record().wait_for(What::PrivateCreated, |_| true);
     much_more_time_passes();
-    assert_eq!(server.receive(), b"first\0", "the first one's name, and no other");
+    assert_eq!(server.receive(), b"first\0", "the second client wrote its name beside the first");
     drop(wkp);
     server.acknowledge(ITS_A_ME);
     serves(&mut server, "hello");
@@ -387,7 +388,7 @@ fn another_clients_name_is_not_written_beside() {
     scene.end();
 }
 
-/// One of those that were seen never removes its well-known pipe, and serves several clients there.
+/// One known server never removes its well-known pipe, and serves several clients there.
 #[test]
 fn a_pipe_that_keeps_its_name_is_for_others_as_well() {
     let scene = Scene::new();

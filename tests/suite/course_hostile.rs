@@ -1,4 +1,4 @@
-//! Clients of the course dialect that mean harm, or do nothing: it costs their server neither its time nor its memory.
+//! Hostile or idle clients of the course dialect: they cost the server neither time nor memory.
 
 use handshake_core::event::What;
 use workspace_tests::proc::memory;
@@ -17,7 +17,8 @@ each! {
     pipes_that_nobody_opens_cost_little in forking dispatch;
 }
 
-/// It goes on asking; neither it nor the server may keep what it does not read.
+/// The client sends messages on and on, and reads no reply. Neither the client nor the server may keep them
+/// in memory.
 fn who_never_reads_is_held_back(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["-q"]).ready();
@@ -37,7 +38,7 @@ fn who_never_reads_is_held_back(paradigm: Paradigm) {
     scene.end();
 }
 
-/// One is in hand, one is read, one is in the pipe.
+/// The server processes one message, has read one, and has one in its pipe.
 fn a_server_with_messages_before_it_does_nothing_but_wait(paradigm: Paradigm) {
     let scene = Scene::new();
     let options = ["--handshake", "2", "--service", "sleep:5000", "--grace", "0"];
@@ -47,7 +48,7 @@ fn a_server_with_messages_before_it_does_nothing_but_wait(paradigm: Paradigm) {
     client.says(b"one\0");
     scene.record().wait_for(What::RequestReceived, |_| true);
     client.says(b"two\0");
-    until_true("it to be read", || client.has_been_read());
+    until_true("the message to be read", || client.has_been_read());
     client.says(b"three\0");
     let session = acknowledged(&scene, "1").pid;
     nothing_is_done_for_a_second_by(&scene, &[session, server.pid()]);
@@ -65,7 +66,7 @@ fn garbage_in_a_course_session_costs_nobody_else(paradigm: Paradigm) {
     is_confirmed(&scene, &client);
     let noise = crate::streams::noise(60_000);
     for size in [1, 3, 4, 100, 4096, 5000, 60_000] {
-        // Noise may look like several messages, but each byte is answered by one.
+        // Noise may look like several messages, but the server answers each byte once.
         let mut replied = client.asks(&noise[..size]).len();
         while replied < size {
             replied += client.record().len();
@@ -78,7 +79,7 @@ fn garbage_in_a_course_session_costs_nobody_else(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Numbers, digits, paths: whatever makes a server look around.
+/// Numbers, digits and paths make a server look up names.
 fn garbage_in_any_amount_delays_nobody_for_long(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["-q"]).ready();
@@ -91,18 +92,18 @@ fn garbage_in_any_amount_delays_nobody_for_long(paradigm: Paradigm) {
     for garbage in [numbers, digits, paths] {
         let mut hostile = scene.course_client("hostile");
         hostile.open_wkp();
-        // The server may have done with it before the end.
+        // The server may close the pipe before all is written.
         garbage.chunks(4096).all(|part| hostile.can_say(part));
         another_is_served_soon(&scene);
         hostile.leaves();
     }
     for number in 0..1000 {
-        std::fs::remove_file(scene.path(&format!("file{number}"))).expect("it is there");
+        std::fs::remove_file(scene.path(&format!("file{number}"))).expect("the path exists");
     }
     scene.end();
 }
 
-/// They have names, and readers never.
+/// The pipes exist, but never get a reader.
 fn pipes_that_nobody_opens_cost_little(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["-q", "--handshake-timeout", "60s"]).ready();

@@ -1,5 +1,5 @@
-//! Clients of the course dialect that have opened the same well-known pipe: they are served one after the other, and what is
-//! wrong with one costs the others nothing but its own time.
+//! Course clients that have opened the same well-known pipe. The server serves them one after the other. A
+//! faulty client costs the others only time.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ each! {
     a_name_is_free_again_at_once in forking dispatch;
 }
 
-/// "At once" is what the promise says; the bound is generous, for a busy machine.
+/// The bound for "at once". It is long, for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
 fn is_served(scene: &Scene, client: &mut CourseClient) {
@@ -55,19 +55,19 @@ fn is_told(client: CourseClient) {
     assert_eq!(client.hears_within(AT_ONCE), Heard::End);
 }
 
-/// It opens its private pipe, and hears nothing yet.
+/// Waits until the client is in the queue, and opens its private pipe, which must be empty.
 fn waits(scene: &Scene, client: &mut CourseClient) {
     let name = client.name().to_owned();
     scene.record().wait_for(What::Queued, |event| event.pipe.as_deref() == Some(&name));
     client.opens_private_pipe();
-    assert!(client.hears_nothing(), "it is not its turn");
+    assert!(client.hears_nothing(), "the client got an answer before its turn");
 }
 
 fn is_acknowledged(client: &CourseClient) {
     assert_eq!(client.hears_within(AT_ONCE), Heard::Record(b"HOLA\0".to_vec()));
 }
 
-/// Opened before the name went, written after.
+/// The client opened the pipe before its name went, and writes into it after that.
 fn a_name_in_anothers_session_waits_for_its_end(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
@@ -77,7 +77,7 @@ fn a_name_in_anothers_session_waits_for_its_end(paradigm: Paradigm) {
     late.says(b"22\0\0\0");
     waits(&scene, &mut late);
     is_served(&scene, &mut first);
-    assert!(late.hears_nothing(), "it is not its turn");
+    assert!(late.hears_nothing(), "the client got an answer before its turn");
     first.leaves();
     is_acknowledged(&late);
     is_served(&scene, &mut late);
@@ -103,7 +103,7 @@ fn a_name_in_a_framed_session_waits_for_its_end(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Both in one read, in any order.
+/// The server reads both in one read, in either order.
 fn a_name_beside_a_message_harms_neither(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake", "2"]).ready();
@@ -111,7 +111,7 @@ fn a_name_beside_a_message_harms_neither(paradigm: Paradigm) {
         let [mut first, mut late] = [own, other].map(|name| scene.course_client(name));
         late.open_wkp();
         first.shakes_hands();
-        // Whoever reads this pipe stands still, so that it will find both.
+        // The process that reads this pipe is stopped, so that one read returns both.
         let reader =
             if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(&scene, own).pid };
         scene.signal_server(reader, Signal::SIGSTOP);
@@ -120,7 +120,7 @@ fn a_name_beside_a_message_harms_neither(paradigm: Paradigm) {
         }
         scene.signal_server(reader, Signal::SIGCONT);
         waits(&scene, &mut late);
-        // As large as its own message: what is more would be its next reply.
+        // The reply is as long as the client's own message. Further bytes would be taken for the next reply.
         assert_eq!(first.record(), b"HELLO\0\0\0");
         assert_eq!(first.asks(b"you\0\0\0"), b"YOU\0\0\0");
         first.leaves();
@@ -131,7 +131,7 @@ fn a_name_beside_a_message_harms_neither(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The first has sent its name, and does not open its pipe: it may have been stopped just there.
+/// The first client has sent its name, and does not open its pipe: it may have been stopped there.
 fn a_name_that_comes_while_the_first_keeps_us_waiting_is_next(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
@@ -169,7 +169,7 @@ fn a_name_left_behind_when_a_session_ends_is_next(paradigm: Paradigm) {
     scene.end();
 }
 
-/// It was slow, or stopped, between its open of the well-known pipe and its write.
+/// The client was slow, or stopped, between its open of the well-known pipe and its write.
 fn a_name_that_comes_when_the_session_is_over_is_next(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
@@ -187,14 +187,15 @@ fn a_name_that_comes_when_the_session_is_over_is_next(paradigm: Paradigm) {
     scene.end();
 }
 
-/// As text and NULs, without a NUL between them, and in 10 bytes each with what was on the stack.
+/// The names come as text and NULs, without NULs between them, and in 10 bytes each with garbage after the
+/// NUL.
 fn names_that_come_together_are_served_in_turn(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let forms = [(["1", "22", "333"], "\0\0"), (["44", "5", "666666"], ""), (["7", "8", "9"], "\0garbage.")];
     for (names, padding) in forms {
         let mut clients = names.map(|name| scene.course_client(name));
-        // In one write, as they would be found in one read.
+        // One write, so that one read returns all of them.
         clients[0].connects_saying(names.map(|name| format!("{name}{padding}")).concat().as_bytes());
         for client in &mut clients[1..] {
             client.opens_private_pipe();
@@ -215,7 +216,7 @@ fn names_that_come_together_are_served_in_turn(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Its last message, and another's name: only the name counts.
+/// The last client left its last message in the pipe, and another client's name. Only the name counts.
 fn what_the_last_one_left_in_the_pipe_is_not_the_next_ones(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake", "2"]).ready();
@@ -249,7 +250,7 @@ fn who_waits_too_long_is_told(paradigm: Paradigm) {
     scene.end();
 }
 
-/// One leaves, and takes its private pipe away.
+/// The second client leaves, and removes its private pipe.
 fn who_has_gone_from_the_queue_delays_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
@@ -269,7 +270,7 @@ fn who_has_gone_from_the_queue_delays_nobody(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Its private pipe is still there, and nobody has it open; nor is there a process of that number.
+/// The second client's private pipe still exists, but no process has it open. No process has that PID.
 fn who_was_killed_in_the_queue_delays_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
@@ -289,7 +290,7 @@ fn who_was_killed_in_the_queue_delays_nobody(paradigm: Paradigm) {
     scene.end();
 }
 
-/// It is stopped, and has no number for a name that could tell.
+/// The second client is stopped. Its name is no PID, so the server cannot tell.
 fn who_does_not_open_its_pipe_delays_the_queue_until_the_timeout(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
@@ -304,13 +305,13 @@ fn who_does_not_open_its_pipe_delays_the_queue_until_the_timeout(paradigm: Parad
     is_acknowledged(&third);
     is_served(&scene, &mut third);
     third.leaves();
-    // Told as soon as it opens its pipe.
+    // The server notifies the client as soon as it opens its pipe.
     second.opens_private_pipe();
     is_told(second);
     scene.end();
 }
 
-/// One client writes another's name, whose session goes on.
+/// One client writes another client's name, whose session goes on.
 fn a_pipe_of_another_session_is_not_acknowledged_again(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
@@ -360,13 +361,13 @@ fn those_behind_a_session_that_outlasts_the_grace_are_told(paradigm: Paradigm) {
     late.opens_private_pipe();
     server.signal(Signal::SIGTERM);
     is_told(first);
-    // In basic and forking nobody reads the pipe meanwhile, but when it is closed.
+    // In basic and forking the pipe is read again only when it is closed.
     is_told(late);
     server.ends().code(0);
     scene.end();
 }
 
-/// Both names come in one read, and the second one's process is about to make its pipe.
+/// Both names come in one read. The process of the second client is about to make its pipe.
 fn who_makes_its_pipe_after_its_name_is_served_in_turn(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
@@ -387,7 +388,8 @@ fn who_makes_its_pipe_after_its_name_is_served_in_turn(paradigm: Paradigm) {
     scene.end();
 }
 
-/// It has opened the pipe that came after the old one, and the server goes back to the old one for a late name.
+/// The third client has opened the pipe after the old one. The server returns to the old pipe for a late
+/// name.
 fn who_found_the_next_pipe_meanwhile_is_served_too(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
@@ -410,7 +412,7 @@ fn who_found_the_next_pipe_meanwhile_is_served_too(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Its first bytes are zeros, as those behind the name are.
+/// The first bytes of the number are zeros, like the bytes behind the name.
 fn a_number_right_behind_a_name_ends_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake", "2"]).ready();
@@ -443,7 +445,7 @@ fn those_who_wait_delay_nobody_elsewhere(paradigm: Paradigm) {
     scene.end();
 }
 
-/// In forking the pipe goes with the subserver, and the main server tells those whose names it knows.
+/// In forking the pipe is gone with the subserver. The main server notifies the clients whose names it knows.
 fn those_behind_a_killed_subserver_are_served_or_told(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
@@ -473,7 +475,7 @@ fn a_framed_client_beside_a_course_client_is_served(paradigm: Paradigm) {
     course.connects_saying(b"1\0");
     scene.signal_server(server.pid(), Signal::SIGCONT);
     let ack = framed.accept();
-    assert!(!ack.upstream.is_empty(), "the pipe is the course client's, who knows no other");
+    assert!(!ack.upstream.is_empty(), "the framed client has no fresh upstream");
     course.opens_private_pipe();
     course.record();
     is_served(&scene, &mut course);
@@ -483,7 +485,7 @@ fn a_framed_client_beside_a_course_client_is_served(paradigm: Paradigm) {
     scene.end();
 }
 
-/// All knock while the server stands still, or have opened its pipe by then.
+/// All clients have written while the server is stopped, or have opened its pipe by then.
 fn fifty_of_each_are_served(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["-q"]).ready();
@@ -503,14 +505,14 @@ fn fifty_of_each_are_served(paradigm: Paradigm) {
         client.says(record.as_bytes());
     }
     course.iter_mut().for_each(CourseClient::opens_private_pipe);
-    // In any order: those at one pipe have it one after the other.
+    // In any order: clients of one pipe have it one after the other.
     let mut waiting: Vec<_> = course.into_iter().collect();
-    until_true("all to be served", || {
+    until_true("all clients to be served", || {
         let all = std::mem::take(&mut waiting).into_iter();
         let (ready, rest): (Vec<_>, Vec<_>) = all.partition(|client| !client.hears_nothing());
         waiting = rest;
         for mut client in ready {
-            // What it heard was taken; it is the acknowledgement.
+            // The record that the client has read is the acknowledgement.
             is_served(&scene, &mut client);
         }
         waiting.is_empty()
@@ -525,7 +527,7 @@ fn who_is_silent_after_its_name_delays_nobody(paradigm: Paradigm) {
     let mut silent = scene.course_client("1");
     silent.connects_saying(b"1\0");
     another_is_served_soon(&scene);
-    // It dies, or is killed: nobody waits for the deadline.
+    // The client dies or is killed: the server does not wait for the deadline.
     silent.leaves();
     scene.end();
 }
@@ -551,7 +553,7 @@ fn who_is_silent_in_its_session_delays_nobody(paradigm: Paradigm) {
     scene.end();
 }
 
-/// What is left behind the NUL may be the same name, from an earlier use of that memory.
+/// The same name may follow the NUL, left from an earlier use of that memory.
 fn ones_own_name_twice_is_one_client(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
@@ -566,7 +568,8 @@ fn ones_own_name_twice_is_one_client(paradigm: Paradigm) {
     scene.end();
 }
 
-/// In basic one is being waited for, the other is in line; in the others each has its subserver, or none.
+/// In basic the server waits for the one client, and has the other in its queue. In the others each client
+/// has a subserver, or none.
 fn who_has_not_opened_its_pipe_is_told_of_the_servers_end(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
@@ -575,8 +578,8 @@ fn who_has_not_opened_its_pipe_is_told_of_the_servers_end(paradigm: Paradigm) {
     scene.record().wait_for(What::HelloReceived, |_| true);
     server.signal(Signal::SIGTERM);
     client.opens_private_pipe();
-    // It was quick enough for its acknowledgement, or not. In its last moments a server still tries to tell; who is later finds
-    // nobody, as anywhere.
+    // The client may have got its acknowledgement or not. A server that ends still tries to notify its
+    // clients. A client that opens its pipe later finds no server.
     let mut heard = client.hears_or(|| !server.is_running());
     if heard == Some(Heard::Record(b"HOLA\0".to_vec())) {
         heard = client.hears_or(|| !server.is_running());
@@ -587,7 +590,7 @@ fn who_has_not_opened_its_pipe_is_told_of_the_servers_end(paradigm: Paradigm) {
     scene.end();
 }
 
-/// One with a fixed name came too late, and has gone; the next with that name is in time.
+/// A client with a fixed name came too late, and has left. The next client with that name is in time.
 fn a_name_is_free_again_at_once(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();

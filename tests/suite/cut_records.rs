@@ -1,5 +1,4 @@
-//! Records that are not written to their end cost no other record, and a record that is lost ends its
-//! session.
+//! A cut frame swallows no other frame, and a lost frame ends its session.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -26,7 +25,7 @@ stories! {
     an_answer_that_lost_a_record_is_not_printed: row_35;
 }
 
-/// Records of which a stranger writes only a beginning. The payload of the last one ends with a magic.
+/// Frames of which another process writes only the beginning. The payload of the last one ends with a magic.
 fn strangers_records() -> [Vec<u8>; 3] {
     [
         record(Kind::Ready, 7, 0, Part::ONLY, b""),
@@ -35,14 +34,14 @@ fn strangers_records() -> [Vec<u8>; 3] {
     ]
 }
 
-/// These, cut at each length.
+/// Returns these frames, cut at each length.
 fn cut_records() -> impl Iterator<Item = Vec<u8>> {
     strangers_records()
         .into_iter()
         .flat_map(|record| (1..record.len()).map(move |length| record[..length].to_vec()))
 }
 
-/// What one read of the reader shall bring is written while it stands still.
+/// Stops the reader while `write` runs, so that one read returns all bytes.
 fn in_one_read(scene: &Scene, reader: u32, write: impl FnOnce()) {
     scene.signal_server(reader, Signal::SIGSTOP);
     write();
@@ -58,7 +57,7 @@ fn a_cut_record_before_a_hello_costs_it_nothing(paradigm: Paradigm) {
         client.open_wkp();
         in_one_read(&scene, server.pid(), || {
             client.write(&cut);
-            assert!(client.says_hello_where_it_is(), "nobody has taken the pipe");
+            assert!(client.says_hello_where_it_is(), "the pipe has lost its name");
         });
         client.accept();
         client.request(1, b"hello");
@@ -69,8 +68,9 @@ fn a_cut_record_before_a_hello_costs_it_nothing(paradigm: Paradigm) {
     scene.end();
 }
 
-/// A stranger and a client that has the same pipe. On a busy machine the client may hold its lock for longer
-/// than the server waits, and then gets a fresh pipe.
+/// Returns a process that has the pipe open, and a client in a session on the same pipe. On a busy machine
+/// the client may hold its lock for longer than the server waits. It then gets a fresh pipe, so this tries
+/// again.
 fn in_one_pipe(scene: &Scene) -> (RawClient, Rc<Program>) {
     loop {
         let mut stranger = scene.raw_client();
@@ -88,7 +88,7 @@ fn in_one_pipe(scene: &Scene) -> (RawClient, Rc<Program>) {
     }
 }
 
-/// With a client that knows nothing of it.
+/// A real client has the session.
 fn cut_records_between_requests_cost_none_of_them(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
@@ -132,7 +132,7 @@ fn cut_records_within_a_message_leave_it_whole(paradigm: Paradigm) {
         });
         assert!(client.reply(sequence, message.len()) == message, "another message came back");
     }
-    assert!(!client.has_answer(), "an answer twice");
+    assert!(!client.has_answer(), "the client got an answer twice");
     client.bye();
     stranger.remove_private_pipe();
     drop((client, stranger));
@@ -140,7 +140,7 @@ fn cut_records_within_a_message_leave_it_whole(paradigm: Paradigm) {
     scene.end();
 }
 
-/// A stranger finds it by its name, before its client has written anything there.
+/// Another process finds the upstream by its name, before the client has written anything into it.
 fn a_header_in_a_fresh_upstream_swallows_no_ready(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
@@ -156,7 +156,7 @@ fn a_header_in_a_fresh_upstream_swallows_no_ready(paradigm: Paradigm) {
     let upstream = second.acknowledged().upstream;
     let path = scene.path(std::str::from_utf8(&upstream).expect("the server's names are text"));
     let lie = record(Kind::Request, second.session(), 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
-    let mut stranger = OpenOptions::new().write(true).open(path).expect("it still has its name");
+    let mut stranger = OpenOptions::new().write(true).open(path).expect("the upstream has its name");
     stranger.write_all(&lie[..HEADER]).expect("the server reads it");
     second.ready();
     second.request(1, b"hello");
@@ -167,12 +167,13 @@ fn a_header_in_a_fresh_upstream_swallows_no_ready(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The first, a middle or the last record of a message is lost, or all of them.
+/// The first, a middle or the last frame of a message is lost, or all of them.
 fn a_request_that_lost_a_record_is_not_answered(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
-    // In one write: the server may leave after the first record that is not due.
+    // All frames are in one write, because the server may close the pipe after the first frame that is not
+    // due.
     let sent = |session: u64, lost: &[(u32, u16)]| -> Vec<u8> {
         let records = [(1, 0), (1, 1), (1, 2), (2, 0)].into_iter().filter(|record| !lost.contains(record));
         let bytes = records.flat_map(|(sequence, number)| {
@@ -199,7 +200,7 @@ fn a_request_that_lost_a_record_is_not_answered(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Not even the part that came.
+/// Not even the part that came is printed.
 fn an_answer_that_lost_a_record_is_not_printed() {
     let scene = Scene::new();
     let mut server = scene.raw_server();

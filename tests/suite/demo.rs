@@ -1,4 +1,4 @@
-//! The demo plays every paradigm with the real programs, and finds everything right.
+//! The demo plays every paradigm with the real programs, and every check passes.
 
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -22,7 +22,7 @@ fn play(paradigm: Paradigm) -> Vec<&'static str> {
 fn every_step_is_told_and_all_is_right(paradigm: Paradigm) {
     let scene = Scene::new();
     let mut told = scene.lab().args(play(paradigm)).run().success();
-    // With a WKP that is never removed, step 6 is only the receiving.
+    // If the WKP keeps its name, step 6 is only the receiving of the name.
     for step in 1..=8 {
         told = told.stdout(contains(format!("step {step}")));
     }
@@ -45,7 +45,7 @@ fn every_step_is_told_and_all_is_right(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Fifteen times Enter, then the end of stdin, which lets everybody run.
+/// Enter is pressed fifteen times. Then stdin ends, and all programs run freely.
 fn with_pause_each_enter_is_a_step(paradigm: Paradigm) {
     let scene = Scene::new();
     let options = ["--pause", "--clients", "2", "--messages", "1"];
@@ -61,7 +61,7 @@ fn with_pause_each_enter_is_a_step(paradigm: Paradigm) {
     scene.end();
 }
 
-/// No word is broken: of a page that is no terminal 80 columns are used, unless COLUMNS says otherwise.
+/// No word is broken. If the page is no terminal, it has 80 columns, unless COLUMNS says otherwise.
 fn no_line_is_longer_than_the_page(paradigm: Paradigm) {
     let scene = Scene::new();
     for (columns, options) in
@@ -75,7 +75,7 @@ fn no_line_is_longer_than_the_page(paradigm: Paradigm) {
         let lab = scene.lab().through(page).args(play(paradigm)).args(options).arg("--client").arg(client);
         let told = lab.args(["--", "-q"]).run().success();
         let printed = String::from_utf8_lossy(&told.get_output().stdout).into_owned();
-        // The table of pipes has four columns, and a path is one word.
+        // The table of pipes has four columns, and a path is one word, so these lines may be longer.
         let may_be_longer = |line: &str| columns < 80 && (line.starts_with("  ") || line.contains("/"));
         for line in printed.lines().filter(|line| !may_be_longer(line)) {
             assert!(

@@ -1,5 +1,5 @@
-//! Who holds which ends of which pipes, while five clients are connected: what a process must not hold is what hides an end
-//! of file, lets strangers read, or keeps a lock alive. stdin is /dev/null here, stdout and stderr are files.
+//! The pipe ends that each process holds while five clients are connected. An end too many hides EOF, lets
+//! other processes read, or keeps a lock. Here stdin is /dev/null, and stdout and stderr are files.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -17,13 +17,14 @@ each! {
     clients_hold_just_their_two_pipes in basic forking dispatch shared;
 }
 
-/// Five clients, connected and silent; in basic one is, and four wait for their turn.
+/// Starts five clients that connect and send nothing. In basic one is connected, and four wait for their
+/// turn.
 fn five_clients(scene: &Scene, paradigm: Paradigm) -> Vec<Rc<Program>> {
     let client = |_| scene.client().args(["--timeout", "60s"]).typing().start();
     let connected = if paradigm == Paradigm::Basic { 1 } else { 5 };
     let mut clients: Vec<_> = (0..connected).map(client).collect();
     for ready in scene.record().wait_for_many(connected, What::ReadyReceived, |_| true) {
-        // A fresh upstream, if it has one, loses its name after that.
+        // A fresh upstream loses its name after READY.
         let of_session = |event: &Event| event.session == ready.session;
         let fresh = |event: &Event| of_session(event) && event.what == What::UpstreamCreated;
         if !scene.record().all(fresh).is_empty() {
@@ -65,7 +66,7 @@ fn the_server_holds_just_what_the_paradigm_says(paradigm: Paradigm) {
         }
     }
     expected.sort_unstable();
-    until_true(format_args!("{expected:?} in the server"), || kinds(&server.descriptors()) == expected);
+    until_true(format_args!("the server to have {expected:?}"), || kinds(&server.descriptors()) == expected);
     all_leave(&clients);
     server.has_descriptors_as(&before);
     scene.end();
@@ -78,7 +79,7 @@ fn each_subserver_holds_just_its_own(paradigm: Paradigm) {
     scene.end();
 }
 
-/// By an old kernel, or by a sandbox. Nobody is told, and nobody has to try again.
+/// An old kernel or a sandbox forbids the call. No client is told to try again.
 fn nor_does_one_hold_more_where_close_range_is_forbidden(paradigm: Paradigm) {
     if !needs(&[Tool::Strace]) {
         return;
@@ -86,7 +87,7 @@ fn nor_does_one_hold_more_where_close_range_is_forbidden(paradigm: Paradigm) {
     for errno in ["ENOSYS", "EPERM"] {
         let scene = Scene::new();
         let place = scene.place().display().to_string();
-        // As in `shortage`.
+        // See `shortage` for these options.
         let strace = ["env", "-C", "/", "strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"];
         let fail = [
             "-e".into(),
@@ -97,10 +98,10 @@ fn nor_does_one_hold_more_where_close_range_is_forbidden(paradigm: Paradigm) {
         let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]);
         let server = server.through(strace).through(fail).through(["env", "-C", &place]).ready();
         just_its_own(&scene, paradigm);
-        until_true("no children", || children_of(server.pid()).is_empty());
+        until_true("the server to have no children", || children_of(server.pid()).is_empty());
         let happened = |what| scene.record().all(|event| event.what == what);
-        // (One may try again by itself, if it was slow between its lock and its HELLO.)
-        assert_eq!(happened(What::ClientDropped), [], "somebody was told to try again");
+        // A client may try again by itself, if it was slow between its lock and its HELLO.
+        assert_eq!(happened(What::ClientDropped), [], "a client was told to try again");
         assert_eq!(happened(What::SubserverForked).len(), 5);
         let ends = happened(What::SubserverReaped);
         assert!(ends.iter().all(|end| end.text.as_deref() == Some("exit status 0")), "{ends:?}");
@@ -119,7 +120,7 @@ fn just_its_own(scene: &Scene, paradigm: Paradigm) {
     for client in &clients {
         let descriptors = scene.record().descriptors(scene.record().server_of(client.pid()));
         assert_eq!(kinds(&descriptors), expected);
-        assert_eq!(private_pipe(&descriptors), made_by(client, scene.record()), "another client's");
+        assert_eq!(private_pipe(&descriptors), made_by(client, scene.record()), "the pipe is another client's");
     }
     all_leave(&clients);
 }
@@ -132,9 +133,9 @@ fn private_pipe(descriptors: &[Descriptor]) -> String {
     names.collect()
 }
 
-/// The name of the private pipe that the client got its answer on.
+/// The name of the private pipe on which the client got its ACK.
 fn made_by(client: &Program, record: &Record) -> String {
-    record.wait_for(What::AckReceived, |event| event.pid == client.pid()).pipe.expect("its name")
+    record.wait_for(What::AckReceived, |event| event.pid == client.pid()).pipe.expect("the event has the pipe's name")
 }
 
 fn each_subserver_has_a_pair_of_unnamed_pipes_with_the_server(paradigm: Paradigm) {
@@ -153,7 +154,7 @@ fn each_subserver_has_a_pair_of_unnamed_pipes_with_the_server(paradigm: Paradigm
             pipes.insert(end.target.clone());
         }
     }
-    assert_eq!(pipes.len(), 10, "two pipes of its own for each subserver");
+    assert_eq!(pipes.len(), 10, "each subserver has two pipes of its own");
     all_leave(&clients);
     scene.end();
 }

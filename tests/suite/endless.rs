@@ -1,4 +1,4 @@
-//! A client that is fed without end: it keeps no more of a message than a message may have.
+//! A client with endless input: it keeps no more of a message than the longest message has.
 
 use handshake_core::wire::{Ack, Kind, PAYLOAD_MAX, Part};
 use nix::sys::signal::Signal;
@@ -17,19 +17,19 @@ stories! {
     without_a_connection_nothing_is_read: row_53;
 }
 
-/// What a client has without any message: far less.
+/// More memory than an idle client needs.
 const IDLE: usize = 4 << 20;
 
-/// A client whose stdin has no end and no newline.
+/// Prepares a client whose stdin has neither an end nor a newline.
 fn fed<'s>(scene: &'s Scene, options: &[&str]) -> workspace_tests::Launch<'s> {
     scene.client().args(["--timeout", "60s"]).args(options).reading_file("/dev/zero")
 }
 
-/// It has refused a message that is longer than a mebibyte, and has grown no more than that asks for.
+/// Checks that the client has refused a message of more than a mebibyte, and has grown by no more than that.
 fn has_refused_a_mebibyte(client: &Program) {
     client.says("cannot send a message of more than 1048576 bytes: EMSGSIZE (this ");
     let size = memory(client.pid());
-    assert!(size < IDLE + (1 << 20), "it has {size} bytes");
+    assert!(size < IDLE + (1 << 20), "the client has {size} bytes");
 }
 
 fn a_line_without_end_is_refused_once_and_skipped() {
@@ -60,7 +60,7 @@ fn a_raw_message_without_end_ends_the_client() {
     scene.end();
 }
 
-/// Just as long as may be, and by one byte longer.
+/// One line is as long as a message may be, others are longer by one byte and more.
 fn a_line_that_is_too_long_leaves_the_next_unharmed() {
     let scene = Scene::new();
     let _server = scene.server(Paradigm::Dispatch).args(["--max-message", "100000"]).ready();
@@ -91,7 +91,7 @@ fn the_course_dialect_has_the_limit_of_one_write() {
     scene.end();
 }
 
-/// The client has sent READY; its server takes messages of any length.
+/// Waits for READY of a client. The server's ACK allows messages of any length.
 fn granted_all(server: &mut RawServer) {
     server.receive_hello();
     server.write(&server.ack(&Ack { longest: 1 << 62, ..RawServer::good_ack() }));
@@ -107,7 +107,7 @@ fn a_server_that_grants_more_does_not_make_the_client_grow() {
     client.signal(Signal::SIGTERM);
     client.ends_by(Signal::SIGTERM).stderr(contains("(this client takes at most 1048576)"));
     server.forget();
-    // Without the option, it has a limit as well.
+    // The client has a limit without the option, too.
     let client = fed(&scene, &["--raw"]).start();
     granted_all(&mut server);
     client.ends().code(1).stderr(contains("more than 16777216 bytes"));
@@ -132,7 +132,7 @@ fn a_reply_longer_than_the_clients_limit_ends_the_session() {
     scene.end();
 }
 
-/// What stdin has is still there when no server came.
+/// When no server came, stdin still has all its bytes.
 fn without_a_connection_nothing_is_read() {
     let scene = Scene::new();
     scene

@@ -1,4 +1,4 @@
-//! Subservers that end: each is reaped, whether or not the kernel could tell its main server of it.
+//! Subservers that end: each is reaped, even if the kernel could queue no signal for its end.
 
 use std::process::Command;
 
@@ -19,10 +19,10 @@ each! {
 }
 
 fn no_zombie(server: &Program) {
-    until_true("no zombie", || children_of(server.pid()).is_empty());
+    until_true("the server to have no zombie", || children_of(server.pid()).is_empty());
 }
 
-/// The server stands still meanwhile.
+/// The server is stopped while its subservers are killed.
 fn thirty_killed_at_one_instant_are_all_reaped(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["-q", "--service", "echo"]).ready();
@@ -58,7 +58,7 @@ fn none_stays_a_zombie_where_no_signal_can_be_queued(paradigm: Paradigm) {
     client.ends().code(1);
     no_zombie(&server);
     scene.record().wait_for_many(2, What::SubserverReaped, |_| true);
-    // One more, who must be told to end, and whose end must be seen.
+    // The server must end this subserver, and must notice its end.
     let last = scene.client().typing().start();
     last.type_line("last");
     last.prints("LAST\n");
@@ -68,7 +68,8 @@ fn none_stays_a_zombie_where_no_signal_can_be_queued(paradigm: Paradigm) {
     scene.end();
 }
 
-/// That of an end, too, without an end; and the one for a child that was stopped or goes on.
+/// Sends the signal that reports a child's exit, without an exit, and SIGCHLD. Stops and continues a child,
+/// which also raises SIGCHLD.
 fn signals_from_outside_that_tell_of_no_end_change_nothing(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
@@ -78,7 +79,7 @@ fn signals_from_outside_that_tell_of_no_end_change_nothing(paradigm: Paradigm) {
     let subserver = scene.record().server_of(client.pid());
     for pid in [server.pid(), subserver] {
         let of_end = format!("-{}", libc::SIGRTMIN());
-        assert!(Command::new("kill").args([of_end, pid.to_string()]).status().expect("it runs").success());
+        assert!(Command::new("kill").args([of_end, pid.to_string()]).status().expect("the command starts").success());
         scene.signal_server(pid, Signal::SIGCHLD);
     }
     scene.signal_server(subserver, Signal::SIGSTOP);

@@ -1,4 +1,5 @@
-//! One client that floods, stands still or never reads, and the others beside it: their patience, and the server's memory.
+//! A client that floods, is stopped or never reads: the latency of the other clients, and the server's
+//! memory.
 
 use std::io::Read;
 
@@ -21,19 +22,20 @@ each! {
     who_never_reads_is_dropped_at_the_deadline in basic forking dispatch shared: row_11;
 }
 
-/// In nanoseconds. A server that waits for somebody makes the others wait for ever; a machine that does much else does
-/// not make 99 in 100 of them wait so long.
+/// In nanoseconds. A server that waits for one client would make the others wait for ever. A busy machine
+/// does not make 99 of 100 requests wait so long.
 const BLOCKED: u64 = 5_000_000_000;
 
-/// The 99th percentile of 63 polite clients' latencies, in nanoseconds.
+/// Returns the 99th percentile of the latencies of 63 polite clients, in nanoseconds.
 fn polite(scene: &Scene) -> u64 {
     let options = ["--connections", "63", "--requests", "100", "--window", "1"];
     report(&load(scene, &options).start())["latency_ns"]["p99"].as_u64().expect("a number")
 }
 
-/// Within 3 times of what it is without, or nothing that anybody would call waiting.
+/// Checks that the latency is at most 3 times the latency without the other client, or far below a blocked
+/// server's.
 fn is_fair(beside: u64, alone: u64) {
-    assert!(beside <= (3 * alone).max(BLOCKED), "p99: {beside} ns beside it, {alone} ns without it");
+    assert!(beside <= (3 * alone).max(BLOCKED), "p99: {beside} ns beside the other client, {alone} ns without it");
 }
 
 fn a_flood_does_not_starve_the_polite(paradigm: Paradigm) {
@@ -44,20 +46,20 @@ fn a_flood_does_not_starve_the_polite(paradigm: Paradigm) {
     let flood = load(&scene, &options).start();
     until_true("the flood to begin", || !children_of(server.pid()).is_empty());
     let beside = polite(&scene);
-    assert!(flood.is_running(), "it flooded for too short a time");
+    assert!(flood.is_running(), "the flood ended too early");
     flood.signal(Signal::SIGTERM);
     flood.ends_by(Signal::SIGTERM);
     is_fair(beside, alone);
     scene.end();
 }
 
-/// What a client may cost a process: twice the longest message, and 256 KiB.
+/// The most memory that a client may cost a process: twice the longest message, and 256 KiB.
 fn bound(longest: usize) -> usize {
     2 * longest + (256 << 10)
 }
 
-/// The server stands still when it has the request, and goes on when its client is stopped. With `--shared-wkp` the longest
-/// message is 16 records, of which the private pipe takes all but a few bytes.
+/// The server is held when it has the request, and goes on when its client is stopped. With `--shared-wkp`
+/// the longest message is 16 frames. The private pipe holds all of it but a few bytes.
 fn a_stopped_client_with_replies_due_delays_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let longest = if paradigm == Paradigm::Shared { 16 * PAYLOAD_MAX } else { 16 << 20 };
@@ -65,7 +67,8 @@ fn a_stopped_client_with_replies_due_delays_nobody(paradigm: Paradigm) {
     server.step_until(What::Waiting);
     let message: String = ('a'..='z').cycle().take(longest).collect();
     let (client, mut printed) = scene.client().arg("--raw").reading(&message).start_with_reader();
-    // At a gate that two share one may take the other's turn, and answer too soon. So that the client cannot end even then:
+    // Two processes share the gate, so one may take the other's turn and answer too soon. The small pipe
+    // keeps the client from ending even then.
     fcntl(&printed, FcntlArg::F_SETPIPE_SZ(4096)).expect("nothing is in it yet");
     let subserver = server.step_until(What::RequestReceived).pid;
     let idle = memory(server.pid());
@@ -88,17 +91,18 @@ fn a_stopped_client_with_replies_due_delays_nobody(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The longest message, and so the bound of what a client may cost, is small here.
+/// The longest message is short here, and so the bound for a client's memory is small.
 const LONGEST: usize = 16 * PAYLOAD_MAX;
 
-/// Sends requests of one record until the server takes no more, and reads nothing; returns how many.
+/// Sends requests of one frame until the server takes no more, and reads nothing. Returns the number of
+/// requests.
 fn pipeline(client: &mut RawClient, window: u16) -> u32 {
     let most = if window == 0 { 100_000 } else { u32::from(window) };
     let mut sent = 1;
     while sent < most && client.may_request(sent + 1, &[b'x'; PAYLOAD_MAX]) {
         sent += 1;
     }
-    assert!(sent < 100_000, "the server takes whatever comes");
+    assert!(sent < 100_000, "the server reads without a limit");
     sent
 }
 
@@ -121,7 +125,7 @@ fn who_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
     if paradigm != Paradigm::Basic {
         scene.serves("another", "another");
     }
-    // Held back, not lost.
+    // The replies were delayed, not lost.
     for sequence in 2..=sent {
         assert_eq!(client.reply(sequence, PAYLOAD_MAX), [b'x'; PAYLOAD_MAX]);
     }
@@ -159,7 +163,7 @@ fn the_router_goes_on_beside_who_never_reads(paradigm: Paradigm) {
     scene.end();
 }
 
-/// More than its pipe and the server's buffer for it hold, and less than would keep this test waiting for room.
+/// This is more than the pipe and the server's buffer hold, and too little to make the test wait for room.
 fn who_never_reads_is_dropped_at_the_deadline(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--idle-timeout", "300ms"]).ready();

@@ -1,5 +1,5 @@
-//! System calls that fail: each kind that a session makes, in each process, once. (All of them, and for good: `cargo
-//! xtask sweep`.)
+//! System calls that fail: each kind that a session makes, in each process, once. `cargo xtask sweep` fails
+//! all of them, also for good.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ each! {
     a_clients_call_that_fails_is_no_news_to_the_server in basic forking dispatch shared: row_24 row_25;
 }
 
-/// The table cannot rot: a call that it does not know is to be swept, or left out with a reason.
+/// Checks that the table is complete: each call is either tested or left out with a reason.
 fn every_call_has_its_row(paradigm: Paradigm) {
     for side in Side::of(paradigm).filter(|side| needs(&[side.tool()])) {
         let unknown: Vec<Call> = record(paradigm, side)
@@ -22,7 +22,7 @@ fn every_call_has_its_row(paradigm: Paradigm) {
             .collect();
         assert!(
             unknown.is_empty(),
-            "tests/src/fault/calls.rs has no row for these of the {side}: {unknown:#?}"
+            "tests/src/fault/calls.rs has no row for these calls of the {side}: {unknown:#?}"
         );
     }
 }
@@ -39,11 +39,11 @@ fn a_clients_call_that_fails_is_no_news_to_the_server(paradigm: Paradigm) {
     one_of_each_kind(paradigm, Side::Client);
 }
 
-/// Calls that a process may do without: it sleeps only if what it waits for is not there yet, and looks whether a child has died
-/// only if that takes long to get hold of its pipes.
+/// Calls that a run may not make. A process sleeps only if what it waits for is not there yet. A server
+/// checks for a dead child only if it takes long to open the client's pipes.
 const BY_LUCK: [&str; 2] = ["ppoll", "waitid"];
 
-/// The first call of each name, with each error; and one from the middle, with what can be short.
+/// Tests the first call of each name with each error, and a middle one with a shortage.
 fn one_of_each_kind(paradigm: Paradigm, side: Side) {
     if !needs(&[side.tool()]) {
         return;
@@ -63,7 +63,7 @@ fn one_of_each_kind(paradigm: Paradigm, side: Side) {
         for fault in faults {
             let strikes = play(paradigm, side, &fault);
             let by_luck = fault.nth > 1 || BY_LUCK.contains(&&*fault.call);
-            // strace may come a moment late; not twice.
+            // strace may attach a moment too late, but not twice in a row.
             let happens = strikes > 0 || by_luck || play(paradigm, side, &fault) > 0;
             assert!(happens, "{fault} of the {side} did not happen");
         }

@@ -1,4 +1,4 @@
-//! `lab demo --client PATH`: a program that is none of ours is shown and judged, whatever it does.
+//! `lab demo --client PATH`: the demo shows and checks an external program, whatever the program does.
 
 use std::fs;
 use std::process::Command;
@@ -17,7 +17,7 @@ each! {
     a_program_that_is_no_client_is_told in basic forking dispatch;
 }
 
-/// A client of the course in POSIX sh: what a record is, is one write and one read.
+/// A client of the course in POSIX sh: a record is one write and one read.
 const CLIENT: &str = r#"
 mkfifo $$
 exec 3>"${1:-mario}"
@@ -42,18 +42,19 @@ fn demo(paradigm: Paradigm) -> Vec<&'static str> {
     }
 }
 
-/// As `--client /bin/sh -- FILE`: a file that was just written cannot always be started itself.
+/// Returns the arguments `--client /bin/sh -- FILE`. The system cannot always execute a file that was just
+/// written.
 fn script(scene: &Scene, text: &str) -> [String; 4] {
     let file = scene.path("../program.sh");
     fs::write(&file, text).expect("a file of the scene");
-    ["--client".into(), "/bin/sh".into(), "--".into(), file.to_str().expect("a path in text").into()]
+    ["--client".into(), "/bin/sh".into(), "--".into(), file.to_str().expect("the path is UTF-8").into()]
 }
 
 fn line(pattern: &str) -> impl Predicate<str> + use<> {
     is_match(pattern).expect("a pattern")
 }
 
-/// Client 2 is the program.
+/// The program is client 2.
 fn a_program_of_the_course_is_shown_and_judged(paradigm: Paradigm) {
     let scene = Scene::new();
     let told = scene.lab().args(demo(paradigm)).args(script(&scene, CLIENT)).run().success();
@@ -76,10 +77,10 @@ fn a_program_of_the_course_is_shown_and_judged(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Our own client, which keeps no record here.
+/// The program is our own client, without an event log.
 fn a_framed_program_is_shown_and_judged(paradigm: Paradigm) {
     let scene = Scene::new();
-    let client = path_of("client").to_str().expect("a path in text");
+    let client = path_of("client").to_str().expect("the path is UTF-8");
     let told = scene.lab().args(demo(paradigm)).args(["--client", client, "--", "-q"]).run().success();
     told.stdout(line(r"\nstep 3  client 2 \[\d+\] +seen: a pipe mario\.client\.\d+\.[0-9a-f]{4}… appears\n"))
         .stdout(line(r"client 2 \[\d+\] +says: +\[MESSAGE 2 OF CLIENT 2\]\n"))
@@ -88,7 +89,7 @@ fn a_framed_program_is_shown_and_judged(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Twenty-five times Enter, then the end of stdin, which lets everybody run.
+/// Enter is pressed 25 times. Then stdin ends, and all programs run freely.
 fn with_pause_the_server_stops_at_each_step_of_it(paradigm: Paradigm) {
     let scene = Scene::new();
     let few = ["--pause", "--messages", "1"];
@@ -132,7 +133,7 @@ fn its_pipe_that_stays_is_its_affair_and_the_wkp_has_the_name_that_it_looks_for(
     scene.end();
 }
 
-/// Ten seconds are its patience, and three seconds twice.
+/// The demo waits ten seconds, and three seconds after each of two signals.
 #[test]
 fn a_program_that_does_nothing_is_ended_by_number_and_what_it_started_too() {
     let scene = Scene::new();
@@ -151,7 +152,7 @@ fn a_program_that_does_nothing_is_ended_by_number_and_what_it_started_too() {
     scene.end();
 }
 
-/// As the course's programs do: their fgets(3) finds nothing new, and they send the old line again and again.
+/// Like programs of the course whose fgets(3) finds no new line: they send the old line again and again.
 #[test]
 fn a_program_that_does_not_notice_the_end_of_its_input_is_sent_sigint() {
     let scene = Scene::new();
@@ -171,7 +172,7 @@ fn what_cannot_be_started_is_said_at_once() {
     start("/nonexistent").stderr(contains("cannot start \"/nonexistent\": ENOENT"));
     start("/dev/null").stderr(contains("cannot start \"/dev/null\": EACCES").and(contains("chmod +x")));
     start("/").stderr(contains("EISDIR"));
-    // No emulator takes machine 1.
+    // No emulator runs programs for machine 1.
     let elf = |machine: u16| {
         let mut header = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0".to_vec();
         header.extend(machine.to_le_bytes());
@@ -183,11 +184,11 @@ fn what_cannot_be_started_is_said_at_once() {
     for (name, image) in [("foreign", elf(1)), ("no-shebang", b"touch ran-as-a-script\n".to_vec())] {
         let (image_file, program) = (scene.path("../image"), scene.path(&format!("../{name}")));
         fs::write(&image_file, image).expect("a file of the scene");
-        // By another process: until a child that another test forks has closed the file, the file could not
-        // be started.
+        // Another process makes the file. If this process made it, a child of another test could hold it
+        // open, and the file could not be executed.
         let made = Command::new("install").args(["-m", "755"]).args([&image_file, &program]).status();
         assert!(made.expect("install(1)").success());
-        let path = program.to_str().expect("a path in text");
+        let path = program.to_str().expect("the path is UTF-8");
         start(path).stderr(contains(format!("lab: cannot start {path:?}: {no_program}")));
     }
     assert!(!scene.path("ran-as-a-script").exists());

@@ -1,4 +1,5 @@
-//! Our client and a server that is none: whatever it says, the client ends in time, says why, and leaves nothing.
+//! Our client with a hostile server. Whatever the server sends, the client ends in time, says why, and leaves
+//! nothing.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -29,12 +30,12 @@ stories! {
     a_server_that_goes_leaves_the_client_with_a_reason: row_35;
 }
 
-/// Far more than any timeout here, for a machine that does much else.
+/// Far more than any timeout here, for a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
 const VALUE: &str = "of value";
 
-/// A client whose time stands still until all is ready for it: it has said HELLO, and the server is connected to its
+/// Returns a client that is held after its HELLO, so its timeout does not run. The server has opened its
 /// private pipe.
 fn waiting_client(scene: &Scene, server: &mut RawServer, timeout: &str) -> Rc<Program> {
     let client = scene.client().args(["--timeout", timeout, "hello"]).gated().start();
@@ -43,7 +44,7 @@ fn waiting_client(scene: &Scene, server: &mut RawServer, timeout: &str) -> Rc<Pr
     client
 }
 
-/// A client that has asked `requests` times, in a session with at most 10,000 bytes a message.
+/// Returns a client that has sent these requests, in a session with at most 10,000 bytes a message.
 fn asking_client(scene: &Scene, server: &mut RawServer, requests: &[&str]) -> Rc<Program> {
     let client = scene.client().args(["--timeout", "60s"]).args(requests).start();
     server.shake_hands();
@@ -57,7 +58,7 @@ fn reply(sequence: u32, text: &[u8]) -> Vec<u8> {
     record(Kind::Reply, RawServer::SESSION, sequence, Part::ONLY, text)
 }
 
-/// Wrong in every field, one after the other; none may count.
+/// Each ACK is wrong in another field, and none may be accepted.
 fn what_is_no_ack_is_waited_out() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
@@ -67,18 +68,18 @@ fn what_is_no_ack_is_waited_out() {
         let mut ack = server.ack(&RawServer::good_ack());
         match case {
             0 => ack[0] = 1,        // the magic
-            1 => ack[10] = 9,       // a kind that there is not
-            2 => ack[11] = 0x80,    // a flag that there is not
-            3 => ack[12] = 0xff,    // a length that no record has
-            4 => ack[13] += 1,      // more than there is
-            5 => ack[6] ^= 1,       // the check
+            1 => ack[10] = 9,       // an unknown kind
+            2 => ack[11] = 0x80,    // an unknown flag
+            3 => ack[12] = 0xff,    // a length beyond the limit
+            4 => ack[13] += 1,      // more bytes than follow
+            5 => ack[6] ^= 1,       // the checksum
             6 => ack[40] ^= 1,      // the payload
             7 => ack.truncate(40),  // cut off, then silence
-            8 => ack = noise(4096), // anything
+            8 => ack = noise(4096), // noise
             _ => ack = record(Kind::Ack, nonce ^ 1, 0, Part::ONLY, &RawServer::good_ack().encode()),
         }
         server.write(&ack);
-        // Nor what a server does not say here.
+        // A server does not send this frame here.
         server.write(&record(Kind::Reply, nonce, 1, Part::ONLY, b"reply"));
         client.go_on();
         client
@@ -97,11 +98,11 @@ fn garbage_without_end_does_not_keep_it_beyond_its_timeout() {
     let mut server = scene.raw_server();
     let client = waiting_client(&scene, &mut server, "300ms");
     client.go_on();
-    // Without a pause: the client never finds its pipe empty.
+    // No pause, so the client never finds its pipe empty.
     let (garbage, since) = (noise(4096), Instant::now());
     while client.is_running() {
         server.flood(&garbage);
-        assert!(since.elapsed() < SOON, "the client listens as long as somebody talks");
+        assert!(since.elapsed() < SOON, "garbage extends the client's timeout");
     }
     client.ends().code(1).stdout("").stderr(contains("no answer in time"));
     server.end();
@@ -117,7 +118,7 @@ fn a_server_that_never_answers_or_always_leaves_is_given_up() {
     let client = scene.client().args(["--timeout", "1s", "hello"]).start();
     let since = Instant::now();
     while client.is_running() {
-        // Opened and closed: try again.
+        // Opening and closing the pipe means: try again.
         if server.may_receive_hello() {
             server.close();
         }
@@ -190,7 +191,7 @@ fn a_refusal_is_told_and_moves_no_cursor() {
     scene.end();
 }
 
-/// The client writes to FIFOs of its place alone, however they are named.
+/// The client writes only to FIFOs of its own directory, whatever their names are.
 fn an_upstream_that_is_none_is_not_opened() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
@@ -213,7 +214,8 @@ fn an_upstream_that_is_none_is_not_opened() {
         (&up(1), 3, "60s", "EINVAL"),
         (&up(2), 3, "60s", "ELOOP"),
         (&up(3), 3, "60s", "EISDIR"),
-        // Nothing: the server may have taken it back. So the client tries again, and hears no more.
+        // The name does not exist: the server may have removed it. So the client tries again, and gets no
+        // more answers.
         (&up(4), 1, "300ms", "no answer"),
     ];
     for (name, status, timeout, words) in cases {
@@ -221,16 +223,16 @@ fn an_upstream_that_is_none_is_not_opened() {
         server.write(&server.ack(&Ack { upstream: name.into(), ..RawServer::good_ack() }));
         client.go_on();
         client.ends().code(status).stdout("").stderr(starts_with("client: ").and(contains(words)));
-        assert_eq!(scene.names(), before, "made or left for {name:?}");
+        assert_eq!(scene.names(), before, "names made or left for {name:?}");
         server.forget();
     }
     for file in ["victim", &up(1)] {
-        assert_eq!(fs::read_to_string(scene.path(file)).expect("it is there"), VALUE);
+        assert_eq!(fs::read_to_string(scene.path(file)).expect("the path exists"), VALUE);
     }
     for name in ["victim", &up(1), &up(2)] {
-        fs::remove_file(scene.path(name)).expect("it is there");
+        fs::remove_file(scene.path(name)).expect("the path exists");
     }
-    fs::remove_dir(scene.path(&up(3))).expect("it is there");
+    fs::remove_dir(scene.path(&up(3))).expect("the path exists");
     server.end();
     scene.end();
 }
@@ -273,7 +275,7 @@ fn answers_that_are_not_due_end_the_session() {
         ([reply(2, b"TWO"), reply(1, b"ONE")].concat(), "", "request 2, which was not due"),
         ([reply(1, b"ONE"), reply(1, b"ONE")].concat(), "ONE\n", "request 1, which was not due"),
         ([reply(1, b"ONE"), reply(3, b"THREE")].concat(), "ONE\n", "request 3, which was not due"),
-        // Nobody knows what the first answer was.
+        // The first answer is unknown.
         ([wrong, reply(2, b"TWO")].concat(), "", "request 2, which was not due"),
         (record(Kind::Refuse, RawServer::SESSION, 0, Part::ONLY, b"no"), "", "request 0, which was not due"),
     ];
@@ -307,7 +309,7 @@ fn a_bye_ends_the_session_whatever_follows() {
     server.write(&[bye.clone(), reply(1, b"HELLO")].concat());
     client.ends().code(1).stdout("").stderr(contains("1 unanswered").and(contains("said BYE: enough")));
     server.forget();
-    // With the acknowledgement, in one write; and nothing shows on that pipe any more.
+    // BYE follows the acknowledgement in one write, and the pipe shows nothing more.
     let client = waiting_client(&scene, &mut server, "60s");
     server.write(&[server.ack(&RawServer::good_ack()), bye].concat());
     client.go_on();
@@ -329,12 +331,12 @@ fn garbage_in_a_session_is_skipped_and_counted() {
     client.ends().success().stdout("HELLO\n").stderr("");
     let skipped = scene.record().all(|event| event.what == What::Skipped && event.pid == client.pid());
     let bytes: usize = skipped.iter().filter_map(|event| event.bytes).sum();
-    assert_eq!(bytes, text.len() + unknown.len() + 100, "a foreign record is passed over as one piece");
+    assert_eq!(bytes, text.len() + unknown.len() + 100, "a frame of another session was counted as skipped");
     server.end();
     scene.end();
 }
 
-/// After a part of a record, after a header that promises more, or in between: no answer comes any more.
+/// The server leaves after a part of a frame, after a header that claims more, or between frames.
 fn a_server_that_goes_leaves_the_client_with_a_reason() {
     let scene = Scene::new();
     let mut server = scene.raw_server();

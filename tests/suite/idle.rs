@@ -1,4 +1,4 @@
-//! A server that has nothing to do does nothing: no busy loop, ever.
+//! An idle server uses no processor time: it has no busy loop.
 
 use std::time::Duration;
 
@@ -14,19 +14,20 @@ each! {
     nor_does_a_server_with_a_full_house in forking dispatch shared: row_19;
 }
 
-/// What an idle process may use in a second: the server looks twice whether its well-known pipe still has its name.
-/// One that spins would use a hundred times as much, even beside busy neighbours.
+/// The processor time of an idle process in a second. An idle server checks twice a second whether the
+/// well-known pipe still has its name. A busy loop would use a hundred times as much, even on a busy machine.
 const NOTHING: Duration = Duration::from_millis(8);
 
-/// What a server may use in a second that tries again ten times for what is short. One that spins would use ten times as much.
+/// The processor time of a server that retries ten times a second for lack of a resource. A busy loop would
+/// use ten times as much.
 const LITTLE: Duration = Duration::from_millis(50);
 
-/// A second goes by, and none of `pids` does anything meanwhile.
+/// Checks for a second that these processes are idle.
 pub(crate) fn nothing_is_done_for_a_second_by(scene: &Scene, pids: &[u32]) {
     use_at_most(NOTHING, scene, pids);
 }
 
-/// A second goes by, and this process only tries again now and then.
+/// Checks for a second that this process only retries now and then.
 pub(crate) fn little_is_done_for_a_second_by(scene: &Scene, pid: u32) {
     use_at_most(LITTLE, scene, &[pid]);
 }
@@ -36,11 +37,11 @@ fn use_at_most(most: Duration, scene: &Scene, pids: &[u32]) {
     so_long_goes_by(scene, 1000);
     for (pid, before) in pids.iter().zip(before) {
         let used = processor_time(*pid) - before;
-        assert!(used < most, "process {pid} used {used:?} of a second, where {most:?} is much");
+        assert!(used < most, "process {pid} used {used:?} of a second, and may use {most:?}");
     }
 }
 
-/// Lets so many milliseconds go by: another server, in a place of its own, takes that long for an answer.
+/// Waits for this number of milliseconds: another server takes that long for a reply.
 pub(crate) fn so_long_goes_by(scene: &Scene, milliseconds: u32) {
     let service = format!("sleep:{milliseconds}");
     let clock =
@@ -53,7 +54,7 @@ pub(crate) fn so_long_goes_by(scene: &Scene, milliseconds: u32) {
 fn an_idle_server_uses_no_processor_time(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
-    // Whoever was there has gone: the last writer but the server's own, in whichever way writers go.
+    // All kinds of clients come and go. Each is the last writer of the pipe except the server itself.
     scene.serves("hello", "HELLO");
     let killed = scene.client().typing().start();
     killed.type_line("hello");
@@ -64,7 +65,7 @@ fn an_idle_server_uses_no_processor_time(paradigm: Paradigm) {
     visitor.remove_private_pipe();
     drop(visitor);
     scene.serves("hello", "HELLO");
-    until_true("no children", || children_of(server.pid()).is_empty());
+    until_true("the server to have no children", || children_of(server.pid()).is_empty());
     nothing_is_done_for_a_second_by(&scene, &[server.pid()]);
     scene.end();
 }

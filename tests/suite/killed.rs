@@ -1,5 +1,5 @@
-//! kill -9 of a subserver, of a server and of a client in the middle of sessions: their peers notice at once, and the other
-//! sessions do not. (At each event: `every_event`.)
+//! A subserver, a server and a client are killed during sessions. Their peers notice at once, and other
+//! sessions go on. `every_event` does the same at each event.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -21,7 +21,7 @@ each! {
     a_client_gone_before_its_answer_costs_its_own_session in basic forking dispatch shared: row_26;
 }
 
-/// How long subservers may outlive their server.
+/// How long subservers may run after their server was killed.
 const A_SECOND_OR_SO: Duration = Duration::from_secs(10);
 
 fn the_client_of_a_killed_subserver_knows_at_once(paradigm: Paradigm) {
@@ -60,13 +60,14 @@ fn the_clients_of_a_killed_server_know_at_once(paradigm: Paradigm) {
     scene.subservers_end(A_SECOND_OR_SO);
     let mut names = vec![".mario.lock", "mario"];
     names.retain(|name| paradigm != Paradigm::Basic || *name != "mario");
-    assert_eq!(scene.names(), names, "just what the server could not remove");
+    assert_eq!(scene.names(), names, "only the names that a killed server cannot remove");
     scene.server(paradigm).ready();
     scene.serves("hello", "HELLO");
     scene.end();
 }
 
-/// Its server is killed while it stands still. It removes its own pipe, and its status says whether a HELLO was taken.
+/// The server is killed while the client is held. The client removes its own pipe. Its status says whether a
+/// server read its HELLO.
 fn a_client_left_alone_at_any_step_says_so(paradigm: Paradigm) {
     let scene = Scene::new();
     for what in HANDSHAKE {
@@ -85,13 +86,13 @@ fn a_client_left_alone_at_any_step_says_so(paradigm: Paradigm) {
         let private: Vec<_> = scene.names().into_iter().filter(|name| name.contains(".client.")).collect();
         assert_eq!(private, [""; 0], "left after {what:?}");
     }
-    // The next start takes over what the last of them left.
+    // The next server takes over the names that the last one left.
     scene.server(paradigm).ready();
     scene.serves("hello", "HELLO");
     scene.end();
 }
 
-/// A subserver has in its memory whatever its main server would remove at its end.
+/// A subserver's memory holds the values whose destructors would remove the main server's names.
 fn a_subserver_that_ends_removes_nothing_of_the_servers(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
@@ -100,7 +101,7 @@ fn a_subserver_that_ends_removes_nothing_of_the_servers(paradigm: Paradigm) {
         client.type_line("hello");
         client.prints("HELLO\n");
         let subserver = scene.record().server_of(client.pid());
-        let look = || (scene.names(), fs::metadata(scene.path("mario")).expect("it is there").ino());
+        let look = || (scene.names(), fs::metadata(scene.path("mario")).expect("the path exists").ino());
         let before = look();
         scene.signal_server(subserver, signal);
         client.ends().code(1);
@@ -111,15 +112,15 @@ fn a_subserver_that_ends_removes_nothing_of_the_servers(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Its request is read when it has gone. Whoever answers finds out by the error, and not by a signal's death. Another test
-/// of this process may just be starting a program, which then has a copy of the client's pipe for a moment: so more than one
-/// try may be needed.
+/// The server reads the request when the client has gone. Its write must fail with EPIPE, without a death by
+/// SIGPIPE. A program that another test starts at this moment has a copy of the client's pipe. So more than
+/// one try may be needed.
 fn a_client_gone_before_its_answer_costs_its_own_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    until("an answer to a client that has gone", || {
+    until("a reply to a client that has gone", || {
         let error = answered_when_gone(&scene, paradigm)?;
-        assert!(error.contains("EPIPE"), "not by the error, but: {error}");
+        assert!(error.contains("EPIPE"), "the session did not end by EPIPE: {error}");
         Some(())
     });
     let reaped = scene.record().all(|event| event.what == What::SubserverReaped);
@@ -130,14 +131,14 @@ fn a_client_gone_before_its_answer_costs_its_own_session(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The error that the answer met, if it met one.
+/// Returns the error of the reply's write, if the write failed.
 fn answered_when_gone(scene: &Scene, paradigm: Paradigm) -> Option<String> {
     let mark = scene.record().mark();
     let mut client = scene.raw_client();
     client.shake_hands();
     let answerer = scene.record().wait_after(mark, What::ReadyReceived, |_| true).pid;
     scene.signal_server(answerer, Signal::SIGSTOP);
-    // In basic one process answers all of them.
+    // In basic one process answers all clients.
     let ends = |what| matches!(what, What::ClientDropped | What::SessionEnded);
     let before = scene.record().all(|event| event.pid == answerer && ends(event.what)).len();
     let stopped = scene.record().mark();

@@ -1,5 +1,4 @@
-//! `lab demo --client PATH` with a client that makes a usual mistake: the demo fails, and says which mistake
-//! it is.
+//! `lab demo --client PATH` with a client that makes a common mistake. The demo fails, and names the mistake.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -14,10 +13,10 @@ each! {
     a_deadlock_a_crash_and_a_missing_reply_fail_the_demo in basic forking dispatch;
 }
 
-/// A mistake, and what the demo must say about it: a pattern of the line below the claim that is wrong.
+/// A mistake, and a pattern of the demo's advice: the line below the failed check.
 type Mistake = (&'static str, &'static str);
 
-/// They wait for ever: in an open, in a read, or because the server does not hear of them.
+/// These clients wait for ever: in an open, in a read, or because the server does not know of them.
 const DEADLOCKS: [Mistake; 11] = [
     (
         "own_pipe_first",
@@ -47,7 +46,7 @@ const DEADLOCKS: [Mistake; 11] = [
     ),
 ];
 
-/// They crash or leave in the middle of the handshake, or have no private pipe.
+/// These clients crash or leave during the handshake, or have no private pipe.
 const EARLY_ENDS: [Mistake; 9] = [
     (
         "no_mkfifo",
@@ -81,7 +80,7 @@ const EARLY_ENDS: [Mistake; 9] = [
     ),
 ];
 
-/// They shake hands, and do not print each reply, or crash.
+/// These clients shake hands, but crash, or do not print each reply.
 const WITHOUT_REPLIES: [Mistake; 9] = [
     (
         "ack_is_reply",
@@ -91,8 +90,7 @@ const WITHOUT_REPLIES: [Mistake; 9] = [
         "ack_twice",
         r"it waits in a read of \d+ and has sent no message: does it read a second acknowledgement\?",
     ),
-    // The reply may be written before the client has gone; and the server may see it gone before it reads the
-    // message.
+    // The client may leave after the reply was written, or before the server reads the message.
     (
         "no_reply_read",
         r"it ended (before the reply to message 1 came|after message 1, .*|before the server .*): .*read",
@@ -117,7 +115,7 @@ const WITHOUT_REPLIES: [Mistake; 9] = [
     ("crashes_at_end", r"it crashed \(SIGSEGV\) after message 2: "),
 ];
 
-/// They are right clients all the same.
+/// These clients pass, with a remark.
 const FORGIVEN: [Mistake; 4] = [
     ("wkp_rdwr", r"it opened mario with O_RDWR: O_WRONLY is better, since then .* when the server has gone"),
     (
@@ -139,7 +137,7 @@ fn lab(scene: &Scene, paradigm: Paradigm, client: &PathBuf, mistake: &str) -> Rc
     lab.arg("--client").arg(client).args(["--", mistake]).start()
 }
 
-/// The verdict fails and has this advice, with the guest's own private pipe wherever the pattern says `PIPE`.
+/// Checks that the demo fails with this advice. `PIPE` in the pattern stands for the client's private pipe.
 fn fails(lab: &Program, (mistake, advice): Mistake) {
     let told = lab.ends().code(1);
     let printed = String::from_utf8_lossy(&told.get_output().stdout).into_owned();
@@ -151,13 +149,13 @@ fn fails(lab: &Program, (mistake, advice): Mistake) {
     assert!(is_match(&pattern).expect("a pattern").eval(verdict), "{mistake}: {pattern}\n{verdict}");
     assert!(verdict.trim_end().ends_with("\n✘ client 2, your program, failed"), "{mistake}\n{verdict}");
     assert_eq!(verdict.matches("\n    ").count(), 1, "{mistake}: one piece of advice\n{verdict}");
-    // The one that is served beside it has nothing to do with that.
+    // Our client beside it is served in any case.
     told.stdout(contains("\n✔ 2 of 2 replies right\n"));
 }
 
 fn all_fail(mistakes: &[Mistake]) {
     let (scene, client) = (Scene::new(), mistaken_client());
-    // At the same time: some only wait.
+    // All run at the same time, because some only wait.
     let labs: Vec<_> =
         mistakes.iter().map(|(mistake, _)| lab(&scene, Paradigm::Forking, &client, mistake)).collect();
     labs.iter().zip(mistakes).for_each(|(lab, mistake)| fails(lab, *mistake));
@@ -191,7 +189,7 @@ fn what_works_all_the_same_is_a_remark() {
     scene.end();
 }
 
-/// The server's own word is the advice: with --shared-wkp it serves no client of the course.
+/// The advice is the server's own message: with --shared-wkp it serves no client of the course.
 #[test]
 fn why_the_server_dropped_it_is_passed_on() {
     let scene = Scene::new();

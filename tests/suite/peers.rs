@@ -1,4 +1,5 @@
-//! The programs of tests/peers, which speak what the course's students' programs speak: among themselves, and with ours.
+//! The programs of tests/peers, which speak what the course's students' programs speak: with each other, and
+//! with ours.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -22,11 +23,12 @@ stories! {
     our_client_says_all_it_was_given_to_every_server_that_pads;
 }
 
-/// What the clients say. No line is longer than the shortest record of a message; none is empty, since a text of no bytes
-/// without its NUL is no write at all.
+/// The clients' messages. No line is longer than the shortest record of a message. None is empty: an empty
+/// text without its NUL would be no write at all.
 const MESSAGES: [&str; 3] = ["hello", "What's up, doc? 100%", "x"];
 
-/// Types the messages one at a time, and waits for each reply: who reads once for each record wants it so.
+/// Types the messages one at a time, and waits for each reply, because these programs read once for each
+/// record.
 fn is_answered(client: &Program) {
     let mut replies = client.printed();
     for message in MESSAGES {
@@ -40,7 +42,7 @@ fn is_answered(client: &Program) {
     client.ends().success().stdout(replies);
 }
 
-/// What a server in C has said so far, but that it waits.
+/// Returns what a server in C has printed so far, without the lines "waiting".
 pub(crate) fn sessions(server: &Program) -> Vec<String> {
     server.printed().lines().filter(|line| *line != "waiting").map(str::to_owned).collect()
 }
@@ -54,9 +56,9 @@ pub(crate) fn waited(server: &Program) -> usize {
     server.printed().lines().filter(|line| *line == "waiting").count()
 }
 
-/// Waits until a server in C has told all this of its clients, and nothing else.
+/// Checks that a server in C prints this about its clients, and nothing else.
 pub(crate) fn tells(server: &Program, wanted: &[String]) {
-    let what = format!("{} to say {wanted:?}", server.name());
+    let what = format!("{} to print {wanted:?}", server.name());
     until_true(what, || !server.is_running() || sessions(server).len() >= wanted.len());
     assert_eq!(sessions(server), wanted, "{}", server.name());
 }
@@ -80,7 +82,7 @@ fn every_client_gets_along_with_the_server_of_its_dialect() {
             let client = scene.client_at(dialect.client()).typing().start();
             told.push(format!("connected {}", dialect.private_pipe(client.pid())));
             tells(&server, &told);
-            // Steps 6 and 8.
+            // Steps 6 and 8 remove the names.
             let left: &[&str] = if dialect.forks { &[dialect.wkp] } else { &[] };
             until_true(format_args!("no names but {left:?}"), || scene.names() == left);
             is_answered(&client);
@@ -92,7 +94,7 @@ fn every_client_gets_along_with_the_server_of_its_dialect() {
     }
 }
 
-/// The client of docs/clients that speaks what `3way_hola` does.
+/// The client in docs/clients that speaks the dialect `3way_hola`.
 fn client_in_shell() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/clients/course.sh")
 }
@@ -116,10 +118,11 @@ fn a_client_in_shell_gets_along_with_a_server_of_its_dialect() {
     scene.end();
 }
 
-/// How often a client is tried whose third step is known by its time alone: on a busy machine it may come too late.
+/// The number of tries with a client whose third step is recognised by its time. On a busy machine it may
+/// come too late.
 const TRIES: usize = 20;
 
-/// One after another at one server, which has nothing but its name to go by, and no option.
+/// The clients come one after another to one server without options.
 fn every_client_is_served(paradigm: Paradigm) {
     if !needs(&[Tool::CCompiler]) {
         return;
@@ -134,13 +137,13 @@ fn every_client_is_served(paradigm: Paradigm) {
             let understood = is_understood(&scene, mark, dialect.third_step);
             if !understood {
                 assert_eq!(dialect.third_step, ThirdStep::ByTime, "{}", client.name());
-                // Not killed: it may have to remove its private pipe yet.
+                // The client is not killed, because it may still have to remove its private pipe.
                 client.close_stdin();
                 client.ends().success().stderr("");
             }
             understood.then_some(client)
         });
-        let client = client.unwrap_or_else(|| panic!("{TRIES} of {} were all too late", dialect.name));
+        let client = client.unwrap_or_else(|| panic!("{TRIES} clients of {} were all too late", dialect.name));
         is_answered(&client);
         client.ends().stderr("");
     }
@@ -148,7 +151,8 @@ fn every_client_is_served(paradigm: Paradigm) {
     scene.end();
 }
 
-/// From a script, without a pause: the third step and the first message lie in the pipe together, if the server is slow.
+/// A script sends all without a pause. If the server is slow, the third step and the first message are in the
+/// pipe together.
 fn every_client_may_say_all_at_once(paradigm: Paradigm) {
     const RUNS: usize = 3;
     if !needs(&[Tool::CCompiler]) {
@@ -162,7 +166,7 @@ fn every_client_may_say_all_at_once(paradigm: Paradigm) {
     let in_shell = (PathBuf::from("sh"), Some(client_in_shell()));
     for (client, script) in clients.chain([in_shell]) {
         for _ in 0..RUNS {
-            until_true("a well-known pipe", || scene.path("mario").exists());
+            until_true("the well-known pipe to exist", || scene.path("mario").exists());
             let client = scene.client_at(&client).args(script.iter()).arg("mario");
             client.run_with_stdin(said.clone()).success().stdout(said.to_uppercase()).stderr("");
         }
@@ -171,16 +175,17 @@ fn every_client_may_say_all_at_once(paradigm: Paradigm) {
     scene.end();
 }
 
-/// A client comes as soon as there is a well-known pipe: it does not wait for one.
+/// Starts a client as soon as the well-known pipe exists, because the client does not wait for it.
 fn comes(scene: &Scene, dialect: &Dialect) -> Rc<Program> {
-    until_true("a well-known pipe", || scene.path("mario").exists());
+    until_true("the well-known pipe to exist", || scene.path("mario").exists());
     scene.client_at(dialect.client()).arg("mario").typing().start()
 }
 
-/// Waits until a server of ours knows whether the one client that came after this mark has a third step, so that what comes
-/// next is a message. Returns whether it is right.
+/// Waits until our server knows whether the client that came after this mark has a third step. The next
+/// record is then a message. Returns whether the server is right.
 fn is_understood(scene: &Scene, mark: usize, third_step: ThirdStep) -> bool {
-    // If one that the server knows by what it says is late, it takes back that there is none.
+    // If a third step that the server recognises by its text is late, the server first assumes that there is
+    // none.
     let waits = third_step == ThirdStep::Known;
     let told = || {
         let events = scene.record().all(|_| true).split_off(mark);
@@ -190,8 +195,8 @@ fn is_understood(scene: &Scene, mark: usize, third_step: ThirdStep) -> bool {
     (until("the end of the handshake", told) == What::ReadyReceived) == (third_step != ThirdStep::None)
 }
 
-/// The server stands still while they connect, so that all find one well-known pipe; two of each kind. In the course's own
-/// servers, all of these but one would wait for ever.
+/// The server is stopped while the clients connect, so all find one well-known pipe. There are two of each
+/// kind. With the course's own servers all but one would wait for ever.
 fn clients_at_one_instant_are_served(paradigm: Paradigm) {
     if !needs(&[Tool::CCompiler]) {
         return;
@@ -200,7 +205,7 @@ fn clients_at_one_instant_are_served(paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let (before, names) = (server.descriptors(), scene.names().len());
     server.signal(Signal::SIGSTOP);
-    // One name can be had once.
+    // Only one client can have a fixed name.
     let dialects = DIALECTS.iter().filter(|dialect| !matches!(dialect.private, Private::Word(_)));
     let clients: Vec<_> = dialects
         .cycle()
@@ -210,14 +215,14 @@ fn clients_at_one_instant_are_served(paradigm: Paradigm) {
             client.reading(&MESSAGES.map(|message| format!("{message}\n")).concat()).start()
         })
         .collect();
-    until_true("20 private pipes", || scene.names().len() == names + 20);
+    until_true("20 private pipes to exist", || scene.names().len() == names + 20);
     let has_wkp = |client: &Rc<Program>| {
         client
             .descriptors()
             .iter()
             .any(|held| matches!(&held.target, Target::Named { name, .. } if name == "mario"))
     };
-    until_true("all to have the well-known pipe", || clients.iter().all(has_wkp));
+    until_true("all clients to have the well-known pipe open", || clients.iter().all(has_wkp));
     server.signal(Signal::SIGCONT);
     let replies = MESSAGES.map(|message| format!("{}\n", message.to_uppercase())).concat();
     for client in clients {
@@ -231,7 +236,7 @@ fn a_client_in_shell_is_served(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     for _ in 0..2 {
-        until_true("a well-known pipe", || scene.path("mario").exists());
+        until_true("the well-known pipe to exist", || scene.path("mario").exists());
         let mark = scene.record().mark();
         let client = scene.client_at("sh").arg(client_in_shell()).typing().start();
         assert!(is_understood(&scene, mark, ThirdStep::Known));
@@ -250,7 +255,8 @@ fn our_client<'s>(scene: &'s Scene, dialect: &Dialect) -> Launch<'s> {
     }
 }
 
-/// Says the first thing only when the server has its third step, which may else come in one read with it.
+/// The client sends its first message only when the server has its third step, or both could come in one
+/// read.
 fn our_client_gets_along_with_every_server() {
     if !needs(&[Tool::CCompiler]) {
         return;
@@ -292,12 +298,13 @@ fn connected(server: &Program) -> usize {
     sessions(server).iter().filter(|line| line.starts_with("connected ")).count()
 }
 
-/// So many sessions, of the three messages each. What our clients call their pipes is theirs.
+/// Checks that the server had so many sessions, with the three messages each. The names of our clients' pipes
+/// are not checked.
 fn our_clients_were_heard(server: &Program, clients: usize) {
     waits_for_client(clients + 1, server);
     let wanted: Vec<_> = (0..clients).flat_map(|_| received().chain(["client left".to_owned()])).collect();
     let heard =
         || sessions(server).into_iter().filter(|line| !line.starts_with("connected ")).collect::<Vec<_>>();
-    until_true(format_args!("{} to have heard all", server.name()), || heard().len() >= wanted.len());
+    until_true(format_args!("{} to have received all", server.name()), || heard().len() >= wanted.len());
     assert_eq!(heard(), wanted, "{}", server.name());
 }

@@ -1,4 +1,4 @@
-//! Records that come in pieces, many at once, and through pipes with hardly any room: the same messages come out.
+//! Frames in pieces, many frames at once, and pipes with little room: the same messages come out.
 
 use handshake_core::event::What;
 use handshake_core::wire::{Ack, Kind, PAYLOAD_MAX, pieces};
@@ -19,7 +19,7 @@ stories! {
     a_slow_server_gets_and_gives_the_same_bytes: row_27 row_29;
 }
 
-/// On a fresh upstream, where records may come in pieces. Who is not the first in a pipe gets one.
+/// This needs a fresh upstream, where frames may come in pieces. The second client in a pipe gets one.
 fn a_byte_at_a_time_is_the_same_message(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--service", "reverse"]).unrecorded().ready();
@@ -33,7 +33,7 @@ fn a_byte_at_a_time_is_the_same_message(paradigm: Paradigm) {
     drop(first);
     slow.writes_at_most(1);
     slow.reads_at_most(1);
-    assert!(!slow.accept().upstream.is_empty(), "it has no pipe of its own");
+    assert!(!slow.accept().upstream.is_empty(), "the client has no fresh upstream");
     for (sequence, length) in (1..).zip([5, 0, PAYLOAD_MAX, 10_000]) {
         let message = noise(length);
         slow.request(sequence, &message);
@@ -45,7 +45,7 @@ fn a_byte_at_a_time_is_the_same_message(paradigm: Paradigm) {
     scene.end();
 }
 
-/// One write of at most PIPE_BUF comes in one read.
+/// One write of at most PIPE_BUF is read in one read.
 fn many_messages_in_one_write_are_many_messages(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).unrecorded().ready();
@@ -62,7 +62,7 @@ fn many_messages_in_one_write_are_many_messages(paradigm: Paradigm) {
     scene.end();
 }
 
-/// A pipe of one page, in which a byte is free but no page: nothing can be written there, and nothing must be dropped.
+/// The pipe has one page. While the page holds a byte, nothing can be written. No byte may be dropped.
 fn replies_wait_for_a_reader_that_leaves_no_slot(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--service", "echo"]).unrecorded().ready();
@@ -81,7 +81,7 @@ fn replies_wait_for_a_reader_that_leaves_no_slot(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Every pipe there is holds 4 KiB; 64 KiB of requests are under way, and as much of replies.
+/// Each pipe holds 4 KiB. 64 KiB of requests are under way, and as many of replies.
 fn pipes_smaller_than_the_window_are_no_deadlock(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["-q", "--service", "echo"]).ready();
@@ -103,7 +103,8 @@ fn pipes_smaller_than_the_window_are_no_deadlock(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The other direction, with a server by hand: its pipe has a byte free but no page, and its answers come byte by byte.
+/// The other direction, with a server that the test controls. Its pipe has one page, and its answers come in
+/// single bytes.
 fn a_slow_server_gets_and_gives_the_same_bytes() {
     let scene = Scene::new();
     let mut server = scene.raw_server();

@@ -1,4 +1,5 @@
-//! A server asked to end by SIGTERM, SIGINT or SIGHUP, in every state: what runs is finished, and nothing is left.
+//! A server asked to end by SIGTERM, SIGINT or SIGHUP, in every state. It finishes running requests, and
+//! leaves nothing.
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
@@ -22,7 +23,7 @@ each! {
 
 const SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
-/// A request that no test waits for.
+/// A service that is slower than any test.
 const FOR_EVER: [&str; 2] = ["--service", "sleep:100000"];
 
 fn an_idle_server_ends(paradigm: Paradigm) {
@@ -71,7 +72,7 @@ fn a_running_request_is_answered(paradigm: Paradigm) {
     scene.end();
 }
 
-/// As a terminal sends it: to the server and all its subservers.
+/// A terminal sends Ctrl-C to the server and all its subservers.
 fn ctrl_c_to_the_whole_group_lets_a_running_request_be_answered(paradigm: Paradigm) {
     let scene = Scene::new();
     let options = ["--grace", "30s", "--service", "sleep:300"];
@@ -87,14 +88,15 @@ fn ctrl_c_to_the_whole_group_lets_a_running_request_be_answered(paradigm: Paradi
 fn a_client_at_any_step_of_its_handshake_does_not_hold_the_server_up(paradigm: Paradigm) {
     let scene = Scene::new();
     for what in HANDSHAKE {
-        // Neither its timeout nor its grace ends the server here.
+        // The server must not need its timeout or its grace to end.
         let server = scene.server(paradigm).args(["--handshake-timeout", "50s", "--grace", "50s"]).ready();
         let client = scene.client().args(["--timeout", "300ms", "hello"]).gated().start();
         client.step_until(what);
         server.signal(Signal::SIGTERM);
         server.ends().code(0);
         client.go_on();
-        // Before it is connected, it looks for another server until its deadline. 3: nobody took a HELLO; 1: somebody did.
+        // An unconnected client looks for another server until its deadline. Status 3: no server read its
+        // HELLO; status 1: a server did.
         let (code, message) = match what {
             What::PrivateCreated | What::WkpOpened => (3, "client: cannot connect to \"mario\""),
             What::ReadySent => (1, "client: the connection is"),
@@ -128,8 +130,8 @@ fn those_in_line_are_served_by_the_next_server(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Signals of two kinds: two of one kind may be one. In the order of their numbers, in which the kernel lets
-/// those in that wait together.
+/// Two signals of one kind could merge into one, so these are of two kinds. The kernel delivers pending
+/// signals in the order of their numbers.
 fn a_second_signal_ends_at_once(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "50s"]).ready();
@@ -142,7 +144,8 @@ fn a_second_signal_ends_at_once(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The event shows that the first one was taken; the basic server, which is in its session then, records none.
+/// The event shows that the server took the first signal. The basic server logs none: it is in its session
+/// then.
 fn the_same_signal_twice_ends_at_once(paradigm: Paradigm) {
     let scene = Scene::new();
     for signal in SIGNALS {

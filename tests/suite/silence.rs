@@ -1,4 +1,4 @@
-//! A server that has a request and does not reply: the client says what it saw, and ends in time.
+//! A server that has a request and does not reply: the client reports what it saw, and ends in time.
 
 use std::fs::OpenOptions;
 use std::io::Read;
@@ -22,7 +22,7 @@ stories! {
     after_three_seconds_the_client_says_that_it_waits: row_54;
 }
 
-/// What the client says when nothing that it sent was read, and when all was.
+/// The client's words when the server has read nothing, and when all was read.
 const UNREAD: &str = "the server has not read all that was sent";
 const READ: &str = "all that was sent has been read, by the server or by another program that reads its pipe";
 
@@ -30,7 +30,7 @@ fn client<'s>(scene: &'s Scene, patience: &str) -> Launch<'s> {
     scene.client().args(["--timeout", "60s", "--reply-timeout", patience])
 }
 
-/// It ends with 1, and says what it saw.
+/// Checks that the client ends with status 1, and reports what it saw.
 fn gives_up(client: &Program, seen: &str) {
     let told = starts_with("client: cannot wait any longer for a reply: ETIMEDOUT (nothing came for ");
     let hint = "try a longer --reply-timeout, or 0 to wait for ever";
@@ -40,7 +40,7 @@ fn gives_up(client: &Program, seen: &str) {
 fn a_server_that_does_not_reply_is_given_up() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
-    // READY is a record of 24 bytes; the request stays in the pipe.
+    // READY is a frame of 24 bytes, so the request stays in the pipe.
     server.reads_at_most(24);
     let asking = client(&scene, "300ms").arg("hello").start();
     server.shake_hands();
@@ -73,7 +73,7 @@ fn a_server_of_the_course_that_does_not_reply_is_given_up() {
     scene.end();
 }
 
-/// As `cat mario` does: the shared well-known pipe keeps its name, and a program of the same user may read
+/// Like `cat mario`: the shared well-known pipe keeps its name, and another program of the same user may read
 /// it.
 fn a_request_that_another_program_took_is_given_up() {
     let scene = Scene::new();
@@ -92,7 +92,7 @@ fn a_request_that_another_program_took_is_given_up() {
     scene.end();
 }
 
-/// All replies together take longer than the patience.
+/// All replies together take longer than the reply timeout.
 fn every_reply_begins_the_time_anew() {
     let scene = Scene::new();
     let _server = scene.server(Paradigm::Basic).args(["--service", "sleep:1500"]).ready();
@@ -106,7 +106,7 @@ fn the_time_at_the_prompt_is_no_replys_time() {
     let typing = client(&scene, "5s").typing().start();
     typing.type_line("one");
     typing.prints("ONE\n");
-    // A client that tries in vain is a clock here.
+    // A client that cannot connect serves as a clock.
     scene.client().args(["--wkp", "none", "--timeout", "6s", "x"]).run().code(3);
     typing.type_line("two");
     typing.prints("ONE\nTWO\n");

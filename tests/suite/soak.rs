@@ -1,5 +1,5 @@
-//! The soak in small: 5 seconds for each paradigm, with seeds that do not change. And a soak that does not come to its end
-//! leaves nothing running.
+//! A small soak: 5 seconds for each paradigm, with fixed seeds. A soak that is interrupted or killed leaves
+//! no process.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,8 @@ fn options(paradigm: Paradigm) -> Vec<&'static str> {
     options
 }
 
-/// Every line of the verdict is right, or the exit status would not be 0; a few are looked at, so that none goes missing.
+/// If a line of the verdict were wrong, the exit status would not be 0. Some lines are checked, so that none
+/// goes missing.
 fn clients_of_all_tempers_leave_a_server_as_it_was(paradigm: Paradigm) {
     let scene = Scene::new();
     scene
@@ -80,7 +81,7 @@ fn a_soak_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradig
     scene.end();
 }
 
-/// Its directory stays: nobody is left who could remove it.
+/// The directory stays, because no process is left to remove it.
 fn the_server_of_a_killed_soak_ends(paradigm: Paradigm) {
     let scene = Scene::new();
     let soak = scene.lab().args(options(paradigm)).args(["--seconds", "600"]).start();
@@ -92,13 +93,13 @@ fn the_server_of_a_killed_soak_ends(paradigm: Paradigm) {
     until_true("all that the soak started to end", || living_in(&here).is_empty());
     assert!(
         !place.join("mario").exists() && !place.join(".mario.lock").exists(),
-        "the server has not tidied up"
+        "the server has not cleaned up"
     );
-    std::fs::remove_dir_all(&place).expect("it is there");
+    std::fs::remove_dir_all(&place).expect("the path exists");
     scene.end();
 }
 
-/// The directory that a soak has made, from the server's command line.
+/// Returns the soak's directory, from the server's command line.
 fn place_of(soak: &Program) -> PathBuf {
     until("the soak to say how it starts the server", || {
         let printed = soak.printed();

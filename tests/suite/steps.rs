@@ -1,4 +1,4 @@
-//! The course's steps 1 to 8, in their order, and the turn of the second client.
+//! The course's steps 1 to 8 in their order, and the second client's turn.
 
 use std::io::Read;
 
@@ -13,8 +13,8 @@ each! {
     readiness_is_one_newline_and_the_end_of_the_pipe in basic forking dispatch shared;
 }
 
-/// Client and server go on at the same time between steps 4 and 7; so here the server stands still in step 2 until the
-/// client has come to step 5.
+/// Client and server run at the same time between steps 4 and 7. So the test stops the server in step 2 until
+/// the client has reached step 5.
 fn the_steps_come_in_the_order_of_their_numbers(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).gated().start();
@@ -25,7 +25,7 @@ fn the_steps_come_in_the_order_of_their_numbers(paradigm: Paradigm) {
     client.ends().success().stdout("HELLO\n");
 
     if paradigm.has_subservers() {
-        // Recorded just after it was done: perhaps after all the rest.
+        // A process logs an event just after the action, so this event may be the last.
         scene.record().wait_for(What::SubserverForked, |_| true);
     }
     let mut events = scene.record().all(|event| event.step.is_some());
@@ -52,15 +52,15 @@ fn causes_come_before_their_effects(paradigm: Paradigm) {
     for client in clients {
         client.ends().success().stdout("HELLO\n");
         let its_own = scene.record().all(|event| event.pid == client.pid());
-        // The last private pipe: a client may have had to try again.
-        let ack = its_own.iter().find(|event| event.what == What::AckReceived).expect("it was served");
+        // The client may have tried again; its last private pipe counts.
+        let ack = its_own.iter().find(|event| event.what == What::AckReceived).expect("the client was served");
         let (session, pipe) = (ack.session.clone(), ack.pipe.clone());
-        // What is done is recorded just after it was done: perhaps after its effect.
+        // A process logs an event just after the action, perhaps after the action's effect.
         scene.record().wait_for(What::ReplySent, |event| event.session == session);
         let about_it = scene
             .record()
             .all(|event| event.session == session || (event.pid == client.pid() && event.pipe == pipe));
-        let hello = its_own.iter().rfind(|event| event.what == What::HelloSent).expect("it said HELLO");
+        let hello = its_own.iter().rfind(|event| event.what == What::HelloSent).expect("the client sent HELLO");
         let ns = |what| about_it.iter().find(|event| event.what == what).map_or(0, |event: &Event| event.ns);
         let in_order = [
             ns(What::PrivateCreated),
@@ -91,7 +91,7 @@ fn the_second_client_waits_for_its_turn(paradigm: Paradigm) {
     scene.record().wait_for(What::PrivateCreated, |event| event.pid == second.pid());
     first.type_line("three");
     first.prints("ONE\nTHREE\n");
-    assert!(second.is_running() && second.printed().is_empty(), "the second was served before its turn");
+    assert!(second.is_running() && second.printed().is_empty(), "the second client was served before its turn");
     first.close_stdin();
     first.ends().success();
     second.ends().success().stdout("TWO\n");
@@ -113,7 +113,7 @@ fn the_second_client_need_not_wait(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The shell makes descriptor 3, which is a pipe to the test; its other copy, descriptor 1, goes elsewhere.
+/// The shell makes descriptor 3, a pipe to the test. Descriptor 1 goes to /dev/null.
 fn readiness_is_one_newline_and_the_end_of_the_pipe(paradigm: Paradigm) {
     let scene = Scene::new();
     let launch = scene.server(paradigm).ready_on_3();
