@@ -113,7 +113,7 @@ impl CourseServer {
     }
 
     /// Waits until no process has the pipe from the client open for writing.
-    pub fn is_left(&mut self) {
+    pub fn wait_until_client_leaves(&mut self) {
         until_true("the client to leave", || matches!(self.reader().read(&mut [0; 1]), Ok(0)));
     }
 

@@ -61,7 +61,7 @@ pub struct Launch<'s> {
     barrier: Option<PipeReader>,
     /// The descriptor for the ready message: 1, which is a file, or 3, which a shell makes.
     ready_fd: Option<u32>,
-    recorded: bool,
+    logged: bool,
     own_group: bool,
     user: Option<u32>,
     /// A terminal for stdin and stderr.
@@ -79,8 +79,8 @@ impl<'s> Launch<'s> {
     }
 
     pub(crate) fn of_ours(scene: &'s Scene, program: &str, is_server: bool) -> Self {
-        let recorded = program != "lab";
-        Self { recorded, ..Self::at(scene, path_of(program), is_server) }
+        let logged = program != "lab";
+        Self { logged, ..Self::at(scene, path_of(program), is_server) }
     }
 
     pub(crate) fn at(scene: &'s Scene, path: &Path, is_server: bool) -> Self {
@@ -96,7 +96,7 @@ impl<'s> Launch<'s> {
             input: None,
             barrier: None,
             ready_fd: None,
-            recorded: false,
+            logged: false,
             own_group: false,
             user: None,
             terminal: None,
@@ -193,8 +193,8 @@ impl<'s> Launch<'s> {
 
     /// The program writes no event log, as in normal use.
     #[must_use]
-    pub fn unrecorded(mut self) -> Self {
-        self.recorded = false;
+    pub fn without_event_log(mut self) -> Self {
+        self.logged = false;
         self
     }
 
@@ -228,7 +228,7 @@ impl<'s> Launch<'s> {
             (None, None) if matches!(self.stdin, Stdin::Nothing | Stdin::Terminal) => (Stdio::null(), None),
             (None, None) => {
                 let (reader, writer) = pipe().expect("a pipe");
-                self.scene.record().gives(&reader);
+                self.scene.event_log().gives(&reader);
                 (reader.into(), Some(writer))
             }
         };
@@ -241,10 +241,10 @@ impl<'s> Launch<'s> {
             }
         }
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let record = self.scene.record_rc();
+        let event_log = self.scene.event_log_rc();
         let words = words(&command);
         let program =
-            Program::new(self.name, words, self.is_server, child, self.stdin, writer, record, stdout, stderr);
+            Program::new(self.name, words, self.is_server, child, self.stdin, writer, event_log, stdout, stderr);
         self.scene.started(program)
     }
 
@@ -289,8 +289,8 @@ impl<'s> Launch<'s> {
             command.args(["--ready-fd", &fd.to_string()]);
         }
         command.env_remove("HANDSHAKE_WKP").current_dir(self.scene.place());
-        if self.recorded {
-            command.arg("--events").arg(self.scene.record().path());
+        if self.logged {
+            command.arg("--events").arg(self.scene.event_log().path());
         }
         if self.own_group {
             command.process_group(0);

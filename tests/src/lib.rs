@@ -24,6 +24,7 @@
 
 mod binaries;
 mod course_server;
+mod event_log;
 pub mod fault;
 mod launch;
 mod needs;
@@ -34,7 +35,6 @@ mod program;
 mod raw;
 mod raw_course;
 mod raw_server;
-mod record;
 mod refuse;
 mod scene;
 mod terminal;
@@ -42,14 +42,14 @@ pub mod wait;
 
 pub use binaries::{build_programs, path_of};
 pub use course_server::CourseServer;
+pub use event_log::EventLog;
 pub use launch::{Barrier, Launch};
 pub use needs::{Tool, is_root, needs, not_run};
 pub use paradigm::Paradigm;
 pub use program::Program;
-pub use raw::{Answer, RawClient, record};
+pub use raw::{Answer, RawClient, frame};
 pub use raw_course::{CourseClient, Heard};
 pub use raw_server::RawServer;
-pub use record::Record;
 pub use refuse::Refusal;
 pub use scene::Scene;
 pub use terminal::Terminal;
@@ -61,28 +61,28 @@ pub use terminal::Terminal;
 /// `test::row_9::row_26::basic`. Then `cargo test row_9::` runs all tests of that row.
 #[macro_export]
 macro_rules! each {
-    ($($story:ident in $($paradigm:ident)+ $(: $($row:ident)+)?;)+) => {
-        $(mod $story {
-            use super::$story;
-            $crate::each!(@rows $story [$($paradigm)+] $($($row)+)?);
+    ($($test:ident in $($paradigm:ident)+ $(: $($row:ident)+)?;)+) => {
+        $(mod $test {
+            use super::$test;
+            $crate::each!(@rows $test [$($paradigm)+] $($($row)+)?);
         })+
     };
-    (@rows $story:ident $paradigms:tt $row:ident $($rows:ident)*) => {
+    (@rows $test:ident $paradigms:tt $row:ident $($rows:ident)*) => {
         mod $row {
-            use super::$story;
-            $crate::each!(@rows $story $paradigms $($rows)*);
+            use super::$test;
+            $crate::each!(@rows $test $paradigms $($rows)*);
         }
     };
-    (@rows $story:ident []) => {
+    (@rows $test:ident []) => {
         #[test]
         fn once() {
-            $story();
+            $test();
         }
     };
-    (@rows $story:ident [$($paradigm:ident)+]) => {
+    (@rows $test:ident [$($paradigm:ident)+]) => {
         $(#[test]
         fn $paradigm() {
-            $story($crate::Paradigm::named(stringify!($paradigm)));
+            $test($crate::Paradigm::named(stringify!($paradigm)));
         })+
     };
 }
@@ -90,11 +90,11 @@ macro_rules! each {
 /// Makes a `#[test]` of each function that has no paradigm: `test: row_5;` becomes `test::row_5::once`, and
 /// `test;` becomes `test::once`. [`each!`] explains the rows.
 #[macro_export]
-macro_rules! stories {
-    ($($story:ident $(: $($row:ident)+)?;)+) => {
-        $(mod $story {
-            use super::$story;
-            $crate::each!(@rows $story [] $($($row)+)?);
+macro_rules! tests {
+    ($($test:ident $(: $($row:ident)+)?;)+) => {
+        $(mod $test {
+            use super::$test;
+            $crate::each!(@rows $test [] $($($row)+)?);
         })+
     };
 }

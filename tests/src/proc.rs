@@ -141,7 +141,7 @@ pub enum Target {
         /// The name without its directory.
         name: String,
         /// Whether the name was removed.
-        nameless: bool,
+        unlinked: bool,
     },
     /// Any other object, with its name in /proc.
     Other(PathBuf),
@@ -172,7 +172,7 @@ pub fn descriptors(pid: u32) -> Vec<Descriptor> {
 
 /// Whether the tests themselves inherited this descriptor. Every program that the tests start inherits it,
 /// too.
-pub(crate) fn left_open_by_others(descriptor: &Descriptor) -> bool {
+pub(crate) fn is_inherited(descriptor: &Descriptor) -> bool {
     static LEFT_OPEN: OnceLock<Vec<Descriptor>> = OnceLock::new();
     let left_open = LEFT_OPEN.get_or_init(|| {
         descriptors(process::id()).into_iter().filter(|descriptor| !descriptor.closed_on_exec).collect()
@@ -196,11 +196,11 @@ fn descriptor(pid: u32, number: u32) -> Option<Descriptor> {
     let target = match unnamed.and_then(|inode| inode.parse().ok()) {
         Some(inode) => Target::Unnamed(inode),
         None if fs::metadata(&path).is_ok_and(|file| file.file_type().is_fifo()) => {
-            let (name, nameless) = match text.strip_suffix(" (deleted)") {
+            let (name, unlinked) = match text.strip_suffix(" (deleted)") {
                 Some(name) => (name, true),
                 None => (text.as_str(), false),
             };
-            Target::Named { name: name.rsplit('/').next().unwrap_or(name).to_owned(), nameless }
+            Target::Named { name: name.rsplit('/').next().unwrap_or(name).to_owned(), unlinked }
         }
         None => Target::Other(link),
     };
@@ -212,11 +212,11 @@ impl fmt::Display for Descriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.target {
             Target::Unnamed(_) => f.write_str("unnamed pipe")?,
-            Target::Named { name, nameless } => match (name.split('.').nth(1), nameless) {
+            Target::Named { name, unlinked } => match (name.split('.').nth(1), unlinked) {
                 (None, false) => f.write_str("well-known pipe")?,
                 (Some("new" | "up"), true) => f.write_str("upstream")?,
                 (Some("client"), true) => f.write_str("private pipe")?,
-                _ => write!(f, "{name}, nameless: {nameless}")?,
+                _ => write!(f, "{name}, unlinked: {unlinked}")?,
             },
             Target::Other(path) => match path.file_name().and_then(|name| name.to_str()) {
                 Some(".mario.lock") => return f.write_str("lock file"),

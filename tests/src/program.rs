@@ -14,9 +14,9 @@ use handshake_core::event::{Event, What};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use crate::event_log::{EventLog, is_of_server};
 use crate::proc::{Descriptor, signal_to};
-use crate::record::{Record, is_of_server};
-use crate::wait::{try_within, until, until_told};
+use crate::wait::{try_within, until, until_with_message};
 
 /// What a program's stdin is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct Program {
     writer: RefCell<Option<PipeWriter>>,
     /// The number of events that the test has let pass at the gate.
     let_past: Cell<usize>,
-    record: Rc<Record>,
+    event_log: Rc<EventLog>,
     stdout: PathBuf,
     stderr: PathBuf,
 }
@@ -62,14 +62,14 @@ impl Program {
         child: Child,
         stdin: Stdin,
         writer: Option<PipeWriter>,
-        record: Rc<Record>,
+        event_log: Rc<EventLog>,
         stdout: PathBuf,
         stderr: PathBuf,
     ) -> Self {
         let pid = child.id();
         let (status, let_past) = (Cell::new(None), Cell::new(0));
         let (child, writer) = (RefCell::new(child), RefCell::new(writer));
-        Self { name, words, is_server, pid, child, status, stdin, writer, let_past, record, stdout, stderr }
+        Self { name, words, is_server, pid, child, status, stdin, writer, let_past, event_log, stdout, stderr }
     }
 
     /// The program's name in its scene, such as `client-3`.
@@ -146,7 +146,7 @@ impl Program {
     pub fn says(&self, text: &str) {
         let said = || String::from_utf8_lossy(&fs::read(&self.stderr).unwrap_or_default()).into_owned();
         let what = || format!("{} to say {text:?}, not {:?}", self.name, said());
-        until_told(what, || said().contains(text).then_some(()));
+        until_with_message(what, || said().contains(text).then_some(()));
     }
 
     /// Waits until the program has printed exactly this on stdout.
@@ -205,7 +205,7 @@ impl Program {
 
     /// Returns the program's events so far, for a server with those of its subservers.
     pub fn events(&self) -> Vec<Event> {
-        self.record.all(|event| event.pid == self.pid || (self.is_server && is_of_server(event)))
+        self.event_log.all(|event| event.pid == self.pid || (self.is_server && is_of_server(event)))
     }
 
     /// Sends a signal to the program. After SIGSTOP, the program is stopped when this returns.
@@ -241,7 +241,7 @@ impl Program {
 
     /// Returns the program's descriptors, see [`EventLog::descriptors`].
     pub fn descriptors(&self) -> Vec<Descriptor> {
-        self.record.descriptors(self.pid)
+        self.event_log.descriptors(self.pid)
     }
 
     /// Waits until the program has as many descriptors of each kind as `before`.
@@ -260,6 +260,6 @@ impl Program {
         let wanted = kinds(before);
         let what =
             || format!("{} to have these descriptors: {wanted:?}, not {:?}", self.name, self.descriptors());
-        until_told(what, || (!self.is_running() || kinds(&self.descriptors()) == wanted).then_some(()));
+        until_with_message(what, || (!self.is_running() || kinds(&self.descriptors()) == wanted).then_some(()));
     }
 }

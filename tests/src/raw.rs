@@ -44,9 +44,9 @@ pub struct RawClient {
     nonce: u64,
     session: u64,
     /// The most bytes of one write.
-    bite: usize,
+    max_write: usize,
     /// The most bytes of one read.
-    sip: usize,
+    max_read: usize,
 }
 
 impl RawClient {
@@ -63,8 +63,8 @@ impl RawClient {
             received: Vec::new(),
             to_server: None,
             session: 0,
-            bite: usize::MAX,
-            sip: 65_536,
+            max_write: usize::MAX,
+            max_read: 65_536,
         }
     }
 
@@ -95,11 +95,11 @@ impl RawClient {
     pub fn hello_naming(&mut self, name: &[u8]) {
         until_true("a well-known pipe that keeps its name", || {
             self.open_wkp();
-            self.says_hello_if_named(name)
+            self.hello_if_allowed(name)
         });
     }
 
-    fn says_hello_if_named(&mut self, name: &[u8]) -> bool {
+    fn hello_if_allowed(&mut self, name: &[u8]) -> bool {
         let payload = Hello { version: VERSION, name: name.to_vec() }.encode();
         let wkp = self.to_server.as_ref().expect("the well-known pipe is open");
         let locked = try_lock(wkp.as_fd(), Lock::Shared).is_ok();
@@ -113,25 +113,25 @@ impl RawClient {
     }
 
     /// Sends HELLO into the open well-known pipe, by the rules. Returns whether the rules allowed it.
-    pub fn says_hello_where_it_is(&mut self) -> bool {
+    pub fn hello_on_open_pipe(&mut self) -> bool {
         let name = self.name.clone();
-        self.says_hello_if_named(name.as_bytes())
+        self.hello_if_allowed(name.as_bytes())
     }
 
     /// Sends HELLO into the open pipe without the lock and the check that the rules require.
-    pub fn says_hello_come_what_may(&mut self) {
+    pub fn hello_against_the_rules(&mut self) {
         let payload = Hello { version: VERSION, name: self.name.clone().into_bytes() }.encode();
         self.say(Kind::Hello, self.nonce, 0, Part::ONLY, &payload);
     }
 
     /// Limits each later write to this number of bytes.
     pub fn writes_at_most(&mut self, bytes: usize) {
-        self.bite = bytes;
+        self.max_write = bytes;
     }
 
     /// Limits each later read to this number of bytes.
     pub fn reads_at_most(&mut self, bytes: usize) {
-        self.sip = bytes;
+        self.max_read = bytes;
     }
 
     /// Does the whole handshake.
@@ -180,12 +180,12 @@ impl RawClient {
 
     /// Sends these requests in one write. Each fits one frame, and all have at most 4,096 bytes in total.
     pub fn requests_at_once(&mut self, messages: &[Vec<u8>]) {
-        let mut records = Vec::new();
+        let mut frames = Vec::new();
         for (sequence, payload) in (1..).zip(messages) {
             let header = Header { kind: Kind::Request, part: Part::ONLY, session: self.session, sequence };
-            append(&mut records, header, payload);
+            append(&mut frames, header, payload);
         }
-        self.write(&records);
+        self.write(&frames);
     }
 
     /// Waits for this number of bytes of this reply, and returns them.
@@ -224,12 +224,12 @@ impl RawClient {
 
     /// Sends a frame of any kind and session.
     pub fn say(&mut self, kind: Kind, session: u64, sequence: u32, part: Part, payload: &[u8]) {
-        self.write(&record(kind, session, sequence, part, payload));
+        self.write(&frame(kind, session, sequence, part, payload));
     }
 
     /// Writes any bytes to the server.
     pub fn write(&mut self, bytes: &[u8]) {
-        bytes.chunks(self.bite).for_each(|piece| self.write_at_once(piece));
+        bytes.chunks(self.max_write).for_each(|piece| self.write_at_once(piece));
     }
 
     fn write_at_once(&mut self, bytes: &[u8]) {
@@ -275,7 +275,7 @@ impl RawClient {
     }
 
     /// Whether the server has closed the private pipe. Keeps the bytes that came before.
-    pub fn is_left(&mut self) -> bool {
+    pub fn server_has_closed(&mut self) -> bool {
         let mut bytes = [0; 65_536];
         match self.from_server.read(&mut bytes) {
             Ok(0) => true,
@@ -298,10 +298,10 @@ impl RawClient {
     pub fn answer(&mut self) -> Answer {
         until("a frame from the server", || {
             loop {
-                if let Front::Record(record) = front_for(&self.received, Trust::Writer) {
-                    let Header { kind, sequence, .. } = record.header;
+                if let Front::Record(frame) = front_for(&self.received, Trust::Writer) {
+                    let Header { kind, sequence, .. } = frame.header;
                     let (answer, length) =
-                        (Answer { kind, sequence, payload: record.payload().into_owned() }, record.len());
+                        (Answer { kind, sequence, payload: frame.payload().into_owned() }, frame.len());
                     self.received.drain(..length);
                     return Some(answer);
                 }
@@ -320,7 +320,7 @@ impl RawClient {
     }
 
     fn receive(&mut self) -> usize {
-        let mut bytes = vec![0; self.sip];
+        let mut bytes = vec![0; self.max_read];
         // 0 bytes now, or EOF: the caller waits with a deadline.
         let count = self.from_server.read(&mut bytes).unwrap_or(0);
         self.received.extend_from_slice(&bytes[..count]);
@@ -334,10 +334,10 @@ fn number_of(name: &str) -> u64 {
 }
 
 /// Returns the bytes of a frame.
-pub fn record(kind: Kind, session: u64, sequence: u32, part: Part, payload: &[u8]) -> Vec<u8> {
-    let mut record = Vec::new();
-    append(&mut record, Header { kind, part, session, sequence }, payload);
-    record
+pub fn frame(kind: Kind, session: u64, sequence: u32, part: Part, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    append(&mut frame, Header { kind, part, session, sequence }, payload);
+    frame
 }
 
 pub(crate) fn open_to_write(path: &Path) -> File {

@@ -69,7 +69,7 @@ impl CourseClient {
 
     /// Writes this record again and again, until the pipe has no room for one second. Returns the number of
     /// writes.
-    pub fn says_while_there_is_room(&mut self, bytes: &[u8]) -> usize {
+    pub fn write_until_full(&mut self, bytes: &[u8]) -> usize {
         let mut to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
         let room = || {
             let mut shown = [PollFd::new(to_server.as_fd(), PollFlags::POLLOUT)];

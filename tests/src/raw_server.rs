@@ -12,7 +12,7 @@ use nix::libc::O_NONBLOCK;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::raw::{Answer, open_to_write, record};
+use crate::raw::{Answer, frame, open_to_write};
 use crate::wait::until;
 
 /// A server that the test controls, for one client at a time. Its pipes are non-blocking.
@@ -26,7 +26,7 @@ pub struct RawServer {
     /// The nonce in the last HELLO.
     nonce: u64,
     /// The most bytes of one read.
-    sip: usize,
+    max_read: usize,
 }
 
 impl RawServer {
@@ -44,7 +44,7 @@ impl RawServer {
             received: Vec::new(),
             to_client: None,
             nonce: 0,
-            sip: 65_536,
+            max_read: 65_536,
         }
     }
 
@@ -55,7 +55,7 @@ impl RawServer {
 
     /// Limits each later read to this number of bytes.
     pub fn reads_at_most(&mut self, bytes: usize) {
-        self.sip = bytes;
+        self.max_read = bytes;
     }
 
     /// Waits for a HELLO, and opens its private pipe.
@@ -69,7 +69,7 @@ impl RawServer {
     /// Opens the private pipe of the next HELLO, if a HELLO has come and its client still waits. Returns
     /// whether it did.
     pub fn may_receive_hello(&mut self) -> bool {
-        let hello = self.received().and_then(|record| Hello::decode(&record.payload));
+        let hello = self.received().and_then(|frame| Hello::decode(&frame.payload));
         let Some(hello) = hello else { return false };
         let path = self.place.join(String::from_utf8(hello.name).expect("the client's names are text"));
         self.to_client = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path).ok();
@@ -109,8 +109,8 @@ impl RawServer {
     /// Returns the next frame, if it has come.
     fn next(&mut self) -> Option<(Header, Vec<u8>)> {
         loop {
-            if let Front::Record(record) = front(&self.received) {
-                let (header, payload, length) = (record.header, record.payload().into_owned(), record.len());
+            if let Front::Record(frame) = front(&self.received) {
+                let (header, payload, length) = (frame.header, frame.payload().into_owned(), frame.len());
                 self.received.drain(..length);
                 if header.kind == Kind::Hello {
                     self.nonce = header.session;
@@ -118,7 +118,7 @@ impl RawServer {
                 return Some((header, payload));
             }
             assert_eq!(front(&self.received), Front::Beginning, "the client wrote bytes that are no frame");
-            let mut bytes = vec![0; self.sip];
+            let mut bytes = vec![0; self.max_read];
             // No bytes now: the caller waits with a deadline.
             let count = self.from_client.read(&mut bytes).ok()?;
             self.received.extend_from_slice(&bytes[..count]);
@@ -137,7 +137,7 @@ impl RawServer {
 
     /// Returns the bytes of this acknowledgement, for the client of the last HELLO.
     pub fn ack(&self, ack: &Ack) -> Vec<u8> {
-        record(Kind::Ack, self.nonce, 0, Part::ONLY, &ack.encode())
+        frame(Kind::Ack, self.nonce, 0, Part::ONLY, &ack.encode())
     }
 
     /// Does the server's part of the handshake by the rules.
@@ -149,7 +149,7 @@ impl RawServer {
 
     /// Sends a frame of any kind in its session.
     pub fn say(&mut self, kind: Kind, sequence: u32, part: Part, payload: &[u8]) {
-        self.write(&record(kind, Self::SESSION, sequence, part, payload));
+        self.write(&frame(kind, Self::SESSION, sequence, part, payload));
     }
 
     /// Writes any bytes into the private pipe.

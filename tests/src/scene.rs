@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::course_server::CourseServer;
+use crate::event_log::EventLog;
 use crate::launch::Launch;
 use crate::paradigm::Paradigm;
 use crate::proc::{children_of, lives_in, living_in, signal_to};
@@ -21,7 +22,6 @@ use crate::program::Program;
 use crate::raw::RawClient;
 use crate::raw_course::CourseClient;
 use crate::raw_server::RawServer;
-use crate::record::Record;
 use crate::wait::{until, within};
 
 /// A directory with a well-known pipe named `mario`, and the programs that work there.
@@ -34,7 +34,7 @@ pub struct Scene {
     place: PathBuf,
     /// The directory of the programs' output and of the event log.
     log: PathBuf,
-    record: Rc<Record>,
+    event_log: Rc<EventLog>,
     programs: RefCell<Vec<Rc<Program>>>,
     /// The number of programs that have a name.
     named: Cell<usize>,
@@ -60,11 +60,11 @@ impl Scene {
             // The mode must not depend on the umask.
             fs::set_permissions(directory, Permissions::from_mode(0o755)).expect("the directory was just made");
         }
-        let record = Rc::new(Record::at(log.join("events")));
+        let event_log = Rc::new(EventLog::at(log.join("events")));
         Self {
             place,
             log,
-            record,
+            event_log,
             programs: RefCell::default(),
             named: Cell::new(0),
             noted: RefCell::default(),
@@ -145,8 +145,8 @@ impl Scene {
     }
 
     /// The event log of the programs.
-    pub fn record(&self) -> &Record {
-        &self.record
+    pub fn event_log(&self) -> &EventLog {
+        &self.event_log
     }
 
     /// Runs one client that sends this request, and checks its reply.
@@ -166,8 +166,8 @@ impl Scene {
         let root = self.place.parent().expect("the place is in the scene's directory");
         // The user may pass through this directory, but not list it.
         fs::set_permissions(root, Permissions::from_mode(0o711)).expect("the test owns the directory");
-        let record = File::options().create(true).append(true).open(self.record.path()).expect("a new file");
-        fchown(&record, Some(user), Some(user)).expect("only root calls this");
+        let event_log = File::options().create(true).append(true).open(self.event_log.path()).expect("a new file");
+        fchown(&event_log, Some(user), Some(user)).expect("only root calls this");
         for directory in [&self.place, &self.log] {
             chown(directory, Some(user), Some(user)).expect("only root calls this");
         }
@@ -205,8 +205,8 @@ impl Scene {
         self.ended.set(true);
     }
 
-    pub(crate) fn record_rc(&self) -> Rc<Record> {
-        Rc::clone(&self.record)
+    pub(crate) fn event_log_rc(&self) -> Rc<EventLog> {
+        Rc::clone(&self.event_log)
     }
 
     pub(crate) fn log(&self, name: &str) -> PathBuf {
@@ -229,7 +229,7 @@ impl Scene {
     }
 
     /// Prints all that a reader of a failure needs.
-    fn tell(&self) {
+    fn report(&self) {
         eprintln!("--- names in the place: {:?}", self.names());
         eprintln!("--- processes that work there:");
         living_in(&self.place).iter().for_each(|process| eprintln!("{process:?}"));
@@ -237,14 +237,14 @@ impl Scene {
         let programs = self.programs.borrow();
         let (servers, others): (Vec<_>, Vec<_>) = programs.iter().partition(|program| program.is_server());
         let (running, ended): (Vec<_>, Vec<_>) = others.into_iter().partition(|program| program.is_running());
-        for program in servers.iter().chain(&running).chain(&ended).take(TOLD) {
+        for program in servers.iter().chain(&running).chain(&ended).take(REPORTED_PROGRAMS) {
             let how = if program.is_running() { "runs" } else { "has ended" };
             eprintln!("--- {} (process {}) {how}: {}", program.name(), program.pid(), program.words());
-            tell_tail("stdout", program.stdout_path());
-            tell_tail("stderr", program.stderr_path());
+            report_tail("stdout", program.stdout_path());
+            report_tail("stderr", program.stderr_path());
         }
         eprintln!("--- {} programs in all", programs.len());
-        tell_tail("the event log", self.record.path());
+        report_tail("the event log", self.event_log.path());
     }
 
     /// Ends the processes that are left: first with SIGTERM, then with SIGKILL. Only processes that this
@@ -277,7 +277,7 @@ impl Drop for Scene {
     fn drop(&mut self) {
         let panicking = std::thread::panicking();
         if panicking {
-            self.tell();
+            self.report();
         }
         if !self.ended.get() {
             self.end_all();
@@ -287,17 +287,17 @@ impl Drop for Scene {
 }
 
 /// The number of programs whose output is reported.
-const TOLD: usize = 12;
+const REPORTED_PROGRAMS: usize = 12;
 
 /// The number of bytes of each output that are reported.
-const TAIL: usize = 3000;
+const REPORTED_BYTES: usize = 3000;
 
-fn tell_tail(what: &str, path: &Path) {
+fn report_tail(what: &str, path: &Path) {
     let bytes = fs::read(path).unwrap_or_default();
     if !bytes.is_empty() {
-        let from = bytes.len().saturating_sub(TAIL);
+        let from = bytes.len().saturating_sub(REPORTED_BYTES);
         let cut =
-            if from > 0 { format!(" (the last {TAIL} of {} bytes)", bytes.len()) } else { String::new() };
+            if from > 0 { format!(" (the last {REPORTED_BYTES} of {} bytes)", bytes.len()) } else { String::new() };
         eprintln!("{what}{cut}:\n{}", String::from_utf8_lossy(&bytes[from..]).trim_end());
     }
 }

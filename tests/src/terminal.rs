@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
-use crate::wait::until_told;
+use crate::wait::until_with_message;
 
 /// A pseudo-terminal (pty(7)) of 80 columns.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Terminal {
         let mut rest = keys.as_ref();
         while !rest.is_empty() {
             let what = || format!("room in the terminal for {} more bytes", rest.len());
-            let count = until_told(what, || (&self.person).write(rest).ok());
+            let count = until_with_message(what, || (&self.person).write(rest).ok());
             rest = &rest[count..];
         }
     }
@@ -68,7 +68,7 @@ impl Terminal {
     /// Waits until the terminal has shown this text this number of times.
     pub fn shows_times(&self, text: &str, times: usize) {
         let what = || format!("the terminal to show {text:?} {times} times, not {:?}", self.screen());
-        until_told(what, || (self.screen().matches(text).count() >= times).then_some(()));
+        until_with_message(what, || (self.screen().matches(text).count() >= times).then_some(()));
     }
 
     /// Whether the terminal echoes, edits lines and sends signals, as it did at the start.

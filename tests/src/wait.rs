@@ -20,7 +20,7 @@ pub fn until<T>(what: impl Display, look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// As [`until`], but makes the message only at the deadline.
-pub(crate) fn until_told<T>(what: impl Fn() -> String, look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until_with_message<T>(what: impl Fn() -> String, look: impl FnMut() -> Option<T>) -> T {
     try_within(WATCHDOG, look).unwrap_or_else(|| panic!("waited {WATCHDOG:?} in vain for {}", what()))
 }
 

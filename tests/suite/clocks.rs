@@ -8,17 +8,17 @@ use nix::sys::signal::Signal;
 use workspace_tests::peers::preload;
 use workspace_tests::{Paradigm, Program, Scene, Tool, each, needs};
 
-use crate::idle::so_long_goes_by;
+use crate::idle::let_time_pass;
 
 each! {
-    a_clock_that_jumps_ends_nothing in basic forking dispatch shared: row_39;
-    a_server_stopped_before_ready_blames_nobody in basic forking dispatch shared: row_39 row_46;
-    a_server_stopped_in_a_session_blames_nobody in basic forking dispatch shared: row_39 row_46;
-    a_central_process_stopped_alone_blames_nobody in dispatch shared: row_46;
+    a_clock_that_jumps_ends_no_session in basic forking dispatch shared: row_39;
+    a_server_stopped_before_ready_drops_no_client in basic forking dispatch shared: row_39 row_46;
+    a_server_stopped_in_a_session_drops_no_client in basic forking dispatch shared: row_39 row_46;
+    a_central_process_stopped_alone_drops_no_client in dispatch shared: row_46;
 }
 
 /// All deadlines are set, and long enough for a busy machine. A jump is at least a day.
-fn a_clock_that_jumps_ends_nothing(paradigm: Paradigm) {
+fn a_clock_that_jumps_ends_no_session(paradigm: Paradigm) {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
@@ -42,13 +42,13 @@ fn a_clock_that_jumps_ends_nothing(paradigm: Paradigm) {
         client.run().success().stdout("one\ntwo\nthree\n");
     }
     // A request that runs when the server is asked to end gets its grace.
-    let mark = scene.record().mark();
+    let mark = scene.event_log().mark();
     let client = scene.client().through(jumping).args(["--timeout", "40s", "four"]).start();
-    scene.record().wait_after(mark, What::RequestReceived, |_| true);
+    scene.event_log().wait_after(mark, What::RequestReceived, |_| true);
     server.signal(Signal::SIGTERM);
     client.ends().success().stdout("four\n");
     server.ends().success();
-    assert_eq!(scene.record().all(|event| event.what == What::ClientDropped), []);
+    assert_eq!(scene.event_log().all(|event| event.what == What::ClientDropped), []);
     scene.end();
 }
 
@@ -62,50 +62,50 @@ fn signal_all(scene: &Scene, server: &Program, subserver: Option<u32>, signal: S
     subserver.into_iter().for_each(|pid| scene.signal_server(pid, signal));
 }
 
-fn nobody_was_blamed(scene: &Scene) {
+fn no_client_was_dropped(scene: &Scene) {
     let blamed = |what| matches!(what, What::ClientDropped | What::TryingAgain);
-    assert_eq!(scene.record().all(|event| blamed(event.what)), []);
+    assert_eq!(scene.event_log().all(|event| blamed(event.what)), []);
 }
 
 /// READY comes while the server is stopped, and is older than the deadline when the server goes on.
-fn a_server_stopped_before_ready_blames_nobody(paradigm: Paradigm) {
+fn a_server_stopped_before_ready_drops_no_client(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(DEADLINES).ready();
     let client = scene.client().args(["--timeout", "60s", "hello"]).gated().start();
     client.step_until(What::AckReceived);
-    let answerer = paradigm.has_subservers().then(|| scene.record().server_of(client.pid()));
+    let answerer = paradigm.has_subservers().then(|| scene.event_log().server_of(client.pid()));
     signal_all(&scene, &server, answerer, Signal::SIGSTOP);
     client.go_on();
-    scene.record().wait_for(What::RequestSent, |_| true);
-    so_long_goes_by(&scene, LONGER);
+    scene.event_log().wait_for(What::RequestSent, |_| true);
+    let_time_pass(&scene, LONGER);
     signal_all(&scene, &server, answerer, Signal::SIGCONT);
     client.ends().success().stdout("HELLO\n").stderr("");
-    nobody_was_blamed(&scene);
+    no_client_was_dropped(&scene);
     scene.end();
 }
 
-fn a_server_stopped_in_a_session_blames_nobody(paradigm: Paradigm) {
+fn a_server_stopped_in_a_session_drops_no_client(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(DEADLINES).ready();
     let client = scene.client().typing().start();
     client.type_line("one");
     client.prints("ONE\n");
-    let answerer = paradigm.has_subservers().then(|| scene.record().server_of(client.pid()));
+    let answerer = paradigm.has_subservers().then(|| scene.event_log().server_of(client.pid()));
     signal_all(&scene, &server, answerer, Signal::SIGSTOP);
     client.type_line("two");
-    scene.record().wait_for_many(2, What::RequestSent, |_| true);
-    so_long_goes_by(&scene, LONGER);
+    scene.event_log().wait_for_many(2, What::RequestSent, |_| true);
+    let_time_pass(&scene, LONGER);
     signal_all(&scene, &server, answerer, Signal::SIGCONT);
     client.prints("ONE\nTWO\n");
     client.close_stdin();
     client.ends().success().stderr("");
-    nobody_was_blamed(&scene);
+    no_client_was_dropped(&scene);
     scene.end();
 }
 
 /// The subserver's clock goes on. The subserver asks the central process, which reads the pipe before it
 /// answers.
-fn a_central_process_stopped_alone_blames_nobody(paradigm: Paradigm) {
+fn a_central_process_stopped_alone_drops_no_client(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(DEADLINES).ready();
     let client = scene.client().typing().start();
@@ -113,12 +113,12 @@ fn a_central_process_stopped_alone_blames_nobody(paradigm: Paradigm) {
     client.prints("ONE\n");
     server.signal(Signal::SIGSTOP);
     client.type_line("two");
-    scene.record().wait_for_many(2, What::RequestSent, |_| true);
-    so_long_goes_by(&scene, LONGER);
+    scene.event_log().wait_for_many(2, What::RequestSent, |_| true);
+    let_time_pass(&scene, LONGER);
     server.signal(Signal::SIGCONT);
     client.prints("ONE\nTWO\n");
     client.close_stdin();
     client.ends().success().stderr("");
-    nobody_was_blamed(&scene);
+    no_client_was_dropped(&scene);
     scene.end();
 }

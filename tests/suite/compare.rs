@@ -14,7 +14,7 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, Scene, each};
 
 each! {
-    its_quick_form_checks_every_reply in basic forking dispatch shared;
+    a_quick_comparison_checks_every_reply in basic forking dispatch shared;
 }
 
 /// The smallest possible run.
@@ -62,7 +62,7 @@ fn trials_of<'a>(results: &'a Value, column: &str, row: &str) -> Vec<&'a Value> 
     trials.filter(|trial| trial["column"] == column && trial["row"] == row).collect()
 }
 
-fn its_quick_form_checks_every_reply(paradigm: Paradigm) {
+fn a_quick_comparison_checks_every_reply(paradigm: Paradigm) {
     let scene = Scene::new();
     let row = row(paradigm);
     let compare = scene.lab().args(["compare", "--rows", row]).args(TINY).run().success();
@@ -82,7 +82,7 @@ fn its_quick_form_checks_every_reply(paradigm: Paradigm) {
 }
 
 #[test]
-fn its_other_columns_work_as_well() {
+fn the_other_columns_work() {
     let scene = Scene::new();
     let columns = ["compare", "--rows", "forking", "--columns", "bulk,flood,memory,connects"];
     scene.lab().args(columns).args(TINY).run().success();
@@ -112,7 +112,7 @@ fn naive_clients_of_the_protocol_as_taught_are_all_accounted_for() {
 }
 
 #[test]
-fn interrupted_it_keeps_what_it_has_and_ends_what_it_started() {
+fn an_interrupted_comparison_keeps_its_results_and_ends_its_processes() {
     let scene = Scene::new();
     let endless =
         ["--rows", "fifo-ping-pong", "--columns", "round-trip", "--runs", "100000", "--trial", "5ms"];
@@ -133,7 +133,7 @@ fn interrupted_it_keeps_what_it_has_and_ends_what_it_started() {
 }
 
 #[test]
-fn what_a_killed_one_leaves_goes_with_the_next() {
+fn the_directory_of_a_killed_comparison_is_removed_by_the_next() {
     let scene = Scene::new();
     let endless = ["compare", "--rows", "fifo-ping-pong", "--columns", "round-trip", "--runs", "100000"];
     let lab = scene.lab().args(endless).args(["--trial", "5ms", "--out", "../killed"]).start();
@@ -158,7 +158,7 @@ fn what_a_killed_one_leaves_goes_with_the_next() {
 }
 
 #[test]
-fn our_programs_wait_as_they_are_told_and_targets_are_judged() {
+fn our_programs_get_the_wait_option_and_targets_are_judged() {
     let scene = Scene::new();
     let targets = ["compare", "--targets", "--rows", "basic", "--wait", "block"];
     let compare = scene.lab().args(targets).args(TINY).run().success();
@@ -182,7 +182,7 @@ fn our_programs_wait_as_they_are_told_and_targets_are_judged() {
 }
 
 #[test]
-fn an_earlier_run_is_shown_compared_and_put_into_a_page() {
+fn an_earlier_run_is_shown_compared_and_written_into_a_page() {
     let scene = Scene::new();
     let once = ["compare", "--rows", "fifo-ping-pong", "--columns", "round-trip"];
     scene.lab().args(once).args(TINY).run().success();
@@ -226,7 +226,7 @@ fn load_holds_its_connections_until_its_stdin_ends() {
 }
 
 #[test]
-fn what_is_no_row_or_no_results_file_is_an_error() {
+fn an_unknown_row_and_a_missing_results_file_are_errors() {
     let scene = Scene::new();
     scene.lab().args(["compare", "--rows", "quantum"]).run().code(2).stderr(contains("possible values"));
     scene.lab().args(["compare", "--from", "nothing"]).run().code(3).stderr(contains("ENOENT"));

@@ -6,21 +6,21 @@ use nix::sys::signal::Signal;
 use workspace_tests::{Paradigm, Scene, each};
 
 each! {
-    a_signal_is_seen_at_whichever_wait_it_comes in basic: row_32;
+    a_signal_is_noticed_at_every_wait in basic: row_32;
     term_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared: row_47;
-    a_name_that_goes_under_steady_traffic_is_made_again in forking dispatch shared: row_18;
-    a_message_in_many_small_records_keeps_to_the_window in basic forking dispatch shared;
-    who_asks_only_for_what_is_refused_and_never_reads_costs_no_memory in basic forking dispatch: row_11;
-    a_lock_file_that_somebody_removed_is_not_the_first_servers_any_more in basic;
+    a_name_removed_under_steady_traffic_is_created_again in forking dispatch shared: row_18;
+    a_message_in_small_frames_keeps_to_the_window in basic forking dispatch shared;
+    a_client_that_never_reads_its_refusals_costs_no_memory in basic forking dispatch: row_11;
+    a_server_whose_lock_file_was_replaced_ends in basic;
 }
 
 /// A busy server checks for signals every 10 ms. A signal found by that check must keep the server from
 /// sleeping. The server is stopped, and then finds a request and a signal at once. The number of earlier
 /// requests decides at which wait.
-fn a_signal_is_seen_at_whichever_wait_it_comes(paradigm: Paradigm) {
+fn a_signal_is_noticed_at_every_wait(paradigm: Paradigm) {
     for requests in 1..=64 {
         let scene = Scene::new();
-        let server = scene.server(paradigm).unrecorded().ready();
+        let server = scene.server(paradigm).without_event_log().ready();
         let client = scene.client().arg("--window=1").typing().start();
         let mut printed = String::new();
         for request in 1..=requests {
@@ -44,14 +44,14 @@ fn term_to_the_whole_group_lets_a_running_request_be_answered(paradigm: Paradigm
     let options = ["--grace", "30s", "--service", "sleep:300"];
     let server = scene.server(paradigm).args(options).in_own_group().ready();
     let client = scene.client().arg("request").start();
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     server.signal_group(Signal::SIGTERM);
     client.ends().success().stdout("request\n");
     server.ends().success();
     scene.end();
 }
 
-fn a_name_that_goes_under_steady_traffic_is_made_again(paradigm: Paradigm) {
+fn a_name_removed_under_steady_traffic_is_created_again(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let client = scene.client().arg("--window=1").typing().start();
@@ -78,7 +78,7 @@ fn a_name_that_goes_under_steady_traffic_is_made_again(paradigm: Paradigm) {
 }
 
 /// The protocol does not require that all frames but the last are full.
-fn a_message_in_many_small_records_keeps_to_the_window(paradigm: Paradigm) {
+fn a_message_in_small_frames_keeps_to_the_window(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let mut client = scene.raw_client();
@@ -95,9 +95,9 @@ fn a_message_in_many_small_records_keeps_to_the_window(paradigm: Paradigm) {
 }
 
 /// Not with `--shared-wkp`: there the client overruns the window, and is evicted.
-fn who_asks_only_for_what_is_refused_and_never_reads_costs_no_memory(paradigm: Paradigm) {
+fn a_client_that_never_reads_its_refusals_costs_no_memory(paradigm: Paradigm) {
     let scene = Scene::new();
-    let server = scene.server(paradigm).args(["--max-message", "1"]).unrecorded().ready();
+    let server = scene.server(paradigm).args(["--max-message", "1"]).without_event_log().ready();
     let mut client = scene.raw_client();
     client.shake_hands();
     let mut sequence = 0;
@@ -113,7 +113,7 @@ fn who_asks_only_for_what_is_refused_and_never_reads_costs_no_memory(paradigm: P
     scene.end();
 }
 
-fn a_lock_file_that_somebody_removed_is_not_the_first_servers_any_more(paradigm: Paradigm) {
+fn a_server_whose_lock_file_was_replaced_ends(paradigm: Paradigm) {
     let scene = Scene::new();
     let first = scene.server(paradigm).ready();
     let client = scene.client().typing().start();

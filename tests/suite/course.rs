@@ -9,42 +9,42 @@ use workspace_tests::{CourseClient, Heard, Paradigm, Scene, each};
 
 each! {
     a_name_in_any_form_is_understood in basic forking dispatch;
-    a_number_in_four_bytes_is_the_pipe_of_that_number in basic forking dispatch;
+    a_number_in_four_bytes_names_the_pipe_of_that_number in basic forking dispatch;
     a_living_process_may_make_its_pipe_later in basic forking dispatch;
-    what_is_named_and_is_no_private_pipe_stays_untouched in basic forking dispatch;
-    a_third_step_is_found_out in basic forking dispatch;
-    records_that_lie_together_are_told_apart in basic forking dispatch;
+    a_named_object_that_is_no_private_pipe_stays_untouched in basic forking dispatch;
+    the_server_detects_a_third_step in basic forking dispatch;
+    records_in_one_read_are_separated in basic forking dispatch;
     with_two_steps_the_first_record_is_a_message in basic forking dispatch;
-    with_three_steps_it_never_is in basic forking dispatch;
+    with_three_steps_the_first_record_is_never_a_message in basic forking dispatch;
     the_number_plus_one_is_a_third_step in basic forking dispatch;
     a_reply_is_as_large_as_its_request in basic forking dispatch;
     the_acknowledgement_can_be_chosen in basic forking dispatch;
     a_client_that_closes_the_well_known_pipe_is_acknowledged in basic forking dispatch;
-    bytes_that_are_skipped_are_told_once_a_session in basic forking dispatch;
-    what_has_come_is_answered_when_the_server_ends in basic forking dispatch;
-    a_dead_server_is_end_of_file in basic forking dispatch;
+    skipped_bytes_are_reported_once_a_session in basic forking dispatch;
+    a_request_that_has_come_is_answered_when_the_server_ends in basic forking dispatch;
+    the_client_of_a_dead_server_gets_eof in basic forking dispatch;
     a_silent_session_ends_at_the_idle_timeout in basic forking dispatch;
-    our_own_client_speaks_it_with_our_servers in basic forking dispatch;
-    the_client_that_leaves_leaves_nothing in basic forking dispatch;
+    our_client_speaks_the_course_dialect_with_our_servers in basic forking dispatch;
+    a_client_that_leaves_leaves_no_descriptor in basic forking dispatch;
     a_shared_well_known_pipe_is_not_for_course_clients in shared;
 }
 
 const ORIGINAL: &[u8] = b"its-a-me, mario!";
 
 /// Waits until the server takes the next record for a message.
-fn grace_is_over(scene: &Scene, sessions: usize) {
-    scene.record().wait_for_many(sessions, What::ThirdStepSpared, |_| true);
+fn wait_for_third_step_timeout(scene: &Scene, sessions: usize) {
+    scene.event_log().wait_for_many(sessions, What::ThirdStepSpared, |_| true);
 }
 
 /// Waits until the server has read this client's third step. A message must not come in the same read.
 pub(crate) fn is_confirmed(scene: &Scene, client: &CourseClient) {
     let session = acknowledged(scene, client.name()).session;
-    scene.record().wait_for(What::ReadyReceived, |event| event.session == session);
+    scene.event_log().wait_for(What::ReadyReceived, |event| event.session == session);
 }
 
 /// Returns the event of the acknowledgement to the only client of this name.
 pub(crate) fn acknowledged(scene: &Scene, private: &str) -> Event {
-    scene.record().wait_for(What::AckSent, |event| event.pipe.as_deref() == Some(private))
+    scene.event_log().wait_for(What::AckSent, |event| event.pipe.as_deref() == Some(private))
 }
 
 fn zero_padded(text: &[u8], size: usize) -> Vec<u8> {
@@ -65,7 +65,7 @@ fn a_name_in_any_form_is_understood(paradigm: Paradigm) {
         assert_eq!(client.record(), ack, "after {:?}", String::from_utf8_lossy(record));
         sessions += 1;
         // A name in 100 zero-padded bytes means no third step; the server knows it at once.
-        grace_is_over(&scene, sessions);
+        wait_for_third_step_timeout(&scene, sessions);
         assert_eq!(client.asks(&zero_padded(b"hello\n", 20)), zero_padded(b"HELLO\n", 20));
     };
     acknowledged("123", &zero_padded(b"123", 10), b"HOLA\0");
@@ -83,7 +83,7 @@ fn a_name_in_any_form_is_understood(paradigm: Paradigm) {
     scene.end();
 }
 
-fn a_number_in_four_bytes_is_the_pipe_of_that_number(paradigm: Paradigm) {
+fn a_number_in_four_bytes_names_the_pipe_of_that_number(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     // 0x00000100 begins with a NUL; 0x3131 reads as "11"; 49 reads as "1", the PID of a process that always
@@ -110,7 +110,7 @@ fn a_living_process_may_make_its_pipe_later(paradigm: Paradigm) {
     let own = std::process::id().to_string();
     let mut early = scene.course_client("aside");
     early.connects_saying(&zero_padded(own.as_bytes(), 10));
-    scene.record().wait_for(What::HelloReceived, |_| true);
+    scene.event_log().wait_for(What::HelloReceived, |_| true);
     early.is_renamed(&own);
     early.opens_private_pipe();
     assert_eq!(early.record(), b"HOLA\0");
@@ -119,7 +119,7 @@ fn a_living_process_may_make_its_pipe_later(paradigm: Paradigm) {
 }
 
 /// P6: the server writes only to a pipe of its own user, in the well-known pipe's directory.
-fn what_is_named_and_is_no_private_pipe_stays_untouched(paradigm: Paradigm) {
+fn a_named_object_that_is_no_private_pipe_stays_untouched(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let aside = scene.place().parent().expect("the scene's own directory").join("log");
@@ -139,7 +139,7 @@ fn what_is_named_and_is_no_private_pipe_stays_untouched(paradigm: Paradigm) {
     for (number, name) in names.into_iter().enumerate() {
         let mut liar = scene.course_client(&format!("liar{number}"));
         liar.connects_saying(&zero_padded(name.as_bytes(), 200));
-        scene.record().wait_for_many(number + 1, What::Skipped, |_| true);
+        scene.event_log().wait_for_many(number + 1, What::Skipped, |_| true);
     }
     assert_eq!(std::fs::read_to_string(scene.path("file")).expect("the path exists"), "precious");
     assert!(elsewhere.hears_nothing(), "a pipe in another directory was opened");
@@ -152,15 +152,15 @@ fn what_is_named_and_is_no_private_pipe_stays_untouched(paradigm: Paradigm) {
     scene.end();
 }
 
-fn a_third_step_is_found_out(paradigm: Paradigm) {
+fn the_server_detects_a_third_step(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     // A record that comes at once and is as long as the name is a third step, whatever its text.
     let mut quick = scene.course_client("1");
     quick.shakes_hands();
     quick.says(&zero_padded(b"whatever", 10));
-    scene.record().wait_for(What::ReadyReceived, |event| event.text.as_deref() == Some("whatever"));
-    scene.record().wait_for(What::InDoubt, |event| is_said(event, "--handshake 2"));
+    scene.event_log().wait_for(What::ReadyReceived, |event| event.text.as_deref() == Some("whatever"));
+    scene.event_log().wait_for(What::InDoubt, |event| is_said(event, "--handshake 2"));
     assert_eq!(quick.asks(&zero_padded(b"hello", 1000)), zero_padded(b"HELLO", 1000));
     assert_eq!(quick.asks(&zero_padded(b"HOLA", 1000)), zero_padded(b"HOLA", 1000), "HOLA is a message now");
     drop(quick);
@@ -172,14 +172,14 @@ fn a_third_step_is_found_out(paradigm: Paradigm) {
     // A late record is a third step only if its text leaves no doubt.
     let mut slow = scene.course_client("2");
     slow.shakes_hands();
-    grace_is_over(&scene, 2);
+    wait_for_third_step_timeout(&scene, 2);
     slow.says(&zero_padded(b"HOLA", 10));
-    scene.record().wait_for(What::ReadyReceived, |event| event.text.as_deref() == Some("HOLA"));
+    scene.event_log().wait_for(What::ReadyReceived, |event| event.text.as_deref() == Some("HOLA"));
     assert_eq!(slow.asks(b"hello\0"), b"HELLO\0");
     drop(slow);
     let mut two_way = scene.course_client("3");
     two_way.shakes_hands();
-    grace_is_over(&scene, 3);
+    wait_for_third_step_timeout(&scene, 3);
     assert_eq!(two_way.asks(b"hello\0"), b"HELLO\0");
     drop(two_way);
     scene.end();
@@ -190,7 +190,7 @@ fn is_said(event: &Event, words: &str) -> bool {
 }
 
 /// Records that are written without a pause are read in one read.
-fn records_that_lie_together_are_told_apart(paradigm: Paradigm) {
+fn records_in_one_read_are_separated(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let kinds: [(&[u8], usize); 4] =
@@ -211,7 +211,7 @@ fn records_that_lie_together_are_told_apart(paradigm: Paradigm) {
         }
         assert_eq!(replies, two(b"ONE", b"TWO"), "of kind {number}");
     }
-    scene.record().wait_for(What::InDoubt, |event| is_said(event, "--ack-size 4"));
+    scene.event_log().wait_for(What::InDoubt, |event| is_said(event, "--ack-size 4"));
     scene.end();
 }
 
@@ -225,7 +225,7 @@ fn with_two_steps_the_first_record_is_a_message(paradigm: Paradigm) {
     scene.end();
 }
 
-fn with_three_steps_it_never_is(paradigm: Paradigm) {
+fn with_three_steps_the_first_record_is_never_a_message(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake", "3", "--handshake-timeout", "60s"]).ready();
     let mut client = scene.course_client("123");
@@ -250,7 +250,7 @@ fn the_number_plus_one_is_a_third_step(paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--ack", "41", "--ack-size", "16"]).ready();
     let mut client = scene.course_client("123");
     assert_eq!(client.shakes_hands(), zero_padded(b"41", 16));
-    grace_is_over(&scene, 1);
+    wait_for_third_step_timeout(&scene, 1);
     client.says(&zero_padded(b"42", 16));
     is_confirmed(&scene, &client);
     assert_eq!(client.asks(b"43\0"), b"43\0");
@@ -306,7 +306,7 @@ fn a_client_that_closes_the_well_known_pipe_is_acknowledged(paradigm: Paradigm) 
     let name = zero_padded(client.name().as_bytes(), 10);
     client.connects_saying(&name);
     client.closes_wkp();
-    scene.record().wait_for(What::HelloReceived, |_| true);
+    scene.event_log().wait_for(What::HelloReceived, |_| true);
     client.opens_private_pipe();
     assert_eq!(client.record(), b"HOLA\0");
     assert_eq!(client.hears(), Heard::End);
@@ -316,13 +316,13 @@ fn a_client_that_closes_the_well_known_pipe_is_acknowledged(paradigm: Paradigm) 
     gone.connects_saying(&zero_padded(b"gone", 10));
     gone.closes_wkp();
     let is_gone = |event: &Event| is_said(event, "left before the acknowledgement");
-    scene.record().wait_for(What::ClientDropped, is_gone);
+    scene.event_log().wait_for(What::ClientDropped, is_gone);
     drop(gone);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-fn bytes_that_are_skipped_are_told_once_a_session(paradigm: Paradigm) {
+fn skipped_bytes_are_reported_once_a_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let mut client = scene.raw_client();
@@ -333,23 +333,23 @@ fn bytes_that_are_skipped_are_told_once_a_session(paradigm: Paradigm) {
         assert_eq!(client.reply(number, 5), b"HELLO");
     }
     client.bye();
-    scene.record().wait_for(What::SessionEnded, |_| true);
+    scene.event_log().wait_for(What::SessionEnded, |_| true);
     drop(client);
     server.signal(Signal::SIGTERM);
-    let told = "skipped 9 bytes that are no record";
-    let once = |stderr: &str| stderr.matches(told).count() == 1;
+    let message = "skipped 9 bytes that are no record";
+    let once = |stderr: &str| stderr.matches(message).count() == 1;
     server.ends().code(0).stderr(predicates::function::function(once));
     scene.end();
 }
 
-fn what_has_come_is_answered_when_the_server_ends(paradigm: Paradigm) {
+fn a_request_that_has_come_is_answered_when_the_server_ends(paradigm: Paradigm) {
     let scene = Scene::new();
     let server =
         scene.server(paradigm).args(["--handshake", "2", "--service", "sleep:200", "--grace", "60s"]).ready();
     let mut client = scene.course_client("123");
     client.shakes_hands();
     client.says(b"hello\0");
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     server.signal(Signal::SIGTERM);
     assert_eq!(client.record(), b"hello\0");
     assert_eq!(client.hears(), Heard::End);
@@ -359,12 +359,12 @@ fn what_has_come_is_answered_when_the_server_ends(paradigm: Paradigm) {
 }
 
 /// P10.
-fn a_dead_server_is_end_of_file(paradigm: Paradigm) {
+fn the_client_of_a_dead_server_gets_eof(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let mut client = scene.course_client("123");
     client.shakes_hands();
-    grace_is_over(&scene, 1);
+    wait_for_third_step_timeout(&scene, 1);
     server.signal(Signal::SIGKILL);
     assert_eq!(client.hears(), Heard::End);
     drop(client);
@@ -384,7 +384,7 @@ fn a_silent_session_ends_at_the_idle_timeout(paradigm: Paradigm) {
     scene.end();
 }
 
-fn our_own_client_speaks_it_with_our_servers(paradigm: Paradigm) {
+fn our_client_speaks_the_course_dialect_with_our_servers(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     for ways in ["2", "3", "auto"] {
@@ -397,7 +397,7 @@ fn our_own_client_speaks_it_with_our_servers(paradigm: Paradigm) {
     scene.end();
 }
 
-fn the_client_that_leaves_leaves_nothing(paradigm: Paradigm) {
+fn a_client_that_leaves_leaves_no_descriptor(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -419,7 +419,7 @@ fn a_shared_well_known_pipe_is_not_for_course_clients(paradigm: Paradigm) {
     client.opens_private_pipe();
     assert_eq!(client.hears(), Heard::End);
     drop(client);
-    let event = scene.record().wait_for(What::ClientDropped, |event| event.pipe.as_deref() == Some("123"));
+    let event = scene.event_log().wait_for(What::ClientDropped, |event| event.pipe.as_deref() == Some("123"));
     assert!(event.text.is_some_and(|text| text.contains("course dialect")));
     scene.serves("hello", "HELLO");
     server.signal(Signal::SIGTERM);

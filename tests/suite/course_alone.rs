@@ -15,13 +15,13 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
-use workspace_tests::{CourseServer, Paradigm, Program, Scene, stories};
+use workspace_tests::{CourseServer, Paradigm, Program, Scene, tests};
 
-use crate::course_client::{client, much_more_time_passes, serves};
+use crate::course_client::{client, let_700_ms_pass, serves};
 
-stories! {
-    a_name_that_is_in_use_is_left_alone: row_34;
-    where_its_number_is_in_use_it_takes_another: row_34;
+tests! {
+    a_private_name_that_is_in_use_is_left_unchanged: row_34;
+    a_client_whose_pid_is_in_use_takes_another_number: row_34;
     a_failed_handshake_says_how_far_the_server_came: row_54;
 }
 
@@ -46,12 +46,12 @@ fn confirming_client(scene: &Scene, server: &mut CourseServer) -> Rc<Program> {
 
 /// Checks that the client ends with status 1, and reports this.
 fn says(client: &Program, seen: &str, hint: &str) {
-    let told = starts_with("client: cannot connect to \"mario\": no answer in time (");
-    client.ends().code(1).stdout("").stderr(told.and(contains(seen)).and(contains(hint)));
+    let message = starts_with("client: cannot connect to \"mario\": no answer in time (");
+    client.ends().code(1).stdout("").stderr(message.and(contains(seen)).and(contains(hint)));
 }
 
 #[test]
-fn silence_is_waited_out() {
+fn a_silent_server_is_given_up_at_the_timeout() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = waiting_client(&scene);
@@ -95,7 +95,7 @@ fn a_failed_handshake_says_how_far_the_server_came() {
 }
 
 #[test]
-fn a_third_step_that_nobody_reads_is_waited_out() {
+fn an_unread_third_step_is_given_up_at_the_timeout() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = waiting_client(&scene);
@@ -106,7 +106,7 @@ fn a_third_step_that_nobody_reads_is_waited_out() {
 }
 
 #[test]
-fn a_third_step_that_the_pipe_cannot_take_whole_is_not_begun() {
+fn a_third_step_that_the_pipe_cannot_take_whole_is_not_written() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     server.shrink_wkp();
@@ -119,7 +119,7 @@ fn a_third_step_that_the_pipe_cannot_take_whole_is_not_begun() {
 
 /// A server sends the client away because it is busy. The client tries again, and prints nothing.
 #[test]
-fn who_is_sent_away_comes_again() {
+fn a_client_that_is_sent_away_tries_again() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = client(&scene, &["hello"]).start();
@@ -132,13 +132,13 @@ fn who_is_sent_away_comes_again() {
     assert_eq!(server.acknowledge(ITS_A_ME), name);
     serves(&mut server, "hello");
     client.ends().success().stdout("HELLO\n").stderr("");
-    let again = scene.record().all(|event| event.what == What::TryingAgain);
+    let again = scene.event_log().all(|event| event.what == What::TryingAgain);
     assert!(again.len() >= 2, "{again:?}");
     scene.end();
 }
 
 #[test]
-fn a_server_that_always_sends_it_away_is_given_up() {
+fn a_server_that_always_sends_the_client_away_is_given_up() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = waiting_client(&scene);
@@ -159,7 +159,7 @@ fn a_server_that_always_sends_it_away_is_given_up() {
 
 /// At the deadline there is no server, but there was one.
 #[test]
-fn a_server_that_took_the_name_and_went_is_told_of() {
+fn a_server_that_read_the_name_and_left_is_reported() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = waiting_client(&scene);
@@ -173,7 +173,7 @@ fn a_server_that_took_the_name_and_went_is_told_of() {
 
 /// The client reports at once that the server has left, whenever that happens.
 #[test]
-fn a_server_that_goes_leaves_the_client_with_a_reason() {
+fn a_client_whose_server_leaves_reports_the_reason() {
     let lost = |client: &Program, words: &str| {
         client
             .ends()
@@ -228,7 +228,7 @@ fn a_server_that_stops_reading_is_noticed_with_the_next_message() {
 
 /// The client has all its answers when the server leaves.
 #[test]
-fn a_server_that_goes_first_when_all_is_answered_is_no_loss() {
+fn a_server_that_leaves_after_the_last_reply_is_no_error() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = client(&scene, &["hello"]).start();
@@ -239,7 +239,7 @@ fn a_server_that_goes_first_when_all_is_answered_is_no_loss() {
     scene.end();
 }
 
-fn a_name_that_is_in_use_is_left_alone() {
+fn a_private_name_that_is_in_use_is_left_unchanged() {
     let scene = Scene::new();
     let server = scene.course_server();
     fs::write(scene.path("file"), "of value").expect("a file");
@@ -248,20 +248,20 @@ fn a_name_that_is_in_use_is_left_alone() {
     mkfifo(&scene.path("pipe"), Mode::S_IRUSR).expect("a pipe");
     let before = scene.names();
     for name in ["file", "directory", "link", "pipe"] {
-        let told = format!("client: cannot make the private pipe \"./{name}\": EEXIST (");
+        let message = format!("client: cannot make the private pipe \"./{name}\": EEXIST (");
         let left = contains("it is left as it is").and(contains("another --private-name"));
         client(&scene, &["--private-name", name, "hello"])
             .run()
             .code(3)
             .stdout("")
-            .stderr(starts_with(told).and(left));
+            .stderr(starts_with(message).and(left));
         assert_eq!(scene.names(), before);
     }
     assert_eq!(fs::read_to_string(scene.path("file")).expect("the path exists"), "of value");
     server.remove_wkp();
     // A client with the well-known pipe's name must not connect to itself.
-    let told = contains("EINVAL").and(contains("it is the well-known pipe's name"));
-    client(&scene, &["--private-name", "mario", "hello"]).run().code(3).stdout("").stderr(told);
+    let message = contains("EINVAL").and(contains("it is the well-known pipe's name"));
+    client(&scene, &["--private-name", "mario", "hello"]).run().code(3).stdout("").stderr(message);
     for name in ["file", "link", "pipe"] {
         fs::remove_file(scene.path(name)).expect("the path exists");
     }
@@ -270,7 +270,7 @@ fn a_name_that_is_in_use_is_left_alone() {
 }
 
 /// A killed client has left its pipe, and the kernel has used its PID again.
-fn where_its_number_is_in_use_it_takes_another() {
+fn a_client_whose_pid_is_in_use_takes_another_number() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     // The shell becomes the client.
@@ -334,7 +334,7 @@ fn a_client_that_is_asked_to_end_leaves_nothing() {
 
 /// A course server does not understand a HELLO. This one finds the private pipe anyway.
 #[test]
-fn a_framed_client_says_what_a_program_of_the_course_said() {
+fn a_framed_client_reports_what_a_course_server_said() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     for (said, seen, hint) in [
@@ -368,7 +368,7 @@ fn a_framed_client_says_what_a_program_of_the_course_said() {
 
 /// This server serves no client that sends a bare name.
 #[test]
-fn a_server_that_is_none_of_the_courses_is_given_up() {
+fn a_server_without_the_course_dialect_is_given_up() {
     let scene = Scene::new();
     let server = scene.server(Paradigm::Shared).ready();
     let client = scene.client().args(["--dialect", "course", "--timeout", "300ms", "hello"]).start();
@@ -380,7 +380,7 @@ fn a_server_that_is_none_of_the_courses_is_given_up() {
 
 /// Without a server the client ends at its deadline with status 3, since no server read the name.
 #[test]
-fn without_a_server_the_deadline_ends_it() {
+fn a_course_client_without_a_server_ends_at_its_deadline() {
     let scene = Scene::new();
     let options = ["--dialect", "course", "--timeout", "300ms", "hello"];
     scene.client().args(options).run().code(3).stderr(contains("ENOENT (no such pipe)"));
@@ -390,8 +390,8 @@ fn without_a_server_the_deadline_ends_it() {
     assert_eq!(scene.names(), ["mario"]);
     // The server comes late.
     let client = client(&scene, &["hello"]).start();
-    scene.record().wait_for(What::PrivateCreated, |event| event.pid == client.pid());
-    much_more_time_passes();
+    scene.event_log().wait_for(What::PrivateCreated, |event| event.pid == client.pid());
+    let_700_ms_pass();
     server.open_wkp();
     server.acknowledge(ITS_A_ME);
     serves(&mut server, "hello");

@@ -11,13 +11,13 @@ use handshake_core::event::What;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use workspace_tests::wait::until_true;
-use workspace_tests::{Barrier, CourseServer, Launch, Scene, stories};
+use workspace_tests::{Barrier, CourseServer, Launch, Scene, tests};
 
 use crate::streams::noise;
 
-stories! {
+tests! {
     clients_at_one_instant_take_turns_at_the_pipe: row_1;
-    another_clients_name_is_not_written_beside: row_1;
+    a_client_writes_no_name_beside_another_name: row_1;
 }
 
 /// Prepares a client whose deadline does not pass here.
@@ -46,7 +46,7 @@ fn is_answered_by(options: &[&str], ack: impl Fn(&str) -> Vec<u8>, step: Option<
     }
     serves(&mut server, "hello");
     client.ends().success().stdout("HELLO\n").stderr("");
-    server.is_left();
+    server.wait_until_client_leaves();
     scene.end();
 }
 
@@ -66,7 +66,7 @@ fn each_acknowledgement_has_its_third_step() {
 }
 
 #[test]
-fn the_user_may_know_better() {
+fn the_handshake_option_overrides_the_guess() {
     is_answered_by(&["--handshake", "2"], |_| padded(HOLA, 5), None);
     is_answered_by(&["--handshake", "3"], |_| padded(ITS_A_ME, 100), Some(padded(ITS_A_ME, 100)));
     is_answered_by(&["--handshake", "auto"], |_| padded(HOLA, 10), Some(padded(HOLA, 10)));
@@ -99,7 +99,7 @@ fn the_name_is_a_record_of_ten_bytes_or_more() {
 }
 
 #[test]
-fn the_name_is_told_as_the_server_wants_it() {
+fn the_name_is_sent_in_the_form_of_the_option() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let here = scene.place().canonicalize().expect("the path exists");
@@ -123,7 +123,7 @@ fn the_name_is_told_as_the_server_wants_it() {
 }
 
 #[test]
-fn a_newline_is_sent_and_expected_if_the_server_wants_it() {
+fn with_newline_the_client_sends_and_expects_a_newline() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = client(&scene, &["--newline", "hello"]).start();
@@ -153,7 +153,7 @@ fn a_server_may_do_nothing_but_shake_hands() {
 }
 
 #[test]
-fn options_of_the_course_are_for_the_course() {
+fn course_options_need_the_course_dialect() {
     let scene = Scene::new();
     for options in [&["--newline"][..], &["--name-form", "path"]] {
         let wrong = contains(format!("{} is for --dialect course", options[0]));
@@ -166,7 +166,7 @@ fn options_of_the_course_are_for_the_course() {
 
 /// The steps have the course's numbers, in their order. There is no record that the course does not have.
 #[test]
-fn the_steps_are_the_courses() {
+fn the_steps_have_the_courses_numbers() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = client(&scene, &["hello"]).start();
@@ -192,7 +192,7 @@ fn the_steps_are_the_courses() {
 
 /// A server that knows no third step took it for a message, and answered.
 #[test]
-fn what_nobody_asked_for_is_thrown_away() {
+fn unsolicited_records_are_discarded() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let confirming = client(&scene, &["hello"]).gated().start();
@@ -222,7 +222,7 @@ fn what_nobody_asked_for_is_thrown_away() {
     serves(&mut server, "one");
     typing.prints("ONE\n");
     server.say(b"by the way\0");
-    scene.record().wait_for(What::Skipped, |event| event.text.as_deref() == Some("by the way"));
+    scene.event_log().wait_for(What::Skipped, |event| event.text.as_deref() == Some("by the way"));
     typing.type_line("two");
     serves(&mut server, "two");
     typing.prints("ONE\nTWO\n");
@@ -233,15 +233,15 @@ fn what_nobody_asked_for_is_thrown_away() {
 
 /// A server that is stopped there, or slow, would read two records at once, and lose the second.
 #[test]
-fn no_message_comes_before_the_third_step_was_read() {
+fn no_message_is_sent_before_the_third_step_is_read() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = client(&scene, &["hello"]).start();
     server.acknowledge(b"HOLA\0");
-    let sent = scene.record().wait_for(What::ReadySent, |_| true);
+    let sent = scene.event_log().wait_for(What::ReadySent, |_| true);
     assert_eq!(sent.text.as_deref(), Some("HOLA"));
-    much_more_time_passes();
-    assert!(scene.record().all(|event| event.what == What::RequestSent).is_empty());
+    let_700_ms_pass();
+    assert!(scene.event_log().all(|event| event.what == What::RequestSent).is_empty());
     assert_eq!(server.receive(), b"HOLA\0", "the server got more than the third step");
     serves(&mut server, "hello");
     client.ends().success().stdout("HELLO\n");
@@ -249,13 +249,13 @@ fn no_message_comes_before_the_third_step_was_read() {
 }
 
 /// Longer than the 300 ms timeout of some handshakes, and longer than the wait for unsolicited records.
-pub(crate) fn much_more_time_passes() {
+pub(crate) fn let_700_ms_pass() {
     let since = Instant::now();
     until_true("time to pass", || since.elapsed() > Duration::from_millis(700));
 }
 
 #[test]
-fn one_message_at_a_time_and_no_haste() {
+fn the_client_sends_one_message_at_a_time() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = scene
@@ -268,7 +268,7 @@ fn one_message_at_a_time_and_no_haste() {
     client.go_on();
     assert_eq!(server.receive(), b"one\0");
     // The timeout is for the handshake; a reply may take longer.
-    much_more_time_passes();
+    let_700_ms_pass();
     assert_eq!(server.received(), None, "the client sent another message before the reply");
     server.say(b"1\0");
     assert_eq!(server.receive(), b"\0", "an empty message is a record as well");
@@ -281,7 +281,7 @@ fn one_message_at_a_time_and_no_haste() {
 }
 
 #[test]
-fn long_messages_are_one_write_and_longer_ones_are_none() {
+fn a_long_message_is_one_write_and_a_longer_one_is_refused() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let longest = "x".repeat(RECORD_MAX - 1);
@@ -293,8 +293,8 @@ fn long_messages_are_one_write_and_longer_ones_are_none() {
     assert_eq!(server.receive(), padded(longest.as_bytes(), RECORD_MAX));
     server.say(b"\0");
     serves(&mut server, "last");
-    let told = format!("client: cannot send a message of more than {} bytes: EMSGSIZE (", RECORD_MAX - 1);
-    client.ends().code(1).stdout(format!("{}\n\nLAST\n", "Y".repeat(10_000))).stderr(starts_with(told));
+    let message = format!("client: cannot send a message of more than {} bytes: EMSGSIZE (", RECORD_MAX - 1);
+    client.ends().code(1).stdout(format!("{}\n\nLAST\n", "Y".repeat(10_000))).stderr(starts_with(message));
     scene.end();
 }
 
@@ -317,14 +317,14 @@ fn a_small_pipe_takes_small_messages() {
 }
 
 #[test]
-fn a_nul_is_no_part_of_a_message() {
+fn a_message_with_a_nul_is_refused() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = client(&scene, &[]).reading("one\0two\nthree\n").start();
     server.acknowledge(ITS_A_ME);
     serves(&mut server, "three");
-    let told = "client: cannot send a message of 7 bytes: EINVAL (it contains a NUL, ";
-    client.ends().code(1).stdout("THREE\n").stderr(starts_with(told).and(contains("--dialect framed")));
+    let message = "client: cannot send a message of 7 bytes: EINVAL (it contains a NUL, ";
+    client.ends().code(1).stdout("THREE\n").stderr(starts_with(message).and(contains("--dialect framed")));
     scene.end();
 }
 
@@ -361,7 +361,7 @@ fn clients_at_one_instant_take_turns_at_the_pipe() {
         }
         let message = server.receive();
         server.say(&message);
-        server.is_left();
+        server.wait_until_client_leaves();
         server.make_wkp();
     }
     for (number, client) in clients.iter().enumerate() {
@@ -372,14 +372,14 @@ fn clients_at_one_instant_take_turns_at_the_pipe() {
 }
 
 /// A program of the course has written its name, and the server has not read it yet.
-fn another_clients_name_is_not_written_beside() {
+fn a_client_writes_no_name_beside_another_name() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let wkp = OpenOptions::new().write(true).open(scene.path("mario")).expect("the pipe has a reader");
     (&wkp).write_all(b"first\0").expect("there is room");
     let second = client(&scene, &["hello"]).start();
-    scene.record().wait_for(What::PrivateCreated, |_| true);
-    much_more_time_passes();
+    scene.event_log().wait_for(What::PrivateCreated, |_| true);
+    let_700_ms_pass();
     assert_eq!(server.receive(), b"first\0", "the second client wrote its name beside the first");
     drop(wkp);
     server.acknowledge(ITS_A_ME);
@@ -390,7 +390,7 @@ fn another_clients_name_is_not_written_beside() {
 
 /// One known server never removes its well-known pipe, and serves several clients there.
 #[test]
-fn a_pipe_that_keeps_its_name_is_for_others_as_well() {
+fn a_pipe_that_keeps_its_name_serves_several_clients() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let typing = client(&scene, &[]).typing().start();

@@ -6,20 +6,20 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, Scene, each};
 
 use crate::course::{acknowledged, is_confirmed};
-use crate::held::another_is_served_soon;
-use crate::idle::nothing_is_done_for_a_second_by;
+use crate::held::another_client_is_served_soon;
+use crate::idle::assert_idle_for_a_second;
 
 each! {
-    who_never_reads_is_held_back in basic forking dispatch;
-    a_server_with_messages_before_it_does_nothing_but_wait in basic forking dispatch;
-    garbage_in_a_course_session_costs_nobody_else in basic forking dispatch;
+    a_client_that_never_reads_is_held_back in basic forking dispatch;
+    a_server_with_messages_in_its_pipe_uses_no_processor_time in basic forking dispatch;
+    garbage_in_a_course_session_harms_no_other_session in basic forking dispatch;
     garbage_in_any_amount_delays_nobody_for_long in forking dispatch shared;
-    pipes_that_nobody_opens_cost_little in forking dispatch;
+    pipes_without_a_reader_cost_little_memory in forking dispatch;
 }
 
 /// The client sends messages on and on, and reads no reply. Neither the client nor the server may keep them
 /// in memory.
-fn who_never_reads_is_held_back(paradigm: Paradigm) {
+fn a_client_that_never_reads_is_held_back(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["-q"]).ready();
     let mut greedy = scene.course_client("1");
@@ -27,36 +27,36 @@ fn who_never_reads_is_held_back(paradigm: Paradigm) {
     greedy.says(b"HOLA\0");
     is_confirmed(&scene, &greedy);
     let record = [b'x'; 4095];
-    let written = greedy.says_while_there_is_room(&record);
+    let written = greedy.write_until_full(&record);
     assert!(written < 400, "{written} records of 4 KiB were taken");
     let session = acknowledged(&scene, "1").pid;
-    nothing_is_done_for_a_second_by(&scene, &[session]);
+    assert_idle_for_a_second(&scene, &[session]);
     if paradigm != Paradigm::Basic {
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
     }
     greedy.leaves();
     scene.end();
 }
 
 /// The server processes one message, has read one, and has one in its pipe.
-fn a_server_with_messages_before_it_does_nothing_but_wait(paradigm: Paradigm) {
+fn a_server_with_messages_in_its_pipe_uses_no_processor_time(paradigm: Paradigm) {
     let scene = Scene::new();
     let options = ["--handshake", "2", "--service", "sleep:5000", "--grace", "0"];
     let server = scene.server(paradigm).args(options).ready();
     let mut client = scene.course_client("1");
     client.shakes_hands();
     client.says(b"one\0");
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     client.says(b"two\0");
     until_true("the message to be read", || client.has_been_read());
     client.says(b"three\0");
     let session = acknowledged(&scene, "1").pid;
-    nothing_is_done_for_a_second_by(&scene, &[session, server.pid()]);
+    assert_idle_for_a_second(&scene, &[session, server.pid()]);
     client.leaves();
     scene.end();
 }
 
-fn garbage_in_a_course_session_costs_nobody_else(paradigm: Paradigm) {
+fn garbage_in_a_course_session_harms_no_other_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -94,7 +94,7 @@ fn garbage_in_any_amount_delays_nobody_for_long(paradigm: Paradigm) {
         hostile.open_wkp();
         // The server may close the pipe before all is written.
         garbage.chunks(4096).all(|part| hostile.can_say(part));
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
         hostile.leaves();
     }
     for number in 0..1000 {
@@ -104,7 +104,7 @@ fn garbage_in_any_amount_delays_nobody_for_long(paradigm: Paradigm) {
 }
 
 /// The pipes exist, but never get a reader.
-fn pipes_that_nobody_opens_cost_little(paradigm: Paradigm) {
+fn pipes_without_a_reader_cost_little_memory(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["-q", "--handshake-timeout", "60s"]).ready();
     let before = memory(server.pid());
@@ -113,7 +113,7 @@ fn pipes_that_nobody_opens_cost_little(paradigm: Paradigm) {
     for _ in 0..10 {
         let mut hostile = scene.course_client("hostile");
         hostile.connects_saying(&names.as_bytes()[..4000]);
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
         hostile.leaves();
     }
     let grown = memory(server.pid()).saturating_sub(before);

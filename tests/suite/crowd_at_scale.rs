@@ -15,10 +15,10 @@ use workspace_tests::wait::{until, until_true};
 use workspace_tests::{Paradigm, Program, Scene, each, is_root, not_run};
 
 each! {
-    a_crowd_is_served_and_the_next_ones_wait in forking dispatch shared;
-    an_ordinary_user_can_have_a_crowd_too in forking dispatch shared;
-    a_crowd_that_is_interrupted_ends_what_it_started_and_says_so in forking dispatch shared;
-    what_a_killed_crowd_had_started_ends in forking dispatch shared;
+    a_crowd_is_served_and_the_next_clients_wait in forking dispatch shared;
+    an_ordinary_user_can_run_a_crowd in forking dispatch shared;
+    an_interrupted_crowd_ends_its_processes_and_says_so in forking dispatch shared;
+    the_processes_of_a_killed_crowd_end in forking dispatch shared;
 }
 
 /// The UID of nobody on all common systems.
@@ -34,7 +34,7 @@ fn options(paradigm: Paradigm) -> &'static [&'static str] {
 }
 
 /// Checks the whole report about 300 clients, and 5 more.
-fn all_is_told(end: Assert, paradigm: Paradigm) {
+fn assert_whole_report(end: Assert, paradigm: Paradigm) {
     let descriptors = match paradigm {
         Paradigm::Basic | Paradigm::Forking => {
             r"\nserver's descriptors +6; 6 without clients, 0\.00 more a client\n"
@@ -67,16 +67,16 @@ fn all_is_told(end: Assert, paradigm: Paradigm) {
         .stdout(contains("\npassed\n").and(contains("✘").not()).and(contains("\u{1b}").not()));
 }
 
-fn a_crowd_is_served_and_the_next_ones_wait(paradigm: Paradigm) {
+fn a_crowd_is_served_and_the_next_clients_wait(paradigm: Paradigm) {
     let scene = Scene::new();
     let crowd = scene.lab().args(options(paradigm)).args(["--clients", "300", "--beyond", "5"]).start();
-    all_is_told(crowd.ends(), paradigm);
+    assert_whole_report(crowd.ends(), paradigm);
     let place = place_of(&crowd);
     assert!(!place.exists(), "{} is left", place.display());
     scene.end();
 }
 
-fn an_ordinary_user_can_have_a_crowd_too(paradigm: Paradigm) {
+fn an_ordinary_user_can_run_a_crowd(paradigm: Paradigm) {
     if !geteuid().is_root() {
         return not_run("an ordinary user runs these tests, so all crowds here are an ordinary user's");
     }
@@ -89,12 +89,12 @@ fn an_ordinary_user_can_have_a_crowd_too(paradigm: Paradigm) {
     }
     let crowd =
         scene.lab().as_user(NOBODY).args(options(paradigm)).args(["--clients", "300", "--beyond", "5"]);
-    all_is_told(crowd.start().ends(), paradigm);
+    assert_whole_report(crowd.start().ends(), paradigm);
     scene.end();
 }
 
 #[test]
-fn there_is_no_crowd_where_there_can_be_none() {
+fn an_impossible_crowd_is_a_usage_error() {
     let scene = Scene::new();
     let basic = scene.lab().args(options(Paradigm::Basic)).run();
     basic.code(2).stdout("").stderr(contains("a basic server has one client at a time"));
@@ -103,7 +103,7 @@ fn there_is_no_crowd_where_there_can_be_none() {
     scene.end();
 }
 
-fn a_crowd_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradigm) {
+fn an_interrupted_crowd_ends_its_processes_and_says_so(paradigm: Paradigm) {
     let scene = Scene::new();
     let crowd = idle_crowd(&scene, paradigm);
     let place = place_of(&crowd);
@@ -116,7 +116,7 @@ fn a_crowd_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradi
 }
 
 /// The directory stays, because no process is left to remove it.
-fn what_a_killed_crowd_had_started_ends(paradigm: Paradigm) {
+fn the_processes_of_a_killed_crowd_end(paradigm: Paradigm) {
     let scene = Scene::new();
     let crowd = idle_crowd(&scene, paradigm);
     let place = place_of(&crowd);

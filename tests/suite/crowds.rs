@@ -10,8 +10,8 @@ use workspace_tests::proc::children_of;
 use workspace_tests::wait::{until, until_true, within};
 use workspace_tests::{Barrier, Launch, Paradigm, Program, Scene, Tool, each, needs};
 
-use crate::held::another_is_served_soon;
-use crate::idle::nothing_is_done_for_a_second_by;
+use crate::held::another_client_is_served_soon;
+use crate::idle::assert_idle_for_a_second;
 
 each! {
     three_hundred_clients_at_one_instant_are_all_served in basic forking dispatch shared: row_1 row_5;
@@ -19,10 +19,10 @@ each! {
         row_22 row_40;
     five_thousand_clients_of_five_processes_are_all_served in basic forking dispatch shared: row_22 row_40;
     ten_thousand_clients_in_a_row_leave_no_descriptor in basic forking dispatch shared: row_21 row_42;
-    whoever_finds_the_pipe_full_waits_for_room in basic forking dispatch shared: row_44;
-    ten_thousand_who_connect_and_leave_leave_nothing in basic forking dispatch shared: row_7;
-    who_opens_and_says_nothing_delays_nobody in basic forking dispatch shared: row_6;
-    whoever_finds_the_house_full_waits_and_is_served in forking dispatch shared;
+    a_client_that_finds_the_pipe_full_waits_for_room in basic forking dispatch shared: row_44;
+    ten_thousand_clients_that_connect_and_leave_leave_nothing in basic forking dispatch shared: row_7;
+    a_client_that_opens_the_pipe_and_sends_nothing_delays_nobody in basic forking dispatch shared: row_6;
+    a_client_beyond_the_limit_waits_and_is_served in forking dispatch shared;
 }
 
 /// A server with a long handshake timeout: on a busy machine the clients of a crowd are slow to send READY.
@@ -35,10 +35,10 @@ fn patient(server: Launch<'_>) -> Launch<'_> {
 fn three_hundred_clients_at_one_instant_are_all_served(paradigm: Paradigm) {
     let scene = Scene::new();
     let clients: Vec<_> = (0..300)
-        .map(|n| scene.client().args(["--timeout", "180s"]).arg(format!("hello {n}")).unrecorded().start())
+        .map(|n| scene.client().args(["--timeout", "180s"]).arg(format!("hello {n}")).without_event_log().start())
         .collect();
     within(PATIENCE, "300 private pipes", || (scene.names().len() == 300).then_some(()));
-    let _server = patient(scene.server(paradigm)).arg("-q").unrecorded().start();
+    let _server = patient(scene.server(paradigm)).arg("-q").without_event_log().start();
     for (n, client) in clients.iter().enumerate() {
         client.ends().success().stdout(format!("HELLO {n}\n")).stderr("");
     }
@@ -72,7 +72,7 @@ pub(crate) fn load<'s>(scene: &'s Scene, options: &[&str]) -> Launch<'s> {
 /// hang-up.
 fn ten_thousand_clients_in_a_row_leave_no_descriptor(paradigm: Paradigm) {
     let scene = Scene::new();
-    let server = scene.server(paradigm).arg("-q").unrecorded().ready();
+    let server = scene.server(paradigm).arg("-q").without_event_log().ready();
     let before = server.descriptors();
     for _ in 0..2 {
         let report = report(&load(&scene, &["--connect-only", "--requests", "5000"]).start());
@@ -93,11 +93,11 @@ fn a_thousand_clients_at_one_instant_cost_a_thousand_handshakes(paradigm: Paradi
     let barrier = Barrier::new();
     let options = ["--connections", "1000", "--requests", "1"];
     let lab = load(&scene, &options).behind(&barrier).start();
-    let server = patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).unrecorded().ready();
+    let server = patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).without_event_log().ready();
     barrier.open();
     let report = report(&lab);
-    let records = report["handshake_records"].as_u64().expect("a number");
-    assert!(records <= 4 * 1000, "{records} frames for 1000 handshakes");
+    let frames = report["handshake_records"].as_u64().expect("a number");
+    assert!(frames <= 4 * 1000, "{frames} frames for 1000 handshakes");
     until_true("the server to have no zombie", || children_of(server.pid()).is_empty());
     scene.end();
 }
@@ -113,23 +113,23 @@ fn five_thousand_clients_of_five_processes_are_all_served(paradigm: Paradigm) {
     let each = if paradigm == Paradigm::Basic { 100 } else { 1000 };
     let options = ["--connections", &each.to_string(), "--requests", "1"];
     let labs = [(); 5].map(|()| load(&scene, &options).behind(&barrier).start());
-    let server = patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).unrecorded().ready();
+    let server = patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).without_event_log().ready();
     barrier.open();
-    let records = labs.iter().map(|lab| report(lab)["handshake_records"].as_u64().expect("a number"));
-    let records: u64 = records.sum();
-    assert!(records <= 4 * 5 * each, "{records} frames for {} handshakes", 5 * each);
+    let frames = labs.iter().map(|lab| report(lab)["handshake_records"].as_u64().expect("a number"));
+    let frames: u64 = frames.sum();
+    assert!(frames <= 4 * 5 * each, "{frames} frames for {} handshakes", 5 * each);
     until_true("the server to have no zombie", || children_of(server.pid()).is_empty());
     scene.end();
 }
 
 /// A pipe of 64 KiB holds about 1,070 names. The other clients wait for room, even while the server is
 /// stopped.
-fn whoever_finds_the_pipe_full_waits_for_room(paradigm: Paradigm) {
+fn a_client_that_finds_the_pipe_full_waits_for_room(paradigm: Paradigm) {
     if !needs(&[MANY]) {
         return;
     }
     let scene = Scene::new();
-    let server = patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).unrecorded().ready();
+    let server = patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).without_event_log().ready();
     server.signal(Signal::SIGSTOP);
     let lab = load(&scene, &["--connections", "1200", "--requests", "1"]).start();
     until_true("1200 private pipes", || scene.names().len() >= 1200);
@@ -142,7 +142,7 @@ fn whoever_finds_the_pipe_full_waits_for_room(paradigm: Paradigm) {
         Err(error) => panic!("cannot write to the well-known pipe: {error}"),
     });
     // Another server in another place measures the time.
-    nothing_is_done_for_a_second_by(&scene, &[lab.pid()]);
+    assert_idle_for_a_second(&scene, &[lab.pid()]);
     server.signal(Signal::SIGCONT);
     report(&lab);
     other.remove_private_pipe();
@@ -151,7 +151,7 @@ fn whoever_finds_the_pipe_full_waits_for_room(paradigm: Paradigm) {
     scene.end();
 }
 
-fn ten_thousand_who_connect_and_leave_leave_nothing(paradigm: Paradigm) {
+fn ten_thousand_clients_that_connect_and_leave_leave_nothing(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -165,12 +165,12 @@ fn ten_thousand_who_connect_and_leave_leave_nothing(paradigm: Paradigm) {
     drop(visitor);
     scene.serves("hello", "HELLO");
     server.has_descriptors_as(&before);
-    nothing_is_done_for_a_second_by(&scene, &[server.pid()]);
+    assert_idle_for_a_second(&scene, &[server.pid()]);
     scene.end();
 }
 
 /// The client keeps a writing end open, but it hides no end of another client's session.
-fn who_opens_and_says_nothing_delays_nobody(paradigm: Paradigm) {
+fn a_client_that_opens_the_pipe_and_sends_nothing_delays_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -180,37 +180,37 @@ fn who_opens_and_says_nothing_delays_nobody(paradigm: Paradigm) {
     client.type_line("one");
     client.prints("ONE\n");
     client.kill();
-    another_is_served_soon(&scene);
-    scene.record().wait_for(What::SessionEnded, |_| true);
+    another_client_is_served_soon(&scene);
+    scene.event_log().wait_for(What::SessionEnded, |_| true);
     silent.remove_private_pipe();
     drop(silent);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-fn whoever_finds_the_house_full_waits_and_is_served(paradigm: Paradigm) {
+fn a_client_beyond_the_limit_waits_and_is_served(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--max-clients", "2"]).ready();
     let clients: Vec<_> =
         (0..5).map(|_| scene.client().args(["--timeout", "60s"]).typing().start()).collect();
     let mut served = Vec::new();
     for round in 0..5 {
-        let guests = (round + 2).min(5);
-        let acknowledged = scene.record().wait_for_many(guests, What::AckReceived, |_| true);
-        let guest = acknowledged
+        let connected = (round + 2).min(5);
+        let acknowledged = scene.event_log().wait_for_many(connected, What::AckReceived, |_| true);
+        let pid = acknowledged
             .iter()
             .map(|event| event.pid)
             .find(|pid| !served.contains(pid))
             .expect("one client is new");
         // By now all the other clients wait, and two clients have a session.
-        scene.record().wait_for_many(5, What::AwaitingAck, |_| true);
-        assert_eq!(scene.record().all(|event| event.what == What::AckReceived).len(), guests);
-        let client = clients.iter().find(|client| client.pid() == guest).expect("the test started it");
+        scene.event_log().wait_for_many(5, What::AwaitingAck, |_| true);
+        assert_eq!(scene.event_log().all(|event| event.what == What::AckReceived).len(), connected);
+        let client = clients.iter().find(|client| client.pid() == pid).expect("the test started it");
         client.type_line("hello");
         client.prints("HELLO\n");
         client.close_stdin();
         client.ends().success();
-        served.push(guest);
+        served.push(pid);
     }
     scene.end();
 }

@@ -7,14 +7,14 @@ use std::rc::Rc;
 use handshake_core::event::{Event, What};
 use workspace_tests::proc::{Descriptor, Target, Way, children_of};
 use workspace_tests::wait::until_true;
-use workspace_tests::{Paradigm, Program, Record, Scene, Tool, each, needs};
+use workspace_tests::{EventLog, Paradigm, Program, Scene, Tool, each, needs};
 
 each! {
-    the_server_holds_just_what_the_paradigm_says in basic forking dispatch shared: row_20;
-    each_subserver_holds_just_its_own in forking dispatch shared: row_20;
-    nor_does_one_hold_more_where_close_range_is_forbidden in forking dispatch shared: row_20;
+    the_server_holds_only_the_descriptors_of_its_paradigm in basic forking dispatch shared: row_20;
+    each_subserver_holds_only_its_own_descriptors in forking dispatch shared: row_20;
+    a_subserver_without_close_range_holds_only_its_own_descriptors in forking dispatch shared: row_20;
     each_subserver_has_a_pair_of_unnamed_pipes_with_the_server in dispatch shared;
-    clients_hold_just_their_two_pipes in basic forking dispatch shared;
+    clients_hold_only_their_two_pipes in basic forking dispatch shared;
 }
 
 /// Starts five clients that connect and send nothing. In basic one is connected, and four wait for their
@@ -23,12 +23,12 @@ fn five_clients(scene: &Scene, paradigm: Paradigm) -> Vec<Rc<Program>> {
     let client = |_| scene.client().args(["--timeout", "60s"]).typing().start();
     let connected = if paradigm == Paradigm::Basic { 1 } else { 5 };
     let mut clients: Vec<_> = (0..connected).map(client).collect();
-    for ready in scene.record().wait_for_many(connected, What::ReadyReceived, |_| true) {
+    for ready in scene.event_log().wait_for_many(connected, What::ReadyReceived, |_| true) {
         // A fresh upstream loses its name after READY.
         let of_session = |event: &Event| event.session == ready.session;
         let fresh = |event: &Event| of_session(event) && event.what == What::UpstreamCreated;
-        if !scene.record().all(fresh).is_empty() {
-            scene.record().wait_for(What::UpstreamRemoved, of_session);
+        if !scene.event_log().all(fresh).is_empty() {
+            scene.event_log().wait_for(What::UpstreamRemoved, of_session);
         }
     }
     clients.extend((connected..5).map(client));
@@ -46,19 +46,19 @@ fn kinds(descriptors: &[Descriptor]) -> Vec<String> {
     kinds
 }
 
-fn the_server_holds_just_what_the_paradigm_says(paradigm: Paradigm) {
+fn the_server_holds_only_the_descriptors_of_its_paradigm(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     let clients = five_clients(&scene, paradigm);
-    let door = ["well-known pipe, Read", "well-known pipe, Write"];
+    let wkp_ends = ["well-known pipe, Read", "well-known pipe, Write"];
     let for_each = |kind: &'static str| [kind; 5];
     let mut expected: Vec<&str> = vec!["lock file"];
     match paradigm {
         Paradigm::Basic => expected.extend(["private pipe, Write", "upstream, Read"]),
-        Paradigm::Forking => expected.extend(door),
+        Paradigm::Forking => expected.extend(wkp_ends),
         Paradigm::Dispatch | Paradigm::Shared => {
-            expected.extend(door);
+            expected.extend(wkp_ends);
             expected.push("poller");
             expected.extend(for_each("unnamed pipe, Read"));
             expected.extend(for_each("unnamed pipe, Write"));
@@ -72,15 +72,15 @@ fn the_server_holds_just_what_the_paradigm_says(paradigm: Paradigm) {
     scene.end();
 }
 
-fn each_subserver_holds_just_its_own(paradigm: Paradigm) {
+fn each_subserver_holds_only_its_own_descriptors(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    just_its_own(&scene, paradigm);
+    assert_only_its_own(&scene, paradigm);
     scene.end();
 }
 
 /// An old kernel or a sandbox forbids the call. No client is told to try again.
-fn nor_does_one_hold_more_where_close_range_is_forbidden(paradigm: Paradigm) {
+fn a_subserver_without_close_range_holds_only_its_own_descriptors(paradigm: Paradigm) {
     if !needs(&[Tool::Strace]) {
         return;
     }
@@ -97,9 +97,9 @@ fn nor_does_one_hold_more_where_close_range_is_forbidden(paradigm: Paradigm) {
         ];
         let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]);
         let server = server.through(strace).through(fail).through(["env", "-C", &place]).ready();
-        just_its_own(&scene, paradigm);
+        assert_only_its_own(&scene, paradigm);
         until_true("the server to have no children", || children_of(server.pid()).is_empty());
-        let happened = |what| scene.record().all(|event| event.what == what);
+        let happened = |what| scene.event_log().all(|event| event.what == what);
         // A client may try again by itself, if it was slow between its lock and its HELLO.
         assert_eq!(happened(What::ClientDropped), [], "a client was told to try again");
         assert_eq!(happened(What::SubserverForked).len(), 5);
@@ -109,7 +109,7 @@ fn nor_does_one_hold_more_where_close_range_is_forbidden(paradigm: Paradigm) {
     }
 }
 
-fn just_its_own(scene: &Scene, paradigm: Paradigm) {
+fn assert_only_its_own(scene: &Scene, paradigm: Paradigm) {
     let clients = five_clients(scene, paradigm);
     let mut expected = match paradigm {
         Paradigm::Forking => vec!["upstream, Read"],
@@ -118,9 +118,9 @@ fn just_its_own(scene: &Scene, paradigm: Paradigm) {
     expected.push("private pipe, Write");
     expected.sort_unstable();
     for client in &clients {
-        let descriptors = scene.record().descriptors(scene.record().server_of(client.pid()));
+        let descriptors = scene.event_log().descriptors(scene.event_log().server_of(client.pid()));
         assert_eq!(kinds(&descriptors), expected);
-        assert_eq!(private_pipe(&descriptors), made_by(client, scene.record()), "the pipe is another client's");
+        assert_eq!(private_pipe(&descriptors), made_by(client, scene.event_log()), "the pipe is another client's");
     }
     all_leave(&clients);
 }
@@ -134,8 +134,8 @@ fn private_pipe(descriptors: &[Descriptor]) -> String {
 }
 
 /// The name of the private pipe on which the client got its ACK.
-fn made_by(client: &Program, record: &Record) -> String {
-    record.wait_for(What::AckReceived, |event| event.pid == client.pid()).pipe.expect("the event has the pipe's name")
+fn made_by(client: &Program, event_log: &EventLog) -> String {
+    event_log.wait_for(What::AckReceived, |event| event.pid == client.pid()).pipe.expect("the event has the pipe's name")
 }
 
 fn each_subserver_has_a_pair_of_unnamed_pipes_with_the_server(paradigm: Paradigm) {
@@ -145,7 +145,7 @@ fn each_subserver_has_a_pair_of_unnamed_pipes_with_the_server(paradigm: Paradigm
     let central = server.descriptors();
     let mut pipes = BTreeSet::new();
     for client in &clients {
-        let descriptors = scene.record().descriptors(scene.record().server_of(client.pid()));
+        let descriptors = scene.event_log().descriptors(scene.event_log().server_of(client.pid()));
         let unnamed = descriptors.iter().filter(|fd| matches!(fd.target, Target::Unnamed(_)));
         for end in unnamed {
             let other_way = if end.way == Way::Read { Way::Write } else { Way::Read };
@@ -159,13 +159,13 @@ fn each_subserver_has_a_pair_of_unnamed_pipes_with_the_server(paradigm: Paradigm
     scene.end();
 }
 
-fn clients_hold_just_their_two_pipes(paradigm: Paradigm) {
+fn clients_hold_only_their_two_pipes(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let clients = five_clients(&scene, paradigm);
     let upstream = if paradigm == Paradigm::Shared { "well-known pipe, Write" } else { "upstream, Write" };
-    for ready in scene.record().all(|event| event.what == What::ReadySent) {
-        assert_eq!(kinds(&scene.record().descriptors(ready.pid)), ["private pipe, Read", upstream]);
+    for ready in scene.event_log().all(|event| event.what == What::ReadySent) {
+        assert_eq!(kinds(&scene.event_log().descriptors(ready.pid)), ["private pipe, Read", upstream]);
     }
     all_leave(&clients);
     scene.end();

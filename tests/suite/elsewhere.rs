@@ -15,24 +15,24 @@ use workspace_tests::wait::{WATCHDOG, until, until_true};
 use workspace_tests::{Paradigm, Refusal, Scene, Tool, each, is_root, needs};
 
 use crate::crowds::{load, report};
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 
 each! {
     names_that_cannot_be_exchanged_are_replaced in basic forking dispatch shared: row_48;
-    many_subservers_are_ordinary_children_where_nothing_else_is_allowed in forking dispatch shared: row_48;
+    many_subservers_are_ordinary_children_if_nothing_else_is_allowed in forking dispatch shared: row_48;
     a_subserver_is_an_ordinary_child in forking dispatch shared: row_49;
     an_emulated_server_serves in basic forking dispatch shared: row_49;
     a_debugged_server_serves in basic forking dispatch shared: row_49;
     process_1_of_a_container_serves_reaps_and_ends in basic forking dispatch shared: row_49;
-    a_pipe_that_a_container_left_is_swept in basic forking dispatch shared: row_12 row_49;
+    a_pipe_that_a_container_left_is_removed in basic forking dispatch shared: row_12 row_49;
     signals_that_were_ignored_stay_ignored in basic forking dispatch shared: row_50;
-    no_umask_takes_a_right_away in basic forking dispatch shared: row_38 row_50;
-    an_event_log_at_its_limit_ends_nobody in basic forking dispatch shared: row_50 row_51;
+    no_umask_changes_a_mode in basic forking dispatch shared: row_38 row_50;
+    an_event_log_at_its_size_limit_ends_no_process in basic forking dispatch shared: row_50 row_51;
     inherited_children_are_reaped in basic forking dispatch shared: row_50;
-    an_event_log_that_nobody_reads_keeps_nobody_waiting in basic forking dispatch shared: row_51;
-    a_talk_that_nobody_reads_keeps_nobody_waiting in basic forking dispatch shared: row_51;
-    a_lock_file_that_is_removed_is_made_again in basic forking dispatch shared: row_52;
-    a_place_that_was_taken_in_a_session_ends_the_first_server in basic: row_52;
+    an_event_log_without_a_reader_blocks_no_process in basic forking dispatch shared: row_51;
+    a_stderr_without_a_reader_blocks_no_process in basic forking dispatch shared: row_51;
+    a_removed_lock_file_is_created_again in basic forking dispatch shared: row_52;
+    a_name_that_was_taken_during_a_session_ends_the_first_server in basic: row_52;
 }
 
 /// The refused flags of renameat2(2): 2 exchanges two names, 1 replaces no name.
@@ -60,7 +60,7 @@ fn names_that_cannot_be_exchanged_are_replaced(paradigm: Paradigm) {
 }
 
 /// 0x22 is SIGRTMIN, the exit signal of a child when there are many.
-fn many_subservers_are_ordinary_children_where_nothing_else_is_allowed(paradigm: Paradigm) {
+fn many_subservers_are_ordinary_children_if_nothing_else_is_allowed(paradigm: Paradigm) {
     if !needs(&[Tool::Seccomp]) {
         return;
     }
@@ -140,11 +140,11 @@ fn a_debugged_server_serves(paradigm: Paradigm) {
     let gdb = ["gdb", "-q", "-nx", "-batch", "-x", "../log/gdb.script", "--args"];
     let debugger = scene.server(paradigm).through(gdb).start();
     until_true("the server to be ready", || {
-        !scene.record().all(|event| event.what == What::Waiting).is_empty()
+        !scene.event_log().all(|event| event.what == What::Waiting).is_empty()
     });
     scene.serves("one", "ONE");
     scene.serves("two", "TWO");
-    let server = scene.record().all(|event| event.what == What::WkpCreated)[0].pid;
+    let server = scene.event_log().all(|event| event.what == What::WkpCreated)[0].pid;
     scene.signal_server(server, Signal::SIGTERM);
     debugger.ends().code(0).stdout(contains("exited normally"));
     assert_eq!(scene.names(), [""; 0]);
@@ -180,7 +180,7 @@ fn process_1_of_a_container_serves_reaps_and_ends(paradigm: Paradigm) {
     let scene = Scene::new();
     // unshare(1) keeps the descriptor of the ready message open.
     let outside = scene.server(paradigm).through(container()).start();
-    scene.record().wait_for(What::Waiting, |_| true);
+    scene.event_log().wait_for(What::Waiting, |_| true);
     let server = until("the first process of the container", || children_of(outside.pid()).first().map(|child| child.pid));
     scene.serves("one", "ONE");
     // An outside process leaves an orphan during a session. In basic the server does nothing else during a
@@ -213,12 +213,12 @@ fn client_path() -> std::path::PathBuf {
 }
 
 /// The PID in the pipe's name means nothing outside the container. Here it is the PID of a live process.
-fn a_pipe_that_a_container_left_is_swept(paradigm: Paradigm) {
+fn a_pipe_that_a_container_left_is_removed(paradigm: Paradigm) {
     if !may_have_a_container() {
         return;
     }
     let scene = Scene::new();
-    let client = scene.client().unrecorded().args(["--timeout", "60s", "hello"]).through(container()).start();
+    let client = scene.client().without_event_log().args(["--timeout", "60s", "hello"]).through(container()).start();
     let left = until("the client's private pipe", || {
         scene.names().into_iter().find(|name| name.starts_with("mario.client.1."))
     });
@@ -253,7 +253,7 @@ fn signals_that_were_ignored_stay_ignored(paradigm: Paradigm) {
     client.prints("ONE\nTWO\n");
     client.signal(Signal::SIGTERM);
     client.ends_by(Signal::SIGTERM);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
     scene.end();
@@ -261,7 +261,7 @@ fn signals_that_were_ignored_stay_ignored(paradigm: Paradigm) {
 
 /// A pipe of mode 0200 or 0400 is useless for an ordinary user. Root could use it, but the mode must still be
 /// 0600.
-fn no_umask_takes_a_right_away(paradigm: Paradigm) {
+fn no_umask_changes_a_mode(paradigm: Paradigm) {
     let users =
         if nix::unistd::geteuid().is_root() && is_root() { vec![None, Some(NOBODY)] } else { vec![None] };
     for (umask, user) in
@@ -269,7 +269,7 @@ fn no_umask_takes_a_right_away(paradigm: Paradigm) {
     {
         let scene = Scene::new();
         let masked = ["sh".into(), "-c".into(), format!("umask {umask}; exec \"$0\" \"$@\"")];
-        let (mut server, mut client) = (scene.server(paradigm).unrecorded(), scene.client().unrecorded());
+        let (mut server, mut client) = (scene.server(paradigm).without_event_log(), scene.client().without_event_log());
         if let Some(user) = user {
             let root = scene.place().parent().expect("a directory").to_path_buf();
             fs::set_permissions(root, Permissions::from_mode(0o711)).expect("the test owns it");
@@ -285,7 +285,7 @@ fn no_umask_takes_a_right_away(paradigm: Paradigm) {
         // The next server can open the lock file that this one leaves.
         server.kill();
         scene.subservers_end(WATCHDOG);
-        let mut next = scene.server(paradigm).unrecorded();
+        let mut next = scene.server(paradigm).without_event_log();
         next = user.iter().fold(next, |next, user| next.as_user(*user));
         let next = next.ready();
         next.signal(Signal::SIGTERM);
@@ -298,15 +298,15 @@ fn no_umask_takes_a_right_away(paradigm: Paradigm) {
 const NOBODY: u32 = 61_100;
 
 /// The event log reaches a file size limit. SIGXFSZ would end the process.
-fn an_event_log_at_its_limit_ends_nobody(paradigm: Paradigm) {
+fn an_event_log_at_its_size_limit_ends_no_process(paradigm: Paradigm) {
     let scene = Scene::new();
     let limited = ["prlimit", "--fsize=1000"];
     if !needs(&[Tool::Command("prlimit")]) {
         return;
     }
-    let server = scene.server(paradigm).unrecorded().args(["--events", "log"]).through(limited).ready();
+    let server = scene.server(paradigm).without_event_log().args(["--events", "log"]).through(limited).ready();
     for _ in 0..5 {
-        let client = scene.talking_client().unrecorded().args(["--events", "log", "hello"]).through(limited);
+        let client = scene.talking_client().without_event_log().args(["--events", "log", "hello"]).through(limited);
         let client = client.run();
         client.success().stdout("HELLO\n").stderr(contains("the event log has a gap"));
     }
@@ -335,13 +335,13 @@ fn inherited_children_are_reaped(paradigm: Paradigm) {
 
 /// A FIFO that no process has opened, and later a full one. The programs count the events that it does not
 /// take.
-fn an_event_log_that_nobody_reads_keeps_nobody_waiting(paradigm: Paradigm) {
+fn an_event_log_without_a_reader_blocks_no_process(paradigm: Paradigm) {
     let scene = Scene::new();
     assert!(Command::new("mkfifo").arg(scene.path("log")).status().expect("mkfifo(1)").success());
     let log = ["--events", "log", "--service", "echo"];
-    let server = scene.server(paradigm).unrecorded().args(log).ready();
+    let server = scene.server(paradigm).without_event_log().args(log).ready();
     let lines: String = (0..2000).map(|line| format!("{line}\n")).collect();
-    let client = scene.talking_client().unrecorded().args(["--timeout", "20s", "--events", "log"]);
+    let client = scene.talking_client().without_event_log().args(["--timeout", "20s", "--events", "log"]);
     let client = client.run_with_stdin(lines.clone());
     client
         .success()
@@ -365,7 +365,7 @@ fn an_event_log_that_nobody_reads_keeps_nobody_waiting(paradigm: Paradigm) {
 }
 
 /// stderr is a full pipe, as for a service whose log reader has stopped.
-fn a_talk_that_nobody_reads_keeps_nobody_waiting(paradigm: Paradigm) {
+fn a_stderr_without_a_reader_blocks_no_process(paradigm: Paradigm) {
     let scene = Scene::new();
     assert!(Command::new("mkfifo").arg(scene.path("talk")).status().expect("mkfifo(1)").success());
     let unread = ["sh", "-c", "exec \"$0\" \"$@\" 2<>talk"];
@@ -387,13 +387,13 @@ fn a_talk_that_nobody_reads_keeps_nobody_waiting(paradigm: Paradigm) {
 }
 
 /// A cleaner of temporary directories removes the file. Without the file a second server could take the name.
-fn a_lock_file_that_is_removed_is_made_again(paradigm: Paradigm) {
+fn a_removed_lock_file_is_created_again(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     fs::remove_file(scene.path(".mario.lock")).expect("the path exists");
     until_true("the lock file to exist again", || scene.path(".mario.lock").exists());
     scene.server(paradigm).run().code(3).stderr(contains("the name is in use"));
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
     assert_eq!(scene.names(), [""; 0]);
@@ -402,7 +402,7 @@ fn a_lock_file_that_is_removed_is_made_again(paradigm: Paradigm) {
 
 /// During a session, basic has no well-known pipe and does not check the lock file. The first server notices
 /// the loss after the session.
-fn a_place_that_was_taken_in_a_session_ends_the_first_server(paradigm: Paradigm) {
+fn a_name_that_was_taken_during_a_session_ends_the_first_server(paradigm: Paradigm) {
     let scene = Scene::new();
     let first = scene.server(paradigm).ready();
     let client = scene.client().typing().start();
@@ -415,7 +415,7 @@ fn a_place_that_was_taken_in_a_session_ends_the_first_server(paradigm: Paradigm)
     client.close_stdin();
     client.ends().success();
     first.ends().code(3).stderr(contains("another server has made a new one"));
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     second.signal(Signal::SIGTERM);
     second.ends().code(0);
     assert_eq!(scene.names(), [""; 0]);

@@ -5,16 +5,16 @@ use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use workspace_tests::proc::memory;
-use workspace_tests::{Paradigm, Program, RawServer, Scene, stories};
+use workspace_tests::{Paradigm, Program, RawServer, Scene, tests};
 
-stories! {
-    a_line_without_end_is_refused_once_and_skipped: row_53;
-    a_raw_message_without_end_ends_the_client: row_53;
-    a_line_that_is_too_long_leaves_the_next_unharmed: row_53;
+tests! {
+    an_endless_line_is_refused_once_and_skipped: row_53;
+    an_endless_raw_message_ends_the_client: row_53;
+    a_line_that_is_too_long_does_not_harm_the_next: row_53;
     the_course_dialect_has_the_limit_of_one_write: row_53;
-    a_server_that_grants_more_does_not_make_the_client_grow: row_53;
+    a_server_that_allows_more_does_not_make_the_client_grow: row_53;
     a_reply_longer_than_the_clients_limit_ends_the_session: row_53;
-    without_a_connection_nothing_is_read: row_53;
+    a_client_without_a_connection_reads_nothing: row_53;
 }
 
 /// More memory than an idle client needs.
@@ -32,7 +32,7 @@ fn has_refused_a_mebibyte(client: &Program) {
     assert!(size < IDLE + (1 << 20), "the client has {size} bytes");
 }
 
-fn a_line_without_end_is_refused_once_and_skipped() {
+fn an_endless_line_is_refused_once_and_skipped() {
     let scene = Scene::new();
     let server = scene.server(Paradigm::Forking).args(["--max-message", "1M"]).ready();
     let by_server = fed(&scene, &[]).start();
@@ -50,7 +50,7 @@ fn a_line_without_end_is_refused_once_and_skipped() {
     scene.end();
 }
 
-fn a_raw_message_without_end_ends_the_client() {
+fn an_endless_raw_message_ends_the_client() {
     let scene = Scene::new();
     let _server = scene.server(Paradigm::Basic).args(["--max-message", "1M"]).ready();
     fed(&scene, &["--raw"]).run().code(1).stdout("").stderr(
@@ -61,7 +61,7 @@ fn a_raw_message_without_end_ends_the_client() {
 }
 
 /// One line is as long as a message may be, others are longer by one byte and more.
-fn a_line_that_is_too_long_leaves_the_next_unharmed() {
+fn a_line_that_is_too_long_does_not_harm_the_next() {
     let scene = Scene::new();
     let _server = scene.server(Paradigm::Dispatch).args(["--max-message", "100000"]).ready();
     let longest = "x".repeat(100_000);
@@ -98,7 +98,7 @@ fn granted_all(server: &mut RawServer) {
     server.receive(Kind::Ready);
 }
 
-fn a_server_that_grants_more_does_not_make_the_client_grow() {
+fn a_server_that_allows_more_does_not_make_the_client_grow() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     let client = fed(&scene, &["--max-message", "1M"]).start();
@@ -133,7 +133,7 @@ fn a_reply_longer_than_the_clients_limit_ends_the_session() {
 }
 
 /// When no server came, stdin still has all its bytes.
-fn without_a_connection_nothing_is_read() {
+fn a_client_without_a_connection_reads_nothing() {
     let scene = Scene::new();
     scene
         .client()

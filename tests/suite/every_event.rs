@@ -11,7 +11,7 @@ use predicates::prelude::*;
 use workspace_tests::wait::{until, until_true};
 use workspace_tests::{Paradigm, Program, Scene, each};
 
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 
 each! {
     a_client_killed_at_any_event_delays_nobody in basic forking dispatch shared: row_8 row_9;
@@ -19,15 +19,15 @@ each! {
     a_server_killed_at_any_event_is_replaced_by_the_next in basic forking dispatch shared: row_4 row_12;
     a_client_stopped_at_any_event_goes_on in basic forking dispatch shared: row_10 row_45;
     a_subserver_stopped_at_any_event_delays_no_other in forking dispatch shared: row_46;
-    a_server_stopped_at_any_event_blames_nobody in basic forking dispatch shared: row_46;
+    a_server_stopped_at_any_event_drops_no_client in basic forking dispatch shared: row_46;
 }
 
 /// How long subservers may run after their server was killed.
-const A_SECOND_OR_SO: Duration = Duration::from_secs(10);
+const SUBSERVER_END_LIMIT: Duration = Duration::from_secs(10);
 
 /// A deadline that passes while a process is stopped, and a service that takes longer.
 const SHORT: &str = "2s";
-const LONGER_THAN_THAT: &str = "sleep:2200";
+const LONGER_THAN_SHORT: &str = "sleep:2200";
 /// A deadline that never passes here.
 const LONG: &str = "60s";
 
@@ -48,7 +48,7 @@ impl Moment {
 
     /// Whether a run may lack this event. The number of routed reads is chance. A client gets a fresh
     /// upstream only if it still holds its lock when the server reads HELLO.
-    fn is_luck(self) -> bool {
+    fn may_be_absent(self) -> bool {
         self.nth > 0 || matches!(self.what, What::UpstreamCreated | What::UpstreamRemoved)
     }
 
@@ -66,11 +66,11 @@ fn moments(paradigm: Paradigm, is_one: impl Fn(Role) -> bool) -> Vec<Moment> {
     scene.serves("hello", "HELLO");
     until_true("the session to be over", || {
         let over = if paradigm.has_subservers() { What::SubserverReaped } else { What::SessionEnded };
-        !scene.record().all(|event| event.what == over).is_empty()
+        !scene.event_log().all(|event| event.what == over).is_empty()
     });
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
-    let events = scene.record().all(|_| true);
+    let events = scene.event_log().all(|_| true);
     scene.end();
     let mut moments: Vec<Moment> = Vec::new();
     let mut in_handshake = false;
@@ -91,7 +91,7 @@ fn is_subserver(role: Role) -> bool {
 }
 
 /// A gated server and a client without a gate, at a moment.
-struct Walk {
+struct Run {
     server: Rc<Program>,
     client: Rc<Program>,
     /// The moment's event; `None` if the event did not come, see [`Moment::may_be_absent`].
@@ -100,7 +100,7 @@ struct Walk {
     asked: bool,
 }
 
-impl Walk {
+impl Run {
     /// Lets a server and its subservers run to this moment. When the session is over, the test asks the
     /// server to end, since some moments come later.
     fn to(moment: Moment, scene: &Scene, paradigm: Paradigm, timeout: &str) -> Self {
@@ -122,7 +122,7 @@ impl Walk {
             server.step();
             None
         });
-        assert!(at.is_some() || moment.is_luck(), "the event of {moment:?} did not come");
+        assert!(at.is_some() || moment.may_be_absent(), "the event of {moment:?} did not come");
         Self { server, client, at, asked }
     }
 
@@ -144,14 +144,14 @@ impl Walk {
 
     /// During a handshake, waits until its deadline has passed. Then calls `goes_on`. The server must count
     /// what the client did in time, and serve it.
-    fn nobody_is_blamed(&self, moment: Moment, scene: &Scene, goes_on: impl FnOnce()) {
+    fn no_client_is_dropped(&self, moment: Moment, scene: &Scene, goes_on: impl FnOnce()) {
         if moment.in_handshake {
-            more_than_a_deadline_passes(scene);
+            let_a_deadline_pass(scene);
         }
-        let mark = scene.record().mark();
+        let mark = scene.event_log().mark();
         goes_on();
         self.client.ends().success().stdout("HELLO\n").stderr("");
-        let after = &scene.record().all(|_| true)[mark..];
+        let after = &scene.event_log().all(|_| true)[mark..];
         assert!(after.iter().all(|event| event.what != What::ClientDropped), "a client was dropped: {after:#?}");
         if self.asked {
             self.server.ends().code(0);
@@ -160,10 +160,10 @@ impl Walk {
 }
 
 /// Another server, at the name `luigi`, takes that long for a reply.
-fn more_than_a_deadline_passes(scene: &Scene) {
-    let clock = ["--wkp", "luigi", "--service", LONGER_THAN_THAT];
-    let clock = scene.server(Paradigm::Basic).args(clock).unrecorded().ready();
-    scene.client().args(["--wkp", "luigi", "tick"]).unrecorded().run().success();
+fn let_a_deadline_pass(scene: &Scene) {
+    let clock = ["--wkp", "luigi", "--service", LONGER_THAN_SHORT];
+    let clock = scene.server(Paradigm::Basic).args(clock).without_event_log().ready();
+    scene.client().args(["--wkp", "luigi", "tick"]).without_event_log().run().success();
     clock.signal(Signal::SIGTERM);
     clock.ends().code(0);
 }
@@ -177,7 +177,7 @@ fn a_client_killed_at_any_event_delays_nobody(paradigm: Paradigm) {
         let client = scene.client().arg("hello").gated().start();
         client.step_until(moment.what);
         client.kill();
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
     }
     server.has_descriptors_as(&before);
     // Some clients left their private pipes. The server removes them when it ends.
@@ -189,21 +189,21 @@ fn a_client_killed_at_any_event_delays_nobody(paradigm: Paradigm) {
 fn a_subserver_killed_at_any_event_is_noticed_at_once(paradigm: Paradigm) {
     for moment in moments(paradigm, is_subserver) {
         let scene = Scene::new();
-        let walk = Walk::to(moment, &scene, paradigm, LONG);
-        if let Some(event) = &walk.at {
+        let run = Run::to(moment, &scene, paradigm, LONG);
+        if let Some(event) = &run.at {
             scene.signal_server(event.pid, Signal::SIGKILL);
         }
-        walk.server.go_on();
-        walk.client_is_served_or_lost(moment);
+        run.server.go_on();
+        run.client_is_served_or_lost(moment);
         // The server and its subservers share a gate, so the subserver may have taken a step meant for the
         // server.
-        let struck = walk.at.as_ref().map(|event| event.pid);
-        let acks = scene.record().all(|event| event.what == What::AckSent && Some(event.pid) == struck);
+        let struck = run.at.as_ref().map(|event| event.pid);
+        let acks = scene.event_log().all(|event| event.what == What::AckSent && Some(event.pid) == struck);
         if moment.what == What::SubserverBegan && acks.is_empty() {
-            walk.client.ends().success();
-            assert!(walk.client.events().iter().any(|event| event.what == What::TryingAgain));
+            run.client.ends().success();
+            assert!(run.client.events().iter().any(|event| event.what == What::TryingAgain));
         }
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
         scene.end();
     }
 }
@@ -213,15 +213,15 @@ fn a_subserver_killed_at_any_event_is_noticed_at_once(paradigm: Paradigm) {
 fn a_server_killed_at_any_event_is_replaced_by_the_next(paradigm: Paradigm) {
     for moment in moments(paradigm, |role| role != Role::Client) {
         let scene = Scene::new();
-        let walk = Walk::to(moment, &scene, paradigm, LONG);
-        walk.server.try_signal(Signal::SIGKILL);
-        walk.server.ends();
+        let run = Run::to(moment, &scene, paradigm, LONG);
+        run.server.try_signal(Signal::SIGKILL);
+        run.server.ends();
         // The server's subservers wait at the same gate.
-        walk.server.go_on();
-        scene.subservers_end(A_SECOND_OR_SO);
+        run.server.go_on();
+        scene.subservers_end(SUBSERVER_END_LIMIT);
         let next = scene.server(paradigm).ready();
-        walk.client_is_served_or_lost(moment);
-        another_is_served_soon(&scene);
+        run.client_is_served_or_lost(moment);
+        another_client_is_served_soon(&scene);
         next.signal(Signal::SIGTERM);
         next.ends().code(0);
         assert_eq!(scene.names(), [""; 0], "left after {moment:?}");
@@ -243,7 +243,7 @@ fn a_client_stopped_at_any_event_goes_on(paradigm: Paradigm) {
         let has_the_server =
             client.events().iter().any(|event| event.what == What::HelloSent) && moment.what != What::ByeSent;
         if paradigm != Paradigm::Basic || !has_the_server {
-            another_is_served_soon(&scene);
+            another_client_is_served_soon(&scene);
         }
         client.signal(Signal::SIGCONT);
         client.ends().success().stdout("HELLO\n").stderr("");
@@ -255,25 +255,25 @@ fn a_client_stopped_at_any_event_goes_on(paradigm: Paradigm) {
 fn a_subserver_stopped_at_any_event_delays_no_other(paradigm: Paradigm) {
     for moment in moments(paradigm, is_subserver) {
         let scene = Scene::new();
-        let walk = Walk::to(moment, &scene, paradigm, if moment.in_handshake { SHORT } else { LONG });
-        if let Some(Event { pid, .. }) = walk.at {
+        let run = Run::to(moment, &scene, paradigm, if moment.in_handshake { SHORT } else { LONG });
+        if let Some(Event { pid, .. }) = run.at {
             scene.signal_server(pid, Signal::SIGSTOP);
-            walk.server.go_on();
-            another_is_served_soon(&scene);
-            walk.nobody_is_blamed(moment, &scene, || scene.signal_server(pid, Signal::SIGCONT));
+            run.server.go_on();
+            another_client_is_served_soon(&scene);
+            run.no_client_is_dropped(moment, &scene, || scene.signal_server(pid, Signal::SIGCONT));
         }
         scene.end();
     }
 }
 
-fn a_server_stopped_at_any_event_blames_nobody(paradigm: Paradigm) {
+fn a_server_stopped_at_any_event_drops_no_client(paradigm: Paradigm) {
     for moment in moments(paradigm, |role| role == Role::Server) {
         let scene = Scene::new();
-        let walk = Walk::to(moment, &scene, paradigm, if moment.in_handshake { SHORT } else { LONG });
+        let run = Run::to(moment, &scene, paradigm, if moment.in_handshake { SHORT } else { LONG });
         // After its last event the server may have ended already.
-        walk.server.try_signal(Signal::SIGSTOP);
-        walk.server.go_on();
-        walk.nobody_is_blamed(moment, &scene, || walk.server.try_signal(Signal::SIGCONT));
+        run.server.try_signal(Signal::SIGSTOP);
+        run.server.go_on();
+        run.no_client_is_dropped(moment, &scene, || run.server.try_signal(Signal::SIGCONT));
         scene.end();
     }
 }

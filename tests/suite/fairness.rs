@@ -12,14 +12,14 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, each};
 
 use crate::crowds::{load, report};
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 
 each! {
-    a_flood_does_not_starve_the_polite in forking dispatch shared: row_43;
+    a_flood_does_not_starve_polite_clients in forking dispatch shared: row_43;
     a_stopped_client_with_replies_due_delays_nobody in forking dispatch shared: row_10 row_30;
-    who_never_reads_is_held_back_and_costs_no_memory in basic forking dispatch shared: row_11;
-    the_router_goes_on_beside_who_never_reads in dispatch shared: row_30;
-    who_never_reads_is_dropped_at_the_deadline in basic forking dispatch shared: row_11;
+    a_client_that_never_reads_is_held_back_and_costs_no_memory in basic forking dispatch shared: row_11;
+    the_central_process_goes_on_beside_a_client_that_never_reads in dispatch shared: row_30;
+    a_client_that_never_reads_is_dropped_at_the_deadline in basic forking dispatch shared: row_11;
 }
 
 /// In nanoseconds. A server that waits for one client would make the others wait for ever. A busy machine
@@ -38,9 +38,9 @@ fn is_fair(beside: u64, alone: u64) {
     assert!(beside <= (3 * alone).max(BLOCKED), "p99: {beside} ns beside the other client, {alone} ns without it");
 }
 
-fn a_flood_does_not_starve_the_polite(paradigm: Paradigm) {
+fn a_flood_does_not_starve_polite_clients(paradigm: Paradigm) {
     let scene = Scene::new();
-    let server = scene.server(paradigm).args(["-q", "--service", "echo"]).unrecorded().ready();
+    let server = scene.server(paradigm).args(["-q", "--service", "echo"]).without_event_log().ready();
     let alone = polite(&scene);
     let options = ["--connections", "1", "--requests", "1000000000", "--window", "1000", "--payload", "4000"];
     let flood = load(&scene, &options).start();
@@ -106,7 +106,7 @@ fn pipeline(client: &mut RawClient, window: u16) -> u32 {
     sent
 }
 
-fn who_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
+fn a_client_that_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
     let scene = Scene::new();
     let options = ["-q", "--service", "echo", "--max-message", &LONGEST.to_string()];
     let server = scene.server(paradigm).args(options).ready();
@@ -115,7 +115,7 @@ fn who_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
     client.shrink_private_pipe();
     client.request(1, b"one");
     assert_eq!(client.answer().payload, b"one");
-    let answerer = scene.record().wait_for(What::ReadyReceived, |_| true).pid;
+    let answerer = scene.event_log().wait_for(What::ReadyReceived, |_| true).pid;
     let before = [answerer, server.pid()].map(memory);
     let sent = pipeline(&mut client, window);
     for (process, before) in [answerer, server.pid()].into_iter().zip(before) {
@@ -134,7 +134,7 @@ fn who_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
     scene.end();
 }
 
-fn the_router_goes_on_beside_who_never_reads(paradigm: Paradigm) {
+fn the_central_process_goes_on_beside_a_client_that_never_reads(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let neighbour = scene.client().typing().start();
@@ -151,7 +151,7 @@ fn the_router_goes_on_beside_who_never_reads(paradigm: Paradigm) {
         printed += &format!("LINE {line}\n");
         neighbour.prints(&printed);
     }
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     assert_eq!(client.answer().payload, b"ONE");
     for sequence in 2..=sent {
         assert_eq!(client.reply(sequence, PAYLOAD_MAX), [b'X'; PAYLOAD_MAX]);
@@ -164,7 +164,7 @@ fn the_router_goes_on_beside_who_never_reads(paradigm: Paradigm) {
 }
 
 /// This is more than the pipe and the server's buffer hold, and too little to make the test wait for room.
-fn who_never_reads_is_dropped_at_the_deadline(paradigm: Paradigm) {
+fn a_client_that_never_reads_is_dropped_at_the_deadline(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--idle-timeout", "300ms"]).ready();
     let before = server.descriptors();
@@ -174,9 +174,9 @@ fn who_never_reads_is_dropped_at_the_deadline(paradigm: Paradigm) {
     for sequence in 1..=(if window == 0 { 30 } else { u32::from(window) }) {
         client.request(sequence, &[b'x'; PAYLOAD_MAX]);
     }
-    let is_told = |text: &String| text.contains("--idle-timeout");
-    scene.record().wait_for(What::ClientDropped, |event| event.text.as_ref().is_some_and(is_told));
-    another_is_served_soon(&scene);
+    let names_the_timeout = |text: &String| text.contains("--idle-timeout");
+    scene.event_log().wait_for(What::ClientDropped, |event| event.text.as_ref().is_some_and(names_the_timeout));
+    another_client_is_served_soon(&scene);
     drop(client);
     server.has_descriptors_as(&before);
     scene.end();

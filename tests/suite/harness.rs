@@ -32,7 +32,7 @@ fn a_program_has_the_default_signals_whatever_the_test_ignores() {
 
 /// Runs a test that needs Python, with an empty PATH.
 #[test]
-fn a_missing_tool_is_told_and_is_a_failure_in_ci() {
+fn a_missing_tool_is_reported_and_fails_in_ci() {
     let test = env::current_exe().expect("a test runs in a program");
     let run = |ci: &str| {
         let mut run = Command::new(&test);

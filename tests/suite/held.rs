@@ -28,7 +28,7 @@ pub(crate) const HANDSHAKE: [What; 7] = [
 const SOON: Duration = Duration::from_secs(20);
 
 /// Checks that another client is served soon, and not only after a timeout.
-pub(crate) fn another_is_served_soon(scene: &Scene) {
+pub(crate) fn another_client_is_served_soon(scene: &Scene) {
     let since = Instant::now();
     scene.serves("another", "ANOTHER");
     assert!(since.elapsed() < SOON, "another client waited for {:?}", since.elapsed());
@@ -41,7 +41,7 @@ fn a_client_held_at_any_step_delays_nobody(paradigm: Paradigm) {
     for what in HANDSHAKE {
         let held = scene.client().arg("held").gated().start();
         held.step_until(what);
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
         held.go_on();
         held.ends().success().stdout("HELD\n");
     }
@@ -55,7 +55,7 @@ fn a_client_held_before_its_name_is_read_delays_nobody(paradigm: Paradigm) {
     for what in [What::PrivateCreated, What::WkpOpened] {
         let held = scene.client().arg("held").gated().start();
         held.step_until(what);
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
         held.go_on();
         held.ends().success().stdout("HELD\n");
     }
@@ -69,13 +69,13 @@ fn a_client_held_after_its_hello_delays_the_next_until_the_timeout(paradigm: Par
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let before = server.descriptors();
     for what in [What::HelloSent, What::AwaitingAck, What::AckReceived, What::PrivateRemoved] {
-        let mark = scene.record().mark();
+        let mark = scene.event_log().mark();
         let held = scene.client().arg("held").gated().start();
         held.step_until(what);
-        let acknowledged = scene.record().wait_after(mark, What::AckSent, |_| true);
-        let mark = scene.record().mark();
-        another_is_served_soon(&scene);
-        let next = scene.record().wait_after(mark, What::AckSent, |_| true);
+        let acknowledged = scene.event_log().wait_after(mark, What::AckSent, |_| true);
+        let mark = scene.event_log().mark();
+        another_client_is_served_soon(&scene);
+        let next = scene.event_log().wait_after(mark, What::AckSent, |_| true);
         let waited = Duration::from_nanos(next.ns - acknowledged.ns);
         assert!(waited >= Duration::from_millis(300), "the next client was served after {waited:?}");
         held.go_on();
@@ -93,11 +93,11 @@ fn a_client_held_with_the_lock_costs_the_others_a_fresh_pipe(paradigm: Paradigm)
     let before = server.descriptors();
     let held = scene.client().arg("held").gated().start();
     held.step_until(What::WkpOpened);
-    let mark = scene.record().mark();
-    another_is_served_soon(&scene);
-    scene.record().wait_after(mark, What::UpstreamCreated, |_| true);
-    scene.record().wait_after(mark, What::UpstreamRemoved, |_| true);
-    another_is_served_soon(&scene);
+    let mark = scene.event_log().mark();
+    another_client_is_served_soon(&scene);
+    scene.event_log().wait_after(mark, What::UpstreamCreated, |_| true);
+    scene.event_log().wait_after(mark, What::UpstreamRemoved, |_| true);
+    another_client_is_served_soon(&scene);
     held.go_on();
     held.ends().success().stdout("HELD\n");
     let opened = held.events().iter().filter(|event| event.what == What::WkpOpened).count();
@@ -115,11 +115,11 @@ fn a_client_held_at_the_shared_pipe_costs_nothing(paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let held = scene.client().arg("held").gated().start();
     held.step_until(What::WkpOpened);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     held.go_on();
     held.ends().success().stdout("HELD\n");
     let opened = held.events().iter().filter(|event| event.what == What::WkpOpened).count();
     assert_eq!(opened, 1, "the pipe never loses its name");
-    assert_eq!(scene.record().all(|event| event.what == What::UpstreamCreated), []);
+    assert_eq!(scene.event_log().all(|event| event.what == What::UpstreamCreated), []);
     scene.end();
 }

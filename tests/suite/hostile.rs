@@ -9,23 +9,23 @@ use handshake_core::wire::{HEADER, Kind, PAYLOAD_MAX, Part};
 use nix::sys::signal::Signal;
 use workspace_tests::proc::memory;
 use workspace_tests::wait::{until, until_true};
-use workspace_tests::{Paradigm, RawClient, Scene, each, record};
+use workspace_tests::{Paradigm, RawClient, Scene, each, frame};
 
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 use crate::streams::noise;
 
 each! {
-    a_silent_opener_delays_nobody in basic forking dispatch shared: row_6;
+    a_client_that_only_opens_the_pipe_delays_nobody in basic forking dispatch shared: row_6;
     a_client_that_never_opened_its_pipe_is_dropped in basic forking dispatch shared: row_8;
-    who_never_reads_its_replies_is_read_no_more in basic forking dispatch: row_11;
-    taking_ones_own_pipe_twice_harms_nobody in basic forking dispatch shared: row_17;
-    a_record_wrong_in_any_field_does_not_count in basic forking dispatch shared: row_35;
+    a_server_stops_reading_from_a_client_that_never_reads in basic forking dispatch: row_11;
+    a_client_that_sends_two_hellos_harms_nobody in basic forking dispatch shared: row_17;
+    a_frame_wrong_in_any_field_is_skipped in basic forking dispatch shared: row_35;
     garbage_between_any_two_steps_is_skipped in basic forking dispatch shared: row_35;
-    garbage_without_end_gains_no_time in basic forking dispatch shared: row_8 row_35;
-    a_bye_with_words_ends_its_session_alone in basic forking dispatch shared: row_35;
-    what_only_a_server_may_say_is_passed_over in basic forking dispatch shared: row_35;
-    a_liar_swallows_nothing_of_its_neighbour in basic forking dispatch shared: row_35 row_36;
-    guesses_at_anothers_session_reach_nobody in basic forking dispatch shared: row_36;
+    endless_garbage_does_not_extend_the_handshake_timeout in basic forking dispatch shared: row_8 row_35;
+    a_bye_with_a_reason_ends_only_its_session in basic forking dispatch shared: row_35;
+    frames_that_only_a_server_may_send_are_ignored in basic forking dispatch shared: row_35;
+    a_false_header_swallows_nothing_of_another_client in basic forking dispatch shared: row_35 row_36;
+    guessed_session_numbers_reach_no_session in basic forking dispatch shared: row_36;
     a_flood_beyond_the_window_costs_no_memory in shared: row_37;
 }
 
@@ -45,14 +45,14 @@ fn in_session(scene: &Scene) -> RawClient {
 /// busy machine, so this tries again.
 pub(crate) fn at_one_pipe(scene: &Scene) -> (RawClient, RawClient) {
     until("a client to keep the well-known pipe", || {
-        let mut stranger = scene.raw_client();
-        stranger.open_wkp();
+        let mut intruder = scene.raw_client();
+        intruder.open_wkp();
         let mut client = scene.raw_client();
         if client.shake_hands().upstream.is_empty() {
-            return Some((stranger, client));
+            return Some((intruder, client));
         }
         client.bye();
-        stranger.remove_private_pipe();
+        intruder.remove_private_pipe();
         None
     })
 }
@@ -67,20 +67,20 @@ fn is_served(client: &mut RawClient, sequence: u32, text: &[u8]) {
 }
 
 /// The client opens the pipe first, and keeps it open to the end.
-fn a_silent_opener_delays_nobody(paradigm: Paradigm) {
+fn a_client_that_only_opens_the_pipe_delays_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let before = server.descriptors();
     let mut silent = scene.raw_client();
     silent.open_wkp();
     for _ in 0..3 {
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
     }
     // The open pipe does not hide the end of a session without BYE on the same pipe.
     let mut client = in_session(&scene);
     is_served(&mut client, 1, b"one");
     drop(client);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     silent.remove_private_pipe();
     drop(silent);
     server.has_descriptors_as(&before);
@@ -97,8 +97,8 @@ fn a_client_that_never_opened_its_pipe_is_dropped(paradigm: Paradigm) {
     let name = unread.name().to_owned();
     drop(unread);
     client.hello_naming(name.as_bytes());
-    scene.record().wait_for(What::ClientDropped, |_| true);
-    another_is_served_soon(&scene);
+    scene.event_log().wait_for(What::ClientDropped, |_| true);
+    another_client_is_served_soon(&scene);
     fs::remove_file(scene.path(&name)).expect("no other process removes the pipe");
     client.remove_private_pipe();
     drop(client);
@@ -108,11 +108,11 @@ fn a_client_that_never_opened_its_pipe_is_dropped(paradigm: Paradigm) {
 
 /// Backpressure: the server stops reading, and keeps little. Not with `--shared-wkp`, where the window
 /// decides and the server evicts the client.
-fn who_never_reads_its_replies_is_read_no_more(paradigm: Paradigm) {
+fn a_server_stops_reading_from_a_client_that_never_reads(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--service", "echo"]).ready();
     let mut client = in_session(&scene);
-    let ready = scene.record().wait_for(What::ReadyReceived, |_| true);
+    let ready = scene.event_log().wait_for(What::ReadyReceived, |_| true);
     let kept = memory(ready.pid);
     let mut sequence = 0;
     while sequence < 16_384 && client.may_request(sequence + 1, &[b'x'; PAYLOAD_MAX]) {
@@ -136,17 +136,17 @@ fn who_never_reads_its_replies_is_read_no_more(paradigm: Paradigm) {
 }
 
 /// One client sends two HELLOs with one pipe, and gets an ACK for each.
-fn taking_ones_own_pipe_twice_harms_nobody(paradigm: Paradigm) {
+fn a_client_that_sends_two_hellos_harms_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let before = server.descriptors();
     let mut client = scene.raw_client();
     client.hello();
     client.hello();
-    scene.record().wait_for_many(2, What::AckSent, |_| true);
+    scene.event_log().wait_for_many(2, What::AckSent, |_| true);
     // The client confirms neither. The server drops both and tells the client.
-    scene.record().wait_for_many(2, What::ClientDropped, |_| true);
-    another_is_served_soon(&scene);
+    scene.event_log().wait_for_many(2, What::ClientDropped, |_| true);
+    another_client_is_served_soon(&scene);
     client.remove_private_pipe();
     drop(client);
     server.has_descriptors_as(&before);
@@ -154,12 +154,12 @@ fn taking_ones_own_pipe_twice_harms_nobody(paradigm: Paradigm) {
 }
 
 /// Sends requests with one wrong byte in the header or the payload, then a correct request.
-fn a_record_wrong_in_any_field_does_not_count(paradigm: Paradigm) {
+fn a_frame_wrong_in_any_field_is_skipped(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     let mut client = in_session(&scene);
-    let right = record(Kind::Request, client.session(), 1, Part::ONLY, b"wrong");
+    let right = frame(Kind::Request, client.session(), 1, Part::ONLY, b"wrong");
     for at in 0..right.len() {
         for value in [right[at] ^ 1, right[at] ^ 0x80, !right[at]] {
             let mut wrong = right.clone();
@@ -182,7 +182,7 @@ fn a_record_wrong_in_any_field_does_not_count(paradigm: Paradigm) {
 
 /// The number of bytes skipped so far.
 fn skipped(scene: &Scene) -> usize {
-    let events = scene.record().all(|event| event.what == What::Skipped);
+    let events = scene.event_log().all(|event| event.what == What::Skipped);
     events.iter().filter_map(|event| event.bytes).sum()
 }
 
@@ -190,7 +190,7 @@ fn garbage_between_any_two_steps_is_skipped(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
-    let liar = record(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
+    let liar = frame(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
     let garbage: [&[u8]; 4] = [b"its-a-me, mario!", &liar[..HEADER], b"\0WKP", &[0; 512]];
     for bytes in garbage {
         let mut client = scene.raw_client();
@@ -212,7 +212,7 @@ fn garbage_between_any_two_steps_is_skipped(paradigm: Paradigm) {
 }
 
 /// A client that sends garbage instead of READY is dropped at the deadline, like a silent client.
-fn garbage_without_end_gains_no_time(paradigm: Paradigm) {
+fn endless_garbage_does_not_extend_the_handshake_timeout(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let before = server.descriptors();
@@ -220,7 +220,7 @@ fn garbage_without_end_gains_no_time(paradigm: Paradigm) {
     client.hello();
     client.acknowledged();
     let (garbage, since, mut written) = (noise(4096), Instant::now(), 0);
-    while !client.is_left() {
+    while !client.server_has_closed() {
         if paradigm.removes_wkp() {
             // No pause, so the server never finds the pipe empty.
             client.flood(&garbage);
@@ -228,21 +228,21 @@ fn garbage_without_end_gains_no_time(paradigm: Paradigm) {
             // As fast as the server reads. While a shared pipe is full, the server drops no client.
             client.write(&garbage);
             written += garbage.len();
-            until_true("the garbage to be read", || skipped(&scene) >= written || client.is_left());
+            until_true("the garbage to be read", || skipped(&scene) >= written || client.server_has_closed());
         }
         assert!(since.elapsed() < Duration::from_secs(30), "garbage extends the server's timeout");
     }
-    let dropped = scene.record().wait_for(What::ClientDropped, |_| true);
+    let dropped = scene.event_log().wait_for(What::ClientDropped, |_| true);
     assert!(dropped.text.is_some_and(|text| text.contains("--handshake-timeout")));
     drop(client);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
 /// Bytes that are not UTF-8 grow when they are converted to text, beyond the size of a frame. A client may
 /// not give a reason in BYE.
-fn a_bye_with_words_ends_its_session_alone(paradigm: Paradigm) {
+fn a_bye_with_a_reason_ends_only_its_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -256,17 +256,17 @@ fn a_bye_with_words_ends_its_session_alone(paradigm: Paradigm) {
         }
         let session = client.session();
         client.say(Kind::Bye, session, 0, Part::ONLY, &[0xff; PAYLOAD_MAX]);
-        until_true("the server to close its pipe", || client.is_left());
-        another_is_served_soon(&scene);
+        until_true("the server to close its pipe", || client.server_has_closed());
+        another_client_is_served_soon(&scene);
     }
-    let reaped = scene.record().all(|event| event.what == What::SubserverReaped);
+    let reaped = scene.event_log().all(|event| event.what == What::SubserverReaped);
     assert!(reaped.iter().all(|event| event.text.as_deref() != Some("exit status 101")), "{reaped:?}");
     server.has_descriptors_as(&before);
     scene.end();
 }
 
 /// In dispatch, such a REFUSE from the central process would mean that the client is silent.
-fn what_only_a_server_may_say_is_passed_over(paradigm: Paradigm) {
+fn frames_that_only_a_server_may_send_are_ignored(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let mut client = in_session(&scene);
@@ -279,13 +279,13 @@ fn what_only_a_server_may_say_is_passed_over(paradigm: Paradigm) {
     is_served(&mut client, 1, b"one");
     client.bye();
     drop(client);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     scene.end();
 }
 
 /// The server is stopped, so one read returns all of this: a header that claims a whole frame, the
 /// neighbour's request, and as many bytes as were claimed.
-fn a_liar_swallows_nothing_of_its_neighbour(paradigm: Paradigm) {
+fn a_false_header_swallows_nothing_of_another_client(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let (mut liar, mut neighbour) = at_one_pipe(&scene);
@@ -294,9 +294,9 @@ fn a_liar_swallows_nothing_of_its_neighbour(paradigm: Paradigm) {
     }
     // The process that reads the shared pipe.
     let session = Some(format!("{:016x}", neighbour.session()));
-    let ready = scene.record().wait_for(What::ReadyReceived, |event| event.session == session);
+    let ready = scene.event_log().wait_for(What::ReadyReceived, |event| event.session == session);
     let reader = if paradigm == Paradigm::Forking { ready.pid } else { server.pid() };
-    let lie = record(Kind::Request, liar.session(), 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
+    let lie = frame(Kind::Request, liar.session(), 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
     for (sequence, header) in (1..).zip([HEADER, HEADER + 1, 8, 4]) {
         scene.signal_server(reader, Signal::SIGSTOP);
         liar.write(&lie[..header]);
@@ -319,12 +319,12 @@ fn a_liar_swallows_nothing_of_its_neighbour(paradigm: Paradigm) {
         liar.bye();
     }
     drop((neighbour, liar));
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     scene.end();
 }
 
 /// Frames of all kinds, valid except for the session's number, in the pipe of another client's session.
-fn guesses_at_anothers_session_reach_nobody(paradigm: Paradigm) {
+fn guessed_session_numbers_reach_no_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let (mut vandal, mut victim) = at_one_pipe(&scene);
@@ -342,7 +342,7 @@ fn guesses_at_anothers_session_reach_nobody(paradigm: Paradigm) {
     victim.bye();
     vandal.remove_private_pipe();
     drop((victim, vandal));
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     scene.end();
 }
 
@@ -358,7 +358,7 @@ fn a_flood_beyond_the_window_costs_no_memory(paradigm: Paradigm) {
     for sequence in 1..=4096 {
         client.request(sequence, &[b'x'; PAYLOAD_MAX]);
     }
-    scene.record().wait_for(What::ClientDropped, |event| {
+    scene.event_log().wait_for(What::ClientDropped, |event| {
         event.text.as_ref().is_some_and(|text| text.contains("window"))
     });
     neighbour.type_line("two");

@@ -10,8 +10,8 @@ use workspace_tests::{Paradigm, Scene, each};
 
 each! {
     an_idle_server_uses_no_processor_time in basic forking dispatch shared: row_19;
-    nor_do_idle_sessions in basic forking dispatch shared: row_19;
-    nor_does_a_server_with_a_full_house in forking dispatch shared: row_19;
+    idle_sessions_use_no_processor_time in basic forking dispatch shared: row_19;
+    a_server_at_its_limit_uses_no_processor_time in forking dispatch shared: row_19;
 }
 
 /// The processor time of an idle process in a second. An idle server checks twice a second whether the
@@ -23,18 +23,18 @@ const NOTHING: Duration = Duration::from_millis(8);
 const LITTLE: Duration = Duration::from_millis(50);
 
 /// Checks for a second that these processes are idle.
-pub(crate) fn nothing_is_done_for_a_second_by(scene: &Scene, pids: &[u32]) {
-    use_at_most(NOTHING, scene, pids);
+pub(crate) fn assert_idle_for_a_second(scene: &Scene, pids: &[u32]) {
+    assert_processor_time_below(NOTHING, scene, pids);
 }
 
 /// Checks for a second that this process only retries now and then.
-pub(crate) fn little_is_done_for_a_second_by(scene: &Scene, pid: u32) {
-    use_at_most(LITTLE, scene, &[pid]);
+pub(crate) fn assert_nearly_idle_for_a_second(scene: &Scene, pid: u32) {
+    assert_processor_time_below(LITTLE, scene, &[pid]);
 }
 
-fn use_at_most(most: Duration, scene: &Scene, pids: &[u32]) {
+fn assert_processor_time_below(most: Duration, scene: &Scene, pids: &[u32]) {
     let before: Vec<_> = pids.iter().map(|pid| processor_time(*pid)).collect();
-    so_long_goes_by(scene, 1000);
+    let_time_pass(scene, 1000);
     for (pid, before) in pids.iter().zip(before) {
         let used = processor_time(*pid) - before;
         assert!(used < most, "process {pid} used {used:?} of a second, and may use {most:?}");
@@ -42,11 +42,11 @@ fn use_at_most(most: Duration, scene: &Scene, pids: &[u32]) {
 }
 
 /// Waits for this number of milliseconds: another server takes that long for a reply.
-pub(crate) fn so_long_goes_by(scene: &Scene, milliseconds: u32) {
+pub(crate) fn let_time_pass(scene: &Scene, milliseconds: u32) {
     let service = format!("sleep:{milliseconds}");
     let clock =
-        scene.server(Paradigm::Basic).args(["--wkp", "luigi", "--service", &service]).unrecorded().ready();
-    scene.client().args(["--wkp", "luigi", "tick"]).unrecorded().run().success().stdout("tick\n");
+        scene.server(Paradigm::Basic).args(["--wkp", "luigi", "--service", &service]).without_event_log().ready();
+    scene.client().args(["--wkp", "luigi", "tick"]).without_event_log().run().success().stdout("tick\n");
     clock.signal(Signal::SIGTERM);
     clock.ends().success();
 }
@@ -66,31 +66,31 @@ fn an_idle_server_uses_no_processor_time(paradigm: Paradigm) {
     drop(visitor);
     scene.serves("hello", "HELLO");
     until_true("the server to have no children", || children_of(server.pid()).is_empty());
-    nothing_is_done_for_a_second_by(&scene, &[server.pid()]);
+    assert_idle_for_a_second(&scene, &[server.pid()]);
     scene.end();
 }
 
-fn nor_do_idle_sessions(paradigm: Paradigm) {
+fn idle_sessions_use_no_processor_time(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let clients: Vec<_> = (0..3).map(|_| scene.client().typing().start()).collect();
     let connected = if paradigm == Paradigm::Basic { 1 } else { 3 };
-    let ready = scene.record().wait_for_many(connected, What::ReadyReceived, |_| true);
+    let ready = scene.event_log().wait_for_many(connected, What::ReadyReceived, |_| true);
     let mut pids: Vec<_> = ready.iter().map(|event| event.pid).collect();
     pids.push(server.pid());
-    nothing_is_done_for_a_second_by(&scene, &pids);
+    assert_idle_for_a_second(&scene, &pids);
     clients.iter().for_each(|client| client.close_stdin());
     clients.iter().for_each(|client| drop(client.ends().success()));
     scene.end();
 }
 
-fn nor_does_a_server_with_a_full_house(paradigm: Paradigm) {
+fn a_server_at_its_limit_uses_no_processor_time(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--max-clients", "1"]).ready();
     let clients: Vec<_> = (0..3).map(|_| scene.client().typing().start()).collect();
-    scene.record().wait_for_many(3, What::AwaitingAck, |_| true);
-    let ready = scene.record().wait_for(What::ReadyReceived, |_| true);
-    nothing_is_done_for_a_second_by(&scene, &[server.pid(), ready.pid]);
+    scene.event_log().wait_for_many(3, What::AwaitingAck, |_| true);
+    let ready = scene.event_log().wait_for(What::ReadyReceived, |_| true);
+    assert_idle_for_a_second(&scene, &[server.pid(), ready.pid]);
     clients.iter().for_each(|client| client.close_stdin());
     clients.iter().for_each(|client| drop(client.ends().success()));
     scene.end();

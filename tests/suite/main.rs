@@ -25,7 +25,7 @@ mod places;
 mod demo;
 
 /// An external client in the demo.
-mod guest;
+mod external_client;
 
 /// Common mistakes of an external client in the demo, each with its advice.
 mod mistakes;
@@ -88,7 +88,7 @@ mod clocks;
 mod hostile;
 
 /// Frames that are cut off, and frames that are lost.
-mod cut_records;
+mod cut_frames;
 
 /// Clients of the course dialect.
 mod course;

@@ -116,7 +116,7 @@ const WITHOUT_REPLIES: [Mistake; 9] = [
 ];
 
 /// These clients pass, with a remark.
-const FORGIVEN: [Mistake; 4] = [
+const HARMLESS: [Mistake; 4] = [
     ("wkp_rdwr", r"it opened mario with O_RDWR: O_WRONLY is better, since then .* when the server has gone"),
     (
         "leaves_pipe",
@@ -139,8 +139,8 @@ fn lab(scene: &Scene, paradigm: Paradigm, client: &PathBuf, mistake: &str) -> Rc
 
 /// Checks that the demo fails with this advice. `PIPE` in the pattern stands for the client's private pipe.
 fn fails(lab: &Program, (mistake, advice): Mistake) {
-    let told = lab.ends().code(1);
-    let printed = String::from_utf8_lossy(&told.get_output().stdout).into_owned();
+    let end = lab.ends().code(1);
+    let printed = String::from_utf8_lossy(&end.get_output().stdout).into_owned();
     let pipe = printed
         .split_once("seen: a pipe ")
         .map_or("none", |(_, rest)| rest.split(' ').next().unwrap_or_default());
@@ -150,7 +150,7 @@ fn fails(lab: &Program, (mistake, advice): Mistake) {
     assert!(verdict.trim_end().ends_with("\n✘ client 2, your program, failed"), "{mistake}\n{verdict}");
     assert_eq!(verdict.matches("\n    ").count(), 1, "{mistake}: one piece of advice\n{verdict}");
     // Our client beside it is served in any case.
-    told.stdout(contains("\n✔ 2 of 2 replies right\n"));
+    end.stdout(contains("\n✔ 2 of 2 replies right\n"));
 }
 
 fn all_fail(mistakes: &[Mistake]) {
@@ -163,26 +163,26 @@ fn all_fail(mistakes: &[Mistake]) {
 }
 
 #[test]
-fn each_deadlock_is_told_with_what_to_do_about_it() {
+fn each_deadlock_is_reported_with_advice() {
     all_fail(&DEADLOCKS);
 }
 
 #[test]
-fn each_early_end_is_told_with_what_was_still_to_be_done() {
+fn each_early_end_is_reported_with_the_missing_step() {
     all_fail(&EARLY_ENDS);
 }
 
 #[test]
-fn each_message_without_a_reply_is_told_with_why() {
+fn each_missing_reply_is_reported_with_its_cause() {
     all_fail(&WITHOUT_REPLIES);
 }
 
 #[test]
-fn what_works_all_the_same_is_a_remark() {
+fn a_harmless_mistake_is_reported_as_a_remark() {
     let (scene, client) = (Scene::new(), mistaken_client());
     let labs: Vec<_> =
-        FORGIVEN.iter().map(|(mistake, _)| lab(&scene, Paradigm::Forking, &client, mistake)).collect();
-    for (lab, (_, remark)) in labs.iter().zip(FORGIVEN) {
+        HARMLESS.iter().map(|(mistake, _)| lab(&scene, Paradigm::Forking, &client, mistake)).collect();
+    for (lab, (_, remark)) in labs.iter().zip(HARMLESS) {
         let remark = is_match(format!("\n[•✔] {remark}\n")).expect("a pattern");
         lab.ends().success().stdout(remark).stdout(contains("\n✔ client 2, your program, passed\n"));
     }
@@ -191,10 +191,10 @@ fn what_works_all_the_same_is_a_remark() {
 
 /// The advice is the server's own message: with --shared-wkp it serves no client of the course.
 #[test]
-fn why_the_server_dropped_it_is_passed_on() {
+fn the_servers_reason_for_a_dropped_client_is_reported() {
     let scene = Scene::new();
-    let told = lab(&scene, Paradigm::Shared, &mistaken_client(), "none_shared").ends().code(1);
-    told.stdout(contains(
+    let end = lab(&scene, Paradigm::Shared, &mistaken_client(), "none_shared").ends().code(1);
+    end.stdout(contains(
         "\n✘ handshake: the server received a private pipe's name, and dropped the client\n",
     ))
     .stdout(contains(
@@ -206,8 +206,8 @@ fn why_the_server_dropped_it_is_passed_on() {
 
 fn a_client_without_a_mistake_passes(paradigm: Paradigm) {
     let scene = Scene::new();
-    let told = lab(&scene, paradigm, &mistaken_client(), "none").ends().success();
-    told.stdout(contains(
+    let end = lab(&scene, paradigm, &mistaken_client(), "none").ends().success();
+    end.stdout(contains(
         "\n✔ its end: exit status: 0\n• it left nothing behind\n✔ client 2, your program, passed\n",
     ))
     .stdout(contains("✘").not());

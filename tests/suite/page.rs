@@ -17,7 +17,7 @@ const PROVED_BY: &str = "Proved by:";
 const MEND: &str = "MEND_PAGE";
 
 /// Tests, and the paradigms that each of them runs with.
-type Stories = BTreeMap<String, BTreeSet<String>>;
+type Tests = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
 fn each_row_of_the_failure_matrix_names_its_tests() {
@@ -30,8 +30,8 @@ fn each_row_of_the_failure_matrix_names_its_tests() {
     complaints.extend((1..=ROWS).filter(|row| !proofs.contains_key(row)).map(|row| {
         format!("no test proves row {row}: mark one, as in `test in basic forking: row_{row};`")
     }));
-    complaints.extend(proofs.range(ROWS + 1..).map(|(row, stories)| {
-        format!("there is no row {row}, but these tests have its mark: {:?}", stories.keys().collect::<Vec<_>>())
+    complaints.extend(proofs.range(ROWS + 1..).map(|(row, tests)| {
+        format!("there is no row {row}, but these tests have its mark: {:?}", tests.keys().collect::<Vec<_>>())
     }));
     assert!(
         complaints.is_empty(),
@@ -47,17 +47,17 @@ fn page() -> PathBuf {
 }
 
 /// The tests of each row, from the names of all tests in this binary: `module::test::row_9::row_26::basic`.
-fn proofs() -> BTreeMap<usize, Stories> {
+fn proofs() -> BTreeMap<usize, Tests> {
     let suite = env::current_exe().expect("a test runs in a program");
     let output = Command::new(suite).args(["--list", "--format", "terse"]).output().expect("this program starts");
     let names = String::from_utf8(output.stdout).expect("names are text");
-    let mut proofs = BTreeMap::<usize, Stories>::new();
+    let mut proofs = BTreeMap::<usize, Tests>::new();
     for name in names.lines().filter_map(|line| line.strip_suffix(": test")) {
         let parts: Vec<&str> = name.split("::").collect();
         let number = |part: &&str| part.strip_prefix("row_")?.parse().ok();
-        let story: Vec<_> = parts.iter().take_while(|part| number(part).is_none()).copied().collect();
+        let test: Vec<_> = parts.iter().take_while(|part| number(part).is_none()).copied().collect();
         for row in parts.iter().filter_map(number) {
-            let paradigms = proofs.entry(row).or_default().entry(story.join("::")).or_default();
+            let paradigms = proofs.entry(row).or_default().entry(test.join("::")).or_default();
             paradigms.extend(parts.last().map(ToString::to_string));
         }
     }
@@ -65,7 +65,7 @@ fn proofs() -> BTreeMap<usize, Stories> {
 }
 
 /// Returns the page with correct lists, and the errors in its present lists.
-fn compare(text: &str, proofs: &BTreeMap<usize, Stories>) -> (String, Vec<String>) {
+fn compare(text: &str, proofs: &BTreeMap<usize, Tests>) -> (String, Vec<String>) {
     let (mut mended, mut complaints, mut lists) = (String::new(), Vec::new(), Vec::new());
     let mut row = 0;
     let mut lines = (1..).zip(text.lines()).peekable();
@@ -97,16 +97,16 @@ fn compare(text: &str, proofs: &BTreeMap<usize, Stories>) -> (String, Vec<String
 }
 
 /// The lines of a row's list.
-fn list(stories: &Stories) -> Vec<String> {
-    let line = |(story, paradigms): (&String, &BTreeSet<String>)| {
+fn list(tests: &Tests) -> Vec<String> {
+    let line = |(test, paradigms): (&String, &BTreeSet<String>)| {
         let names = Paradigm::ALL.map(Paradigm::name).into_iter().filter(|name| paradigms.contains(*name));
         let names: Vec<_> = names.collect();
         match names.len() {
             // A test without a paradigm.
-            0 => format!("- `{story}`"),
-            n if n == Paradigm::ALL.len() => format!("- `{story}` (all)"),
-            _ => format!("- `{story}` ({})", names.join(", ")),
+            0 => format!("- `{test}`"),
+            n if n == Paradigm::ALL.len() => format!("- `{test}` (all)"),
+            _ => format!("- `{test}` ({})", names.join(", ")),
         }
     };
-    stories.iter().map(line).collect()
+    tests.iter().map(line).collect()
 }

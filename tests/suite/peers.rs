@@ -9,18 +9,18 @@ use nix::sys::signal::Signal;
 use workspace_tests::peers::{DIALECTS, Dialect, Private, ThirdStep};
 use workspace_tests::proc::Target;
 use workspace_tests::wait::{until, until_true};
-use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, needs, stories};
+use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, needs, tests};
 
 each! {
     every_client_is_served in basic forking dispatch;
-    every_client_may_say_all_at_once in basic forking dispatch;
+    every_client_may_send_all_messages_at_once in basic forking dispatch;
     clients_at_one_instant_are_served in basic forking dispatch: row_1;
     a_client_in_shell_is_served in basic forking dispatch;
 }
 
-stories! {
-    our_client_gets_along_with_every_server;
-    our_client_says_all_it_was_given_to_every_server_that_pads;
+tests! {
+    our_client_works_with_every_server;
+    our_client_sends_all_messages_at_once_to_every_server_that_pads;
 }
 
 /// The clients' messages. No line is longer than the shortest record of a message. None is empty: an empty
@@ -69,26 +69,26 @@ fn received() -> impl Iterator<Item = String> {
 
 /// Three clients of each dialect, one after another.
 #[test]
-fn every_client_gets_along_with_the_server_of_its_dialect() {
+fn every_client_works_with_the_server_of_its_dialect() {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
     for dialect in DIALECTS {
         let scene = Scene::new();
         let server = scene.server_at(dialect.server()).start();
-        let mut told = Vec::new();
+        let mut wanted = Vec::new();
         for nth in 1..=3 {
             waits_for_client(nth, &server);
             let client = scene.client_at(dialect.client()).typing().start();
-            told.push(format!("connected {}", dialect.private_pipe(client.pid())));
-            tells(&server, &told);
+            wanted.push(format!("connected {}", dialect.private_pipe(client.pid())));
+            tells(&server, &wanted);
             // Steps 6 and 8 remove the names.
             let left: &[&str] = if dialect.forks { &[dialect.wkp] } else { &[] };
             until_true(format_args!("no names but {left:?}"), || scene.names() == left);
             is_answered(&client);
             client.ends().stderr("");
-            told.extend(received().chain(["client left".to_owned()]));
-            tells(&server, &told);
+            wanted.extend(received().chain(["client left".to_owned()]));
+            tells(&server, &wanted);
         }
         scene.end();
     }
@@ -100,7 +100,7 @@ fn client_in_shell() -> PathBuf {
 }
 
 #[test]
-fn a_client_in_shell_gets_along_with_a_server_of_its_dialect() {
+fn a_client_in_shell_works_with_a_server_of_its_dialect() {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
@@ -109,12 +109,12 @@ fn a_client_in_shell_gets_along_with_a_server_of_its_dialect() {
     let server = scene.server_at(dialect.server()).start();
     waits_for_client(1, &server);
     let client = scene.client_at("sh").arg(client_in_shell()).arg(dialect.wkp).typing().start();
-    let mut told = vec![format!("connected {}", client.pid())];
-    tells(&server, &told);
+    let mut wanted = vec![format!("connected {}", client.pid())];
+    tells(&server, &wanted);
     is_answered(&client);
     client.ends().stderr("");
-    told.extend(received().chain(["client left".to_owned()]));
-    tells(&server, &told);
+    wanted.extend(received().chain(["client left".to_owned()]));
+    tells(&server, &wanted);
     scene.end();
 }
 
@@ -132,7 +132,7 @@ fn every_client_is_served(paradigm: Paradigm) {
     let before = server.descriptors();
     for dialect in DIALECTS {
         let client = (1..=TRIES).find_map(|_| {
-            let mark = scene.record().mark();
+            let mark = scene.event_log().mark();
             let client = comes(&scene, &dialect);
             let understood = is_understood(&scene, mark, dialect.third_step);
             if !understood {
@@ -153,7 +153,7 @@ fn every_client_is_served(paradigm: Paradigm) {
 
 /// A script sends all without a pause. If the server is slow, the third step and the first message are in the
 /// pipe together.
-fn every_client_may_say_all_at_once(paradigm: Paradigm) {
+fn every_client_may_send_all_messages_at_once(paradigm: Paradigm) {
     const RUNS: usize = 3;
     if !needs(&[Tool::CCompiler]) {
         return;
@@ -187,12 +187,12 @@ fn is_understood(scene: &Scene, mark: usize, third_step: ThirdStep) -> bool {
     // If a third step that the server recognises by its text is late, the server first assumes that there is
     // none.
     let waits = third_step == ThirdStep::Known;
-    let told = || {
-        let events = scene.record().all(|_| true).split_off(mark);
+    let observed = || {
+        let events = scene.event_log().all(|_| true).split_off(mark);
         let mut whats = events.into_iter().map(|event| event.what);
         whats.find(|what| *what == What::ReadyReceived || !waits && *what == What::ThirdStepSpared)
     };
-    (until("the end of the handshake", told) == What::ReadyReceived) == (third_step != ThirdStep::None)
+    (until("the end of the handshake", observed) == What::ReadyReceived) == (third_step != ThirdStep::None)
 }
 
 /// The server is stopped while the clients connect, so all find one well-known pipe. There are two of each
@@ -237,7 +237,7 @@ fn a_client_in_shell_is_served(paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     for _ in 0..2 {
         until_true("the well-known pipe to exist", || scene.path("mario").exists());
-        let mark = scene.record().mark();
+        let mark = scene.event_log().mark();
         let client = scene.client_at("sh").arg(client_in_shell()).typing().start();
         assert!(is_understood(&scene, mark, ThirdStep::Known));
         is_answered(&client);
@@ -257,7 +257,7 @@ fn our_client<'s>(scene: &'s Scene, dialect: &Dialect) -> Launch<'s> {
 
 /// The client sends its first message only when the server has its third step, or both could come in one
 /// read.
-fn our_client_gets_along_with_every_server() {
+fn our_client_works_with_every_server() {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
@@ -272,12 +272,12 @@ fn our_client_gets_along_with_every_server() {
             });
             is_answered(&client);
         }
-        our_clients_were_heard(&server, 2);
+        assert_our_clients_were_served(&server, 2);
         scene.end();
     }
 }
 
-fn our_client_says_all_it_was_given_to_every_server_that_pads() {
+fn our_client_sends_all_messages_at_once_to_every_server_that_pads() {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
@@ -289,7 +289,7 @@ fn our_client_says_all_it_was_given_to_every_server_that_pads() {
             let replies: String = MESSAGES.map(|message| format!("{}\n", message.to_uppercase())).concat();
             our_client(&scene, &dialect).args(MESSAGES).run().success().stdout(replies);
         }
-        our_clients_were_heard(&server, 2);
+        assert_our_clients_were_served(&server, 2);
         scene.end();
     }
 }
@@ -300,7 +300,7 @@ fn connected(server: &Program) -> usize {
 
 /// Checks that the server had so many sessions, with the three messages each. The names of our clients' pipes
 /// are not checked.
-fn our_clients_were_heard(server: &Program, clients: usize) {
+fn assert_our_clients_were_served(server: &Program, clients: usize) {
     waits_for_client(clients + 1, server);
     let wanted: Vec<_> = (0..clients).flat_map(|_| received().chain(["client left".to_owned()])).collect();
     let heard =

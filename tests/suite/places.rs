@@ -17,13 +17,13 @@ each! {
     a_second_server_is_told_that_the_name_is_in_use in basic forking dispatch shared: row_14;
     of_twenty_servers_at_one_instant_one_serves in basic forking dispatch shared: row_14;
     a_stale_well_known_pipe_is_taken_over in basic forking dispatch shared: row_4 row_12;
-    what_the_dead_left_is_swept in basic forking dispatch shared: row_12;
+    a_server_removes_the_pipes_of_dead_processes in basic forking dispatch shared: row_12;
     a_regular_file_is_left_as_it_was in basic forking dispatch shared: row_15;
     a_directory_is_left_as_it_was in basic forking dispatch shared: row_15;
     a_symbolic_link_is_left_as_it_was in basic forking dispatch shared: row_15;
-    a_pipe_that_somebody_reads_is_left_as_it_was in basic forking dispatch shared: row_14;
-    a_name_that_is_removed_is_made_again in basic forking dispatch shared: row_18;
-    whatever_takes_the_name_ends_the_server_and_stays in basic forking dispatch shared: row_18;
+    a_pipe_that_has_a_reader_is_left_as_it_was in basic forking dispatch shared: row_14;
+    a_removed_name_is_created_again in basic forking dispatch shared: row_18;
+    an_object_that_takes_the_name_ends_the_server_and_stays in basic forking dispatch shared: row_18;
 }
 
 fn a_second_server_is_told_that_the_name_is_in_use(paradigm: Paradigm) {
@@ -74,7 +74,7 @@ fn a_stale_well_known_pipe_is_taken_over(paradigm: Paradigm) {
 }
 
 /// No process has the PID 4194305: it is beyond the kernel's maximum (proc(5), pid_max).
-fn what_the_dead_left_is_swept(paradigm: Paradigm) {
+fn a_server_removes_the_pipes_of_dead_processes(paradigm: Paradigm) {
     let scene = Scene::new();
     let dead = "4194305";
     let swept = ["client", "up", "new"].map(|kind| format!("mario.{kind}.{dead}.0123456789abcdef"));
@@ -165,7 +165,7 @@ fn a_symbolic_link_is_left_as_it_was(paradigm: Paradigm) {
 }
 
 /// The private pipe of a raw client is moved to the well-known name.
-fn a_pipe_that_somebody_reads_is_left_as_it_was(paradigm: Paradigm) {
+fn a_pipe_that_has_a_reader_is_left_as_it_was(paradigm: Paradigm) {
     let scene = Scene::new();
     let mut reader = scene.raw_client();
     let path = scene.path("mario");
@@ -185,7 +185,7 @@ fn a_pipe_that_somebody_reads_is_left_as_it_was(paradigm: Paradigm) {
 }
 
 /// Twice: the server also watches the pipe that it made again.
-fn a_name_that_is_removed_is_made_again(paradigm: Paradigm) {
+fn a_removed_name_is_created_again(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     for _ in 0..2 {
@@ -198,7 +198,7 @@ fn a_name_that_is_removed_is_made_again(paradigm: Paradigm) {
 }
 
 /// A pipe or a regular file takes the name. The server must neither remove nor read it.
-fn whatever_takes_the_name_ends_the_server_and_stays(paradigm: Paradigm) {
+fn an_object_that_takes_the_name_ends_the_server_and_stays(paradigm: Paradigm) {
     let scene = Scene::new();
     let path = scene.path("mario");
     for what in ["a pipe that this server did not make", "a regular file"] {

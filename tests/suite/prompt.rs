@@ -9,21 +9,21 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::proc::children_of;
 use workspace_tests::wait::until_true;
-use workspace_tests::{Launch, Paradigm, Program, Scene, Terminal, stories};
+use workspace_tests::{Launch, Paradigm, Program, Scene, Terminal, tests};
 
-stories! {
-    what_is_typed_before_the_connection_stands_is_sent: row_59;
-    what_is_typed_while_a_reply_is_awaited_is_sent: row_59;
-    pasted_lines_are_a_message_each: row_59;
-    a_byte_that_is_no_text_is_sent_as_it_is: row_59;
+tests! {
+    text_typed_before_the_connection_is_sent: row_59;
+    text_typed_while_a_reply_is_awaited_is_sent: row_59;
+    each_pasted_line_is_one_message: row_59;
+    a_byte_that_is_not_utf_8_is_sent_unchanged: row_59;
     a_line_that_is_too_long_is_refused_at_the_prompt: row_53;
-    a_terminal_that_takes_nothing_does_not_keep_the_client;
+    a_full_terminal_does_not_block_the_client;
     lines_are_edited_and_remembered;
-    stdout_has_the_replies_alone;
+    stdout_has_only_the_replies;
     ctrl_c_ends_the_client_at_any_time: row_59;
     a_client_in_the_background_leaves_the_terminal_to_the_shell: row_59;
     a_client_that_was_stopped_shows_its_prompt_again: row_59;
-    a_server_that_dies_while_a_person_types_is_told_of;
+    a_server_that_dies_while_a_person_types_is_reported;
     a_terminal_that_hangs_up_ends_the_client;
 }
 
@@ -48,7 +48,7 @@ fn ends_well(client: &Program, terminal: &Terminal, replies: impl AsRef<[u8]>) {
     assert!(terminal.is_as_it_was(), "the terminal is not as it was");
 }
 
-fn what_is_typed_before_the_connection_stands_is_sent() {
+fn text_typed_before_the_connection_is_sent() {
     let (scene, terminal) = (Scene::new(), Terminal::new());
     // Before the program starts.
     terminal.types("a\nb\n");
@@ -67,7 +67,7 @@ fn what_is_typed_before_the_connection_stands_is_sent() {
     scene.end();
 }
 
-fn what_is_typed_while_a_reply_is_awaited_is_sent() {
+fn text_typed_while_a_reply_is_awaited_is_sent() {
     let (scene, terminal) = (Scene::new(), Terminal::new());
     let mut server = scene.raw_server();
     let client = client(&scene, &terminal).start();
@@ -90,7 +90,7 @@ fn what_is_typed_while_a_reply_is_awaited_is_sent() {
     scene.end();
 }
 
-fn pasted_lines_are_a_message_each() {
+fn each_pasted_line_is_one_message() {
     let (scene, terminal) = (Scene::new(), Terminal::new());
     let _server = scene.server(Paradigm::Dispatch).ready();
     let client = client(&scene, &terminal).start();
@@ -104,7 +104,7 @@ fn pasted_lines_are_a_message_each() {
     scene.end();
 }
 
-fn a_byte_that_is_no_text_is_sent_as_it_is() {
+fn a_byte_that_is_not_utf_8_is_sent_unchanged() {
     let (scene, terminal) = (Scene::new(), Terminal::new());
     let _server = scene.server(Paradigm::Basic).args(["--service", "echo"]).ready();
     let client = client(&scene, &terminal).start();
@@ -132,7 +132,7 @@ fn a_line_that_is_too_long_is_refused_at_the_prompt() {
 }
 
 /// The client prints a reply that the terminal cannot hold, and the test does not read the terminal.
-fn a_terminal_that_takes_nothing_does_not_keep_the_client() {
+fn a_full_terminal_does_not_block_the_client() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     let mut stuck = |options: &[&str], messages: usize| {
@@ -175,7 +175,7 @@ fn lines_are_edited_and_remembered() {
 }
 
 /// The prompt is on stderr. On a terminal without escape sequences it is plain text.
-fn stdout_has_the_replies_alone() {
+fn stdout_has_only_the_replies() {
     let scene = Scene::new();
     let _server = scene.server(Paradigm::Basic).ready();
     for dumb in [&["env", "TERM=dumb"][..], &["env", "-u", "TERM"]] {
@@ -275,7 +275,7 @@ fn a_client_that_was_stopped_shows_its_prompt_again() {
     scene.end();
 }
 
-fn a_server_that_dies_while_a_person_types_is_told_of() {
+fn a_server_that_dies_while_a_person_types_is_reported() {
     let (scene, terminal) = (Scene::new(), Terminal::new());
     let mut server = scene.raw_server();
     let client = client(&scene, &terminal).start();

@@ -14,8 +14,8 @@ use workspace_tests::{Paradigm, Program, Scene, each};
 each! {
     naive_clients_are_all_served in basic forking dispatch;
     framed_clients_are_all_served in basic forking dispatch shared;
-    a_race_that_is_interrupted_ends_what_it_started_and_says_so in basic forking dispatch;
-    what_a_killed_race_had_started_ends in basic forking dispatch;
+    an_interrupted_race_ends_its_processes_and_says_so in basic forking dispatch;
+    the_processes_of_a_killed_race_end in basic forking dispatch;
 }
 
 /// The name that `lab race` has for the paradigm.
@@ -69,11 +69,11 @@ fn the_original_loses_clients_and_is_not_judged() {
     let scene = Scene::new();
     let options = ["race", "original", "--clients", "30", "--rounds", "2", "--patience", "1s"];
     let race = scene.lab().args(options).run().success();
-    let told = String::from_utf8_lossy(&race.get_output().stdout).into_owned();
+    let output = String::from_utf8_lossy(&race.get_output().stdout).into_owned();
     race.stdout(contains("$ lab reference naive-server ").and(contains("of them)")))
         .stdout(contains("and not judged").and(contains("✔").or(contains("✘")).not()))
         .stdout(line(r"\n    over all rounds: \d+ [^\n]+\n"));
-    for round in told.lines().filter(|line| line.starts_with("round ")) {
+    for round in output.lines().filter(|line| line.starts_with("round ")) {
         let number = |what: &str| {
             let words: Vec<_> = round.split([':', ',', ';']).map(str::trim).collect();
             let part = words.iter().find_map(|part| part.strip_suffix(what)?.trim().parse::<usize>().ok());
@@ -86,7 +86,7 @@ fn the_original_loses_clients_and_is_not_judged() {
     scene.end();
 }
 
-fn a_race_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradigm) {
+fn an_interrupted_race_ends_its_processes_and_says_so(paradigm: Paradigm) {
     let scene = Scene::new();
     let (race, place) = endless_race(&scene, paradigm);
     race.signal(Signal::SIGINT);
@@ -96,7 +96,7 @@ fn a_race_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradig
 }
 
 /// The directory stays, because no process is left to remove it.
-fn what_a_killed_race_had_started_ends(paradigm: Paradigm) {
+fn the_processes_of_a_killed_race_end(paradigm: Paradigm) {
     let scene = Scene::new();
     let (race, place) = endless_race(&scene, paradigm);
     race.signal(Signal::SIGKILL);
@@ -129,7 +129,7 @@ fn endless_race(scene: &Scene, paradigm: Paradigm) -> (Rc<Program>, PathBuf) {
 }
 
 #[test]
-fn what_cannot_meet_is_a_usage_error() {
+fn an_impossible_race_is_a_usage_error() {
     let scene = Scene::new();
     let shared = scene.lab().args(["race", "shared-wkp", "--dialect", "course"]).run();
     shared.code(2).stdout("").stderr(contains("lab race shared-wkp --dialect framed"));

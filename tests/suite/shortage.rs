@@ -14,17 +14,17 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, is_root, needs, not_run};
 
 use crate::crowds::{load, report};
-use crate::idle::little_is_done_for_a_second_by;
+use crate::idle::assert_nearly_idle_for_a_second;
 
 each! {
-    a_fork_that_fails_is_tried_again in forking dispatch shared: row_23;
-    a_user_without_processes_left_waits_for_one in forking dispatch shared: row_23;
+    a_fork_that_fails_is_retried in forking dispatch shared: row_23;
+    a_server_at_the_process_limit_waits_for_a_process in forking dispatch shared: row_23;
     without_descriptors_new_clients_wait in basic forking dispatch shared: row_24;
-    a_server_that_cannot_begin_says_why in basic forking dispatch shared: row_24 row_25;
-    a_full_file_system_is_named in basic forking dispatch shared: row_25;
-    a_read_only_file_system_is_named in basic forking dispatch shared: row_25;
+    a_server_that_cannot_start_says_why in basic forking dispatch shared: row_24 row_25;
+    a_full_file_system_is_reported in basic forking dispatch shared: row_25;
+    a_read_only_file_system_is_reported in basic forking dispatch shared: row_25;
     without_room_for_the_next_pipe_clients_wait in forking dispatch: row_25;
-    pipes_that_shrink_are_only_slower in basic forking dispatch shared: row_31;
+    smaller_pipes_are_only_slower in basic forking dispatch shared: row_31;
 }
 
 /// Starts a client and waits for its first reply. Its session goes on while a resource is short.
@@ -48,11 +48,11 @@ fn leaves(client: &Program) {
 /// Waits until the server has logged this shortage.
 fn is_short(scene: &Scene, errno: &str) {
     let named = |text: &String| text.contains(errno);
-    scene.record().wait_for(What::Short, |event| event.text.as_ref().is_some_and(named));
+    scene.event_log().wait_for(What::Short, |event| event.text.as_ref().is_some_and(named));
 }
 
 /// strace(1) makes 19 forks after the first fail: two seconds of retries.
-fn a_fork_that_fails_is_tried_again(paradigm: Paradigm) {
+fn a_fork_that_fails_is_retried(paradigm: Paradigm) {
     if !needs(&[Tool::Strace]) {
         return;
     }
@@ -69,7 +69,7 @@ fn a_fork_that_fails_is_tried_again(paradigm: Paradigm) {
     is_short(&scene, "EAGAIN");
     goes_on(&first);
     second.ends().success().stdout("HELLO\n").stderr("");
-    let forked = scene.record().all(|event| event.what == What::SubserverForked);
+    let forked = scene.event_log().all(|event| event.what == What::SubserverForked);
     assert!(forked.iter().all(|event| event.peer.is_some_and(|pid| pid < u32::MAX)), "{forked:?}");
     assert_eq!(forked.len(), 2, "a fork that failed was counted");
     leaves(&first);
@@ -80,14 +80,14 @@ fn a_fork_that_fails_is_tried_again(paradigm: Paradigm) {
 const PRLIMIT: Tool = Tool::Command("prlimit");
 
 /// A user of this test and paradigm alone, so that no other processes count for its limit.
-fn user(paradigm: Paradigm, story: u32) -> u32 {
+fn user(paradigm: Paradigm, test: u32) -> u32 {
     let n = Paradigm::ALL.into_iter().position(|other| other == paradigm).expect("a paradigm of the list");
-    61_000 + story * 10 + u32::try_from(n).expect("there are four")
+    61_000 + test * 10 + u32::try_from(n).expect("there are four")
 }
 
 /// Root is not bound by the limit, so another user serves. The server, a subserver and two clients are four
 /// processes. A fifth process is possible only when the first client has left.
-fn a_user_without_processes_left_waits_for_one(paradigm: Paradigm) {
+fn a_server_at_the_process_limit_waits_for_a_process(paradigm: Paradigm) {
     if !is_root() || !needs(&[PRLIMIT]) {
         return;
     }
@@ -111,7 +111,7 @@ fn a_user_without_processes_left_waits_for_one(paradigm: Paradigm) {
 
 /// Limits a program's descriptors from now on. prlimit(1) changes only the soft limit, so the test can undo
 /// it.
-fn may_have_descriptors(program: &Program, most: u64) {
+fn limit_descriptors(program: &Program, most: u64) {
     let [pid, limit] = [format!("--pid={}", program.pid()), format!("--nofile={most}:")];
     assert!(Command::new("prlimit").args([pid, limit]).status().expect("the command starts").success());
 }
@@ -125,7 +125,7 @@ fn without_descriptors_new_clients_wait(paradigm: Paradigm) {
     let before = server.descriptors();
     let first = connected(&scene);
     // Open descriptors stay open.
-    may_have_descriptors(&server, 3);
+    limit_descriptors(&server, 3);
     let second = scene.client().args(["--timeout", "60s", "hello"]).start();
     if paradigm == Paradigm::Basic {
         goes_on(&first);
@@ -135,9 +135,9 @@ fn without_descriptors_new_clients_wait(paradigm: Paradigm) {
         is_short(&scene, "EMFILE");
         goes_on(&first);
     }
-    little_is_done_for_a_second_by(&scene, server.pid());
+    assert_nearly_idle_for_a_second(&scene, server.pid());
     assert!(second.is_running());
-    may_have_descriptors(&server, 1024);
+    limit_descriptors(&server, 1024);
     second.ends().success().stdout("HELLO\n").stderr("");
     if paradigm != Paradigm::Basic {
         leaves(&first);
@@ -146,7 +146,7 @@ fn without_descriptors_new_clients_wait(paradigm: Paradigm) {
     scene.end();
 }
 
-fn a_server_that_cannot_begin_says_why(paradigm: Paradigm) {
+fn a_server_that_cannot_start_says_why(paradigm: Paradigm) {
     if !needs(&[PRLIMIT]) {
         return;
     }
@@ -157,7 +157,7 @@ fn a_server_that_cannot_begin_says_why(paradigm: Paradigm) {
         launch.run().code(3).stdout("").stderr(message);
         assert_eq!(scene.names(), [""; 0], "names left after {what}");
     };
-    refuses(scene.server(paradigm).unrecorded().through(["prlimit", "--nofile=4"]), "EMFILE");
+    refuses(scene.server(paradigm).without_event_log().through(["prlimit", "--nofile=4"]), "EMFILE");
     let long = "x".repeat(250);
     let places = [
         ("nowhere/mario", "nowhere/.mario.lock\": ENOENT"),
@@ -193,7 +193,7 @@ fn can_mount() -> bool {
 }
 
 /// The root directory is the first file of a file system. Then come the lock file and the pipe.
-fn a_full_file_system_is_named(paradigm: Paradigm) {
+fn a_full_file_system_is_reported(paradigm: Paradigm) {
     if !needs(&MOUNTING) || !can_mount() {
         return;
     }
@@ -206,7 +206,7 @@ fn a_full_file_system_is_named(paradigm: Paradigm) {
     scene.end();
 }
 
-fn a_read_only_file_system_is_named(paradigm: Paradigm) {
+fn a_read_only_file_system_is_reported(paradigm: Paradigm) {
     if !needs(&MOUNTING) || !can_mount() {
         return;
     }
@@ -236,7 +236,7 @@ fn without_room_for_the_next_pipe_clients_wait(paradigm: Paradigm) {
     is_short(&scene, "ENOSPC");
     let refused = scene.client().arg("hello").through(in_place()).run();
     refused.code(3).stdout("").stderr(contains("mario.client.").and(contains("ENOSPC")));
-    little_is_done_for_a_second_by(&scene, server.pid());
+    assert_nearly_idle_for_a_second(&scene, server.pid());
     let remount = ["mount", "-o", "remount,nr_inodes=100", &place];
     assert!(Command::new(&there[0]).args(&there[1..]).args(remount).status().expect("the command starts").success());
     client.ends().success().stdout("HELLO\n").stderr("");
@@ -245,7 +245,7 @@ fn without_room_for_the_next_pipe_clients_wait(paradigm: Paradigm) {
 
 /// A user with 1,024 pipes of 64 KiB gets smaller pipes; root does not (pipe(7), pipe-user-pages-soft). The
 /// test stops the server and checks that pipes are small.
-fn pipes_that_shrink_are_only_slower(paradigm: Paradigm) {
+fn smaller_pipes_are_only_slower(paradigm: Paradigm) {
     if !needs(&[Tool::Descriptors(4096)]) || geteuid().is_root() && !is_root() {
         return;
     }
@@ -253,7 +253,7 @@ fn pipes_that_shrink_are_only_slower(paradigm: Paradigm) {
     // A user who is not root gets small pipes anyway.
     let user = geteuid().is_root().then(|| user(paradigm, 2));
     user.into_iter().for_each(|user| scene.belongs_to(user));
-    let server = as_user(scene.server(paradigm).args(["-q", "--service", "echo"]).unrecorded(), user).ready();
+    let server = as_user(scene.server(paradigm).args(["-q", "--service", "echo"]).without_event_log(), user).ready();
     server.signal(Signal::SIGSTOP);
     let lab =
         as_user(load(&scene, &["--connections", "1500", "--requests", "20", "--window", "16"]), user).start();

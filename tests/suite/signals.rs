@@ -10,11 +10,13 @@ use crate::held::HANDSHAKE;
 
 each! {
     an_idle_server_ends in basic forking dispatch shared: row_32;
-    an_idle_client_is_told in basic forking dispatch shared: row_32;
+    an_idle_client_is_notified in basic forking dispatch shared: row_32;
     a_running_request_is_answered in basic forking dispatch shared: row_32;
-    ctrl_c_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared: row_32 row_47;
-    a_client_at_any_step_of_its_handshake_does_not_hold_the_server_up in basic forking dispatch shared: row_32;
-    those_in_line_are_served_by_the_next_server in basic forking dispatch shared: row_32;
+    ctrl_c_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared:
+        row_32 row_47;
+    a_client_at_any_step_of_its_handshake_does_not_delay_the_shutdown in basic forking dispatch shared:
+        row_32;
+    pending_clients_are_served_by_the_next_server in basic forking dispatch shared: row_32;
     a_second_signal_ends_at_once in basic forking dispatch shared: row_32;
     the_same_signal_twice_ends_at_once in forking dispatch shared: row_32;
     a_burst_of_signals_leaves_nothing in basic forking dispatch shared: row_32;
@@ -37,7 +39,7 @@ fn an_idle_server_ends(paradigm: Paradigm) {
     scene.end();
 }
 
-fn an_idle_client_is_told(paradigm: Paradigm) {
+fn an_idle_client_is_notified(paradigm: Paradigm) {
     let scene = Scene::new();
     for signal in SIGNALS {
         let server = scene.server(paradigm).ready();
@@ -61,9 +63,9 @@ fn a_running_request_is_answered(paradigm: Paradigm) {
     for signal in SIGNALS {
         let grace = ["--grace", "30s", "--service", "sleep:300"];
         let server = scene.server(paradigm).args(grace).ready();
-        let mark = scene.record().mark();
+        let mark = scene.event_log().mark();
         let client = scene.client().arg("request").start();
-        scene.record().wait_after(mark, What::RequestReceived, |_| true);
+        scene.event_log().wait_after(mark, What::RequestReceived, |_| true);
         server.signal(signal);
         client.ends().success().stdout("request\n").stderr("");
         server.ends().code(0);
@@ -78,14 +80,14 @@ fn ctrl_c_to_the_whole_group_lets_a_running_request_be_answered(paradigm: Paradi
     let options = ["--grace", "30s", "--service", "sleep:300"];
     let server = scene.server(paradigm).args(options).in_own_group().ready();
     let client = scene.client().arg("request").start();
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     server.signal_group(Signal::SIGINT);
     client.ends().success().stdout("request\n").stderr("");
     server.ends().code(0);
     scene.end();
 }
 
-fn a_client_at_any_step_of_its_handshake_does_not_hold_the_server_up(paradigm: Paradigm) {
+fn a_client_at_any_step_of_its_handshake_does_not_delay_the_shutdown(paradigm: Paradigm) {
     let scene = Scene::new();
     for what in HANDSHAKE {
         // The server must not need its timeout or its grace to end.
@@ -108,7 +110,7 @@ fn a_client_at_any_step_of_its_handshake_does_not_hold_the_server_up(paradigm: P
     scene.end();
 }
 
-fn those_in_line_are_served_by_the_next_server(paradigm: Paradigm) {
+fn pending_clients_are_served_by_the_next_server(paradigm: Paradigm) {
     let scene = Scene::new();
     let launch = scene.server(paradigm);
     let server =
@@ -116,15 +118,15 @@ fn those_in_line_are_served_by_the_next_server(paradigm: Paradigm) {
     let first = scene.client().typing().start();
     first.type_line("hello");
     first.prints("HELLO\n");
-    let in_line: Vec<_> =
+    let pending: Vec<_> =
         (0..3).map(|_| scene.client().args(["--timeout", "60s", "hello"]).start()).collect();
     let sign = if paradigm == Paradigm::Basic { What::PrivateCreated } else { What::AwaitingAck };
-    scene.record().wait_for_many(3, sign, |event| event.pid != first.pid());
+    scene.event_log().wait_for_many(3, sign, |event| event.pid != first.pid());
     server.signal(Signal::SIGTERM);
     first.ends().code(1).stderr(predicate::str::contains("the server is shutting down"));
     server.ends().code(0);
     scene.server(paradigm).ready();
-    for client in in_line {
+    for client in pending {
         client.ends().success().stdout("HELLO\n").stderr("");
     }
     scene.end();
@@ -136,7 +138,7 @@ fn a_second_signal_ends_at_once(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "50s"]).ready();
     let client = scene.client().arg("request").start();
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     server.signal(Signal::SIGINT);
     server.signal(Signal::SIGTERM);
     server.ends_by(Signal::SIGTERM);
@@ -149,12 +151,12 @@ fn a_second_signal_ends_at_once(paradigm: Paradigm) {
 fn the_same_signal_twice_ends_at_once(paradigm: Paradigm) {
     let scene = Scene::new();
     for signal in SIGNALS {
-        let mark = scene.record().mark();
+        let mark = scene.event_log().mark();
         let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "50s"]).ready();
         let client = scene.client().arg("request").start();
-        scene.record().wait_after(mark, What::RequestReceived, |_| true);
+        scene.event_log().wait_after(mark, What::RequestReceived, |_| true);
         server.signal(signal);
-        scene.record().wait_after(mark, What::AskedToEnd, |_| true);
+        scene.event_log().wait_after(mark, What::AskedToEnd, |_| true);
         server.signal(signal);
         server.ends_by(signal);
         client.ends().code(1).stdout("").stderr(predicate::str::contains("with 1 unanswered"));
@@ -167,7 +169,7 @@ fn a_burst_of_signals_leaves_nothing(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "50s"]).ready();
     let client = scene.client().arg("request").start();
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     for signal in SIGNALS.into_iter().cycle().take(30) {
         server.try_signal(signal);
     }
@@ -180,7 +182,7 @@ fn a_request_longer_than_the_grace_is_cut_off(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "200ms"]).ready();
     let client = scene.client().arg("request").start();
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
     client.ends().code(1).stdout("").stderr(predicate::str::contains("with 1 unanswered"));

@@ -11,14 +11,14 @@ use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use workspace_tests::wait::until;
-use workspace_tests::{Launch, Paradigm, Program, Scene, stories};
+use workspace_tests::{Launch, Paradigm, Program, Scene, tests};
 
-stories! {
+tests! {
     a_server_that_does_not_reply_is_given_up: row_54;
     a_server_of_the_course_that_does_not_reply_is_given_up: row_54;
-    a_request_that_another_program_took_is_given_up: row_54;
-    every_reply_begins_the_time_anew: row_54;
-    the_time_at_the_prompt_is_no_replys_time: row_54;
+    a_request_that_another_program_read_is_given_up: row_54;
+    every_reply_restarts_the_reply_timeout: row_54;
+    the_reply_timeout_does_not_run_at_the_prompt: row_54;
     after_three_seconds_the_client_says_that_it_waits: row_54;
 }
 
@@ -32,9 +32,9 @@ fn client<'s>(scene: &'s Scene, patience: &str) -> Launch<'s> {
 
 /// Checks that the client ends with status 1, and reports what it saw.
 fn gives_up(client: &Program, seen: &str) {
-    let told = starts_with("client: cannot wait any longer for a reply: ETIMEDOUT (nothing came for ");
+    let message = starts_with("client: cannot wait any longer for a reply: ETIMEDOUT (nothing came for ");
     let hint = "try a longer --reply-timeout, or 0 to wait for ever";
-    client.ends().code(1).stderr(told.and(contains(seen)).and(contains(hint)));
+    client.ends().code(1).stderr(message.and(contains(seen)).and(contains(hint)));
 }
 
 fn a_server_that_does_not_reply_is_given_up() {
@@ -75,7 +75,7 @@ fn a_server_of_the_course_that_does_not_reply_is_given_up() {
 
 /// Like `cat mario`: the shared well-known pipe keeps its name, and another program of the same user may read
 /// it.
-fn a_request_that_another_program_took_is_given_up() {
+fn a_request_that_another_program_read_is_given_up() {
     let scene = Scene::new();
     let server = scene.server(Paradigm::Shared).ready();
     let typing = client(&scene, "2s").typing().start();
@@ -93,14 +93,14 @@ fn a_request_that_another_program_took_is_given_up() {
 }
 
 /// All replies together take longer than the reply timeout.
-fn every_reply_begins_the_time_anew() {
+fn every_reply_restarts_the_reply_timeout() {
     let scene = Scene::new();
     let _server = scene.server(Paradigm::Basic).args(["--service", "sleep:1500"]).ready();
     client(&scene, "5s").args(["a", "b", "c", "d"]).run().success().stdout("a\nb\nc\nd\n").stderr("");
     scene.end();
 }
 
-fn the_time_at_the_prompt_is_no_replys_time() {
+fn the_reply_timeout_does_not_run_at_the_prompt() {
     let scene = Scene::new();
     let _server = scene.server(Paradigm::Basic).ready();
     let typing = client(&scene, "5s").typing().start();

@@ -11,10 +11,10 @@ use workspace_tests::wait::{until, until_true};
 use workspace_tests::{Paradigm, Program, Scene, each};
 
 each! {
-    clients_of_all_tempers_leave_a_server_as_it_was in basic: row_9 row_11;
-    clients_of_all_tempers_and_killed_subservers_leave_a_server_as_it_was in forking dispatch shared:
+    clients_of_all_behaviours_leave_a_server_as_it_was in basic: row_9 row_11;
+    clients_of_all_behaviours_and_killed_subservers_leave_a_server_as_it_was in forking dispatch shared:
         row_9 row_11 row_13;
-    a_soak_that_is_interrupted_ends_what_it_started_and_says_so in basic forking dispatch shared;
+    an_interrupted_soak_ends_its_processes_and_says_so in basic forking dispatch shared;
     the_server_of_a_killed_soak_ends in basic forking dispatch shared;
 }
 
@@ -31,7 +31,7 @@ fn options(paradigm: Paradigm) -> Vec<&'static str> {
 
 /// If a line of the verdict were wrong, the exit status would not be 0. Some lines are checked, so that none
 /// goes missing.
-fn clients_of_all_tempers_leave_a_server_as_it_was(paradigm: Paradigm) {
+fn clients_of_all_behaviours_leave_a_server_as_it_was(paradigm: Paradigm) {
     let scene = Scene::new();
     scene
         .lab()
@@ -51,7 +51,7 @@ fn clients_of_all_tempers_leave_a_server_as_it_was(paradigm: Paradigm) {
     scene.end();
 }
 
-fn clients_of_all_tempers_and_killed_subservers_leave_a_server_as_it_was(paradigm: Paradigm) {
+fn clients_of_all_behaviours_and_killed_subservers_leave_a_server_as_it_was(paradigm: Paradigm) {
     let scene = Scene::new();
     scene
         .lab()
@@ -69,7 +69,7 @@ fn clients_of_all_tempers_and_killed_subservers_leave_a_server_as_it_was(paradig
     scene.end();
 }
 
-fn a_soak_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradigm) {
+fn an_interrupted_soak_ends_its_processes_and_says_so(paradigm: Paradigm) {
     let scene = Scene::new();
     let soak = scene.lab().args(options(paradigm)).args(["--seconds", "600"]).start();
     let place = place_of(&soak);

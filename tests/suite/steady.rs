@@ -10,10 +10,10 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, Scene, Tool, each, needs};
 
 each! {
-    no_message_asks_for_memory in basic forking dispatch shared;
-    one_in_flight_takes_one_read_and_one_write_a_message_on_each_side in basic forking;
-    one_in_flight_takes_two_of_each_on_the_side_with_a_central_process in dispatch shared;
-    many_in_flight_take_far_fewer in basic forking dispatch shared;
+    a_message_allocates_no_memory in basic forking dispatch shared;
+    one_message_in_flight_takes_one_read_and_one_write_on_each_side in basic forking;
+    one_message_in_flight_takes_two_of_each_with_a_central_process in dispatch shared;
+    many_messages_in_flight_take_far_fewer_calls in basic forking dispatch shared;
 }
 
 /// A few messages, and many.
@@ -29,7 +29,7 @@ const REST: usize = (MANY - FEW) / 10;
 fn load(paradigm: Paradigm, requests: usize, window: usize, server: &[&str], client: &[&str]) {
     let scene = Scene::new();
     let options = ["-q", "--service", "echo", "--wait", "block"];
-    let server = scene.server(paradigm).through(server).args(options).unrecorded().ready();
+    let server = scene.server(paradigm).through(server).args(options).without_event_log().ready();
     let load =
         scene.lab().through(client).args(["load", "--wkp", "mario", "--wait", "block", "--timeout", "60s"]);
     let (requests, window) = (requests.to_string(), window.to_string());
@@ -49,7 +49,7 @@ fn notes() -> (tempfile::TempDir, PathBuf, PathBuf) {
 }
 
 /// Returns how often the processes of each side allocated memory.
-fn times_asked(paradigm: Paradigm, requests: usize) -> Option<[usize; 2]> {
+fn allocations(paradigm: Paradigm, requests: usize) -> Option<[usize; 2]> {
     let (notes, server, client) = notes();
     let preload = preload("counting_malloc", notes.path())?;
     let count = |path: &Path| format!("COUNT={}", path.display());
@@ -62,12 +62,12 @@ fn times_asked(paradigm: Paradigm, requests: usize) -> Option<[usize; 2]> {
     Some([sum(server), sum(client)])
 }
 
-fn no_message_asks_for_memory(paradigm: Paradigm) {
+fn a_message_allocates_no_memory(paradigm: Paradigm) {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
-    let Some(few) = times_asked(paradigm, FEW) else { return };
-    let many = times_asked(paradigm, MANY).expect("the library can be preloaded");
+    let Some(few) = allocations(paradigm, FEW) else { return };
+    let many = allocations(paradigm, MANY).expect("the library can be preloaded");
     for (side, (few, many)) in ["server", "client"].into_iter().zip(few.into_iter().zip(many)) {
         assert!(few > 0, "the {side} was not counted");
         let more = many.saturating_sub(few);
@@ -114,17 +114,17 @@ fn a_message_takes(paradigm: Paradigm, window: usize, [server, client]: [f64; 2]
     }
 }
 
-fn one_in_flight_takes_one_read_and_one_write_a_message_on_each_side(paradigm: Paradigm) {
+fn one_message_in_flight_takes_one_read_and_one_write_on_each_side(paradigm: Paradigm) {
     a_message_takes(paradigm, 1, [1.0, 1.0]);
 }
 
 /// The central process and the subserver make one each. With `--shared-wkp` one status byte goes up for every
 /// half window, which is eight frames.
-fn one_in_flight_takes_two_of_each_on_the_side_with_a_central_process(paradigm: Paradigm) {
+fn one_message_in_flight_takes_two_of_each_with_a_central_process(paradigm: Paradigm) {
     let news = if paradigm == Paradigm::Shared { 1.0 / 8.0 } else { 0.0 };
     a_message_takes(paradigm, 1, [2.0 + news, 1.0]);
 }
 
-fn many_in_flight_take_far_fewer(paradigm: Paradigm) {
+fn many_messages_in_flight_take_far_fewer_calls(paradigm: Paradigm) {
     a_message_takes(paradigm, 64, [0.5, 0.5]);
 }

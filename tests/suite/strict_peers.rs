@@ -87,7 +87,7 @@ fn a_peer_that_does_not_keep_to_its_dialect_is_noticed() {
             waits_for_client(1, &server);
             let client = scene.client_at(dialect.client()).reading("Hello\n").start();
             client.ends().code(1).stdout("").stderr(contains(fault.noticed));
-            has_done_with_client(1, &server);
+            wait_until_finished_with_client(1, &server);
         } else {
             let server = scene.server_at(dialect.server()).start();
             waits_for_client(1, &server);
@@ -116,13 +116,13 @@ fn every_client_notices_a_wrong_reply() {
         tells(&server, &[format!("connected {}", dialect.private_pipe(client.pid()))]);
         client.type_line("Hello");
         client.ends().code(1).stdout("").stderr("the reply to [Hello] is [hello]\n");
-        has_done_with_client(1, &server);
+        wait_until_finished_with_client(1, &server);
         scene.end();
     }
 }
 
 /// Waits until a server in C waits for the next client, or has ended because of an error of this client.
-fn has_done_with_client(nth: usize, server: &Program) {
+fn wait_until_finished_with_client(nth: usize, server: &Program) {
     until_true(format_args!("{} to finish with client {nth}", server.name()), || {
         !server.is_running() || waited(server) > nth
     });
@@ -214,7 +214,7 @@ fn a_changed_source_is_compiled_anew() {
 }
 
 #[test]
-fn who_has_no_c_compiler_is_told_so() {
+fn a_missing_c_compiler_is_reported() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let workshop = |compiler: &str| Workshop {
         compiler: compiler.to_owned(),
@@ -234,16 +234,16 @@ fn who_has_no_c_compiler_is_told_so() {
 
 /// tests/peers/README.md has a line for each program, and the harness has a dialect for each pair.
 #[test]
-fn the_page_tells_of_every_peer() {
+fn the_page_lists_every_peer() {
     let workshop = Workshop::of_the_peers();
     let page = fs::read_to_string(workshop.sources.join("README.md")).expect("the page of the peers");
-    let told = page
+    let listed = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once(".c` |").map(|(name, _)| name.to_owned()));
     let known = DIALECTS
         .iter()
         .flat_map(|dialect| ["client", "server"].map(|side| format!("{side}_{}", dialect.name)));
     let programs = programs(&workshop);
-    assert_eq!(told.collect::<BTreeSet<_>>(), programs);
+    assert_eq!(listed.collect::<BTreeSet<_>>(), programs);
     assert_eq!(known.collect::<BTreeSet<_>>(), programs);
 }

@@ -3,11 +3,11 @@
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
-use workspace_tests::{Paradigm, Scene, Terminal, stories};
+use workspace_tests::{Paradigm, Scene, Terminal, tests};
 
-stories! {
+tests! {
     colour_follows_the_conventions;
-    a_peers_text_does_not_act_on_the_terminal;
+    a_peers_text_cannot_control_the_terminal;
 }
 
 /// The first character of every escape sequence.
@@ -45,14 +45,14 @@ fn colour_follows_the_conventions() {
     for (options, coloured) in [(&[][..], false), (&["--color", "always"], true)] {
         let client =
             scene.talking_client().args(["-v", "--timeout", "50ms", "x"]).args(options).run().code(3);
-        let told = String::from_utf8_lossy(&client.get_output().stderr).into_owned();
-        assert_eq!(told.contains(ESCAPE), coloured, "{told:?}");
+        let message = String::from_utf8_lossy(&client.get_output().stderr).into_owned();
+        assert_eq!(message.contains(ESCAPE), coloured, "{message:?}");
     }
     scene.end();
 }
 
 /// A name and a message with a one-byte escape sequence (U+009B) and a right-to-left override (U+202E).
-fn a_peers_text_does_not_act_on_the_terminal() {
+fn a_peers_text_cannot_control_the_terminal() {
     const ACTING: &str = "x\u{9b}\u{202e}y";
     const SHOWN: &str = "x\u{fffd}\u{fffd}y";
     let scene = Scene::new();
@@ -63,10 +63,10 @@ fn a_peers_text_does_not_act_on_the_terminal() {
     course.shakes_hands();
     course.leaves();
     server.signal(Signal::SIGTERM);
-    let told = contains(format!("received [{SHOWN}]"))
+    let message = contains(format!("received [{SHOWN}]"))
         .and(contains(format!("received the private pipe's name [{SHOWN}]")))
         .and(contains('\u{9b}').not())
         .and(contains('\u{202e}').not());
-    server.ends().code(0).stderr(told);
+    server.ends().code(0).stderr(message);
     scene.end();
 }

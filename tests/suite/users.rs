@@ -15,23 +15,23 @@ use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use workspace_tests::{Paradigm, RawClient, Scene, each, is_root};
 
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 
 each! {
-    all_pipes_are_their_owners_alone in basic forking dispatch shared: row_38;
+    only_the_owner_has_access_to_the_pipes in basic forking dispatch shared: row_38;
     another_users_client_is_refused_by_the_kernel in basic forking dispatch shared: row_38;
     roots_client_does_not_trust_another_users_server in basic forking dispatch shared: row_38;
     another_users_pipe_is_not_answered in basic forking dispatch shared: row_16 row_38;
     another_users_pipe_is_left_as_it_was in basic forking dispatch shared: row_15 row_38;
-    another_users_lock_file_is_named_and_not_locked in basic forking dispatch shared: row_14 row_38;
-    another_user_gets_nothing in basic forking dispatch shared: row_38;
+    another_users_lock_file_is_reported_and_not_locked in basic forking dispatch shared: row_14 row_38;
+    another_user_gets_no_access in basic forking dispatch shared: row_38;
 }
 
 /// A user without files and without any other process.
 const NOBODY: u32 = 61_100;
 
 /// The umask is 0 here, so it removes no right.
-fn all_pipes_are_their_owners_alone(paradigm: Paradigm) {
+fn only_the_owner_has_access_to_the_pipes(paradigm: Paradigm) {
     let scene = Scene::new();
     let lax = ["sh", "-c", "umask 0; exec \"$0\" \"$@\""];
     let _server = scene.server(paradigm).through(lax).ready();
@@ -39,7 +39,7 @@ fn all_pipes_are_their_owners_alone(paradigm: Paradigm) {
     holder.step_until(What::WkpOpened);
     let held = scene.client().arg("held").through(lax).gated().start();
     held.step_until(What::AwaitingAck);
-    scene.record().wait_for(What::AckSent, |_| true);
+    scene.event_log().wait_for(What::AckSent, |_| true);
     let names = scene.names();
     // The held client has a fresh upstream, since another client holds the lock. In basic and with a shared
     // pipe there may be fewer names.
@@ -56,7 +56,7 @@ fn all_pipes_are_their_owners_alone(paradigm: Paradigm) {
 }
 
 /// Root could lock the other user's file. The other user could keep root out.
-fn another_users_lock_file_is_named_and_not_locked(paradigm: Paradigm) {
+fn another_users_lock_file_is_reported_and_not_locked(paradigm: Paradigm) {
     if !is_root() {
         return;
     }
@@ -67,7 +67,7 @@ fn another_users_lock_file_is_named_and_not_locked(paradigm: Paradigm) {
     let lock = scene.path(".mario.lock");
     fs::write(&lock, "").expect("a file");
     fs::set_permissions(&lock, Permissions::from_mode(0o600)).expect("the test owns it");
-    let server = scene.server(paradigm).unrecorded().as_user(NOBODY).run();
+    let server = scene.server(paradigm).without_event_log().as_user(NOBODY).run();
     let named =
         contains("cannot open the lock file").and(contains("EACCES")).and(contains("a file of user 0"));
     server.code(3).stdout("").stderr(named);
@@ -90,7 +90,7 @@ fn another_users_client_is_refused_by_the_kernel(paradigm: Paradigm) {
     fs::set_permissions(root, Permissions::from_mode(0o711)).expect("the test owns it");
     let _server = scene.server(paradigm).ready();
     let refused = |message: &str| {
-        let client = scene.client().unrecorded().as_user(NOBODY).args(["--timeout", "20s", "hello"]);
+        let client = scene.client().without_event_log().as_user(NOBODY).args(["--timeout", "20s", "hello"]);
         client.run().code(3).stdout("").stderr(starts_with("client: cannot ").and(contains(message)));
     };
     refused("EACCES");
@@ -105,7 +105,7 @@ fn another_users_client_is_refused_by_the_kernel(paradigm: Paradigm) {
         .stdout("")
         .stderr(contains("Permission denied"));
     assert_eq!(scene.names(), names, "the client left its private pipe");
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     scene.end();
 }
 
@@ -139,13 +139,13 @@ fn another_users_pipe_is_not_answered(paradigm: Paradigm) {
     let open = fs::File::options().read(true).write(true).open(&path);
     let mut client = scene.raw_client();
     client.hello_naming(name.as_bytes());
-    scene.record().wait_for(What::ClientDropped, |event| {
+    scene.event_log().wait_for(What::ClientDropped, |event| {
         event
             .text
             .as_ref()
             .is_some_and(|text| text.contains("a pipe of another user stands at its private pipe"))
     });
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     // The test writes a byte, so that the read returns.
     let mut pipe = open.expect("root may do that");
     std::io::Write::write_all(&mut pipe, b"!").expect("there is room");
@@ -175,7 +175,7 @@ fn another_users_pipe_is_left_as_it_was(paradigm: Paradigm) {
 
 /// Root's server with another user's client, and the reverse, in a directory where both may create names.
 /// Only the modes and the owners of the pipes protect them; against root only the owners.
-fn another_user_gets_nothing(paradigm: Paradigm) {
+fn another_user_gets_no_access(paradigm: Paradigm) {
     if !is_root() {
         return;
     }
@@ -184,19 +184,19 @@ fn another_user_gets_nothing(paradigm: Paradigm) {
         fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("the test owns it");
     }
     for (of_server, of_client) in [(0, NOBODY), (NOBODY, 0)] {
-        let server = scene.server(paradigm).unrecorded().as_user(of_server).ready();
+        let server = scene.server(paradigm).without_event_log().as_user(of_server).ready();
         let wkp = fs::metadata(scene.path("mario")).expect("the path exists");
         assert_eq!((wkp.uid(), wkp.mode() & 0o777), (of_server, 0o600));
-        let stranger =
-            scene.client().unrecorded().as_user(of_client).args(["--timeout", "60s", "secret"]).start();
-        stranger
+        let intruder =
+            scene.client().without_event_log().as_user(of_client).args(["--timeout", "60s", "secret"]).start();
+        intruder
             .ends()
             .code(3)
             .stdout("")
             .stderr(contains("open the well-known pipe").and(contains("another user")));
         // A second server of the other user does no harm.
-        scene.server(paradigm).unrecorded().as_user(of_client).start().ends().code(3);
-        let friend = scene.client().unrecorded().as_user(of_server).arg("hello").start();
+        scene.server(paradigm).without_event_log().as_user(of_client).start().ends().code(3);
+        let friend = scene.client().without_event_log().as_user(of_server).arg("hello").start();
         friend.ends().success().stdout("HELLO\n");
         server.signal(Signal::SIGTERM);
         server.ends().code(0);

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
-use workspace_tests::fault::{Fault, Lasts, Side, play, record};
+use workspace_tests::fault::{Fault, Lasts, Side, run_with_fault, trace_calls};
 use workspace_tests::{Paradigm, Tool, build_programs, needs};
 
 /// Make every system call of a session fail, one after the other, once and for good, and check the result
@@ -134,8 +134,8 @@ fn main() -> ExitCode {
 /// Runs all faults of one side of a paradigm.
 fn sweep(args: &Args, paradigm: Paradigm, side: Side, all: &mut Tally) {
     let since = Instant::now();
-    let recorded = catch_unwind(|| record(paradigm, side)).map(|calls| (calls, since.elapsed()));
-    let Ok((calls, once)) = recorded else {
+    let traced = catch_unwind(|| trace_calls(paradigm, side)).map(|calls| (calls, since.elapsed()));
+    let Ok((calls, once)) = traced else {
         println!("{}, {side}: without a fault: {}", paradigm.name(), WHY.take());
         all.failed += 1;
         return;
@@ -168,7 +168,7 @@ const FOR_GOOD: Duration = Duration::from_millis(500);
 
 fn try_one(paradigm: Paradigm, side: Side, fault: &Fault, tally: &mut Tally) {
     tally.tried += 1;
-    match catch_unwind(|| play(paradigm, side, fault)) {
+    match catch_unwind(|| run_with_fault(paradigm, side, fault)) {
         Ok(strikes) => tally.struck += usize::from(strikes > 0),
         Err(_) => {
             tally.struck += 1;

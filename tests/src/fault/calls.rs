@@ -59,8 +59,8 @@ pub const TABLE: &[Row] = &[
         &["write"],
         "",
         &[("EAGAIN", NOW_AND_THEN), ("ENOMEM", BOTH)],
-        "a full pipe, and a pipe's pages need memory; EPIPE while the reader exists would be a lie that no program could \
-         detect: other tests kill the readers",
+        "a full pipe, and memory for a pipe's pages; no program could detect a false EPIPE, so other \
+         tests kill the readers",
     ),
     swept(
         &["write"],
@@ -120,9 +120,9 @@ pub const TABLE: &[Row] = &[
         &["getrandom"],
         "(\"\", 0",
         &[("ENOSYS", BOTH)],
-        "the first call asks whether the kernel has it: an old kernel or a sandbox has not; /dev/urandom is left",
+        "not in an old kernel or a sandbox: /dev/urandom is left (the first call tests that)",
     ),
-    swept(&["getrandom"], "GRND_INSECURE", &[("ENOSYS", BOTH)], "the standard library asks whether the kernel has it"),
+    swept(&["getrandom"], "GRND_INSECURE", &[("ENOSYS", BOTH)], "the standard library tests that, too"),
     left_out(
         &["getrandom"],
         ", 8, 0)",
@@ -145,7 +145,7 @@ pub const TABLE: &[Row] = &[
         "",
         "the program's own memory: Rust ends a program that gets none",
     ),
-    left_out(&["set_robust_list", "sigaltstack", "rt_sigreturn", "restart_syscall"], "", "made by the runtime"),
+    left_out(&["set_robust_list", "sigaltstack", "rt_sigreturn", "restart_syscall"], "", "the runtime's own"),
     left_out(&["exit_group"], "", "cannot fail"),
 ];
 

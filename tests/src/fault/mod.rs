@@ -6,7 +6,7 @@
 //! must say why, with the right status. The next client must be served.
 
 pub mod calls;
-mod story;
+mod scenario;
 mod trace;
 
 use std::fmt;
@@ -14,7 +14,7 @@ use std::fmt;
 use crate::needs::Tool;
 use crate::paradigm::Paradigm;
 
-pub use story::{play, record};
+pub use scenario::{run_with_fault, trace_calls};
 pub use trace::Call;
 pub(crate) use trace::cannot_attach;
 

@@ -14,7 +14,7 @@ each! {
     a_program_of_the_course_is_shown_and_judged in basic forking dispatch;
     a_framed_program_is_shown_and_judged in basic forking dispatch shared;
     with_pause_the_server_stops_at_each_step_of_it in basic forking dispatch;
-    a_program_that_is_no_client_is_told in basic forking dispatch;
+    a_program_that_is_no_client_is_reported in basic forking dispatch;
 }
 
 /// A client of the course in POSIX sh: a record is one write and one read.
@@ -57,9 +57,9 @@ fn line(pattern: &str) -> impl Predicate<str> + use<> {
 /// The program is client 2.
 fn a_program_of_the_course_is_shown_and_judged(paradigm: Paradigm) {
     let scene = Scene::new();
-    let told = scene.lab().args(demo(paradigm)).args(script(&scene, CLIENT)).run().success();
+    let end = scene.lab().args(demo(paradigm)).args(script(&scene, CLIENT)).run().success();
     let seen = |step: u8, what: &str| line(&format!(r"\nstep {step}  client 2 \[\d+\] +seen: {what}\n"));
-    told.stdout(seen(3, r"a pipe \d+ appears"))
+    end.stdout(seen(3, r"a pipe \d+ appears"))
         .stdout(seen(4, "it has mario open for writing"))
         .stdout(seen(5, r"it has \d+ open for reading"))
         .stdout(seen(8, r"\d+ is removed"))
@@ -81,8 +81,8 @@ fn a_program_of_the_course_is_shown_and_judged(paradigm: Paradigm) {
 fn a_framed_program_is_shown_and_judged(paradigm: Paradigm) {
     let scene = Scene::new();
     let client = path_of("client").to_str().expect("the path is UTF-8");
-    let told = scene.lab().args(demo(paradigm)).args(["--client", client, "--", "-q"]).run().success();
-    told.stdout(line(r"\nstep 3  client 2 \[\d+\] +seen: a pipe mario\.client\.\d+\.[0-9a-f]{4}… appears\n"))
+    let end = scene.lab().args(demo(paradigm)).args(["--client", client, "--", "-q"]).run().success();
+    end.stdout(line(r"\nstep 3  client 2 \[\d+\] +seen: a pipe mario\.client\.\d+\.[0-9a-f]{4}… appears\n"))
         .stdout(line(r"client 2 \[\d+\] +says: +\[MESSAGE 2 OF CLIENT 2\]\n"))
         .stdout(contains("was received, acknowledged; third step READY\n"))
         .stdout(contains("2 of 2 replies right").and(contains("✘").not()));
@@ -106,10 +106,10 @@ fn with_pause_the_server_stops_at_each_step_of_it(paradigm: Paradigm) {
     scene.end();
 }
 
-fn a_program_that_is_no_client_is_told(paradigm: Paradigm) {
+fn a_program_that_is_no_client_is_reported(paradigm: Paradigm) {
     let scene = Scene::new();
-    let told = scene.lab().args(demo(paradigm)).args(script(&scene, "echo hello; exit 7")).run().code(1);
-    told.stdout(line(r"client 2 \[\d+\] +says: +\[hello\]\n"))
+    let end = scene.lab().args(demo(paradigm)).args(script(&scene, "echo hello; exit 7")).run().code(1);
+    end.stdout(line(r"client 2 \[\d+\] +says: +\[hello\]\n"))
         .stdout(contains("It was to shake hands, and has ended."))
         .stdout(contains("2 of 2 replies right"))
         .stdout(contains(
@@ -121,11 +121,11 @@ fn a_program_that_is_no_client_is_told(paradigm: Paradigm) {
 }
 
 #[test]
-fn its_pipe_that_stays_is_its_affair_and_the_wkp_has_the_name_that_it_looks_for() {
+fn a_private_pipe_left_behind_is_no_failure_and_wkp_sets_the_name() {
     let scene = Scene::new();
     let demo = ["demo", "forking", "--wkp", "luigi"];
-    let told = scene.lab().args(demo).args(script(&scene, CLIENT)).args(["luigi", "stays"]).run().success();
-    told.stdout(contains("creates the well-known pipe luigi\n"))
+    let end = scene.lab().args(demo).args(script(&scene, CLIENT)).args(["luigi", "stays"]).run().success();
+    end.stdout(contains("creates the well-known pipe luigi\n"))
         .stdout(line(r"\nstep 4  client 4 \[\d+\] +seen: it has luigi open for writing\n"))
         .stdout(line(r"\n✔ handshake: its name \[\d+\] was received, acknowledged; third step \[HOLA\]\n"))
         .stdout(line(r"\n• it left behind: \d+: call remove"))
@@ -135,12 +135,12 @@ fn its_pipe_that_stays_is_its_affair_and_the_wkp_has_the_name_that_it_looks_for(
 
 /// The demo waits ten seconds, and three seconds after each of two signals.
 #[test]
-fn a_program_that_does_nothing_is_ended_by_number_and_what_it_started_too() {
+fn a_program_that_does_nothing_is_killed_with_its_children() {
     let scene = Scene::new();
     let stubborn = "trap '' INT TERM HUP\nmkfifo x\nsleep 1000 &\nwhile :; do sleep 1000; done";
     let lab = scene.lab().args(["demo", "basic", "--clients", "1"]).args(script(&scene, stubborn)).start();
-    let told = lab.ends().code(1);
-    told.stdout(contains("It goes on; it is sent SIGINT.").and(contains("It goes on; it is sent SIGKILL.")))
+    let end = lab.ends().code(1);
+    end.stdout(contains("It goes on; it is sent SIGINT.").and(contains("It goes on; it is sent SIGKILL.")))
         .stdout(contains(
             "    it made x, and waited without having opened mario: open mario before its own pipe (steps \
              4 and 5); ",
@@ -154,11 +154,11 @@ fn a_program_that_does_nothing_is_ended_by_number_and_what_it_started_too() {
 
 /// Like programs of the course whose fgets(3) finds no new line: they send the old line again and again.
 #[test]
-fn a_program_that_does_not_notice_the_end_of_its_input_is_sent_sigint() {
+fn a_program_that_does_not_end_at_eof_is_sent_sigint() {
     let scene = Scene::new();
     let deaf = CLIENT.replace("while read -r line; do", "while read -r new && line=$new || :; do");
-    let told = scene.lab().args(["demo", "dispatch", "--clients", "1"]).args(script(&scene, &deaf)).run();
-    told.success()
+    let end = scene.lab().args(["demo", "dispatch", "--clients", "1"]).args(script(&scene, &deaf)).run();
+    end.success()
         .stdout(contains("It goes on; it is sent SIGINT."))
         .stdout(contains("asks on and on, and nobody gave it that; no more of this is told"))
         .stdout(contains("it did not end with its input, and was sent SIGINT\n").and(contains("✘").not()));
@@ -166,7 +166,7 @@ fn a_program_that_does_not_notice_the_end_of_its_input_is_sent_sigint() {
 }
 
 #[test]
-fn what_cannot_be_started_is_said_at_once() {
+fn a_program_that_cannot_be_started_is_reported_at_once() {
     let scene = Scene::new();
     let start = |path: &str| scene.lab().args(["demo", "basic", "--client", path]).run().code(3).stdout("");
     start("/nonexistent").stderr(contains("cannot start \"/nonexistent\": ENOENT"));
@@ -198,7 +198,7 @@ fn what_cannot_be_started_is_said_at_once() {
 }
 
 #[test]
-fn a_demo_that_is_interrupted_ends_the_program_too() {
+fn an_interrupted_demo_ends_the_program_too() {
     let scene = Scene::new();
     let script = script(&scene, "mkfifo x; exec sleep 1000");
     let lab = scene.lab().args(["demo", "forking", "--clients", "1"]).args(script).start();

@@ -19,25 +19,25 @@ use crate::scene::Scene;
 use crate::wait::until;
 
 /// More than all deadlines of a scenario together, with time for a busy machine.
-const A_HANG: Duration = Duration::from_secs(30);
+const HANG_LIMIT: Duration = Duration::from_secs(30);
 
 /// A fault that strikes more often in one scenario hits a loop without a pause.
-const A_SPIN: usize = 500;
+const SPIN_LIMIT: usize = 500;
 
 /// Runs the scenario without a fault. Returns the calls that this side makes for its own work.
-pub fn record(paradigm: Paradigm, side: Side) -> Vec<Call> {
-    calls(&Story::play(paradigm, side, None), side != Side::Subserver)
+pub fn trace_calls(paradigm: Paradigm, side: Side) -> Vec<Call> {
+    calls(&Scenario::run(paradigm, side, None), side != Side::Subserver)
 }
 
 /// Runs the scenario with a fault. Returns how often the fault struck.
 ///
 /// # Panics
 /// A process did not react correctly.
-pub fn play(paradigm: Paradigm, side: Side, fault: &Fault) -> usize {
-    strikes(&Story::play(paradigm, side, Some(fault)))
+pub fn run_with_fault(paradigm: Paradigm, side: Side, fault: &Fault) -> usize {
+    strikes(&Scenario::run(paradigm, side, Some(fault)))
 }
 
-struct Story<'s> {
+struct Scenario<'s> {
     scene: &'s Scene,
     paradigm: Paradigm,
     side: Side,
@@ -47,28 +47,28 @@ struct Story<'s> {
     attached: RefCell<Option<Child>>,
 }
 
-impl Story<'_> {
+impl Scenario<'_> {
     /// Runs a server, three clients and the server's end; then a fresh server and a last client without a
     /// fault. Returns the trace.
-    fn play(paradigm: Paradigm, side: Side, fault: Option<&Fault>) -> String {
+    fn run(paradigm: Paradigm, side: Side, fault: Option<&Fault>) -> String {
         let scene = Scene::new();
         let tracer = Tracer::new(scene.log("trace"), fault);
-        let story = Story { scene: &scene, paradigm, side, fault, tracer, attached: RefCell::default() };
+        let scenario = Scenario { scene: &scene, paradigm, side, fault, tracer, attached: RefCell::default() };
         let since = Instant::now();
-        let server = story.server();
-        if story.is_ready(&server) {
-            story.serves(&server);
-            story.ends(&server);
+        let server = scenario.server();
+        if scenario.is_ready(&server) {
+            scenario.serves(&server);
+            scenario.ends(&server);
         } else {
-            story.judge_server(&server, "the server could not start");
+            scenario.judge_server(&server, "the server could not start");
         }
-        story.nothing_is_left();
-        scene.server(paradigm).unrecorded().ready();
-        scene.client().unrecorded().arg("last").run().success().stdout("LAST\n");
-        let (took, trace) = (since.elapsed(), story.tracer.trace());
-        assert!(took < A_HANG, "a process hung: the scenario took {took:?}");
+        scenario.nothing_is_left();
+        scene.server(paradigm).without_event_log().ready();
+        scene.client().without_event_log().arg("last").run().success().stdout("LAST\n");
+        let (took, trace) = (since.elapsed(), scenario.tracer.trace());
+        assert!(took < HANG_LIMIT, "a process hung: the scenario took {took:?}");
         let strikes = strikes(&trace);
-        assert!(strikes <= A_SPIN, "a process spins: the fault struck {strikes} times in {took:?}");
+        assert!(strikes <= SPIN_LIMIT, "a process spins: the fault struck {strikes} times in {took:?}");
         scene.end();
         trace
     }
@@ -76,9 +76,9 @@ impl Story<'_> {
     fn server(&self) -> Rc<Program> {
         let server = self.scene.server(self.paradigm).args(["--handshake-timeout", "2s", "--grace", "1s"]);
         match self.side {
-            Side::Server => server.unrecorded().through(self.tracer.in_front()).start(),
+            Side::Server => server.without_event_log().through(self.tracer.in_front()).start(),
             Side::Subserver => server.gated().start(),
-            Side::Client => server.unrecorded().start(),
+            Side::Client => server.without_event_log().start(),
         }
     }
 
@@ -92,11 +92,11 @@ impl Story<'_> {
         until(format_args!("{} to be ready, or to end", server.name()), || {
             let fds = fs::read_dir(format!("/proc/{}/fd", server.pid())).ok();
             let mut links = fds.into_iter().flatten().flatten().map(|fd| fs::read_link(fd.path()));
-            let may_tell = links.any(|link| link.is_ok_and(|link| link == server.stdout_path()));
-            let has_told = fs::metadata(server.stdout_path()).is_ok_and(|file| file.len() > 0);
+            let holds_stdout = links.any(|link| link.is_ok_and(|link| link == server.stdout_path()));
+            let has_written = fs::metadata(server.stdout_path()).is_ok_and(|file| file.len() > 0);
             // With EPIPE the file stays empty; the well-known pipe then shows that the server is ready.
-            let need_not = self.is_broken_pipe() && self.scene.path("mario").exists();
-            (!server.is_running() || ((has_told || need_not) && !may_tell)).then_some(())
+            let cannot_write = self.is_broken_pipe() && self.scene.path("mario").exists();
+            (!server.is_running() || ((has_written || cannot_write) && !holds_stdout)).then_some(())
         });
         server.is_running()
     }
@@ -105,9 +105,9 @@ impl Story<'_> {
         let before = server.descriptors();
         let first = self.first_client(server);
         self.judge_client(&first, self.side == Side::Client);
-        if self.goes_unnoticed() {
-            let callers = self.scene.record().all(|event| event.what == What::HelloReceived);
-            assert_eq!(callers.len(), 1, "{} had to try again", first.name());
+        if self.is_one_failed_write() {
+            let received = self.scene.event_log().all(|event| event.what == What::HelloReceived);
+            assert_eq!(received.len(), 1, "{} had to try again", first.name());
         }
         // The fault may strike the first of these clients; the second shows that it is over. A lasting fault
         // strikes every client, so one is enough.
@@ -130,7 +130,7 @@ impl Story<'_> {
 
     /// Whether the fault is one failed write for lack of memory. The subserver retries it at once, and no
     /// other process notices.
-    fn goes_unnoticed(&self) -> bool {
+    fn is_one_failed_write(&self) -> bool {
         self.side == Side::Subserver
             && self.fault.is_some_and(|fault| {
                 (fault.call.as_str(), fault.error.as_str(), fault.lasts) == ("write", "ENOMEM", Lasts::Once)
@@ -139,7 +139,7 @@ impl Story<'_> {
 
     /// Runs one more client. A fault that struck only once, at another client, must not affect it.
     fn serves_one_more(&self, server: &Program) {
-        let client = self.scene.client().unrecorded().args(["--timeout", self.patience(), "hello", "world"]);
+        let client = self.scene.client().without_event_log().args(["--timeout", self.patience(), "hello", "world"]);
         let client = client.start();
         self.judge_client(&client, false);
         let is_served = client.ends().get_output().status.success();
@@ -161,7 +161,7 @@ impl Story<'_> {
     }
 
     fn first_client(&self, server: &Program) -> Rc<Program> {
-        let client = self.scene.client().unrecorded().args(["hello", "world"]);
+        let client = self.scene.client().without_event_log().args(["hello", "world"]);
         match self.side {
             Side::Client => {
                 let for_good = self.fault.is_some_and(|fault| fault.lasts == Lasts::ForGood);

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use handshake_core::event::{Event, Role, What};
 use nix::sys::stat::fstat;
 
-use crate::proc::{Descriptor, Target, descriptors, left_open_by_others};
+use crate::proc::{Descriptor, Target, descriptors, is_inherited};
 use crate::wait::until;
 
 /// The event log. Each query first reads the lines that were added to the file.
 #[derive(Debug)]
-pub struct Record {
+pub struct EventLog {
     path: PathBuf,
     /// The number of bytes of the file that are in `events`.
     read: Cell<u64>,
@@ -23,7 +23,7 @@ pub struct Record {
     gates: RefCell<Vec<u64>>,
 }
 
-impl Record {
+impl EventLog {
     pub(crate) fn at(path: PathBuf) -> Self {
         Self { path, read: Cell::new(0), events: RefCell::default(), gates: RefCell::default() }
     }
@@ -80,7 +80,7 @@ impl Record {
             Target::Named { .. } => false,
         };
         let mut all = descriptors(pid);
-        all.retain(|fd| fd.number > 2 && !is_of_test(fd) && !left_open_by_others(fd));
+        all.retain(|fd| fd.number > 2 && !is_of_test(fd) && !is_inherited(fd));
         all
     }
 
