@@ -187,8 +187,8 @@ fn a_name_that_comes_when_the_session_is_over_is_next(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The names come as text and NULs, without NULs between them, and in 10 bytes each with garbage after the
-/// NUL.
+/// The names come in three forms: text with NULs, text without NULs between the names, and 10 bytes each with
+/// garbage after the NUL.
 fn names_that_come_together_are_served_in_turn(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
@@ -216,7 +216,7 @@ fn names_that_come_together_are_served_in_turn(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The last client left its last message in the pipe, and another client's name. Only the name counts.
+/// The first client leaves a message and another client's name in the pipe. Only the name counts.
 fn a_message_left_by_the_last_client_is_not_the_next_clients(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake", "2"]).ready();
@@ -290,7 +290,7 @@ fn a_client_killed_in_the_queue_delays_nobody(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The second client is stopped. Its name is no PID, so the server cannot tell.
+/// The second client is stopped. Its name is no PID, so the server cannot check the process.
 fn a_client_that_does_not_open_its_pipe_delays_the_queue_until_the_timeout(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();

@@ -125,7 +125,7 @@ fn main() -> ExitCode {
     let seconds = since.elapsed().as_secs();
     let verdict = if all.failed == 0 { "all is well" } else { "not all is well" };
     println!(
-        "{verdict}: {} stories, {} struck, {} failed, in {seconds} s",
+        "{verdict}: {} scenarios, {} struck, {} failed, in {seconds} s",
         all.tried, all.struck, all.failed
     );
     if all.failed == 0 && all.tried > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -147,7 +147,7 @@ fn sweep(args: &Args, paradigm: Paradigm, side: Side, all: &mut Tally) {
     let faults: Vec<_> = by_call.values().flatten().collect();
     let for_good = faults.iter().filter(|fault| fault.lasts == Lasts::ForGood).count();
     let seconds = once.as_secs_f64() * faults.len() as f64 + FOR_GOOD.as_secs_f64() * for_good as f64;
-    println!("{}, {side}: {} stories, about {seconds:.0} s", paradigm.name(), faults.len());
+    println!("{}, {side}: {} scenarios, about {seconds:.0} s", paradigm.name(), faults.len());
     for (call, faults) in by_call {
         let mut tally = Tally::default();
         for (n, fault) in faults.iter().enumerate() {
