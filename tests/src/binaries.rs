@@ -1,4 +1,4 @@
-//! The programs under test, built by the cargo that runs the test: never yesterday's build, and nothing to do by hand.
+//! The programs under test. The cargo that runs the test builds them, so they are always up to date.
 
 use std::collections::HashMap;
 use std::env;
@@ -8,19 +8,19 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// The programs, called like their packages.
+/// The programs, named like their packages.
 pub(crate) const PROGRAMS: [&str; 5] = ["basic-server", "forking-server", "dispatch-server", "client", "lab"];
 
-/// Builds all programs now, for who counts the time that the first of them takes.
+/// Builds all programs now. A test that measures time calls this first.
 pub fn build_programs() {
     path_of("client");
 }
 
-/// The path of a program; the first call builds all.
+/// Returns the path of a program. The first call builds all programs.
 pub fn path_of(program: &str) -> &'static Path {
     static BUILT: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
     let built = BUILT.get_or_init(build);
-    built.get(program).unwrap_or_else(|| panic!("cargo names no program {program:?}, only {built:?}"))
+    built.get(program).unwrap_or_else(|| panic!("cargo built no program {program:?}, only {built:?}"))
 }
 
 fn build() -> HashMap<String, PathBuf> {
@@ -50,7 +50,7 @@ fn build() -> HashMap<String, PathBuf> {
     messages.iter().filter_map(executable).collect()
 }
 
-/// The program that a message of cargo tells of, if it tells of one.
+/// Returns the name and path of the program in a message from cargo, if the message has one.
 fn executable(message: &Value) -> Option<(String, PathBuf)> {
     let target = &message["target"];
     let is_program = target["kind"].as_array()?.iter().any(|kind| kind == "bin");

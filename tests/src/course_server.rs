@@ -1,4 +1,4 @@
-//! A server of the course made by hand: it makes and removes its pipes, reads and writes as it is told.
+//! A server of the course that the test controls: it makes, removes, reads and writes its pipes on command.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -16,10 +16,10 @@ use nix::unistd::mkfifo;
 use crate::raw::open_to_write;
 use crate::wait::{until, until_true};
 
-/// Bytes that one of its reads takes at most.
+/// The most bytes that one read takes.
 const READ_SIZE: usize = 65_536;
 
-/// A server of the course, for one client at a time. Its pipes are non-blocking, so that no test hangs in an open.
+/// A server of the course, for one client at a time. Its pipes are non-blocking, so no test hangs in an open.
 #[derive(Debug)]
 pub struct CourseServer {
     wkp: PathBuf,
@@ -34,39 +34,39 @@ impl CourseServer {
         server
     }
 
-    /// Makes the well-known pipe and waits there, for whoever comes next.
+    /// Makes the well-known pipe and opens it for the next client.
     pub fn make_wkp(&mut self) {
         self.leave();
         mkfifo(&self.wkp, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new well-known pipe");
         self.open_wkp();
     }
 
-    /// Opens the well-known pipe that it has made.
+    /// Opens the well-known pipe, which exists.
     pub fn open_wkp(&mut self) {
         let opened = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(&self.wkp);
-        self.from_client = Some(opened.expect("it was made"));
+        self.from_client = Some(opened.expect("the well-known pipe exists"));
     }
 
     /// Removes the well-known pipe's name.
     pub fn remove_wkp(&self) {
-        fs::remove_file(&self.wkp).expect("it has its name");
+        fs::remove_file(&self.wkp).expect("the well-known pipe has its name");
     }
 
-    /// Makes the well-known pipe as small as a pipe can be.
+    /// Makes the well-known pipe as small as the kernel allows.
     pub fn shrink_wkp(&self) {
-        fcntl(self.reader(), FcntlArg::F_SETPIPE_SZ(4096)).expect("nothing is in it yet");
+        fcntl(self.reader(), FcntlArg::F_SETPIPE_SZ(4096)).expect("the pipe is still empty");
     }
 
-    /// Waits for what one read brings.
+    /// Waits for a record: the bytes of one read.
     pub fn receive(&mut self) -> Vec<u8> {
         until("a record from the client", || self.received())
     }
 
-    /// What one read brings, if anything is there.
+    /// Returns the bytes of one read, or `None` if the pipe is empty.
     pub fn received(&mut self) -> Option<Vec<u8>> {
         let mut record = vec![0; READ_SIZE];
         match self.reader().read(&mut record) {
-            // Nobody has it open.
+            // No process has the pipe open for writing.
             Ok(0) => None,
             Ok(count) => {
                 record.truncate(count);
@@ -77,27 +77,27 @@ impl CourseServer {
         }
     }
 
-    /// Waits for a name, and connects to that pipe. Returns the record.
+    /// Waits for a name, and opens the private pipe of that name. Returns the record.
     pub fn receive_name(&mut self) -> Vec<u8> {
         let record = self.receive();
-        let name = str::from_utf8(text_of(&record)).expect("these clients' names are text");
+        let name = str::from_utf8(text_of(&record)).expect("the client's name is UTF-8");
         self.connect(name);
         record
     }
 
-    /// Connects to the private pipe of this name.
+    /// Opens the private pipe of this name.
     pub fn connect(&mut self, name: &str) {
         self.to_client = Some(open_to_write(&self.wkp.with_file_name(name)));
     }
 
-    /// Connects to the private pipe that a record names, if its client still waits there.
+    /// Opens the private pipe that a record names, if its client still has it open.
     pub fn may_connect(&mut self, record: &[u8]) {
-        let name = str::from_utf8(text_of(record)).expect("these clients' names are text");
+        let name = str::from_utf8(text_of(record)).expect("the client's name is UTF-8");
         let path = self.wkp.with_file_name(name);
         self.to_client = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path).ok();
     }
 
-    /// Receives a name, removes the well-known pipe, and says this. Returns the record.
+    /// Receives a name, removes the well-known pipe, and writes `ack`. Returns the name's record.
     pub fn acknowledge(&mut self, ack: &[u8]) -> Vec<u8> {
         let name = self.receive_name();
         self.remove_wkp();
@@ -105,21 +105,21 @@ impl CourseServer {
         name
     }
 
-    /// Says anything, in one write.
+    /// Writes a record in one write.
     pub fn say(&mut self, record: &[u8]) {
-        let pipe = self.to_client.as_mut().expect("it is connected");
+        let pipe = self.to_client.as_mut().expect("the server is connected");
         let written = pipe.write(record).expect("the client reads, and there is room");
-        assert_eq!(written, record.len(), "there was room for a part only");
+        assert_eq!(written, record.len(), "the pipe took only a part");
     }
 
-    /// Waits until nobody has the pipe from the client open any more.
-    pub fn is_left(&mut self) {
+    /// Waits until no process has the pipe from the client open for writing.
+    pub fn wait_until_client_leaves(&mut self) {
         until_true("the client to leave", || matches!(self.reader().read(&mut [0; 1]), Ok(0)));
     }
 
-    /// Hands the private pipe to somebody else, and is free for the next client.
+    /// Returns the private pipe to the caller. The server is then free for the next client.
     pub fn hand_over(&mut self) -> File {
-        self.to_client.take().expect("it is connected")
+        self.to_client.take().expect("the server is connected")
     }
 
     /// Closes the private pipe.
@@ -127,27 +127,27 @@ impl CourseServer {
         self.to_client = None;
     }
 
-    /// Closes the pipe from the client. When this returns, no process reads it: a program that another test is just
-    /// starting holds a copy of every descriptor until its exec(2).
+    /// Closes the pipe from the client, and waits until no process reads it. A program that another test
+    /// starts at this moment holds a copy of every file descriptor until its exec(2).
     pub fn stop_reading(&mut self) {
         let Some(reader) = self.from_client.take() else { return };
         let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
         let writer = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path);
         let writer = writer.expect("the pipe has a reader");
         drop(reader);
-        until_true("nobody to read the pipe", || {
+        until_true("the pipe to have no reader", || {
             let mut shown = [PollFd::new(writer.as_fd(), PollFlags::empty())];
             poll(&mut shown, PollTimeout::ZERO) == Ok(1)
         });
     }
 
-    /// Closes both.
+    /// Closes both pipes.
     pub fn leave(&mut self) {
         self.close();
         self.stop_reading();
     }
 
     fn reader(&self) -> &File {
-        self.from_client.as_ref().expect("it has not let go of it")
+        self.from_client.as_ref().expect("the pipe from the client is open")
     }
 }

@@ -20,22 +20,22 @@ use crate::scene::Scene;
 use crate::terminal::Terminal;
 use crate::wait::{WATCHDOG, until};
 
-/// Programs that stand behind it start at one instant: when [`Barrier::open`] is called.
+/// A barrier for programs. All programs behind it start when [`Barrier::open`] is called.
 #[derive(Debug)]
 pub struct Barrier {
-    /// The stdin of a shell that becomes the program when this ends.
+    /// The stdin of a shell that becomes the program when this pipe ends.
     closed: PipeReader,
     _open: PipeWriter,
 }
 
 impl Barrier {
-    /// A closed one.
+    /// Makes a closed barrier.
     pub fn new() -> Self {
         let (closed, open) = pipe().expect("a pipe");
         Self { closed, _open: open }
     }
 
-    /// Lets all go.
+    /// Starts all programs behind the barrier.
     pub fn open(self) {}
 }
 
@@ -45,28 +45,28 @@ impl Default for Barrier {
     }
 }
 
-/// A program about to be started. Whatever signals this process ignores or blocks, the program does not.
+/// A program about to be started. It has the default signals, whatever this process ignores or blocks.
 #[derive(Debug)]
 pub struct Launch<'s> {
     scene: &'s Scene,
-    /// Which of the scene's programs it is, for people.
+    /// The program's name in messages.
     name: String,
     program: PathBuf,
-    /// A command that becomes the program: what stands before it on the command line.
+    /// A command that becomes the program: the words before it on the command line.
     through: Vec<OsString>,
     is_server: bool,
     arguments: Vec<OsString>,
     stdin: Stdin,
     input: Option<File>,
     barrier: Option<PipeReader>,
-    /// Where a server says that it is ready: 1, which is a file, or 3, which a shell makes.
+    /// The descriptor for the ready message: 1, which is a file, or 3, which a shell makes.
     ready_fd: Option<u32>,
-    recorded: bool,
+    logged: bool,
     own_group: bool,
     user: Option<u32>,
-    /// Its stdin and stderr, if they are a terminal.
+    /// A terminal for stdin and stderr.
     terminal: Option<OwnedFd>,
-    /// Whether that is its stdout, too.
+    /// Whether stdout is that terminal, too.
     shows_stdout: bool,
 }
 
@@ -78,13 +78,11 @@ impl<'s> Launch<'s> {
         launch
     }
 
-    /// A program of the workspace.
     pub(crate) fn of_ours(scene: &'s Scene, program: &str, is_server: bool) -> Self {
-        let recorded = program != "lab";
-        Self { recorded, ..Self::at(scene, path_of(program), is_server) }
+        let logged = program != "lab";
+        Self { logged, ..Self::at(scene, path_of(program), is_server) }
     }
 
-    /// Any program.
     pub(crate) fn at(scene: &'s Scene, path: &Path, is_server: bool) -> Self {
         let name = path.file_name().expect("a program's path").to_string_lossy();
         Self {
@@ -98,7 +96,7 @@ impl<'s> Launch<'s> {
             input: None,
             barrier: None,
             ready_fd: None,
-            recorded: false,
+            logged: false,
             own_group: false,
             user: None,
             terminal: None,
@@ -106,48 +104,50 @@ impl<'s> Launch<'s> {
         }
     }
 
-    /// With this argument.
+    /// Adds an argument.
     #[must_use]
     pub fn arg(self, argument: impl AsRef<OsStr>) -> Self {
         self.args([argument])
     }
 
-    /// With these arguments.
+    /// Adds arguments.
     #[must_use]
     pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
     }
 
-    /// Through a command that becomes the program, with the process number that it has: `prlimit --nofile=20`.
+    /// Starts the program through a command that becomes the program and keeps its PID: `prlimit
+    /// --nofile=20`.
     #[must_use]
     pub fn through<A: AsRef<OsStr>>(mut self, command: impl IntoIterator<Item = A>) -> Self {
         self.through.extend(command.into_iter().map(|word| word.as_ref().to_owned()));
         self
     }
 
-    /// As this user, and the group of the same number, who have nothing of root's. Only root can start it.
+    /// Starts the program as this user, with the group of the same number. Only root can do that.
     #[must_use]
     pub fn as_user(mut self, user: u32) -> Self {
         self.user = Some(user);
         self
     }
 
-    /// Stops after each event until the test lets it go on: [`Program::step_until`], [`Program::go_on`].
+    /// The program stops after each event until the test continues it: [`Program::step_until`],
+    /// [`Program::go_on`].
     #[must_use]
     pub fn gated(mut self) -> Self {
         self.stdin = Stdin::Gate;
         self.args(["--gate", "0"])
     }
 
-    /// Reads from the test what it sends: [`Program::type_line`], [`Program::close_stdin`].
+    /// The program reads what the test types: [`Program::type_line`], [`Program::close_stdin`].
     #[must_use]
     pub fn typing(mut self) -> Self {
         self.stdin = Stdin::Typed;
         self
     }
 
-    /// Has a file with this text as its stdin.
+    /// The program's stdin is a file with this text.
     #[must_use]
     pub fn reading(self, text: &str) -> Self {
         let path = self.scene.log(&format!("{}.stdin", self.name));
@@ -155,7 +155,7 @@ impl<'s> Launch<'s> {
         self.reading_file(&path)
     }
 
-    /// Has this file as its stdin.
+    /// The program's stdin is this file.
     #[must_use]
     pub fn reading_file(mut self, path: impl AsRef<Path>) -> Self {
         self.stdin = Stdin::File;
@@ -163,14 +163,13 @@ impl<'s> Launch<'s> {
         self
     }
 
-    /// At this terminal: its stdin, stdout and stderr, and the terminal from which its signals come
-    /// (setsid(1)).
+    /// The terminal is the program's stdin, stdout and stderr, and its controlling terminal (setsid(1)).
     #[must_use]
     pub fn at_terminal(self, terminal: &Terminal) -> Self {
         Self { shows_stdout: true, ..self.at_terminal_but_stdout(terminal) }
     }
 
-    /// At this terminal, with its stdout elsewhere.
+    /// As [`Launch::at_terminal`], but stdout stays a file.
     #[must_use]
     pub fn at_terminal_but_stdout(mut self, terminal: &Terminal) -> Self {
         self.stdin = Stdin::Terminal;
@@ -178,40 +177,40 @@ impl<'s> Launch<'s> {
         self.through(["setsid", "--ctty", "env", "TERM=xterm"])
     }
 
-    /// Starts when the barrier opens.
+    /// The program starts when the barrier opens.
     #[must_use]
     pub fn behind(mut self, barrier: &Barrier) -> Self {
         self.barrier = Some(barrier.closed.try_clone().expect("a copy of a pipe's end"));
         self
     }
 
-    /// Says that it is ready on descriptor 3, which is what its stdout would have been.
+    /// The server writes its ready message to descriptor 3, a copy of its stdout.
     #[must_use]
     pub fn ready_on_3(mut self) -> Self {
         self.ready_fd = Some(3);
         self
     }
 
-    /// Keeps no record: so the program works as it does when nobody looks.
+    /// The program writes no event log, as in normal use.
     #[must_use]
-    pub fn unrecorded(mut self) -> Self {
-        self.recorded = false;
+    pub fn without_event_log(mut self) -> Self {
+        self.logged = false;
         self
     }
 
-    /// In a process group of its own.
+    /// The program runs in a process group of its own.
     #[must_use]
     pub fn in_own_group(mut self) -> Self {
         self.own_group = true;
         self
     }
 
-    /// Starts it.
+    /// Starts the program.
     pub fn start(self) -> Rc<Program> {
         self.launch(None)
     }
 
-    /// Starts it with its stdout in a pipe; returns the end that the test reads.
+    /// Starts the program with its stdout in a pipe. Returns the end that the test reads.
     pub fn start_with_reader(self) -> (Rc<Program>, PipeReader) {
         let (reader, writer) = pipe().expect("a pipe");
         (self.launch(Some(writer)), reader)
@@ -229,7 +228,7 @@ impl<'s> Launch<'s> {
             (None, None) if matches!(self.stdin, Stdin::Nothing | Stdin::Terminal) => (Stdio::null(), None),
             (None, None) => {
                 let (reader, writer) = pipe().expect("a pipe");
-                self.scene.record().gives(&reader);
+                self.scene.event_log().gives(&reader);
                 (reader.into(), Some(writer))
             }
         };
@@ -242,15 +241,24 @@ impl<'s> Launch<'s> {
             }
         }
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let record = self.scene.record_rc();
+        let event_log = self.scene.event_log_rc();
         let words = words(&command);
-        let program =
-            Program::new(self.name, words, self.is_server, child, self.stdin, writer, record, stdout, stderr);
+        let program = Program::new(
+            self.name,
+            words,
+            self.is_server,
+            child,
+            self.stdin,
+            writer,
+            event_log,
+            stdout,
+            stderr,
+        );
         self.scene.started(program)
     }
 
-    /// Starts a server, and waits until clients can connect: until its newline is there, and the descriptor that it went
-    /// to is closed.
+    /// Starts a server, and waits until clients can connect. The server is ready when it has written its
+    /// newline and has closed the descriptor that it wrote to.
     pub fn ready(self) -> Rc<Program> {
         let server = self.start();
         let said_so = Target::Other(server.stdout_path().to_path_buf());
@@ -262,12 +270,12 @@ impl<'s> Launch<'s> {
         server
     }
 
-    /// Starts it and waits for its end.
+    /// Starts the program and waits for its end.
     pub fn run(self) -> Assert {
         self.start().ends()
     }
 
-    /// Runs it to its end with these bytes as its stdin, which is a pipe, as its stdout and stderr are.
+    /// Runs the program to its end with these bytes as its stdin. Stdin, stdout and stderr are pipes.
     pub fn run_with_stdin(self, stdin: impl Into<Vec<u8>>) -> Assert {
         let command = self.command();
         self.scene.noted(words(&command));
@@ -275,7 +283,7 @@ impl<'s> Launch<'s> {
     }
 
     fn command(&self) -> Command {
-        // A shell that becomes the program, with its process number. `read` ends at the end of file.
+        // A shell that becomes the program, with the same PID. `read` returns at EOF.
         let script = match (&self.barrier, self.ready_fd) {
             (Some(_), _) => Some("read line; exec \"$0\" \"$@\""),
             (None, Some(3)) => Some("exec \"$0\" \"$@\" 3>&1 >/dev/null"),
@@ -290,8 +298,8 @@ impl<'s> Launch<'s> {
             command.args(["--ready-fd", &fd.to_string()]);
         }
         command.env_remove("HANDSHAKE_WKP").current_dir(self.scene.place());
-        if self.recorded {
-            command.arg("--events").arg(self.scene.record().path());
+        if self.logged {
+            command.arg("--events").arg(self.scene.event_log().path());
         }
         if self.own_group {
             command.process_group(0);
@@ -305,7 +313,7 @@ impl<'s> Launch<'s> {
     }
 }
 
-/// A command as one would type it, more or less.
+/// A command, roughly as a person would type it.
 fn words(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| excerpt(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! The harness of the tests of the built programs. A test is a story in a [`Scene`]:
+//! The harness of the tests of the built programs. A test takes place in a [`Scene`]:
 //!
 //! ```no_run
 //! use workspace_tests::{Paradigm, Scene};
@@ -10,20 +10,21 @@
 //! scene.end();
 //! ```
 //!
-//! Reading order: [`Scene`]; how it starts programs, [`Launch`]; what one can do with them, [`Program`]; what
-//! they did, [`Record`]; what the kernel knows of them, [`proc`]; peers made by hand: [`RawClient`] and
-//! [`RawServer`], and of the course, [`CourseClient`] and [`CourseServer`]. These stand on [`wait`], the one
-//! place that waits, with a deadline, and on `binaries`, which has the programs built by the cargo that runs
-//! the test. [`Terminal`] is a terminal that a program is at. [`peers`] are programs in C that speak what the
-//! course's students' programs speak. [`fault`] plays one story with each system call that can fail, with
-//! strace. [`Refusal`] has the kernel refuse chosen system calls for a program's whole life. With [`needs`] a
-//! test says what it needs beside Rust.
+//! Reading order: [`Scene`]; [`Launch`], which starts programs; [`Program`], a started program; [`EventLog`],
+//! what the programs did; [`proc`], what the kernel knows of them. [`RawClient`] and [`RawServer`] are peers
+//! that the test controls step by step. [`CourseClient`] and [`CourseServer`] are the same for the course
+//! dialect. [`wait`] is the only module that waits, always with a deadline. `binaries` holds the programs,
+//! built by the cargo that runs the test. [`Terminal`] is a terminal for a program. [`peers`] are C programs
+//! that speak what the course's students' programs speak. [`fault`] runs one scenario with each system call
+//! that can fail, under strace. [`Refusal`] makes the kernel refuse chosen system calls for a program's whole
+//! life. With [`needs`] a test says what it needs beside Rust.
 //!
-//! What is deliberately absent: nothing sleeps, nothing forks, and nothing is ended by name but only by number what the
-//! scene itself started.
+//! The harness never sleeps and never forks. It ends processes by number only, and only processes that the
+//! scene started.
 
 mod binaries;
 mod course_server;
+mod event_log;
 pub mod fault;
 mod launch;
 mod needs;
@@ -34,7 +35,6 @@ mod program;
 mod raw;
 mod raw_course;
 mod raw_server;
-mod record;
 mod refuse;
 mod scene;
 mod terminal;
@@ -42,59 +42,59 @@ pub mod wait;
 
 pub use binaries::{build_programs, path_of};
 pub use course_server::CourseServer;
+pub use event_log::EventLog;
 pub use launch::{Barrier, Launch};
 pub use needs::{Tool, is_root, needs, not_run};
 pub use paradigm::Paradigm;
 pub use program::Program;
-pub use raw::{Answer, RawClient, record};
+pub use raw::{Answer, RawClient, frame};
 pub use raw_course::{CourseClient, Heard};
 pub use raw_server::RawServer;
-pub use record::Record;
 pub use refuse::Refusal;
 pub use scene::Scene;
 pub use terminal::Terminal;
 
-/// Makes one `#[test]` of a story for each paradigm that it is true of: `story in basic forking;` becomes
-/// `story::basic` and `story::forking`. Such a list stands at the top of each module, as its table of contents.
+/// Makes one `#[test]` of a function for each paradigm in its list: `test in basic forking;` becomes
+/// `test::basic` and `test::forking`. Such a list stands at the top of each module, as its table of contents.
 ///
-/// A story that proves rows of docs/failure-modes.md says which: `story in basic: row_9 row_26;` becomes
-/// `story::row_9::row_26::basic`, so that `cargo test row_9::` runs all that there is about that row.
+/// A test that proves rows of docs/failure-modes.md names them: `test in basic: row_9 row_26;` becomes
+/// `test::row_9::row_26::basic`. Then `cargo test row_9::` runs all tests of that row.
 #[macro_export]
 macro_rules! each {
-    ($($story:ident in $($paradigm:ident)+ $(: $($row:ident)+)?;)+) => {
-        $(mod $story {
-            use super::$story;
-            $crate::each!(@rows $story [$($paradigm)+] $($($row)+)?);
+    ($($test:ident in $($paradigm:ident)+ $(: $($row:ident)+)?;)+) => {
+        $(mod $test {
+            use super::$test;
+            $crate::each!(@rows $test [$($paradigm)+] $($($row)+)?);
         })+
     };
-    (@rows $story:ident $paradigms:tt $row:ident $($rows:ident)*) => {
+    (@rows $test:ident $paradigms:tt $row:ident $($rows:ident)*) => {
         mod $row {
-            use super::$story;
-            $crate::each!(@rows $story $paradigms $($rows)*);
+            use super::$test;
+            $crate::each!(@rows $test $paradigms $($rows)*);
         }
     };
-    (@rows $story:ident []) => {
+    (@rows $test:ident []) => {
         #[test]
         fn once() {
-            $story();
+            $test();
         }
     };
-    (@rows $story:ident [$($paradigm:ident)+]) => {
+    (@rows $test:ident [$($paradigm:ident)+]) => {
         $(#[test]
         fn $paradigm() {
-            $story($crate::Paradigm::named(stringify!($paradigm)));
+            $test($crate::Paradigm::named(stringify!($paradigm)));
         })+
     };
 }
 
-/// The same for stories of which no paradigm is a part: `story: row_5;` becomes `story::row_5::once`, and `story;`
-/// `story::once`.
+/// Makes a `#[test]` of each function that has no paradigm: `test: row_5;` becomes `test::row_5::once`, and
+/// `test;` becomes `test::once`. [`each!`] explains the rows.
 #[macro_export]
-macro_rules! stories {
-    ($($story:ident $(: $($row:ident)+)?;)+) => {
-        $(mod $story {
-            use super::$story;
-            $crate::each!(@rows $story [] $($($row)+)?);
+macro_rules! tests {
+    ($($test:ident $(: $($row:ident)+)?;)+) => {
+        $(mod $test {
+            use super::$test;
+            $crate::each!(@rows $test [] $($($row)+)?);
         })+
     };
 }

@@ -1,4 +1,4 @@
-//! What a test needs beside Rust. Where a machine lacks it, the test says so and proves nothing; in CI it
+//! What a test needs beside Rust. If a machine lacks it, the test prints NOT RUN and proves nothing. In CI it
 //! fails.
 
 use std::env;
@@ -18,27 +18,27 @@ use crate::fault;
 use crate::peers::Workshop;
 use crate::refuse;
 
-/// What a test may need beside Rust.
+/// A tool or a right that a test may need beside Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
-    /// This command, which has a line in tests/tools.
+    /// This command. tests/tools has a line for it.
     Command(&'static str),
     /// A C compiler: `cc`, or what the variable `CC` names.
     CCompiler,
-    /// strace(1), which may trace what it starts.
+    /// strace(1), which may trace the programs that it starts.
     Strace,
     /// strace(1), which may also attach to another process of this user.
     StraceAttached,
-    /// So many descriptors for a process: the programs raise their limit as far as the hard limit lets them.
+    /// This number of descriptors for a process. The programs raise their soft limit up to the hard limit.
     Descriptors(u64),
     /// seccomp(2) filters, and a C compiler for the program that installs them: for [`crate::Refusal`].
     Seccomp,
 }
 
-/// Whether this machine has all these tools. If not, says NOT RUN and why, and the test is to return.
+/// Whether this machine has all these tools. If not, prints NOT RUN and the reason, and the test must return.
 ///
 /// # Panics
-/// One is missing, and the variable `CI` is set: a machine that checks the project must have all of them.
+/// A tool is missing, and the variable `CI` is set: a machine that checks the project must have all tools.
 pub fn needs(tools: &[Tool]) -> bool {
     let lacks: Vec<String> = tools.iter().filter_map(|tool| tool.lacks()).collect();
     if lacks.is_empty() {
@@ -51,7 +51,7 @@ pub fn needs(tools: &[Tool]) -> bool {
 }
 
 impl Tool {
-    /// Why the machine does not have it; `None` if it does.
+    /// Why this machine lacks the tool; `None` if it has it.
     fn lacks(self) -> Option<String> {
         static COMPILER: OnceLock<Option<String>> = OnceLock::new();
         static STRACE: OnceLock<Option<String>> = OnceLock::new();
@@ -79,7 +79,7 @@ fn lacks_command(command: &str) -> Option<String> {
     (!is_there).then(|| format!("there is no {command} here: apt-get install {}", packages(command)))
 }
 
-/// The Debian packages that have this command.
+/// The Debian packages that contain this command.
 fn packages(command: &str) -> &'static str {
     let mut lines = include_str!("../tools").lines().filter_map(|line| line.split_once(' '));
     let line = lines.find(|(listed, _)| *listed == command);
@@ -101,7 +101,7 @@ fn cannot_trace() -> Option<String> {
 /// Runs a command to its end.
 ///
 /// # Errors
-/// It cannot be started, or fails; this says why.
+/// The command cannot be started, or it fails. The error says why.
 pub(crate) fn succeeds(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -113,8 +113,8 @@ fn is_ci() -> bool {
     env::var_os("CI").as_deref().is_some_and(|ci| ci != OsStr::new(""))
 }
 
-/// Whether the tests run as root, who alone can become another user, and whether other users can run the
-/// programs. If not, says so.
+/// Whether the tests run as root and other users can run the programs. Only root can start a program as
+/// another user. If not, prints NOT RUN and the reason.
 pub fn is_root() -> bool {
     static WHY_NOT: OnceLock<Option<String>> = OnceLock::new();
     let why_not = WHY_NOT.get_or_init(cannot_be_another_user);
@@ -122,7 +122,7 @@ pub fn is_root() -> bool {
     why_not.is_none()
 }
 
-/// A user for whom nothing runs.
+/// A user without any process.
 const OTHER: u32 = 61_099;
 
 /// Why the tests cannot start a program as another user; `None` if they can. The programs may be in root's
@@ -138,11 +138,11 @@ fn cannot_be_another_user() -> Option<String> {
     })
 }
 
-/// Says that this test proved nothing, because the machine does not let it. Libtest knows only passed and
-/// failed. It keeps back what a test prints, so this goes straight to stderr.
+/// Prints that this test proved nothing on this machine. Libtest knows only "passed" and "failed", and hides
+/// the output of a test, so this writes to stderr directly.
 pub fn not_run(because: impl Display) {
     let test = std::thread::current();
     let line = format!("NOT RUN: {}: {because}\n", test.name().unwrap_or("a test"));
-    // In vain if stderr is closed.
+    // An error is ignored: stderr may be closed.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }

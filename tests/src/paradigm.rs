@@ -1,6 +1,6 @@
 //! The servers under test.
 
-/// A server, and how it is started.
+/// A server, and the command that starts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paradigm {
     /// `basic-server`.
@@ -14,15 +14,15 @@ pub enum Paradigm {
 }
 
 impl Paradigm {
-    /// All of them.
+    /// All paradigms.
     pub const ALL: [Self; 4] = [Self::Basic, Self::Forking, Self::Dispatch, Self::Shared];
 
-    /// The one that a test's name ends with.
+    /// Returns the paradigm with this name, the last part of a test's name.
     pub fn named(name: &str) -> Self {
         Self::ALL.into_iter().find(|paradigm| paradigm.name() == name).expect("a paradigm's name")
     }
 
-    /// In one word.
+    /// The paradigm's name, one word.
     pub fn name(self) -> &'static str {
         match self {
             Self::Basic => "basic",
@@ -32,7 +32,7 @@ impl Paradigm {
         }
     }
 
-    /// The program.
+    /// The name of its program.
     pub fn binary(self) -> &'static str {
         match self {
             Self::Basic => "basic-server",
@@ -41,7 +41,7 @@ impl Paradigm {
         }
     }
 
-    /// The option that makes the program this paradigm.
+    /// The option that selects this paradigm, if the program needs one.
     pub(crate) fn option(self) -> Option<&'static str> {
         (self == Self::Shared).then_some("--shared-wkp")
     }
@@ -51,7 +51,7 @@ impl Paradigm {
         self != Self::Basic
     }
 
-    /// Whether the well-known pipe loses its name in step 6.
+    /// Whether the server removes the name of the well-known pipe in step 6.
     pub fn removes_wkp(self) -> bool {
         self != Self::Shared
     }

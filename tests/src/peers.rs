@@ -1,5 +1,5 @@
-//! The peers: programs in C as the course's students write them, one for each dialect and side, from
-//! tests/peers, where a page tells of them; compiled with the machine's C compiler.
+//! The peers in tests/peers: C programs as the course's students write them, one for each dialect and side.
+//! The harness compiles them with the machine's C compiler. tests/peers/README.md describes them.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,21 +12,21 @@ use tempfile::TempDir;
 
 use crate::needs::not_run;
 
-/// What a peer's client and its server agree on, as far as a test must know it. The rest is in the programs.
+/// What a client and a server of one dialect agree on, as far as a test needs it. The programs have the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
     /// The programs are `client_NAME` and `server_NAME`.
     pub name: &'static str,
-    /// The well-known pipe's name, where none is given.
+    /// The well-known pipe's default name.
     pub wkp: &'static str,
-    /// What the client's private pipe is called.
+    /// The name of the client's private pipe.
     pub private: Private,
-    /// What the client says after the acknowledgement.
+    /// What the client sends after the acknowledgement.
     pub third_step: ThirdStep,
-    /// Whether each record is as long as its reader's buffer, so that two that follow each other at once stay
-    /// apart.
+    /// Whether each record is as long as its reader's buffer. Then two records in the pipe are never read as
+    /// one.
     pub padded: bool,
-    /// What becomes of the server's process when it answers a client that has left.
+    /// What happens to the server's process when it answers a client that has left.
     pub sigpipe: Sigpipe,
     /// Whether the server forks a subserver for each client.
     pub forks: bool,
@@ -35,39 +35,39 @@ pub struct Dialect {
 /// The name that a client gives its private pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Private {
-    /// Its process number in decimal.
+    /// Its PID in decimal.
     Number,
-    /// The same, and what it sends is not the name but the number, in 4 bytes. Our own client does not speak
-    /// that.
+    /// Its PID in decimal; the client sends the number in 4 bytes, not the name. Our client cannot do that.
     SentAsInteger,
-    /// The same after `./`.
+    /// `./` and its PID in decimal.
     DotNumber,
-    /// This word.
+    /// A fixed word.
     Word(&'static str),
 }
 
-/// What a client says after the acknowledgement, and how a server that was told nothing can know it from a
+/// What a client sends after the acknowledgement, and how a server without options can tell it from a
 /// message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ThirdStep {
-    /// Nothing: the handshake has two ways.
+    /// Nothing: the handshake has two steps.
     None,
-    /// `HOLA`, the acknowledgement again, or that plus one: by what it says.
+    /// `HOLA`, the acknowledgement again, or the acknowledgement plus one. The server recognises the text.
     Known,
-    /// A number plus one, where `HOLA` was no number: by its coming at once.
+    /// A number plus one, in reply to an acknowledgement that is no number. The server recognises it by its
+    /// time: it comes at once.
     ByTime,
 }
 
-/// What becomes of a server's process when it writes into a pipe that nobody reads.
+/// What happens to a server's process when it writes into a pipe without a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sigpipe {
-    /// It dies. If it is a subserver, its main server goes on.
+    /// The process dies by SIGPIPE. If it is a subserver, its main server goes on.
     Dies,
-    /// It takes its client for gone.
+    /// The process drops the client and goes on.
     GoesOn,
 }
 
-/// All of them.
+/// All dialects.
 pub const DIALECTS: [Dialect; 11] = {
     use {Private::*, Sigpipe::*, ThirdStep::*};
     const HOLA: Dialect = Dialect {
@@ -95,22 +95,22 @@ pub const DIALECTS: [Dialect; 11] = {
 };
 
 impl Dialect {
-    /// The one with this name.
+    /// Returns the dialect with this name.
     pub fn named(name: &str) -> Self {
         DIALECTS.into_iter().find(|dialect| dialect.name == name).expect("a dialect's name")
     }
 
-    /// Its client, compiled.
+    /// Compiles its client, and returns the path.
     pub fn client(&self) -> PathBuf {
         compiled(&format!("client_{}", self.name))
     }
 
-    /// Its server, compiled.
+    /// Compiles its server, and returns the path.
     pub fn server(&self) -> PathBuf {
         compiled(&format!("server_{}", self.name))
     }
 
-    /// What the private pipe of the client with this process number is called.
+    /// The name of the private pipe of the client with this PID.
     pub fn private_pipe(&self, pid: u32) -> String {
         match self.private {
             Private::Number | Private::SentAsInteger => pid.to_string(),
@@ -120,7 +120,7 @@ impl Dialect {
     }
 }
 
-/// A client that makes the mistake which its argument names (tests/peers/mistakes), compiled.
+/// Compiles the client that makes the mistake named by its argument (tests/peers/mistakes).
 pub fn mistaken_client() -> PathBuf {
     let peers = Workshop::of_the_peers();
     let workshop = Workshop { sources: peers.sources.join("mistakes"), ..peers };
@@ -131,32 +131,32 @@ fn compiled(program: &str) -> PathBuf {
     Workshop::of_the_peers().program(program).unwrap_or_else(|complaint| panic!("{complaint}"))
 }
 
-/// Compiles programs in C, each once.
+/// Compiles C programs, each once.
 #[derive(Debug)]
 pub struct Workshop {
     /// The command: `$CC`, or `cc`.
     pub compiler: String,
-    /// Where the sources are, `NAME.c` and the headers.
+    /// The directory of the sources, `NAME.c`, and of the headers.
     pub sources: PathBuf,
-    /// Where the programs go, each into a folder named after all that it is made of. So what is there is
-    /// never of yesterday, whatever the clocks of the files say.
+    /// The directory of the programs. Each program has a folder there, named after a hash of the program's
+    /// sources and options. So a program is never out of date, whatever the times of the files are.
     pub programs: PathBuf,
-    /// The compiler's options, up to the one that takes the path of what it makes.
+    /// The compiler's options. The last one takes the path of the output.
     pub flags: &'static [&'static str],
 }
 
 const PROGRAM: &[&str] = &["-Wall", "-Wextra", "-O1", "-o"];
 const LIBRARY: &[&str] = &["-Wall", "-Wextra", "-O1", "-shared", "-fPIC", "-o"];
 
-/// Compiles a library of tests/suite into this directory; returns the word that has env(1) preload it. Needs
-/// [`crate::Tool::CCompiler`]. If the path cannot be preloaded, says NOT RUN.
+/// Compiles a library of tests/suite into this directory, and returns the word that makes env(1) preload it.
+/// Needs [`crate::Tool::CCompiler`]. If the path cannot be preloaded, prints NOT RUN.
 pub fn preload(name: &str, directory: &Path) -> Option<String> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite");
     let library = directory.join(format!("{name}.so"));
     let workshop = Workshop { flags: LIBRARY, ..Workshop::at(&sources, "libraries") };
     workshop.compile(name, &library).unwrap_or_else(|complaint| panic!("{complaint}"));
     let library = library.to_string_lossy();
-    // ld.so(8): they separate the libraries.
+    // A space or a colon separates the libraries (ld.so(8)).
     if library.contains([' ', ':']) {
         not_run(format_args!(
             "LD_PRELOAD has no way to name {library:?}: set TMPDIR to a path without spaces"
@@ -167,14 +167,14 @@ pub fn preload(name: &str, directory: &Path) -> Option<String> {
 }
 
 impl Workshop {
-    /// That of tests/peers. The programs are beside the running test.
+    /// The workshop for tests/peers. The programs go beside the running test.
     pub fn of_the_peers() -> Self {
         Self::at(&Path::new(env!("CARGO_MANIFEST_DIR")).join("peers"), "peers")
     }
 
-    /// The workshop of these sources, with the programs in a folder of this name beside the running test.
+    /// A workshop for these sources. The programs go into a folder of this name beside the running test.
     pub(crate) fn at(sources: &Path, programs: &str) -> Self {
-        let test = env::current_exe().expect("a test is in a program");
+        let test = env::current_exe().expect("a test runs in a program");
         Self {
             compiler: env::var("CC").ok().filter(|cc| !cc.is_empty()).unwrap_or_else(|| "cc".to_owned()),
             sources: sources.to_owned(),
@@ -183,7 +183,8 @@ impl Workshop {
         }
     }
 
-    /// One with sources of its own, for who wants to change them first.
+    /// Copies the sources into a directory, and returns a workshop for the copies. A test may then change
+    /// them.
     pub fn copied_to(self, place: &Path) -> Self {
         let sources = place.join("sources");
         fs::create_dir(&sources).expect("a new directory");
@@ -193,7 +194,7 @@ impl Workshop {
         Self { sources, programs: place.join("programs"), ..self }
     }
 
-    /// The sources and headers, sorted.
+    /// The sources and headers, sorted by path.
     pub fn files(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(&self.sources).expect("the sources' directory");
         let is_c =
@@ -203,15 +204,16 @@ impl Workshop {
         files
     }
 
-    /// The path of this program, which is compiled if it is not there.
+    /// Returns the path of this program, and compiles it if it does not exist.
     ///
     /// # Errors
-    /// It cannot be compiled; this says why.
+    /// The program cannot be compiled. The error says why.
     pub fn program(&self, name: &str) -> Result<PathBuf, String> {
         let program = self.programs.join(format!("{:016x}", self.fingerprint(name))).join(name);
         if !program.exists() {
-            // Others may do the same now. Whoever comes last replaces a program by its equal, in one step.
-            let folder = program.parent().expect("it is in a folder");
+            // Another process may compile it at the same time. The rename replaces a program by an equal one,
+            // in one step.
+            let folder = program.parent().expect("the program's path has a parent");
             fs::create_dir_all(folder).expect("a folder of ours");
             let unfinished = TempDir::with_prefix_in("unfinished-", folder).expect("a temporary directory");
             let complaints = self.compile(name, &unfinished.path().join(name))?;
@@ -221,10 +223,10 @@ impl Workshop {
         Ok(program)
     }
 
-    /// Compiles it to this path, and returns what the compiler has to say: nothing, if all is well.
+    /// Compiles a program to this path, and returns the compiler's output: nothing if there was no warning.
     ///
     /// # Errors
-    /// It cannot be compiled; this says why.
+    /// The program cannot be compiled. The error says why.
     pub fn compile(&self, name: &str, to: &Path) -> Result<String, String> {
         let source = self.sources.join(format!("{name}.c"));
         let mut words = self.compiler.split_whitespace();
@@ -242,7 +244,7 @@ impl Workshop {
         }
     }
 
-    /// Why the compiler does not compile the smallest program; `None` if it does.
+    /// Why the compiler cannot compile the smallest program; `None` if it can.
     pub(crate) fn lacks_compiler(&self) -> Option<String> {
         let place = TempDir::with_prefix("compiler-").expect("a temporary directory");
         let source = "#include <stdio.h>\nint main(void)\n{\n    return puts(\"\") < 0;\n}\n";
@@ -252,7 +254,7 @@ impl Workshop {
         workshop.compile("smallest", &place.path().join("smallest")).err()
     }
 
-    /// A number of all that a program is made of.
+    /// A hash of the program's sources, headers and options.
     fn fingerprint(&self, name: &str) -> u64 {
         let mut hasher = DefaultHasher::new();
         (&self.compiler, self.flags).hash(&mut hasher);

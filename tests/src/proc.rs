@@ -18,24 +18,24 @@ use nix::unistd::Pid;
 
 use crate::wait::until_true;
 
-/// A process.
+/// A process, as /proc describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its number.
+    /// Its PID.
     pub pid: u32,
-    /// Its parent's.
+    /// Its parent's PID.
     pub parent: u32,
-    /// `R`, `S`, `T` (stopped), `Z` (a zombie), ...
+    /// `R`, `S`, `T` (stopped), `Z` (a zombie) and so on.
     pub state: char,
-    /// Its program.
+    /// The name of its program.
     pub name: String,
 }
 
 impl Process {
-    /// The process with this number, if there is one.
+    /// Returns the process with this PID, if it exists.
     pub fn look(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name stands in brackets and may hold anything.
+        // The name stands in brackets, and may contain any character.
         let (before, after) = stat.rsplit_once(')')?;
         let mut fields = after.split_whitespace();
         let state = fields.next()?.chars().next()?;
@@ -43,7 +43,7 @@ impl Process {
         Some(Self { pid, parent, state, name: before.split_once('(')?.1.to_owned() })
     }
 
-    /// All processes of the machine for which `is` is true.
+    /// Returns all processes of the machine for which `is` is true.
     pub fn all(is: impl Fn(&Self) -> bool) -> Vec<Self> {
         let entries = fs::read_dir("/proc").expect("/proc is mounted");
         let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -51,126 +51,128 @@ impl Process {
     }
 }
 
-/// The children of a process, zombies included.
+/// Returns the children of a process, zombies included.
 pub fn children_of(pid: u32) -> Vec<Process> {
     Process::all(|process| process.parent == pid)
 }
 
-/// The processes that work in this directory, whoever their parents are by now.
+/// Returns the processes whose working directory this is, whatever their parents are now.
 pub fn living_in(directory: &Path) -> Vec<Process> {
     Process::all(|process| lives_in(process.pid, directory))
 }
 
-/// Whether a process works in this directory. A zombie works nowhere.
+/// Whether this is a process's working directory. A zombie has none.
 pub(crate) fn lives_in(pid: u32, directory: &Path) -> bool {
     fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == directory)
 }
 
-/// Sends a process that was started by a scene, or by one of its servers, a signal. After SIGSTOP waits until it stands
-/// still: kill(2) only asks for that, and on another processor it may run on for a moment.
+/// Sends a signal to a process that a scene, or one of its servers, started. After SIGSTOP, waits until the
+/// process is stopped: kill(2) returns before that.
 pub(crate) fn signal_to(pid: u32, signal: Signal) {
-    kill(Pid::from_raw(pid.cast_signed()), signal).expect("it has not been reaped, so the number is its own");
+    kill(Pid::from_raw(pid.cast_signed()), signal).expect("the process was not reaped, so its PID is valid");
     if signal == Signal::SIGSTOP {
         let is_stopped = || Process::look(pid).is_some_and(|process| process.state == 'T');
-        until_true(format_args!("process {pid} to stand still"), is_stopped);
+        until_true(format_args!("process {pid} to be stopped"), is_stopped);
     }
 }
 
-/// The processor time that a process has used.
+/// Returns the processor time that a process has used.
 pub fn processor_time(pid: u32) -> Duration {
-    let schedstat = fs::read_to_string(format!("/proc/{pid}/schedstat")).expect("the process lives");
+    let schedstat = fs::read_to_string(format!("/proc/{pid}/schedstat")).expect("the process is alive");
     let ns = schedstat.split_whitespace().next().and_then(|ns| ns.parse().ok());
     Duration::from_nanos(ns.expect("the first number is nanoseconds"))
 }
 
-/// The memory of a process that is no file's, in bytes. What it got by a fork counts in both, as long as neither writes to it:
-/// so nothing grows or shrinks here because a child comes or goes.
+/// Returns the size of a process's anonymous memory in bytes. Pages that a fork shares count in both
+/// processes until one of them writes to them. So the number does not change when a child comes or goes.
 pub fn memory(pid: u32) -> usize {
-    // Not RssAnon of its status: there the kernel counts roughly.
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process lives");
+    // RssAnon in /proc/PID/status is only approximate.
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process is alive");
     let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok());
-    kibibytes.expect("the kernel says how much it is") << 10
+    kibibytes.expect("the kernel reports the size") << 10
 }
 
-/// Makes a pipe that a process holds as small as a pipe can be (fcntl(2), `F_SETPIPE_SZ`). What is in it must fit.
+/// Makes a pipe that a process holds as small as the kernel allows (fcntl(2), `F_SETPIPE_SZ`). The pipe's
+/// content must fit.
 pub fn shrink_pipe(pid: u32, descriptor: &Descriptor) {
-    let pipe = reader_of(pid, descriptor).expect("it is open");
-    fcntl(pipe, FcntlArg::F_SETPIPE_SZ(4096)).expect("what is in it fits");
+    let pipe = reader_of(pid, descriptor).expect("the process has it open");
+    fcntl(pipe, FcntlArg::F_SETPIPE_SZ(4096)).expect("the pipe's content fits");
 }
 
-/// How many bytes a pipe that a process holds can take, if it still does.
+/// Returns the capacity in bytes of a pipe that a process holds; `None` if the process has closed it.
 pub fn capacity(pid: u32, descriptor: &Descriptor) -> Option<i32> {
     fcntl(reader_of(pid, descriptor).ok()?, FcntlArg::F_GETPIPE_SZ).ok()
 }
 
-/// Whether there is anything in a pipe that a process holds.
+/// Whether a pipe that a process holds contains any bytes.
 pub fn is_readable(pid: u32, descriptor: &Descriptor) -> bool {
-    let pipe = reader_of(pid, descriptor).expect("it is open");
+    let pipe = reader_of(pid, descriptor).expect("the process has it open");
     let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
-    poll(&mut fds, PollTimeout::ZERO).expect("a look at a pipe");
+    poll(&mut fds, PollTimeout::ZERO).expect("poll(2) accepts the pipe");
     fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN))
 }
 
-/// Opens a pipe that a process holds, named or not (proc(5)), as one reader more: nobody is told anything by its coming and
-/// going, as long as there is another.
+/// Opens a pipe that a process holds, named or not, as one more reader (proc(5)). No process notices that, as
+/// long as the pipe has another reader.
 fn reader_of(pid: u32, descriptor: &Descriptor) -> io::Result<File> {
     let path = format!("/proc/{pid}/fd/{}", descriptor.number);
     OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)
 }
 
-/// Which way bytes go through a descriptor.
+/// How a descriptor was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
-    /// It was opened for reading.
+    /// For reading.
     Read,
     /// For writing.
     Write,
-    /// For both.
+    /// For reading and writing.
     Both,
 }
 
-/// What a descriptor stands for.
+/// The object behind a descriptor.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
-    /// An unnamed pipe, by its inode.
+    /// An unnamed pipe, with its inode.
     Unnamed(u64),
-    /// A FIFO: the name that it has, or had last.
+    /// A FIFO, with its name or its last name.
     Named {
-        /// Without its directory.
+        /// The name without its directory.
         name: String,
-        /// Whether it has lost it.
-        nameless: bool,
+        /// Whether the name was removed.
+        unlinked: bool,
     },
-    /// Anything else, as /proc calls it.
+    /// Any other object, with its name in /proc.
     Other(PathBuf),
 }
 
-/// A descriptor of a process.
+/// An open file descriptor of a process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Descriptor {
     /// Its number.
     pub number: u32,
     /// How it was opened.
     pub way: Way,
-    /// What it stands for.
+    /// The object behind it.
     pub target: Target,
-    /// Whether the programs that this process starts do not get it.
+    /// Whether the kernel closes it at exec(2).
     pub closed_on_exec: bool,
 }
 
-/// The descriptors of a process, in their order.
+/// Returns the descriptors of a process, sorted by number.
 pub fn descriptors(pid: u32) -> Vec<Descriptor> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives");
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is alive");
     let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    // One that was closed since the listing is left out.
+    // Skips a descriptor that was closed after the listing.
     let mut all: Vec<_> = numbers.filter_map(|number| descriptor(pid, number)).collect();
     all.sort();
     all
 }
 
-/// What whoever started the tests left open, and every program that the tests start gets.
-pub(crate) fn left_open_by_others(descriptor: &Descriptor) -> bool {
+/// Whether the tests themselves inherited this descriptor. Every program that the tests start inherits it,
+/// too.
+pub(crate) fn is_inherited(descriptor: &Descriptor) -> bool {
     static LEFT_OPEN: OnceLock<Vec<Descriptor>> = OnceLock::new();
     let left_open = LEFT_OPEN.get_or_init(|| {
         descriptors(process::id()).into_iter().filter(|descriptor| !descriptor.closed_on_exec).collect()
@@ -194,27 +196,27 @@ fn descriptor(pid: u32, number: u32) -> Option<Descriptor> {
     let target = match unnamed.and_then(|inode| inode.parse().ok()) {
         Some(inode) => Target::Unnamed(inode),
         None if fs::metadata(&path).is_ok_and(|file| file.file_type().is_fifo()) => {
-            let (name, nameless) = match text.strip_suffix(" (deleted)") {
+            let (name, unlinked) = match text.strip_suffix(" (deleted)") {
                 Some(name) => (name, true),
                 None => (text.as_str(), false),
             };
-            Target::Named { name: name.rsplit('/').next().unwrap_or(name).to_owned(), nameless }
+            Target::Named { name: name.rsplit('/').next().unwrap_or(name).to_owned(), unlinked }
         }
         None => Target::Other(link),
     };
     Some(Descriptor { number, way, target, closed_on_exec: flags & O_CLOEXEC != 0 })
 }
 
-/// In the words of docs/protocol.md, for a well-known pipe named `mario`.
+/// The words of docs/protocol.md, for a well-known pipe named `mario`.
 impl fmt::Display for Descriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.target {
             Target::Unnamed(_) => f.write_str("unnamed pipe")?,
-            Target::Named { name, nameless } => match (name.split('.').nth(1), nameless) {
+            Target::Named { name, unlinked } => match (name.split('.').nth(1), unlinked) {
                 (None, false) => f.write_str("well-known pipe")?,
                 (Some("new" | "up"), true) => f.write_str("upstream")?,
                 (Some("client"), true) => f.write_str("private pipe")?,
-                _ => write!(f, "{name}, nameless: {nameless}")?,
+                _ => write!(f, "{name}, unlinked: {unlinked}")?,
             },
             Target::Other(path) => match path.file_name().and_then(|name| name.to_str()) {
                 Some(".mario.lock") => return f.write_str("lock file"),

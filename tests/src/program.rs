@@ -1,4 +1,4 @@
-//! A program that was started: what a test can do with it and ask it.
+//! A started program.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -14,9 +14,9 @@ use handshake_core::event::{Event, What};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use crate::event_log::{EventLog, is_of_server};
 use crate::proc::{Descriptor, signal_to};
-use crate::record::{Record, is_of_server};
-use crate::wait::{try_within, until, until_told};
+use crate::wait::{try_within, until, until_with_message};
 
 /// What a program's stdin is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +25,15 @@ pub(crate) enum Stdin {
     Nothing,
     /// A file.
     File,
-    /// Its `--gate`.
+    /// The gate of `--gate`.
     Gate,
-    /// What the test types.
+    /// A pipe, into which the test types.
     Typed,
     /// A terminal.
     Terminal,
 }
 
-/// A program that was started by a scene. The scene ends it if the test does not.
+/// A program that a scene started. The scene ends the program if the test does not.
 #[derive(Debug)]
 pub struct Program {
     name: String,
@@ -41,20 +41,20 @@ pub struct Program {
     is_server: bool,
     pid: u32,
     child: RefCell<Child>,
-    /// How it ended, once it was reaped.
+    /// The exit status, once the process was reaped.
     status: Cell<Option<ExitStatus>>,
     stdin: Stdin,
-    /// The writing end of its stdin.
+    /// The writing end of the stdin pipe.
     writer: RefCell<Option<PipeWriter>>,
-    /// How many events it was let past at its gate.
+    /// The number of events that the test has let pass at the gate.
     let_past: Cell<usize>,
-    record: Rc<Record>,
+    event_log: Rc<EventLog>,
     stdout: PathBuf,
     stderr: PathBuf,
 }
 
 impl Program {
-    #[expect(clippy::too_many_arguments, reason = "a launch knows all of it, and nobody else calls this")]
+    #[expect(clippy::too_many_arguments, reason = "only a launch calls this, and it has all the values")]
     pub(crate) fn new(
         name: String,
         words: String,
@@ -62,22 +62,35 @@ impl Program {
         child: Child,
         stdin: Stdin,
         writer: Option<PipeWriter>,
-        record: Rc<Record>,
+        event_log: Rc<EventLog>,
         stdout: PathBuf,
         stderr: PathBuf,
     ) -> Self {
         let pid = child.id();
         let (status, let_past) = (Cell::new(None), Cell::new(0));
         let (child, writer) = (RefCell::new(child), RefCell::new(writer));
-        Self { name, words, is_server, pid, child, status, stdin, writer, let_past, record, stdout, stderr }
+        Self {
+            name,
+            words,
+            is_server,
+            pid,
+            child,
+            status,
+            stdin,
+            writer,
+            let_past,
+            event_log,
+            stdout,
+            stderr,
+        }
     }
 
-    /// Its name in the scene: `client 3`.
+    /// The program's name in its scene, such as `client-3`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How it was started.
+    /// The command line.
     pub(crate) fn words(&self) -> &str {
         &self.words
     }
@@ -94,24 +107,25 @@ impl Program {
         &self.stderr
     }
 
-    /// Its process number.
+    /// The PID.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Whether it has not ended yet.
+    /// Whether the program has not ended yet.
     pub fn is_running(&self) -> bool {
         self.status().is_none()
     }
 
     fn status(&self) -> Option<ExitStatus> {
         if self.status.get().is_none() {
-            self.status.set(self.child.borrow_mut().try_wait().expect("it is our child"));
+            self.status
+                .set(self.child.borrow_mut().try_wait().expect("the program is a child of this process"));
         }
         self.status.get()
     }
 
-    /// Waits for its end, and says how it was.
+    /// Waits until the program ends, and returns its output and status.
     pub fn ends(&self) -> Assert {
         let status = until(format_args!("{} to end", self.name), || self.status());
         let read = |path: &Path| fs::read(path).unwrap_or_default();
@@ -119,7 +133,7 @@ impl Program {
         Assert::new(output).append_context("program", self.words.clone())
     }
 
-    /// Waits for its end by this signal.
+    /// Waits until the program ends, and checks that this signal ended it.
     pub fn ends_by(&self, signal: Signal) -> Assert {
         let end = self.ends();
         let status = end.get_output().status;
@@ -132,24 +146,24 @@ impl Program {
         end
     }
 
-    /// Waits for the end, at most so long.
+    /// Waits until the program ends, but not longer than `patience`. Returns whether it ended.
     pub(crate) fn ends_within(&self, patience: Duration) -> bool {
         try_within(patience, || self.status()).is_some()
     }
 
-    /// What it has printed so far.
+    /// Returns what the program has printed on stdout so far.
     pub fn printed(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.stdout).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until it has said this on stderr.
+    /// Waits until the program has printed this on stderr.
     pub fn says(&self, text: &str) {
         let said = || String::from_utf8_lossy(&fs::read(&self.stderr).unwrap_or_default()).into_owned();
         let what = || format!("{} to say {text:?}, not {:?}", self.name, said());
-        until_told(what, || said().contains(text).then_some(()));
+        until_with_message(what, || said().contains(text).then_some(()));
     }
 
-    /// Waits until it has printed exactly this.
+    /// Waits until the program has printed exactly this on stdout.
     pub fn prints(&self, text: &str) {
         until(format_args!("{} to print {text:?}", self.name), || (self.printed() == text).then_some(()));
     }
@@ -158,17 +172,17 @@ impl Program {
     pub fn type_line(&self, line: &str) {
         assert_eq!(self.stdin, Stdin::Typed, "{} was not started with typing()", self.name);
         let mut writer = self.writer.borrow_mut();
-        let writer = writer.as_mut().expect("its stdin is still open");
+        let writer = writer.as_mut().expect("the program's stdin is still open");
         writer.write_all(format!("{line}\n").as_bytes()).expect("the program reads its stdin");
     }
 
-    /// Ends its stdin.
+    /// Closes the program's stdin.
     pub fn close_stdin(&self) {
         drop(self.writer.take());
     }
 
-    /// Lets it go on, one event at a time, until it stands at its gate after `what`. For a server, the events of its
-    /// subservers count as well, since they share its gate.
+    /// Lets the program pass its gate, one event at a time, until it stops after the event `what`. The
+    /// subservers of a server share its gate, so their events count as well.
     pub fn step_until(&self, what: What) -> Event {
         until(format_args!("{} at the event {what:?}", self.name), || {
             loop {
@@ -183,7 +197,7 @@ impl Program {
         })
     }
 
-    /// Lets it go on by one event, if it stands at its gate; for a server, one of its subservers may take the turn.
+    /// Lets the program pass its gate once, if it stops there. One of a server's subservers may pass instead.
     pub fn step(&self) {
         if self.events().len() > self.let_past.get() {
             self.let_past_one();
@@ -193,42 +207,46 @@ impl Program {
     fn let_past_one(&self) {
         assert_eq!(self.stdin, Stdin::Gate, "{} was not started with gated()", self.name);
         let mut gate = self.writer.borrow_mut();
-        gate.as_mut().expect("its gate is still closed").write_all(b".").expect("the program reads its gate");
+        gate.as_mut()
+            .expect("the program's gate is still closed")
+            .write_all(b".")
+            .expect("the program reads its gate");
         self.let_past.set(self.let_past.get() + 1);
     }
 
-    /// Opens its gate for good.
+    /// Opens the gate for good.
     pub fn go_on(&self) {
         assert_eq!(self.stdin, Stdin::Gate, "{} was not started with gated()", self.name);
         drop(self.writer.take());
     }
 
-    /// Its events so far; for a server, those of its subservers as well.
+    /// Returns the program's events so far, for a server with those of its subservers.
     pub fn events(&self) -> Vec<Event> {
-        self.record.all(|event| event.pid == self.pid || (self.is_server && is_of_server(event)))
+        self.event_log.all(|event| event.pid == self.pid || (self.is_server && is_of_server(event)))
     }
 
-    /// Sends it a signal. After SIGSTOP it stands still when this returns.
+    /// Sends a signal to the program. After SIGSTOP, the program is stopped when this returns.
     pub fn signal(&self, signal: Signal) {
         assert!(self.is_running(), "{} has ended before it got {signal}", self.name);
         signal_to(self.pid, signal);
     }
 
-    /// The same for who does not care whether it has ended.
+    /// As [`Program::signal`], but does nothing if the program has ended.
     pub fn try_signal(&self, signal: Signal) {
         if self.is_running() {
-            // Not reaped, so the number is its own.
+            // The process was not reaped, so its PID is valid.
             let _ = kill(self.nix_pid(), signal);
         }
     }
 
-    /// Sends a signal to its whole group; it was started with `in_own_group`.
+    /// Sends a signal to the program's process group. The test must have started the program with
+    /// `in_own_group`.
     pub fn signal_group(&self, signal: Signal) {
         assert!(self.is_running(), "{} has ended before its group got {signal}", self.name);
-        killpg(self.nix_pid(), signal).expect("it leads its group");
+        killpg(self.nix_pid(), signal).expect("the program leads its group");
     }
 
-    /// Kills it, as `kill -9` does, and waits until it is dead.
+    /// Kills the program with SIGKILL, and waits until it is dead.
     pub fn kill(&self) {
         self.signal(Signal::SIGKILL);
         self.ends_by(Signal::SIGKILL);
@@ -238,18 +256,18 @@ impl Program {
         Pid::from_raw(self.pid.cast_signed())
     }
 
-    /// Its descriptors, see [`Record::descriptors`].
+    /// Returns the program's descriptors, see [`EventLog::descriptors`].
     pub fn descriptors(&self) -> Vec<Descriptor> {
-        self.record.descriptors(self.pid)
+        self.event_log.descriptors(self.pid)
     }
 
-    /// Waits until it has as many descriptors of each kind as it had then.
+    /// Waits until the program has as many descriptors of each kind as `before`.
     pub fn has_descriptors_as(&self, before: &[Descriptor]) {
         self.has_descriptors_as_or_ends(before);
         assert!(self.is_running(), "{} has ended, and has no descriptors", self.name);
     }
 
-    /// The same for one that may end instead.
+    /// As [`Program::has_descriptors_as`], but also returns if the program ends.
     pub(crate) fn has_descriptors_as_or_ends(&self, before: &[Descriptor]) {
         let kinds = |descriptors: &[Descriptor]| {
             let mut kinds: Vec<_> = descriptors.iter().map(ToString::to_string).collect();
@@ -259,6 +277,8 @@ impl Program {
         let wanted = kinds(before);
         let what =
             || format!("{} to have these descriptors: {wanted:?}, not {:?}", self.name, self.descriptors());
-        until_told(what, || (!self.is_running() || kinds(&self.descriptors()) == wanted).then_some(()));
+        until_with_message(what, || {
+            (!self.is_running() || kinds(&self.descriptors()) == wanted).then_some(())
+        });
     }
 }

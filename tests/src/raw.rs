@@ -1,4 +1,4 @@
-//! A client made by hand, from nothing but the protocol's records: it can say what no good client says.
+//! A client that the test controls frame by frame. It can send what a correct client never sends.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -21,18 +21,18 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::wait::{until, until_true};
 
-/// A record that came from the server.
+/// A frame from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// Its number.
+    /// Its sequence number.
     pub sequence: u32,
-    /// What it carries.
+    /// Its payload.
     pub payload: Vec<u8>,
 }
 
-/// A client that does what it is told. Its pipes are non-blocking, and closed when it is dropped.
+/// A client that the test controls. Its pipes are non-blocking, and are closed when it is dropped.
 #[derive(Debug)]
 pub struct RawClient {
     place: PathBuf,
@@ -43,10 +43,10 @@ pub struct RawClient {
     to_server: Option<File>,
     nonce: u64,
     session: u64,
-    /// Bytes of a write at most.
-    bite: usize,
-    /// Bytes of a read at most.
-    sip: usize,
+    /// The most bytes of one write.
+    max_write: usize,
+    /// The most bytes of one read.
+    max_read: usize,
 }
 
 impl RawClient {
@@ -59,16 +59,16 @@ impl RawClient {
             place: place.into(),
             nonce: number_of(&name),
             name,
-            from_server: from_server.expect("it was just made"),
+            from_server: from_server.expect("the pipe was just made"),
             received: Vec::new(),
             to_server: None,
             session: 0,
-            bite: usize::MAX,
-            sip: 65_536,
+            max_write: usize::MAX,
+            max_read: 65_536,
         }
     }
 
-    /// A name that a private pipe of this process may have.
+    /// Returns a new name for a private pipe of this process.
     pub fn new_name() -> String {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         format!("mario.client.{}.{:016x}", process::id(), NEXT.fetch_add(1, Relaxed))
@@ -79,74 +79,75 @@ impl RawClient {
         &self.name
     }
 
-    /// Connects: opens the well-known pipe.
+    /// Opens the well-known pipe.
     pub fn open_wkp(&mut self) {
         self.to_server = Some(open_to_write(&self.place.join("mario")));
     }
 
-    /// Opens the well-known pipe, and says HELLO with its private pipe's name.
+    /// Opens the well-known pipe, and sends HELLO with the private pipe's name.
     pub fn hello(&mut self) {
         let name = self.name.clone();
         self.hello_naming(name.as_bytes());
     }
 
-    /// Opens the well-known pipe, and says HELLO with this name, by the rules: under the lock, while the pipe has its name.
+    /// Opens the well-known pipe, and sends HELLO with this name. Follows the rules: takes the lock, and
+    /// writes only while the pipe has its name.
     pub fn hello_naming(&mut self, name: &[u8]) {
         until_true("a well-known pipe that keeps its name", || {
             self.open_wkp();
-            self.says_hello_if_named(name)
+            self.hello_if_allowed(name)
         });
     }
 
-    fn says_hello_if_named(&mut self, name: &[u8]) -> bool {
+    fn hello_if_allowed(&mut self, name: &[u8]) -> bool {
         let payload = Hello { version: VERSION, name: name.to_vec() }.encode();
-        let wkp = self.to_server.as_ref().expect("it was opened");
+        let wkp = self.to_server.as_ref().expect("the well-known pipe is open");
         let locked = try_lock(wkp.as_fd(), Lock::Shared).is_ok();
         let says = locked && wkp.metadata().is_ok_and(|file| file.nlink() > 0);
         if says {
             self.say(Kind::Hello, self.nonce, 0, Part::ONLY, &payload);
         }
-        let wkp = self.to_server.as_ref().expect("it was opened");
-        try_lock(wkp.as_fd(), Lock::Release).expect("giving a lock back cannot fail");
+        let wkp = self.to_server.as_ref().expect("the well-known pipe is open");
+        try_lock(wkp.as_fd(), Lock::Release).expect("releasing a lock cannot fail");
         says
     }
 
-    /// Says HELLO on the well-known pipe that it has open, by the rules; returns whether it could.
-    pub fn says_hello_where_it_is(&mut self) -> bool {
+    /// Sends HELLO into the open well-known pipe, by the rules. Returns whether the rules allowed it.
+    pub fn hello_on_open_pipe(&mut self) -> bool {
         let name = self.name.clone();
-        self.says_hello_if_named(name.as_bytes())
+        self.hello_if_allowed(name.as_bytes())
     }
 
-    /// Says HELLO on the pipe that it opened as the well-known one, without the lock and the look that the rules ask for.
-    pub fn says_hello_come_what_may(&mut self) {
+    /// Sends HELLO into the open pipe without the lock and the check that the rules require.
+    pub fn hello_against_the_rules(&mut self) {
         let payload = Hello { version: VERSION, name: self.name.clone().into_bytes() }.encode();
         self.say(Kind::Hello, self.nonce, 0, Part::ONLY, &payload);
     }
 
-    /// From here on writes no more bytes than this at a time.
+    /// Limits each later write to this number of bytes.
     pub fn writes_at_most(&mut self, bytes: usize) {
-        self.bite = bytes;
+        self.max_write = bytes;
     }
 
-    /// From here on reads no more bytes than this at a time.
+    /// Limits each later read to this number of bytes.
     pub fn reads_at_most(&mut self, bytes: usize) {
-        self.sip = bytes;
+        self.max_read = bytes;
     }
 
-    /// The whole handshake.
+    /// Does the whole handshake.
     pub fn shake_hands(&mut self) -> Ack {
         self.hello();
         self.accept()
     }
 
-    /// The rest of the handshake, after HELLO.
+    /// Does the rest of the handshake after HELLO.
     pub fn accept(&mut self) -> Ack {
         let ack = self.acknowledged();
         self.ready();
         ack
     }
 
-    /// Waits for its ACK, removes its private pipe, and goes over to the upstream that the ACK names.
+    /// Waits for the ACK, removes the private pipe's name, and opens the upstream that the ACK names.
     pub fn acknowledged(&mut self) -> Ack {
         let answer = self.answer();
         assert_eq!(answer.kind, Kind::Ack, "{answer:?}");
@@ -160,14 +161,14 @@ impl RawClient {
         ack
     }
 
-    /// Confirms.
+    /// Sends READY.
     pub fn ready(&mut self) {
         self.say(Kind::Ready, self.session, 0, Part::ONLY, &[]);
     }
 
     /// Removes the private pipe's name.
     pub fn remove_private_pipe(&self) {
-        fs::remove_file(self.place.join(&self.name)).expect("it still has its name");
+        fs::remove_file(self.place.join(&self.name)).expect("the private pipe has its name");
     }
 
     /// Sends a request of any length.
@@ -177,17 +178,17 @@ impl RawClient {
         }
     }
 
-    /// Sends these requests, of one record each and no more than 4,096 bytes in all, in one write.
+    /// Sends these requests in one write. Each fits one frame, and all have at most 4,096 bytes in total.
     pub fn requests_at_once(&mut self, messages: &[Vec<u8>]) {
-        let mut records = Vec::new();
+        let mut frames = Vec::new();
         for (sequence, payload) in (1..).zip(messages) {
             let header = Header { kind: Kind::Request, part: Part::ONLY, session: self.session, sequence };
-            append(&mut records, header, payload);
+            append(&mut frames, header, payload);
         }
-        self.write(&records);
+        self.write(&frames);
     }
 
-    /// Waits for replies until there are so many bytes of this one; returns them.
+    /// Waits for this number of bytes of this reply, and returns them.
     pub fn reply(&mut self, sequence: u32, length: usize) -> Vec<u8> {
         let mut reply = Vec::new();
         while reply.len() < length {
@@ -198,7 +199,7 @@ impl RawClient {
         reply
     }
 
-    /// Sends a request in these records.
+    /// Sends a request in these frames.
     pub fn request_in_pieces<const N: usize>(&mut self, sequence: u32, pieces: [&[u8]; N]) {
         for (number, payload) in (0..).zip(pieces) {
             let part = Part { number, more: usize::from(number) + 1 < N };
@@ -206,9 +207,9 @@ impl RawClient {
         }
     }
 
-    /// Sends a request if the server leaves room for it, within a second.
+    /// Sends a request if the pipe has room within a second. Returns whether it did.
     pub fn may_request(&mut self, sequence: u32, message: &[u8]) -> bool {
-        let pipe = self.to_server.as_ref().expect("it is connected");
+        let pipe = self.to_server.as_ref().expect("the client is connected");
         let has_room = poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)], PollTimeout::from(1000u16));
         if has_room == Ok(1) {
             self.request(sequence, message);
@@ -216,25 +217,25 @@ impl RawClient {
         has_room == Ok(1)
     }
 
-    /// Says that it is done.
+    /// Sends BYE.
     pub fn bye(&mut self) {
         self.say(Kind::Bye, self.session, 0, Part::ONLY, &[]);
     }
 
-    /// Says anything: a record of this kind and session.
+    /// Sends a frame of any kind and session.
     pub fn say(&mut self, kind: Kind, session: u64, sequence: u32, part: Part, payload: &[u8]) {
-        self.write(&record(kind, session, sequence, part, payload));
+        self.write(&frame(kind, session, sequence, part, payload));
     }
 
-    /// Writes bytes of any kind to the server.
+    /// Writes any bytes to the server.
     pub fn write(&mut self, bytes: &[u8]) {
-        bytes.chunks(self.bite).for_each(|piece| self.write_at_once(piece));
+        bytes.chunks(self.max_write).for_each(|piece| self.write_at_once(piece));
     }
 
     fn write_at_once(&mut self, bytes: &[u8]) {
         until("room in the pipe to the server", || match self.tries_to_write(bytes) {
             Ok(count) => {
-                assert_eq!(count, bytes.len(), "what fits PIPE_BUF is written whole");
+                assert_eq!(count, bytes.len(), "a write of at most PIPE_BUF is written whole");
                 Some(())
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
@@ -242,25 +243,25 @@ impl RawClient {
         });
     }
 
-    /// One write, however it ends.
+    /// Writes once, and returns the result of the write.
     ///
     /// # Errors
     /// Those of write(2).
     pub fn tries_to_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.to_server.as_mut().expect("it is connected").write(bytes)
+        self.to_server.as_mut().expect("the client is connected").write(bytes)
     }
 
-    /// Whether the pipe to the server shows an error: nobody reads it any more.
+    /// Whether the pipe to the server shows an error, because it has no reader.
     pub fn shows_error(&self) -> bool {
-        let pipe = self.to_server.as_ref().expect("it is connected");
+        let pipe = self.to_server.as_ref().expect("the client is connected");
         let mut shown = [PollFd::new(pipe.as_fd(), PollFlags::empty())];
         poll(&mut shown, PollTimeout::ZERO) == Ok(1)
             && shown[0].revents().is_some_and(|flags| flags.contains(PollFlags::POLLERR))
     }
 
-    /// Makes its private pipe as small as a pipe can be. What is in it must fit.
+    /// Makes the private pipe as small as the kernel allows. Its content must fit.
     pub fn shrink_private_pipe(&self) {
-        fcntl(&self.from_server, FcntlArg::F_SETPIPE_SZ(4096)).expect("what is in it fits");
+        fcntl(&self.from_server, FcntlArg::F_SETPIPE_SZ(4096)).expect("the pipe's content fits");
     }
 
     /// The session's number.
@@ -268,13 +269,13 @@ impl RawClient {
         self.session
     }
 
-    /// Says that it is of another session.
+    /// Sets the session's number for later frames.
     pub fn pretend(&mut self, session: u64) {
         self.session = session;
     }
 
-    /// Whether the server has closed its pipe; what came before is kept.
-    pub fn is_left(&mut self) -> bool {
+    /// Whether the server has closed the private pipe. Keeps the bytes that came before.
+    pub fn server_has_closed(&mut self) -> bool {
         let mut bytes = [0; 65_536];
         match self.from_server.read(&mut bytes) {
             Ok(0) => true,
@@ -286,25 +287,25 @@ impl RawClient {
         }
     }
 
-    /// Writes bytes of any kind for as long as there is room; says how many went. An open that has lost its reader takes
-    /// nothing.
+    /// Writes these bytes until the pipe is full, and returns the number of bytes written: 0 if the pipe has
+    /// no reader.
     pub fn flood(&mut self, bytes: &[u8]) -> usize {
-        let pipe = self.to_server.as_mut().expect("it is connected");
+        let pipe = self.to_server.as_mut().expect("the client is connected");
         std::iter::from_fn(|| pipe.write(bytes).ok()).sum()
     }
 
-    /// Waits for the server's next record.
+    /// Waits for the server's next frame.
     pub fn answer(&mut self) -> Answer {
-        until("a record from the server", || {
+        until("a frame from the server", || {
             loop {
-                if let Front::Frame(record) = front_for(&self.received, Trust::Writer) {
-                    let Header { kind, sequence, .. } = record.header;
+                if let Front::Frame(frame) = front_for(&self.received, Trust::Writer) {
+                    let Header { kind, sequence, .. } = frame.header;
                     let (answer, length) =
-                        (Answer { kind, sequence, payload: record.payload().into_owned() }, record.len());
+                        (Answer { kind, sequence, payload: frame.payload().into_owned() }, frame.len());
                     self.received.drain(..length);
                     return Some(answer);
                 }
-                // Without a pause between two sips.
+                // No pause between two short reads.
                 if self.receive() == 0 {
                     return None;
                 }
@@ -312,15 +313,15 @@ impl RawClient {
         })
     }
 
-    /// Whether anything has come from the server that was not looked at.
+    /// Whether the client has received bytes that the test has not taken.
     pub fn has_answer(&mut self) -> bool {
         self.receive();
         !self.received.is_empty()
     }
 
     fn receive(&mut self) -> usize {
-        let mut bytes = vec![0; self.sip];
-        // Nothing, now or any more: the wait for it has a deadline.
+        let mut bytes = vec![0; self.max_read];
+        // 0 bytes now, or EOF: the caller waits with a deadline.
         let count = self.from_server.read(&mut bytes).unwrap_or(0);
         self.received.extend_from_slice(&bytes[..count]);
         count
@@ -329,17 +330,17 @@ impl RawClient {
 
 /// The number at the end of a private pipe's name.
 fn number_of(name: &str) -> u64 {
-    u64::from_str_radix(&name[name.len() - 16..], 16).expect("it ends in 16 digits")
+    u64::from_str_radix(&name[name.len() - 16..], 16).expect("the name ends in 16 digits")
 }
 
-/// A record's bytes.
-pub fn record(kind: Kind, session: u64, sequence: u32, part: Part, payload: &[u8]) -> Vec<u8> {
-    let mut record = Vec::new();
-    append(&mut record, Header { kind, part, session, sequence }, payload);
-    record
+/// Returns the bytes of a frame.
+pub fn frame(kind: Kind, session: u64, sequence: u32, part: Part, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    append(&mut frame, Header { kind, part, session, sequence }, payload);
+    frame
 }
 
 pub(crate) fn open_to_write(path: &Path) -> File {
     let open = || OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path).ok();
-    until(format_args!("somebody who reads {path:?}"), open)
+    until(format_args!("a reader of {path:?}"), open)
 }

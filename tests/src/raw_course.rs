@@ -1,5 +1,5 @@
-//! A client of the course dialect made by hand: a name as text, then one write and one read for each record. It does what it
-//! is told, in any order; the programs in `peers/` do it as students do.
+//! A client of the course dialect that the test controls. It sends a name as text; each record is one write
+//! and one read. The programs in `peers/` do the same in the way of the course's students.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -15,7 +15,8 @@ use nix::unistd::mkfifo;
 
 use crate::wait::{until, within};
 
-/// A client that does what it is told. Its pipes are non-blocking, and closed when it is dropped; its private pipe then goes.
+/// A client that the test controls. Its pipes are non-blocking. Dropping it closes them and removes its
+/// private pipe.
 #[derive(Debug)]
 pub struct CourseClient {
     place: PathBuf,
@@ -24,24 +25,24 @@ pub struct CourseClient {
     to_server: Option<File>,
 }
 
-/// What one read gave.
+/// The result of one read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard {
     /// A record.
     Record(Vec<u8>),
-    /// End of file.
+    /// EOF.
     End,
 }
 
 impl CourseClient {
-    /// A private pipe that is in another directory than the well-known one, and is open.
+    /// Makes a client whose private pipe is in another directory than the well-known pipe, and is open.
     pub fn elsewhere(place: &Path, name: &str) -> Self {
         let mut client = Self::at(place, name);
         client.opens_private_pipe();
         client
     }
 
-    /// Named like this; its private pipe is there already.
+    /// Makes a client with this name and its private pipe.
     pub(crate) fn at(place: &Path, name: &str) -> Self {
         mkfifo(&place.join(name), Mode::S_IRUSR | Mode::S_IWUSR).expect("a new private pipe");
         Self { place: place.into(), name: name.into(), from_server: None, to_server: None }
@@ -52,22 +53,23 @@ impl CourseClient {
         &self.name
     }
 
-    /// Connects: opens the well-known pipe.
+    /// Opens the well-known pipe.
     pub fn open_wkp(&mut self) {
         let wkp = self.place.join("mario");
         let open = || OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(&wkp).ok();
         self.to_server = Some(until("a well-known pipe with a reader", open));
     }
 
-    /// One write.
+    /// Writes these bytes in one write.
     pub fn says(&mut self, bytes: &[u8]) {
         let mut to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
         let written = to_server.write(bytes).expect("the pipe has room");
-        assert_eq!(written, bytes.len(), "a write in one piece");
+        assert_eq!(written, bytes.len(), "the write was not whole");
     }
 
-    /// Writes this until nobody has taken any for a while; returns how often.
-    pub fn says_while_there_is_room(&mut self, bytes: &[u8]) -> usize {
+    /// Writes this record again and again, until the pipe has no room for one second. Returns the number of
+    /// writes.
+    pub fn write_until_full(&mut self, bytes: &[u8]) -> usize {
         let mut to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
         let room = || {
             let mut shown = [PollFd::new(to_server.as_fd(), PollFlags::POLLOUT)];
@@ -84,53 +86,53 @@ impl CourseClient {
         count
     }
 
-    /// Its private pipe gets another name.
+    /// Renames the private pipe.
     pub fn is_renamed(&mut self, name: &str) {
-        fs::rename(self.place.join(&self.name), self.place.join(name)).expect("its own pipe");
+        fs::rename(self.place.join(&self.name), self.place.join(name)).expect("the private pipe exists");
         self.name = name.into();
     }
 
-    /// The same, if there is still somebody to read it, and room.
+    /// Writes these bytes once. Returns whether the pipe has a reader and room.
     pub fn can_say(&mut self, bytes: &[u8]) -> bool {
         let mut to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
         to_server.write(bytes).is_ok()
     }
 
-    /// Connects, and says this.
+    /// Opens the well-known pipe, and writes these bytes.
     pub fn connects_saying(&mut self, bytes: &[u8]) {
         self.open_wkp();
         self.says(bytes);
     }
 
-    /// Opens its private pipe, as the others do only after they have sent its name.
+    /// Opens the private pipe. Real clients do that only after they have sent its name.
     pub fn opens_private_pipe(&mut self) {
         let path = self.place.join(&self.name);
         let from_server = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path);
-        self.from_server = Some(from_server.expect("its own pipe"));
+        self.from_server = Some(from_server.expect("the private pipe exists"));
     }
 
-    /// Stops writing, and goes on reading.
+    /// Closes the well-known pipe, and keeps the private pipe open.
     pub fn closes_wkp(&mut self) {
         self.to_server = None;
     }
 
-    /// Its end of the well-known pipe, for another one, as if that had opened it.
+    /// Gives away the open well-known pipe, so that another client can use it.
     pub fn hands_wkp_over(&mut self) -> File {
         self.to_server.take().expect("the well-known pipe was opened")
     }
 
-    /// The same, and keeps it.
+    /// Returns a copy of the open well-known pipe for another client.
     pub fn lends_wkp(&self) -> File {
         let to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
         to_server.try_clone().expect("a copy of a descriptor")
     }
 
-    /// Has opened the well-known pipe that another one has.
+    /// Uses a well-known pipe that another client has opened.
     pub fn has_wkp(&mut self, wkp: File) {
         self.to_server = Some(wkp);
     }
 
-    /// The whole handshake but the third step, with the name in 10 bytes; returns the acknowledgement.
+    /// Does the handshake without the third step, with the name in 10 bytes. Returns the acknowledgement.
     pub fn shakes_hands(&mut self) -> Vec<u8> {
         let mut record = self.name.clone().into_bytes();
         record.resize(10, 0);
@@ -139,56 +141,58 @@ impl CourseClient {
         self.record()
     }
 
-    /// What one read gives, once there is something.
+    /// Waits for the result of one read, at most 60 seconds.
     pub fn hears(&self) -> Heard {
         self.hears_within(Duration::from_secs(60))
     }
 
-    /// The same, as soon as that.
+    /// Waits for the result of one read, at most `patience`.
     pub fn hears_within(&self, patience: Duration) -> Heard {
-        within(patience, "something in the private pipe", || self.looks())
+        within(patience, "a record or EOF in the private pipe", || self.looks())
     }
 
-    /// Whether all that was written has been read.
+    /// Whether the server has read all that was written.
     pub fn has_been_read(&self) -> bool {
         let to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
-        // Whoever has it open for reading and writing may look without reading: a pipe is a pipe (/proc/self/fd).
+        // A process that has the pipe open may open it for reading, too (/proc/self/fd). Opening it reads no
+        // byte.
         let path = format!("/proc/self/fd/{}", to_server.as_raw_fd());
-        let reader = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path).expect("it is open");
+        let reader =
+            OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path).expect("the pipe is open");
         poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(0)
     }
 
-    /// What one read gives; none if it `is` so before there is something.
+    /// Waits for the result of one read, or `None` if `is` becomes true before that.
     pub fn hears_or(&self, is: impl Fn() -> bool) -> Option<Heard> {
-        until("something in the private pipe, or that", || {
+        until("a record, EOF, or the other condition", || {
             let over = is();
             self.looks().map(Some).or_else(|| over.then_some(None))
         })
     }
 
-    /// The next record.
+    /// Waits for the next record.
     pub fn record(&self) -> Vec<u8> {
         match self.hears() {
             Heard::Record(record) => record,
-            Heard::End => panic!("end of file where a record was due"),
+            Heard::End => panic!("EOF where a record was due"),
         }
     }
 
-    /// Whether there is neither a record now, nor the end.
+    /// Whether there is neither a record nor EOF now.
     pub fn hears_nothing(&self) -> bool {
         self.looks().is_none()
     }
 
-    /// Asks, and gets a reply.
+    /// Writes a request, and waits for the reply.
     pub fn asks(&mut self, request: &[u8]) -> Vec<u8> {
         self.says(request);
         self.record()
     }
 
-    /// Closes both pipes, and removes its own.
+    /// Closes both pipes, and removes the private pipe.
     pub fn leaves(self) {}
 
-    /// A read of 0 bytes is the end only if somebody has had the pipe open: a hang-up tells (poll(2)).
+    /// A read of 0 bytes is EOF only if the pipe once had a writer; then poll(2) shows a hang-up.
     fn looks(&self) -> Option<Heard> {
         let mut file = self.from_server.as_ref().expect("the private pipe was opened");
         let mut shown = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
@@ -210,7 +214,7 @@ impl CourseClient {
 
 impl Drop for CourseClient {
     fn drop(&mut self) {
-        // The test may have removed it as a part of its story.
+        // The test itself may have removed the pipe.
         let _ = fs::remove_file(self.place.join(&self.name));
     }
 }

@@ -1,5 +1,5 @@
-//! A server made by hand, from nothing but the protocol's records: it can say what no good server says, and be
-//! slower than any.
+//! A server that the test controls frame by frame. It can send what a correct server never sends, and can be
+//! very slow.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -12,86 +12,87 @@ use nix::libc::O_NONBLOCK;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::raw::{Answer, open_to_write, record};
+use crate::raw::{Answer, frame, open_to_write};
 use crate::wait::until;
 
-/// A server that does what it is told, for one client at a time. Its pipes are non-blocking.
+/// A server that the test controls, for one client at a time. Its pipes are non-blocking.
 #[derive(Debug)]
 pub struct RawServer {
     place: PathBuf,
-    /// The well-known pipe, open for both: so it neither ends nor hangs up.
+    /// The well-known pipe, open for reading and writing, so that it shows neither EOF nor a hang-up.
     from_client: File,
     received: Vec<u8>,
     to_client: Option<File>,
-    /// What the client of the last HELLO calls itself.
+    /// The nonce in the last HELLO.
     nonce: u64,
-    /// Bytes of a read at most.
-    sip: usize,
+    /// The most bytes of one read.
+    max_read: usize,
 }
 
 impl RawServer {
-    /// The number of its sessions.
+    /// The number of every session.
     pub const SESSION: u64 = 0xfeed_face_cafe_beef;
 
     pub(crate) fn at(place: &Path) -> Self {
         let path = place.join("mario");
         mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new well-known pipe");
         let from_client = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(path);
-        let from_client = from_client.expect("it was just made");
+        let from_client = from_client.expect("the pipe was just made");
         Self {
             place: place.into(),
             from_client,
             received: Vec::new(),
             to_client: None,
             nonce: 0,
-            sip: 65_536,
+            max_read: 65_536,
         }
     }
 
-    /// Makes the well-known pipe as small as a pipe can be.
+    /// Makes the well-known pipe as small as the kernel allows.
     pub fn shrink_wkp(&self) {
-        fcntl(&self.from_client, FcntlArg::F_SETPIPE_SZ(4096)).expect("nothing is in it yet");
+        fcntl(&self.from_client, FcntlArg::F_SETPIPE_SZ(4096)).expect("the pipe is still empty");
     }
 
-    /// From here on reads no more bytes than this at a time.
+    /// Limits each later read to this number of bytes.
     pub fn reads_at_most(&mut self, bytes: usize) {
-        self.sip = bytes;
+        self.max_read = bytes;
     }
 
-    /// Waits for a HELLO, and connects to its private pipe.
+    /// Waits for a HELLO, and opens its private pipe.
     pub fn receive_hello(&mut self) {
         let hello = self.receive(Kind::Hello);
-        let name = Hello::decode(&hello.payload).expect("a sound HELLO").name;
+        let name = Hello::decode(&hello.payload).expect("a valid HELLO").name;
         let name = String::from_utf8(name).expect("the client's names are text");
         self.to_client = Some(open_to_write(&self.place.join(name)));
     }
 
-    /// Connects to the private pipe of the next HELLO, if one has come, and its client still waits.
+    /// Opens the private pipe of the next HELLO, if a HELLO has come and its client still waits. Returns
+    /// whether it did.
     pub fn may_receive_hello(&mut self) -> bool {
-        let hello = self.received().and_then(|record| Hello::decode(&record.payload));
+        let hello = self.received().and_then(|frame| Hello::decode(&frame.payload));
         let Some(hello) = hello else { return false };
         let path = self.place.join(String::from_utf8(hello.name).expect("the client's names are text"));
         self.to_client = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path).ok();
         self.to_client.is_some()
     }
 
-    /// Forgets what its last client said.
+    /// Discards the frames that have come.
     pub fn forget(&mut self) {
         while self.received().is_some() {}
     }
 
-    /// Waits for the next record, which must be of this kind.
+    /// Waits for the next frame, which must be of this kind.
     pub fn receive(&mut self, kind: Kind) -> Answer {
         let answer = until(format_args!("{kind:?} from the client"), || self.received());
         assert_eq!(answer.kind, kind, "{answer:?}");
         answer
     }
 
-    /// Waits for a whole request, of any number of records.
+    /// Waits for a whole request, of any number of frames.
     pub fn receive_request(&mut self) -> Answer {
         let mut message = Vec::new();
         loop {
-            let (header, payload) = until("a record from the client", || self.next());
+            let (header, payload) = until("a frame from the client", || self.next());
             assert_eq!(header.kind, Kind::Request);
             message.extend(payload);
             if !header.part.more {
@@ -105,71 +106,71 @@ impl RawServer {
         Some(Answer { kind, sequence, payload })
     }
 
-    /// The next record, if it is there.
+    /// Returns the next frame, if it has come.
     fn next(&mut self) -> Option<(Header, Vec<u8>)> {
         loop {
-            if let Front::Frame(record) = front(&self.received) {
-                let (header, payload, length) = (record.header, record.payload().into_owned(), record.len());
+            if let Front::Frame(frame) = front(&self.received) {
+                let (header, payload, length) = (frame.header, frame.payload().into_owned(), frame.len());
                 self.received.drain(..length);
                 if header.kind == Kind::Hello {
                     self.nonce = header.session;
                 }
                 return Some((header, payload));
             }
-            assert_eq!(front(&self.received), Front::Beginning, "the client wrote what is no record");
-            let mut bytes = vec![0; self.sip];
-            // Nothing now: whoever waits for it has a deadline.
+            assert_eq!(front(&self.received), Front::Beginning, "the client wrote bytes that are no frame");
+            let mut bytes = vec![0; self.max_read];
+            // No bytes now: the caller waits with a deadline.
             let count = self.from_client.read(&mut bytes).ok()?;
             self.received.extend_from_slice(&bytes[..count]);
         }
     }
 
-    /// What the client of the last HELLO calls itself.
+    /// The nonce in the last HELLO.
     pub fn nonce(&self) -> u64 {
         self.nonce
     }
 
-    /// An acknowledgement that no good client minds.
+    /// An acknowledgement that every correct client accepts.
     pub fn good_ack() -> Ack {
         Ack { session: Self::SESSION, version: VERSION, window: 0, longest: 10_000, upstream: Vec::new() }
     }
 
-    /// The bytes of this acknowledgement, for the client of the last HELLO.
+    /// Returns the bytes of this acknowledgement, for the client of the last HELLO.
     pub fn ack(&self, ack: &Ack) -> Vec<u8> {
-        record(Kind::Ack, self.nonce, 0, Part::ONLY, &ack.encode())
+        frame(Kind::Ack, self.nonce, 0, Part::ONLY, &ack.encode())
     }
 
-    /// Its part of the handshake, by the rules.
+    /// Does the server's part of the handshake by the rules.
     pub fn shake_hands(&mut self) {
         self.receive_hello();
         self.write(&self.ack(&Self::good_ack()));
         self.receive(Kind::Ready);
     }
 
-    /// Says anything in its session.
+    /// Sends a frame of any kind in its session.
     pub fn say(&mut self, kind: Kind, sequence: u32, part: Part, payload: &[u8]) {
-        self.write(&record(kind, Self::SESSION, sequence, part, payload));
+        self.write(&frame(kind, Self::SESSION, sequence, part, payload));
     }
 
-    /// Writes bytes of any kind into the private pipe.
+    /// Writes any bytes into the private pipe.
     pub fn write(&mut self, bytes: &[u8]) {
-        let pipe = self.to_client.as_mut().expect("it is connected");
+        let pipe = self.to_client.as_mut().expect("the server is connected");
         pipe.write_all(bytes).expect("the client reads, and there is room");
     }
 
-    /// Writes these bytes into the private pipe again and again, as long as there is room and somebody who reads; returns
-    /// whether there was.
+    /// Writes these bytes into the private pipe until it is full or has no reader. Returns whether any write
+    /// succeeded.
     pub fn flood(&mut self, bytes: &[u8]) -> bool {
-        let pipe = self.to_client.as_mut().expect("it is connected");
+        let pipe = self.to_client.as_mut().expect("the server is connected");
         std::iter::from_fn(|| pipe.write(bytes).ok()).count() > 0
     }
 
-    /// Writes bytes into the private pipe so that each read of the client brings one (O_DIRECT in pipe(2)); it
-    /// must be empty, or they are added to what is there.
+    /// Writes bytes into the private pipe so that each read of the client returns one byte (O_DIRECT in
+    /// pipe(2)). The pipe must be empty, or the first bytes are added to its content.
     pub fn write_byte_by_byte(&mut self, bytes: &[u8]) {
-        let pipe = self.to_client.as_mut().expect("it is connected");
+        let pipe = self.to_client.as_mut().expect("the server is connected");
         let mode = |flags| {
-            fcntl(&*pipe, FcntlArg::F_SETFL(flags)).expect("a pipe can keep writes apart");
+            fcntl(&*pipe, FcntlArg::F_SETFL(flags)).expect("a pipe accepts O_DIRECT");
         };
         mode(OFlag::O_NONBLOCK | OFlag::O_DIRECT);
         for byte in bytes {
@@ -183,8 +184,8 @@ impl RawServer {
         self.to_client = None;
     }
 
-    /// Goes, with its well-known pipe.
+    /// Ends the server, and removes its well-known pipe.
     pub fn end(self) {
-        fs::remove_file(self.place.join("mario")).expect("it is there");
+        fs::remove_file(self.place.join("mario")).expect("the well-known pipe exists");
     }
 }

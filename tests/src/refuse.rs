@@ -11,7 +11,7 @@ use crate::launch::Launch;
 use crate::needs::succeeds;
 use crate::peers::Workshop;
 
-/// A system call that the kernel refuses: for [`Launch::refusing`].
+/// A system call that the kernel refuses, for [`Launch::refusing`].
 ///
 /// ```no_run
 /// use nix::errno::Errno;
@@ -30,13 +30,13 @@ use crate::peers::Workshop;
 pub struct Refusal(String);
 
 impl Refusal {
-    /// Every call of this name fails with this error. The C library may choose between several calls: for
-    /// rename(3) refuse `rename`, `renameat` and `renameat2`. The names of x86_64 and aarch64 differ.
+    /// Makes every call of this name fail with this error. The C library may choose between several calls:
+    /// for rename(3) refuse `rename`, `renameat` and `renameat2`. The names on x86_64 and aarch64 differ.
     pub fn of(call: &str, error: Errno) -> Self {
         Self(format!("{call}:{}", error as i32))
     }
 
-    /// Only if this argument (0 is the first) has this value in the bits of `mask`.
+    /// Refuses the call only if this argument (0 is the first) has this value in the bits of `mask`.
     #[must_use]
     pub fn when(self, argument: u8, mask: u64, value: u64) -> Self {
         Self(format!("{}:{argument}:{mask}:{value}", self.0))
@@ -44,7 +44,8 @@ impl Refusal {
 }
 
 impl Launch<'_> {
-    /// In the program and all that it starts, the kernel refuses these calls. Needs [`crate::Tool::Seccomp`].
+    /// Makes the kernel refuse these calls in the program and in all that it starts. Needs
+    /// [`crate::Tool::Seccomp`].
     #[must_use]
     pub fn refusing(self, refusals: impl IntoIterator<Item = Refusal>) -> Self {
         let rules = refusals.into_iter().map(|refusal| OsString::from(refusal.0));
@@ -57,9 +58,9 @@ fn program() -> Result<PathBuf, String> {
     Workshop::at(Path::new(env!("CARGO_MANIFEST_DIR")), "tools").program("refuse")
 }
 
-/// Why this machine cannot do it; `None` if it can.
+/// Why this machine cannot refuse calls; `None` if it can.
 pub(crate) fn is_impossible() -> Option<String> {
-    // true(1) does not call it, so it ends well.
+    // true(1) does not call getppid(2), so it succeeds.
     let tried =
         program().and_then(|refuse| succeeds(Command::new(refuse).args(["getppid:ENOSYS", "--", "true"])));
     tried.err()

@@ -1,4 +1,4 @@
-//! The scene of a test: a directory, the programs that work there, and the census when they have gone.
+//! The scene of a test: a directory, the programs that work there, and the census at the end.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, Permissions};
@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::course_server::CourseServer;
+use crate::event_log::EventLog;
 use crate::launch::Launch;
 use crate::paradigm::Paradigm;
 use crate::proc::{children_of, lives_in, living_in, signal_to};
@@ -21,23 +22,23 @@ use crate::program::Program;
 use crate::raw::RawClient;
 use crate::raw_course::CourseClient;
 use crate::raw_server::RawServer;
-use crate::record::Record;
 use crate::wait::{until, within};
 
-/// A directory with a well-known pipe named `mario`, and all that happens there.
+/// A directory with a well-known pipe named `mario`, and the programs that work there.
 ///
-/// A test ends with [`Scene::end`]. If it fails before, the scene tells what happened, and ends what it started.
+/// A test ends with [`Scene::end`]. If the test fails before that, the scene reports what happened, and ends
+/// the processes that it started.
 #[derive(Debug)]
 pub struct Scene {
-    /// Where the pipes are; the programs' working directory.
+    /// The directory of the pipes, and the programs' working directory.
     place: PathBuf,
-    /// Where transcripts and the record are.
+    /// The directory of the programs' output and of the event log.
     log: PathBuf,
-    record: Rc<Record>,
+    event_log: Rc<EventLog>,
     programs: RefCell<Vec<Rc<Program>>>,
-    /// How many programs were given a name.
+    /// The number of programs that have a name.
     named: Cell<usize>,
-    /// Commands that were run to their end at once.
+    /// The command lines of programs that ran to their end at once.
     noted: RefCell<Vec<String>>,
     /// Whether the census was taken.
     ended: Cell<bool>,
@@ -45,25 +46,26 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// A new one.
+    /// Makes a scene.
     pub fn new() -> Self {
-        // What this process was given beside 0, 1 and 2 is not for the programs that it starts.
+        // The programs that this process starts inherit only its descriptors 0, 1 and 2.
         static ONCE: Once = Once::new();
         ONCE.call_once(keep_inherited_to_ourselves);
         let directory = TempDir::with_prefix("handshake-").expect("a temporary directory");
-        // As the kernel will call it.
-        let root = directory.path().canonicalize().expect("it was just made");
+        // The path as the kernel reports it.
+        let root = directory.path().canonicalize().expect("the directory was just made");
         let (place, log) = (root.join("place"), root.join("log"));
         for directory in [&place, &log] {
             fs::create_dir(directory).expect("a new directory");
-            // Whatever the umask is.
-            fs::set_permissions(directory, Permissions::from_mode(0o755)).expect("it was just made");
+            // The mode must not depend on the umask.
+            fs::set_permissions(directory, Permissions::from_mode(0o755))
+                .expect("the directory was just made");
         }
-        let record = Rc::new(Record::at(log.join("events")));
+        let event_log = Rc::new(EventLog::at(log.join("events")));
         Self {
             place,
             log,
-            record,
+            event_log,
             programs: RefCell::default(),
             named: Cell::new(0),
             noted: RefCell::default(),
@@ -72,69 +74,69 @@ impl Scene {
         }
     }
 
-    /// A server, about to be started.
+    /// Prepares a server.
     pub fn server(&self, paradigm: Paradigm) -> Launch<'_> {
         Launch::server(self, paradigm)
     }
 
-    /// A client, about to be started. It says nothing but errors: a busy machine may be slow enough for it to
-    /// say that it waits.
+    /// Prepares a client that prints errors only. On a busy machine a client may otherwise print that it
+    /// waits.
     pub fn client(&self) -> Launch<'_> {
         self.talking_client().arg("-q")
     }
 
-    /// A client that may say more than errors.
+    /// Prepares a client that may print more than errors.
     pub fn talking_client(&self) -> Launch<'_> {
         Launch::of_ours(self, "client", false)
     }
 
-    /// The lab, about to be started. Its page is wide enough for each of its sentences to stand on one line.
+    /// Prepares the lab. Its page is so wide that each sentence stands on one line.
     pub fn lab(&self) -> Launch<'_> {
         Launch::of_ours(self, "lab", false).through(["env", "COLUMNS=1000"])
     }
 
-    /// Somebody else's client, about to be started. It keeps no record.
+    /// Prepares a client that is not ours. It writes no event log.
     pub fn client_at(&self, program: impl AsRef<Path>) -> Launch<'_> {
         Launch::at(self, program.as_ref(), false)
     }
 
-    /// Somebody else's server, about to be started. It keeps no record, and does not say when it is ready; SIGTERM is to end
-    /// it, with status 0.
+    /// Prepares a server that is not ours. It writes no event log and no ready message. SIGTERM must end it
+    /// with status 0.
     pub fn server_at(&self, program: impl AsRef<Path>) -> Launch<'_> {
         Launch::at(self, program.as_ref(), true)
     }
 
-    /// A client by hand, with its private pipe made.
+    /// Makes a client that the test controls, with its private pipe.
     pub fn raw_client(&self) -> RawClient {
         RawClient::at(&self.place)
     }
 
-    /// A client of the course dialect by hand, with its private pipe of this name made.
+    /// Makes a client of the course dialect that the test controls, with a private pipe of this name.
     pub fn course_client(&self, name: &str) -> CourseClient {
         CourseClient::at(&self.place, name)
     }
 
-    /// A server by hand, with its well-known pipe made.
+    /// Makes a server that the test controls, with its well-known pipe.
     pub fn raw_server(&self) -> RawServer {
         RawServer::at(&self.place)
     }
 
-    /// A server of the course by hand, with its well-known pipe made.
+    /// Makes a server of the course that the test controls, with its well-known pipe.
     pub fn course_server(&self) -> CourseServer {
         CourseServer::at(&self.place)
     }
 
-    /// Where the pipes are.
+    /// The directory of the pipes.
     pub fn place(&self) -> &Path {
         &self.place
     }
 
-    /// The path of a name there.
+    /// The path of a name in that directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.place.join(name)
     }
 
-    /// The names there, sorted.
+    /// The names in that directory, sorted.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.place).expect("the scene's directory");
         let mut names: Vec<_> =
@@ -143,36 +145,37 @@ impl Scene {
         names
     }
 
-    /// What the programs did.
-    pub fn record(&self) -> &Record {
-        &self.record
+    /// The event log of the programs.
+    pub fn event_log(&self) -> &EventLog {
+        &self.event_log
     }
 
-    /// One client comes, says this, and gets this answer.
+    /// Runs one client that sends this request, and checks its reply.
     pub fn serves(&self, request: &str, reply: &str) {
         self.client().arg(request).run().success().stdout(format!("{reply}\n"));
     }
 
-    /// Sends a signal to a server or a subserver of this scene, by its number. After SIGSTOP it stands still when this
-    /// returns.
+    /// Sends a signal to a server or a subserver of this scene, by its PID. After SIGSTOP, the process is
+    /// stopped when this returns.
     pub fn signal_server(&self, pid: u32, signal: Signal) {
-        assert!(lives_in(pid, &self.place), "process {pid} is none of this scene");
+        assert!(lives_in(pid, &self.place), "process {pid} does not belong to this scene");
         signal_to(pid, signal);
     }
 
-    /// Gives the place, and the record, to another user. Only root can.
+    /// Gives the place and the event log to another user. Only root can do that.
     pub fn belongs_to(&self, user: u32) {
-        let root = self.place.parent().expect("it is in the scene's own directory");
-        // The way there; nobody else's to look around.
-        fs::set_permissions(root, Permissions::from_mode(0o711)).expect("it is ours");
-        let record = File::options().create(true).append(true).open(self.record.path()).expect("a new file");
-        fchown(&record, Some(user), Some(user)).expect("only root calls this");
+        let root = self.place.parent().expect("the place is in the scene's directory");
+        // The user may pass through this directory, but not list it.
+        fs::set_permissions(root, Permissions::from_mode(0o711)).expect("the test owns the directory");
+        let event_log =
+            File::options().create(true).append(true).open(self.event_log.path()).expect("a new file");
+        fchown(&event_log, Some(user), Some(user)).expect("only root calls this");
         for directory in [&self.place, &self.log] {
             chown(directory, Some(user), Some(user)).expect("only root calls this");
         }
     }
 
-    /// Waits until no subserver lives, whoever their parents are by now.
+    /// Waits until no subserver is alive, whatever their parents are now.
     pub fn subservers_end(&self, patience: Duration) {
         within(patience, "all subservers to end", || {
             let programs = self.programs.borrow();
@@ -181,12 +184,12 @@ impl Scene {
         });
     }
 
-    /// Ends what still runs, and takes the census. Every client has ended by now; every server that still runs has no
-    /// child, ends with status 0 when it gets SIGTERM, and nothing is left: no name, no process.
+    /// Ends the servers that still run, and takes the census. Every client must have ended. Every server must
+    /// have no child, and must end with status 0 at SIGTERM. No name and no process may be left.
     pub fn end(self) {
         let programs = self.programs.borrow();
         for program in programs.iter().filter(|program| !program.is_server()) {
-            assert!(!program.is_running(), "the test forgot {}, which still runs", program.name());
+            assert!(!program.is_running(), "{} still runs at the end of the test", program.name());
         }
         let servers: Vec<_> =
             programs.iter().filter(|program| program.is_server() && program.is_running()).collect();
@@ -204,8 +207,8 @@ impl Scene {
         self.ended.set(true);
     }
 
-    pub(crate) fn record_rc(&self) -> Rc<Record> {
-        Rc::clone(&self.record)
+    pub(crate) fn event_log_rc(&self) -> Rc<EventLog> {
+        Rc::clone(&self.event_log)
     }
 
     pub(crate) fn log(&self, name: &str) -> PathBuf {
@@ -227,27 +230,27 @@ impl Scene {
         self.noted.borrow_mut().push(words);
     }
 
-    /// All that a reader of a failure wants to know.
-    fn tell(&self) {
-        eprintln!("--- the place: {:?}", self.names());
-        eprintln!("--- the processes that live there:");
+    /// Prints all that a reader of a failure needs.
+    fn report(&self) {
+        eprintln!("--- names in the place: {:?}", self.names());
+        eprintln!("--- processes that work there:");
         living_in(&self.place).iter().for_each(|process| eprintln!("{process:?}"));
         self.noted.borrow().iter().for_each(|words| eprintln!("--- was run: {words}"));
         let programs = self.programs.borrow();
         let (servers, others): (Vec<_>, Vec<_>) = programs.iter().partition(|program| program.is_server());
         let (running, ended): (Vec<_>, Vec<_>) = others.into_iter().partition(|program| program.is_running());
-        for program in servers.iter().chain(&running).chain(&ended).take(TOLD) {
+        for program in servers.iter().chain(&running).chain(&ended).take(REPORTED_PROGRAMS) {
             let how = if program.is_running() { "runs" } else { "has ended" };
             eprintln!("--- {} (process {}) {how}: {}", program.name(), program.pid(), program.words());
-            tell_tail("stdout", program.stdout_path());
-            tell_tail("stderr", program.stderr_path());
+            report_tail("stdout", program.stdout_path());
+            report_tail("stderr", program.stderr_path());
         }
         eprintln!("--- {} programs in all", programs.len());
-        tell_tail("the record", self.record.path());
+        report_tail("the event log", self.event_log.path());
     }
 
-    /// Ends what is left: TERM, and KILL for who does not follow it. Only processes that this scene started have its
-    /// directory as theirs.
+    /// Ends the processes that are left: first with SIGTERM, then with SIGKILL. Only processes that this
+    /// scene started have its directory as their working directory.
     fn end_all(&self) {
         let programs = self.programs.borrow();
         let left: Vec<_> = programs.iter().filter(|program| program.is_running()).collect();
@@ -260,7 +263,7 @@ impl Scene {
             }
         }
         for process in living_in(&self.place) {
-            // It may have gone since.
+            // The process may have ended by now.
             let _ = kill(Pid::from_raw(process.pid.cast_signed()), Signal::SIGKILL);
         }
     }
@@ -276,7 +279,7 @@ impl Drop for Scene {
     fn drop(&mut self) {
         let panicking = std::thread::panicking();
         if panicking {
-            self.tell();
+            self.report();
         }
         if !self.ended.get() {
             self.end_all();
@@ -285,18 +288,21 @@ impl Drop for Scene {
     }
 }
 
-/// How many programs' transcripts are shown.
-const TOLD: usize = 12;
+/// The number of programs whose output is reported.
+const REPORTED_PROGRAMS: usize = 12;
 
-/// How much of each.
-const TAIL: usize = 3000;
+/// The number of bytes of each output that are reported.
+const REPORTED_BYTES: usize = 3000;
 
-fn tell_tail(what: &str, path: &Path) {
+fn report_tail(what: &str, path: &Path) {
     let bytes = fs::read(path).unwrap_or_default();
     if !bytes.is_empty() {
-        let from = bytes.len().saturating_sub(TAIL);
-        let cut =
-            if from > 0 { format!(" (the last {TAIL} of {} bytes)", bytes.len()) } else { String::new() };
+        let from = bytes.len().saturating_sub(REPORTED_BYTES);
+        let cut = if from > 0 {
+            format!(" (the last {REPORTED_BYTES} of {} bytes)", bytes.len())
+        } else {
+            String::new()
+        };
         eprintln!("{what}{cut}:\n{}", String::from_utf8_lossy(&bytes[from..]).trim_end());
     }
 }

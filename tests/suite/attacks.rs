@@ -1,5 +1,5 @@
-//! What other processes can do to a server with numbers, locks, names, memory and signals; and that polite
-//! clients are served beside it.
+//! Other processes attack a server with numbers, locks, names, memory and signals. Polite clients are served
+//! meanwhile.
 
 use std::fs::{self, OpenOptions};
 use std::os::fd::AsFd;
@@ -15,25 +15,25 @@ use nix::sys::signal::Signal;
 use predicates::str::contains;
 use workspace_tests::proc::{Descriptor, Target};
 use workspace_tests::wait::until_true;
-use workspace_tests::{Paradigm, RawClient, Scene, Tool, each, needs, record};
+use workspace_tests::{Paradigm, RawClient, Scene, Tool, each, frame, needs};
 
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 
 each! {
-    a_long_queue_keeps_no_signal_waiting in forking dispatch shared: row_55;
-    a_long_queue_keeps_no_request_waiting in dispatch shared: row_55;
-    a_process_that_knocks_often_delays_no_other in forking dispatch shared: row_55;
-    names_of_pipes_that_are_not_there_cost_no_fork in basic forking dispatch shared: row_55;
-    a_well_known_pipe_that_is_moved_away_and_back_is_known_again in basic forking dispatch shared: row_18;
-    a_second_name_of_the_well_known_pipe_misleads_nobody in forking dispatch: row_18;
-    headers_that_claim_much_delay_nobody in basic forking dispatch shared: row_36;
-    a_lock_on_the_well_known_pipe_keeps_nobody_out in basic forking dispatch shared: row_56;
-    old_well_known_pipes_are_bounded in shared: row_56;
-    a_message_beyond_the_memory_is_refused in basic forking dispatch: row_57;
-    a_flood_of_signals_stops_no_service in basic forking dispatch shared: row_58;
+    a_long_queue_delays_no_signal in forking dispatch shared: row_55;
+    a_long_queue_delays_no_request in dispatch shared: row_55;
+    a_process_that_connects_often_delays_no_other in forking dispatch shared: row_55;
+    names_of_missing_pipes_cost_no_fork in basic forking dispatch shared: row_55;
+    a_well_known_pipe_that_is_moved_away_and_back_is_recognised in basic forking dispatch shared: row_18;
+    a_second_name_of_the_well_known_pipe_misleads_no_client in forking dispatch: row_18;
+    headers_that_claim_long_frames_delay_nobody in basic forking dispatch shared: row_36;
+    a_lock_on_the_well_known_pipe_blocks_no_client in basic forking dispatch shared: row_56;
+    the_number_of_old_well_known_pipes_is_bounded in shared: row_56;
+    a_message_longer_than_the_free_memory_is_refused in basic forking dispatch: row_57;
+    a_flood_of_signals_does_not_stop_the_server in basic forking dispatch shared: row_58;
 }
 
-/// Clients that have sent their names.
+/// Returns clients that have sent their names.
 fn queue(scene: &Scene) -> Vec<RawClient> {
     let clients = (0..200).map(|_| {
         let mut client = scene.raw_client();
@@ -47,8 +47,8 @@ fn leaves(queue: Vec<RawClient>) {
     queue.iter().for_each(RawClient::remove_private_pipe);
 }
 
-/// A server that has just forked the first of them may finish its turn, and one more.
-fn a_long_queue_keeps_no_signal_waiting(paradigm: Paradigm) {
+/// A server that has just forked for the first client may finish its turn, and take one more turn.
+fn a_long_queue_delays_no_signal(paradigm: Paradigm) {
     const TWO_TURNS: usize = 32;
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--grace", "100ms"]).gated().start();
@@ -58,15 +58,15 @@ fn a_long_queue_keeps_no_signal_waiting(paradigm: Paradigm) {
     server.signal(Signal::SIGTERM);
     server.go_on();
     server.ends().code(0);
-    let forked = scene.record().all(|event| event.what == What::SubserverForked).len();
+    let forked = scene.event_log().all(|event| event.what == What::SubserverForked).len();
     assert!(forked <= TWO_TURNS, "{forked} subservers were forked after SIGTERM");
     leaves(queue);
     assert_eq!(scene.names(), [""; 0]);
     scene.end();
 }
 
-/// A request that comes after the first fork is routed after a few more, and not after all of them.
-fn a_long_queue_keeps_no_request_waiting(paradigm: Paradigm) {
+/// A request that comes after the first fork is routed after a few more forks, and not after all.
+fn a_long_queue_delays_no_request(paradigm: Paradigm) {
     const TWO_TURNS: usize = 32;
     let scene = Scene::new();
     let server = scene.server(paradigm).gated().start();
@@ -77,11 +77,11 @@ fn a_long_queue_keeps_no_request_waiting(paradigm: Paradigm) {
     server.step_until(What::ReadyReceived);
     let queue = queue(&scene);
     server.step_until(What::SubserverForked);
-    let mark = scene.record().mark();
+    let mark = scene.event_log().mark();
     polite.request(1, b"hello");
     server.go_on();
-    scene.record().wait_after(mark, What::Routed, |_| true);
-    let events = scene.record().all(|_| true).split_off(mark);
+    scene.event_log().wait_after(mark, What::Routed, |_| true);
+    let events = scene.event_log().all(|_| true).split_off(mark);
     let before = events.iter().take_while(|event| event.what != What::Routed);
     let forked = before.filter(|event| event.what == What::SubserverForked).count();
     assert!(forked <= TWO_TURNS, "{forked} subservers were forked before a request was routed");
@@ -91,18 +91,18 @@ fn a_long_queue_keeps_no_request_waiting(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The 200 are of this process, and came first.
-fn a_process_that_knocks_often_delays_no_other(paradigm: Paradigm) {
+/// The 200 clients are of this process, and came first.
+fn a_process_that_connects_often_delays_no_other(paradigm: Paradigm) {
     const FEW: usize = 32;
     let scene = Scene::new();
     let server = scene.server(paradigm).gated().start();
     server.step_until(What::Waiting);
     let queue = queue(&scene);
     let client = scene.client().arg("hello").start();
-    scene.record().wait_for(What::HelloSent, |event| event.pid == client.pid());
+    scene.event_log().wait_for(What::HelloSent, |event| event.pid == client.pid());
     server.go_on();
     client.ends().success().stdout("HELLO\n");
-    let events = scene.record().all(|_| true);
+    let events = scene.event_log().all(|_| true);
     let before =
         events.iter().take_while(|event| (event.what, event.pid) != (What::AckReceived, client.pid()));
     let forked = before.filter(|event| event.what == What::SubserverForked).count();
@@ -111,36 +111,36 @@ fn a_process_that_knocks_often_delays_no_other(paradigm: Paradigm) {
     scene.end();
 }
 
-fn names_of_pipes_that_are_not_there_cost_no_fork(paradigm: Paradigm) {
+fn names_of_missing_pipes_cost_no_fork(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    let mut stranger = scene.raw_client();
+    let mut intruder = scene.raw_client();
     for _ in 0..200 {
-        stranger.hello_naming(RawClient::new_name().as_bytes());
+        intruder.hello_naming(RawClient::new_name().as_bytes());
     }
     let is_absent = |text: &String| text.contains("nothing stands at its private pipe's name");
     scene
-        .record()
+        .event_log()
         .wait_for_many(200, What::ClientDropped, |event| event.text.as_ref().is_some_and(is_absent));
-    another_is_served_soon(&scene);
-    let forked = scene.record().all(|event| event.what == What::SubserverForked).len();
+    another_client_is_served_soon(&scene);
+    let forked = scene.event_log().all(|event| event.what == What::SubserverForked).len();
     assert!(forked <= 1, "{forked} subservers for one client");
-    stranger.remove_private_pipe();
-    drop(stranger);
+    intruder.remove_private_pipe();
+    drop(intruder);
     scene.end();
 }
 
-/// Another process moves it away, and then back over the next one.
-fn a_well_known_pipe_that_is_moved_away_and_back_is_known_again(paradigm: Paradigm) {
+/// Another process moves the pipe away, and then back over the next one.
+fn a_well_known_pipe_that_is_moved_away_and_back_is_recognised(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     for _ in 0..3 {
-        until_true("a well-known pipe", || scene.path("mario").exists());
-        fs::rename(scene.path("mario"), scene.path("elsewhere")).expect("it is there");
-        until_true("the next well-known pipe", || scene.path("mario").exists());
-        fs::rename(scene.path("elsewhere"), scene.path("mario")).expect("it is still there");
-        another_is_served_soon(&scene);
+        until_true("the well-known pipe to exist", || scene.path("mario").exists());
+        fs::rename(scene.path("mario"), scene.path("elsewhere")).expect("the path exists");
+        until_true("the next well-known pipe to exist", || scene.path("mario").exists());
+        fs::rename(scene.path("elsewhere"), scene.path("mario")).expect("the moved pipe exists");
+        another_client_is_served_soon(&scene);
     }
     server.has_descriptors_as(&before);
     server.signal(Signal::SIGTERM);
@@ -148,13 +148,13 @@ fn a_well_known_pipe_that_is_moved_away_and_back_is_known_again(paradigm: Paradi
     scene.end();
 }
 
-/// A pipe that has lost the well-known name may have another: a client that opened it before must not write its
-/// name there.
-fn a_second_name_of_the_well_known_pipe_misleads_nobody(paradigm: Paradigm) {
+/// A pipe that has lost the well-known name may have a second name. A client that opened the pipe before must
+/// not write its name there.
+fn a_second_name_of_the_well_known_pipe_misleads_no_client(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
-    fs::hard_link(scene.path("mario"), scene.path("second")).expect("it is there");
+    fs::hard_link(scene.path("mario"), scene.path("second")).expect("the path exists");
     scene.signal_server(server.pid(), Signal::SIGSTOP);
     let mut first = scene.raw_client();
     first.hello();
@@ -162,60 +162,60 @@ fn a_second_name_of_the_well_known_pipe_misleads_nobody(paradigm: Paradigm) {
     let client = scene.client().arg("hello").start();
     let is_well_known =
         |open: &Descriptor| matches!(&open.target, Target::Named { name, .. } if name == "mario");
-    until_true("a client that waits for room", || client.descriptors().iter().any(is_well_known));
+    until_true("a client to wait for room", || client.descriptors().iter().any(is_well_known));
     scene.signal_server(server.pid(), Signal::SIGCONT);
     first.accept();
     client.ends().success().stdout("HELLO\n");
     first.bye();
     drop(first);
-    fs::remove_file(scene.path("second")).expect("it is there");
+    fs::remove_file(scene.path("second")).expect("the path exists");
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// Headers without records, each of which claims as much as a record has at most; one behind the other, and one
-/// alone.
-fn headers_that_claim_much_delay_nobody(paradigm: Paradigm) {
+/// Headers without payload, each claiming the longest frame: many in a row, and one alone.
+fn headers_that_claim_long_frames_delay_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
-    let claim = record(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
+    let claim = frame(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
     let close_together = claim[..HEADER].repeat(claim.len() / HEADER);
-    let mut stranger = scene.raw_client();
-    stranger.open_wkp();
+    let mut intruder = scene.raw_client();
+    intruder.open_wkp();
     for _ in 0..5 {
         for garbage in [&close_together[..], &claim[..claim.len() - 1]] {
-            // It may have lost its reader, which is no client's.
-            if stranger.shows_error() {
-                stranger.open_wkp();
+            // The pipe may have lost its reader.
+            if intruder.shows_error() {
+                intruder.open_wkp();
             }
-            stranger.flood(garbage);
-            another_is_served_soon(&scene);
+            intruder.flood(garbage);
+            another_client_is_served_soon(&scene);
         }
     }
-    stranger.remove_private_pipe();
-    drop(stranger);
+    intruder.remove_private_pipe();
+    drop(intruder);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// With an exclusive one no client could write its name: each asks for a shared lock. So the server holds one, too.
-fn a_lock_on_the_well_known_pipe_keeps_nobody_out(paradigm: Paradigm) {
+/// An exclusive lock would keep every client from writing its name, since each asks for a shared lock. So the
+/// server holds a shared lock itself.
+fn a_lock_on_the_well_known_pipe_blocks_no_client(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let nonblocking = OFlag::O_NONBLOCK.bits();
     let locked = OpenOptions::new().write(true).custom_flags(nonblocking).open(scene.path("mario"));
     let locked = locked.expect("the server reads it");
     assert_eq!(try_lock(locked.as_fd(), Lock::Exclusive), Err(Errno::EWOULDBLOCK));
-    try_lock(locked.as_fd(), Lock::Shared).expect("that is what a client asks for");
-    another_is_served_soon(&scene);
+    try_lock(locked.as_fd(), Lock::Shared).expect("a shared lock is free");
+    another_client_is_served_soon(&scene);
     drop(locked);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     scene.end();
 }
 
-/// Each is kept open by a client, and would cost the server a descriptor for as long.
-fn old_well_known_pipes_are_bounded(paradigm: Paradigm) {
+/// A client keeps each pipe open, which would cost the server a descriptor.
+fn the_number_of_old_well_known_pipes_is_bounded(paradigm: Paradigm) {
     const KEPT: usize = 8;
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
@@ -226,16 +226,16 @@ fn old_well_known_pipes_are_bounded(paradigm: Paradigm) {
         client.open_wkp();
         client.remove_private_pipe();
         clients.push(client);
-        fs::remove_file(scene.path("mario")).expect("it is there");
-        until_true("the next well-known pipe", || scene.path("mario").exists());
+        fs::remove_file(scene.path("mario")).expect("the path exists");
+        until_true("the next well-known pipe to exist", || scene.path("mario").exists());
     }
-    until_true("no more than so many descriptors", || server.descriptors().len() < before + KEPT);
-    another_is_served_soon(&scene);
+    until_true("the server to close old pipes", || server.descriptors().len() < before + KEPT);
+    another_client_is_served_soon(&scene);
     drop(clients);
     scene.end();
 }
 
-fn a_message_beyond_the_memory_is_refused(paradigm: Paradigm) {
+fn a_message_longer_than_the_free_memory_is_refused(paradigm: Paradigm) {
     if !needs(&[Tool::Command("prlimit")]) {
         return;
     }
@@ -250,21 +250,21 @@ fn a_message_beyond_the_memory_is_refused(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The signal that tells of the end of one of many children, from somewhere else.
-fn a_flood_of_signals_stops_no_service(paradigm: Paradigm) {
+/// Another process sends the signal that reports a child's exit.
+fn a_flood_of_signals_does_not_stop_the_server(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
-    // Basic has no children, and nobody expects that signal there.
+    // Basic has no children and no handler for that signal.
     let signals: &[&str] = if paradigm.has_subservers() { &["34", "CHLD"] } else { &["CHLD"] };
     let kills = signals.iter().map(|signal| format!("kill -{signal} {}", server.pid()));
     let flood = format!("while {}; do :; done", kills.collect::<Vec<_>>().join(" && "));
     let mut flood = Command::new("timeout").args(["60", "sh", "-c", &flood]).spawn().expect("timeout(1)");
     for _ in 0..5 {
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
     }
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
-    // Its target has gone.
-    flood.wait().expect("it was started here");
+    // The flood ends with its target.
+    flood.wait().expect("the flood is a child of this process");
     scene.end();
 }

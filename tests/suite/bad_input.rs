@@ -1,4 +1,4 @@
-//! Bytes that no good client sends: they cost their sender alone, and no file a byte.
+//! Bytes that no correct client sends. They end their sender's session at most, and change no file.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,26 +13,26 @@ use predicates::prelude::*;
 use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, each};
 
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 use crate::streams::noise;
 
 each! {
-    a_name_that_no_private_pipe_has_is_dropped in basic forking dispatch shared: row_16 row_17;
-    a_private_pipes_name_on_something_else_is_dropped in basic forking dispatch shared: row_8 row_16;
-    naming_anothers_private_pipe_brings_nobody_in in basic forking dispatch shared: row_17;
-    a_pipe_named_twice_is_one_clients_all_the_same in basic forking dispatch shared: row_17;
+    a_hello_with_an_invalid_name_is_dropped in basic forking dispatch shared: row_16 row_17;
+    a_private_pipes_name_on_another_object_is_dropped in basic forking dispatch shared: row_8 row_16;
+    a_client_that_names_anothers_private_pipe_gets_no_session in basic forking dispatch shared: row_17;
+    a_client_that_names_its_pipe_twice_is_served_once in basic forking dispatch shared: row_17;
     garbage_is_skipped in basic forking dispatch shared: row_35;
     garbage_on_the_shared_pipe_harms_no_session in shared: row_35 row_36;
     a_message_too_long_is_not_sent in basic forking dispatch shared;
     a_message_too_long_is_refused in basic forking dispatch shared;
-    a_request_that_is_not_due_ends_its_session_alone in basic forking dispatch shared: row_35;
-    a_record_of_another_session_is_skipped in basic forking dispatch shared: row_35 row_36;
-    whoever_overruns_the_window_is_evicted in shared: row_37;
+    a_request_that_is_not_due_ends_only_its_session in basic forking dispatch shared: row_35;
+    a_frame_of_another_session_is_skipped in basic forking dispatch shared: row_35 row_36;
+    a_client_that_overruns_the_window_is_evicted in shared: row_37;
 }
 
 const VALUE: &str = "of value";
 
-fn a_name_that_no_private_pipe_has_is_dropped(paradigm: Paradigm) {
+fn a_hello_with_an_invalid_name_is_dropped(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -57,25 +57,25 @@ fn a_name_that_no_private_pipe_has_is_dropped(paradigm: Paradigm) {
         long.as_bytes(),
     ];
     for name in names {
-        let mark = scene.record().mark();
+        let mark = scene.event_log().mark();
         let mut client = scene.raw_client();
         client.hello_naming(name);
-        scene.record().wait_after(mark, What::ClientDropped, |_| true);
-        another_is_served_soon(&scene);
-        assert!(!client.has_answer(), "there is no pipe that could be trusted");
+        scene.event_log().wait_after(mark, What::ClientDropped, |_| true);
+        another_client_is_served_soon(&scene);
+        assert!(!client.has_answer(), "the server wrote into a pipe that it must not trust");
         client.remove_private_pipe();
     }
     for victim in [outside, inside] {
-        assert_eq!(fs::read_to_string(&victim).expect("it is there"), VALUE);
-        fs::remove_file(victim).expect("it is there");
+        assert_eq!(fs::read_to_string(&victim).expect("the path exists"), VALUE);
+        fs::remove_file(victim).expect("the path exists");
     }
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// The name is right, but what has it is none that could take an answer: a file, links to a file, to a pipe and to a
-/// device, a socket, a directory, nothing, a pipe that nobody reads.
-fn a_private_pipes_name_on_something_else_is_dropped(paradigm: Paradigm) {
+/// The name is valid, but it belongs to an object that cannot take an answer. The objects are: a file; links
+/// to a file, a pipe and a device; a socket; a directory; no object; a pipe without a reader.
+fn a_private_pipes_name_on_another_object_is_dropped(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -88,55 +88,55 @@ fn a_private_pipes_name_on_something_else_is_dropped(paradigm: Paradigm) {
     symlink("/dev/full", scene.path(&to_device)).expect("a link");
     let _socket = UnixListener::bind(scene.path(&socket)).expect("a socket");
     fs::create_dir(scene.path(&directory)).expect("a directory");
-    mkfifo(&scene.path(&unread), Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe that nobody reads");
+    mkfifo(&scene.path(&unread), Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe without a reader");
     for name in [&file, &link, &to_pipe, &to_device, &socket, &directory, &nothing, &unread] {
-        let mark = scene.record().mark();
+        let mark = scene.event_log().mark();
         let mut client = scene.raw_client();
         client.hello_naming(name.as_bytes());
-        scene.record().wait_after(mark, What::ClientDropped, |_| true);
-        another_is_served_soon(&scene);
+        scene.event_log().wait_after(mark, What::ClientDropped, |_| true);
+        another_client_is_served_soon(&scene);
         client.remove_private_pipe();
     }
-    assert_eq!(fs::read_to_string(scene.path(&file)).expect("it is there"), VALUE);
+    assert_eq!(fs::read_to_string(scene.path(&file)).expect("the path exists"), VALUE);
     assert!(!reader.has_answer(), "a link was followed");
     [&file, &link, &to_pipe, &to_device, &socket, &unread]
         .into_iter()
-        .for_each(|name| fs::remove_file(scene.path(name)).expect("it is there"));
-    fs::remove_dir(scene.path(&directory)).expect("it is there");
+        .for_each(|name| fs::remove_file(scene.path(name)).expect("the path exists"));
+    fs::remove_dir(scene.path(&directory)).expect("the path exists");
     reader.remove_private_pipe();
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// What the server then sends there is of no use to anybody: it bears another nonce and another session.
-fn naming_anothers_private_pipe_brings_nobody_in(paradigm: Paradigm) {
+/// The client whose pipe was named cannot use the answer: it has another nonce and another session.
+fn a_client_that_names_anothers_private_pipe_gets_no_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let victim = scene.client().arg("mine").gated().start();
     let made = victim.step_until(What::PrivateCreated);
     let mut intruder = scene.raw_client();
-    // In basic the second one waits for the end of the first: for its handshake timeout.
+    // In basic each HELLO waits for the end of the one before: for its handshake timeout.
     for n in 1..=3 {
-        intruder.hello_naming(made.pipe.as_deref().expect("its name").as_bytes());
-        scene.record().wait_for_many(n, What::HelloReceived, |_| true);
+        intruder.hello_naming(made.pipe.as_deref().expect("the event has the pipe's name").as_bytes());
+        scene.event_log().wait_for_many(n, What::HelloReceived, |_| true);
     }
     victim.go_on();
     victim.ends().success().stdout("MINE\n").stderr("");
     assert!(!intruder.has_answer());
     intruder.remove_private_pipe();
     drop(intruder);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     scene.end();
 }
 
-/// A client that names its own pipe twice gets two answers there, and may take up one. The other waits for its READY until
-/// the timeout, which in basic the next client feels.
-fn a_pipe_named_twice_is_one_clients_all_the_same(paradigm: Paradigm) {
+/// A client that names its own pipe twice gets two answers there, and may take one. The other one waits for
+/// READY until its timeout. In basic the next client waits for that.
+fn a_client_that_names_its_pipe_twice_is_served_once(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let before = server.descriptors();
     let mut client = scene.raw_client();
-    // Both through one pipe, which it keeps or not.
+    // Both come through one pipe, which the client may keep or not.
     server.signal(Signal::SIGSTOP);
     client.hello();
     client.hello();
@@ -151,14 +151,14 @@ fn a_pipe_named_twice_is_one_clients_all_the_same(paradigm: Paradigm) {
     assert_eq!((answer.sequence, answer.payload), (1, b"ONE".to_vec()));
     client.bye();
     drop(client);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// No more than 4,096 bytes each, as whoever wants to do harm would do as well.
+/// At most 4,096 bytes each, since a hostile client would keep its writes whole, too.
 fn garbage() -> Vec<Vec<u8>> {
-    // A header that promises more than ever comes, and one of a kind that there is not.
+    // A header that claims more bytes than ever come, and a header of an unknown kind.
     let lie = [b"\0WKP\x04\x00\x0f\xe8".as_slice(), &[0; 16]].concat();
     let kind = [b"\0WKP\x09\x00\x00\x00".as_slice(), &[0; 16]].concat();
     let magics = b"\0WKP".repeat(1024);
@@ -171,18 +171,18 @@ fn garbage_is_skipped(paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     for bytes in garbage() {
-        let mark = scene.record().mark();
+        let mark = scene.event_log().mark();
         let mut client = scene.raw_client();
         client.open_wkp();
         client.write(&bytes);
-        // In one piece or in several, as it was read.
-        until_true("all to be counted", || {
-            let since = scene.record().all(|_| true).split_off(mark);
+        // The server may skip the bytes in one piece or in several.
+        until_true("all skipped bytes to be counted", || {
+            let since = scene.event_log().all(|_| true).split_off(mark);
             let skipped = since.iter().filter(|event| event.what == What::Skipped);
             skipped.filter_map(|event| event.bytes).sum::<usize>() == bytes.len()
         });
         client.remove_private_pipe();
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
     }
     server.has_descriptors_as(&before);
     scene.end();
@@ -218,7 +218,7 @@ fn a_message_too_long_is_not_sent(paradigm: Paradigm) {
     scene.end();
 }
 
-/// By a client that does not look at what its ACK says.
+/// The client ignores the limit in its ACK.
 fn a_message_too_long_is_refused(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--max-message", "1000"]).ready();
@@ -238,11 +238,11 @@ fn a_message_too_long_is_refused(paradigm: Paradigm) {
     }
     client.bye();
     drop(client);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     scene.end();
 }
 
-fn a_request_that_is_not_due_ends_its_session_alone(paradigm: Paradigm) {
+fn a_request_that_is_not_due_ends_only_its_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -253,14 +253,14 @@ fn a_request_that_is_not_due_ends_its_session_alone(paradigm: Paradigm) {
     client.request(3, b"three");
     let answer = client.answer();
     assert_eq!((answer.kind, answer.sequence), (Kind::Bye, 0));
-    assert!(!answer.payload.is_empty(), "a reason");
-    another_is_served_soon(&scene);
+    assert!(!answer.payload.is_empty(), "BYE has no reason");
+    another_client_is_served_soon(&scene);
     drop(client);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-fn a_record_of_another_session_is_skipped(paradigm: Paradigm) {
+fn a_frame_of_another_session_is_skipped(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let mut client = scene.raw_client();
@@ -280,8 +280,8 @@ fn a_record_of_another_session_is_skipped(paradigm: Paradigm) {
     scene.end();
 }
 
-/// A window is 16 records, and whoever has half as many more unanswered breaks the rules.
-fn whoever_overruns_the_window_is_evicted(paradigm: Paradigm) {
+/// The window is 16 frames. A client with half as many more unanswered breaks the rules.
+fn a_client_that_overruns_the_window_is_evicted(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--service", "sleep:300", "--grace", "200ms"]).ready();
     let before = server.descriptors();
@@ -293,7 +293,7 @@ fn whoever_overruns_the_window_is_evicted(paradigm: Paradigm) {
     for sequence in 1..=100 {
         client.request(sequence, b"flood");
     }
-    scene.record().wait_for(What::ClientDropped, |event| {
+    scene.event_log().wait_for(What::ClientDropped, |event| {
         event.text.as_ref().is_some_and(|text| text.contains("window"))
     });
     neighbour.type_line("two");

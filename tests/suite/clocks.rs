@@ -1,4 +1,5 @@
-//! Clocks that jump, and servers that stand still for longer than their deadlines: nobody is blamed for it.
+//! Clocks that jump, and servers that are stopped for longer than their deadlines: no client is dropped for
+//! that.
 
 use std::process::Command;
 
@@ -7,17 +8,17 @@ use nix::sys::signal::Signal;
 use workspace_tests::peers::preload;
 use workspace_tests::{Paradigm, Program, Scene, Tool, each, needs};
 
-use crate::idle::so_long_goes_by;
+use crate::idle::let_time_pass;
 
 each! {
-    a_clock_that_jumps_ends_nothing in basic forking dispatch shared: row_39;
-    a_server_stopped_before_ready_blames_nobody in basic forking dispatch shared: row_39 row_46;
-    a_server_stopped_in_a_session_blames_nobody in basic forking dispatch shared: row_39 row_46;
-    a_central_process_stopped_alone_blames_nobody in dispatch shared: row_46;
+    a_clock_that_jumps_ends_no_session in basic forking dispatch shared: row_39;
+    a_server_stopped_before_ready_drops_no_client in basic forking dispatch shared: row_39 row_46;
+    a_server_stopped_in_a_session_drops_no_client in basic forking dispatch shared: row_39 row_46;
+    a_central_process_stopped_alone_drops_no_client in dispatch shared: row_46;
 }
 
-/// Every deadline that there is is set, and long enough for a busy machine; a jump is a day at least.
-fn a_clock_that_jumps_ends_nothing(paradigm: Paradigm) {
+/// All deadlines are set, and long enough for a busy machine. A jump is at least a day.
+fn a_clock_that_jumps_ends_no_session(paradigm: Paradigm) {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
@@ -40,70 +41,71 @@ fn a_clock_that_jumps_ends_nothing(paradigm: Paradigm) {
         let client = scene.client().through(jumping).args(["--timeout", "40s", "one", "two", "three"]);
         client.run().success().stdout("one\ntwo\nthree\n");
     }
-    // A request that runs when the server is asked to end has its grace.
-    let mark = scene.record().mark();
+    // A request that runs when the server is asked to end gets its grace.
+    let mark = scene.event_log().mark();
     let client = scene.client().through(jumping).args(["--timeout", "40s", "four"]).start();
-    scene.record().wait_after(mark, What::RequestReceived, |_| true);
+    scene.event_log().wait_after(mark, What::RequestReceived, |_| true);
     server.signal(Signal::SIGTERM);
     client.ends().success().stdout("four\n");
     server.ends().success();
-    assert_eq!(scene.record().all(|event| event.what == What::ClientDropped), []);
+    assert_eq!(scene.event_log().all(|event| event.what == What::ClientDropped), []);
     scene.end();
 }
 
-/// Three seconds are the deadlines, and four go by.
+/// The deadlines are three seconds; the test waits for four.
 const DEADLINES: [&str; 4] = ["--handshake-timeout", "3s", "--idle-timeout", "3s"];
 const LONGER: u32 = 4000;
 
-/// The main server and, if it has any, the subserver that serves this client.
+/// Sends a signal to the main server and to its subserver, if it has one.
 fn signal_all(scene: &Scene, server: &Program, subserver: Option<u32>, signal: Signal) {
     server.signal(signal);
     subserver.into_iter().for_each(|pid| scene.signal_server(pid, signal));
 }
 
-fn nobody_was_blamed(scene: &Scene) {
+fn no_client_was_dropped(scene: &Scene) {
     let blamed = |what| matches!(what, What::ClientDropped | What::TryingAgain);
-    assert_eq!(scene.record().all(|event| blamed(event.what)), []);
+    assert_eq!(scene.event_log().all(|event| blamed(event.what)), []);
 }
 
-/// READY comes while it stands still, and is older than the deadline when it wakes up.
-fn a_server_stopped_before_ready_blames_nobody(paradigm: Paradigm) {
+/// READY comes while the server is stopped, and is older than the deadline when the server goes on.
+fn a_server_stopped_before_ready_drops_no_client(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(DEADLINES).ready();
     let client = scene.client().args(["--timeout", "60s", "hello"]).gated().start();
     client.step_until(What::AckReceived);
-    let answerer = paradigm.has_subservers().then(|| scene.record().server_of(client.pid()));
+    let answerer = paradigm.has_subservers().then(|| scene.event_log().server_of(client.pid()));
     signal_all(&scene, &server, answerer, Signal::SIGSTOP);
     client.go_on();
-    scene.record().wait_for(What::RequestSent, |_| true);
-    so_long_goes_by(&scene, LONGER);
+    scene.event_log().wait_for(What::RequestSent, |_| true);
+    let_time_pass(&scene, LONGER);
     signal_all(&scene, &server, answerer, Signal::SIGCONT);
     client.ends().success().stdout("HELLO\n").stderr("");
-    nobody_was_blamed(&scene);
+    no_client_was_dropped(&scene);
     scene.end();
 }
 
-fn a_server_stopped_in_a_session_blames_nobody(paradigm: Paradigm) {
+fn a_server_stopped_in_a_session_drops_no_client(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(DEADLINES).ready();
     let client = scene.client().typing().start();
     client.type_line("one");
     client.prints("ONE\n");
-    let answerer = paradigm.has_subservers().then(|| scene.record().server_of(client.pid()));
+    let answerer = paradigm.has_subservers().then(|| scene.event_log().server_of(client.pid()));
     signal_all(&scene, &server, answerer, Signal::SIGSTOP);
     client.type_line("two");
-    scene.record().wait_for_many(2, What::RequestSent, |_| true);
-    so_long_goes_by(&scene, LONGER);
+    scene.event_log().wait_for_many(2, What::RequestSent, |_| true);
+    let_time_pass(&scene, LONGER);
     signal_all(&scene, &server, answerer, Signal::SIGCONT);
     client.prints("ONE\nTWO\n");
     client.close_stdin();
     client.ends().success().stderr("");
-    nobody_was_blamed(&scene);
+    no_client_was_dropped(&scene);
     scene.end();
 }
 
-/// Its subserver's clock goes on meanwhile: it asks, and the central process looks before it answers.
-fn a_central_process_stopped_alone_blames_nobody(paradigm: Paradigm) {
+/// The subserver's clock goes on. The subserver asks the central process, which reads the pipe before it
+/// answers.
+fn a_central_process_stopped_alone_drops_no_client(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(DEADLINES).ready();
     let client = scene.client().typing().start();
@@ -111,12 +113,12 @@ fn a_central_process_stopped_alone_blames_nobody(paradigm: Paradigm) {
     client.prints("ONE\n");
     server.signal(Signal::SIGSTOP);
     client.type_line("two");
-    scene.record().wait_for_many(2, What::RequestSent, |_| true);
-    so_long_goes_by(&scene, LONGER);
+    scene.event_log().wait_for_many(2, What::RequestSent, |_| true);
+    let_time_pass(&scene, LONGER);
     server.signal(Signal::SIGCONT);
     client.prints("ONE\nTWO\n");
     client.close_stdin();
     client.ends().success().stderr("");
-    nobody_was_blamed(&scene);
+    no_client_was_dropped(&scene);
     scene.end();
 }

@@ -1,5 +1,5 @@
-//! The comparison, with counts too small to mean anything: it asks the real programs, checks every reply, and writes files
-//! that can be read. No figure is judged here.
+//! The comparison with very few requests. It runs the real programs, checks every reply, and writes readable
+//! files. No figure is checked here.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,13 +14,13 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, Scene, each};
 
 each! {
-    its_quick_form_checks_every_reply in basic forking dispatch shared;
+    a_quick_comparison_checks_every_reply in basic forking dispatch shared;
 }
 
-/// As small as it gets.
+/// The smallest possible run.
 const TINY: [&str; 6] = ["--runs", "1", "--trial", "5ms", "--out", "../out"];
 
-/// What `lab compare` calls it.
+/// The name that `lab compare` has for the paradigm.
 fn row(paradigm: Paradigm) -> &'static str {
     match paradigm {
         Paradigm::Basic => "basic",
@@ -30,13 +30,13 @@ fn row(paradigm: Paradigm) -> &'static str {
     }
 }
 
-/// The files of a run; its pipes have gone.
+/// Reads the files of a run, and checks that the run's directory is gone.
 fn results(out: &Path) -> Value {
     let read =
         |name: &str| fs::read_to_string(out.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     let results: Value = serde_json::from_str(&read("results.json")).expect("results.json is JSON");
     let csv = read("results.csv");
-    let fields = csv.lines().next().expect("it has a header").split(',').count();
+    let fields = csv.lines().next().expect("the file has a header").split(',').count();
     assert!(csv.lines().all(|line| line.split(',').count() == fields), "{csv}");
     let html = read("report.html");
     assert!(html.starts_with("<!doctype html>") && html.ends_with("</html>\n"));
@@ -45,7 +45,8 @@ fn results(out: &Path) -> Value {
     results
 }
 
-/// Everybody who took part answered something, rightly, and nobody was lost, but by the protocol as taught.
+/// Checks that each program answered, that all answers were right, and that only the protocol as taught lost
+/// clients.
 fn all_is_right(results: &Value) {
     assert_eq!(results["incomplete"], false);
     for total in results["totals"].as_array().expect("a list") {
@@ -61,7 +62,7 @@ fn trials_of<'a>(results: &'a Value, column: &str, row: &str) -> Vec<&'a Value> 
     trials.filter(|trial| trial["column"] == column && trial["row"] == row).collect()
 }
 
-fn its_quick_form_checks_every_reply(paradigm: Paradigm) {
+fn a_quick_comparison_checks_every_reply(paradigm: Paradigm) {
     let scene = Scene::new();
     let row = row(paradigm);
     let compare = scene.lab().args(["compare", "--rows", row]).args(TINY).run().success();
@@ -81,7 +82,7 @@ fn its_quick_form_checks_every_reply(paradigm: Paradigm) {
 }
 
 #[test]
-fn its_other_columns_work_as_well() {
+fn the_other_columns_work() {
     let scene = Scene::new();
     let columns = ["compare", "--rows", "forking", "--columns", "bulk,flood,memory,connects"];
     scene.lab().args(columns).args(TINY).run().success();
@@ -111,14 +112,15 @@ fn naive_clients_of_the_protocol_as_taught_are_all_accounted_for() {
 }
 
 #[test]
-fn interrupted_it_keeps_what_it_has_and_ends_what_it_started() {
+fn an_interrupted_comparison_keeps_its_results_and_ends_its_processes() {
     let scene = Scene::new();
     let endless =
         ["--rows", "fifo-ping-pong", "--columns", "round-trip", "--runs", "100000", "--trial", "5ms"];
     let lab = scene.lab().arg("compare").args(endless).args(["--out", "../out"]).start();
-    // A server and a client each: those that find out how much to do, and then at least one trial that counts.
+    // Each trial starts a server and a client. The first trials measure how much to do; more than ten
+    // processes mean a counted trial.
     let mut seen = BTreeSet::new();
-    until_true("some trials", || {
+    until_true("some trials to run", || {
         seen.extend(children_of(lab.pid()).into_iter().map(|child| child.pid));
         seen.len() > 10
     });
@@ -131,7 +133,7 @@ fn interrupted_it_keeps_what_it_has_and_ends_what_it_started() {
 }
 
 #[test]
-fn what_a_killed_one_leaves_goes_with_the_next() {
+fn the_directory_of_a_killed_comparison_is_removed_by_the_next() {
     let scene = Scene::new();
     let endless = ["compare", "--rows", "fifo-ping-pong", "--columns", "round-trip", "--runs", "100000"];
     let lab = scene.lab().args(endless).args(["--trial", "5ms", "--out", "../killed"]).start();
@@ -141,8 +143,8 @@ fn what_a_killed_one_leaves_goes_with_the_next() {
         let all = names(Path::new("/dev/shm")).chain(names(&std::env::temp_dir()));
         all.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)).count()
     };
-    until_true("its directory", || left() == 1);
-    until_true("a trial", || !children_of(lab.pid()).is_empty());
+    until_true("the comparison's directory", || left() == 1);
+    until_true("a trial to run", || !children_of(lab.pid()).is_empty());
     lab.signal(Signal::SIGKILL);
     lab.ends_by(Signal::SIGKILL);
     scene
@@ -156,7 +158,7 @@ fn what_a_killed_one_leaves_goes_with_the_next() {
 }
 
 #[test]
-fn our_programs_wait_as_they_are_told_and_targets_are_judged() {
+fn our_programs_get_the_wait_option_and_targets_are_judged() {
     let scene = Scene::new();
     let targets = ["compare", "--targets", "--rows", "basic", "--wait", "block"];
     let compare = scene.lab().args(targets).args(TINY).run().success();
@@ -164,7 +166,8 @@ fn our_programs_wait_as_they_are_told_and_targets_are_judged() {
     let results = results(&scene.path("../out"));
     all_is_right(&results);
     let targets = results["targets"].as_array().expect("a list");
-    let connects = targets.iter().find(|target| target["column"] == "connects-8").expect("it was measured");
+    let connects =
+        targets.iter().find(|target| target["column"] == "connects-8").expect("the column was measured");
     assert_eq!((&connects["to"], &connects["target"]), (&"unix-in-turn".into(), &"at least 0.8".into()));
     assert!(connects["reached"].is_boolean() && connects["median"].as_f64() > Some(0.0), "{connects}");
     let columns = results["columns"].as_array().expect("a list");
@@ -180,7 +183,7 @@ fn our_programs_wait_as_they_are_told_and_targets_are_judged() {
 }
 
 #[test]
-fn an_earlier_run_is_shown_compared_and_put_into_a_page() {
+fn an_earlier_run_is_shown_compared_and_written_into_a_page() {
     let scene = Scene::new();
     let once = ["compare", "--rows", "fifo-ping-pong", "--columns", "round-trip"];
     scene.lab().args(once).args(TINY).run().success();
@@ -190,7 +193,7 @@ fn an_earlier_run_is_shown_compared_and_put_into_a_page() {
     let earlier = ["--from", "../out/results.json", "--baseline", "../out/results.json", "--out", "../again"];
     let again = scene.lab().arg("compare").args(earlier).args(["--markdown", "../page.md"]).run();
     again.success().stdout(contains("0 of").and(contains("have changed")));
-    let page = fs::read_to_string(page).expect("it was just written");
+    let page = fs::read_to_string(page).expect("the page was just written");
     assert!(page.starts_with("a\n") && page.ends_with("\nb\n") && !page.contains("old"), "{page}");
     assert!(page.contains("bare FIFO ping-pong"), "{page}");
     assert_eq!(results(&scene.path("../again")), results(&scene.path("../out")));
@@ -216,15 +219,15 @@ fn load_holds_its_connections_until_its_stdin_ends() {
     let scene = Scene::new();
     let server = scene.server(Paradigm::Forking).args(["--service", "echo"]).ready();
     let load = scene.lab().args(["load", "--connections", "3", "--requests", "1", "--hold"]).typing().start();
-    until_true("its report", || load.printed().contains("own switches"));
-    assert_eq!(children_of(server.pid()).len(), 3, "the report is there, and so are they");
+    until_true("the report", || load.printed().contains("own switches"));
+    assert_eq!(children_of(server.pid()).len(), 3, "the clients stay after the report");
     load.close_stdin();
     load.ends().success().stdout(contains("requests             3"));
     scene.end();
 }
 
 #[test]
-fn what_is_no_row_or_no_results_file_is_an_error() {
+fn an_unknown_row_and_a_missing_results_file_are_errors() {
     let scene = Scene::new();
     scene.lab().args(["compare", "--rows", "quantum"]).run().code(2).stderr(contains("possible values"));
     scene.lab().args(["compare", "--from", "nothing"]).run().code(3).stderr(contains("ENOENT"));

@@ -1,4 +1,4 @@
-//! Where two things meet that seldom do: each test here is a bug that was found by reading.
+//! Rare combinations. Each test here is a bug that was found by reading the code.
 
 use handshake_core::event::What;
 use handshake_core::wire::Kind;
@@ -6,21 +6,21 @@ use nix::sys::signal::Signal;
 use workspace_tests::{Paradigm, Scene, each};
 
 each! {
-    a_signal_is_seen_at_whichever_wait_it_comes in basic: row_32;
+    a_signal_is_noticed_at_every_wait in basic: row_32;
     term_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared: row_47;
-    a_name_that_goes_under_steady_traffic_is_made_again in forking dispatch shared: row_18;
-    a_message_in_many_small_records_keeps_to_the_window in basic forking dispatch shared;
-    who_asks_only_for_what_is_refused_and_never_reads_costs_no_memory in basic forking dispatch: row_11;
-    a_lock_file_that_somebody_removed_is_not_the_first_servers_any_more in basic;
+    a_name_removed_under_steady_traffic_is_created_again in forking dispatch shared: row_18;
+    a_message_in_small_frames_keeps_to_the_window in basic forking dispatch shared;
+    a_client_that_never_reads_its_refusals_costs_no_memory in basic forking dispatch: row_11;
+    a_server_whose_lock_file_was_replaced_ends in basic;
 }
 
-/// A server that always finds something looks at its signals every 10 ms: what that look takes must not be
-/// slept on. Stopped, the server finds a request and the signal at the same time; which of its waits that is,
-/// the requests before it decide.
-fn a_signal_is_seen_at_whichever_wait_it_comes(paradigm: Paradigm) {
+/// A busy server checks for signals every 10 ms. A signal found by that check must keep the server from
+/// sleeping. The server is stopped, and then finds a request and a signal at once. The number of earlier
+/// requests decides at which wait.
+fn a_signal_is_noticed_at_every_wait(paradigm: Paradigm) {
     for requests in 1..=64 {
         let scene = Scene::new();
-        let server = scene.server(paradigm).unrecorded().ready();
+        let server = scene.server(paradigm).without_event_log().ready();
         let client = scene.client().arg("--window=1").typing().start();
         let mut printed = String::new();
         for request in 1..=requests {
@@ -38,20 +38,20 @@ fn a_signal_is_seen_at_whichever_wait_it_comes(paradigm: Paradigm) {
     }
 }
 
-/// As service managers end a service: a subserver then gets the order twice, from outside and from its main server.
+/// As service managers do: a subserver gets SIGTERM twice, from the manager and from its main server.
 fn term_to_the_whole_group_lets_a_running_request_be_answered(paradigm: Paradigm) {
     let scene = Scene::new();
     let options = ["--grace", "30s", "--service", "sleep:300"];
     let server = scene.server(paradigm).args(options).in_own_group().ready();
     let client = scene.client().arg("request").start();
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     server.signal_group(Signal::SIGTERM);
     client.ends().success().stdout("request\n");
     server.ends().success();
     scene.end();
 }
 
-fn a_name_that_goes_under_steady_traffic_is_made_again(paradigm: Paradigm) {
+fn a_name_removed_under_steady_traffic_is_created_again(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let client = scene.client().arg("--window=1").typing().start();
@@ -62,12 +62,12 @@ fn a_name_that_goes_under_steady_traffic_is_made_again(paradigm: Paradigm) {
         client.prints(&printed);
     };
     asks("first");
-    std::fs::remove_file(scene.path("mario")).expect("it is there");
-    // Each request wakes a central process long before its half second is over.
+    std::fs::remove_file(scene.path("mario")).expect("the path exists");
+    // Each request wakes the central process long before its half second is over.
     let mut requests = 0;
     while !scene.path("mario").exists() {
         requests += 1;
-        assert!(requests < 1_000_000, "nobody missed the name");
+        assert!(requests < 1_000_000, "the server did not create the name again");
         asks(&format!("r{requests}"));
     }
     scene.serves("newcomer", "NEWCOMER");
@@ -77,8 +77,8 @@ fn a_name_that_goes_under_steady_traffic_is_made_again(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Nothing says that a record but the last must be full.
-fn a_message_in_many_small_records_keeps_to_the_window(paradigm: Paradigm) {
+/// The protocol does not require that all frames but the last are full.
+fn a_message_in_small_frames_keeps_to_the_window(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let mut client = scene.raw_client();
@@ -94,33 +94,34 @@ fn a_message_in_many_small_records_keeps_to_the_window(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Not `--shared-wkp`: there, who does this overruns the window, and is evicted.
-fn who_asks_only_for_what_is_refused_and_never_reads_costs_no_memory(paradigm: Paradigm) {
+/// Not with `--shared-wkp`: there the client overruns the window, and is evicted.
+fn a_client_that_never_reads_its_refusals_costs_no_memory(paradigm: Paradigm) {
     let scene = Scene::new();
-    let server = scene.server(paradigm).args(["--max-message", "1"]).unrecorded().ready();
+    let server = scene.server(paradigm).args(["--max-message", "1"]).without_event_log().ready();
     let mut client = scene.raw_client();
     client.shake_hands();
     let mut sequence = 0;
-    // Until the pipe is full because the server reads no more: 16 MiB would have gone long before.
+    // The pipe is full because the server has stopped reading. Without that, 16 MiB would have gone long
+    // before.
     while sequence < 600_000 && client.may_request(sequence + 1, b"xx") {
         sequence += 1;
     }
-    assert!(sequence < 600_000, "the server takes whatever comes, and {sequence} refusals go nowhere");
+    assert!(sequence < 600_000, "the server reads without a limit, and has {sequence} refusals waiting");
     drop(client);
     server.signal(Signal::SIGTERM);
     server.ends().success();
     scene.end();
 }
 
-fn a_lock_file_that_somebody_removed_is_not_the_first_servers_any_more(paradigm: Paradigm) {
+fn a_server_whose_lock_file_was_replaced_ends(paradigm: Paradigm) {
     let scene = Scene::new();
     let first = scene.server(paradigm).ready();
     let client = scene.client().typing().start();
     client.type_line("hello");
     client.prints("HELLO\n");
-    std::fs::remove_file(scene.path(".mario.lock")).expect("it is there");
+    std::fs::remove_file(scene.path(".mario.lock")).expect("the path exists");
     let second = scene.server(paradigm).ready();
-    // The first one wants its name back when its client has left, and finds that it is taken.
+    // When its client has left, the first server wants its name back, and finds it taken.
     client.close_stdin();
     client.ends().success();
     first.ends().code(3);

@@ -1,4 +1,5 @@
-//! Clients of the course dialect, by hand: what they may send, in which form, and what they get.
+//! Clients of the course dialect that the test controls: the forms that they may send, and the answers that
+//! they get.
 
 use handshake_core::event::{Event, What};
 use handshake_core::wire::PAYLOAD_MAX;
@@ -8,42 +9,42 @@ use workspace_tests::{CourseClient, Heard, Paradigm, Scene, each};
 
 each! {
     a_name_in_any_form_is_understood in basic forking dispatch;
-    a_number_in_four_bytes_is_the_pipe_of_that_number in basic forking dispatch;
+    a_number_in_four_bytes_names_the_pipe_of_that_number in basic forking dispatch;
     a_living_process_may_make_its_pipe_later in basic forking dispatch;
-    what_is_named_and_is_no_private_pipe_stays_untouched in basic forking dispatch;
-    a_third_step_is_found_out in basic forking dispatch;
-    records_that_lie_together_are_told_apart in basic forking dispatch;
+    a_named_object_that_is_no_private_pipe_stays_untouched in basic forking dispatch;
+    the_server_detects_a_third_step in basic forking dispatch;
+    records_in_one_read_are_separated in basic forking dispatch;
     with_two_steps_the_first_record_is_a_message in basic forking dispatch;
-    with_three_steps_it_never_is in basic forking dispatch;
+    with_three_steps_the_first_record_is_never_a_message in basic forking dispatch;
     the_number_plus_one_is_a_third_step in basic forking dispatch;
     a_reply_is_as_large_as_its_request in basic forking dispatch;
     the_acknowledgement_can_be_chosen in basic forking dispatch;
     a_client_that_closes_the_well_known_pipe_is_acknowledged in basic forking dispatch;
-    bytes_that_are_skipped_are_told_once_a_session in basic forking dispatch;
-    what_has_come_is_answered_when_the_server_ends in basic forking dispatch;
-    a_dead_server_is_end_of_file in basic forking dispatch;
+    skipped_bytes_are_reported_once_a_session in basic forking dispatch;
+    a_request_that_has_come_is_answered_when_the_server_ends in basic forking dispatch;
+    the_client_of_a_dead_server_gets_eof in basic forking dispatch;
     a_silent_session_ends_at_the_idle_timeout in basic forking dispatch;
-    our_own_client_speaks_it_with_our_servers in basic forking dispatch;
-    the_client_that_leaves_leaves_nothing in basic forking dispatch;
+    our_client_speaks_the_course_dialect_with_our_servers in basic forking dispatch;
+    a_client_that_leaves_leaves_no_descriptor in basic forking dispatch;
     a_shared_well_known_pipe_is_not_for_course_clients in shared;
 }
 
 const ORIGINAL: &[u8] = b"its-a-me, mario!";
 
-/// Waits until the server takes whatever comes next for a message.
-fn grace_is_over(scene: &Scene, sessions: usize) {
-    scene.record().wait_for_many(sessions, What::ThirdStepSpared, |_| true);
+/// Waits until the server takes the next record for a message.
+fn wait_for_third_step_timeout(scene: &Scene, sessions: usize) {
+    scene.event_log().wait_for_many(sessions, What::ThirdStepSpared, |_| true);
 }
 
-/// Waits until the server has taken this client's third step: a message must not come in the same read.
+/// Waits until the server has read this client's third step. A message must not come in the same read.
 pub(crate) fn is_confirmed(scene: &Scene, client: &CourseClient) {
     let session = acknowledged(scene, client.name()).session;
-    scene.record().wait_for(What::ReadyReceived, |event| event.session == session);
+    scene.event_log().wait_for(What::ReadyReceived, |event| event.session == session);
 }
 
-/// The acknowledgement that went there, to the only client of this name.
+/// Returns the event of the acknowledgement to the only client of this name.
 pub(crate) fn acknowledged(scene: &Scene, private: &str) -> Event {
-    scene.record().wait_for(What::AckSent, |event| event.pipe.as_deref() == Some(private))
+    scene.event_log().wait_for(What::AckSent, |event| event.pipe.as_deref() == Some(private))
 }
 
 fn zero_padded(text: &[u8], size: usize) -> Vec<u8> {
@@ -55,7 +56,7 @@ fn zero_padded(text: &[u8], size: usize) -> Vec<u8> {
 fn a_name_in_any_form_is_understood(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    let here = scene.place().to_str().expect("a path in text").to_owned();
+    let here = scene.place().to_str().expect("the path is UTF-8").to_owned();
     let mut sessions = 0;
     let mut acknowledged = |name: &str, record: &[u8], ack: &[u8]| {
         let mut client = scene.course_client(name);
@@ -63,8 +64,8 @@ fn a_name_in_any_form_is_understood(paradigm: Paradigm) {
         client.opens_private_pipe();
         assert_eq!(client.record(), ack, "after {:?}", String::from_utf8_lossy(record));
         sessions += 1;
-        // A name in 100 zero-padded bytes has no third step, which is known at once.
-        grace_is_over(&scene, sessions);
+        // A name in 100 zero-padded bytes means no third step; the server knows it at once.
+        wait_for_third_step_timeout(&scene, sessions);
         assert_eq!(client.asks(&zero_padded(b"hello\n", 20)), zero_padded(b"HELLO\n", 20));
     };
     acknowledged("123", &zero_padded(b"123", 10), b"HOLA\0");
@@ -82,11 +83,11 @@ fn a_name_in_any_form_is_understood(paradigm: Paradigm) {
     scene.end();
 }
 
-fn a_number_in_four_bytes_is_the_pipe_of_that_number(paradigm: Paradigm) {
+fn a_number_in_four_bytes_names_the_pipe_of_that_number(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    // 0x00000100 begins with a NUL; 0x3131 reads as "11"; 49 reads as "1", a process that lives on every
-    // machine.
+    // 0x00000100 begins with a NUL; 0x3131 reads as "11"; 49 reads as "1", the PID of a process that always
+    // exists.
     let numbers = [(12_345_u32, "12345"), (256, "256"), (0x3131, "12593"), (49, "49"), (77, "77.fifo")];
     for (number, name) in numbers {
         let mut client = scene.course_client(name);
@@ -94,7 +95,7 @@ fn a_number_in_four_bytes_is_the_pipe_of_that_number(paradigm: Paradigm) {
         client.connects_saying(&number.to_ne_bytes());
         client.opens_private_pipe();
         let ack: [u8; 4] = client.record().try_into().expect("a number in 4 bytes");
-        // The third step of this kind of client.
+        // The third step of such a client.
         client.says(&(u32::from_ne_bytes(ack) + 1).to_ne_bytes());
         is_confirmed(&scene, &client);
         assert_eq!(client.asks(b"hello\0"), b"HELLO\0");
@@ -102,14 +103,14 @@ fn a_number_in_four_bytes_is_the_pipe_of_that_number(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Its own process number is a name that a client can be believed before there is such a pipe.
+/// A client's PID is a valid name even before the pipe exists.
 fn a_living_process_may_make_its_pipe_later(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let own = std::process::id().to_string();
     let mut early = scene.course_client("aside");
     early.connects_saying(&zero_padded(own.as_bytes(), 10));
-    scene.record().wait_for(What::HelloReceived, |_| true);
+    scene.event_log().wait_for(What::HelloReceived, |_| true);
     early.is_renamed(&own);
     early.opens_private_pipe();
     assert_eq!(early.record(), b"HOLA\0");
@@ -117,8 +118,8 @@ fn a_living_process_may_make_its_pipe_later(paradigm: Paradigm) {
     scene.end();
 }
 
-/// P6: the server writes to nothing but a pipe of its own user, in the well-known pipe's directory.
-fn what_is_named_and_is_no_private_pipe_stays_untouched(paradigm: Paradigm) {
+/// P6: the server writes only to a pipe of its own user, in the well-known pipe's directory.
+fn a_named_object_that_is_no_private_pipe_stays_untouched(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let aside = scene.place().parent().expect("the scene's own directory").join("log");
@@ -131,54 +132,54 @@ fn what_is_named_and_is_no_private_pipe_stays_untouched(paradigm: Paradigm) {
         "file",
         "link",
         "../log/elsewhere",
-        absolute.to_str().expect("a path in text"),
+        absolute.to_str().expect("the path is UTF-8"),
         "mario",
         framed.name(),
     ];
     for (number, name) in names.into_iter().enumerate() {
         let mut liar = scene.course_client(&format!("liar{number}"));
         liar.connects_saying(&zero_padded(name.as_bytes(), 200));
-        scene.record().wait_for_many(number + 1, What::Skipped, |_| true);
+        scene.event_log().wait_for_many(number + 1, What::Skipped, |_| true);
     }
-    assert_eq!(std::fs::read_to_string(scene.path("file")).expect("it is there"), "precious");
+    assert_eq!(std::fs::read_to_string(scene.path("file")).expect("the path exists"), "precious");
     assert!(elsewhere.hears_nothing(), "a pipe in another directory was opened");
     for name in ["file", "link"] {
-        std::fs::remove_file(scene.path(name)).expect("it is still there");
+        std::fs::remove_file(scene.path(name)).expect("the path exists");
     }
-    std::fs::remove_file(scene.path(framed.name())).expect("it is still there");
+    std::fs::remove_file(scene.path(framed.name())).expect("the path exists");
     drop((elsewhere, framed));
     scene.serves("hello", "HELLO");
     scene.end();
 }
 
-fn a_third_step_is_found_out(paradigm: Paradigm) {
+fn the_server_detects_a_third_step(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    // At once: whatever it says, if it is as large as the name was.
+    // A record that comes at once and is as long as the name is a third step, whatever its text.
     let mut quick = scene.course_client("1");
     quick.shakes_hands();
     quick.says(&zero_padded(b"whatever", 10));
-    scene.record().wait_for(What::ReadyReceived, |event| event.text.as_deref() == Some("whatever"));
-    scene.record().wait_for(What::InDoubt, |event| is_said(event, "--handshake 2"));
+    scene.event_log().wait_for(What::ReadyReceived, |event| event.text.as_deref() == Some("whatever"));
+    scene.event_log().wait_for(What::InDoubt, |event| is_said(event, "--handshake 2"));
     assert_eq!(quick.asks(&zero_padded(b"hello", 1000)), zero_padded(b"HELLO", 1000));
-    assert_eq!(quick.asks(&zero_padded(b"HOLA", 1000)), zero_padded(b"HOLA", 1000), "a message like any");
+    assert_eq!(quick.asks(&zero_padded(b"HOLA", 1000)), zero_padded(b"HOLA", 1000), "HOLA is a message now");
     drop(quick);
-    // Else it is a message: one that is taken for a third step would get no reply.
+    // Any other record is a message. If the server took it for a third step, the client would get no reply.
     let mut doubtful = scene.course_client("4");
     doubtful.shakes_hands();
     assert_eq!(doubtful.asks(&zero_padded(b"hello", 1000)), zero_padded(b"HELLO", 1000));
     drop(doubtful);
-    // Late: only what can be nothing else.
+    // A late record is a third step only if its text leaves no doubt.
     let mut slow = scene.course_client("2");
     slow.shakes_hands();
-    grace_is_over(&scene, 2);
+    wait_for_third_step_timeout(&scene, 2);
     slow.says(&zero_padded(b"HOLA", 10));
-    scene.record().wait_for(What::ReadyReceived, |event| event.text.as_deref() == Some("HOLA"));
+    scene.event_log().wait_for(What::ReadyReceived, |event| event.text.as_deref() == Some("HOLA"));
     assert_eq!(slow.asks(b"hello\0"), b"HELLO\0");
     drop(slow);
     let mut two_way = scene.course_client("3");
     two_way.shakes_hands();
-    grace_is_over(&scene, 3);
+    wait_for_third_step_timeout(&scene, 3);
     assert_eq!(two_way.asks(b"hello\0"), b"HELLO\0");
     drop(two_way);
     scene.end();
@@ -188,8 +189,8 @@ fn is_said(event: &Event, words: &str) -> bool {
     event.text.as_ref().is_some_and(|text| text.contains(words))
 }
 
-/// What is written without a pause comes in one read.
-fn records_that_lie_together_are_told_apart(paradigm: Paradigm) {
+/// Records that are written without a pause are read in one read.
+fn records_in_one_read_are_separated(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let kinds: [(&[u8], usize); 4] =
@@ -199,7 +200,7 @@ fn records_that_lie_together_are_told_apart(paradigm: Paradigm) {
         client.shakes_hands();
         client.says(&[third_step, &zero_padded(b"hello", size)].concat());
         assert_eq!(client.record(), zero_padded(b"HELLO", size));
-        // Text and NUL, or records of one size.
+        // Text with a NUL, or records of one size.
         let size = if size == 6 { 4 } else { size };
         let two =
             |first: &[u8], second: &[u8]| [zero_padded(first, size), zero_padded(second, size)].concat();
@@ -210,7 +211,7 @@ fn records_that_lie_together_are_told_apart(paradigm: Paradigm) {
         }
         assert_eq!(replies, two(b"ONE", b"TWO"), "of kind {number}");
     }
-    scene.record().wait_for(What::InDoubt, |event| is_said(event, "--ack-size 4"));
+    scene.event_log().wait_for(What::InDoubt, |event| is_said(event, "--ack-size 4"));
     scene.end();
 }
 
@@ -224,7 +225,7 @@ fn with_two_steps_the_first_record_is_a_message(paradigm: Paradigm) {
     scene.end();
 }
 
-fn with_three_steps_it_never_is(paradigm: Paradigm) {
+fn with_three_steps_the_first_record_is_never_a_message(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake", "3", "--handshake-timeout", "60s"]).ready();
     let mut client = scene.course_client("123");
@@ -235,7 +236,7 @@ fn with_three_steps_it_never_is(paradigm: Paradigm) {
     drop(client);
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
-    // Who has none is sent away at the deadline.
+    // A client without a third step is sent away at the deadline.
     let _server = scene.server(paradigm).args(["--handshake", "3", "--handshake-timeout", "300ms"]).ready();
     let mut client = scene.course_client("124");
     client.shakes_hands();
@@ -249,7 +250,7 @@ fn the_number_plus_one_is_a_third_step(paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--ack", "41", "--ack-size", "16"]).ready();
     let mut client = scene.course_client("123");
     assert_eq!(client.shakes_hands(), zero_padded(b"41", 16));
-    grace_is_over(&scene, 1);
+    wait_for_third_step_timeout(&scene, 1);
     client.says(&zero_padded(b"42", 16));
     is_confirmed(&scene, &client);
     assert_eq!(client.asks(b"43\0"), b"43\0");
@@ -257,7 +258,8 @@ fn the_number_plus_one_is_a_third_step(paradigm: Paradigm) {
     scene.end();
 }
 
-/// One read of the client's takes a record as large as its own; what is more would be taken for the next reply.
+/// One read of the client takes a record as long as its request. Further bytes would be taken for the next
+/// reply.
 fn a_reply_is_as_large_as_its_request(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--service", "count", "--handshake", "2"]).ready();
@@ -266,7 +268,7 @@ fn a_reply_is_as_large_as_its_request(paradigm: Paradigm) {
     for number in 1..=9 {
         assert_eq!(client.asks(b"\n"), [b'0' + number]);
     }
-    assert_eq!(client.asks(b"\n"), b"1", "as much of 10 as fits");
+    assert_eq!(client.asks(b"\n"), b"1", "the part of 10 that fits");
     assert_eq!(client.asks(b"xyz"), zero_padded(b"11", 3));
     for size in [PAYLOAD_MAX, PAYLOAD_MAX + 1, 10_000, 60_000] {
         let reply = client.asks(&zero_padded(b"x", size));
@@ -295,7 +297,7 @@ fn the_acknowledgement_can_be_chosen(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Its name is the number of a process that lives.
+/// The name is the PID of a live process.
 fn a_client_that_closes_the_well_known_pipe_is_acknowledged(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
@@ -304,23 +306,23 @@ fn a_client_that_closes_the_well_known_pipe_is_acknowledged(paradigm: Paradigm) 
     let name = zero_padded(client.name().as_bytes(), 10);
     client.connects_saying(&name);
     client.closes_wkp();
-    scene.record().wait_for(What::HelloReceived, |_| true);
+    scene.event_log().wait_for(What::HelloReceived, |_| true);
     client.opens_private_pipe();
     assert_eq!(client.record(), b"HOLA\0");
     assert_eq!(client.hears(), Heard::End);
     drop(client);
-    // That of one that is no more is not waited for.
+    // The server does not wait for the pipe of a process that does not exist.
     let mut gone = scene.course_client("gone");
     gone.connects_saying(&zero_padded(b"gone", 10));
     gone.closes_wkp();
     let is_gone = |event: &Event| is_said(event, "left before the acknowledgement");
-    scene.record().wait_for(What::ClientDropped, is_gone);
+    scene.event_log().wait_for(What::ClientDropped, is_gone);
     drop(gone);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-fn bytes_that_are_skipped_are_told_once_a_session(paradigm: Paradigm) {
+fn skipped_bytes_are_reported_once_a_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let mut client = scene.raw_client();
@@ -331,23 +333,23 @@ fn bytes_that_are_skipped_are_told_once_a_session(paradigm: Paradigm) {
         assert_eq!(client.reply(number, 5), b"HELLO");
     }
     client.bye();
-    scene.record().wait_for(What::SessionEnded, |_| true);
+    scene.event_log().wait_for(What::SessionEnded, |_| true);
     drop(client);
     server.signal(Signal::SIGTERM);
-    let told = "skipped 9 bytes that are no record";
-    let once = |stderr: &str| stderr.matches(told).count() == 1;
+    let message = "skipped 9 bytes that are no record";
+    let once = |stderr: &str| stderr.matches(message).count() == 1;
     server.ends().code(0).stderr(predicates::function::function(once));
     scene.end();
 }
 
-fn what_has_come_is_answered_when_the_server_ends(paradigm: Paradigm) {
+fn a_request_that_has_come_is_answered_when_the_server_ends(paradigm: Paradigm) {
     let scene = Scene::new();
     let server =
         scene.server(paradigm).args(["--handshake", "2", "--service", "sleep:200", "--grace", "60s"]).ready();
     let mut client = scene.course_client("123");
     client.shakes_hands();
     client.says(b"hello\0");
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     server.signal(Signal::SIGTERM);
     assert_eq!(client.record(), b"hello\0");
     assert_eq!(client.hears(), Heard::End);
@@ -357,12 +359,12 @@ fn what_has_come_is_answered_when_the_server_ends(paradigm: Paradigm) {
 }
 
 /// P10.
-fn a_dead_server_is_end_of_file(paradigm: Paradigm) {
+fn the_client_of_a_dead_server_gets_eof(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let mut client = scene.course_client("123");
     client.shakes_hands();
-    grace_is_over(&scene, 1);
+    wait_for_third_step_timeout(&scene, 1);
     server.signal(Signal::SIGKILL);
     assert_eq!(client.hears(), Heard::End);
     drop(client);
@@ -382,7 +384,7 @@ fn a_silent_session_ends_at_the_idle_timeout(paradigm: Paradigm) {
     scene.end();
 }
 
-fn our_own_client_speaks_it_with_our_servers(paradigm: Paradigm) {
+fn our_client_speaks_the_course_dialect_with_our_servers(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     for ways in ["2", "3", "auto"] {
@@ -395,7 +397,7 @@ fn our_own_client_speaks_it_with_our_servers(paradigm: Paradigm) {
     scene.end();
 }
 
-fn the_client_that_leaves_leaves_nothing(paradigm: Paradigm) {
+fn a_client_that_leaves_leaves_no_descriptor(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -417,7 +419,7 @@ fn a_shared_well_known_pipe_is_not_for_course_clients(paradigm: Paradigm) {
     client.opens_private_pipe();
     assert_eq!(client.hears(), Heard::End);
     drop(client);
-    let event = scene.record().wait_for(What::ClientDropped, |event| event.pipe.as_deref() == Some("123"));
+    let event = scene.event_log().wait_for(What::ClientDropped, |event| event.pipe.as_deref() == Some("123"));
     assert!(event.text.is_some_and(|text| text.contains("course dialect")));
     scene.serves("hello", "HELLO");
     server.signal(Signal::SIGTERM);

@@ -1,5 +1,5 @@
-//! Our client and a program of the course that says nothing, goes, or is none: the client ends in time, says what it saw and
-//! what to try, and leaves nothing.
+//! Our client with a course server that is silent, leaves or speaks another protocol. The client ends in
+//! time, says what it saw and what to try, and leaves nothing.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -15,27 +15,27 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
-use workspace_tests::{CourseServer, Paradigm, Program, Scene, stories};
+use workspace_tests::{CourseServer, Paradigm, Program, Scene, tests};
 
-use crate::course_client::{client, much_more_time_passes, serves};
+use crate::course_client::{client, let_700_ms_pass, serves};
 
-stories! {
-    a_name_that_is_in_use_is_left_alone: row_34;
-    where_its_number_is_in_use_it_takes_another: row_34;
+tests! {
+    a_private_name_that_is_in_use_is_left_unchanged: row_34;
+    a_client_whose_pid_is_in_use_takes_another_number: row_34;
     a_failed_handshake_says_how_far_the_server_came: row_54;
 }
 
-/// Far more than any timeout here, for a machine that does much else.
+/// Far more than any timeout here, for a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
-/// A client with 300 ms, of which none has passed: it has sent its name, and stands there.
+/// Returns a client that is held after its name. Its timeout of 300 ms has not begun.
 fn waiting_client(scene: &Scene) -> Rc<Program> {
     let client = scene.client().args(["--dialect", "course", "--timeout", "300ms", "hello"]).gated().start();
     client.step_until(What::AwaitingAck);
     client
 }
 
-/// A client that has sent the third step, and stands there.
+/// Returns a client that is held after the third step.
 fn confirming_client(scene: &Scene, server: &mut CourseServer) -> Rc<Program> {
     let client = client(scene, &["hello"]).gated().start();
     client.step_until(What::AwaitingAck);
@@ -44,19 +44,19 @@ fn confirming_client(scene: &Scene, server: &mut CourseServer) -> Rc<Program> {
     client
 }
 
-/// It ends with 1, and says so.
+/// Checks that the client ends with status 1, and reports this.
 fn says(client: &Program, seen: &str, hint: &str) {
-    let told = starts_with("client: cannot connect to \"mario\": no answer in time (");
-    client.ends().code(1).stdout("").stderr(told.and(contains(seen)).and(contains(hint)));
+    let message = starts_with("client: cannot connect to \"mario\": no answer in time (");
+    client.ends().code(1).stdout("").stderr(message.and(contains(seen)).and(contains(hint)));
 }
 
 #[test]
-fn silence_is_waited_out() {
+fn a_silent_server_is_given_up_at_the_timeout() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = waiting_client(&scene);
     let name = client.pid().to_string();
-    // It connects, and says nothing.
+    // The server opens the private pipe, and writes nothing.
     server.receive_name();
     client.go_on();
     let seen = format!("(the server opened the private pipe {name:?} and wrote nothing)");
@@ -70,7 +70,7 @@ fn open_to_read(path: &Path) -> OwnedFd {
     open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty()).expect("the private pipe")
 }
 
-/// Each end of a pipe that the server opened, and what it read, can be seen from the client's.
+/// The client can see which ends of its pipes a server opened, and whether the server read the name.
 fn a_failed_handshake_says_how_far_the_server_came() {
     let scene = Scene::new();
     let mut server = scene.course_server();
@@ -95,7 +95,7 @@ fn a_failed_handshake_says_how_far_the_server_came() {
 }
 
 #[test]
-fn a_third_step_that_nobody_reads_is_waited_out() {
+fn an_unread_third_step_is_given_up_at_the_timeout() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = waiting_client(&scene);
@@ -106,39 +106,39 @@ fn a_third_step_that_nobody_reads_is_waited_out() {
 }
 
 #[test]
-fn a_third_step_that_the_pipe_cannot_take_whole_is_not_begun() {
+fn a_third_step_that_the_pipe_cannot_take_whole_is_not_written() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     server.shrink_wkp();
     let client = client(&scene, &["hello"]).start();
     server.acknowledge(&[b'x'; 4097]);
     client.ends().code(1).stdout("").stderr(contains("at the third step: EMSGSIZE"));
-    assert_eq!(server.received(), None, "a part of it");
+    assert_eq!(server.received(), None, "the client wrote a part of the third step");
     scene.end();
 }
 
-/// A server that cannot serve it now, or serves another one first: the client tries again, and says no more than that.
+/// A server sends the client away because it is busy. The client tries again, and prints nothing.
 #[test]
-fn who_is_sent_away_comes_again() {
+fn a_client_that_is_sent_away_tries_again() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = client(&scene, &["hello"]).start();
     let name = server.receive_name();
     server.close();
-    assert_eq!(server.receive_name(), name, "the same name, and a fresh pipe");
+    assert_eq!(server.receive_name(), name, "the client sends the same name again");
     server.remove_wkp();
-    // Its reader leaves without a word.
+    // The pipe's reader leaves without an answer.
     server.make_wkp();
     assert_eq!(server.acknowledge(ITS_A_ME), name);
     serves(&mut server, "hello");
     client.ends().success().stdout("HELLO\n").stderr("");
-    let again = scene.record().all(|event| event.what == What::TryingAgain);
+    let again = scene.event_log().all(|event| event.what == What::TryingAgain);
     assert!(again.len() >= 2, "{again:?}");
     scene.end();
 }
 
 #[test]
-fn a_server_that_always_sends_it_away_is_given_up() {
+fn a_server_that_always_sends_the_client_away_is_given_up() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = waiting_client(&scene);
@@ -159,7 +159,7 @@ fn a_server_that_always_sends_it_away_is_given_up() {
 
 /// At the deadline there is no server, but there was one.
 #[test]
-fn a_server_that_took_the_name_and_went_is_told_of() {
+fn a_server_that_read_the_name_and_left_is_reported() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = waiting_client(&scene);
@@ -171,9 +171,9 @@ fn a_server_that_took_the_name_and_went_is_told_of() {
     scene.end();
 }
 
-/// Wherever the server goes, the client says so at once.
+/// The client reports at once that the server has left, whenever that happens.
 #[test]
-fn a_server_that_goes_leaves_the_client_with_a_reason() {
+fn a_client_whose_server_leaves_reports_the_reason() {
     let lost = |client: &Program, words: &str| {
         client
             .ends()
@@ -183,7 +183,7 @@ fn a_server_that_goes_leaves_the_client_with_a_reason() {
     };
     let scene = Scene::new();
     let mut server = scene.course_server();
-    // With the third step unread, and with it read.
+    // With the third step unread, and with the third step read.
     let confirming = confirming_client(&scene, &mut server);
     server.leave();
     confirming.go_on();
@@ -200,7 +200,7 @@ fn a_server_that_goes_leaves_the_client_with_a_reason() {
     server.stop_reading();
     confirming.go_on();
     lost(&confirming, "the server has closed the pipe from us");
-    // With a message unanswered.
+    // With an unanswered message.
     server.make_wkp();
     let asking = client(&scene, &["hello"]).start();
     server.acknowledge(ITS_A_ME);
@@ -210,7 +210,7 @@ fn a_server_that_goes_leaves_the_client_with_a_reason() {
     scene.end();
 }
 
-/// It neither reads nor ends: without a look at the error, the client would wait for ever.
+/// The server neither reads nor ends. The client must check for the error, or it would wait for ever.
 #[test]
 fn a_server_that_stops_reading_is_noticed_with_the_next_message() {
     let scene = Scene::new();
@@ -226,9 +226,9 @@ fn a_server_that_stops_reading_is_noticed_with_the_next_message() {
     scene.end();
 }
 
-/// Once it has all its answers, a server that goes first is no loss.
+/// The client has all its answers when the server leaves.
 #[test]
-fn a_server_that_goes_first_when_all_is_answered_is_no_loss() {
+fn a_server_that_leaves_after_the_last_reply_is_no_error() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = client(&scene, &["hello"]).start();
@@ -239,7 +239,7 @@ fn a_server_that_goes_first_when_all_is_answered_is_no_loss() {
     scene.end();
 }
 
-fn a_name_that_is_in_use_is_left_alone() {
+fn a_private_name_that_is_in_use_is_left_unchanged() {
     let scene = Scene::new();
     let server = scene.course_server();
     fs::write(scene.path("file"), "of value").expect("a file");
@@ -248,32 +248,32 @@ fn a_name_that_is_in_use_is_left_alone() {
     mkfifo(&scene.path("pipe"), Mode::S_IRUSR).expect("a pipe");
     let before = scene.names();
     for name in ["file", "directory", "link", "pipe"] {
-        let told = format!("client: cannot make the private pipe \"./{name}\": EEXIST (");
+        let message = format!("client: cannot make the private pipe \"./{name}\": EEXIST (");
         let left = contains("it is left as it is").and(contains("another --private-name"));
         client(&scene, &["--private-name", name, "hello"])
             .run()
             .code(3)
             .stdout("")
-            .stderr(starts_with(told).and(left));
+            .stderr(starts_with(message).and(left));
         assert_eq!(scene.names(), before);
     }
-    assert_eq!(fs::read_to_string(scene.path("file")).expect("it is there"), "of value");
+    assert_eq!(fs::read_to_string(scene.path("file")).expect("the path exists"), "of value");
     server.remove_wkp();
-    // Nor does it meet itself there, where no server is.
-    let told = contains("EINVAL").and(contains("it is the well-known pipe's name"));
-    client(&scene, &["--private-name", "mario", "hello"]).run().code(3).stdout("").stderr(told);
+    // A client with the well-known pipe's name must not connect to itself.
+    let message = contains("EINVAL").and(contains("it is the well-known pipe's name"));
+    client(&scene, &["--private-name", "mario", "hello"]).run().code(3).stdout("").stderr(message);
     for name in ["file", "link", "pipe"] {
-        fs::remove_file(scene.path(name)).expect("it is there");
+        fs::remove_file(scene.path(name)).expect("the path exists");
     }
-    fs::remove_dir(scene.path("directory")).expect("it is there");
+    fs::remove_dir(scene.path("directory")).expect("the path exists");
     scene.end();
 }
 
-/// A client that was killed has left its pipe, and its number has come round again.
-fn where_its_number_is_in_use_it_takes_another() {
+/// A killed client has left its pipe, and the kernel has used its PID again.
+fn a_client_whose_pid_is_in_use_takes_another_number() {
     let scene = Scene::new();
     let mut server = scene.course_server();
-    // A shell that becomes the client.
+    // The shell becomes the client.
     let before = ["sh", "-c", "mkfifo $$ $(($$ + 4194304)) && exec \"$0\" \"$@\""];
     let client = client(&scene, &["hello"]).through(before).start();
     let next = |times: u32| client.pid() + times * 4_194_304;
@@ -282,12 +282,12 @@ fn where_its_number_is_in_use_it_takes_another() {
     client.ends().success().stdout("HELLO\n");
     let left = [next(0), next(1)].map(|number| number.to_string());
     for name in &left {
-        fs::remove_file(scene.path(name)).expect("it is left as it was");
+        fs::remove_file(scene.path(name)).expect("the path exists");
     }
     scene.end();
 }
 
-/// At each of its steps.
+/// The signal comes at each step.
 #[test]
 fn a_client_that_is_asked_to_end_leaves_nothing() {
     let scene = Scene::new();
@@ -323,7 +323,7 @@ fn a_client_that_is_asked_to_end_leaves_nothing() {
             client.go_on();
             client.ends_by(signal).stdout("");
             assert_eq!(scene.names(), ["mario"], "left by {signal} after {step:?}");
-            // Who comes next must not find what this one has written.
+            // The next client must not read what this one has written.
             server.remove_wkp();
             server.make_wkp();
         }
@@ -332,9 +332,9 @@ fn a_client_that_is_asked_to_end_leaves_nothing() {
     scene.end();
 }
 
-/// What a program of the course does with a HELLO is anybody's guess; this one finds the private pipe all the same.
+/// A course server does not understand a HELLO. This one finds the private pipe anyway.
 #[test]
-fn a_framed_client_says_what_a_program_of_the_course_said() {
+fn a_framed_client_reports_what_a_course_server_said() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     for (said, seen, hint) in [
@@ -355,7 +355,9 @@ fn a_framed_client_says_what_a_program_of_the_course_said() {
         server.receive();
         if let Some(said) = said {
             let names = scene.names();
-            server.connect(names.iter().find(|name| name.contains(".client.")).expect("its private pipe"));
+            server.connect(
+                names.iter().find(|name| name.contains(".client.")).expect("the private pipe exists"),
+            );
             server.say(said);
         }
         client.go_on();
@@ -366,9 +368,9 @@ fn a_framed_client_says_what_a_program_of_the_course_said() {
     scene.end();
 }
 
-/// It serves nobody who sends a bare name.
+/// This server serves no client that sends a bare name.
 #[test]
-fn a_server_that_is_none_of_the_courses_is_given_up() {
+fn a_server_without_the_course_dialect_is_given_up() {
     let scene = Scene::new();
     let server = scene.server(Paradigm::Shared).ready();
     let client = scene.client().args(["--dialect", "course", "--timeout", "300ms", "hello"]).start();
@@ -378,9 +380,9 @@ fn a_server_that_is_none_of_the_courses_is_given_up() {
     scene.end();
 }
 
-/// Without a server: the deadline, and status 3, since nobody took the name.
+/// Without a server the client ends at its deadline with status 3, since no server read the name.
 #[test]
-fn without_a_server_the_deadline_ends_it() {
+fn a_course_client_without_a_server_ends_at_its_deadline() {
     let scene = Scene::new();
     let options = ["--dialect", "course", "--timeout", "300ms", "hello"];
     scene.client().args(options).run().code(3).stderr(contains("ENOENT (no such pipe)"));
@@ -388,10 +390,10 @@ fn without_a_server_the_deadline_ends_it() {
     server.leave();
     scene.client().args(options).run().code(3).stderr(contains("ENXIO (no reader)"));
     assert_eq!(scene.names(), ["mario"]);
-    // It comes late.
+    // The server comes late.
     let client = client(&scene, &["hello"]).start();
-    scene.record().wait_for(What::PrivateCreated, |event| event.pid == client.pid());
-    much_more_time_passes();
+    scene.event_log().wait_for(What::PrivateCreated, |event| event.pid == client.pid());
+    let_700_ms_pass();
     server.open_wkp();
     server.acknowledge(ITS_A_ME);
     serves(&mut server, "hello");

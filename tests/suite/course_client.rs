@@ -1,5 +1,5 @@
-//! Our client and the programs of the course: `client --dialect course` with a server made by hand, which says whatever
-//! such programs say.
+//! Our client with the programs of the course: `client --dialect course` with a server that the test
+//! controls. It sends what such programs send.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -11,27 +11,28 @@ use handshake_core::event::What;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use workspace_tests::wait::until_true;
-use workspace_tests::{Barrier, CourseServer, Launch, Scene, stories};
+use workspace_tests::{Barrier, CourseServer, Launch, Scene, tests};
 
 use crate::streams::noise;
 
-stories! {
+tests! {
     clients_at_one_instant_take_turns_at_the_pipe: row_1;
-    another_clients_name_is_not_written_beside: row_1;
+    a_client_writes_no_name_beside_another_name: row_1;
 }
 
-/// A client whose time does not run out here.
+/// Prepares a client whose deadline does not pass here.
 pub(crate) fn client<'s>(scene: &'s Scene, options: &[&str]) -> Launch<'s> {
     scene.client().args(["--dialect", "course", "--timeout", "60s"]).args(options)
 }
 
-/// The next record is this message; the answer is the same in capitals, in a record of 100 bytes.
+/// Checks that the next record is this message. Replies with the message in capitals, in a record of 100
+/// bytes.
 pub(crate) fn serves(server: &mut CourseServer, message: &str) {
     assert_eq!(server.receive(), padded(message.as_bytes(), message.len() + 1));
     server.say(&padded(message.to_uppercase().as_bytes(), 100));
 }
 
-/// One client comes, with these options; this is the acknowledgement, and that the third step.
+/// Runs a client with these options. The server sends this acknowledgement, and expects this third step.
 fn is_answered_by(options: &[&str], ack: impl Fn(&str) -> Vec<u8>, step: Option<Vec<u8>>) {
     let scene = Scene::new();
     let mut server = scene.course_server();
@@ -45,11 +46,11 @@ fn is_answered_by(options: &[&str], ack: impl Fn(&str) -> Vec<u8>, step: Option<
     }
     serves(&mut server, "hello");
     client.ends().success().stdout("HELLO\n").stderr("");
-    server.is_left();
+    server.wait_until_client_leaves();
     scene.end();
 }
 
-/// The acknowledgements that were seen, and some that were not.
+/// Acknowledgements of known programs, and some others.
 #[test]
 fn each_acknowledgement_has_its_third_step() {
     for ack in [padded(HOLA, 5), padded(HOLA, 10), padded(HOLA, 1000), HOLA.to_vec(), b"connected".to_vec()] {
@@ -65,13 +66,13 @@ fn each_acknowledgement_has_its_third_step() {
 }
 
 #[test]
-fn the_user_may_know_better() {
+fn the_handshake_option_overrides_the_guess() {
     is_answered_by(&["--handshake", "2"], |_| padded(HOLA, 5), None);
     is_answered_by(&["--handshake", "3"], |_| padded(ITS_A_ME, 100), Some(padded(ITS_A_ME, 100)));
     is_answered_by(&["--handshake", "auto"], |_| padded(HOLA, 10), Some(padded(HOLA, 10)));
 }
 
-/// Nothing about it makes sense; the client treats it as it would any.
+/// The acknowledgement makes no sense. The client treats it like any other.
 #[test]
 fn an_acknowledgement_may_be_anything() {
     for ack in [b"\0".to_vec(), vec![0; 100], noise(5), noise(1000), vec![b'x'; 65_536]] {
@@ -98,10 +99,10 @@ fn the_name_is_a_record_of_ten_bytes_or_more() {
 }
 
 #[test]
-fn the_name_is_told_as_the_server_wants_it() {
+fn the_name_is_sent_in_the_form_of_the_option() {
     let scene = Scene::new();
     let mut server = scene.course_server();
-    let here = scene.place().canonicalize().expect("it is there");
+    let here = scene.place().canonicalize().expect("the path exists");
     let wkp = scene.path("mario");
     for (form, named) in [("path", scene.place()), ("absolute", &here)] {
         let client = client(&scene, &["--name-form", form]).arg("--wkp").arg(&wkp).arg("hello").start();
@@ -111,7 +112,7 @@ fn the_name_is_told_as_the_server_wants_it() {
         client.ends().success().stdout("HELLO\n");
         server.make_wkp();
     }
-    // A server that answers with the name waits for HOLA, in whatever form it was told the name.
+    // A server that acknowledges with the name expects HOLA, in whatever form it got the name.
     let client = client(&scene, &["--name-form", "absolute", "hello"]).start();
     let name = here.join(client.pid().to_string()).into_os_string().into_vec();
     server.acknowledge(&padded(&name, 200));
@@ -122,7 +123,7 @@ fn the_name_is_told_as_the_server_wants_it() {
 }
 
 #[test]
-fn a_newline_is_sent_and_expected_if_the_server_wants_it() {
+fn with_newline_the_client_sends_and_expects_a_newline() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = client(&scene, &["--newline", "hello"]).start();
@@ -133,7 +134,7 @@ fn a_newline_is_sent_and_expected_if_the_server_wants_it() {
     scene.end();
 }
 
-/// Its end is no error to a client that has nothing to say.
+/// The server leaves. That is no error for a client without messages.
 #[test]
 fn a_server_may_do_nothing_but_shake_hands() {
     let scene = Scene::new();
@@ -152,7 +153,7 @@ fn a_server_may_do_nothing_but_shake_hands() {
 }
 
 #[test]
-fn options_of_the_course_are_for_the_course() {
+fn course_options_need_the_course_dialect() {
     let scene = Scene::new();
     for options in [&["--newline"][..], &["--name-form", "path"]] {
         let wrong = contains(format!("{} is for --dialect course", options[0]));
@@ -163,9 +164,9 @@ fn options_of_the_course_are_for_the_course() {
     scene.end();
 }
 
-/// The course's numbers, in their order, without a record that the course does not know.
+/// The steps have the course's numbers, in their order. There is no record that the course does not have.
 #[test]
-fn the_steps_are_the_courses() {
+fn the_steps_have_the_courses_numbers() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = client(&scene, &["hello"]).start();
@@ -189,9 +190,9 @@ fn the_steps_are_the_courses() {
     scene.end();
 }
 
-/// A server that knows of no third step took it for a message, and answered.
+/// A server that knows no third step took it for a message, and answered.
 #[test]
-fn what_nobody_asked_for_is_thrown_away() {
+fn unsolicited_records_are_discarded() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let confirming = client(&scene, &["hello"]).gated().start();
@@ -203,7 +204,7 @@ fn what_nobody_asked_for_is_thrown_away() {
     confirming.go_on();
     serves(&mut server, "hello");
     confirming.ends().success().stdout("HELLO\n");
-    // Where there was no third step as well.
+    // The same without a third step.
     server.make_wkp();
     let hasty = client(&scene, &["--handshake", "2", "hello"]).gated().start();
     hasty.step_until(What::AwaitingAck);
@@ -213,7 +214,7 @@ fn what_nobody_asked_for_is_thrown_away() {
     hasty.go_on();
     serves(&mut server, "hello");
     hasty.ends().success().stdout("HELLO\n");
-    // And later, as long as nothing was asked.
+    // The same later, while no request is unanswered.
     server.make_wkp();
     let typing = client(&scene, &[]).typing().start();
     server.acknowledge(ITS_A_ME);
@@ -221,7 +222,7 @@ fn what_nobody_asked_for_is_thrown_away() {
     serves(&mut server, "one");
     typing.prints("ONE\n");
     server.say(b"by the way\0");
-    scene.record().wait_for(What::Skipped, |event| event.text.as_deref() == Some("by the way"));
+    scene.event_log().wait_for(What::Skipped, |event| event.text.as_deref() == Some("by the way"));
     typing.type_line("two");
     serves(&mut server, "two");
     typing.prints("ONE\nTWO\n");
@@ -230,31 +231,31 @@ fn what_nobody_asked_for_is_thrown_away() {
     scene.end();
 }
 
-/// A server that is stopped there, or slow, would find two records in one read, and lose the second.
+/// A server that is stopped there, or slow, would read two records at once, and lose the second.
 #[test]
-fn no_message_comes_before_the_third_step_was_read() {
+fn no_message_is_sent_before_the_third_step_is_read() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = client(&scene, &["hello"]).start();
     server.acknowledge(b"HOLA\0");
-    let sent = scene.record().wait_for(What::ReadySent, |_| true);
+    let sent = scene.event_log().wait_for(What::ReadySent, |_| true);
     assert_eq!(sent.text.as_deref(), Some("HOLA"));
-    much_more_time_passes();
-    assert!(scene.record().all(|event| event.what == What::RequestSent).is_empty());
-    assert_eq!(server.receive(), b"HOLA\0", "the third step, and nothing else");
+    let_700_ms_pass();
+    assert!(scene.event_log().all(|event| event.what == What::RequestSent).is_empty());
+    assert_eq!(server.receive(), b"HOLA\0", "the server got more than the third step");
     serves(&mut server, "hello");
     client.ends().success().stdout("HELLO\n");
     scene.end();
 }
 
-/// More than the 300 ms that some clients have for their handshakes, and than they wait for what nobody asked for.
-pub(crate) fn much_more_time_passes() {
+/// Longer than the 300 ms timeout of some handshakes, and longer than the wait for unsolicited records.
+pub(crate) fn let_700_ms_pass() {
     let since = Instant::now();
     until_true("time to pass", || since.elapsed() > Duration::from_millis(700));
 }
 
 #[test]
-fn one_message_at_a_time_and_no_haste() {
+fn the_client_sends_one_message_at_a_time() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = scene
@@ -266,21 +267,21 @@ fn one_message_at_a_time_and_no_haste() {
     server.acknowledge(ITS_A_ME);
     client.go_on();
     assert_eq!(server.receive(), b"one\0");
-    // The timeout is the handshake's: a reply may take as long as it likes.
-    much_more_time_passes();
-    assert_eq!(server.received(), None, "another message before the reply");
+    // The timeout is for the handshake; a reply may take longer.
+    let_700_ms_pass();
+    assert_eq!(server.received(), None, "the client sent another message before the reply");
     server.say(b"1\0");
     assert_eq!(server.receive(), b"\0", "an empty message is a record as well");
     server.say(b"\0");
     assert_eq!(server.receive(), b"three\0");
-    // Without a NUL, as some do.
+    // Without a NUL, as some programs send it.
     server.say(b"3");
     client.ends().success().stdout("1\n\n3\n").stderr("");
     scene.end();
 }
 
 #[test]
-fn long_messages_are_one_write_and_longer_ones_are_none() {
+fn a_long_message_is_one_write_and_a_longer_one_is_refused() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let longest = "x".repeat(RECORD_MAX - 1);
@@ -292,8 +293,8 @@ fn long_messages_are_one_write_and_longer_ones_are_none() {
     assert_eq!(server.receive(), padded(longest.as_bytes(), RECORD_MAX));
     server.say(b"\0");
     serves(&mut server, "last");
-    let told = format!("client: cannot send a message of more than {} bytes: EMSGSIZE (", RECORD_MAX - 1);
-    client.ends().code(1).stdout(format!("{}\n\nLAST\n", "Y".repeat(10_000))).stderr(starts_with(told));
+    let message = format!("client: cannot send a message of more than {} bytes: EMSGSIZE (", RECORD_MAX - 1);
+    client.ends().code(1).stdout(format!("{}\n\nLAST\n", "Y".repeat(10_000))).stderr(starts_with(message));
     scene.end();
 }
 
@@ -316,14 +317,14 @@ fn a_small_pipe_takes_small_messages() {
 }
 
 #[test]
-fn a_nul_is_no_part_of_a_message() {
+fn a_message_with_a_nul_is_refused() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let client = client(&scene, &[]).reading("one\0two\nthree\n").start();
     server.acknowledge(ITS_A_ME);
     serves(&mut server, "three");
-    let told = "client: cannot send a message of 7 bytes: EINVAL (it contains a NUL, ";
-    client.ends().code(1).stdout("THREE\n").stderr(starts_with(told).and(contains("--dialect framed")));
+    let message = "client: cannot send a message of 7 bytes: EINVAL (it contains a NUL, ";
+    client.ends().code(1).stdout("THREE\n").stderr(starts_with(message).and(contains("--dialect framed")));
     scene.end();
 }
 
@@ -338,7 +339,7 @@ fn raw_is_one_message_of_several_lines() {
     scene.end();
 }
 
-/// A server of the course reads once, and takes what comes for one name.
+/// A server of the course reads once, and takes all bytes for one name.
 fn clients_at_one_instant_take_turns_at_the_pipe() {
     const CLIENTS: usize = 8;
     let scene = Scene::new();
@@ -350,7 +351,7 @@ fn clients_at_one_instant_take_turns_at_the_pipe() {
     for served in 0..CLIENTS {
         let name = server.receive_name();
         assert_eq!(name.len(), 10, "one name: {:?}", String::from_utf8_lossy(&name));
-        // Sometimes they find the name still there.
+        // Some clients still find the old pipe's name.
         if served % 2 == 0 {
             server.say(ITS_A_ME);
             server.remove_wkp();
@@ -360,7 +361,7 @@ fn clients_at_one_instant_take_turns_at_the_pipe() {
         }
         let message = server.receive();
         server.say(&message);
-        server.is_left();
+        server.wait_until_client_leaves();
         server.make_wkp();
     }
     for (number, client) in clients.iter().enumerate() {
@@ -371,15 +372,15 @@ fn clients_at_one_instant_take_turns_at_the_pipe() {
 }
 
 /// A program of the course has written its name, and the server has not read it yet.
-fn another_clients_name_is_not_written_beside() {
+fn a_client_writes_no_name_beside_another_name() {
     let scene = Scene::new();
     let mut server = scene.course_server();
-    let wkp = OpenOptions::new().write(true).open(scene.path("mario")).expect("it has a reader");
+    let wkp = OpenOptions::new().write(true).open(scene.path("mario")).expect("the pipe has a reader");
     (&wkp).write_all(b"first\0").expect("there is room");
     let second = client(&scene, &["hello"]).start();
-    scene.record().wait_for(What::PrivateCreated, |_| true);
-    much_more_time_passes();
-    assert_eq!(server.receive(), b"first\0", "the first one's name, and no other");
+    scene.event_log().wait_for(What::PrivateCreated, |_| true);
+    let_700_ms_pass();
+    assert_eq!(server.receive(), b"first\0", "the second client wrote its name beside the first");
     drop(wkp);
     server.acknowledge(ITS_A_ME);
     serves(&mut server, "hello");
@@ -387,9 +388,9 @@ fn another_clients_name_is_not_written_beside() {
     scene.end();
 }
 
-/// One of those that were seen never removes its well-known pipe, and serves several clients there.
+/// One known server never removes its well-known pipe, and serves several clients there.
 #[test]
-fn a_pipe_that_keeps_its_name_is_for_others_as_well() {
+fn a_pipe_that_keeps_its_name_serves_several_clients() {
     let scene = Scene::new();
     let mut server = scene.course_server();
     let typing = client(&scene, &[]).typing().start();

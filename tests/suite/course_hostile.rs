@@ -1,4 +1,4 @@
-//! Clients of the course dialect that mean harm, or do nothing: it costs their server neither its time nor its memory.
+//! Hostile or idle clients of the course dialect: they cost the server neither time nor memory.
 
 use handshake_core::event::What;
 use workspace_tests::proc::memory;
@@ -6,19 +6,20 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, Scene, each};
 
 use crate::course::{acknowledged, is_confirmed};
-use crate::held::another_is_served_soon;
-use crate::idle::nothing_is_done_for_a_second_by;
+use crate::held::another_client_is_served_soon;
+use crate::idle::assert_idle_for_a_second;
 
 each! {
-    who_never_reads_is_held_back in basic forking dispatch;
-    a_server_with_messages_before_it_does_nothing_but_wait in basic forking dispatch;
-    garbage_in_a_course_session_costs_nobody_else in basic forking dispatch;
+    a_client_that_never_reads_is_held_back in basic forking dispatch;
+    a_server_with_messages_in_its_pipe_uses_no_processor_time in basic forking dispatch;
+    garbage_in_a_course_session_harms_no_other_session in basic forking dispatch;
     garbage_in_any_amount_delays_nobody_for_long in forking dispatch shared;
-    pipes_that_nobody_opens_cost_little in forking dispatch;
+    pipes_without_a_reader_cost_little_memory in forking dispatch;
 }
 
-/// It goes on asking; neither it nor the server may keep what it does not read.
-fn who_never_reads_is_held_back(paradigm: Paradigm) {
+/// The client sends messages on and on, and reads no reply. Neither the client nor the server may keep them
+/// in memory.
+fn a_client_that_never_reads_is_held_back(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["-q"]).ready();
     let mut greedy = scene.course_client("1");
@@ -26,36 +27,36 @@ fn who_never_reads_is_held_back(paradigm: Paradigm) {
     greedy.says(b"HOLA\0");
     is_confirmed(&scene, &greedy);
     let record = [b'x'; 4095];
-    let written = greedy.says_while_there_is_room(&record);
+    let written = greedy.write_until_full(&record);
     assert!(written < 400, "{written} records of 4 KiB were taken");
     let session = acknowledged(&scene, "1").pid;
-    nothing_is_done_for_a_second_by(&scene, &[session]);
+    assert_idle_for_a_second(&scene, &[session]);
     if paradigm != Paradigm::Basic {
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
     }
     greedy.leaves();
     scene.end();
 }
 
-/// One is in hand, one is read, one is in the pipe.
-fn a_server_with_messages_before_it_does_nothing_but_wait(paradigm: Paradigm) {
+/// The server processes one message, has read one, and has one in its pipe.
+fn a_server_with_messages_in_its_pipe_uses_no_processor_time(paradigm: Paradigm) {
     let scene = Scene::new();
     let options = ["--handshake", "2", "--service", "sleep:5000", "--grace", "0"];
     let server = scene.server(paradigm).args(options).ready();
     let mut client = scene.course_client("1");
     client.shakes_hands();
     client.says(b"one\0");
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     client.says(b"two\0");
-    until_true("it to be read", || client.has_been_read());
+    until_true("the message to be read", || client.has_been_read());
     client.says(b"three\0");
     let session = acknowledged(&scene, "1").pid;
-    nothing_is_done_for_a_second_by(&scene, &[session, server.pid()]);
+    assert_idle_for_a_second(&scene, &[session, server.pid()]);
     client.leaves();
     scene.end();
 }
 
-fn garbage_in_a_course_session_costs_nobody_else(paradigm: Paradigm) {
+fn garbage_in_a_course_session_harms_no_other_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -65,7 +66,7 @@ fn garbage_in_a_course_session_costs_nobody_else(paradigm: Paradigm) {
     is_confirmed(&scene, &client);
     let noise = crate::streams::noise(60_000);
     for size in [1, 3, 4, 100, 4096, 5000, 60_000] {
-        // Noise may look like several messages, but each byte is answered by one.
+        // Noise may look like several messages, but the server answers each byte once.
         let mut replied = client.asks(&noise[..size]).len();
         while replied < size {
             replied += client.record().len();
@@ -78,7 +79,7 @@ fn garbage_in_a_course_session_costs_nobody_else(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Numbers, digits, paths: whatever makes a server look around.
+/// Numbers, digits and paths make a server look up names.
 fn garbage_in_any_amount_delays_nobody_for_long(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["-q"]).ready();
@@ -91,19 +92,19 @@ fn garbage_in_any_amount_delays_nobody_for_long(paradigm: Paradigm) {
     for garbage in [numbers, digits, paths] {
         let mut hostile = scene.course_client("hostile");
         hostile.open_wkp();
-        // The server may have done with it before the end.
+        // The server may close the pipe before all is written.
         garbage.chunks(4096).all(|part| hostile.can_say(part));
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
         hostile.leaves();
     }
     for number in 0..1000 {
-        std::fs::remove_file(scene.path(&format!("file{number}"))).expect("it is there");
+        std::fs::remove_file(scene.path(&format!("file{number}"))).expect("the path exists");
     }
     scene.end();
 }
 
-/// They have names, and readers never.
-fn pipes_that_nobody_opens_cost_little(paradigm: Paradigm) {
+/// The pipes exist, but never get a reader.
+fn pipes_without_a_reader_cost_little_memory(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["-q", "--handshake-timeout", "60s"]).ready();
     let before = memory(server.pid());
@@ -112,7 +113,7 @@ fn pipes_that_nobody_opens_cost_little(paradigm: Paradigm) {
     for _ in 0..10 {
         let mut hostile = scene.course_client("hostile");
         hostile.connects_saying(&names.as_bytes()[..4000]);
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
         hostile.leaves();
     }
     let grown = memory(server.pid()).saturating_sub(before);

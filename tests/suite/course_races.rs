@@ -1,5 +1,5 @@
-//! Clients of the course dialect that have opened the same well-known pipe: they are served one after the other, and what is
-//! wrong with one costs the others nothing but its own time.
+//! Course clients that have opened the same well-known pipe. The server serves them one after the other. A
+//! faulty client costs the others only time.
 
 use std::time::Duration;
 
@@ -9,40 +9,40 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{CourseClient, Heard, Paradigm, Scene, each};
 
 use crate::course::{acknowledged, is_confirmed};
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 
 each! {
     a_name_in_anothers_session_waits_for_its_end in basic forking dispatch: row_2;
     a_name_in_a_framed_session_waits_for_its_end in basic forking dispatch;
     a_name_beside_a_message_harms_neither in basic forking dispatch;
-    a_name_that_comes_while_the_first_keeps_us_waiting_is_next in basic forking dispatch;
+    a_name_that_comes_while_the_server_waits_for_the_first_client_is_next in basic forking dispatch;
     a_name_left_behind_when_a_session_ends_is_next in basic forking dispatch;
     a_name_that_comes_when_the_session_is_over_is_next in basic forking dispatch: row_2;
     names_that_come_together_are_served_in_turn in basic forking dispatch: row_1;
-    what_the_last_one_left_in_the_pipe_is_not_the_next_ones in basic forking dispatch;
-    who_waits_too_long_is_told in basic forking dispatch;
-    who_has_gone_from_the_queue_delays_nobody in basic forking dispatch;
-    who_was_killed_in_the_queue_delays_nobody in basic forking dispatch: row_9;
-    who_does_not_open_its_pipe_delays_the_queue_until_the_timeout in basic forking dispatch;
+    a_message_left_by_the_last_client_is_not_the_next_clients in basic forking dispatch;
+    a_client_that_waits_too_long_is_notified in basic forking dispatch;
+    a_client_that_left_the_queue_delays_nobody in basic forking dispatch;
+    a_client_killed_in_the_queue_delays_nobody in basic forking dispatch: row_9;
+    a_client_that_does_not_open_its_pipe_delays_the_queue_until_the_timeout in basic forking dispatch;
     a_pipe_of_another_session_is_not_acknowledged_again in forking dispatch;
-    those_who_wait_are_told_of_the_servers_end in basic forking dispatch;
-    those_behind_a_session_that_outlasts_the_grace_are_told in basic forking dispatch;
-    who_makes_its_pipe_after_its_name_is_served_in_turn in basic forking dispatch;
-    who_found_the_next_pipe_meanwhile_is_served_too in basic forking dispatch;
-    a_number_right_behind_a_name_ends_nobody in basic forking dispatch;
-    those_who_wait_delay_nobody_elsewhere in forking dispatch;
-    those_behind_a_killed_subserver_are_served_or_told in forking dispatch;
+    queued_clients_are_notified_of_the_servers_end in basic forking dispatch;
+    queued_clients_are_notified_if_a_session_outlasts_the_grace in basic forking dispatch;
+    a_client_that_makes_its_pipe_after_its_name_is_served_in_turn in basic forking dispatch;
+    a_client_that_found_the_next_pipe_is_served_too in basic forking dispatch;
+    a_number_right_behind_a_name_ends_no_session in basic forking dispatch;
+    queued_clients_delay_no_other_session in forking dispatch;
+    clients_queued_behind_a_killed_subserver_are_served_or_notified in forking dispatch;
     a_framed_client_beside_a_course_client_is_served in forking dispatch;
-    fifty_of_each_are_served in forking dispatch;
-    who_is_silent_after_its_name_delays_nobody in forking dispatch;
-    who_is_silent_after_its_name_delays_the_next_until_the_timeout in basic;
-    who_is_silent_in_its_session_delays_nobody in forking dispatch;
-    ones_own_name_twice_is_one_client in basic forking dispatch;
-    who_has_not_opened_its_pipe_is_told_of_the_servers_end in basic forking dispatch;
+    fifty_clients_of_each_kind_are_served in forking dispatch;
+    a_client_that_is_silent_after_its_name_delays_nobody in forking dispatch;
+    a_client_that_is_silent_after_its_name_delays_the_next_until_the_timeout in basic;
+    a_client_that_is_silent_in_its_session_delays_nobody in forking dispatch;
+    a_name_that_is_written_twice_is_one_client in basic forking dispatch;
+    a_client_that_has_not_opened_its_pipe_is_notified_of_the_servers_end in basic forking dispatch;
     a_name_is_free_again_at_once in forking dispatch;
 }
 
-/// "At once" is what the promise says; the bound is generous, for a busy machine.
+/// The bound for "at once". It is long, for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
 fn is_served(scene: &Scene, client: &mut CourseClient) {
@@ -51,23 +51,23 @@ fn is_served(scene: &Scene, client: &mut CourseClient) {
     assert_eq!(client.asks(b"hello\0\0\0"), b"HELLO\0\0\0");
 }
 
-fn is_told(client: CourseClient) {
+fn gets_eof(client: CourseClient) {
     assert_eq!(client.hears_within(AT_ONCE), Heard::End);
 }
 
-/// It opens its private pipe, and hears nothing yet.
-fn waits(scene: &Scene, client: &mut CourseClient) {
+/// Waits until the client is in the queue, and opens its private pipe, which must be empty.
+fn waits_in_queue(scene: &Scene, client: &mut CourseClient) {
     let name = client.name().to_owned();
-    scene.record().wait_for(What::Queued, |event| event.pipe.as_deref() == Some(&name));
+    scene.event_log().wait_for(What::Queued, |event| event.pipe.as_deref() == Some(&name));
     client.opens_private_pipe();
-    assert!(client.hears_nothing(), "it is not its turn");
+    assert!(client.hears_nothing(), "the client got an answer before its turn");
 }
 
 fn is_acknowledged(client: &CourseClient) {
     assert_eq!(client.hears_within(AT_ONCE), Heard::Record(b"HOLA\0".to_vec()));
 }
 
-/// Opened before the name went, written after.
+/// The client opened the pipe before its name went, and writes into it after that.
 fn a_name_in_anothers_session_waits_for_its_end(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
@@ -75,9 +75,9 @@ fn a_name_in_anothers_session_waits_for_its_end(paradigm: Paradigm) {
     late.open_wkp();
     first.shakes_hands();
     late.says(b"22\0\0\0");
-    waits(&scene, &mut late);
+    waits_in_queue(&scene, &mut late);
     is_served(&scene, &mut first);
-    assert!(late.hears_nothing(), "it is not its turn");
+    assert!(late.hears_nothing(), "the client got an answer before its turn");
     first.leaves();
     is_acknowledged(&late);
     is_served(&scene, &mut late);
@@ -93,7 +93,7 @@ fn a_name_in_a_framed_session_waits_for_its_end(paradigm: Paradigm) {
     let mut framed = scene.raw_client();
     framed.shake_hands();
     late.says(b"22\0\0\0");
-    waits(&scene, &mut late);
+    waits_in_queue(&scene, &mut late);
     framed.request(1, b"hello");
     assert_eq!(framed.answer().payload, b"HELLO");
     drop(framed);
@@ -103,7 +103,7 @@ fn a_name_in_a_framed_session_waits_for_its_end(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Both in one read, in any order.
+/// The server reads both in one read, in either order.
 fn a_name_beside_a_message_harms_neither(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake", "2"]).ready();
@@ -111,7 +111,7 @@ fn a_name_beside_a_message_harms_neither(paradigm: Paradigm) {
         let [mut first, mut late] = [own, other].map(|name| scene.course_client(name));
         late.open_wkp();
         first.shakes_hands();
-        // Whoever reads this pipe stands still, so that it will find both.
+        // The process that reads this pipe is stopped, so that one read returns both.
         let reader =
             if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(&scene, own).pid };
         scene.signal_server(reader, Signal::SIGSTOP);
@@ -119,8 +119,8 @@ fn a_name_beside_a_message_harms_neither(paradigm: Paradigm) {
             if turn { late.says(format!("{other}\0\0\0").as_bytes()) } else { first.says(b"hello\0\0\0") }
         }
         scene.signal_server(reader, Signal::SIGCONT);
-        waits(&scene, &mut late);
-        // As large as its own message: what is more would be its next reply.
+        waits_in_queue(&scene, &mut late);
+        // The reply is as long as the client's own message. Further bytes would be taken for the next reply.
         assert_eq!(first.record(), b"HELLO\0\0\0");
         assert_eq!(first.asks(b"you\0\0\0"), b"YOU\0\0\0");
         first.leaves();
@@ -131,16 +131,16 @@ fn a_name_beside_a_message_harms_neither(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The first has sent its name, and does not open its pipe: it may have been stopped just there.
-fn a_name_that_comes_while_the_first_keeps_us_waiting_is_next(paradigm: Paradigm) {
+/// The first client has sent its name, and does not open its pipe: it may have been stopped there.
+fn a_name_that_comes_while_the_server_waits_for_the_first_client_is_next(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
     late.open_wkp();
     first.connects_saying(b"1\0");
-    scene.record().wait_for(What::HelloReceived, |_| true);
+    scene.event_log().wait_for(What::HelloReceived, |_| true);
     late.says(b"22\0");
-    waits(&scene, &mut late);
+    waits_in_queue(&scene, &mut late);
     first.opens_private_pipe();
     assert_eq!(first.record(), b"HOLA\0");
     is_served(&scene, &mut first);
@@ -169,7 +169,7 @@ fn a_name_left_behind_when_a_session_ends_is_next(paradigm: Paradigm) {
     scene.end();
 }
 
-/// It was slow, or stopped, between its open of the well-known pipe and its write.
+/// The client was slow, or stopped, between its open of the well-known pipe and its write.
 fn a_name_that_comes_when_the_session_is_over_is_next(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
@@ -178,7 +178,7 @@ fn a_name_that_comes_when_the_session_is_over_is_next(paradigm: Paradigm) {
     first.shakes_hands();
     is_served(&scene, &mut first);
     first.leaves();
-    scene.record().wait_for(What::SessionEnded, |_| true);
+    scene.event_log().wait_for(What::SessionEnded, |_| true);
     late.says(b"22\0");
     late.opens_private_pipe();
     is_acknowledged(&late);
@@ -187,14 +187,15 @@ fn a_name_that_comes_when_the_session_is_over_is_next(paradigm: Paradigm) {
     scene.end();
 }
 
-/// As text and NULs, without a NUL between them, and in 10 bytes each with what was on the stack.
+/// The names come in three forms: text with NULs, text without NULs between the names, and 10 bytes each with
+/// garbage after the NUL.
 fn names_that_come_together_are_served_in_turn(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let forms = [(["1", "22", "333"], "\0\0"), (["44", "5", "666666"], ""), (["7", "8", "9"], "\0garbage.")];
     for (names, padding) in forms {
         let mut clients = names.map(|name| scene.course_client(name));
-        // In one write, as they would be found in one read.
+        // One write, so that one read returns all of them.
         clients[0].connects_saying(names.map(|name| format!("{name}{padding}")).concat().as_bytes());
         for client in &mut clients[1..] {
             client.opens_private_pipe();
@@ -215,15 +216,15 @@ fn names_that_come_together_are_served_in_turn(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Its last message, and another's name: only the name counts.
-fn what_the_last_one_left_in_the_pipe_is_not_the_next_ones(paradigm: Paradigm) {
+/// The first client leaves a message and another client's name in the pipe. Only the name counts.
+fn a_message_left_by_the_last_client_is_not_the_next_clients(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake", "2"]).ready();
     let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
     late.open_wkp();
     first.shakes_hands();
     late.says(b"22\0");
-    waits(&scene, &mut late);
+    waits_in_queue(&scene, &mut late);
     let reader = if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(&scene, "1").pid };
     scene.signal_server(reader, Signal::SIGSTOP);
     first.says(b"who will read this?\0");
@@ -235,7 +236,7 @@ fn what_the_last_one_left_in_the_pipe_is_not_the_next_ones(paradigm: Paradigm) {
     scene.end();
 }
 
-fn who_waits_too_long_is_told(paradigm: Paradigm) {
+fn a_client_that_waits_too_long_is_notified(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--queue-timeout", "300ms"]).ready();
     let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
@@ -243,14 +244,14 @@ fn who_waits_too_long_is_told(paradigm: Paradigm) {
     first.shakes_hands();
     late.says(b"22\0");
     late.opens_private_pipe();
-    is_told(late);
+    gets_eof(late);
     is_served(&scene, &mut first);
     first.leaves();
     scene.end();
 }
 
-/// One leaves, and takes its private pipe away.
-fn who_has_gone_from_the_queue_delays_nobody(paradigm: Paradigm) {
+/// The second client leaves, and removes its private pipe.
+fn a_client_that_left_the_queue_delays_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let [mut first, mut second, mut third] = ["1", "22", "333"].map(|name| scene.course_client(name));
@@ -258,9 +259,9 @@ fn who_has_gone_from_the_queue_delays_nobody(paradigm: Paradigm) {
     third.open_wkp();
     first.shakes_hands();
     second.says(b"22\0");
-    waits(&scene, &mut second);
+    waits_in_queue(&scene, &mut second);
     third.says(b"333\0");
-    waits(&scene, &mut third);
+    waits_in_queue(&scene, &mut third);
     second.leaves();
     first.leaves();
     is_acknowledged(&third);
@@ -269,8 +270,8 @@ fn who_has_gone_from_the_queue_delays_nobody(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Its private pipe is still there, and nobody has it open; nor is there a process of that number.
-fn who_was_killed_in_the_queue_delays_nobody(paradigm: Paradigm) {
+/// The second client's private pipe still exists, but no process has it open. No process has that PID.
+fn a_client_killed_in_the_queue_delays_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let [mut first, mut second, mut third] = ["1", "5000001", "333"].map(|name| scene.course_client(name));
@@ -280,7 +281,7 @@ fn who_was_killed_in_the_queue_delays_nobody(paradigm: Paradigm) {
     second.says(b"5000001\0");
     second.closes_wkp();
     third.says(b"333\0");
-    waits(&scene, &mut third);
+    waits_in_queue(&scene, &mut third);
     first.leaves();
     is_acknowledged(&third);
     is_served(&scene, &mut third);
@@ -289,8 +290,8 @@ fn who_was_killed_in_the_queue_delays_nobody(paradigm: Paradigm) {
     scene.end();
 }
 
-/// It is stopped, and has no number for a name that could tell.
-fn who_does_not_open_its_pipe_delays_the_queue_until_the_timeout(paradigm: Paradigm) {
+/// The second client is stopped. Its name is no PID, so the server cannot check the process.
+fn a_client_that_does_not_open_its_pipe_delays_the_queue_until_the_timeout(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let [mut first, mut second, mut third] = ["1", "luigi", "333"].map(|name| scene.course_client(name));
@@ -299,18 +300,18 @@ fn who_does_not_open_its_pipe_delays_the_queue_until_the_timeout(paradigm: Parad
     first.shakes_hands();
     second.says(b"luigi\0");
     third.says(b"333\0");
-    waits(&scene, &mut third);
+    waits_in_queue(&scene, &mut third);
     first.leaves();
     is_acknowledged(&third);
     is_served(&scene, &mut third);
     third.leaves();
-    // Told as soon as it opens its pipe.
+    // The server notifies the client as soon as it opens its pipe.
     second.opens_private_pipe();
-    is_told(second);
+    gets_eof(second);
     scene.end();
 }
 
-/// One client writes another's name, whose session goes on.
+/// One client writes another client's name, whose session goes on.
 fn a_pipe_of_another_session_is_not_acknowledged_again(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
@@ -323,9 +324,9 @@ fn a_pipe_of_another_session_is_not_acknowledged_again(paradigm: Paradigm) {
     liar.shakes_hands();
     is_served(&scene, &mut liar);
     liar.says(format!("{name}\0").as_bytes());
-    scene.record().wait_for(What::Queued, |event| event.pipe.as_deref() == Some(&*name));
+    scene.event_log().wait_for(What::Queued, |event| event.pipe.as_deref() == Some(&*name));
     liar.leaves();
-    scene.record().wait_for(What::ClientDropped, |event| {
+    scene.event_log().wait_for(What::ClientDropped, |event| {
         event.text.as_deref().is_some_and(|text| text.contains("another session has the private pipe"))
     });
     assert_eq!(first.asks(b"still here\0"), b"STILL HERE\0");
@@ -333,7 +334,7 @@ fn a_pipe_of_another_session_is_not_acknowledged_again(paradigm: Paradigm) {
     scene.end();
 }
 
-fn those_who_wait_are_told_of_the_servers_end(paradigm: Paradigm) {
+fn queued_clients_are_notified_of_the_servers_end(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
@@ -341,15 +342,15 @@ fn those_who_wait_are_told_of_the_servers_end(paradigm: Paradigm) {
     first.shakes_hands();
     is_served(&scene, &mut first);
     late.says(b"22\0");
-    waits(&scene, &mut late);
+    waits_in_queue(&scene, &mut late);
     server.signal(Signal::SIGTERM);
-    is_told(first);
-    is_told(late);
+    gets_eof(first);
+    gets_eof(late);
     server.ends().code(0);
     scene.end();
 }
 
-fn those_behind_a_session_that_outlasts_the_grace_are_told(paradigm: Paradigm) {
+fn queued_clients_are_notified_if_a_session_outlasts_the_grace(paradigm: Paradigm) {
     let scene = Scene::new();
     let options = ["--service", "sleep:60000", "--grace", "300ms", "--handshake", "2"];
     let server = scene.server(paradigm).args(options).ready();
@@ -357,26 +358,26 @@ fn those_behind_a_session_that_outlasts_the_grace_are_told(paradigm: Paradigm) {
     late.open_wkp();
     first.shakes_hands();
     first.says(b"a long sleep\0");
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     late.says(b"22\0");
     late.opens_private_pipe();
     server.signal(Signal::SIGTERM);
-    is_told(first);
-    // In basic and forking nobody reads the pipe meanwhile, but when it is closed.
-    is_told(late);
+    gets_eof(first);
+    // In basic and forking the pipe is read again only when it is closed.
+    gets_eof(late);
     server.ends().code(0);
     scene.end();
 }
 
-/// Both names come in one read, and the second one's process is about to make its pipe.
-fn who_makes_its_pipe_after_its_name_is_served_in_turn(paradigm: Paradigm) {
+/// Both names come in one read. The process of the second client is about to make its pipe.
+fn a_client_that_makes_its_pipe_after_its_name_is_served_in_turn(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let number = std::process::id().to_string();
     let [mut first, mut late] = ["1", "later"].map(|name| scene.course_client(name));
     first.connects_saying(format!("1\0{number}\0").as_bytes());
     late.has_wkp(first.lends_wkp());
-    scene.record().wait_for(What::Queued, |event| event.pipe.as_ref() == Some(&number));
+    scene.event_log().wait_for(What::Queued, |event| event.pipe.as_ref() == Some(&number));
     late.is_renamed(&number);
     late.opens_private_pipe();
     first.opens_private_pipe();
@@ -389,8 +390,9 @@ fn who_makes_its_pipe_after_its_name_is_served_in_turn(paradigm: Paradigm) {
     scene.end();
 }
 
-/// It has opened the pipe that came after the old one, and the server goes back to the old one for a late name.
-fn who_found_the_next_pipe_meanwhile_is_served_too(paradigm: Paradigm) {
+/// The third client has opened the pipe after the old one. The server returns to the old pipe for a late
+/// name.
+fn a_client_that_found_the_next_pipe_is_served_too(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let [mut first, mut late, mut next] = ["1", "22", "333"].map(|name| scene.course_client(name));
@@ -412,14 +414,14 @@ fn who_found_the_next_pipe_meanwhile_is_served_too(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Its first bytes are zeros, as those behind the name are.
-fn a_number_right_behind_a_name_ends_nobody(paradigm: Paradigm) {
+/// The first bytes of the number are zeros, like the bytes behind the name.
+fn a_number_right_behind_a_name_ends_no_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake", "2"]).ready();
     let [mut first, text, number] = ["1", "22", "65536"].map(|name| scene.course_client(name));
     first.shakes_hands();
     first.says(b"22\0\0\0\0\x01\0");
-    scene.record().wait_for_many(2, What::Queued, |_| true);
+    scene.event_log().wait_for_many(2, What::Queued, |_| true);
     assert_eq!(first.asks(b"hello\0"), b"HELLO\0");
     for client in [text, number, first] {
         client.leaves();
@@ -427,17 +429,17 @@ fn a_number_right_behind_a_name_ends_nobody(paradigm: Paradigm) {
     scene.end();
 }
 
-fn those_who_wait_delay_nobody_elsewhere(paradigm: Paradigm) {
+fn queued_clients_delay_no_other_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let [mut first, mut late, mut other] = ["1", "22", "333"].map(|name| scene.course_client(name));
     late.open_wkp();
     first.shakes_hands();
     late.says(b"22\0");
-    waits(&scene, &mut late);
+    waits_in_queue(&scene, &mut late);
     other.shakes_hands();
     is_served(&scene, &mut other);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     first.leaves();
     is_acknowledged(&late);
     late.leaves();
@@ -445,19 +447,19 @@ fn those_who_wait_delay_nobody_elsewhere(paradigm: Paradigm) {
     scene.end();
 }
 
-/// In forking the pipe goes with the subserver, and the main server tells those whose names it knows.
-fn those_behind_a_killed_subserver_are_served_or_told(paradigm: Paradigm) {
+/// In forking the pipe is gone with the subserver. The main server notifies the clients whose names it knows.
+fn clients_queued_behind_a_killed_subserver_are_served_or_notified(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let [mut first, mut second] = ["1", "22"].map(|name| scene.course_client(name));
     first.connects_saying(b"1\x0022\0");
     first.opens_private_pipe();
-    waits(&scene, &mut second);
+    waits_in_queue(&scene, &mut second);
     is_acknowledged(&first);
     scene.signal_server(acknowledged(&scene, "1").pid, Signal::SIGKILL);
-    is_told(first);
+    gets_eof(first);
     if paradigm == Paradigm::Forking {
-        is_told(second);
+        gets_eof(second);
     } else {
         is_acknowledged(&second);
         second.leaves();
@@ -475,7 +477,7 @@ fn a_framed_client_beside_a_course_client_is_served(paradigm: Paradigm) {
     course.connects_saying(b"1\0");
     scene.signal_server(server.pid(), Signal::SIGCONT);
     let ack = framed.accept();
-    assert!(!ack.upstream.is_empty(), "the pipe is the course client's, who knows no other");
+    assert!(!ack.upstream.is_empty(), "the framed client has no fresh upstream");
     course.opens_private_pipe();
     course.record();
     is_served(&scene, &mut course);
@@ -485,8 +487,8 @@ fn a_framed_client_beside_a_course_client_is_served(paradigm: Paradigm) {
     scene.end();
 }
 
-/// All knock while the server stands still, or have opened its pipe by then.
-fn fifty_of_each_are_served(paradigm: Paradigm) {
+/// All clients have written while the server is stopped, or have opened its pipe by then.
+fn fifty_clients_of_each_kind_are_served(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["-q"]).ready();
     let mut course: Vec<_> =
@@ -494,7 +496,7 @@ fn fifty_of_each_are_served(paradigm: Paradigm) {
     let (early, late) = course.split_at_mut(25);
     late.iter_mut().for_each(CourseClient::open_wkp);
     scene.signal_server(server.pid(), Signal::SIGSTOP);
-    let framed: Vec<_> = (0..50).map(|_| scene.client().arg("hello").unrecorded().start()).collect();
+    let framed: Vec<_> = (0..50).map(|_| scene.client().arg("hello").without_event_log().start()).collect();
     for client in early {
         let record = format!("{}\0\0\0", client.name());
         client.connects_saying(record.as_bytes());
@@ -505,14 +507,14 @@ fn fifty_of_each_are_served(paradigm: Paradigm) {
         client.says(record.as_bytes());
     }
     course.iter_mut().for_each(CourseClient::opens_private_pipe);
-    // In any order: those at one pipe have it one after the other.
+    // In any order: clients of one pipe have it one after the other.
     let mut waiting: Vec<_> = course.into_iter().collect();
-    until_true("all to be served", || {
+    until_true("all clients to be served", || {
         let all = std::mem::take(&mut waiting).into_iter();
         let (ready, rest): (Vec<_>, Vec<_>) = all.partition(|client| !client.hears_nothing());
         waiting = rest;
         for mut client in ready {
-            // What it heard was taken; it is the acknowledgement.
+            // The record that the client has read is the acknowledgement.
             is_served(&scene, &mut client);
         }
         waiting.is_empty()
@@ -521,18 +523,18 @@ fn fifty_of_each_are_served(paradigm: Paradigm) {
     scene.end();
 }
 
-fn who_is_silent_after_its_name_delays_nobody(paradigm: Paradigm) {
+fn a_client_that_is_silent_after_its_name_delays_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let mut silent = scene.course_client("1");
     silent.connects_saying(b"1\0");
-    another_is_served_soon(&scene);
-    // It dies, or is killed: nobody waits for the deadline.
+    another_client_is_served_soon(&scene);
+    // The client dies or is killed: the server does not wait for the deadline.
     silent.leaves();
     scene.end();
 }
 
-fn who_is_silent_after_its_name_delays_the_next_until_the_timeout(paradigm: Paradigm) {
+fn a_client_that_is_silent_after_its_name_delays_the_next_until_the_timeout(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let mut silent = scene.course_client("1");
@@ -542,19 +544,19 @@ fn who_is_silent_after_its_name_delays_the_next_until_the_timeout(paradigm: Para
     scene.end();
 }
 
-fn who_is_silent_in_its_session_delays_nobody(paradigm: Paradigm) {
+fn a_client_that_is_silent_in_its_session_delays_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let mut silent = scene.course_client("1");
     silent.shakes_hands();
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     is_served(&scene, &mut silent);
     silent.leaves();
     scene.end();
 }
 
-/// What is left behind the NUL may be the same name, from an earlier use of that memory.
-fn ones_own_name_twice_is_one_client(paradigm: Paradigm) {
+/// The same name may follow the NUL, left from an earlier use of that memory.
+fn a_name_that_is_written_twice_is_one_client(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     for number in 500..505 {
@@ -568,17 +570,18 @@ fn ones_own_name_twice_is_one_client(paradigm: Paradigm) {
     scene.end();
 }
 
-/// In basic one is being waited for, the other is in line; in the others each has its subserver, or none.
-fn who_has_not_opened_its_pipe_is_told_of_the_servers_end(paradigm: Paradigm) {
+/// In basic the server waits for the one client, and has the other in its queue. In the others each client
+/// has a subserver, or none.
+fn a_client_that_has_not_opened_its_pipe_is_notified_of_the_servers_end(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let mut client = scene.course_client("1");
     client.connects_saying(b"1\0");
-    scene.record().wait_for(What::HelloReceived, |_| true);
+    scene.event_log().wait_for(What::HelloReceived, |_| true);
     server.signal(Signal::SIGTERM);
     client.opens_private_pipe();
-    // It was quick enough for its acknowledgement, or not. In its last moments a server still tries to tell; who is later finds
-    // nobody, as anywhere.
+    // The client may have got its acknowledgement or not. A server that ends still tries to notify its
+    // clients. A client that opens its pipe later finds no server.
     let mut heard = client.hears_or(|| !server.is_running());
     if heard == Some(Heard::Record(b"HOLA\0".to_vec())) {
         heard = client.hears_or(|| !server.is_running());
@@ -589,7 +592,7 @@ fn who_has_not_opened_its_pipe_is_told_of_the_servers_end(paradigm: Paradigm) {
     scene.end();
 }
 
-/// One with a fixed name came too late, and has gone; the next with that name is in time.
+/// A client with a fixed name came too late, and has left. The next client with that name is in time.
 fn a_name_is_free_again_at_once(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
@@ -601,7 +604,7 @@ fn a_name_is_free_again_at_once(paradigm: Paradigm) {
     late.leaves();
     let mut next = scene.course_client("luigi");
     next.connects_saying(b"luigi\0");
-    scene.record().wait_for(What::HelloReceived, |event| event.pipe.as_deref() == Some("luigi"));
+    scene.event_log().wait_for(What::HelloReceived, |event| event.pipe.as_deref() == Some("luigi"));
     next.opens_private_pipe();
     assert_eq!(next.record(), b"HOLA\0");
     is_served(&scene, &mut next);

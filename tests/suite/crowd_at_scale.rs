@@ -1,5 +1,5 @@
-//! `lab crowd` in small: 300 clients and a house that they fill. And a crowd that does not come to its end
-//! leaves nothing running.
+//! A small `lab crowd`: 300 clients at a server with a limit of 300. A crowd that is interrupted or killed
+//! leaves no process.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -15,13 +15,13 @@ use workspace_tests::wait::{until, until_true};
 use workspace_tests::{Paradigm, Program, Scene, each, is_root, not_run};
 
 each! {
-    a_crowd_is_served_and_the_next_ones_wait in forking dispatch shared;
-    an_ordinary_user_can_have_a_crowd_too in forking dispatch shared;
-    a_crowd_that_is_interrupted_ends_what_it_started_and_says_so in forking dispatch shared;
-    what_a_killed_crowd_had_started_ends in forking dispatch shared;
+    a_crowd_is_served_and_the_next_clients_wait in forking dispatch shared;
+    an_ordinary_user_can_run_a_crowd in forking dispatch shared;
+    an_interrupted_crowd_ends_its_processes_and_says_so in forking dispatch shared;
+    the_processes_of_a_killed_crowd_end in forking dispatch shared;
 }
 
-/// The number of nobody, on all systems that matter.
+/// The UID of nobody on all common systems.
 const NOBODY: u32 = 65534;
 
 fn options(paradigm: Paradigm) -> &'static [&'static str] {
@@ -33,8 +33,8 @@ fn options(paradigm: Paradigm) -> &'static [&'static str] {
     }
 }
 
-/// The whole story of 300 clients, and 5 more.
-fn all_is_told(end: Assert, paradigm: Paradigm) {
+/// Checks the whole report about 300 clients, and 5 more.
+fn assert_whole_report(end: Assert, paradigm: Paradigm) {
     let descriptors = match paradigm {
         Paradigm::Basic | Paradigm::Forking => {
             r"\nserver's descriptors +6; 6 without clients, 0\.00 more a client\n"
@@ -67,16 +67,16 @@ fn all_is_told(end: Assert, paradigm: Paradigm) {
         .stdout(contains("\npassed\n").and(contains("✘").not()).and(contains("\u{1b}").not()));
 }
 
-fn a_crowd_is_served_and_the_next_ones_wait(paradigm: Paradigm) {
+fn a_crowd_is_served_and_the_next_clients_wait(paradigm: Paradigm) {
     let scene = Scene::new();
     let crowd = scene.lab().args(options(paradigm)).args(["--clients", "300", "--beyond", "5"]).start();
-    all_is_told(crowd.ends(), paradigm);
+    assert_whole_report(crowd.ends(), paradigm);
     let place = place_of(&crowd);
     assert!(!place.exists(), "{} is left", place.display());
     scene.end();
 }
 
-fn an_ordinary_user_can_have_a_crowd_too(paradigm: Paradigm) {
+fn an_ordinary_user_can_run_a_crowd(paradigm: Paradigm) {
     if !geteuid().is_root() {
         return not_run("an ordinary user runs these tests, so all crowds here are an ordinary user's");
     }
@@ -84,17 +84,17 @@ fn an_ordinary_user_can_have_a_crowd_too(paradigm: Paradigm) {
         return;
     }
     let scene = Scene::new();
-    for directory in [scene.place(), scene.place().parent().expect("it is in a temporary one")] {
-        fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("it is ours");
+    for directory in [scene.place(), scene.place().parent().expect("the place has a parent")] {
+        fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("the test owns it");
     }
     let crowd =
         scene.lab().as_user(NOBODY).args(options(paradigm)).args(["--clients", "300", "--beyond", "5"]);
-    all_is_told(crowd.start().ends(), paradigm);
+    assert_whole_report(crowd.start().ends(), paradigm);
     scene.end();
 }
 
 #[test]
-fn there_is_no_crowd_where_there_can_be_none() {
+fn an_impossible_crowd_is_a_usage_error() {
     let scene = Scene::new();
     let basic = scene.lab().args(options(Paradigm::Basic)).run();
     basic.code(2).stdout("").stderr(contains("a basic server has one client at a time"));
@@ -103,7 +103,7 @@ fn there_is_no_crowd_where_there_can_be_none() {
     scene.end();
 }
 
-fn a_crowd_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradigm) {
+fn an_interrupted_crowd_ends_its_processes_and_says_so(paradigm: Paradigm) {
     let scene = Scene::new();
     let crowd = idle_crowd(&scene, paradigm);
     let place = place_of(&crowd);
@@ -115,8 +115,8 @@ fn a_crowd_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradi
     scene.end();
 }
 
-/// Its directory stays: nobody is left who could remove it.
-fn what_a_killed_crowd_had_started_ends(paradigm: Paradigm) {
+/// The directory stays, because no process is left to remove it.
+fn the_processes_of_a_killed_crowd_end(paradigm: Paradigm) {
     let scene = Scene::new();
     let crowd = idle_crowd(&scene, paradigm);
     let place = place_of(&crowd);
@@ -126,20 +126,22 @@ fn what_a_killed_crowd_had_started_ends(paradigm: Paradigm) {
     until_true("all that the crowd started to end", || living_in(&here).is_empty());
     assert!(
         !place.join("mario").exists() && !place.join(".mario.lock").exists(),
-        "the server has not tidied up"
+        "the server has not cleaned up"
     );
-    fs::remove_dir_all(&place).expect("it is there");
+    fs::remove_dir_all(&place).expect("the path exists");
     scene.end();
 }
 
-/// 20 clients that stay.
+/// Starts a crowd of 20 clients that stay.
 fn idle_crowd(scene: &Scene, paradigm: Paradigm) -> std::rc::Rc<Program> {
     let crowd = scene.lab().args(options(paradigm)).args(["--clients", "20", "--idle-for", "600s"]).start();
-    until_true("all to be there", || crowd.printed().contains("\nAll stay for 600s: look around in "));
+    until_true("all clients to be connected", || {
+        crowd.printed().contains("\nAll stay for 600s: look around in ")
+    });
     crowd
 }
 
-/// The directory that a crowd has made, from the server's command line.
+/// Returns the crowd's directory, from the server's command line.
 fn place_of(crowd: &Program) -> PathBuf {
     until("the crowd to say how it starts the server", || {
         let printed = crowd.printed();

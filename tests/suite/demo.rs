@@ -1,12 +1,12 @@
-//! The demo plays every paradigm with the real programs, and finds everything right.
+//! The demo plays every paradigm with the real programs, and every check passes.
 
 use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::{Paradigm, Scene, each, path_of};
 
 each! {
-    every_step_is_told_and_all_is_right in basic forking dispatch shared;
-    with_pause_each_enter_is_a_step in basic forking dispatch shared;
+    the_demo_reports_every_step_and_passes in basic forking dispatch shared;
+    with_pause_each_enter_runs_one_step in basic forking dispatch shared;
     no_line_is_longer_than_the_page in basic forking dispatch shared;
 }
 
@@ -19,34 +19,34 @@ fn play(paradigm: Paradigm) -> Vec<&'static str> {
     }
 }
 
-fn every_step_is_told_and_all_is_right(paradigm: Paradigm) {
+fn the_demo_reports_every_step_and_passes(paradigm: Paradigm) {
     let scene = Scene::new();
-    let mut told = scene.lab().args(play(paradigm)).run().success();
-    // With a WKP that is never removed, step 6 is only the receiving.
+    let mut end = scene.lab().args(play(paradigm)).run().success();
+    // If the WKP keeps its name, step 6 is only the receiving of the name.
     for step in 1..=8 {
-        told = told.stdout(contains(format!("step {step}")));
+        end = end.stdout(contains(format!("step {step}")));
     }
-    let told = told
+    let end = end
         .stdout(contains("read by").and(contains("6 of 6 replies right")).and(contains("nothing left")))
         .stdout(contains("\u{1b}").not())
         .stdout(contains("✘").not());
     match paradigm {
         Paradigm::Basic => {
-            told.stdout(contains("waits for its turn").and(contains("removes the well-known pipe mario\n")))
+            end.stdout(contains("waits for its turn").and(contains("removes the well-known pipe mario\n")))
         }
-        Paradigm::Forking => told.stdout(
+        Paradigm::Forking => end.stdout(
             contains("forks off subserver 3")
                 .and(contains("takes mario away and puts the next in its place\n")),
         ),
-        Paradigm::Dispatch => told
+        Paradigm::Dispatch => end
             .stdout(contains("--> well-known pipe --> server").and(contains("puts the next in its place\n"))),
-        Paradigm::Shared => told.stdout(contains("--> well-known pipe --> server")),
+        Paradigm::Shared => end.stdout(contains("--> well-known pipe --> server")),
     };
     scene.end();
 }
 
-/// Fifteen times Enter, then the end of stdin, which lets everybody run.
-fn with_pause_each_enter_is_a_step(paradigm: Paradigm) {
+/// Enter is pressed fifteen times. Then stdin ends, and all programs run freely.
+fn with_pause_each_enter_runs_one_step(paradigm: Paradigm) {
     let scene = Scene::new();
     let options = ["--pause", "--clients", "2", "--messages", "1"];
     scene
@@ -61,7 +61,7 @@ fn with_pause_each_enter_is_a_step(paradigm: Paradigm) {
     scene.end();
 }
 
-/// No word is broken: of a page that is no terminal 80 columns are used, unless COLUMNS says otherwise.
+/// No word is broken. If the page is no terminal, it has 80 columns, unless COLUMNS says otherwise.
 fn no_line_is_longer_than_the_page(paradigm: Paradigm) {
     let scene = Scene::new();
     for (columns, options) in
@@ -73,9 +73,9 @@ fn no_line_is_longer_than_the_page(paradigm: Paradigm) {
         };
         let client = path_of("client");
         let lab = scene.lab().through(page).args(play(paradigm)).args(options).arg("--client").arg(client);
-        let told = lab.args(["--", "-q"]).run().success();
-        let printed = String::from_utf8_lossy(&told.get_output().stdout).into_owned();
-        // The table of pipes has four columns, and a path is one word.
+        let end = lab.args(["--", "-q"]).run().success();
+        let printed = String::from_utf8_lossy(&end.get_output().stdout).into_owned();
+        // The table of pipes has four columns, and a path is one word, so these lines may be longer.
         let may_be_longer = |line: &str| columns < 80 && (line.starts_with("  ") || line.contains("/"));
         for line in printed.lines().filter(|line| !may_be_longer(line)) {
             assert!(

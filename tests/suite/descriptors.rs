@@ -1,5 +1,5 @@
-//! Who holds which ends of which pipes, while five clients are connected: what a process must not hold is what hides an end
-//! of file, lets strangers read, or keeps a lock alive. stdin is /dev/null here, stdout and stderr are files.
+//! The pipe ends that each process holds while five clients are connected. An end too many hides EOF, lets
+//! other processes read, or keeps a lock. Here stdin is /dev/null, and stdout and stderr are files.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -7,27 +7,28 @@ use std::rc::Rc;
 use handshake_core::event::{Event, What};
 use workspace_tests::proc::{Descriptor, Target, Way, children_of};
 use workspace_tests::wait::until_true;
-use workspace_tests::{Paradigm, Program, Record, Scene, Tool, each, needs};
+use workspace_tests::{EventLog, Paradigm, Program, Scene, Tool, each, needs};
 
 each! {
-    the_server_holds_just_what_the_paradigm_says in basic forking dispatch shared: row_20;
-    each_subserver_holds_just_its_own in forking dispatch shared: row_20;
-    nor_does_one_hold_more_where_close_range_is_forbidden in forking dispatch shared: row_20;
+    the_server_holds_only_the_descriptors_of_its_paradigm in basic forking dispatch shared: row_20;
+    each_subserver_holds_only_its_own_descriptors in forking dispatch shared: row_20;
+    a_subserver_without_close_range_holds_only_its_own_descriptors in forking dispatch shared: row_20;
     each_subserver_has_a_pair_of_unnamed_pipes_with_the_server in dispatch shared;
-    clients_hold_just_their_two_pipes in basic forking dispatch shared;
+    clients_hold_only_their_two_pipes in basic forking dispatch shared;
 }
 
-/// Five clients, connected and silent; in basic one is, and four wait for their turn.
+/// Starts five clients that connect and send nothing. In basic one is connected, and four wait for their
+/// turn.
 fn five_clients(scene: &Scene, paradigm: Paradigm) -> Vec<Rc<Program>> {
     let client = |_| scene.client().args(["--timeout", "60s"]).typing().start();
     let connected = if paradigm == Paradigm::Basic { 1 } else { 5 };
     let mut clients: Vec<_> = (0..connected).map(client).collect();
-    for ready in scene.record().wait_for_many(connected, What::ReadyReceived, |_| true) {
-        // A fresh upstream, if it has one, loses its name after that.
+    for ready in scene.event_log().wait_for_many(connected, What::ReadyReceived, |_| true) {
+        // A fresh upstream loses its name after READY.
         let of_session = |event: &Event| event.session == ready.session;
         let fresh = |event: &Event| of_session(event) && event.what == What::UpstreamCreated;
-        if !scene.record().all(fresh).is_empty() {
-            scene.record().wait_for(What::UpstreamRemoved, of_session);
+        if !scene.event_log().all(fresh).is_empty() {
+            scene.event_log().wait_for(What::UpstreamRemoved, of_session);
         }
     }
     clients.extend((connected..5).map(client));
@@ -45,19 +46,19 @@ fn kinds(descriptors: &[Descriptor]) -> Vec<String> {
     kinds
 }
 
-fn the_server_holds_just_what_the_paradigm_says(paradigm: Paradigm) {
+fn the_server_holds_only_the_descriptors_of_its_paradigm(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     let clients = five_clients(&scene, paradigm);
-    let door = ["well-known pipe, Read", "well-known pipe, Write"];
+    let wkp_ends = ["well-known pipe, Read", "well-known pipe, Write"];
     let for_each = |kind: &'static str| [kind; 5];
     let mut expected: Vec<&str> = vec!["lock file"];
     match paradigm {
         Paradigm::Basic => expected.extend(["private pipe, Write", "upstream, Read"]),
-        Paradigm::Forking => expected.extend(door),
+        Paradigm::Forking => expected.extend(wkp_ends),
         Paradigm::Dispatch | Paradigm::Shared => {
-            expected.extend(door);
+            expected.extend(wkp_ends);
             expected.push("poller");
             expected.extend(for_each("unnamed pipe, Read"));
             expected.extend(for_each("unnamed pipe, Write"));
@@ -65,28 +66,28 @@ fn the_server_holds_just_what_the_paradigm_says(paradigm: Paradigm) {
         }
     }
     expected.sort_unstable();
-    until_true(format_args!("{expected:?} in the server"), || kinds(&server.descriptors()) == expected);
+    until_true(format_args!("the server to have {expected:?}"), || kinds(&server.descriptors()) == expected);
     all_leave(&clients);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-fn each_subserver_holds_just_its_own(paradigm: Paradigm) {
+fn each_subserver_holds_only_its_own_descriptors(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    just_its_own(&scene, paradigm);
+    assert_only_its_own(&scene, paradigm);
     scene.end();
 }
 
-/// By an old kernel, or by a sandbox. Nobody is told, and nobody has to try again.
-fn nor_does_one_hold_more_where_close_range_is_forbidden(paradigm: Paradigm) {
+/// An old kernel or a sandbox forbids the call. No client is told to try again.
+fn a_subserver_without_close_range_holds_only_its_own_descriptors(paradigm: Paradigm) {
     if !needs(&[Tool::Strace]) {
         return;
     }
     for errno in ["ENOSYS", "EPERM"] {
         let scene = Scene::new();
         let place = scene.place().display().to_string();
-        // As in `shortage`.
+        // See `shortage` for these options.
         let strace = ["env", "-C", "/", "strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"];
         let fail = [
             "-e".into(),
@@ -96,11 +97,11 @@ fn nor_does_one_hold_more_where_close_range_is_forbidden(paradigm: Paradigm) {
         ];
         let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]);
         let server = server.through(strace).through(fail).through(["env", "-C", &place]).ready();
-        just_its_own(&scene, paradigm);
-        until_true("no children", || children_of(server.pid()).is_empty());
-        let happened = |what| scene.record().all(|event| event.what == what);
-        // (One may try again by itself, if it was slow between its lock and its HELLO.)
-        assert_eq!(happened(What::ClientDropped), [], "somebody was told to try again");
+        assert_only_its_own(&scene, paradigm);
+        until_true("the server to have no children", || children_of(server.pid()).is_empty());
+        let happened = |what| scene.event_log().all(|event| event.what == what);
+        // A client may try again by itself, if it was slow between its lock and its HELLO.
+        assert_eq!(happened(What::ClientDropped), [], "a client was told to try again");
         assert_eq!(happened(What::SubserverForked).len(), 5);
         let ends = happened(What::SubserverReaped);
         assert!(ends.iter().all(|end| end.text.as_deref() == Some("exit status 0")), "{ends:?}");
@@ -108,7 +109,7 @@ fn nor_does_one_hold_more_where_close_range_is_forbidden(paradigm: Paradigm) {
     }
 }
 
-fn just_its_own(scene: &Scene, paradigm: Paradigm) {
+fn assert_only_its_own(scene: &Scene, paradigm: Paradigm) {
     let clients = five_clients(scene, paradigm);
     let mut expected = match paradigm {
         Paradigm::Forking => vec!["upstream, Read"],
@@ -117,9 +118,13 @@ fn just_its_own(scene: &Scene, paradigm: Paradigm) {
     expected.push("private pipe, Write");
     expected.sort_unstable();
     for client in &clients {
-        let descriptors = scene.record().descriptors(scene.record().server_of(client.pid()));
+        let descriptors = scene.event_log().descriptors(scene.event_log().server_of(client.pid()));
         assert_eq!(kinds(&descriptors), expected);
-        assert_eq!(private_pipe(&descriptors), made_by(client, scene.record()), "another client's");
+        assert_eq!(
+            private_pipe(&descriptors),
+            made_by(client, scene.event_log()),
+            "the pipe is another client's"
+        );
     }
     all_leave(&clients);
 }
@@ -132,9 +137,12 @@ fn private_pipe(descriptors: &[Descriptor]) -> String {
     names.collect()
 }
 
-/// The name of the private pipe that the client got its answer on.
-fn made_by(client: &Program, record: &Record) -> String {
-    record.wait_for(What::AckReceived, |event| event.pid == client.pid()).pipe.expect("its name")
+/// The name of the private pipe on which the client got its ACK.
+fn made_by(client: &Program, event_log: &EventLog) -> String {
+    event_log
+        .wait_for(What::AckReceived, |event| event.pid == client.pid())
+        .pipe
+        .expect("the event has the pipe's name")
 }
 
 fn each_subserver_has_a_pair_of_unnamed_pipes_with_the_server(paradigm: Paradigm) {
@@ -144,7 +152,7 @@ fn each_subserver_has_a_pair_of_unnamed_pipes_with_the_server(paradigm: Paradigm
     let central = server.descriptors();
     let mut pipes = BTreeSet::new();
     for client in &clients {
-        let descriptors = scene.record().descriptors(scene.record().server_of(client.pid()));
+        let descriptors = scene.event_log().descriptors(scene.event_log().server_of(client.pid()));
         let unnamed = descriptors.iter().filter(|fd| matches!(fd.target, Target::Unnamed(_)));
         for end in unnamed {
             let other_way = if end.way == Way::Read { Way::Write } else { Way::Read };
@@ -153,18 +161,18 @@ fn each_subserver_has_a_pair_of_unnamed_pipes_with_the_server(paradigm: Paradigm
             pipes.insert(end.target.clone());
         }
     }
-    assert_eq!(pipes.len(), 10, "two pipes of its own for each subserver");
+    assert_eq!(pipes.len(), 10, "each subserver has two pipes of its own");
     all_leave(&clients);
     scene.end();
 }
 
-fn clients_hold_just_their_two_pipes(paradigm: Paradigm) {
+fn clients_hold_only_their_two_pipes(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let clients = five_clients(&scene, paradigm);
     let upstream = if paradigm == Paradigm::Shared { "well-known pipe, Write" } else { "upstream, Write" };
-    for ready in scene.record().all(|event| event.what == What::ReadySent) {
-        assert_eq!(kinds(&scene.record().descriptors(ready.pid)), ["private pipe, Read", upstream]);
+    for ready in scene.event_log().all(|event| event.what == What::ReadySent) {
+        assert_eq!(kinds(&scene.event_log().descriptors(ready.pid)), ["private pipe, Read", upstream]);
     }
     all_leave(&clients);
     scene.end();

@@ -1,5 +1,5 @@
 //! Other machines: calls that the kernel or the file system refuses, containers, emulators, debuggers, and
-//! what a process inherits from whatever started it.
+//! inherited state.
 
 use std::env;
 use std::fs::{self, Permissions};
@@ -15,27 +15,27 @@ use workspace_tests::wait::{WATCHDOG, until, until_true};
 use workspace_tests::{Paradigm, Refusal, Scene, Tool, each, is_root, needs};
 
 use crate::crowds::{load, report};
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 
 each! {
     names_that_cannot_be_exchanged_are_replaced in basic forking dispatch shared: row_48;
-    many_subservers_are_ordinary_children_where_nothing_else_is_allowed in forking dispatch shared: row_48;
+    many_subservers_are_ordinary_children_if_nothing_else_is_allowed in forking dispatch shared: row_48;
     a_subserver_is_an_ordinary_child in forking dispatch shared: row_49;
     an_emulated_server_serves in basic forking dispatch shared: row_49;
     a_debugged_server_serves in basic forking dispatch shared: row_49;
     process_1_of_a_container_serves_reaps_and_ends in basic forking dispatch shared: row_49;
-    a_pipe_that_a_container_left_is_swept in basic forking dispatch shared: row_12 row_49;
+    a_pipe_that_a_container_left_is_removed in basic forking dispatch shared: row_12 row_49;
     signals_that_were_ignored_stay_ignored in basic forking dispatch shared: row_50;
-    no_umask_takes_a_right_away in basic forking dispatch shared: row_38 row_50;
-    an_event_log_at_its_limit_ends_nobody in basic forking dispatch shared: row_50 row_51;
+    no_umask_changes_a_mode in basic forking dispatch shared: row_38 row_50;
+    an_event_log_at_its_size_limit_ends_no_process in basic forking dispatch shared: row_50 row_51;
     inherited_children_are_reaped in basic forking dispatch shared: row_50;
-    an_event_log_that_nobody_reads_keeps_nobody_waiting in basic forking dispatch shared: row_51;
-    a_talk_that_nobody_reads_keeps_nobody_waiting in basic forking dispatch shared: row_51;
-    a_lock_file_that_is_removed_is_made_again in basic forking dispatch shared: row_52;
-    a_place_that_was_taken_in_a_session_ends_the_first_server in basic: row_52;
+    an_event_log_without_a_reader_blocks_no_process in basic forking dispatch shared: row_51;
+    a_stderr_without_a_reader_blocks_no_process in basic forking dispatch shared: row_51;
+    a_removed_lock_file_is_created_again in basic forking dispatch shared: row_52;
+    a_name_that_was_taken_during_a_session_ends_the_first_server in basic: row_52;
 }
 
-/// The refusals of renameat2(2): its flag 2 exchanges two names, 1 replaces nothing.
+/// The refused flags of renameat2(2): 2 exchanges two names, 1 replaces no name.
 fn names_that_cannot_be_exchanged_are_replaced(paradigm: Paradigm) {
     if !needs(&[Tool::Seccomp]) {
         return;
@@ -48,7 +48,7 @@ fn names_that_cannot_be_exchanged_are_replaced(paradigm: Paradigm) {
         let server = scene.server(paradigm).refusing(refused).ready();
         scene.serves("one", "ONE");
         scene.serves("two", "TWO");
-        // The name of a pipe that a dead server left is also taken over.
+        // The server also takes over the name of a dead server's pipe.
         server.kill();
         let server = scene.server(paradigm).refusing([exchange(), no_replace()]).ready();
         scene.serves("three", "THREE");
@@ -59,8 +59,8 @@ fn names_that_cannot_be_exchanged_are_replaced(paradigm: Paradigm) {
     }
 }
 
-/// 0x22 is SIGRTMIN, the signal by which the end of one of many children is told.
-fn many_subservers_are_ordinary_children_where_nothing_else_is_allowed(paradigm: Paradigm) {
+/// 0x22 is SIGRTMIN, the exit signal of a child when there are many.
+fn many_subservers_are_ordinary_children_if_nothing_else_is_allowed(paradigm: Paradigm) {
     if !needs(&[Tool::Seccomp]) {
         return;
     }
@@ -68,11 +68,11 @@ fn many_subservers_are_ordinary_children_where_nothing_else_is_allowed(paradigm:
     let refused = Refusal::of("clone", Errno::EINVAL).when(0, 0xff, 0x22);
     let server = scene.server(paradigm).args(["-q", "--service", "echo"]).refusing([refused]).ready();
     let lab = load(&scene, &["--connections", "150", "--requests", "2", "--hold"]).typing().start();
-    until_true("150 subservers", || children_of(server.pid()).len() == 150);
+    until_true("the server to have 150 subservers", || children_of(server.pid()).len() == 150);
     assert!(children_of(server.pid()).iter().all(|child| end_signal(child.pid) == Signal::SIGCHLD as i32));
     lab.close_stdin();
     report(&lab);
-    until_true("all to be reaped", || children_of(server.pid()).is_empty());
+    until_true("all subservers to be reaped", || children_of(server.pid()).is_empty());
     scene.end();
 }
 
@@ -83,17 +83,17 @@ fn a_subserver_is_an_ordinary_child(paradigm: Paradigm) {
     client.type_line("hello");
     client.prints("HELLO\n");
     for child in children_of(server.pid()) {
-        assert_eq!(end_signal(child.pid), Signal::SIGCHLD as i32, "the signal of its end");
+        assert_eq!(end_signal(child.pid), Signal::SIGCHLD as i32, "the exit signal");
     }
     client.close_stdin();
     client.ends().success();
     scene.end();
 }
 
-/// The signal that a process's parent gets at its end (proc(5), `exit_signal` in stat).
+/// Returns the signal that a process's parent gets at its exit (proc(5), `exit_signal` in stat).
 fn end_signal(pid: u32) -> i32 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
-    // The second field is the name in parentheses, which may have spaces in it. This is the 38th.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is alive");
+    // The second field is the name in parentheses, which may contain spaces. `exit_signal` is the 38th field.
     let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
     fields.split_whitespace().nth(35).and_then(|signal| signal.parse().ok()).expect("a number")
 }
@@ -117,8 +117,8 @@ fn an_emulated_server_serves(paradigm: Paradigm) {
     scene.end();
 }
 
-/// gdb follows the server, which goes on when a subserver begins and when it ends. A breakpoint in the
-/// subserver's code ends none.
+/// gdb follows the server, which goes on when a subserver starts and when it ends. A breakpoint in the
+/// subserver's code ends no subserver.
 fn a_debugged_server_serves(paradigm: Paradigm) {
     if !needs(&[Tool::Command("gdb")]) {
         return;
@@ -132,7 +132,7 @@ fn a_debugged_server_serves(paradigm: Paradigm) {
     ]
     .into_iter()
     .map(String::from)
-    // In basic, the server stops here itself.
+    // In basic the server itself stops here.
     .chain([format!("break {function}"), "commands".into(), "silent".into(), "continue".into(), "end".into()])
     .chain(["run".into(), "info inferiors".into()]);
     fs::write(scene.path("../log/gdb.script"), script.map(|line| line + "\n").collect::<String>())
@@ -140,26 +140,26 @@ fn a_debugged_server_serves(paradigm: Paradigm) {
     let gdb = ["gdb", "-q", "-nx", "-batch", "-x", "../log/gdb.script", "--args"];
     let debugger = scene.server(paradigm).through(gdb).start();
     until_true("the server to be ready", || {
-        !scene.record().all(|event| event.what == What::Waiting).is_empty()
+        !scene.event_log().all(|event| event.what == What::Waiting).is_empty()
     });
     scene.serves("one", "ONE");
     scene.serves("two", "TWO");
-    let server = scene.record().all(|event| event.what == What::WkpCreated)[0].pid;
+    let server = scene.event_log().all(|event| event.what == What::WkpCreated)[0].pid;
     scene.signal_server(server, Signal::SIGTERM);
     debugger.ends().code(0).stdout(contains("exited normally"));
     assert_eq!(scene.names(), [""; 0]);
     scene.end();
 }
 
-/// The options of unshare(1) for a new PID namespace, whose first process is the program. An ordinary user
-/// needs one of users, too.
+/// The options of unshare(1) for a new PID namespace with the program as its first process. An ordinary user
+/// also needs a user namespace.
 fn container() -> Vec<&'static str> {
     let container = ["unshare", "--pid", "--fork", "--kill-child"];
     let user = if nix::unistd::geteuid().is_root() { None } else { Some("--map-root-user") };
     container.into_iter().chain(user).collect()
 }
 
-/// Whether this machine lets this user have a PID namespace.
+/// Whether this machine lets this user make a PID namespace.
 fn may_have_a_container() -> bool {
     if !needs(&[Tool::Command("unshare")]) {
         return false;
@@ -178,13 +178,15 @@ fn process_1_of_a_container_serves_reaps_and_ends(paradigm: Paradigm) {
         return;
     }
     let scene = Scene::new();
-    // unshare(1) keeps the descriptor open on which a server says that it is ready.
+    // unshare(1) keeps the descriptor of the ready message open.
     let outside = scene.server(paradigm).through(container()).start();
-    scene.record().wait_for(What::Waiting, |_| true);
-    let server = until("the first process", || children_of(outside.pid()).first().map(|child| child.pid));
+    scene.event_log().wait_for(What::Waiting, |_| true);
+    let server = until("the first process of the container", || {
+        children_of(outside.pid()).first().map(|child| child.pid)
+    });
     scene.serves("one", "ONE");
-    // An orphan of a process that came from outside, while a session runs: in basic the server does nothing
-    // else then.
+    // An outside process leaves an orphan during a session. In basic the server does nothing else during a
+    // session.
     let client = scene.client().typing().start();
     client.type_line("hello");
     client.prints("HELLO\n");
@@ -212,32 +214,33 @@ fn client_path() -> std::path::PathBuf {
     workspace_tests::path_of("client").to_path_buf()
 }
 
-/// Its number means nothing outside: here it is that of a process that lives.
-fn a_pipe_that_a_container_left_is_swept(paradigm: Paradigm) {
+/// The PID in the pipe's name means nothing outside the container. Here it is the PID of a live process.
+fn a_pipe_that_a_container_left_is_removed(paradigm: Paradigm) {
     if !may_have_a_container() {
         return;
     }
     let scene = Scene::new();
-    let client = scene.client().unrecorded().args(["--timeout", "60s", "hello"]).through(container()).start();
-    let left = until("its private pipe", || {
+    let client =
+        scene.client().without_event_log().args(["--timeout", "60s", "hello"]).through(container()).start();
+    let left = until("the client's private pipe", || {
         scene.names().into_iter().find(|name| name.starts_with("mario.client.1."))
     });
     client.kill();
     until_true("the client in the container to be dead", || {
         Process::all(|process| process.name == "client" && process.parent == client.pid()).is_empty()
     });
-    // As if some time had passed.
+    // The pipe must look old.
     let touched = Command::new("touch").args(["-d", "1 minute ago"]).arg(scene.path(&left)).status();
     assert!(touched.expect("touch(1)").success());
     let server = scene.server(paradigm).ready();
-    assert!(!scene.names().contains(&left), "{left} is still there");
+    assert!(!scene.names().contains(&left), "{left} still exists");
     scene.serves("hello", "HELLO");
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
     scene.end();
 }
 
-/// As under nohup(1), and in a job that a shell script has in the background.
+/// As under nohup(1), or in a background job of a shell script.
 fn signals_that_were_ignored_stay_ignored(paradigm: Paradigm) {
     let ignoring = ["sh", "-c", "trap '' HUP INT QUIT; exec \"$0\" \"$@\""];
     let scene = Scene::new();
@@ -253,15 +256,15 @@ fn signals_that_were_ignored_stay_ignored(paradigm: Paradigm) {
     client.prints("ONE\nTWO\n");
     client.signal(Signal::SIGTERM);
     client.ends_by(Signal::SIGTERM);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
     scene.end();
 }
 
-/// For an ordinary user a pipe of mode 0200 or 0400 is of no use. To root it is; but the mode is still not
-/// what was meant.
-fn no_umask_takes_a_right_away(paradigm: Paradigm) {
+/// A pipe of mode 0200 or 0400 is useless for an ordinary user. Root could use it, but the mode must still be
+/// 0600.
+fn no_umask_changes_a_mode(paradigm: Paradigm) {
     let users =
         if nix::unistd::geteuid().is_root() && is_root() { vec![None, Some(NOBODY)] } else { vec![None] };
     for (umask, user) in
@@ -269,23 +272,24 @@ fn no_umask_takes_a_right_away(paradigm: Paradigm) {
     {
         let scene = Scene::new();
         let masked = ["sh".into(), "-c".into(), format!("umask {umask}; exec \"$0\" \"$@\"")];
-        let (mut server, mut client) = (scene.server(paradigm).unrecorded(), scene.client().unrecorded());
+        let (mut server, mut client) =
+            (scene.server(paradigm).without_event_log(), scene.client().without_event_log());
         if let Some(user) = user {
             let root = scene.place().parent().expect("a directory").to_path_buf();
-            fs::set_permissions(root, Permissions::from_mode(0o711)).expect("it is ours");
-            fs::set_permissions(scene.place(), Permissions::from_mode(0o777)).expect("it is ours");
+            fs::set_permissions(root, Permissions::from_mode(0o711)).expect("the test owns it");
+            fs::set_permissions(scene.place(), Permissions::from_mode(0o777)).expect("the test owns it");
             (server, client) = (server.as_user(*user), client.as_user(*user));
         }
         let server = server.through(masked.clone()).ready();
         for name in ["mario", ".mario.lock"] {
-            let mode = fs::metadata(scene.path(name)).expect("it is there").mode() & 0o7777;
+            let mode = fs::metadata(scene.path(name)).expect("the path exists").mode() & 0o7777;
             assert_eq!(mode, 0o600, "the mode of {name} with umask {umask}");
         }
         client.through(masked).arg("hello").run().success().stdout("HELLO\n");
         // The next server can open the lock file that this one leaves.
         server.kill();
         scene.subservers_end(WATCHDOG);
-        let mut next = scene.server(paradigm).unrecorded();
+        let mut next = scene.server(paradigm).without_event_log();
         next = user.iter().fold(next, |next, user| next.as_user(*user));
         let next = next.ready();
         next.signal(Signal::SIGTERM);
@@ -297,27 +301,29 @@ fn no_umask_takes_a_right_away(paradigm: Paradigm) {
 
 const NOBODY: u32 = 61_100;
 
-/// The limit of a file's size, for the event log: SIGXFSZ would end the process.
-fn an_event_log_at_its_limit_ends_nobody(paradigm: Paradigm) {
+/// The event log reaches a file size limit. SIGXFSZ would end the process.
+fn an_event_log_at_its_size_limit_ends_no_process(paradigm: Paradigm) {
     let scene = Scene::new();
     let limited = ["prlimit", "--fsize=1000"];
     if !needs(&[Tool::Command("prlimit")]) {
         return;
     }
-    let server = scene.server(paradigm).unrecorded().args(["--events", "log"]).through(limited).ready();
+    let server =
+        scene.server(paradigm).without_event_log().args(["--events", "log"]).through(limited).ready();
     for _ in 0..5 {
-        let client = scene.talking_client().unrecorded().args(["--events", "log", "hello"]).through(limited);
+        let client =
+            scene.talking_client().without_event_log().args(["--events", "log", "hello"]).through(limited);
         let client = client.run();
         client.success().stdout("HELLO\n").stderr(contains("the event log has a gap"));
     }
-    assert_eq!(fs::metadata(scene.path("log")).expect("it is there").len(), 1000);
-    fs::remove_file(scene.path("log")).expect("it is there");
+    assert_eq!(fs::metadata(scene.path("log")).expect("the path exists").len(), 1000);
+    fs::remove_file(scene.path("log")).expect("the path exists");
     server.signal(Signal::SIGTERM);
     server.ends().code(0).stderr(contains("the event log has a gap: the file takes no more now: EFBIG"));
     scene.end();
 }
 
-/// Those of the shell that the server replaced.
+/// The children of the shell that the server replaced.
 fn inherited_children_are_reaped(paradigm: Paradigm) {
     let scene = Scene::new();
     let with_children = ["sh", "-c", "sleep 0.01 & sleep 0.3 & exec \"$0\" \"$@\""];
@@ -333,24 +339,25 @@ fn inherited_children_are_reaped(paradigm: Paradigm) {
     scene.end();
 }
 
-/// A FIFO that nobody has opened yet, and one that is full: what it does not take is counted.
-fn an_event_log_that_nobody_reads_keeps_nobody_waiting(paradigm: Paradigm) {
+/// A FIFO that no process has opened, and later a full one. The programs count the events that it does not
+/// take.
+fn an_event_log_without_a_reader_blocks_no_process(paradigm: Paradigm) {
     let scene = Scene::new();
     assert!(Command::new("mkfifo").arg(scene.path("log")).status().expect("mkfifo(1)").success());
     let log = ["--events", "log", "--service", "echo"];
-    let server = scene.server(paradigm).unrecorded().args(log).ready();
+    let server = scene.server(paradigm).without_event_log().args(log).ready();
     let lines: String = (0..2000).map(|line| format!("{line}\n")).collect();
-    let client = scene.talking_client().unrecorded().args(["--timeout", "20s", "--events", "log"]);
+    let client = scene.talking_client().without_event_log().args(["--timeout", "20s", "--events", "log"]);
     let client = client.run_with_stdin(lines.clone());
     client
         .success()
         .stdout(lines)
         .stderr(contains("the event log has a gap: the file takes no more now: EAGAIN"));
-    // The main server of forking tells only of events that it has dropped itself.
+    // The main server of forking reports only events that it dropped itself.
     scene.serves("unseen", "unseen");
-    // A reader that comes now finds whole lines, and how many are missing.
+    // A reader that comes now finds whole lines, and the number of missing ones.
     let reader = scene.client_at("cat").arg("log").start();
-    until_true("the reader to be told", || {
+    until_true("the reader to see the gap", || {
         scene.serves("again", "again");
         reader.printed().contains("events-dropped")
     });
@@ -359,60 +366,64 @@ fn an_event_log_that_nobody_reads_keeps_nobody_waiting(paradigm: Paradigm) {
     reader.ends().success();
     let read = reader.printed();
     assert!(read.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "torn lines");
-    fs::remove_file(scene.path("log")).expect("it is there");
+    fs::remove_file(scene.path("log")).expect("the path exists");
     scene.end();
 }
 
-/// A stderr that is a full pipe, as that of a service whose log reader has stopped.
-fn a_talk_that_nobody_reads_keeps_nobody_waiting(paradigm: Paradigm) {
+/// stderr is a full pipe, as for a service whose log reader has stopped.
+fn a_stderr_without_a_reader_blocks_no_process(paradigm: Paradigm) {
     let scene = Scene::new();
     assert!(Command::new("mkfifo").arg(scene.path("talk")).status().expect("mkfifo(1)").success());
     let unread = ["sh", "-c", "exec \"$0\" \"$@\" 2<>talk"];
     let server = scene.server(paradigm).args(["-v", "--service", "echo"]).through(unread).ready();
     let lines: String = (0..2000).map(|line| format!("{line}\n")).collect();
     scene.client().run_with_stdin(lines.clone()).success().stdout(lines);
-    // What a subserver could not say is told by none. This session makes the server itself drop lines.
+    // Lines that a subserver drops are reported by no process. This session makes the server itself drop
+    // lines.
     scene.serves("unheard", "unheard");
     let reader = scene.client_at("timeout").args(["60", "cat", "talk"]).start();
-    until_true("the reader to have read what there is", || reader.printed().len() > 60_000);
+    until_true("the reader to have read the pipe's content", || reader.printed().len() > 60_000);
     scene.serves("again", "again");
-    until_true("the reader to be told", || reader.printed().contains("lines are missing: stderr was full)"));
+    until_true("the reader to see the gap", || {
+        reader.printed().contains("lines are missing: stderr was full)")
+    });
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
     reader.ends().success();
-    fs::remove_file(scene.path("talk")).expect("it is there");
+    fs::remove_file(scene.path("talk")).expect("the path exists");
     scene.end();
 }
 
-/// As a cleaner of temporary files does; without it a second server would take the place.
-fn a_lock_file_that_is_removed_is_made_again(paradigm: Paradigm) {
+/// A cleaner of temporary directories removes the file. Without the file a second server could take the name.
+fn a_removed_lock_file_is_created_again(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
-    fs::remove_file(scene.path(".mario.lock")).expect("it is there");
-    until_true("the lock file to be made again", || scene.path(".mario.lock").exists());
+    fs::remove_file(scene.path(".mario.lock")).expect("the path exists");
+    until_true("the lock file to exist again", || scene.path(".mario.lock").exists());
     scene.server(paradigm).run().code(3).stderr(contains("the name is in use"));
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
     assert_eq!(scene.names(), [""; 0]);
     scene.end();
 }
 
-/// While basic serves a client, there is no well-known pipe and no look after it. The first server finds out after the session.
-fn a_place_that_was_taken_in_a_session_ends_the_first_server(paradigm: Paradigm) {
+/// During a session, basic has no well-known pipe and does not check the lock file. The first server notices
+/// the loss after the session.
+fn a_name_that_was_taken_during_a_session_ends_the_first_server(paradigm: Paradigm) {
     let scene = Scene::new();
     let first = scene.server(paradigm).ready();
     let client = scene.client().typing().start();
     client.type_line("one");
     client.prints("ONE\n");
-    fs::remove_file(scene.path(".mario.lock")).expect("it is there");
+    fs::remove_file(scene.path(".mario.lock")).expect("the path exists");
     let second = scene.server(paradigm).ready();
     client.type_line("two");
     client.prints("ONE\nTWO\n");
     client.close_stdin();
     client.ends().success();
     first.ends().code(3).stderr(contains("another server has made a new one"));
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     second.signal(Signal::SIGTERM);
     second.ends().code(0);
     assert_eq!(scene.names(), [""; 0]);

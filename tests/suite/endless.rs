@@ -1,38 +1,38 @@
-//! A client that is fed without end: it keeps no more of a message than a message may have.
+//! A client with endless input: it keeps no more of a message than the longest message has.
 
 use handshake_core::wire::{Ack, Kind, PAYLOAD_MAX, Part};
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use workspace_tests::proc::memory;
-use workspace_tests::{Paradigm, Program, RawServer, Scene, stories};
+use workspace_tests::{Paradigm, Program, RawServer, Scene, tests};
 
-stories! {
-    a_line_without_end_is_refused_once_and_skipped: row_53;
-    a_raw_message_without_end_ends_the_client: row_53;
-    a_line_that_is_too_long_leaves_the_next_unharmed: row_53;
+tests! {
+    an_endless_line_is_refused_once_and_skipped: row_53;
+    an_endless_raw_message_ends_the_client: row_53;
+    a_line_that_is_too_long_does_not_harm_the_next: row_53;
     the_course_dialect_has_the_limit_of_one_write: row_53;
-    a_server_that_grants_more_does_not_make_the_client_grow: row_53;
+    a_server_that_allows_more_does_not_make_the_client_grow: row_53;
     a_reply_longer_than_the_clients_limit_ends_the_session: row_53;
-    without_a_connection_nothing_is_read: row_53;
+    a_client_without_a_connection_reads_nothing: row_53;
 }
 
-/// What a client has without any message: far less.
+/// More memory than an idle client needs.
 const IDLE: usize = 4 << 20;
 
-/// A client whose stdin has no end and no newline.
+/// Prepares a client whose stdin has neither an end nor a newline.
 fn fed<'s>(scene: &'s Scene, options: &[&str]) -> workspace_tests::Launch<'s> {
     scene.client().args(["--timeout", "60s"]).args(options).reading_file("/dev/zero")
 }
 
-/// It has refused a message that is longer than a mebibyte, and has grown no more than that asks for.
+/// Checks that the client has refused a message of more than a mebibyte, and has grown by no more than that.
 fn has_refused_a_mebibyte(client: &Program) {
     client.says("cannot send a message of more than 1048576 bytes: EMSGSIZE (this ");
     let size = memory(client.pid());
-    assert!(size < IDLE + (1 << 20), "it has {size} bytes");
+    assert!(size < IDLE + (1 << 20), "the client has {size} bytes");
 }
 
-fn a_line_without_end_is_refused_once_and_skipped() {
+fn an_endless_line_is_refused_once_and_skipped() {
     let scene = Scene::new();
     let server = scene.server(Paradigm::Forking).args(["--max-message", "1M"]).ready();
     let by_server = fed(&scene, &[]).start();
@@ -50,7 +50,7 @@ fn a_line_without_end_is_refused_once_and_skipped() {
     scene.end();
 }
 
-fn a_raw_message_without_end_ends_the_client() {
+fn an_endless_raw_message_ends_the_client() {
     let scene = Scene::new();
     let _server = scene.server(Paradigm::Basic).args(["--max-message", "1M"]).ready();
     fed(&scene, &["--raw"]).run().code(1).stdout("").stderr(
@@ -60,8 +60,8 @@ fn a_raw_message_without_end_ends_the_client() {
     scene.end();
 }
 
-/// Just as long as may be, and by one byte longer.
-fn a_line_that_is_too_long_leaves_the_next_unharmed() {
+/// One line is as long as a message may be, others are longer by one byte and more.
+fn a_line_that_is_too_long_does_not_harm_the_next() {
     let scene = Scene::new();
     let _server = scene.server(Paradigm::Dispatch).args(["--max-message", "100000"]).ready();
     let longest = "x".repeat(100_000);
@@ -91,14 +91,14 @@ fn the_course_dialect_has_the_limit_of_one_write() {
     scene.end();
 }
 
-/// The client has sent READY; its server takes messages of any length.
+/// Waits for READY of a client. The server's ACK allows messages of any length.
 fn granted_all(server: &mut RawServer) {
     server.receive_hello();
     server.write(&server.ack(&Ack { longest: 1 << 62, ..RawServer::good_ack() }));
     server.receive(Kind::Ready);
 }
 
-fn a_server_that_grants_more_does_not_make_the_client_grow() {
+fn a_server_that_allows_more_does_not_make_the_client_grow() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     let client = fed(&scene, &["--max-message", "1M"]).start();
@@ -107,7 +107,7 @@ fn a_server_that_grants_more_does_not_make_the_client_grow() {
     client.signal(Signal::SIGTERM);
     client.ends_by(Signal::SIGTERM).stderr(contains("(this client takes at most 1048576)"));
     server.forget();
-    // Without the option, it has a limit as well.
+    // The client has a limit without the option, too.
     let client = fed(&scene, &["--raw"]).start();
     granted_all(&mut server);
     client.ends().code(1).stderr(contains("more than 16777216 bytes"));
@@ -132,8 +132,8 @@ fn a_reply_longer_than_the_clients_limit_ends_the_session() {
     scene.end();
 }
 
-/// What stdin has is still there when no server came.
-fn without_a_connection_nothing_is_read() {
+/// When no server came, stdin still has all its bytes.
+fn a_client_without_a_connection_reads_nothing() {
     let scene = Scene::new();
     scene
         .client()

@@ -1,4 +1,4 @@
-//! Subservers that end: each is reaped, whether or not the kernel could tell its main server of it.
+//! Subservers that end: each is reaped, even if the kernel could queue no signal for its end.
 
 use std::process::Command;
 
@@ -10,31 +10,33 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, Program, Scene, Tool, each, needs};
 
 use crate::crowds::{load, report};
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 
 each! {
-    thirty_killed_at_one_instant_are_all_reaped in forking dispatch shared: row_13 row_22;
-    none_stays_a_zombie_where_no_signal_can_be_queued in forking dispatch shared: row_13 row_22;
-    signals_from_outside_that_tell_of_no_end_change_nothing in forking dispatch shared: row_22 row_32;
+    thirty_subservers_killed_at_one_instant_are_all_reaped in forking dispatch shared: row_13 row_22;
+    no_subserver_stays_a_zombie_if_no_signal_can_be_queued in forking dispatch shared: row_13 row_22;
+    exit_signals_without_an_exit_change_nothing in forking dispatch shared: row_22 row_32;
 }
 
 fn no_zombie(server: &Program) {
-    until_true("no zombie", || children_of(server.pid()).is_empty());
+    until_true("the server to have no zombie", || children_of(server.pid()).is_empty());
 }
 
-/// The server stands still meanwhile.
-fn thirty_killed_at_one_instant_are_all_reaped(paradigm: Paradigm) {
+/// The server is stopped while its subservers are killed.
+fn thirty_subservers_killed_at_one_instant_are_all_reaped(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["-q", "--service", "echo"]).ready();
     let lab = load(&scene, &["--connections", "30", "--requests", "1", "--hold"]).typing().start();
-    scene.record().wait_for_many(30, What::ReplySent, |_| true);
+    scene.event_log().wait_for_many(30, What::ReplySent, |_| true);
     server.signal(Signal::SIGSTOP);
     let subservers = children_of(server.pid());
     for subserver in &subservers {
         scene.signal_server(subserver.pid, Signal::SIGKILL);
     }
     server.signal(Signal::SIGCONT);
-    scene.record().wait_for_many(30, What::SubserverReaped, |event| event.text.as_deref() == Some("SIGKILL"));
+    scene
+        .event_log()
+        .wait_for_many(30, What::SubserverReaped, |event| event.text.as_deref() == Some("SIGKILL"));
     assert_eq!(subservers.len(), 30);
     no_zombie(&server);
     lab.close_stdin();
@@ -43,7 +45,7 @@ fn thirty_killed_at_one_instant_are_all_reaped(paradigm: Paradigm) {
     scene.end();
 }
 
-fn none_stays_a_zombie_where_no_signal_can_be_queued(paradigm: Paradigm) {
+fn no_subserver_stays_a_zombie_if_no_signal_can_be_queued(paradigm: Paradigm) {
     if !needs(&[Tool::Command("prlimit")]) {
         return;
     }
@@ -53,12 +55,12 @@ fn none_stays_a_zombie_where_no_signal_can_be_queued(paradigm: Paradigm) {
     let client = scene.client().typing().start();
     client.type_line("hello");
     client.prints("HELLO\n");
-    another_is_served_soon(&scene);
-    scene.signal_server(scene.record().server_of(client.pid()), Signal::SIGKILL);
+    another_client_is_served_soon(&scene);
+    scene.signal_server(scene.event_log().server_of(client.pid()), Signal::SIGKILL);
     client.ends().code(1);
     no_zombie(&server);
-    scene.record().wait_for_many(2, What::SubserverReaped, |_| true);
-    // One more, who must be told to end, and whose end must be seen.
+    scene.event_log().wait_for_many(2, What::SubserverReaped, |_| true);
+    // The server must end this subserver, and must notice its end.
     let last = scene.client().typing().start();
     last.type_line("last");
     last.prints("LAST\n");
@@ -68,21 +70,28 @@ fn none_stays_a_zombie_where_no_signal_can_be_queued(paradigm: Paradigm) {
     scene.end();
 }
 
-/// That of an end, too, without an end; and the one for a child that was stopped or goes on.
-fn signals_from_outside_that_tell_of_no_end_change_nothing(paradigm: Paradigm) {
+/// Sends the signal that reports a child's exit, without an exit, and SIGCHLD. Stops and continues a child,
+/// which also raises SIGCHLD.
+fn exit_signals_without_an_exit_change_nothing(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let client = scene.client().typing().start();
     client.type_line("hello");
     client.prints("HELLO\n");
-    let subserver = scene.record().server_of(client.pid());
+    let subserver = scene.event_log().server_of(client.pid());
     for pid in [server.pid(), subserver] {
         let of_end = format!("-{}", libc::SIGRTMIN());
-        assert!(Command::new("kill").args([of_end, pid.to_string()]).status().expect("it runs").success());
+        assert!(
+            Command::new("kill")
+                .args([of_end, pid.to_string()])
+                .status()
+                .expect("the command starts")
+                .success()
+        );
         scene.signal_server(pid, Signal::SIGCHLD);
     }
     scene.signal_server(subserver, Signal::SIGSTOP);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     scene.signal_server(subserver, Signal::SIGCONT);
     client.type_line("again");
     client.prints("HELLO\nAGAIN\n");

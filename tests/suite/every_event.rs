@@ -1,5 +1,5 @@
-//! Each process killed, and stopped for a while, at each of its events: all events that a run of the paradigm records, so
-//! that a new one is tried by itself.
+//! Each process is killed, and stopped for a while, at each of its events. The events come from a run of the
+//! paradigm, so a new event is tested without a change here.
 
 use std::mem::discriminant;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use predicates::prelude::*;
 use workspace_tests::wait::{until, until_true};
 use workspace_tests::{Paradigm, Program, Scene, each};
 
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 
 each! {
     a_client_killed_at_any_event_delays_nobody in basic forking dispatch shared: row_8 row_9;
@@ -19,25 +19,25 @@ each! {
     a_server_killed_at_any_event_is_replaced_by_the_next in basic forking dispatch shared: row_4 row_12;
     a_client_stopped_at_any_event_goes_on in basic forking dispatch shared: row_10 row_45;
     a_subserver_stopped_at_any_event_delays_no_other in forking dispatch shared: row_46;
-    a_server_stopped_at_any_event_blames_nobody in basic forking dispatch shared: row_46;
+    a_server_stopped_at_any_event_drops_no_client in basic forking dispatch shared: row_46;
 }
 
-/// How long subservers may outlive their server.
-const A_SECOND_OR_SO: Duration = Duration::from_secs(10);
+/// How long subservers may run after their server was killed.
+const SUBSERVER_END_LIMIT: Duration = Duration::from_secs(10);
 
-/// A deadline that passes while somebody is stopped, and a service that takes longer than that.
+/// A deadline that passes while a process is stopped, and a service that takes longer.
 const SHORT: &str = "2s";
-const LONGER_THAN_THAT: &str = "sleep:2200";
-/// One that never passes here.
+const LONGER_THAN_SHORT: &str = "sleep:2200";
+/// A deadline that never passes here.
 const LONG: &str = "60s";
 
-/// One of the events of a run: the n-th of its kind that somebody in such a role records.
+/// One of the events of a run: the n-th of its kind that a process in this role logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Moment {
     role: Role,
     what: What,
     nth: usize,
-    /// Whether the handshake is under way: who is stopped here may come to see a deadline passed.
+    /// Whether the handshake is under way. A process that is stopped here may miss its deadline.
     in_handshake: bool,
 }
 
@@ -46,30 +46,31 @@ impl Moment {
         events.iter().filter(|event| self.is_kind_of(event)).nth(self.nth).cloned()
     }
 
-    /// Whether a run may do without: how often records are routed is a matter of luck, and a client gets a
-    /// fresh upstream only if it still holds its lock when the server reads HELLO.
-    fn is_luck(self) -> bool {
+    /// Whether a run may lack this event. The number of routed reads is chance. A client gets a fresh
+    /// upstream only if it still holds its lock when the server reads HELLO.
+    fn may_be_absent(self) -> bool {
         self.nth > 0 || matches!(self.what, What::UpstreamCreated | What::UpstreamRemoved)
     }
 
-    /// The subserver may be another one: a client that was turned away tries again.
+    /// The subserver may be another one, because a client that was sent away tries again.
     fn is_kind_of(self, event: &Event) -> bool {
         self.what == event.what && discriminant(&self.role) == discriminant(&event.role)
     }
 }
 
-/// The events of one session, from the server's start to its end, of those in a role.
+/// Returns the events of one session that a process in the given role logs, from the server's start to its
+/// end.
 fn moments(paradigm: Paradigm, is_one: impl Fn(Role) -> bool) -> Vec<Moment> {
     let scene = Scene::new();
     let server = scene.server(paradigm).start();
     scene.serves("hello", "HELLO");
     until_true("the session to be over", || {
         let over = if paradigm.has_subservers() { What::SubserverReaped } else { What::SessionEnded };
-        !scene.record().all(|event| event.what == over).is_empty()
+        !scene.event_log().all(|event| event.what == over).is_empty()
     });
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
-    let events = scene.record().all(|_| true);
+    let events = scene.event_log().all(|_| true);
     scene.end();
     let mut moments: Vec<Moment> = Vec::new();
     let mut in_handshake = false;
@@ -81,7 +82,7 @@ fn moments(paradigm: Paradigm, is_one: impl Fn(Role) -> bool) -> Vec<Moment> {
             moments.push(Moment { role: event.role, what: event.what, nth, in_handshake });
         }
     }
-    assert!(moments.len() > 3, "so few events: {moments:?}");
+    assert!(moments.len() > 3, "too few events: {moments:?}");
     moments
 }
 
@@ -89,19 +90,19 @@ fn is_subserver(role: Role) -> bool {
     matches!(role, Role::Subserver(_))
 }
 
-/// A gated server, and a client that goes on freely, both at a moment.
-struct Walk {
+/// A gated server and a client without a gate, at a moment.
+struct Run {
     server: Rc<Program>,
     client: Rc<Program>,
-    /// The moment's event; `None` if it did not come, which [`Moment::is_luck`] allows.
+    /// The moment's event; `None` if the event did not come, see [`Moment::may_be_absent`].
     at: Option<Event>,
-    /// Whether the server was asked to end by then.
+    /// Whether the test has asked the server to end.
     asked: bool,
 }
 
-impl Walk {
-    /// Lets a server and its subservers go on to this moment. The server is asked to end when the session is over, since
-    /// some moments come after that.
+impl Run {
+    /// Lets a server and its subservers run to this moment. When the session is over, the test asks the
+    /// server to end, since some moments come later.
     fn to(moment: Moment, scene: &Scene, paradigm: Paradigm, timeout: &str) -> Self {
         let server = scene.server(paradigm).args(["--handshake-timeout", timeout]).gated().start();
         let client = scene.client().args(["--timeout", "60s", "hello"]).start();
@@ -121,7 +122,7 @@ impl Walk {
             server.step();
             None
         });
-        assert!(at.is_some() || moment.is_luck(), "{moment:?} did not come");
+        assert!(at.is_some() || moment.may_be_absent(), "the event of {moment:?} did not come");
         Self { server, client, at, asked }
     }
 
@@ -129,44 +130,48 @@ impl Walk {
         self.client.events().iter().any(|event| event.what == What::AckReceived)
     }
 
-    /// The client is served; or, if it was connected already, it may say that its connection is lost.
+    /// Checks that the client is served. A client that was connected may instead report that its connection
+    /// is lost.
     fn client_is_served_or_lost(&self, moment: Moment) {
         let end = self.client.ends();
         if end.get_output().status.success() {
             end.stdout("HELLO\n");
         } else {
-            assert!(self.is_acknowledged(), "it had no ACK, and yet it was not served, after {moment:?}");
+            assert!(self.is_acknowledged(), "the client had no ACK and was not served, after {moment:?}");
             end.code(1).stdout("").stderr(predicate::str::starts_with("client: the connection is"));
         }
     }
 
-    /// During a handshake, time goes by until more than its deadline has passed. Then `goes_on` is called. What the client
-    /// did in time counts, and it is served.
-    fn nobody_is_blamed(&self, moment: Moment, scene: &Scene, goes_on: impl FnOnce()) {
+    /// During a handshake, waits until its deadline has passed. Then calls `goes_on`. The server must count
+    /// what the client did in time, and serve it.
+    fn no_client_is_dropped(&self, moment: Moment, scene: &Scene, goes_on: impl FnOnce()) {
         if moment.in_handshake {
-            more_than_a_deadline_passes(scene);
+            let_a_deadline_pass(scene);
         }
-        let mark = scene.record().mark();
+        let mark = scene.event_log().mark();
         goes_on();
         self.client.ends().success().stdout("HELLO\n").stderr("");
-        let after = &scene.record().all(|_| true)[mark..];
-        assert!(after.iter().all(|event| event.what != What::ClientDropped), "blamed: {after:#?}");
+        let after = &scene.event_log().all(|_| true)[mark..];
+        assert!(
+            after.iter().all(|event| event.what != What::ClientDropped),
+            "a client was dropped: {after:#?}"
+        );
         if self.asked {
             self.server.ends().code(0);
         }
     }
 }
 
-/// Another server, which is called `luigi`, takes that long for an answer.
-fn more_than_a_deadline_passes(scene: &Scene) {
-    let clock = ["--wkp", "luigi", "--service", LONGER_THAN_THAT];
-    let clock = scene.server(Paradigm::Basic).args(clock).unrecorded().ready();
-    scene.client().args(["--wkp", "luigi", "tick"]).unrecorded().run().success();
+/// Another server, at the name `luigi`, takes that long for a reply.
+fn let_a_deadline_pass(scene: &Scene) {
+    let clock = ["--wkp", "luigi", "--service", LONGER_THAN_SHORT];
+    let clock = scene.server(Paradigm::Basic).args(clock).without_event_log().ready();
+    scene.client().args(["--wkp", "luigi", "tick"]).without_event_log().run().success();
     clock.signal(Signal::SIGTERM);
     clock.ends().code(0);
 }
 
-/// No timeout helps the server here.
+/// The server's timeout is too long to help.
 fn a_client_killed_at_any_event_delays_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
@@ -175,51 +180,51 @@ fn a_client_killed_at_any_event_delays_nobody(paradigm: Paradigm) {
         let client = scene.client().arg("hello").gated().start();
         client.step_until(moment.what);
         client.kill();
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
     }
     server.has_descriptors_as(&before);
-    // Some of them left their private pipes, which the server sweeps when it ends.
+    // Some clients left their private pipes. The server removes them when it ends.
     assert!(scene.names().iter().any(|name| name.contains(".client.")));
     scene.end();
 }
 
-/// Its client has its answer, or knows at once; before the ACK, it tries again and is served.
+/// The client has its answer, or notices the death at once. Before the ACK it tries again and is served.
 fn a_subserver_killed_at_any_event_is_noticed_at_once(paradigm: Paradigm) {
     for moment in moments(paradigm, is_subserver) {
         let scene = Scene::new();
-        let walk = Walk::to(moment, &scene, paradigm, LONG);
-        if let Some(event) = &walk.at {
+        let run = Run::to(moment, &scene, paradigm, LONG);
+        if let Some(event) = &run.at {
             scene.signal_server(event.pid, Signal::SIGKILL);
         }
-        walk.server.go_on();
-        walk.client_is_served_or_lost(moment);
-        // Server and subservers share a gate: the subserver may have taken a step that was meant for the
+        run.server.go_on();
+        run.client_is_served_or_lost(moment);
+        // The server and its subservers share a gate, so the subserver may have taken a step meant for the
         // server.
-        let struck = walk.at.as_ref().map(|event| event.pid);
-        let acks = scene.record().all(|event| event.what == What::AckSent && Some(event.pid) == struck);
+        let struck = run.at.as_ref().map(|event| event.pid);
+        let acks = scene.event_log().all(|event| event.what == What::AckSent && Some(event.pid) == struck);
         if moment.what == What::SubserverBegan && acks.is_empty() {
-            walk.client.ends().success();
-            assert!(walk.client.events().iter().any(|event| event.what == What::TryingAgain));
+            run.client.ends().success();
+            assert!(run.client.events().iter().any(|event| event.what == What::TryingAgain));
         }
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
         scene.end();
     }
 }
 
-/// A client that has no ACK yet is served by the next server. One that has knows that its connection is lost, unless it
-/// has its answer.
+/// A client without an ACK is served by the next server. A client with an ACK notices that its connection is
+/// lost, unless it has its answer.
 fn a_server_killed_at_any_event_is_replaced_by_the_next(paradigm: Paradigm) {
     for moment in moments(paradigm, |role| role != Role::Client) {
         let scene = Scene::new();
-        let walk = Walk::to(moment, &scene, paradigm, LONG);
-        walk.server.try_signal(Signal::SIGKILL);
-        walk.server.ends();
-        // Its subservers stand at the same gate.
-        walk.server.go_on();
-        scene.subservers_end(A_SECOND_OR_SO);
+        let run = Run::to(moment, &scene, paradigm, LONG);
+        run.server.try_signal(Signal::SIGKILL);
+        run.server.ends();
+        // The server's subservers wait at the same gate.
+        run.server.go_on();
+        scene.subservers_end(SUBSERVER_END_LIMIT);
         let next = scene.server(paradigm).ready();
-        walk.client_is_served_or_lost(moment);
-        another_is_served_soon(&scene);
+        run.client_is_served_or_lost(moment);
+        another_client_is_served_soon(&scene);
         next.signal(Signal::SIGTERM);
         next.ends().code(0);
         assert_eq!(scene.names(), [""; 0], "left after {moment:?}");
@@ -227,7 +232,8 @@ fn a_server_killed_at_any_event_is_replaced_by_the_next(paradigm: Paradigm) {
     }
 }
 
-/// As a debugger would hold it, or Ctrl-Z. In basic, one that has said HELLO keeps the others waiting, until its deadline.
+/// A debugger or Ctrl-Z stops a process in this way. In basic, a stopped client that has sent HELLO delays
+/// the others until its deadline.
 fn a_client_stopped_at_any_event_goes_on(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
@@ -240,7 +246,7 @@ fn a_client_stopped_at_any_event_goes_on(paradigm: Paradigm) {
         let has_the_server =
             client.events().iter().any(|event| event.what == What::HelloSent) && moment.what != What::ByeSent;
         if paradigm != Paradigm::Basic || !has_the_server {
-            another_is_served_soon(&scene);
+            another_client_is_served_soon(&scene);
         }
         client.signal(Signal::SIGCONT);
         client.ends().success().stdout("HELLO\n").stderr("");
@@ -252,25 +258,25 @@ fn a_client_stopped_at_any_event_goes_on(paradigm: Paradigm) {
 fn a_subserver_stopped_at_any_event_delays_no_other(paradigm: Paradigm) {
     for moment in moments(paradigm, is_subserver) {
         let scene = Scene::new();
-        let walk = Walk::to(moment, &scene, paradigm, if moment.in_handshake { SHORT } else { LONG });
-        if let Some(Event { pid, .. }) = walk.at {
+        let run = Run::to(moment, &scene, paradigm, if moment.in_handshake { SHORT } else { LONG });
+        if let Some(Event { pid, .. }) = run.at {
             scene.signal_server(pid, Signal::SIGSTOP);
-            walk.server.go_on();
-            another_is_served_soon(&scene);
-            walk.nobody_is_blamed(moment, &scene, || scene.signal_server(pid, Signal::SIGCONT));
+            run.server.go_on();
+            another_client_is_served_soon(&scene);
+            run.no_client_is_dropped(moment, &scene, || scene.signal_server(pid, Signal::SIGCONT));
         }
         scene.end();
     }
 }
 
-fn a_server_stopped_at_any_event_blames_nobody(paradigm: Paradigm) {
+fn a_server_stopped_at_any_event_drops_no_client(paradigm: Paradigm) {
     for moment in moments(paradigm, |role| role == Role::Server) {
         let scene = Scene::new();
-        let walk = Walk::to(moment, &scene, paradigm, if moment.in_handshake { SHORT } else { LONG });
-        // After its last event it may be gone before it is stopped.
-        walk.server.try_signal(Signal::SIGSTOP);
-        walk.server.go_on();
-        walk.nobody_is_blamed(moment, &scene, || walk.server.try_signal(Signal::SIGCONT));
+        let run = Run::to(moment, &scene, paradigm, if moment.in_handshake { SHORT } else { LONG });
+        // After its last event the server may have ended already.
+        run.server.try_signal(Signal::SIGSTOP);
+        run.server.go_on();
+        run.no_client_is_dropped(moment, &scene, || run.server.try_signal(Signal::SIGCONT));
         scene.end();
     }
 }

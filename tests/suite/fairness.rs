@@ -1,4 +1,5 @@
-//! One client that floods, stands still or never reads, and the others beside it: their patience, and the server's memory.
+//! A client that floods, is stopped or never reads: the latency of the other clients, and the server's
+//! memory.
 
 use std::io::Read;
 
@@ -11,53 +12,57 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, each};
 
 use crate::crowds::{load, report};
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 
 each! {
-    a_flood_does_not_starve_the_polite in forking dispatch shared: row_43;
+    a_flood_does_not_starve_polite_clients in forking dispatch shared: row_43;
     a_stopped_client_with_replies_due_delays_nobody in forking dispatch shared: row_10 row_30;
-    who_never_reads_is_held_back_and_costs_no_memory in basic forking dispatch shared: row_11;
-    the_router_goes_on_beside_who_never_reads in dispatch shared: row_30;
-    who_never_reads_is_dropped_at_the_deadline in basic forking dispatch shared: row_11;
+    a_client_that_never_reads_is_held_back_and_costs_no_memory in basic forking dispatch shared: row_11;
+    the_central_process_goes_on_beside_a_client_that_never_reads in dispatch shared: row_30;
+    a_client_that_never_reads_is_dropped_at_the_deadline in basic forking dispatch shared: row_11;
 }
 
-/// In nanoseconds. A server that waits for somebody makes the others wait for ever; a machine that does much else does
-/// not make 99 in 100 of them wait so long.
+/// In nanoseconds. A server that waits for one client would make the others wait for ever. A busy machine
+/// does not make 99 of 100 requests wait so long.
 const BLOCKED: u64 = 5_000_000_000;
 
-/// The 99th percentile of 63 polite clients' latencies, in nanoseconds.
+/// Returns the 99th percentile of the latencies of 63 polite clients, in nanoseconds.
 fn polite(scene: &Scene) -> u64 {
     let options = ["--connections", "63", "--requests", "100", "--window", "1"];
     report(&load(scene, &options).start())["latency_ns"]["p99"].as_u64().expect("a number")
 }
 
-/// Within 3 times of what it is without, or nothing that anybody would call waiting.
+/// Checks that the latency is at most 3 times the latency without the other client, or far below a blocked
+/// server's.
 fn is_fair(beside: u64, alone: u64) {
-    assert!(beside <= (3 * alone).max(BLOCKED), "p99: {beside} ns beside it, {alone} ns without it");
+    assert!(
+        beside <= (3 * alone).max(BLOCKED),
+        "p99: {beside} ns beside the other client, {alone} ns without it"
+    );
 }
 
-fn a_flood_does_not_starve_the_polite(paradigm: Paradigm) {
+fn a_flood_does_not_starve_polite_clients(paradigm: Paradigm) {
     let scene = Scene::new();
-    let server = scene.server(paradigm).args(["-q", "--service", "echo"]).unrecorded().ready();
+    let server = scene.server(paradigm).args(["-q", "--service", "echo"]).without_event_log().ready();
     let alone = polite(&scene);
     let options = ["--connections", "1", "--requests", "1000000000", "--window", "1000", "--payload", "4000"];
     let flood = load(&scene, &options).start();
     until_true("the flood to begin", || !children_of(server.pid()).is_empty());
     let beside = polite(&scene);
-    assert!(flood.is_running(), "it flooded for too short a time");
+    assert!(flood.is_running(), "the flood ended too early");
     flood.signal(Signal::SIGTERM);
     flood.ends_by(Signal::SIGTERM);
     is_fair(beside, alone);
     scene.end();
 }
 
-/// What a client may cost a process: twice the longest message, and 256 KiB.
+/// The most memory that a client may cost a process: twice the longest message, and 256 KiB.
 fn bound(longest: usize) -> usize {
     2 * longest + (256 << 10)
 }
 
-/// The server stands still when it has the request, and goes on when its client is stopped. With `--shared-wkp` the longest
-/// message is 16 records, of which the private pipe takes all but a few bytes.
+/// The server is held when it has the request, and goes on when its client is stopped. With `--shared-wkp`
+/// the longest message is 16 frames. The private pipe holds all of it but a few bytes.
 fn a_stopped_client_with_replies_due_delays_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let longest = if paradigm == Paradigm::Shared { 16 * PAYLOAD_MAX } else { 16 << 20 };
@@ -65,7 +70,8 @@ fn a_stopped_client_with_replies_due_delays_nobody(paradigm: Paradigm) {
     server.step_until(What::Waiting);
     let message: String = ('a'..='z').cycle().take(longest).collect();
     let (client, mut printed) = scene.client().arg("--raw").reading(&message).start_with_reader();
-    // At a gate that two share one may take the other's turn, and answer too soon. So that the client cannot end even then:
+    // Two processes share the gate, so one may take the other's turn and answer too soon. The small pipe
+    // keeps the client from ending even then.
     fcntl(&printed, FcntlArg::F_SETPIPE_SZ(4096)).expect("nothing is in it yet");
     let subserver = server.step_until(What::RequestReceived).pid;
     let idle = memory(server.pid());
@@ -88,21 +94,22 @@ fn a_stopped_client_with_replies_due_delays_nobody(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The longest message, and so the bound of what a client may cost, is small here.
+/// The longest message is short here, and so the bound for a client's memory is small.
 const LONGEST: usize = 16 * PAYLOAD_MAX;
 
-/// Sends requests of one record until the server takes no more, and reads nothing; returns how many.
+/// Sends requests of one frame until the server takes no more, and reads nothing. Returns the number of
+/// requests.
 fn pipeline(client: &mut RawClient, window: u16) -> u32 {
     let most = if window == 0 { 100_000 } else { u32::from(window) };
     let mut sent = 1;
     while sent < most && client.may_request(sent + 1, &[b'x'; PAYLOAD_MAX]) {
         sent += 1;
     }
-    assert!(sent < 100_000, "the server takes whatever comes");
+    assert!(sent < 100_000, "the server reads without a limit");
     sent
 }
 
-fn who_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
+fn a_client_that_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
     let scene = Scene::new();
     let options = ["-q", "--service", "echo", "--max-message", &LONGEST.to_string()];
     let server = scene.server(paradigm).args(options).ready();
@@ -111,7 +118,7 @@ fn who_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
     client.shrink_private_pipe();
     client.request(1, b"one");
     assert_eq!(client.answer().payload, b"one");
-    let answerer = scene.record().wait_for(What::ReadyReceived, |_| true).pid;
+    let answerer = scene.event_log().wait_for(What::ReadyReceived, |_| true).pid;
     let before = [answerer, server.pid()].map(memory);
     let sent = pipeline(&mut client, window);
     for (process, before) in [answerer, server.pid()].into_iter().zip(before) {
@@ -121,7 +128,7 @@ fn who_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
     if paradigm != Paradigm::Basic {
         scene.serves("another", "another");
     }
-    // Held back, not lost.
+    // The replies were delayed, not lost.
     for sequence in 2..=sent {
         assert_eq!(client.reply(sequence, PAYLOAD_MAX), [b'x'; PAYLOAD_MAX]);
     }
@@ -130,7 +137,7 @@ fn who_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
     scene.end();
 }
 
-fn the_router_goes_on_beside_who_never_reads(paradigm: Paradigm) {
+fn the_central_process_goes_on_beside_a_client_that_never_reads(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let neighbour = scene.client().typing().start();
@@ -147,7 +154,7 @@ fn the_router_goes_on_beside_who_never_reads(paradigm: Paradigm) {
         printed += &format!("LINE {line}\n");
         neighbour.prints(&printed);
     }
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     assert_eq!(client.answer().payload, b"ONE");
     for sequence in 2..=sent {
         assert_eq!(client.reply(sequence, PAYLOAD_MAX), [b'X'; PAYLOAD_MAX]);
@@ -159,8 +166,8 @@ fn the_router_goes_on_beside_who_never_reads(paradigm: Paradigm) {
     scene.end();
 }
 
-/// More than its pipe and the server's buffer for it hold, and less than would keep this test waiting for room.
-fn who_never_reads_is_dropped_at_the_deadline(paradigm: Paradigm) {
+/// This is more than the pipe and the server's buffer hold, and too little to make the test wait for room.
+fn a_client_that_never_reads_is_dropped_at_the_deadline(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--idle-timeout", "300ms"]).ready();
     let before = server.descriptors();
@@ -170,9 +177,11 @@ fn who_never_reads_is_dropped_at_the_deadline(paradigm: Paradigm) {
     for sequence in 1..=(if window == 0 { 30 } else { u32::from(window) }) {
         client.request(sequence, &[b'x'; PAYLOAD_MAX]);
     }
-    let is_told = |text: &String| text.contains("--idle-timeout");
-    scene.record().wait_for(What::ClientDropped, |event| event.text.as_ref().is_some_and(is_told));
-    another_is_served_soon(&scene);
+    let names_the_timeout = |text: &String| text.contains("--idle-timeout");
+    scene
+        .event_log()
+        .wait_for(What::ClientDropped, |event| event.text.as_ref().is_some_and(names_the_timeout));
+    another_client_is_served_soon(&scene);
     drop(client);
     server.has_descriptors_as(&before);
     scene.end();

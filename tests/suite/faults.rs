@@ -1,28 +1,28 @@
-//! System calls that fail: each kind that a session makes, in each process, once. (All of them, and for good: `cargo
-//! xtask sweep`.)
+//! System calls that fail: each kind that a session makes, in each process, once. `cargo xtask sweep` fails
+//! all of them, also for good.
 
 use std::collections::HashMap;
 
-use workspace_tests::fault::{Call, Fault, Lasts, Side, calls, play, record};
+use workspace_tests::fault::{Call, Fault, Lasts, Side, calls, run_with_fault, trace_calls};
 use workspace_tests::{Paradigm, each, needs};
 
 each! {
-    every_call_has_its_row in basic forking dispatch shared;
+    every_system_call_has_a_row in basic forking dispatch shared;
     a_server_survives_a_call_that_fails_once in basic forking dispatch shared: row_23 row_24 row_25;
-    a_subservers_call_that_fails_costs_its_own_client_at_most in forking dispatch shared: row_24;
-    a_clients_call_that_fails_is_no_news_to_the_server in basic forking dispatch shared: row_24 row_25;
+    a_subservers_call_that_fails_affects_only_its_own_client in forking dispatch shared: row_24;
+    a_clients_call_that_fails_does_not_affect_the_server in basic forking dispatch shared: row_24 row_25;
 }
 
-/// The table cannot rot: a call that it does not know is to be swept, or left out with a reason.
-fn every_call_has_its_row(paradigm: Paradigm) {
+/// Checks that the table is complete: each call is either tested or left out with a reason.
+fn every_system_call_has_a_row(paradigm: Paradigm) {
     for side in Side::of(paradigm).filter(|side| needs(&[side.tool()])) {
-        let unknown: Vec<Call> = record(paradigm, side)
+        let unknown: Vec<Call> = trace_calls(paradigm, side)
             .into_iter()
             .filter(|call| !calls::is_known(&call.name, &call.line))
             .collect();
         assert!(
             unknown.is_empty(),
-            "tests/src/fault/calls.rs has no row for these of the {side}: {unknown:#?}"
+            "tests/src/fault/calls.rs has no row for these calls of the {side}: {unknown:#?}"
         );
     }
 }
@@ -31,25 +31,25 @@ fn a_server_survives_a_call_that_fails_once(paradigm: Paradigm) {
     one_of_each_kind(paradigm, Side::Server);
 }
 
-fn a_subservers_call_that_fails_costs_its_own_client_at_most(paradigm: Paradigm) {
+fn a_subservers_call_that_fails_affects_only_its_own_client(paradigm: Paradigm) {
     one_of_each_kind(paradigm, Side::Subserver);
 }
 
-fn a_clients_call_that_fails_is_no_news_to_the_server(paradigm: Paradigm) {
+fn a_clients_call_that_fails_does_not_affect_the_server(paradigm: Paradigm) {
     one_of_each_kind(paradigm, Side::Client);
 }
 
-/// Calls that a process may do without: it sleeps only if what it waits for is not there yet, and looks whether a child has died
-/// only if that takes long to get hold of its pipes.
-const BY_LUCK: [&str; 2] = ["ppoll", "waitid"];
+/// Calls that a run may not make. A process sleeps only if what it waits for is not there yet. A server
+/// checks for a dead child only if it takes long to open the client's pipes.
+const OPTIONAL_CALLS: [&str; 2] = ["ppoll", "waitid"];
 
-/// The first call of each name, with each error; and one from the middle, with what can be short.
+/// Tests the first call of each name with each error, and a middle one with a shortage.
 fn one_of_each_kind(paradigm: Paradigm, side: Side) {
     if !needs(&[side.tool()]) {
         return;
     }
     let mut by_name = HashMap::<String, Vec<Vec<Fault>>>::new();
-    for call in record(paradigm, side) {
+    for call in trace_calls(paradigm, side) {
         let once: Vec<_> = Fault::of(&call).into_iter().filter(|fault| fault.lasts == Lasts::Once).collect();
         if !once.is_empty() {
             by_name.entry(call.name).or_default().push(once);
@@ -61,10 +61,10 @@ fn one_of_each_kind(paradigm: Paradigm, side: Side) {
             faults.extend(calls[calls.len() / 2].iter().find(|fault| fault.is_shortage()).cloned());
         }
         for fault in faults {
-            let strikes = play(paradigm, side, &fault);
-            let by_luck = fault.nth > 1 || BY_LUCK.contains(&&*fault.call);
-            // strace may come a moment late; not twice.
-            let happens = strikes > 0 || by_luck || play(paradigm, side, &fault) > 0;
+            let strikes = run_with_fault(paradigm, side, &fault);
+            let by_luck = fault.nth > 1 || OPTIONAL_CALLS.contains(&&*fault.call);
+            // strace may attach a moment too late, but not twice in a row.
+            let happens = strikes > 0 || by_luck || run_with_fault(paradigm, side, &fault) > 0;
             assert!(happens, "{fault} of the {side} did not happen");
         }
     }

@@ -1,4 +1,4 @@
-//! The harness itself: what it promises of the programs that it starts.
+//! Tests of the harness itself: what it guarantees for the programs that it starts.
 
 use std::env;
 use std::process::Command;
@@ -20,24 +20,24 @@ fn a_program_has_the_default_signals() {
     scene.end();
 }
 
-/// As under nohup(1), or in a background job of a script: a shell that ignores signals runs the test above.
+/// Runs the test above in a shell that ignores signals, as nohup(1) or a script's background job does.
 #[test]
 fn a_program_has_the_default_signals_whatever_the_test_ignores() {
     let again = "trap '' HUP INT QUIT TERM; exec \"$0\" --exact harness::a_program_has_the_default_signals";
-    let test = env::current_exe().expect("a test is in a program");
+    let test = env::current_exe().expect("a test runs in a program");
     let output = Command::new("sh").args(["-c", again]).arg(test).output().expect("sh(1)");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains(" 1 passed"), "{said}");
 }
 
-/// One of the tests that want Python, where there is no command at all.
+/// Runs a test that needs Python, with an empty PATH.
 #[test]
-fn a_missing_tool_is_told_and_is_a_failure_in_ci() {
-    let test = env::current_exe().expect("a test is in a program");
+fn a_missing_tool_is_reported_and_fails_in_ci() {
+    let test = env::current_exe().expect("a test runs in a program");
     let run = |ci: &str| {
         let mut run = Command::new(&test);
         run.args(["--exact", "page_clients::a_client_in_python_is_served::basic"]);
-        run.env("PATH", "").env("CI", ci).output().expect("this program")
+        run.env("PATH", "").env("CI", ci).output().expect("the test program starts")
     };
     let why = "there is no python3 here: apt-get install python3";
     let (home, ci) = (run(""), run("true"));
@@ -54,7 +54,7 @@ fn a_refused_call_fails_in_a_program_and_in_what_it_starts() {
         return;
     }
     let scene = Scene::new();
-    // fchownat(2) with AT_SYMLINK_NOFOLLOW (0x100) in its flags is what chown -h calls.
+    // chown -h calls fchownat(2) with AT_SYMLINK_NOFOLLOW (0x100) in its flags.
     let refusals = || [Refusal::of("fchownat", Errno::EUCLEAN).when(4, 0x100, 0x100)];
     for program in [vec!["chown", "-h"], vec!["sh", "-c", "chown -h \"$0\" \"$1\"; exit $?"]] {
         let client =

@@ -1,4 +1,4 @@
-//! A client that stands still at a step of its handshake, by its gate, delays nobody.
+//! A client that its gate holds at a step of its handshake delays no other.
 
 use std::time::{Duration, Instant};
 
@@ -24,11 +24,11 @@ pub(crate) const HANDSHAKE: [What; 7] = [
     What::ReadySent,
 ];
 
-/// Less than any timeout here, and enough for a machine that does much else.
+/// Shorter than any timeout here, and long enough for a busy machine.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Another client is served, not by the grace of a timeout.
-pub(crate) fn another_is_served_soon(scene: &Scene) {
+/// Checks that another client is served soon, and not only after a timeout.
+pub(crate) fn another_client_is_served_soon(scene: &Scene) {
     let since = Instant::now();
     scene.serves("another", "ANOTHER");
     assert!(since.elapsed() < SOON, "another client waited for {:?}", since.elapsed());
@@ -41,7 +41,7 @@ fn a_client_held_at_any_step_delays_nobody(paradigm: Paradigm) {
     for what in HANDSHAKE {
         let held = scene.client().arg("held").gated().start();
         held.step_until(what);
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
         held.go_on();
         held.ends().success().stdout("HELD\n");
     }
@@ -55,28 +55,29 @@ fn a_client_held_before_its_name_is_read_delays_nobody(paradigm: Paradigm) {
     for what in [What::PrivateCreated, What::WkpOpened] {
         let held = scene.client().arg("held").gated().start();
         held.step_until(what);
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
         held.go_on();
         held.ends().success().stdout("HELD\n");
     }
     scene.end();
 }
 
-/// Its server waits for READY. When the client wakes up, its handshake is over, and it begins anew.
+/// The server waits for READY until its timeout. When the held client goes on, its handshake is over, and it
+/// starts again.
 fn a_client_held_after_its_hello_delays_the_next_until_the_timeout(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let before = server.descriptors();
     for what in [What::HelloSent, What::AwaitingAck, What::AckReceived, What::PrivateRemoved] {
-        let mark = scene.record().mark();
+        let mark = scene.event_log().mark();
         let held = scene.client().arg("held").gated().start();
         held.step_until(what);
-        let acknowledged = scene.record().wait_after(mark, What::AckSent, |_| true);
-        let mark = scene.record().mark();
-        another_is_served_soon(&scene);
-        let next = scene.record().wait_after(mark, What::AckSent, |_| true);
+        let acknowledged = scene.event_log().wait_after(mark, What::AckSent, |_| true);
+        let mark = scene.event_log().mark();
+        another_client_is_served_soon(&scene);
+        let next = scene.event_log().wait_after(mark, What::AckSent, |_| true);
         let waited = Duration::from_nanos(next.ns - acknowledged.ns);
-        assert!(waited >= Duration::from_millis(300), "the next one was served after {waited:?}");
+        assert!(waited >= Duration::from_millis(300), "the next client was served after {waited:?}");
         held.go_on();
         held.ends().success().stdout("HELD\n");
     }
@@ -84,25 +85,27 @@ fn a_client_held_after_its_hello_delays_the_next_until_the_timeout(paradigm: Par
     scene.end();
 }
 
-/// It stands between its look at the name and its HELLO. The server does not wait for the lock: nobody keeps this pipe.
+/// The client is held between its check of the name and its HELLO. The server does not wait for the lock, and
+/// gives each client a fresh pipe.
 fn a_client_held_with_the_lock_costs_the_others_a_fresh_pipe(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let before = server.descriptors();
     let held = scene.client().arg("held").gated().start();
     held.step_until(What::WkpOpened);
-    let mark = scene.record().mark();
-    another_is_served_soon(&scene);
-    scene.record().wait_after(mark, What::UpstreamCreated, |_| true);
-    scene.record().wait_after(mark, What::UpstreamRemoved, |_| true);
-    another_is_served_soon(&scene);
+    let mark = scene.event_log().mark();
+    another_client_is_served_soon(&scene);
+    scene.event_log().wait_after(mark, What::UpstreamCreated, |_| true);
+    scene.event_log().wait_after(mark, What::UpstreamRemoved, |_| true);
+    another_client_is_served_soon(&scene);
     held.go_on();
     held.ends().success().stdout("HELD\n");
     let opened = held.events().iter().filter(|event| event.what == What::WkpOpened).count();
-    assert!(opened >= 2, "it did not try the next well-known pipe");
-    // Where the server still looks for names it is told to try again, and else nobody reads there (EPIPE).
+    assert!(opened >= 2, "the held client did not try the next well-known pipe");
+    // If the server still reads the pipe, it tells the client to try again. If the pipe has no reader, the
+    // write fails (EPIPE).
     let said = held.events().iter().filter(|event| event.what == What::HelloSent).count();
-    assert!((1..=2).contains(&said), "it said HELLO {said} times");
+    assert!((1..=2).contains(&said), "the held client sent HELLO {said} times");
     server.has_descriptors_as(&before);
     scene.end();
 }
@@ -112,11 +115,11 @@ fn a_client_held_at_the_shared_pipe_costs_nothing(paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let held = scene.client().arg("held").gated().start();
     held.step_until(What::WkpOpened);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     held.go_on();
     held.ends().success().stdout("HELD\n");
     let opened = held.events().iter().filter(|event| event.what == What::WkpOpened).count();
     assert_eq!(opened, 1, "the pipe never loses its name");
-    assert_eq!(scene.record().all(|event| event.what == What::UpstreamCreated), []);
+    assert_eq!(scene.event_log().all(|event| event.what == What::UpstreamCreated), []);
     scene.end();
 }

@@ -1,5 +1,5 @@
-//! Clients that mean harm. What they write costs them their own session at most: every other one goes on, and not a byte
-//! of it reaches anybody else.
+//! Hostile clients. What they write ends their own session at most. All other sessions go on, and no other
+//! client gets a byte of it.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,85 +9,85 @@ use handshake_core::wire::{HEADER, Kind, PAYLOAD_MAX, Part};
 use nix::sys::signal::Signal;
 use workspace_tests::proc::memory;
 use workspace_tests::wait::{until, until_true};
-use workspace_tests::{Paradigm, RawClient, Scene, each, record};
+use workspace_tests::{Paradigm, RawClient, Scene, each, frame};
 
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 use crate::streams::noise;
 
 each! {
-    a_silent_opener_delays_nobody in basic forking dispatch shared: row_6;
+    a_client_that_only_opens_the_pipe_delays_nobody in basic forking dispatch shared: row_6;
     a_client_that_never_opened_its_pipe_is_dropped in basic forking dispatch shared: row_8;
-    who_never_reads_its_replies_is_read_no_more in basic forking dispatch: row_11;
-    taking_ones_own_pipe_twice_harms_nobody in basic forking dispatch shared: row_17;
-    a_record_wrong_in_any_field_does_not_count in basic forking dispatch shared: row_35;
+    a_server_stops_reading_from_a_client_that_never_reads in basic forking dispatch: row_11;
+    a_client_that_sends_two_hellos_harms_nobody in basic forking dispatch shared: row_17;
+    a_frame_wrong_in_any_field_is_skipped in basic forking dispatch shared: row_35;
     garbage_between_any_two_steps_is_skipped in basic forking dispatch shared: row_35;
-    garbage_without_end_gains_no_time in basic forking dispatch shared: row_8 row_35;
-    a_bye_with_words_ends_its_session_alone in basic forking dispatch shared: row_35;
-    what_only_a_server_may_say_is_passed_over in basic forking dispatch shared: row_35;
-    a_liar_swallows_nothing_of_its_neighbour in basic forking dispatch shared: row_35 row_36;
-    guesses_at_anothers_session_reach_nobody in basic forking dispatch shared: row_36;
+    endless_garbage_does_not_extend_the_handshake_timeout in basic forking dispatch shared: row_8 row_35;
+    a_bye_with_a_reason_ends_only_its_session in basic forking dispatch shared: row_35;
+    frames_that_only_a_server_may_send_are_ignored in basic forking dispatch shared: row_35;
+    a_false_header_swallows_nothing_of_another_client in basic forking dispatch shared: row_35 row_36;
+    guessed_session_numbers_reach_no_session in basic forking dispatch shared: row_36;
     a_flood_beyond_the_window_costs_no_memory in shared: row_37;
 }
 
-/// What a server may keep for a client that floods it, and for the tests' own events: P5, twice the longest message that
-/// is asked of it here, and 256 KiB; and as much again for the allocator.
+/// The most memory that a server may keep for a client that floods it. P5 allows twice the longest message
+/// here, and 256 KiB. The allocator and the event log may take as much again.
 const KEPT: usize = 1 << 20;
 
-/// A raw client in a session.
+/// Returns a raw client in a session.
 fn in_session(scene: &Scene) -> RawClient {
     let mut client = scene.raw_client();
     client.shake_hands();
     client
 }
 
-/// A client that has the pipe of a session open, and the client of that session. A server gives the client a
-/// fresh upstream instead if it reads HELLO while the client still holds its lock, as it may on a busy
-/// machine.
+/// Returns a client that only has a session's pipe open, and the client of that session. If the server reads
+/// HELLO while the client still holds its lock, it gives the client a fresh upstream. That may happen on a
+/// busy machine, so this tries again.
 pub(crate) fn at_one_pipe(scene: &Scene) -> (RawClient, RawClient) {
-    until("a client that keeps the well-known pipe", || {
-        let mut stranger = scene.raw_client();
-        stranger.open_wkp();
+    until("a client to keep the well-known pipe", || {
+        let mut intruder = scene.raw_client();
+        intruder.open_wkp();
         let mut client = scene.raw_client();
         if client.shake_hands().upstream.is_empty() {
-            return Some((stranger, client));
+            return Some((intruder, client));
         }
         client.bye();
-        stranger.remove_private_pipe();
+        intruder.remove_private_pipe();
         None
     })
 }
 
-/// Asks and gets its answer, and no byte else.
+/// Checks that a client gets the answer to its request, and no other byte.
 fn is_served(client: &mut RawClient, sequence: u32, text: &[u8]) {
     client.request(sequence, text);
     let answer = client.answer();
     assert_eq!((answer.kind, answer.sequence), (Kind::Reply, sequence));
     assert_eq!(answer.payload, text.to_ascii_uppercase());
-    assert!(!client.has_answer(), "somebody else's answer");
+    assert!(!client.has_answer(), "the client got another client's answer");
 }
 
-/// It has opened the pipe first, and holds it to the end.
-fn a_silent_opener_delays_nobody(paradigm: Paradigm) {
+/// The client opens the pipe first, and keeps it open to the end.
+fn a_client_that_only_opens_the_pipe_delays_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let before = server.descriptors();
     let mut silent = scene.raw_client();
     silent.open_wkp();
     for _ in 0..3 {
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
     }
-    // Nor does it hide the end of a session that ends without BYE on the very pipe that it holds.
+    // The open pipe does not hide the end of a session without BYE on the same pipe.
     let mut client = in_session(&scene);
     is_served(&mut client, 1, b"one");
     drop(client);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     silent.remove_private_pipe();
     drop(silent);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// Its pipe is there, and has no reader: nobody waits for it, not even for its own timeout.
+/// The private pipe exists but has no reader. The server does not wait, not even until its timeout.
 fn a_client_that_never_opened_its_pipe_is_dropped(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
@@ -97,33 +97,34 @@ fn a_client_that_never_opened_its_pipe_is_dropped(paradigm: Paradigm) {
     let name = unread.name().to_owned();
     drop(unread);
     client.hello_naming(name.as_bytes());
-    scene.record().wait_for(What::ClientDropped, |_| true);
-    another_is_served_soon(&scene);
-    fs::remove_file(scene.path(&name)).expect("nobody else removes it");
+    scene.event_log().wait_for(What::ClientDropped, |_| true);
+    another_client_is_served_soon(&scene);
+    fs::remove_file(scene.path(&name)).expect("no other process removes the pipe");
     client.remove_private_pipe();
     drop(client);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// Back-pressure: its server stops reading, and keeps little. (`--shared-wkp` evicts it: its window says when.)
-fn who_never_reads_its_replies_is_read_no_more(paradigm: Paradigm) {
+/// Backpressure: the server stops reading, and keeps little. Not with `--shared-wkp`, where the window
+/// decides and the server evicts the client.
+fn a_server_stops_reading_from_a_client_that_never_reads(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--service", "echo"]).ready();
     let mut client = in_session(&scene);
-    let ready = scene.record().wait_for(What::ReadyReceived, |_| true);
+    let ready = scene.event_log().wait_for(What::ReadyReceived, |_| true);
     let kept = memory(ready.pid);
     let mut sequence = 0;
     while sequence < 16_384 && client.may_request(sequence + 1, &[b'x'; PAYLOAD_MAX]) {
         sequence += 1;
     }
-    assert!(sequence < 16_384, "the server takes whatever comes, and {sequence} answers go nowhere");
+    assert!(sequence < 16_384, "the server reads without a limit, and has {sequence} answers waiting");
     let grown = memory(ready.pid).saturating_sub(kept);
     assert!(grown < KEPT, "{grown} bytes more for a client that does not read");
     if paradigm.has_subservers() {
         scene.serves("another", "another");
     }
-    // It reads after all, and has lost nothing.
+    // The client reads at last, and has lost nothing.
     for due in 1..=sequence {
         let answer = client.answer();
         assert_eq!((answer.kind, answer.sequence, answer.payload.len()), (Kind::Reply, due, PAYLOAD_MAX));
@@ -134,31 +135,31 @@ fn who_never_reads_its_replies_is_read_no_more(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Two HELLOs, one pipe: each gets its ACK, in whatever order, and the one that is confirmed is served.
-fn taking_ones_own_pipe_twice_harms_nobody(paradigm: Paradigm) {
+/// One client sends two HELLOs with one pipe, and gets an ACK for each.
+fn a_client_that_sends_two_hellos_harms_nobody(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let before = server.descriptors();
     let mut client = scene.raw_client();
     client.hello();
     client.hello();
-    scene.record().wait_for_many(2, What::AckSent, |_| true);
-    // It confirms none: both are dropped, and it is told so.
-    scene.record().wait_for_many(2, What::ClientDropped, |_| true);
-    another_is_served_soon(&scene);
+    scene.event_log().wait_for_many(2, What::AckSent, |_| true);
+    // The client confirms neither. The server drops both and tells the client.
+    scene.event_log().wait_for_many(2, What::ClientDropped, |_| true);
+    another_client_is_served_soon(&scene);
     client.remove_private_pipe();
     drop(client);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// A request that is wrong in one byte of its header or payload, then one that is right.
-fn a_record_wrong_in_any_field_does_not_count(paradigm: Paradigm) {
+/// Sends requests with one wrong byte in the header or the payload, then a correct request.
+fn a_frame_wrong_in_any_field_is_skipped(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     let mut client = in_session(&scene);
-    let right = record(Kind::Request, client.session(), 1, Part::ONLY, b"wrong");
+    let right = frame(Kind::Request, client.session(), 1, Part::ONLY, b"wrong");
     for at in 0..right.len() {
         for value in [right[at] ^ 1, right[at] ^ 0x80, !right[at]] {
             let mut wrong = right.clone();
@@ -170,18 +171,18 @@ fn a_record_wrong_in_any_field_does_not_count(paradigm: Paradigm) {
         client.write(&right[..cut]);
     }
     is_served(&mut client, 1, b"right");
-    // Each of them was skipped, and nothing else.
+    // The server skipped all wrong bytes, and nothing else.
     let written: usize = 3 * right.len() * right.len() + (1..right.len()).sum::<usize>();
-    until_true("all to be counted", || skipped(&scene) == written);
+    until_true("all skipped bytes to be counted", || skipped(&scene) == written);
     client.bye();
     drop(client);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// Bytes that were skipped so far.
+/// The number of bytes skipped so far.
 fn skipped(scene: &Scene) -> usize {
-    let events = scene.record().all(|event| event.what == What::Skipped);
+    let events = scene.event_log().all(|event| event.what == What::Skipped);
     events.iter().filter_map(|event| event.bytes).sum()
 }
 
@@ -189,7 +190,7 @@ fn garbage_between_any_two_steps_is_skipped(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
-    let liar = record(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
+    let liar = frame(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
     let garbage: [&[u8]; 4] = [b"its-a-me, mario!", &liar[..HEADER], b"\0WKP", &[0; 512]];
     for bytes in garbage {
         let mut client = scene.raw_client();
@@ -210,8 +211,8 @@ fn garbage_between_any_two_steps_is_skipped(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Somebody who goes on sending what is no READY is dropped when its time is over, as if it were silent.
-fn garbage_without_end_gains_no_time(paradigm: Paradigm) {
+/// A client that sends garbage instead of READY is dropped at the deadline, like a silent client.
+fn endless_garbage_does_not_extend_the_handshake_timeout(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let before = server.descriptors();
@@ -219,28 +220,29 @@ fn garbage_without_end_gains_no_time(paradigm: Paradigm) {
     client.hello();
     client.acknowledged();
     let (garbage, since, mut written) = (noise(4096), Instant::now(), 0);
-    while !client.is_left() {
+    while !client.server_has_closed() {
         if paradigm.removes_wkp() {
-            // Without a pause: the server never finds the pipe empty.
+            // No pause, so the server never finds the pipe empty.
             client.flood(&garbage);
         } else {
-            // As fast as it is read. As long as a pipe that is everybody's is full, nobody is blamed.
+            // As fast as the server reads. While a shared pipe is full, the server drops no client.
             client.write(&garbage);
             written += garbage.len();
-            until_true("the garbage to be read", || skipped(&scene) >= written || client.is_left());
+            until_true("the garbage to be read", || skipped(&scene) >= written || client.server_has_closed());
         }
-        assert!(since.elapsed() < Duration::from_secs(30), "the server listens as long as somebody talks");
+        assert!(since.elapsed() < Duration::from_secs(30), "garbage extends the server's timeout");
     }
-    let dropped = scene.record().wait_for(What::ClientDropped, |_| true);
+    let dropped = scene.event_log().wait_for(What::ClientDropped, |_| true);
     assert!(dropped.text.is_some_and(|text| text.contains("--handshake-timeout")));
     drop(client);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// What is no text grows when it is made one, beyond what a record holds; and a client has no reason to give.
-fn a_bye_with_words_ends_its_session_alone(paradigm: Paradigm) {
+/// Bytes that are not UTF-8 grow when they are converted to text, beyond the size of a frame. A client may
+/// not give a reason in BYE.
+fn a_bye_with_a_reason_ends_only_its_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -254,17 +256,17 @@ fn a_bye_with_words_ends_its_session_alone(paradigm: Paradigm) {
         }
         let session = client.session();
         client.say(Kind::Bye, session, 0, Part::ONLY, &[0xff; PAYLOAD_MAX]);
-        until_true("the server to close its pipe", || client.is_left());
-        another_is_served_soon(&scene);
+        until_true("the server to close its pipe", || client.server_has_closed());
+        another_client_is_served_soon(&scene);
     }
-    let reaped = scene.record().all(|event| event.what == What::SubserverReaped);
+    let reaped = scene.event_log().all(|event| event.what == What::SubserverReaped);
     assert!(reaped.iter().all(|event| event.text.as_deref() != Some("exit status 101")), "{reaped:?}");
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// In dispatch such a REFUSE would be the central process's word that the client is silent.
-fn what_only_a_server_may_say_is_passed_over(paradigm: Paradigm) {
+/// In dispatch, such a REFUSE from the central process would mean that the client is silent.
+fn frames_that_only_a_server_may_send_are_ignored(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let mut client = in_session(&scene);
@@ -277,24 +279,24 @@ fn what_only_a_server_may_say_is_passed_over(paradigm: Paradigm) {
     is_served(&mut client, 1, b"one");
     client.bye();
     drop(client);
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     scene.end();
 }
 
-/// The server is stopped, so that one read of it brings a header that promises a whole record, its neighbour's request,
-/// and as much as was promised.
-fn a_liar_swallows_nothing_of_its_neighbour(paradigm: Paradigm) {
+/// The server is stopped, so one read returns all of this: a header that claims a whole frame, the
+/// neighbour's request, and as many bytes as were claimed.
+fn a_false_header_swallows_nothing_of_another_client(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let (mut liar, mut neighbour) = at_one_pipe(&scene);
     if !paradigm.removes_wkp() {
         liar.shake_hands();
     }
-    // Who reads the pipe that they share.
+    // The process that reads the shared pipe.
     let session = Some(format!("{:016x}", neighbour.session()));
-    let ready = scene.record().wait_for(What::ReadyReceived, |event| event.session == session);
+    let ready = scene.event_log().wait_for(What::ReadyReceived, |event| event.session == session);
     let reader = if paradigm == Paradigm::Forking { ready.pid } else { server.pid() };
-    let lie = record(Kind::Request, liar.session(), 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
+    let lie = frame(Kind::Request, liar.session(), 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
     for (sequence, header) in (1..).zip([HEADER, HEADER + 1, 8, 4]) {
         scene.signal_server(reader, Signal::SIGSTOP);
         liar.write(&lie[..header]);
@@ -308,7 +310,7 @@ fn a_liar_swallows_nothing_of_its_neighbour(paradigm: Paradigm) {
             (Kind::Reply, sequence, &b"PRIVATE"[..])
         );
     }
-    assert!(!liar.has_answer(), "a byte of its neighbour's");
+    assert!(!liar.has_answer(), "the liar got a byte of its neighbour");
     assert!(!neighbour.has_answer());
     neighbour.bye();
     if paradigm.removes_wkp() {
@@ -317,12 +319,12 @@ fn a_liar_swallows_nothing_of_its_neighbour(paradigm: Paradigm) {
         liar.bye();
     }
     drop((neighbour, liar));
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     scene.end();
 }
 
-/// Records of all kinds, sound but for the session's number, into the pipe that the other's session goes through.
-fn guesses_at_anothers_session_reach_nobody(paradigm: Paradigm) {
+/// Frames of all kinds, valid except for the session's number, in the pipe of another client's session.
+fn guessed_session_numbers_reach_no_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let (mut vandal, mut victim) = at_one_pipe(&scene);
@@ -340,7 +342,7 @@ fn guesses_at_anothers_session_reach_nobody(paradigm: Paradigm) {
     victim.bye();
     vandal.remove_private_pipe();
     drop((victim, vandal));
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     scene.end();
 }
 
@@ -352,11 +354,11 @@ fn a_flood_beyond_the_window_costs_no_memory(paradigm: Paradigm) {
     neighbour.prints("one\n");
     let mut client = in_session(&scene);
     let kept = memory(server.pid());
-    // 16 MiB.
+    // 16 MiB in total.
     for sequence in 1..=4096 {
         client.request(sequence, &[b'x'; PAYLOAD_MAX]);
     }
-    scene.record().wait_for(What::ClientDropped, |event| {
+    scene.event_log().wait_for(What::ClientDropped, |event| {
         event.text.as_ref().is_some_and(|text| text.contains("window"))
     });
     neighbour.type_line("two");

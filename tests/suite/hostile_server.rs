@@ -1,4 +1,5 @@
-//! Our client and a server that is none: whatever it says, the client ends in time, says why, and leaves nothing.
+//! Our client with a hostile server. Whatever the server sends, the client ends in time, says why, and leaves
+//! nothing.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,32 +10,32 @@ use handshake_core::event::What;
 use handshake_core::wire::{Ack, HEADER, Kind, PAYLOAD_MAX, Part, VERSION};
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
-use workspace_tests::{Program, RawServer, Scene, record, stories};
+use workspace_tests::{Program, RawServer, Scene, frame, tests};
 
 use crate::streams::noise;
 
-stories! {
-    what_is_no_ack_is_waited_out: row_35;
-    garbage_without_end_does_not_keep_it_beyond_its_timeout: row_35;
+tests! {
+    an_invalid_ack_is_ignored_until_the_timeout: row_35;
+    endless_garbage_does_not_keep_the_client_beyond_its_timeout: row_35;
     a_server_that_never_answers_or_always_leaves_is_given_up: row_35;
-    an_ack_that_is_none_is_the_servers_fault: row_35;
-    an_ack_in_pieces_and_among_garbage_counts: row_27 row_35;
-    a_refusal_is_told_and_moves_no_cursor: row_35;
-    an_upstream_that_is_none_is_not_opened: row_16 row_35;
-    absurd_limits_are_kept_to: row_35;
+    a_malformed_ack_is_reported_as_the_servers_fault: row_35;
+    an_ack_in_pieces_and_among_garbage_is_accepted: row_27 row_35;
+    a_refusal_is_printed_without_control_characters: row_35;
+    an_invalid_upstream_is_not_opened: row_16 row_35;
+    extreme_limits_are_respected: row_35;
     answers_that_are_not_due_end_the_session: row_35;
-    an_answer_without_end_is_cut_off: row_35;
+    an_endless_answer_is_cut_off: row_35;
     a_bye_ends_the_session_whatever_follows: row_35;
     garbage_in_a_session_is_skipped_and_counted: row_35;
-    a_server_that_goes_leaves_the_client_with_a_reason: row_35;
+    a_client_whose_server_leaves_reports_the_reason: row_35;
 }
 
-/// Far more than any timeout here, for a machine that does much else.
+/// Far more than any timeout here, for a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
 const VALUE: &str = "of value";
 
-/// A client whose time stands still until all is ready for it: it has said HELLO, and the server is connected to its
+/// Returns a client that is held after its HELLO, so its timeout does not run. The server has opened its
 /// private pipe.
 fn waiting_client(scene: &Scene, server: &mut RawServer, timeout: &str) -> Rc<Program> {
     let client = scene.client().args(["--timeout", timeout, "hello"]).gated().start();
@@ -43,7 +44,7 @@ fn waiting_client(scene: &Scene, server: &mut RawServer, timeout: &str) -> Rc<Pr
     client
 }
 
-/// A client that has asked `requests` times, in a session with at most 10,000 bytes a message.
+/// Returns a client that has sent these requests, in a session with at most 10,000 bytes a message.
 fn asking_client(scene: &Scene, server: &mut RawServer, requests: &[&str]) -> Rc<Program> {
     let client = scene.client().args(["--timeout", "60s"]).args(requests).start();
     server.shake_hands();
@@ -54,11 +55,11 @@ fn asking_client(scene: &Scene, server: &mut RawServer, requests: &[&str]) -> Rc
 }
 
 fn reply(sequence: u32, text: &[u8]) -> Vec<u8> {
-    record(Kind::Reply, RawServer::SESSION, sequence, Part::ONLY, text)
+    frame(Kind::Reply, RawServer::SESSION, sequence, Part::ONLY, text)
 }
 
-/// Wrong in every field, one after the other; none may count.
-fn what_is_no_ack_is_waited_out() {
+/// Each ACK is wrong in another field, and none may be accepted.
+fn an_invalid_ack_is_ignored_until_the_timeout() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     for case in 0..10 {
@@ -67,19 +68,19 @@ fn what_is_no_ack_is_waited_out() {
         let mut ack = server.ack(&RawServer::good_ack());
         match case {
             0 => ack[0] = 1,        // the magic
-            1 => ack[10] = 9,       // a kind that there is not
-            2 => ack[11] = 0x80,    // a flag that there is not
-            3 => ack[12] = 0xff,    // a length that no record has
-            4 => ack[13] += 1,      // more than there is
-            5 => ack[6] ^= 1,       // the check
+            1 => ack[10] = 9,       // an unknown kind
+            2 => ack[11] = 0x80,    // an unknown flag
+            3 => ack[12] = 0xff,    // a length beyond the limit
+            4 => ack[13] += 1,      // more bytes than follow
+            5 => ack[6] ^= 1,       // the checksum
             6 => ack[40] ^= 1,      // the payload
             7 => ack.truncate(40),  // cut off, then silence
-            8 => ack = noise(4096), // anything
-            _ => ack = record(Kind::Ack, nonce ^ 1, 0, Part::ONLY, &RawServer::good_ack().encode()),
+            8 => ack = noise(4096), // noise
+            _ => ack = frame(Kind::Ack, nonce ^ 1, 0, Part::ONLY, &RawServer::good_ack().encode()),
         }
         server.write(&ack);
-        // Nor what a server does not say here.
-        server.write(&record(Kind::Reply, nonce, 1, Part::ONLY, b"reply"));
+        // A server does not send this frame here.
+        server.write(&frame(Kind::Reply, nonce, 1, Part::ONLY, b"reply"));
         client.go_on();
         client
             .ends()
@@ -92,16 +93,16 @@ fn what_is_no_ack_is_waited_out() {
     scene.end();
 }
 
-fn garbage_without_end_does_not_keep_it_beyond_its_timeout() {
+fn endless_garbage_does_not_keep_the_client_beyond_its_timeout() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     let client = waiting_client(&scene, &mut server, "300ms");
     client.go_on();
-    // Without a pause: the client never finds its pipe empty.
+    // No pause, so the client never finds its pipe empty.
     let (garbage, since) = (noise(4096), Instant::now());
     while client.is_running() {
         server.flood(&garbage);
-        assert!(since.elapsed() < SOON, "the client listens as long as somebody talks");
+        assert!(since.elapsed() < SOON, "garbage extends the client's timeout");
     }
     client.ends().code(1).stdout("").stderr(contains("no answer in time"));
     server.end();
@@ -117,19 +118,19 @@ fn a_server_that_never_answers_or_always_leaves_is_given_up() {
     let client = scene.client().args(["--timeout", "1s", "hello"]).start();
     let since = Instant::now();
     while client.is_running() {
-        // Opened and closed: try again.
+        // Opening and closing the pipe means: try again.
         if server.may_receive_hello() {
             server.close();
         }
         assert!(since.elapsed() < SOON, "the client tries for ever");
     }
     client.ends().code(1).stdout("").stderr(starts_with("client: cannot connect"));
-    assert!(scene.record().all(|event| event.what == What::TryingAgain).len() > 1);
+    assert!(scene.event_log().all(|event| event.what == What::TryingAgain).len() > 1);
     server.end();
     scene.end();
 }
 
-fn an_ack_that_is_none_is_the_servers_fault() {
+fn a_malformed_ack_is_reported_as_the_servers_fault() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     let acks = [
@@ -139,7 +140,7 @@ fn an_ack_that_is_none_is_the_servers_fault() {
     ];
     for payload in acks {
         let client = waiting_client(&scene, &mut server, "60s");
-        server.write(&record(Kind::Ack, server.nonce(), 0, Part::ONLY, &payload));
+        server.write(&frame(Kind::Ack, server.nonce(), 0, Part::ONLY, &payload));
         client.go_on();
         client.ends().code(1).stdout("").stderr(contains("broke the protocol"));
         assert_eq!(scene.names(), ["mario"]);
@@ -148,14 +149,14 @@ fn an_ack_that_is_none_is_the_servers_fault() {
     scene.end();
 }
 
-fn an_ack_in_pieces_and_among_garbage_counts() {
+fn an_ack_in_pieces_and_among_garbage_is_accepted() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     let client = scene.client().args(["--timeout", "60s", "hello"]).gated().start();
     client.step_until(What::AwaitingAck);
     server.receive_hello();
     client.go_on();
-    let foreign = record(Kind::Ack, server.nonce() ^ 1, 0, Part::ONLY, &RawServer::good_ack().encode());
+    let foreign = frame(Kind::Ack, server.nonce() ^ 1, 0, Part::ONLY, &RawServer::good_ack().encode());
     let ack = server.ack(&RawServer::good_ack());
     server.write_byte_by_byte(&[b"its-a-me, mario!", &*foreign, &ack].concat());
     server.receive(Kind::Ready);
@@ -166,7 +167,7 @@ fn an_ack_in_pieces_and_among_garbage_counts() {
     scene.end();
 }
 
-fn a_refusal_is_told_and_moves_no_cursor() {
+fn a_refusal_is_printed_without_control_characters() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     let reason = b"\x1b[2Jno, \xff\xfe not \x07you\xc2\x9b2J\xe2\x80\xae\n";
@@ -176,7 +177,7 @@ fn a_refusal_is_told_and_moves_no_cursor() {
         }))
     };
     let client = waiting_client(&scene, &mut server, "60s");
-    server.write(&record(Kind::Refuse, server.nonce(), 0, Part::ONLY, reason));
+    server.write(&frame(Kind::Refuse, server.nonce(), 0, Part::ONLY, reason));
     client.go_on();
     client.ends().code(3).stdout("").stderr(starts_with("client: cannot connect").and(shown()));
     let client = asking_client(&scene, &mut server, &["hello"]);
@@ -190,8 +191,8 @@ fn a_refusal_is_told_and_moves_no_cursor() {
     scene.end();
 }
 
-/// The client writes to FIFOs of its place alone, however they are named.
-fn an_upstream_that_is_none_is_not_opened() {
+/// The client writes only to FIFOs of its own directory, whatever their names are.
+fn an_invalid_upstream_is_not_opened() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     let up = |number: u32| format!("mario.up.1.{number:016x}");
@@ -213,7 +214,8 @@ fn an_upstream_that_is_none_is_not_opened() {
         (&up(1), 3, "60s", "EINVAL"),
         (&up(2), 3, "60s", "ELOOP"),
         (&up(3), 3, "60s", "EISDIR"),
-        // Nothing: the server may have taken it back. So the client tries again, and hears no more.
+        // The name does not exist: the server may have removed it. So the client tries again, and gets no
+        // more answers.
         (&up(4), 1, "300ms", "no answer"),
     ];
     for (name, status, timeout, words) in cases {
@@ -221,21 +223,21 @@ fn an_upstream_that_is_none_is_not_opened() {
         server.write(&server.ack(&Ack { upstream: name.into(), ..RawServer::good_ack() }));
         client.go_on();
         client.ends().code(status).stdout("").stderr(starts_with("client: ").and(contains(words)));
-        assert_eq!(scene.names(), before, "made or left for {name:?}");
+        assert_eq!(scene.names(), before, "names made or left for {name:?}");
         server.forget();
     }
     for file in ["victim", &up(1)] {
-        assert_eq!(fs::read_to_string(scene.path(file)).expect("it is there"), VALUE);
+        assert_eq!(fs::read_to_string(scene.path(file)).expect("the path exists"), VALUE);
     }
     for name in ["victim", &up(1), &up(2)] {
-        fs::remove_file(scene.path(name)).expect("it is there");
+        fs::remove_file(scene.path(name)).expect("the path exists");
     }
-    fs::remove_dir(scene.path(&up(3))).expect("it is there");
+    fs::remove_dir(scene.path(&up(3))).expect("the path exists");
     server.end();
     scene.end();
 }
 
-fn absurd_limits_are_kept_to() {
+fn extreme_limits_are_respected() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     for (window, longest) in [(0, 0), (1, 0), (u16::MAX, 4)] {
@@ -273,9 +275,9 @@ fn answers_that_are_not_due_end_the_session() {
         ([reply(2, b"TWO"), reply(1, b"ONE")].concat(), "", "request 2, which was not due"),
         ([reply(1, b"ONE"), reply(1, b"ONE")].concat(), "ONE\n", "request 1, which was not due"),
         ([reply(1, b"ONE"), reply(3, b"THREE")].concat(), "ONE\n", "request 3, which was not due"),
-        // Nobody knows what the first answer was.
+        // The first answer is unknown.
         ([wrong, reply(2, b"TWO")].concat(), "", "request 2, which was not due"),
-        (record(Kind::Refuse, RawServer::SESSION, 0, Part::ONLY, b"no"), "", "request 0, which was not due"),
+        (frame(Kind::Refuse, RawServer::SESSION, 0, Part::ONLY, b"no"), "", "request 0, which was not due"),
     ];
     for (bytes, printed, words) in cases {
         let client = asking_client(&scene, &mut server, &["one", "two"]);
@@ -287,7 +289,7 @@ fn answers_that_are_not_due_end_the_session() {
     scene.end();
 }
 
-fn an_answer_without_end_is_cut_off() {
+fn an_endless_answer_is_cut_off() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     let client = asking_client(&scene, &mut server, &["hello"]);
@@ -302,12 +304,12 @@ fn an_answer_without_end_is_cut_off() {
 fn a_bye_ends_the_session_whatever_follows() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
-    let bye = record(Kind::Bye, RawServer::SESSION, 0, Part::ONLY, b"enough");
+    let bye = frame(Kind::Bye, RawServer::SESSION, 0, Part::ONLY, b"enough");
     let client = asking_client(&scene, &mut server, &["hello"]);
     server.write(&[bye.clone(), reply(1, b"HELLO")].concat());
     client.ends().code(1).stdout("").stderr(contains("1 unanswered").and(contains("said BYE: enough")));
     server.forget();
-    // With the acknowledgement, in one write; and nothing shows on that pipe any more.
+    // BYE follows the acknowledgement in one write, and the pipe shows nothing more.
     let client = waiting_client(&scene, &mut server, "60s");
     server.write(&[server.ack(&RawServer::good_ack()), bye].concat());
     client.go_on();
@@ -322,20 +324,20 @@ fn garbage_in_a_session_is_skipped_and_counted() {
     let client = asking_client(&scene, &mut server, &["hello"]);
     let mut unknown = reply(1, b"unknown");
     unknown[10] = 0x77;
-    let foreign = record(Kind::Reply, RawServer::SESSION ^ 1, 1, Part::ONLY, b"of another session");
+    let foreign = frame(Kind::Reply, RawServer::SESSION ^ 1, 1, Part::ONLY, b"of another session");
     let text = b"its-a-me, mario!";
     server.write(&[text, unknown.as_slice(), &foreign, &[0; 100]].concat());
     server.write(&reply(1, b"HELLO"));
     client.ends().success().stdout("HELLO\n").stderr("");
-    let skipped = scene.record().all(|event| event.what == What::Skipped && event.pid == client.pid());
+    let skipped = scene.event_log().all(|event| event.what == What::Skipped && event.pid == client.pid());
     let bytes: usize = skipped.iter().filter_map(|event| event.bytes).sum();
-    assert_eq!(bytes, text.len() + unknown.len() + 100, "a foreign record is passed over as one piece");
+    assert_eq!(bytes, text.len() + unknown.len() + 100, "a frame of another session was counted as skipped");
     server.end();
     scene.end();
 }
 
-/// After a part of a record, after a header that promises more, or in between: no answer comes any more.
-fn a_server_that_goes_leaves_the_client_with_a_reason() {
+/// The server leaves after a part of a frame, after a header that claims more, or between frames.
+fn a_client_whose_server_leaves_reports_the_reason() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     let whole = reply(1, b"HELLO");

@@ -1,4 +1,4 @@
-//! A server that has nothing to do does nothing: no busy loop, ever.
+//! An idle server uses no processor time: it has no busy loop.
 
 use std::time::Duration;
 
@@ -10,42 +10,46 @@ use workspace_tests::{Paradigm, Scene, each};
 
 each! {
     an_idle_server_uses_no_processor_time in basic forking dispatch shared: row_19;
-    nor_do_idle_sessions in basic forking dispatch shared: row_19;
-    nor_does_a_server_with_a_full_house in forking dispatch shared: row_19;
+    idle_sessions_use_no_processor_time in basic forking dispatch shared: row_19;
+    a_server_at_its_limit_uses_no_processor_time in forking dispatch shared: row_19;
 }
 
-/// What an idle process may use in a second: the server looks twice whether its well-known pipe still has its name.
-/// One that spins would use a hundred times as much, even beside busy neighbours.
+/// The processor time of an idle process in a second. An idle server checks twice a second whether the
+/// well-known pipe still has its name. A busy loop would use a hundred times as much, even on a busy machine.
 const NOTHING: Duration = Duration::from_millis(8);
 
-/// What a server may use in a second that tries again ten times for what is short. One that spins would use ten times as much.
+/// The processor time of a server that retries ten times a second for lack of a resource. A busy loop would
+/// use ten times as much.
 const LITTLE: Duration = Duration::from_millis(50);
 
-/// A second goes by, and none of `pids` does anything meanwhile.
-pub(crate) fn nothing_is_done_for_a_second_by(scene: &Scene, pids: &[u32]) {
-    use_at_most(NOTHING, scene, pids);
+/// Checks for a second that these processes are idle.
+pub(crate) fn assert_idle_for_a_second(scene: &Scene, pids: &[u32]) {
+    assert_processor_time_below(NOTHING, scene, pids);
 }
 
-/// A second goes by, and this process only tries again now and then.
-pub(crate) fn little_is_done_for_a_second_by(scene: &Scene, pid: u32) {
-    use_at_most(LITTLE, scene, &[pid]);
+/// Checks for a second that this process only retries now and then.
+pub(crate) fn assert_nearly_idle_for_a_second(scene: &Scene, pid: u32) {
+    assert_processor_time_below(LITTLE, scene, &[pid]);
 }
 
-fn use_at_most(most: Duration, scene: &Scene, pids: &[u32]) {
+fn assert_processor_time_below(most: Duration, scene: &Scene, pids: &[u32]) {
     let before: Vec<_> = pids.iter().map(|pid| processor_time(*pid)).collect();
-    so_long_goes_by(scene, 1000);
+    let_time_pass(scene, 1000);
     for (pid, before) in pids.iter().zip(before) {
         let used = processor_time(*pid) - before;
-        assert!(used < most, "process {pid} used {used:?} of a second, where {most:?} is much");
+        assert!(used < most, "process {pid} used {used:?} of a second, and may use {most:?}");
     }
 }
 
-/// Lets so many milliseconds go by: another server, in a place of its own, takes that long for an answer.
-pub(crate) fn so_long_goes_by(scene: &Scene, milliseconds: u32) {
+/// Waits for this number of milliseconds: another server takes that long for a reply.
+pub(crate) fn let_time_pass(scene: &Scene, milliseconds: u32) {
     let service = format!("sleep:{milliseconds}");
-    let clock =
-        scene.server(Paradigm::Basic).args(["--wkp", "luigi", "--service", &service]).unrecorded().ready();
-    scene.client().args(["--wkp", "luigi", "tick"]).unrecorded().run().success().stdout("tick\n");
+    let clock = scene
+        .server(Paradigm::Basic)
+        .args(["--wkp", "luigi", "--service", &service])
+        .without_event_log()
+        .ready();
+    scene.client().args(["--wkp", "luigi", "tick"]).without_event_log().run().success().stdout("tick\n");
     clock.signal(Signal::SIGTERM);
     clock.ends().success();
 }
@@ -53,7 +57,7 @@ pub(crate) fn so_long_goes_by(scene: &Scene, milliseconds: u32) {
 fn an_idle_server_uses_no_processor_time(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
-    // Whoever was there has gone: the last writer but the server's own, in whichever way writers go.
+    // All kinds of clients come and go. Each is the last writer of the pipe except the server itself.
     scene.serves("hello", "HELLO");
     let killed = scene.client().typing().start();
     killed.type_line("hello");
@@ -64,32 +68,32 @@ fn an_idle_server_uses_no_processor_time(paradigm: Paradigm) {
     visitor.remove_private_pipe();
     drop(visitor);
     scene.serves("hello", "HELLO");
-    until_true("no children", || children_of(server.pid()).is_empty());
-    nothing_is_done_for_a_second_by(&scene, &[server.pid()]);
+    until_true("the server to have no children", || children_of(server.pid()).is_empty());
+    assert_idle_for_a_second(&scene, &[server.pid()]);
     scene.end();
 }
 
-fn nor_do_idle_sessions(paradigm: Paradigm) {
+fn idle_sessions_use_no_processor_time(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let clients: Vec<_> = (0..3).map(|_| scene.client().typing().start()).collect();
     let connected = if paradigm == Paradigm::Basic { 1 } else { 3 };
-    let ready = scene.record().wait_for_many(connected, What::ReadyReceived, |_| true);
+    let ready = scene.event_log().wait_for_many(connected, What::ReadyReceived, |_| true);
     let mut pids: Vec<_> = ready.iter().map(|event| event.pid).collect();
     pids.push(server.pid());
-    nothing_is_done_for_a_second_by(&scene, &pids);
+    assert_idle_for_a_second(&scene, &pids);
     clients.iter().for_each(|client| client.close_stdin());
     clients.iter().for_each(|client| drop(client.ends().success()));
     scene.end();
 }
 
-fn nor_does_a_server_with_a_full_house(paradigm: Paradigm) {
+fn a_server_at_its_limit_uses_no_processor_time(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--max-clients", "1"]).ready();
     let clients: Vec<_> = (0..3).map(|_| scene.client().typing().start()).collect();
-    scene.record().wait_for_many(3, What::AwaitingAck, |_| true);
-    let ready = scene.record().wait_for(What::ReadyReceived, |_| true);
-    nothing_is_done_for_a_second_by(&scene, &[server.pid(), ready.pid]);
+    scene.event_log().wait_for_many(3, What::AwaitingAck, |_| true);
+    let ready = scene.event_log().wait_for(What::ReadyReceived, |_| true);
+    assert_idle_for_a_second(&scene, &[server.pid(), ready.pid]);
     clients.iter().for_each(|client| client.close_stdin());
     clients.iter().for_each(|client| drop(client.ends().success()));
     scene.end();

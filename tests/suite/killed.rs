@@ -1,5 +1,5 @@
-//! kill -9 of a subserver, of a server and of a client in the middle of sessions: their peers notice at once, and the other
-//! sessions do not. (At each event: `every_event`.)
+//! A subserver, a server and a client are killed during sessions. Their peers notice at once, and other
+//! sessions go on. `every_event` does the same at each event.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -11,20 +11,20 @@ use predicates::prelude::*;
 use workspace_tests::wait::until;
 use workspace_tests::{Paradigm, Scene, each};
 
-use crate::held::{HANDSHAKE, another_is_served_soon};
+use crate::held::{HANDSHAKE, another_client_is_served_soon};
 
 each! {
-    the_client_of_a_killed_subserver_knows_at_once in forking dispatch shared: row_13 row_33;
-    the_clients_of_a_killed_server_know_at_once in basic forking dispatch shared: row_12;
-    a_client_left_alone_at_any_step_says_so in basic forking dispatch shared: row_12;
-    a_subserver_that_ends_removes_nothing_of_the_servers in forking dispatch shared: row_33;
-    a_client_gone_before_its_answer_costs_its_own_session in basic forking dispatch shared: row_26;
+    the_client_of_a_killed_subserver_notices_at_once in forking dispatch shared: row_13 row_33;
+    the_clients_of_a_killed_server_notice_at_once in basic forking dispatch shared: row_12;
+    a_client_whose_server_is_killed_at_any_step_says_so in basic forking dispatch shared: row_12;
+    a_subserver_that_ends_removes_no_name_of_the_server in forking dispatch shared: row_33;
+    a_client_gone_before_its_answer_ends_only_its_own_session in basic forking dispatch shared: row_26;
 }
 
-/// How long subservers may outlive their server.
-const A_SECOND_OR_SO: Duration = Duration::from_secs(10);
+/// How long subservers may run after their server was killed.
+const SUBSERVER_END_LIMIT: Duration = Duration::from_secs(10);
 
-fn the_client_of_a_killed_subserver_knows_at_once(paradigm: Paradigm) {
+fn the_client_of_a_killed_subserver_notices_at_once(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
@@ -33,48 +33,49 @@ fn the_client_of_a_killed_subserver_knows_at_once(paradigm: Paradigm) {
         client.type_line("hello");
         client.prints("HELLO\n");
     }
-    scene.signal_server(scene.record().server_of(one.pid()), Signal::SIGKILL);
+    scene.signal_server(scene.event_log().server_of(one.pid()), Signal::SIGKILL);
     one.ends().code(1).stdout("HELLO\n").stderr(predicate::str::starts_with("client: the connection is"));
     other.type_line("again");
     other.prints("HELLO\nAGAIN\n");
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     other.close_stdin();
     other.ends().success().stderr("");
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-fn the_clients_of_a_killed_server_know_at_once(paradigm: Paradigm) {
+fn the_clients_of_a_killed_server_notice_at_once(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--service", "sleep:100000"]).ready();
     let mut clients = vec![scene.client().arg("request").start()];
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     if paradigm.has_subservers() {
         clients.push(scene.client().typing().start());
-        scene.record().wait_for_many(2, What::ReadyReceived, |_| true);
+        scene.event_log().wait_for_many(2, What::ReadyReceived, |_| true);
     }
     server.kill();
     for client in &clients {
         client.ends().code(1).stdout("").stderr(predicate::str::starts_with("client: the connection is"));
     }
-    scene.subservers_end(A_SECOND_OR_SO);
+    scene.subservers_end(SUBSERVER_END_LIMIT);
     let mut names = vec![".mario.lock", "mario"];
     names.retain(|name| paradigm != Paradigm::Basic || *name != "mario");
-    assert_eq!(scene.names(), names, "just what the server could not remove");
+    assert_eq!(scene.names(), names, "only the names that a killed server cannot remove");
     scene.server(paradigm).ready();
     scene.serves("hello", "HELLO");
     scene.end();
 }
 
-/// Its server is killed while it stands still. It removes its own pipe, and its status says whether a HELLO was taken.
-fn a_client_left_alone_at_any_step_says_so(paradigm: Paradigm) {
+/// The server is killed while the client is held. The client removes its own pipe. Its status says whether a
+/// server read its HELLO.
+fn a_client_whose_server_is_killed_at_any_step_says_so(paradigm: Paradigm) {
     let scene = Scene::new();
     for what in HANDSHAKE {
         let server = scene.server(paradigm).ready();
         let client = scene.client().args(["--timeout", "300ms", "hello"]).gated().start();
         client.step_until(what);
         server.kill();
-        scene.subservers_end(A_SECOND_OR_SO);
+        scene.subservers_end(SUBSERVER_END_LIMIT);
         client.go_on();
         let (code, message) = match what {
             What::PrivateCreated | What::WkpOpened => (3, "client: cannot connect to \"mario\""),
@@ -85,70 +86,70 @@ fn a_client_left_alone_at_any_step_says_so(paradigm: Paradigm) {
         let private: Vec<_> = scene.names().into_iter().filter(|name| name.contains(".client.")).collect();
         assert_eq!(private, [""; 0], "left after {what:?}");
     }
-    // The next start takes over what the last of them left.
+    // The next server takes over the names that the last one left.
     scene.server(paradigm).ready();
     scene.serves("hello", "HELLO");
     scene.end();
 }
 
-/// A subserver has in its memory whatever its main server would remove at its end.
-fn a_subserver_that_ends_removes_nothing_of_the_servers(paradigm: Paradigm) {
+/// A subserver's memory holds the values whose destructors would remove the main server's names.
+fn a_subserver_that_ends_removes_no_name_of_the_server(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         let client = scene.client().typing().start();
         client.type_line("hello");
         client.prints("HELLO\n");
-        let subserver = scene.record().server_of(client.pid());
-        let look = || (scene.names(), fs::metadata(scene.path("mario")).expect("it is there").ino());
+        let subserver = scene.event_log().server_of(client.pid());
+        let look = || (scene.names(), fs::metadata(scene.path("mario")).expect("the path exists").ino());
         let before = look();
         scene.signal_server(subserver, signal);
         client.ends().code(1);
-        scene.record().wait_for(What::SubserverReaped, |event| event.peer == Some(subserver));
+        scene.event_log().wait_for(What::SubserverReaped, |event| event.peer == Some(subserver));
         assert_eq!(look(), before, "after {signal}");
-        another_is_served_soon(&scene);
+        another_client_is_served_soon(&scene);
     }
     scene.end();
 }
 
-/// Its request is read when it has gone. Whoever answers finds out by the error, and not by a signal's death. Another test
-/// of this process may just be starting a program, which then has a copy of the client's pipe for a moment: so more than one
-/// try may be needed.
-fn a_client_gone_before_its_answer_costs_its_own_session(paradigm: Paradigm) {
+/// The server reads the request when the client has gone. Its write must fail with EPIPE, without a death by
+/// SIGPIPE. A program that another test starts at this moment has a copy of the client's pipe. So more than
+/// one try may be needed.
+fn a_client_gone_before_its_answer_ends_only_its_own_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
-    until("an answer to a client that has gone", || {
+    until("a reply to a client that has gone", || {
         let error = answered_when_gone(&scene, paradigm)?;
-        assert!(error.contains("EPIPE"), "not by the error, but: {error}");
+        assert!(error.contains("EPIPE"), "the session did not end by EPIPE: {error}");
         Some(())
     });
-    let reaped = scene.record().all(|event| event.what == What::SubserverReaped);
+    let reaped = scene.event_log().all(|event| event.what == What::SubserverReaped);
     assert!(
         reaped.iter().all(|event| event.text.as_deref().is_some_and(|how| how.starts_with("exit status")))
     );
-    another_is_served_soon(&scene);
+    another_client_is_served_soon(&scene);
     scene.end();
 }
 
-/// The error that the answer met, if it met one.
+/// Returns the error of the reply's write, if the write failed.
 fn answered_when_gone(scene: &Scene, paradigm: Paradigm) -> Option<String> {
-    let mark = scene.record().mark();
+    let mark = scene.event_log().mark();
     let mut client = scene.raw_client();
     client.shake_hands();
-    let answerer = scene.record().wait_after(mark, What::ReadyReceived, |_| true).pid;
+    let answerer = scene.event_log().wait_after(mark, What::ReadyReceived, |_| true).pid;
     scene.signal_server(answerer, Signal::SIGSTOP);
-    // In basic one process answers all of them.
+    // In basic one process answers all clients.
     let ends = |what| matches!(what, What::ClientDropped | What::SessionEnded);
-    let before = scene.record().all(|event| event.pid == answerer && ends(event.what)).len();
-    let stopped = scene.record().mark();
+    let before = scene.event_log().all(|event| event.pid == answerer && ends(event.what)).len();
+    let stopped = scene.event_log().mark();
     client.request(1, b"one");
     if matches!(paradigm, Paradigm::Dispatch | Paradigm::Shared) {
-        scene.record().wait_after(stopped, What::Routed, |_| true);
+        scene.event_log().wait_after(stopped, What::Routed, |_| true);
     }
     drop(client);
     scene.signal_server(answerer, Signal::SIGCONT);
     let end = until("the end of the session", || {
-        scene.record().all(|event| event.pid == answerer && ends(event.what)).get(before).cloned()
+        scene.event_log().all(|event| event.pid == answerer && ends(event.what)).get(before).cloned()
     });
     (end.what == What::ClientDropped).then(|| end.text.unwrap_or_default())
 }

@@ -1,51 +1,51 @@
-//! The tests of the built programs: one binary, these modules.
+//! The tests of the built programs: one binary, with these modules.
 
-/// The harness itself.
+/// Tests of the harness itself.
 mod harness;
 
-/// The course's steps, as they happen.
+/// The course's steps, in their order.
 mod steps;
 
-/// What goes in comes out, whole and in order.
+/// Messages come back whole and in order.
 mod streams;
 
-/// Many clients: at one instant, one after the other, more than there is room for.
+/// Many clients: at one instant, in a row, and more than the limit.
 mod crowds;
 
-/// Who holds which ends of which pipes.
+/// The descriptors that each process holds.
 mod descriptors;
 
-/// A server that has nothing to do does nothing.
+/// An idle server uses no processor time.
 mod idle;
 
-/// One live server at a name, and nobody's file harmed.
+/// One live server at a name; files of others stay untouched.
 mod places;
 
-/// What a person sees of all that.
+/// The output of the demo.
 mod demo;
 
-/// Somebody else's program in the demo.
-mod guest;
+/// An external client in the demo.
+mod external_client;
 
-/// The usual mistakes of somebody else's client in the demo, each with its advice.
+/// Common mistakes of an external client in the demo, each with its advice.
 mod mistakes;
 
-/// The lab without a place for temporary files.
+/// The lab without a directory for temporary files.
 mod temporary;
 
-/// What a crowd loses where the protocol is taken literally, and with ours.
+/// Clients that are lost with the protocol as taught, and none with ours.
 mod race;
 
-/// The paradigms, measured.
+/// The comparison of the paradigms.
 mod compare;
 
-/// A client that stands still at a step of its handshake delays nobody.
+/// A client that is held at a step of its handshake delays no other.
 mod held;
 
-/// Subservers, servers and clients killed in the middle of sessions.
+/// Subservers, servers and clients killed during sessions.
 mod killed;
 
-/// Everybody killed, and stopped, at each event.
+/// Each process killed, and stopped, at each of its events.
 mod every_event;
 
 /// System calls that fail.
@@ -54,91 +54,91 @@ mod faults;
 /// A server asked to end, in every state.
 mod signals;
 
-/// Bytes that no good client sends.
+/// Bytes that no correct client sends.
 mod bad_input;
 
-/// Who comes at which moment.
+/// Clients that come at the same time, too early or too late.
 mod races;
 
-/// Records in pieces, and pipes with hardly any room.
+/// Frames in pieces, and pipes with little room.
 mod pieces;
 
-/// One client that floods or stands still, and the others beside it.
+/// A client that floods, stops or never reads, and the other clients.
 mod fairness;
 
-/// Processes, descriptors, files and pipe space run out.
+/// Shortages of processes, descriptors, files and pipe space.
 mod shortage;
 
-/// What another user can do: nothing.
+/// Another user gets no access.
 mod users;
 
 /// Other machines, and what a process inherits.
 mod elsewhere;
 
-/// What other processes can do with numbers, locks, names, memory and signals.
+/// Attacks with numbers, locks, names, memory and signals.
 mod attacks;
 
-/// Subservers that end, and who tells the server of it.
+/// Subservers that end, and the signals that report it.
 mod ends;
 
-/// Clocks that jump, and servers that stand still for a while.
+/// Clocks that jump, and servers that are stopped for a while.
 mod clocks;
 
-/// Clients that mean harm: to the server, and to each other.
+/// Hostile clients.
 mod hostile;
 
-/// Records that are not written to their end, and records that are lost.
-mod cut_records;
+/// Frames that are cut off, and frames that are lost.
+mod cut_frames;
 
 /// Clients of the course dialect.
 mod course;
 
-/// What such clients can do to others, and others to them.
+/// Course clients that share a well-known pipe.
 mod course_races;
 
-/// Such clients that mean harm.
+/// Hostile course clients.
 mod course_hostile;
 
-/// A server that says what no good server says.
+/// A hostile server.
 mod hostile_server;
 
-/// A client that is fed without end, by its user or by its server.
+/// A client with endless input, or with a server that sends endless data.
 mod endless;
 
 /// A server that does not reply.
 mod silence;
 
-/// What a person at a terminal sees.
+/// Output on a terminal.
 mod terminal;
 
-/// What a person types at the client's prompt.
+/// Input at the client's prompt.
 mod prompt;
 
-/// Our client and the programs of the course.
+/// Our client with the programs of the course.
 mod course_client;
 
-/// The same with one that says nothing, goes, or is none.
+/// Our client with a course server that is silent, leaves or speaks another protocol.
 mod course_alone;
 
-/// Where two things meet that seldom do.
+/// Rare combinations.
 mod corners;
 
-/// Clients of all tempers, all at once, by chance.
+/// Random clients of all behaviours at once.
 mod soak;
 
-/// As many clients at once as a server carries, in small.
+/// A small crowd: as many clients as a server takes.
 mod crowd_at_scale;
 
-/// docs/failure-modes.md names the tests that prove it.
+/// docs/failure-modes.md lists the tests that prove it.
 mod page;
 
-/// What a message costs, in reads, writes and requests for memory.
+/// The cost of a message in reads, writes and allocations.
 mod steady;
 
-/// Programs in C, as the course's students write them: whom they get along with.
+/// C programs like those of the course's students, with each other and with ours.
 mod peers;
 
-/// These programs by themselves.
+/// Tests of these C programs alone.
 mod strict_peers;
 
 /// Clients in other languages, written from docs/protocol.md.

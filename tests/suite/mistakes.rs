@@ -1,5 +1,4 @@
-//! `lab demo --client PATH` with a client that makes a usual mistake: the demo fails, and says which mistake
-//! it is.
+//! `lab demo --client PATH` with a client that makes a common mistake. The demo fails, and names the mistake.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -14,10 +13,10 @@ each! {
     a_deadlock_a_crash_and_a_missing_reply_fail_the_demo in basic forking dispatch;
 }
 
-/// A mistake, and what the demo must say about it: a pattern of the line below the claim that is wrong.
+/// A mistake, and a pattern of the demo's advice: the line below the failed check.
 type Mistake = (&'static str, &'static str);
 
-/// They wait for ever: in an open, in a read, or because the server does not hear of them.
+/// These clients wait for ever: in an open, in a read, or because the server does not know of them.
 const DEADLOCKS: [Mistake; 11] = [
     (
         "own_pipe_first",
@@ -47,7 +46,7 @@ const DEADLOCKS: [Mistake; 11] = [
     ),
 ];
 
-/// They crash or leave in the middle of the handshake, or have no private pipe.
+/// These clients crash or leave during the handshake, or have no private pipe.
 const EARLY_ENDS: [Mistake; 9] = [
     (
         "no_mkfifo",
@@ -81,7 +80,7 @@ const EARLY_ENDS: [Mistake; 9] = [
     ),
 ];
 
-/// They shake hands, and do not print each reply, or crash.
+/// These clients shake hands, but crash, or do not print each reply.
 const WITHOUT_REPLIES: [Mistake; 9] = [
     (
         "ack_is_reply",
@@ -91,8 +90,7 @@ const WITHOUT_REPLIES: [Mistake; 9] = [
         "ack_twice",
         r"it waits in a read of \d+ and has sent no message: does it read a second acknowledgement\?",
     ),
-    // The reply may be written before the client has gone; and the server may see it gone before it reads the
-    // message.
+    // The client may leave after the reply was written, or before the server reads the message.
     (
         "no_reply_read",
         r"it ended (before the reply to message 1 came|after message 1, .*|before the server .*): .*read",
@@ -117,8 +115,8 @@ const WITHOUT_REPLIES: [Mistake; 9] = [
     ("crashes_at_end", r"it crashed \(SIGSEGV\) after message 2: "),
 ];
 
-/// They are right clients all the same.
-const FORGIVEN: [Mistake; 4] = [
+/// These clients pass, with a remark.
+const HARMLESS: [Mistake; 4] = [
     ("wkp_rdwr", r"it opened mario with O_RDWR: O_WRONLY is better, since then .* when the server has gone"),
     (
         "leaves_pipe",
@@ -139,10 +137,10 @@ fn lab(scene: &Scene, paradigm: Paradigm, client: &PathBuf, mistake: &str) -> Rc
     lab.arg("--client").arg(client).args(["--", mistake]).start()
 }
 
-/// The verdict fails and has this advice, with the guest's own private pipe wherever the pattern says `PIPE`.
+/// Checks that the demo fails with this advice. `PIPE` in the pattern stands for the client's private pipe.
 fn fails(lab: &Program, (mistake, advice): Mistake) {
-    let told = lab.ends().code(1);
-    let printed = String::from_utf8_lossy(&told.get_output().stdout).into_owned();
+    let end = lab.ends().code(1);
+    let printed = String::from_utf8_lossy(&end.get_output().stdout).into_owned();
     let pipe = printed
         .split_once("seen: a pipe ")
         .map_or("none", |(_, rest)| rest.split(' ').next().unwrap_or_default());
@@ -151,13 +149,13 @@ fn fails(lab: &Program, (mistake, advice): Mistake) {
     assert!(is_match(&pattern).expect("a pattern").eval(verdict), "{mistake}: {pattern}\n{verdict}");
     assert!(verdict.trim_end().ends_with("\n✘ client 2, your program, failed"), "{mistake}\n{verdict}");
     assert_eq!(verdict.matches("\n    ").count(), 1, "{mistake}: one piece of advice\n{verdict}");
-    // The one that is served beside it has nothing to do with that.
-    told.stdout(contains("\n✔ 2 of 2 replies right\n"));
+    // Our client beside it is served in any case.
+    end.stdout(contains("\n✔ 2 of 2 replies right\n"));
 }
 
 fn all_fail(mistakes: &[Mistake]) {
     let (scene, client) = (Scene::new(), mistaken_client());
-    // At the same time: some only wait.
+    // All run at the same time, because some only wait.
     let labs: Vec<_> =
         mistakes.iter().map(|(mistake, _)| lab(&scene, Paradigm::Forking, &client, mistake)).collect();
     labs.iter().zip(mistakes).for_each(|(lab, mistake)| fails(lab, *mistake));
@@ -165,38 +163,38 @@ fn all_fail(mistakes: &[Mistake]) {
 }
 
 #[test]
-fn each_deadlock_is_told_with_what_to_do_about_it() {
+fn each_deadlock_is_reported_with_advice() {
     all_fail(&DEADLOCKS);
 }
 
 #[test]
-fn each_early_end_is_told_with_what_was_still_to_be_done() {
+fn each_early_end_is_reported_with_the_missing_step() {
     all_fail(&EARLY_ENDS);
 }
 
 #[test]
-fn each_message_without_a_reply_is_told_with_why() {
+fn each_missing_reply_is_reported_with_its_cause() {
     all_fail(&WITHOUT_REPLIES);
 }
 
 #[test]
-fn what_works_all_the_same_is_a_remark() {
+fn a_harmless_mistake_is_reported_as_a_remark() {
     let (scene, client) = (Scene::new(), mistaken_client());
     let labs: Vec<_> =
-        FORGIVEN.iter().map(|(mistake, _)| lab(&scene, Paradigm::Forking, &client, mistake)).collect();
-    for (lab, (_, remark)) in labs.iter().zip(FORGIVEN) {
+        HARMLESS.iter().map(|(mistake, _)| lab(&scene, Paradigm::Forking, &client, mistake)).collect();
+    for (lab, (_, remark)) in labs.iter().zip(HARMLESS) {
         let remark = is_match(format!("\n[•✔] {remark}\n")).expect("a pattern");
         lab.ends().success().stdout(remark).stdout(contains("\n✔ client 2, your program, passed\n"));
     }
     scene.end();
 }
 
-/// The server's own word is the advice: with --shared-wkp it serves no client of the course.
+/// The advice is the server's own message: with --shared-wkp it serves no client of the course.
 #[test]
-fn why_the_server_dropped_it_is_passed_on() {
+fn the_servers_reason_for_a_dropped_client_is_reported() {
     let scene = Scene::new();
-    let told = lab(&scene, Paradigm::Shared, &mistaken_client(), "none_shared").ends().code(1);
-    told.stdout(contains(
+    let end = lab(&scene, Paradigm::Shared, &mistaken_client(), "none_shared").ends().code(1);
+    end.stdout(contains(
         "\n✘ handshake: the server received a private pipe's name, and dropped the client\n",
     ))
     .stdout(contains(
@@ -208,8 +206,8 @@ fn why_the_server_dropped_it_is_passed_on() {
 
 fn a_client_without_a_mistake_passes(paradigm: Paradigm) {
     let scene = Scene::new();
-    let told = lab(&scene, paradigm, &mistaken_client(), "none").ends().success();
-    told.stdout(contains(
+    let end = lab(&scene, paradigm, &mistaken_client(), "none").ends().success();
+    end.stdout(contains(
         "\n✔ its end: exit status: 0\n• it left nothing behind\n✔ client 2, your program, passed\n",
     ))
     .stdout(contains("✘").not());

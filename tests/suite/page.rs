@@ -1,4 +1,4 @@
-//! docs/failure-modes.md and the tests agree: each row names the tests that prove it, and no others.
+//! Checks that each row of docs/failure-modes.md lists the tests that prove it, and no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,17 +7,17 @@ use std::{env, fs};
 
 use workspace_tests::Paradigm;
 
-/// The failure matrix has so many rows.
+/// The number of rows.
 const ROWS: usize = 59;
 
 /// The line above the list of a row's tests.
 const PROVED_BY: &str = "Proved by:";
 
-/// How to have the lists of the page written anew.
+/// The variable that makes this test write the lists again.
 const MEND: &str = "MEND_PAGE";
 
-/// A story, and the paradigms that it is told of.
-type Stories = BTreeMap<String, BTreeSet<String>>;
+/// Tests, and the paradigms that each of them runs with.
+type Tests = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
 fn each_row_of_the_failure_matrix_names_its_tests() {
@@ -25,17 +25,22 @@ fn each_row_of_the_failure_matrix_names_its_tests() {
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path:?}: {error}"));
     let (mended, mut complaints) = compare(&text, &proofs);
     if env::var_os(MEND).is_some() && mended != text {
-        fs::write(&path, mended).expect("the page is ours");
+        fs::write(&path, mended).expect("the page can be written");
     }
-    complaints.extend((1..=ROWS).filter(|row| !proofs.contains_key(row)).map(|row| {
-        format!("no test proves row {row}: mark one, as in `story in basic forking: row_{row};`")
-    }));
-    complaints.extend(proofs.range(ROWS + 1..).map(|(row, stories)| {
-        format!("there is no row {row}, but it is a mark of {:?}", stories.keys().collect::<Vec<_>>())
+    complaints.extend(
+        (1..=ROWS).filter(|row| !proofs.contains_key(row)).map(|row| {
+            format!("no test proves row {row}: mark one, as in `test in basic forking: row_{row};`")
+        }),
+    );
+    complaints.extend(proofs.range(ROWS + 1..).map(|(row, tests)| {
+        format!(
+            "there is no row {row}, but these tests have its mark: {:?}",
+            tests.keys().collect::<Vec<_>>()
+        )
     }));
     assert!(
         complaints.is_empty(),
-        "the page and the tests do not agree:\n\n{}\n\nThis writes all lists of the page anew:\n\n    \
+        "the page and the tests differ:\n\n{}\n\nThis writes all lists of the page again:\n\n    \
          {MEND}=1 cargo test -p workspace-tests page::\n",
         complaints.join("\n\n")
     );
@@ -46,26 +51,27 @@ fn page() -> PathBuf {
     workspace.join("docs/failure-modes.md")
 }
 
-/// By row, from the names of all tests in this binary: `module::story::row_9::row_26::basic`.
-fn proofs() -> BTreeMap<usize, Stories> {
-    let suite = env::current_exe().expect("this test is in a program");
-    let output = Command::new(suite).args(["--list", "--format", "terse"]).output().expect("it runs");
+/// The tests of each row, from the names of all tests in this binary: `module::test::row_9::row_26::basic`.
+fn proofs() -> BTreeMap<usize, Tests> {
+    let suite = env::current_exe().expect("a test runs in a program");
+    let output =
+        Command::new(suite).args(["--list", "--format", "terse"]).output().expect("this program starts");
     let names = String::from_utf8(output.stdout).expect("names are text");
-    let mut proofs = BTreeMap::<usize, Stories>::new();
+    let mut proofs = BTreeMap::<usize, Tests>::new();
     for name in names.lines().filter_map(|line| line.strip_suffix(": test")) {
         let parts: Vec<&str> = name.split("::").collect();
         let number = |part: &&str| part.strip_prefix("row_")?.parse().ok();
-        let story: Vec<_> = parts.iter().take_while(|part| number(part).is_none()).copied().collect();
+        let test: Vec<_> = parts.iter().take_while(|part| number(part).is_none()).copied().collect();
         for row in parts.iter().filter_map(number) {
-            let paradigms = proofs.entry(row).or_default().entry(story.join("::")).or_default();
+            let paradigms = proofs.entry(row).or_default().entry(test.join("::")).or_default();
             paradigms.extend(parts.last().map(ToString::to_string));
         }
     }
     proofs
 }
 
-/// The page with all lists as they should be, and what is wrong with it as it is.
-fn compare(text: &str, proofs: &BTreeMap<usize, Stories>) -> (String, Vec<String>) {
+/// Returns the page with correct lists, and the errors in its present lists.
+fn compare(text: &str, proofs: &BTreeMap<usize, Tests>) -> (String, Vec<String>) {
     let (mut mended, mut complaints, mut lists) = (String::new(), Vec::new(), Vec::new());
     let mut row = 0;
     let mut lines = (1..).zip(text.lines()).peekable();
@@ -97,16 +103,16 @@ fn compare(text: &str, proofs: &BTreeMap<usize, Stories>) -> (String, Vec<String
 }
 
 /// The lines of a row's list.
-fn list(stories: &Stories) -> Vec<String> {
-    let line = |(story, paradigms): (&String, &BTreeSet<String>)| {
+fn list(tests: &Tests) -> Vec<String> {
+    let line = |(test, paradigms): (&String, &BTreeSet<String>)| {
         let names = Paradigm::ALL.map(Paradigm::name).into_iter().filter(|name| paradigms.contains(*name));
         let names: Vec<_> = names.collect();
         match names.len() {
-            // A test that is told of no paradigm.
-            0 => format!("- `{story}`"),
-            n if n == Paradigm::ALL.len() => format!("- `{story}` (all)"),
-            _ => format!("- `{story}` ({})", names.join(", ")),
+            // A test without a paradigm.
+            0 => format!("- `{test}`"),
+            n if n == Paradigm::ALL.len() => format!("- `{test}` (all)"),
+            _ => format!("- `{test}` ({})", names.join(", ")),
         }
     };
-    stories.iter().map(line).collect()
+    tests.iter().map(line).collect()
 }

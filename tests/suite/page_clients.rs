@@ -1,5 +1,5 @@
-//! The clients in docs/protocol.md, which were written from that page: they are served as ours is. (That of the course
-//! dialect: `peers`.)
+//! The clients in docs/protocol.md, which were written from that page: the servers serve them like ours. The
+//! client of the course dialect is in `peers`.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -19,14 +19,14 @@ each! {
     a_client_in_shell_is_served in basic forking dispatch shared;
 }
 
-/// In which page, as a block of which language, which client is shown.
+/// A page, the language of its code block, and the client that the block shows.
 const SHOWN: [(&str, &str, &str); 3] = [
     ("docs/protocol.md", "python", "docs/clients/client.py"),
     ("docs/protocol.md", "sh", "docs/clients/client.sh"),
     ("docs/course-dialect.md", "sh", "docs/clients/course.sh"),
 ];
 
-/// How to have the pages show them as they are.
+/// The variable that makes this test write the code blocks again.
 const MEND: &str = "MEND_PAGE";
 
 fn file(path: &str) -> PathBuf {
@@ -54,21 +54,21 @@ fn the_pages_show_the_clients_as_they_are() {
         let end = begin + shown[begin..].find("```\n").expect("the end of the block");
         let right = read(client);
         if shown[begin..end] != right {
-            complaints.push(format!("{page} does not show {client} as it is"));
+            complaints.push(format!("{page} shows another text than {client}"));
             if env::var_os(MEND).is_some() {
                 fs::write(file(page), shown[..begin].to_owned() + &right + &shown[end..])
-                    .expect("it is ours");
+                    .expect("the page can be written");
             }
         }
     }
     assert!(
         complaints.is_empty(),
-        "{}. This mends it:\n\n    {MEND}=1 cargo test -p workspace-tests page_clients::\n",
+        "{}. This writes the blocks again:\n\n    {MEND}=1 cargo test -p workspace-tests page_clients::\n",
         complaints.join("; ")
     );
 }
 
-/// Of all sizes that a window has room for.
+/// The messages have all sizes that fit the window.
 fn a_client_in_python_is_served(paradigm: Paradigm) {
     if !needs(&[PYTHON]) {
         return;
@@ -81,7 +81,7 @@ fn a_client_in_python_is_served(paradigm: Paradigm) {
     for size in [3, 0, 1, PAYLOAD_MAX - 1, PAYLOAD_MAX, PAYLOAD_MAX + 1, 16 * PAYLOAD_MAX] {
         let mut message: String = ('a'..='z').cycle().take(size).collect();
         if size == PAYLOAD_MAX {
-            // A magic, also from behind: both sides have to mask it.
+            // A magic, and a magic reversed: both sides have to mask it.
             message.replace_range(100..108, "\0WKPPKW\0");
         }
         client.type_line(&message);
@@ -97,7 +97,8 @@ fn a_client_in_python_is_served(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The server stands still until all have said HELLO, in one WKP: so one keeps it, and the others get fresh upstreams.
+/// The server is stopped until all clients have sent HELLO into one WKP. So one client keeps it, and the
+/// others get fresh upstreams.
 fn clients_in_python_at_one_instant_are_all_served(paradigm: Paradigm) {
     if !needs(&[PYTHON]) {
         return;
@@ -109,7 +110,7 @@ fn clients_in_python_at_one_instant_are_all_served(paradigm: Paradigm) {
     let names = scene.names().len();
     let lines = |n: usize| (0..20).map(|line| format!("client {n}, line {line}\n")).collect::<String>();
     let clients: Vec<_> = (0..12).map(|n| in_python(&scene, "60").reading(&lines(n)).start()).collect();
-    until_true("12 private pipes", || scene.names().len() == names + 12);
+    until_true("12 private pipes to exist", || scene.names().len() == names + 12);
     server.signal(Signal::SIGCONT);
     for (n, client) in clients.iter().enumerate() {
         client.ends().success().stdout(lines(n).to_uppercase()).stderr("");
@@ -118,7 +119,8 @@ fn clients_in_python_at_one_instant_are_all_served(paradigm: Paradigm) {
     scene.end();
 }
 
-/// No server; a message that it does not take; a server that is killed. The exit statuses are the page's.
+/// There is no server; a message is too long for the server; the server is killed. The exit statuses are
+/// those of the page.
 fn a_client_in_python_says_what_is_wrong(paradigm: Paradigm) {
     if !needs(&[PYTHON]) {
         return;
@@ -136,12 +138,13 @@ fn a_client_in_python_says_what_is_wrong(paradigm: Paradigm) {
     scene.subservers_end(WATCHDOG);
     client.type_line("again");
     client.ends().code(1).stdout("HELLO\n").stderr(contains("mario: ").and(contains("Traceback").not()));
-    // The next start takes away what the killed one could not.
+    // The next server removes what the killed one could not.
     scene.server(paradigm).ready();
     scene.end();
 }
 
-/// In sh(1), one line after another; beside a second one, where there can be one.
+/// The client is in sh(1) and sends one line after another. If the paradigm allows it, a second client runs
+/// beside it.
 fn a_client_in_shell_is_served(paradigm: Paradigm) {
     if !needs(&["awk", "flock", "gzip"].map(Tool::Command)) {
         return;
@@ -163,13 +166,13 @@ fn a_client_in_shell_is_served(paradigm: Paradigm) {
     scene.end();
 }
 
-/// What is hard to say for a shell.
+/// Text that is difficult for a shell.
 const TYPED: [&str; 4] = ["hello", "", "  100% of \\n \"$what\" is 'typed' ", "\\"];
 const SHOUTED: &str = "HELLO\n\n  100% OF \\N \"$WHAT\" IS 'TYPED' \n\\\n";
 
 fn shell_client_at_work(scene: &Scene) -> Rc<Program> {
     let client = scene.client_at("sh").arg(file("docs/clients/client.sh")).typing().start();
     TYPED.iter().for_each(|message| client.type_line(message));
-    until_true("its answers", || client.printed() == SHOUTED || !client.is_running());
+    until_true("the client's answers", || client.printed() == SHOUTED || !client.is_running());
     client
 }

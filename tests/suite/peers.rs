@@ -1,4 +1,5 @@
-//! The programs of tests/peers, which speak what the course's students' programs speak: among themselves, and with ours.
+//! The programs of tests/peers, which speak what the course's students' programs speak: with each other, and
+//! with ours.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -8,25 +9,26 @@ use nix::sys::signal::Signal;
 use workspace_tests::peers::{DIALECTS, Dialect, Private, ThirdStep};
 use workspace_tests::proc::Target;
 use workspace_tests::wait::{until, until_true};
-use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, needs, stories};
+use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, needs, tests};
 
 each! {
     every_client_is_served in basic forking dispatch;
-    every_client_may_say_all_at_once in basic forking dispatch;
+    every_client_may_send_all_messages_at_once in basic forking dispatch;
     clients_at_one_instant_are_served in basic forking dispatch: row_1;
     a_client_in_shell_is_served in basic forking dispatch;
 }
 
-stories! {
-    our_client_gets_along_with_every_server;
-    our_client_says_all_it_was_given_to_every_server_that_pads;
+tests! {
+    our_client_works_with_every_server;
+    our_client_sends_all_messages_at_once_to_every_server_that_pads;
 }
 
-/// What the clients say. No line is longer than the shortest record of a message; none is empty, since a text of no bytes
-/// without its NUL is no write at all.
+/// The clients' messages. No line is longer than the shortest record of a message. None is empty: an empty
+/// text without its NUL would be no write at all.
 const MESSAGES: [&str; 3] = ["hello", "What's up, doc? 100%", "x"];
 
-/// Types the messages one at a time, and waits for each reply: who reads once for each record wants it so.
+/// Types the messages one at a time, and waits for each reply, because these programs read once for each
+/// record.
 fn is_answered(client: &Program) {
     let mut replies = client.printed();
     for message in MESSAGES {
@@ -40,7 +42,7 @@ fn is_answered(client: &Program) {
     client.ends().success().stdout(replies);
 }
 
-/// What a server in C has said so far, but that it waits.
+/// Returns what a server in C has printed so far, without the lines "waiting".
 pub(crate) fn sessions(server: &Program) -> Vec<String> {
     server.printed().lines().filter(|line| *line != "waiting").map(str::to_owned).collect()
 }
@@ -54,9 +56,9 @@ pub(crate) fn waited(server: &Program) -> usize {
     server.printed().lines().filter(|line| *line == "waiting").count()
 }
 
-/// Waits until a server in C has told all this of its clients, and nothing else.
+/// Checks that a server in C prints this about its clients, and nothing else.
 pub(crate) fn tells(server: &Program, wanted: &[String]) {
-    let what = format!("{} to say {wanted:?}", server.name());
+    let what = format!("{} to print {wanted:?}", server.name());
     until_true(what, || !server.is_running() || sessions(server).len() >= wanted.len());
     assert_eq!(sessions(server), wanted, "{}", server.name());
 }
@@ -67,38 +69,38 @@ fn received() -> impl Iterator<Item = String> {
 
 /// Three clients of each dialect, one after another.
 #[test]
-fn every_client_gets_along_with_the_server_of_its_dialect() {
+fn every_client_works_with_the_server_of_its_dialect() {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
     for dialect in DIALECTS {
         let scene = Scene::new();
         let server = scene.server_at(dialect.server()).start();
-        let mut told = Vec::new();
+        let mut wanted = Vec::new();
         for nth in 1..=3 {
             waits_for_client(nth, &server);
             let client = scene.client_at(dialect.client()).typing().start();
-            told.push(format!("connected {}", dialect.private_pipe(client.pid())));
-            tells(&server, &told);
-            // Steps 6 and 8.
+            wanted.push(format!("connected {}", dialect.private_pipe(client.pid())));
+            tells(&server, &wanted);
+            // Steps 6 and 8 remove the names.
             let left: &[&str] = if dialect.forks { &[dialect.wkp] } else { &[] };
             until_true(format_args!("no names but {left:?}"), || scene.names() == left);
             is_answered(&client);
             client.ends().stderr("");
-            told.extend(received().chain(["client left".to_owned()]));
-            tells(&server, &told);
+            wanted.extend(received().chain(["client left".to_owned()]));
+            tells(&server, &wanted);
         }
         scene.end();
     }
 }
 
-/// The client of docs/clients that speaks what `3way_hola` does.
+/// The client in docs/clients that speaks the dialect `3way_hola`.
 fn client_in_shell() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/clients/course.sh")
 }
 
 #[test]
-fn a_client_in_shell_gets_along_with_a_server_of_its_dialect() {
+fn a_client_in_shell_works_with_a_server_of_its_dialect() {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
@@ -107,19 +109,20 @@ fn a_client_in_shell_gets_along_with_a_server_of_its_dialect() {
     let server = scene.server_at(dialect.server()).start();
     waits_for_client(1, &server);
     let client = scene.client_at("sh").arg(client_in_shell()).arg(dialect.wkp).typing().start();
-    let mut told = vec![format!("connected {}", client.pid())];
-    tells(&server, &told);
+    let mut wanted = vec![format!("connected {}", client.pid())];
+    tells(&server, &wanted);
     is_answered(&client);
     client.ends().stderr("");
-    told.extend(received().chain(["client left".to_owned()]));
-    tells(&server, &told);
+    wanted.extend(received().chain(["client left".to_owned()]));
+    tells(&server, &wanted);
     scene.end();
 }
 
-/// How often a client is tried whose third step is known by its time alone: on a busy machine it may come too late.
+/// The number of tries with a client whose third step is recognised by its time. On a busy machine it may
+/// come too late.
 const TRIES: usize = 20;
 
-/// One after another at one server, which has nothing but its name to go by, and no option.
+/// The clients come one after another to one server without options.
 fn every_client_is_served(paradigm: Paradigm) {
     if !needs(&[Tool::CCompiler]) {
         return;
@@ -129,18 +132,19 @@ fn every_client_is_served(paradigm: Paradigm) {
     let before = server.descriptors();
     for dialect in DIALECTS {
         let client = (1..=TRIES).find_map(|_| {
-            let mark = scene.record().mark();
+            let mark = scene.event_log().mark();
             let client = comes(&scene, &dialect);
             let understood = is_understood(&scene, mark, dialect.third_step);
             if !understood {
                 assert_eq!(dialect.third_step, ThirdStep::ByTime, "{}", client.name());
-                // Not killed: it may have to remove its private pipe yet.
+                // The client is not killed, because it may still have to remove its private pipe.
                 client.close_stdin();
                 client.ends().success().stderr("");
             }
             understood.then_some(client)
         });
-        let client = client.unwrap_or_else(|| panic!("{TRIES} of {} were all too late", dialect.name));
+        let client =
+            client.unwrap_or_else(|| panic!("{TRIES} clients of {} were all too late", dialect.name));
         is_answered(&client);
         client.ends().stderr("");
     }
@@ -148,8 +152,9 @@ fn every_client_is_served(paradigm: Paradigm) {
     scene.end();
 }
 
-/// From a script, without a pause: the third step and the first message lie in the pipe together, if the server is slow.
-fn every_client_may_say_all_at_once(paradigm: Paradigm) {
+/// A script sends all without a pause. If the server is slow, the third step and the first message are in the
+/// pipe together.
+fn every_client_may_send_all_messages_at_once(paradigm: Paradigm) {
     const RUNS: usize = 3;
     if !needs(&[Tool::CCompiler]) {
         return;
@@ -162,7 +167,7 @@ fn every_client_may_say_all_at_once(paradigm: Paradigm) {
     let in_shell = (PathBuf::from("sh"), Some(client_in_shell()));
     for (client, script) in clients.chain([in_shell]) {
         for _ in 0..RUNS {
-            until_true("a well-known pipe", || scene.path("mario").exists());
+            until_true("the well-known pipe to exist", || scene.path("mario").exists());
             let client = scene.client_at(&client).args(script.iter()).arg("mario");
             client.run_with_stdin(said.clone()).success().stdout(said.to_uppercase()).stderr("");
         }
@@ -171,27 +176,28 @@ fn every_client_may_say_all_at_once(paradigm: Paradigm) {
     scene.end();
 }
 
-/// A client comes as soon as there is a well-known pipe: it does not wait for one.
+/// Starts a client as soon as the well-known pipe exists, because the client does not wait for it.
 fn comes(scene: &Scene, dialect: &Dialect) -> Rc<Program> {
-    until_true("a well-known pipe", || scene.path("mario").exists());
+    until_true("the well-known pipe to exist", || scene.path("mario").exists());
     scene.client_at(dialect.client()).arg("mario").typing().start()
 }
 
-/// Waits until a server of ours knows whether the one client that came after this mark has a third step, so that what comes
-/// next is a message. Returns whether it is right.
+/// Waits until our server knows whether the client that came after this mark has a third step. The next
+/// record is then a message. Returns whether the server is right.
 fn is_understood(scene: &Scene, mark: usize, third_step: ThirdStep) -> bool {
-    // If one that the server knows by what it says is late, it takes back that there is none.
+    // If a third step that the server recognises by its text is late, the server first assumes that there is
+    // none.
     let waits = third_step == ThirdStep::Known;
-    let told = || {
-        let events = scene.record().all(|_| true).split_off(mark);
+    let observed = || {
+        let events = scene.event_log().all(|_| true).split_off(mark);
         let mut whats = events.into_iter().map(|event| event.what);
         whats.find(|what| *what == What::ReadyReceived || !waits && *what == What::ThirdStepSpared)
     };
-    (until("the end of the handshake", told) == What::ReadyReceived) == (third_step != ThirdStep::None)
+    (until("the end of the handshake", observed) == What::ReadyReceived) == (third_step != ThirdStep::None)
 }
 
-/// The server stands still while they connect, so that all find one well-known pipe; two of each kind. In the course's own
-/// servers, all of these but one would wait for ever.
+/// The server is stopped while the clients connect, so all find one well-known pipe. There are two of each
+/// kind. With the course's own servers all but one would wait for ever.
 fn clients_at_one_instant_are_served(paradigm: Paradigm) {
     if !needs(&[Tool::CCompiler]) {
         return;
@@ -200,7 +206,7 @@ fn clients_at_one_instant_are_served(paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let (before, names) = (server.descriptors(), scene.names().len());
     server.signal(Signal::SIGSTOP);
-    // One name can be had once.
+    // Only one client can have a fixed name.
     let dialects = DIALECTS.iter().filter(|dialect| !matches!(dialect.private, Private::Word(_)));
     let clients: Vec<_> = dialects
         .cycle()
@@ -210,14 +216,14 @@ fn clients_at_one_instant_are_served(paradigm: Paradigm) {
             client.reading(&MESSAGES.map(|message| format!("{message}\n")).concat()).start()
         })
         .collect();
-    until_true("20 private pipes", || scene.names().len() == names + 20);
+    until_true("20 private pipes to exist", || scene.names().len() == names + 20);
     let has_wkp = |client: &Rc<Program>| {
         client
             .descriptors()
             .iter()
             .any(|held| matches!(&held.target, Target::Named { name, .. } if name == "mario"))
     };
-    until_true("all to have the well-known pipe", || clients.iter().all(has_wkp));
+    until_true("all clients to have the well-known pipe open", || clients.iter().all(has_wkp));
     server.signal(Signal::SIGCONT);
     let replies = MESSAGES.map(|message| format!("{}\n", message.to_uppercase())).concat();
     for client in clients {
@@ -231,8 +237,8 @@ fn a_client_in_shell_is_served(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     for _ in 0..2 {
-        until_true("a well-known pipe", || scene.path("mario").exists());
-        let mark = scene.record().mark();
+        until_true("the well-known pipe to exist", || scene.path("mario").exists());
+        let mark = scene.event_log().mark();
         let client = scene.client_at("sh").arg(client_in_shell()).typing().start();
         assert!(is_understood(&scene, mark, ThirdStep::Known));
         is_answered(&client);
@@ -250,8 +256,9 @@ fn our_client<'s>(scene: &'s Scene, dialect: &Dialect) -> Launch<'s> {
     }
 }
 
-/// Says the first thing only when the server has its third step, which may else come in one read with it.
-fn our_client_gets_along_with_every_server() {
+/// The client sends its first message only when the server has its third step, or both could come in one
+/// read.
+fn our_client_works_with_every_server() {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
@@ -266,12 +273,12 @@ fn our_client_gets_along_with_every_server() {
             });
             is_answered(&client);
         }
-        our_clients_were_heard(&server, 2);
+        assert_our_clients_were_served(&server, 2);
         scene.end();
     }
 }
 
-fn our_client_says_all_it_was_given_to_every_server_that_pads() {
+fn our_client_sends_all_messages_at_once_to_every_server_that_pads() {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
@@ -283,7 +290,7 @@ fn our_client_says_all_it_was_given_to_every_server_that_pads() {
             let replies: String = MESSAGES.map(|message| format!("{}\n", message.to_uppercase())).concat();
             our_client(&scene, &dialect).args(MESSAGES).run().success().stdout(replies);
         }
-        our_clients_were_heard(&server, 2);
+        assert_our_clients_were_served(&server, 2);
         scene.end();
     }
 }
@@ -292,12 +299,13 @@ fn connected(server: &Program) -> usize {
     sessions(server).iter().filter(|line| line.starts_with("connected ")).count()
 }
 
-/// So many sessions, of the three messages each. What our clients call their pipes is theirs.
-fn our_clients_were_heard(server: &Program, clients: usize) {
+/// Checks that the server had so many sessions, with the three messages each. The names of our clients' pipes
+/// are not checked.
+fn assert_our_clients_were_served(server: &Program, clients: usize) {
     waits_for_client(clients + 1, server);
     let wanted: Vec<_> = (0..clients).flat_map(|_| received().chain(["client left".to_owned()])).collect();
     let heard =
         || sessions(server).into_iter().filter(|line| !line.starts_with("connected ")).collect::<Vec<_>>();
-    until_true(format_args!("{} to have heard all", server.name()), || heard().len() >= wanted.len());
+    until_true(format_args!("{} to have received all", server.name()), || heard().len() >= wanted.len());
     assert_eq!(heard(), wanted, "{}", server.name());
 }

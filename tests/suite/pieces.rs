@@ -1,28 +1,28 @@
-//! Records that come in pieces, many at once, and through pipes with hardly any room: the same messages come out.
+//! Frames in pieces, many frames at once, and pipes with little room: the same messages come out.
 
 use handshake_core::event::What;
 use handshake_core::wire::{Ack, Kind, PAYLOAD_MAX, pieces};
 use nix::sys::signal::Signal;
 use workspace_tests::proc::{Target, shrink_pipe};
-use workspace_tests::{Paradigm, RawServer, Scene, each, record, stories};
+use workspace_tests::{Paradigm, RawServer, Scene, each, frame, tests};
 
 use crate::streams::noise;
 
 each! {
-    a_byte_at_a_time_is_the_same_message in basic forking dispatch: row_27;
+    a_message_in_single_bytes_is_the_same_message in basic forking dispatch: row_27;
     many_messages_in_one_write_are_many_messages in basic forking dispatch shared: row_27;
-    replies_wait_for_a_reader_that_leaves_no_slot in basic forking dispatch shared: row_29;
-    pipes_smaller_than_the_window_are_no_deadlock in basic forking dispatch shared: row_41;
+    replies_wait_while_the_pipe_has_no_free_page in basic forking dispatch shared: row_29;
+    pipes_smaller_than_the_window_cause_no_deadlock in basic forking dispatch shared: row_41;
 }
 
-stories! {
-    a_slow_server_gets_and_gives_the_same_bytes: row_27 row_29;
+tests! {
+    a_slow_server_receives_and_sends_the_same_bytes: row_27 row_29;
 }
 
-/// On a fresh upstream, where records may come in pieces. Who is not the first in a pipe gets one.
-fn a_byte_at_a_time_is_the_same_message(paradigm: Paradigm) {
+/// This needs a fresh upstream, where frames may come in pieces. The second client in a pipe gets one.
+fn a_message_in_single_bytes_is_the_same_message(paradigm: Paradigm) {
     let scene = Scene::new();
-    let server = scene.server(paradigm).args(["--service", "reverse"]).unrecorded().ready();
+    let server = scene.server(paradigm).args(["--service", "reverse"]).without_event_log().ready();
     let [mut first, mut slow] = [scene.raw_client(), scene.raw_client()];
     server.signal(Signal::SIGSTOP);
     first.hello();
@@ -33,7 +33,7 @@ fn a_byte_at_a_time_is_the_same_message(paradigm: Paradigm) {
     drop(first);
     slow.writes_at_most(1);
     slow.reads_at_most(1);
-    assert!(!slow.accept().upstream.is_empty(), "it has no pipe of its own");
+    assert!(!slow.accept().upstream.is_empty(), "the client has no fresh upstream");
     for (sequence, length) in (1..).zip([5, 0, PAYLOAD_MAX, 10_000]) {
         let message = noise(length);
         slow.request(sequence, &message);
@@ -45,10 +45,10 @@ fn a_byte_at_a_time_is_the_same_message(paradigm: Paradigm) {
     scene.end();
 }
 
-/// One write of at most PIPE_BUF comes in one read.
+/// One write of at most PIPE_BUF is read in one read.
 fn many_messages_in_one_write_are_many_messages(paradigm: Paradigm) {
     let scene = Scene::new();
-    let _server = scene.server(paradigm).unrecorded().ready();
+    let _server = scene.server(paradigm).without_event_log().ready();
     let mut client = scene.raw_client();
     let window = client.shake_hands().window;
     let most = if window == 0 { 120 } else { u32::from(window) };
@@ -62,10 +62,10 @@ fn many_messages_in_one_write_are_many_messages(paradigm: Paradigm) {
     scene.end();
 }
 
-/// A pipe of one page, in which a byte is free but no page: nothing can be written there, and nothing must be dropped.
-fn replies_wait_for_a_reader_that_leaves_no_slot(paradigm: Paradigm) {
+/// The pipe has one page. While the page holds a byte, nothing can be written. No byte may be dropped.
+fn replies_wait_while_the_pipe_has_no_free_page(paradigm: Paradigm) {
     let scene = Scene::new();
-    let _server = scene.server(paradigm).args(["--service", "echo"]).unrecorded().ready();
+    let _server = scene.server(paradigm).args(["--service", "echo"]).without_event_log().ready();
     let mut client = scene.raw_client();
     client.shake_hands();
     client.shrink_private_pipe();
@@ -81,16 +81,16 @@ fn replies_wait_for_a_reader_that_leaves_no_slot(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Every pipe there is holds 4 KiB; 64 KiB of requests are under way, and as much of replies.
-fn pipes_smaller_than_the_window_are_no_deadlock(paradigm: Paradigm) {
+/// Each pipe holds 4 KiB. 64 KiB of requests are under way, and as many of replies.
+fn pipes_smaller_than_the_window_cause_no_deadlock(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["-q", "--service", "echo"]).ready();
     let messages: Vec<_> = (0..200).map(|number| format!("{number:04}").repeat(1000)).collect();
     let client = scene.client().args(["--window", "16"]).args(&messages).gated().start();
     client.step_until(What::ReadySent);
-    scene.record().wait_for(What::ReadyReceived, |_| true);
-    for pid in [client.pid(), scene.record().server_of(client.pid()), server.pid()] {
-        for descriptor in scene.record().descriptors(pid) {
+    scene.event_log().wait_for(What::ReadyReceived, |_| true);
+    for pid in [client.pid(), scene.event_log().server_of(client.pid()), server.pid()] {
+        for descriptor in scene.event_log().descriptors(pid) {
             if !matches!(descriptor.target, Target::Other(_)) {
                 shrink_pipe(pid, &descriptor);
             }
@@ -103,8 +103,9 @@ fn pipes_smaller_than_the_window_are_no_deadlock(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The other direction, with a server by hand: its pipe has a byte free but no page, and its answers come byte by byte.
-fn a_slow_server_gets_and_gives_the_same_bytes() {
+/// The other direction, with a server that the test controls. Its pipe has one page, and its answers come in
+/// single bytes.
+fn a_slow_server_receives_and_sends_the_same_bytes() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     server.shrink_wkp();
@@ -118,7 +119,7 @@ fn a_slow_server_gets_and_gives_the_same_bytes() {
     assert!(request.payload == message.as_bytes(), "another message came");
     for (payload, part) in pieces(&request.payload) {
         let session = RawServer::SESSION;
-        server.write_byte_by_byte(&record(Kind::Reply, session, request.sequence, part, payload));
+        server.write_byte_by_byte(&frame(Kind::Reply, session, request.sequence, part, payload));
     }
     client.ends().success().stdout(message).stderr("");
     server.end();

@@ -1,4 +1,4 @@
-//! One live server at a name; what the dead left is taken over; what is not ours is left as it was.
+//! One live server at a name. It takes over the pipes of dead servers, and leaves all other files unchanged.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -17,13 +17,13 @@ each! {
     a_second_server_is_told_that_the_name_is_in_use in basic forking dispatch shared: row_14;
     of_twenty_servers_at_one_instant_one_serves in basic forking dispatch shared: row_14;
     a_stale_well_known_pipe_is_taken_over in basic forking dispatch shared: row_4 row_12;
-    what_the_dead_left_is_swept in basic forking dispatch shared: row_12;
+    a_server_removes_the_pipes_of_dead_processes in basic forking dispatch shared: row_12;
     a_regular_file_is_left_as_it_was in basic forking dispatch shared: row_15;
     a_directory_is_left_as_it_was in basic forking dispatch shared: row_15;
     a_symbolic_link_is_left_as_it_was in basic forking dispatch shared: row_15;
-    a_pipe_that_somebody_reads_is_left_as_it_was in basic forking dispatch shared: row_14;
-    a_name_that_is_removed_is_made_again in basic forking dispatch shared: row_18;
-    whatever_takes_the_name_ends_the_server_and_stays in basic forking dispatch shared: row_18;
+    a_pipe_that_has_a_reader_is_left_as_it_was in basic forking dispatch shared: row_14;
+    a_removed_name_is_created_again in basic forking dispatch shared: row_18;
+    an_object_that_takes_the_name_ends_the_server_and_stays in basic forking dispatch shared: row_18;
 }
 
 fn a_second_server_is_told_that_the_name_is_in_use(paradigm: Paradigm) {
@@ -64,30 +64,31 @@ fn of_twenty_servers_at_one_instant_one_serves(paradigm: Paradigm) {
 fn a_stale_well_known_pipe_is_taken_over(paradigm: Paradigm) {
     let scene = Scene::new();
     make_fifo(&scene.path("mario"));
-    // Somebody waits there already, as it seems to him.
+    // A client already waits there.
     let early = scene.client().arg("early").start();
-    until_true("a private pipe", || scene.names().len() == 2);
+    until_true("the client's private pipe", || scene.names().len() == 2);
     let _server = scene.server(paradigm).ready();
     early.ends().success().stdout("EARLY\n");
     scene.serves("hello", "HELLO");
     scene.end();
 }
 
-/// No process has the number 4194305: it is more than the kernel gives (proc(5), pid_max).
-fn what_the_dead_left_is_swept(paradigm: Paradigm) {
+/// No process has the PID 4194305: it is beyond the kernel's maximum (proc(5), pid_max).
+fn a_server_removes_the_pipes_of_dead_processes(paradigm: Paradigm) {
     let scene = Scene::new();
     let dead = "4194305";
     let swept = ["client", "up", "new"].map(|kind| format!("mario.{kind}.{dead}.0123456789abcdef"));
     for name in &swept {
         make_fifo(&scene.path(name));
     }
-    // These are not: one's maker lives and reads it, one is of no such name, one is no pipe.
+    // These three stay: the first one's maker is alive and reads it, the others do not match the pattern of
+    // names.
     let alive = RawClient::new_name();
     let others = [alive.as_str(), "mario.client.4194305.x", "luigi.client.4194305.0123456789abcdef"];
     for name in others {
         make_fifo(&scene.path(name));
     }
-    let reader = open_to_read(&scene.path(&alive)).expect("it was just made");
+    let reader = open_to_read(&scene.path(&alive)).expect("the pipe was just made");
     let file = "mario.client.4194305.00000000deadbeef";
     fs::write(scene.path(file), "of value").expect("a file");
     let server = scene.server(paradigm).ready();
@@ -97,19 +98,15 @@ fn what_the_dead_left_is_swept(paradigm: Paradigm) {
     expected.sort_unstable();
     assert_eq!(left, expected);
     let mut opened = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
-    assert_eq!(
-        poll(&mut opened, PollTimeout::ZERO),
-        Ok(0),
-        "the server opened the pipe of a client that waits"
-    );
+    assert_eq!(poll(&mut opened, PollTimeout::ZERO), Ok(0), "the server opened the pipe of a waiting client");
     scene.serves("hello", "HELLO");
     assert!(server.is_running());
-    assert_eq!(fs::read_to_string(scene.path(file)).expect("it is there"), "of value");
-    expected.iter().for_each(|name| fs::remove_file(scene.path(name)).expect("it is there"));
+    assert_eq!(fs::read_to_string(scene.path(file)).expect("the path exists"), "of value");
+    expected.iter().for_each(|name| fs::remove_file(scene.path(name)).expect("the path exists"));
     scene.end();
 }
 
-/// Program, operation, object, error, what to try next.
+/// The message has the program, the operation, the object, the error, and what to try next.
 fn refuses(scene: &Scene, paradigm: Paradigm, what: &str) {
     let program = paradigm.binary();
     let message =
@@ -124,9 +121,9 @@ fn a_regular_file_is_left_as_it_was(paradigm: Paradigm) {
     fs::write(&path, "of value").expect("a file");
     let inode = inode(&path);
     refuses(&scene, paradigm, "a regular file");
-    assert_eq!(fs::read_to_string(&path).expect("it is there"), "of value");
+    assert_eq!(fs::read_to_string(&path).expect("the path exists"), "of value");
     assert_eq!(self::inode(&path), inode);
-    fs::remove_file(path).expect("it is there");
+    fs::remove_file(path).expect("the path exists");
     scene.end();
 }
 
@@ -136,12 +133,12 @@ fn a_directory_is_left_as_it_was(paradigm: Paradigm) {
     fs::create_dir(&path).expect("a directory");
     fs::write(path.join("file"), "of value").expect("a file");
     refuses(&scene, paradigm, "a directory");
-    assert_eq!(fs::read_to_string(path.join("file")).expect("it is there"), "of value");
-    fs::remove_dir_all(path).expect("it is there");
+    assert_eq!(fs::read_to_string(path.join("file")).expect("the path exists"), "of value");
+    fs::remove_dir_all(path).expect("the path exists");
     scene.end();
 }
 
-/// Even one to a pipe that would do.
+/// Even a link to a pipe that would be suitable.
 fn a_symbolic_link_is_left_as_it_was(paradigm: Paradigm) {
     let scene = Scene::new();
     make_fifo(&scene.path("luigi"));
@@ -153,22 +150,22 @@ fn a_symbolic_link_is_left_as_it_was(paradigm: Paradigm) {
         client.code(3).stderr(predicate::str::contains("ELOOP").and(predicate::str::contains(
             "it is a symbolic link, which is not followed: name the pipe itself with --wkp",
         )));
-        assert_eq!(fs::read_link(scene.path("mario")).expect("it is there"), Path::new(target));
-        fs::remove_file(scene.path("mario")).expect("it is there");
+        assert_eq!(fs::read_link(scene.path("mario")).expect("the path exists"), Path::new(target));
+        fs::remove_file(scene.path("mario")).expect("the path exists");
     }
-    assert_eq!(fs::read_to_string(scene.path("file")).expect("it is there"), "of value");
+    assert_eq!(fs::read_to_string(scene.path("file")).expect("the path exists"), "of value");
     assert_eq!(scene.names(), ["file", "luigi"]);
-    fs::remove_file(scene.path("file")).expect("it is there");
-    fs::remove_file(scene.path("luigi")).expect("it is there");
+    fs::remove_file(scene.path("file")).expect("the path exists");
+    fs::remove_file(scene.path("luigi")).expect("the path exists");
     scene.end();
 }
 
-/// A raw client's private pipe is such a pipe.
-fn a_pipe_that_somebody_reads_is_left_as_it_was(paradigm: Paradigm) {
+/// The private pipe of a raw client is moved to the well-known name.
+fn a_pipe_that_has_a_reader_is_left_as_it_was(paradigm: Paradigm) {
     let scene = Scene::new();
     let mut reader = scene.raw_client();
     let path = scene.path("mario");
-    fs::rename(scene.path(reader.name()), &path).expect("it is there");
+    fs::rename(scene.path(reader.name()), &path).expect("the path exists");
     let inode = inode(&path);
     let refusal = format!(
         "{}: cannot serve at \"mario\": the name is in use (somebody reads it): end that server, or choose another \
@@ -178,26 +175,26 @@ fn a_pipe_that_somebody_reads_is_left_as_it_was(paradigm: Paradigm) {
     scene.server(paradigm).run().code(3).stdout("").stderr(refusal);
     assert_eq!(self::inode(&path), inode);
     assert!(fs::symlink_metadata(&path).is_ok_and(|file| file.file_type().is_fifo()));
-    assert!(!reader.has_answer(), "something was written to it");
-    fs::remove_file(path).expect("it is there");
+    assert!(!reader.has_answer(), "the server wrote into the pipe");
+    fs::remove_file(path).expect("the path exists");
     scene.end();
 }
 
-/// Twice: what was made again is looked after as well.
-fn a_name_that_is_removed_is_made_again(paradigm: Paradigm) {
+/// Twice: the server also watches the pipe that it made again.
+fn a_removed_name_is_created_again(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     for _ in 0..2 {
-        // Waiting for it under its old name, a client finds the new one.
-        fs::remove_file(scene.path("mario")).expect("it is there");
+        // A client that waits for the name finds the new pipe.
+        fs::remove_file(scene.path("mario")).expect("the path exists");
         scene.serves("hello", "HELLO");
-        until_true("the name", || scene.path("mario").exists());
+        until_true("the name to exist", || scene.path("mario").exists());
     }
     scene.end();
 }
 
-/// A pipe, or a file of value: neither is the server's to remove, or to read.
-fn whatever_takes_the_name_ends_the_server_and_stays(paradigm: Paradigm) {
+/// A pipe or a regular file takes the name. The server must neither remove nor read it.
+fn an_object_that_takes_the_name_ends_the_server_and_stays(paradigm: Paradigm) {
     let scene = Scene::new();
     let path = scene.path("mario");
     for what in ["a pipe that this server did not make", "a regular file"] {
@@ -208,25 +205,25 @@ fn whatever_takes_the_name_ends_the_server_and_stays(paradigm: Paradigm) {
             _ => drop(make_fifo(&taken)),
         }
         let inode = inode(&taken);
-        // In one step, so that the server never finds nothing there.
-        fs::rename(&taken, &path).expect("it replaces the pipe");
+        // A rename is one step, so the server never finds the name missing.
+        fs::rename(&taken, &path).expect("the rename replaces the pipe");
         let message = format!("cannot use \"mario\": EEXIST ({what} is there, left untouched)");
         server.ends().code(3).stderr(predicate::str::contains(message));
-        assert_eq!(scene.names(), ["mario"], "it left something, or took what was not its own");
+        assert_eq!(scene.names(), ["mario"], "the server left a name, or removed another object");
         assert_eq!(self::inode(&path), inode);
         if what == "a regular file" {
-            assert_eq!(fs::read_to_string(&path).expect("it is there"), "of value");
+            assert_eq!(fs::read_to_string(&path).expect("the path exists"), "of value");
         }
-        fs::remove_file(&path).expect("it is there");
+        fs::remove_file(&path).expect("the path exists");
     }
     scene.end();
 }
 
 fn inode(path: &Path) -> u64 {
-    fs::symlink_metadata(path).expect("it is there").ino()
+    fs::symlink_metadata(path).expect("the path exists").ino()
 }
 
-/// Makes one that nobody has open; returns its inode.
+/// Makes a pipe that no process has open. Returns its inode.
 fn make_fifo(path: &Path) -> u64 {
     mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
     inode(path)

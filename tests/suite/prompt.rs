@@ -1,4 +1,4 @@
-//! What a person types at the client's prompt: no byte of it is lost, and the terminal is left as it was.
+//! Text typed at the client's prompt: no byte is lost, and the terminal is left as it was.
 
 use std::os::unix::process::ExitStatusExt;
 
@@ -9,21 +9,21 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::proc::children_of;
 use workspace_tests::wait::until_true;
-use workspace_tests::{Launch, Paradigm, Program, Scene, Terminal, stories};
+use workspace_tests::{Launch, Paradigm, Program, Scene, Terminal, tests};
 
-stories! {
-    what_is_typed_before_the_connection_stands_is_sent: row_59;
-    what_is_typed_while_a_reply_is_awaited_is_sent: row_59;
-    pasted_lines_are_a_message_each: row_59;
-    a_byte_that_is_no_text_is_sent_as_it_is: row_59;
+tests! {
+    text_typed_before_the_connection_is_sent: row_59;
+    text_typed_while_a_reply_is_awaited_is_sent: row_59;
+    each_pasted_line_is_one_message: row_59;
+    a_byte_that_is_not_utf_8_is_sent_unchanged: row_59;
     a_line_that_is_too_long_is_refused_at_the_prompt: row_53;
-    a_terminal_that_takes_nothing_does_not_keep_the_client;
+    a_full_terminal_does_not_block_the_client;
     lines_are_edited_and_remembered;
-    stdout_has_the_replies_alone;
+    stdout_has_only_the_replies;
     ctrl_c_ends_the_client_at_any_time: row_59;
     a_client_in_the_background_leaves_the_terminal_to_the_shell: row_59;
     a_client_that_was_stopped_shows_its_prompt_again: row_59;
-    a_server_that_dies_while_a_person_types_is_told_of;
+    a_server_that_dies_while_a_person_types_is_reported;
     a_terminal_that_hangs_up_ends_the_client;
 }
 
@@ -32,25 +32,25 @@ const CTRL_D: &str = "\x04";
 const UP: &str = "\x1b[A";
 const LEFT: &str = "\x1b[D";
 
-/// How a prompt begins; the rest is the line.
+/// The beginning of a prompt. The line follows.
 const PROMPT: &str = "\r> ";
 
-/// A client whose replies go elsewhere, so that they can be told from the rest.
+/// Prepares a client whose stdout is not the terminal, so that replies are separate from the screen.
 fn client<'s>(scene: &'s Scene, terminal: &Terminal) -> Launch<'s> {
     scene.client().arg("--timeout").arg("60s").at_terminal_but_stdout(terminal)
 }
 
-/// It ends as it should after Ctrl-D, with these replies.
+/// Checks that the client ended with status 0, printed these replies, and restored the terminal.
 fn ends_well(client: &Program, terminal: &Terminal, replies: impl AsRef<[u8]>) {
     let end = client.ends().success();
     assert_eq!(String::from_utf8_lossy(&end.get_output().stdout), String::from_utf8_lossy(replies.as_ref()));
-    assert!(end.get_output().stdout == replies.as_ref(), "other bytes");
+    assert!(end.get_output().stdout == replies.as_ref(), "other bytes came back");
     assert!(terminal.is_as_it_was(), "the terminal is not as it was");
 }
 
-fn what_is_typed_before_the_connection_stands_is_sent() {
+fn text_typed_before_the_connection_is_sent() {
     let (scene, terminal) = (Scene::new(), Terminal::new());
-    // Even before the program stands.
+    // Before the program starts.
     terminal.types("a\nb\n");
     let client = client(&scene, &terminal).start();
     terminal.types("c\nd");
@@ -60,14 +60,14 @@ fn what_is_typed_before_the_connection_stands_is_sent() {
     client.prints("A\nB\nC\nDE\n");
     terminal.types(CTRL_D);
     ends_well(&client, &terminal, "A\nB\nC\nDE\n");
-    // Ctrl-D as well.
+    // Ctrl-D may come early, too.
     let terminal = Terminal::new();
     terminal.types(["a\n", CTRL_D].concat());
     ends_well(&self::client(&scene, &terminal).start(), &terminal, "A\n");
     scene.end();
 }
 
-fn what_is_typed_while_a_reply_is_awaited_is_sent() {
+fn text_typed_while_a_reply_is_awaited_is_sent() {
     let (scene, terminal) = (Scene::new(), Terminal::new());
     let mut server = scene.raw_server();
     let client = client(&scene, &terminal).start();
@@ -75,7 +75,7 @@ fn what_is_typed_while_a_reply_is_awaited_is_sent() {
     terminal.shows(PROMPT);
     terminal.types("a\n");
     server.receive(Kind::Request);
-    // More than the terminal keeps by itself.
+    // More than the terminal itself buffers.
     let lines: String = (0..200).map(|number| format!("{number:50}\n")).collect();
     terminal.types(&lines);
     terminal.types(["last", CTRL_D, "\n", CTRL_D].concat());
@@ -90,12 +90,12 @@ fn what_is_typed_while_a_reply_is_awaited_is_sent() {
     scene.end();
 }
 
-fn pasted_lines_are_a_message_each() {
+fn each_pasted_line_is_one_message() {
     let (scene, terminal) = (Scene::new(), Terminal::new());
     let _server = scene.server(Paradigm::Dispatch).ready();
     let client = client(&scene, &terminal).start();
     terminal.shows(PROMPT);
-    // Newlines come as Enter does; the last line waits for it.
+    // A pasted newline acts as Enter. The last line waits for Enter.
     terminal.types("one\rtwo\r\rthree");
     client.prints("ONE\nTWO\n\n");
     terminal.shows("> three");
@@ -104,7 +104,7 @@ fn pasted_lines_are_a_message_each() {
     scene.end();
 }
 
-fn a_byte_that_is_no_text_is_sent_as_it_is() {
+fn a_byte_that_is_not_utf_8_is_sent_unchanged() {
     let (scene, terminal) = (Scene::new(), Terminal::new());
     let _server = scene.server(Paradigm::Basic).args(["--service", "echo"]).ready();
     let client = client(&scene, &terminal).start();
@@ -124,15 +124,15 @@ fn a_line_that_is_too_long_is_refused_at_the_prompt() {
     terminal.shows(PROMPT);
     terminal.types("0123456789\n0123456789a\nb\n");
     client.prints("0123456789\nB\n");
-    // Below the line that was entered.
+    // The message stands below the entered line.
     terminal.shows("> …\r\nclient: cannot send a message of more than 10 bytes: EMSGSIZE (");
     terminal.types(CTRL_D);
     client.ends().code(1).stdout("0123456789\nB\n");
     scene.end();
 }
 
-/// The test does not read the terminal while the client prints a reply that the terminal cannot hold.
-fn a_terminal_that_takes_nothing_does_not_keep_the_client() {
+/// The client prints a reply that the terminal cannot hold, and the test does not read the terminal.
+fn a_full_terminal_does_not_block_the_client() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     let mut stuck = |options: &[&str], messages: usize| {
@@ -152,7 +152,7 @@ fn a_terminal_that_takes_nothing_does_not_keep_the_client() {
     let (client, _terminal) = stuck(&[], 2);
     client.signal(Signal::SIGTERM);
     client.ends_by(Signal::SIGTERM);
-    // The last message is not answered.
+    // The server does not answer the last message.
     let (client, _terminal) = stuck(&["--reply-timeout", "2s"], 3);
     client.ends().code(1);
     server.end();
@@ -168,14 +168,14 @@ fn lines_are_edited_and_remembered() {
     client.prints("HELLO\n");
     terminal.types([UP, LEFT, LEFT, "X\n"].concat());
     client.prints("HELLO\nHELXLO\n");
-    // Ctrl-Z, where no shell would continue it, does nothing.
+    // Ctrl-Z does nothing where no shell would continue the client.
     terminal.types([UP, UP, "\x1a!\n", CTRL_D].concat());
     ends_well(&client, &terminal, "HELLO\nHELXLO\nHELLO!\n");
     scene.end();
 }
 
-/// Where there is a prompt, it is on stderr; on a terminal without escape sequences it is no more than that.
-fn stdout_has_the_replies_alone() {
+/// The prompt is on stderr. On a terminal without escape sequences it is plain text.
+fn stdout_has_only_the_replies() {
     let scene = Scene::new();
     let _server = scene.server(Paradigm::Basic).ready();
     for dumb in [&["env", "TERM=dumb"][..], &["env", "-u", "TERM"]] {
@@ -189,13 +189,13 @@ fn stdout_has_the_replies_alone() {
         ends_well(&client, &terminal, "A\n");
         assert_eq!(terminal.screen(), "> a\r\n> \r\n");
     }
-    // Nothing to show a prompt on: stderr is a file.
+    // stderr is a file, so no prompt is shown.
     let terminal = Terminal::new();
     let command = ["sh", "-c", "exec \"$0\" \"$@\" 2>stderr"];
     let client = client(&scene, &terminal).through(command).start();
     terminal.types(["a\n", CTRL_D].concat());
     ends_well(&client, &terminal, "A\n");
-    assert_eq!(terminal.screen(), "a\r\n", "what the kernel echoes");
+    assert_eq!(terminal.screen(), "a\r\n", "the kernel echoes the line");
     std::fs::remove_file(scene.path("stderr")).expect("the shell made it");
     scene.end();
 }
@@ -208,13 +208,13 @@ fn is_interrupted(client: &Program, terminal: &Terminal) {
 
 fn ctrl_c_ends_the_client_at_any_time() {
     let scene = Scene::new();
-    // Before there is a server.
+    // First without a server.
     let terminal = Terminal::new();
     let trying = client(&scene, &terminal).start();
     until_true("the client to try", || !trying.events().is_empty());
     is_interrupted(&trying, &terminal);
     let mut server = scene.raw_server();
-    // At the prompt; and while a reply is awaited, when more was typed than a terminal keeps.
+    // Then at the prompt, and while a reply is awaited and more was typed than a terminal buffers.
     for is_entered in [false, true] {
         let terminal = Terminal::new();
         let client = client(&scene, &terminal).start();
@@ -233,7 +233,7 @@ fn ctrl_c_ends_the_client_at_any_time() {
     scene.end();
 }
 
-/// A client that a shell with job control starts at this terminal. Then the shell runs these commands.
+/// Prepares a shell with job control that starts a client at this terminal, and then runs these commands.
 fn in_shell<'s>(scene: &'s Scene, terminal: &Terminal, commands: &str) -> Launch<'s> {
     let script = format!("\"$0\" \"$@\"; {commands}; echo \"status $?\" >&2");
     client(scene, terminal).through(["sh", "-mc", &script])
@@ -267,7 +267,7 @@ fn a_client_that_was_stopped_shows_its_prompt_again() {
     terminal.types("half");
     terminal.shows("> half");
     let child = children_of(shell.pid()).pop().expect("the shell runs the client");
-    kill(Pid::from_raw(child.pid.cast_signed()), Signal::SIGSTOP).expect("it runs");
+    kill(Pid::from_raw(child.pid.cast_signed()), Signal::SIGSTOP).expect("the client is alive");
     terminal.shows_times("> half", 2);
     terminal.types(["\x15", CTRL_D].concat());
     terminal.shows("status 0");
@@ -275,7 +275,7 @@ fn a_client_that_was_stopped_shows_its_prompt_again() {
     scene.end();
 }
 
-fn a_server_that_dies_while_a_person_types_is_told_of() {
+fn a_server_that_dies_while_a_person_types_is_reported() {
     let (scene, terminal) = (Scene::new(), Terminal::new());
     let mut server = scene.raw_server();
     let client = client(&scene, &terminal).start();
@@ -299,7 +299,7 @@ fn a_terminal_that_hangs_up_ends_the_client() {
     terminal.shows(PROMPT);
     terminal.types("half");
     terminal.hangs_up();
-    // The signal and the end of the input come at the same moment.
+    // The signal and EOF come at the same moment.
     let end = client.ends();
     let status = end.get_output().status;
     assert!(status.success() || status.signal() == Some(Signal::SIGHUP as i32), "{status}");

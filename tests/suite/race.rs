@@ -1,4 +1,4 @@
-//! `lab race` in small: at the original somebody is lost, at ours nobody, and it leaves nothing behind.
+//! A small `lab race`: the original loses clients, our servers lose none, and nothing is left.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use workspace_tests::{Paradigm, Program, Scene, each};
 each! {
     naive_clients_are_all_served in basic forking dispatch;
     framed_clients_are_all_served in basic forking dispatch shared;
-    a_race_that_is_interrupted_ends_what_it_started_and_says_so in basic forking dispatch;
-    what_a_killed_race_had_started_ends in basic forking dispatch;
+    an_interrupted_race_ends_its_processes_and_says_so in basic forking dispatch;
+    the_processes_of_a_killed_race_end in basic forking dispatch;
 }
 
-/// What `lab race` calls it.
+/// The name that `lab race` has for the paradigm.
 fn server(paradigm: Paradigm) -> &'static str {
     match paradigm {
         Paradigm::Basic => "basic",
@@ -28,7 +28,7 @@ fn server(paradigm: Paradigm) -> &'static str {
     }
 }
 
-/// Nobody hangs, so the patience is never spent: it is for a machine that does much else.
+/// No client hangs, so the patience is never used up. It is long for a busy machine.
 const SMALL: [&str; 6] = ["--clients", "12", "--rounds", "2", "--patience", "30s"];
 
 fn line(pattern: &str) -> impl Predicate<str> + use<> {
@@ -62,17 +62,18 @@ fn framed_clients_are_all_served(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Of so many, some are always lost: of two that have opened the same pipe, one is. Which, and where it hangs, is luck.
+/// Among so many clients some are always lost: of two that have opened the same pipe, one is. Which one, and
+/// where it hangs, is chance.
 #[test]
 fn the_original_loses_clients_and_is_not_judged() {
     let scene = Scene::new();
     let options = ["race", "original", "--clients", "30", "--rounds", "2", "--patience", "1s"];
     let race = scene.lab().args(options).run().success();
-    let told = String::from_utf8_lossy(&race.get_output().stdout).into_owned();
+    let output = String::from_utf8_lossy(&race.get_output().stdout).into_owned();
     race.stdout(contains("$ lab reference naive-server ").and(contains("of them)")))
         .stdout(contains("and not judged").and(contains("✔").or(contains("✘")).not()))
         .stdout(line(r"\n    over all rounds: \d+ [^\n]+\n"));
-    for round in told.lines().filter(|line| line.starts_with("round ")) {
+    for round in output.lines().filter(|line| line.starts_with("round ")) {
         let number = |what: &str| {
             let words: Vec<_> = round.split([':', ',', ';']).map(str::trim).collect();
             let part = words.iter().find_map(|part| part.strip_suffix(what)?.trim().parse::<usize>().ok());
@@ -80,12 +81,12 @@ fn the_original_loses_clients_and_is_not_judged() {
         };
         let counts = ["served", "told", "answered wrongly", "hanging"].map(number);
         assert_eq!(counts.iter().sum::<usize>(), 30, "{round}");
-        assert!(counts[0] < 30, "nobody was lost: {round}");
+        assert!(counts[0] < 30, "no client was lost: {round}");
     }
     scene.end();
 }
 
-fn a_race_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradigm) {
+fn an_interrupted_race_ends_its_processes_and_says_so(paradigm: Paradigm) {
     let scene = Scene::new();
     let (race, place) = endless_race(&scene, paradigm);
     race.signal(Signal::SIGINT);
@@ -94,8 +95,8 @@ fn a_race_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradig
     scene.end();
 }
 
-/// Its directory stays: nobody is left who could remove it.
-fn what_a_killed_race_had_started_ends(paradigm: Paradigm) {
+/// The directory stays, because no process is left to remove it.
+fn the_processes_of_a_killed_race_end(paradigm: Paradigm) {
     let scene = Scene::new();
     let (race, place) = endless_race(&scene, paradigm);
     race.signal(Signal::SIGKILL);
@@ -106,15 +107,16 @@ fn what_a_killed_race_had_started_ends(paradigm: Paradigm) {
         !place.join("mario").exists() && !place.join(".mario.lock").exists(),
         "the server left its names"
     );
-    fs::remove_dir_all(&place).expect("it is there");
+    fs::remove_dir_all(&place).expect("the path exists");
     scene.end();
 }
 
-/// One that would go on for long, and has started clients. Returns it, and its directory.
+/// Starts a race that would run for long, and waits until it has started clients. Returns the race and its
+/// directory.
 fn endless_race(scene: &Scene, paradigm: Paradigm) -> (Rc<Program>, PathBuf) {
     let rounds = ["--clients", "12", "--rounds", "1000", "--patience", "60s"];
     let race = scene.lab().args(["race", server(paradigm), "--dialect", "framed"]).args(rounds).start();
-    until_true("a round, and clients of the next", || {
+    until_true("a round to end and the next to start clients", || {
         race.printed().contains("\nround 1: ") && children_of(race.pid()).len() > 1
     });
     let place = until("the race to say how it starts the server", || {
@@ -127,7 +129,7 @@ fn endless_race(scene: &Scene, paradigm: Paradigm) -> (Rc<Program>, PathBuf) {
 }
 
 #[test]
-fn what_cannot_meet_is_a_usage_error() {
+fn an_impossible_race_is_a_usage_error() {
     let scene = Scene::new();
     let shared = scene.lab().args(["race", "shared-wkp", "--dialect", "course"]).run();
     shared.code(2).stdout("").stderr(contains("lab race shared-wkp --dialect framed"));

@@ -1,4 +1,5 @@
-//! Processes, descriptors, room on the file system and in pipes run out: new clients wait, sessions go on, and it passes.
+//! Shortages of processes, descriptors, file system space and pipe space: new clients wait, sessions go on,
+//! and the server recovers.
 
 use std::process::Command;
 use std::rc::Rc;
@@ -13,20 +14,20 @@ use workspace_tests::wait::until_true;
 use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, is_root, needs, not_run};
 
 use crate::crowds::{load, report};
-use crate::idle::little_is_done_for_a_second_by;
+use crate::idle::assert_nearly_idle_for_a_second;
 
 each! {
-    a_fork_that_fails_is_tried_again in forking dispatch shared: row_23;
-    a_user_without_processes_left_waits_for_one in forking dispatch shared: row_23;
+    a_fork_that_fails_is_retried in forking dispatch shared: row_23;
+    a_server_at_the_process_limit_waits_for_a_process in forking dispatch shared: row_23;
     without_descriptors_new_clients_wait in basic forking dispatch shared: row_24;
-    a_server_that_cannot_begin_says_why in basic forking dispatch shared: row_24 row_25;
-    a_full_file_system_is_named in basic forking dispatch shared: row_25;
-    a_read_only_file_system_is_named in basic forking dispatch shared: row_25;
+    a_server_that_cannot_start_says_why in basic forking dispatch shared: row_24 row_25;
+    a_full_file_system_is_reported in basic forking dispatch shared: row_25;
+    a_read_only_file_system_is_reported in basic forking dispatch shared: row_25;
     without_room_for_the_next_pipe_clients_wait in forking dispatch: row_25;
-    pipes_that_shrink_are_only_slower in basic forking dispatch shared: row_31;
+    smaller_pipes_are_only_slower in basic forking dispatch shared: row_31;
 }
 
-/// Two clients: one in its session, one that comes when something is short.
+/// Starts a client and waits for its first reply. Its session goes on while a resource is short.
 fn connected(scene: &Scene) -> Rc<Program> {
     let client = scene.client().typing().start();
     client.type_line("one");
@@ -44,20 +45,20 @@ fn leaves(client: &Program) {
     client.ends().success().stdout("ONE\nTWO\n").stderr("");
 }
 
-/// Waits until the server has found something short, by this name.
+/// Waits until the server has logged this shortage.
 fn is_short(scene: &Scene, errno: &str) {
     let named = |text: &String| text.contains(errno);
-    scene.record().wait_for(What::Short, |event| event.text.as_ref().is_some_and(named));
+    scene.event_log().wait_for(What::Short, |event| event.text.as_ref().is_some_and(named));
 }
 
-/// strace(1) makes every fork after the first fail, 19 times, which is two seconds of trying again.
-fn a_fork_that_fails_is_tried_again(paradigm: Paradigm) {
+/// strace(1) makes 19 forks after the first fail: two seconds of retries.
+fn a_fork_that_fails_is_retried(paradigm: Paradigm) {
     if !needs(&[Tool::Strace]) {
         return;
     }
     let scene = Scene::new();
     let place = scene.place().display().to_string();
-    // Not in the place, where the census would find it; -D: the server is no child of it.
+    // strace works outside the place, or the census would find it. With -D the server is no child of strace.
     let strace = ["env", "-C", "/", "strace", "-D", "-f", "-qq", "-o", "/dev/null"];
     let forks = ["-e", "trace=clone,clone3,fork,vfork"];
     let fail = ["-e", "inject=clone,clone3,fork,vfork:error=EAGAIN:when=2..20"];
@@ -68,7 +69,7 @@ fn a_fork_that_fails_is_tried_again(paradigm: Paradigm) {
     is_short(&scene, "EAGAIN");
     goes_on(&first);
     second.ends().success().stdout("HELLO\n").stderr("");
-    let forked = scene.record().all(|event| event.what == What::SubserverForked);
+    let forked = scene.event_log().all(|event| event.what == What::SubserverForked);
     assert!(forked.iter().all(|event| event.peer.is_some_and(|pid| pid < u32::MAX)), "{forked:?}");
     assert_eq!(forked.len(), 2, "a fork that failed was counted");
     leaves(&first);
@@ -78,15 +79,15 @@ fn a_fork_that_fails_is_tried_again(paradigm: Paradigm) {
 
 const PRLIMIT: Tool = Tool::Command("prlimit");
 
-/// A user of this paradigm's own, so that nobody else's processes count.
-fn user(paradigm: Paradigm, story: u32) -> u32 {
-    let n = Paradigm::ALL.into_iter().position(|other| other == paradigm).expect("one of them");
-    61_000 + story * 10 + u32::try_from(n).expect("there are four")
+/// A user of this test and paradigm alone, so that no other processes count for its limit.
+fn user(paradigm: Paradigm, test: u32) -> u32 {
+    let n = Paradigm::ALL.into_iter().position(|other| other == paradigm).expect("a paradigm of the list");
+    61_000 + test * 10 + u32::try_from(n).expect("there are four")
 }
 
-/// The real thing: root is not bound by the limit, so another user serves. Server, subserver and two clients are four, and
-/// the fifth process is to be had when the first client has left.
-fn a_user_without_processes_left_waits_for_one(paradigm: Paradigm) {
+/// Root is not bound by the limit, so another user serves. The server, a subserver and two clients are four
+/// processes. A fifth process is possible only when the first client has left.
+fn a_server_at_the_process_limit_waits_for_a_process(paradigm: Paradigm) {
     if !is_root() || !needs(&[PRLIMIT]) {
         return;
     }
@@ -108,10 +109,11 @@ fn a_user_without_processes_left_waits_for_one(paradigm: Paradigm) {
     scene.end();
 }
 
-/// How many descriptors a process may have from now on: prlimit(1) changes the soft limit only, so it can be undone.
-fn may_have_descriptors(program: &Program, most: u64) {
+/// Limits a program's descriptors from now on. prlimit(1) changes only the soft limit, so the test can undo
+/// it.
+fn limit_descriptors(program: &Program, most: u64) {
     let [pid, limit] = [format!("--pid={}", program.pid()), format!("--nofile={most}:")];
-    assert!(Command::new("prlimit").args([pid, limit]).status().expect("it runs").success());
+    assert!(Command::new("prlimit").args([pid, limit]).status().expect("the command starts").success());
 }
 
 fn without_descriptors_new_clients_wait(paradigm: Paradigm) {
@@ -122,8 +124,8 @@ fn without_descriptors_new_clients_wait(paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     let first = connected(&scene);
-    // What is open stays open.
-    may_have_descriptors(&server, 3);
+    // Open descriptors stay open.
+    limit_descriptors(&server, 3);
     let second = scene.client().args(["--timeout", "60s", "hello"]).start();
     if paradigm == Paradigm::Basic {
         goes_on(&first);
@@ -133,9 +135,9 @@ fn without_descriptors_new_clients_wait(paradigm: Paradigm) {
         is_short(&scene, "EMFILE");
         goes_on(&first);
     }
-    little_is_done_for_a_second_by(&scene, server.pid());
+    assert_nearly_idle_for_a_second(&scene, server.pid());
     assert!(second.is_running());
-    may_have_descriptors(&server, 1024);
+    limit_descriptors(&server, 1024);
     second.ends().success().stdout("HELLO\n").stderr("");
     if paradigm != Paradigm::Basic {
         leaves(&first);
@@ -144,7 +146,7 @@ fn without_descriptors_new_clients_wait(paradigm: Paradigm) {
     scene.end();
 }
 
-fn a_server_that_cannot_begin_says_why(paradigm: Paradigm) {
+fn a_server_that_cannot_start_says_why(paradigm: Paradigm) {
     if !needs(&[PRLIMIT]) {
         return;
     }
@@ -153,9 +155,9 @@ fn a_server_that_cannot_begin_says_why(paradigm: Paradigm) {
     let refuses = |launch: Launch<'_>, what: &str| {
         let message = predicate::str::starts_with(format!("{program}: cannot ")).and(contains(what));
         launch.run().code(3).stdout("").stderr(message);
-        assert_eq!(scene.names(), [""; 0], "left, at {what}");
+        assert_eq!(scene.names(), [""; 0], "names left after {what}");
     };
-    refuses(scene.server(paradigm).unrecorded().through(["prlimit", "--nofile=4"]), "EMFILE");
+    refuses(scene.server(paradigm).without_event_log().through(["prlimit", "--nofile=4"]), "EMFILE");
     let long = "x".repeat(250);
     let places = [
         ("nowhere/mario", "nowhere/.mario.lock\": ENOENT"),
@@ -171,7 +173,8 @@ fn a_server_that_cannot_begin_says_why(paradigm: Paradigm) {
     scene.end();
 }
 
-/// With a file system of its own at the scene's place, which nobody else sees. What the server left there is printed.
+/// Runs a program on a file system of its own, mounted at the scene's place for this program only. Prints the
+/// names that the program leaves there.
 fn on_a_file_system<'s>(scene: &Scene, launch: Launch<'s>, mount: &str) -> Launch<'s> {
     let script = format!("cd / && mount -t tmpfs {mount} && cd \"$0\" && \"$@\"; code=$?; ls -A; exit $code");
     launch.through(["unshare", "-m", "sh", "-c", &script]).through([scene.place()])
@@ -179,7 +182,7 @@ fn on_a_file_system<'s>(scene: &Scene, launch: Launch<'s>, mount: &str) -> Launc
 
 const MOUNTING: [Tool; 3] = [Tool::Command("mount"), Tool::Command("nsenter"), Tool::Command("unshare")];
 
-/// Whether this machine lets us mount; if not, says so.
+/// Whether this machine lets the test mount a file system. If not, prints NOT RUN.
 fn can_mount() -> bool {
     let can = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
     let can = can.is_ok_and(|output| output.status.success());
@@ -189,8 +192,8 @@ fn can_mount() -> bool {
     can
 }
 
-/// The directory itself is the first file of a file system; then come the lock file and the pipe.
-fn a_full_file_system_is_named(paradigm: Paradigm) {
+/// The root directory is the first file of a file system. Then come the lock file and the pipe.
+fn a_full_file_system_is_reported(paradigm: Paradigm) {
     if !needs(&MOUNTING) || !can_mount() {
         return;
     }
@@ -203,7 +206,7 @@ fn a_full_file_system_is_named(paradigm: Paradigm) {
     scene.end();
 }
 
-fn a_read_only_file_system_is_named(paradigm: Paradigm) {
+fn a_read_only_file_system_is_reported(paradigm: Paradigm) {
     if !needs(&MOUNTING) || !can_mount() {
         return;
     }
@@ -216,7 +219,8 @@ fn a_read_only_file_system_is_named(paradigm: Paradigm) {
     scene.end();
 }
 
-/// There is room for lock file, pipe and one private pipe, but not for the next well-known one: then for all of them.
+/// The file system has room for the lock file, the pipe and one private pipe, but not for the next well-known
+/// pipe. Later it has room for all.
 fn without_room_for_the_next_pipe_clients_wait(paradigm: Paradigm) {
     if !needs(&MOUNTING) || !can_mount() {
         return;
@@ -232,24 +236,32 @@ fn without_room_for_the_next_pipe_clients_wait(paradigm: Paradigm) {
     is_short(&scene, "ENOSPC");
     let refused = scene.client().arg("hello").through(in_place()).run();
     refused.code(3).stdout("").stderr(contains("mario.client.").and(contains("ENOSPC")));
-    little_is_done_for_a_second_by(&scene, server.pid());
+    assert_nearly_idle_for_a_second(&scene, server.pid());
     let remount = ["mount", "-o", "remount,nr_inodes=100", &place];
-    assert!(Command::new(&there[0]).args(&there[1..]).args(remount).status().expect("it runs").success());
+    assert!(
+        Command::new(&there[0])
+            .args(&there[1..])
+            .args(remount)
+            .status()
+            .expect("the command starts")
+            .success()
+    );
     client.ends().success().stdout("HELLO\n").stderr("");
     scene.end();
 }
 
-/// Who has 1,024 pipes of 64 KiB gets smaller ones (pipe(7), pipe-user-pages-soft); root does not. That it came to that is
-/// looked at while the server stands still.
-fn pipes_that_shrink_are_only_slower(paradigm: Paradigm) {
+/// A user with 1,024 pipes of 64 KiB gets smaller pipes; root does not (pipe(7), pipe-user-pages-soft). The
+/// test stops the server and checks that pipes are small.
+fn smaller_pipes_are_only_slower(paradigm: Paradigm) {
     if !needs(&[Tool::Descriptors(4096)]) || geteuid().is_root() && !is_root() {
         return;
     }
     let scene = Scene::new();
-    // An ordinary user is such a user already.
+    // A user who is not root gets small pipes anyway.
     let user = geteuid().is_root().then(|| user(paradigm, 2));
     user.into_iter().for_each(|user| scene.belongs_to(user));
-    let server = as_user(scene.server(paradigm).args(["-q", "--service", "echo"]).unrecorded(), user).ready();
+    let server =
+        as_user(scene.server(paradigm).args(["-q", "--service", "echo"]).without_event_log(), user).ready();
     server.signal(Signal::SIGSTOP);
     let lab =
         as_user(load(&scene, &["--connections", "1500", "--requests", "20", "--window", "16"]), user).start();
@@ -258,7 +270,7 @@ fn pipes_that_shrink_are_only_slower(paradigm: Paradigm) {
     });
     let pipes = descriptors(lab.pid()).into_iter().filter(|fd| matches!(fd.target, Target::Named { .. }));
     let small = pipes.filter(|pipe| capacity(lab.pid(), pipe).is_some_and(|bytes| bytes < 65_536)).count();
-    assert!(small >= 400, "only {small} of them are small");
+    assert!(small >= 400, "only {small} pipes are small");
     server.signal(Signal::SIGCONT);
     report(&lab);
     scene.end();

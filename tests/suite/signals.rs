@@ -1,4 +1,5 @@
-//! A server asked to end by SIGTERM, SIGINT or SIGHUP, in every state: what runs is finished, and nothing is left.
+//! A server asked to end by SIGTERM, SIGINT or SIGHUP, in every state. It finishes running requests, and
+//! leaves nothing.
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
@@ -9,11 +10,13 @@ use crate::held::HANDSHAKE;
 
 each! {
     an_idle_server_ends in basic forking dispatch shared: row_32;
-    an_idle_client_is_told in basic forking dispatch shared: row_32;
+    an_idle_client_is_notified in basic forking dispatch shared: row_32;
     a_running_request_is_answered in basic forking dispatch shared: row_32;
-    ctrl_c_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared: row_32 row_47;
-    a_client_at_any_step_of_its_handshake_does_not_hold_the_server_up in basic forking dispatch shared: row_32;
-    those_in_line_are_served_by_the_next_server in basic forking dispatch shared: row_32;
+    ctrl_c_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared:
+        row_32 row_47;
+    a_client_at_any_step_of_its_handshake_does_not_delay_the_shutdown in basic forking dispatch shared:
+        row_32;
+    pending_clients_are_served_by_the_next_server in basic forking dispatch shared: row_32;
     a_second_signal_ends_at_once in basic forking dispatch shared: row_32;
     the_same_signal_twice_ends_at_once in forking dispatch shared: row_32;
     a_burst_of_signals_leaves_nothing in basic forking dispatch shared: row_32;
@@ -22,7 +25,7 @@ each! {
 
 const SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
-/// A request that no test waits for.
+/// A service that is slower than any test.
 const FOR_EVER: [&str; 2] = ["--service", "sleep:100000"];
 
 fn an_idle_server_ends(paradigm: Paradigm) {
@@ -36,7 +39,7 @@ fn an_idle_server_ends(paradigm: Paradigm) {
     scene.end();
 }
 
-fn an_idle_client_is_told(paradigm: Paradigm) {
+fn an_idle_client_is_notified(paradigm: Paradigm) {
     let scene = Scene::new();
     for signal in SIGNALS {
         let server = scene.server(paradigm).ready();
@@ -60,9 +63,9 @@ fn a_running_request_is_answered(paradigm: Paradigm) {
     for signal in SIGNALS {
         let grace = ["--grace", "30s", "--service", "sleep:300"];
         let server = scene.server(paradigm).args(grace).ready();
-        let mark = scene.record().mark();
+        let mark = scene.event_log().mark();
         let client = scene.client().arg("request").start();
-        scene.record().wait_after(mark, What::RequestReceived, |_| true);
+        scene.event_log().wait_after(mark, What::RequestReceived, |_| true);
         server.signal(signal);
         client.ends().success().stdout("request\n").stderr("");
         server.ends().code(0);
@@ -71,30 +74,31 @@ fn a_running_request_is_answered(paradigm: Paradigm) {
     scene.end();
 }
 
-/// As a terminal sends it: to the server and all its subservers.
+/// A terminal sends Ctrl-C to the server and all its subservers.
 fn ctrl_c_to_the_whole_group_lets_a_running_request_be_answered(paradigm: Paradigm) {
     let scene = Scene::new();
     let options = ["--grace", "30s", "--service", "sleep:300"];
     let server = scene.server(paradigm).args(options).in_own_group().ready();
     let client = scene.client().arg("request").start();
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     server.signal_group(Signal::SIGINT);
     client.ends().success().stdout("request\n").stderr("");
     server.ends().code(0);
     scene.end();
 }
 
-fn a_client_at_any_step_of_its_handshake_does_not_hold_the_server_up(paradigm: Paradigm) {
+fn a_client_at_any_step_of_its_handshake_does_not_delay_the_shutdown(paradigm: Paradigm) {
     let scene = Scene::new();
     for what in HANDSHAKE {
-        // Neither its timeout nor its grace ends the server here.
+        // The server must not need its timeout or its grace to end.
         let server = scene.server(paradigm).args(["--handshake-timeout", "50s", "--grace", "50s"]).ready();
         let client = scene.client().args(["--timeout", "300ms", "hello"]).gated().start();
         client.step_until(what);
         server.signal(Signal::SIGTERM);
         server.ends().code(0);
         client.go_on();
-        // Before it is connected, it looks for another server until its deadline. 3: nobody took a HELLO; 1: somebody did.
+        // An unconnected client looks for another server until its deadline. Status 3: no server read its
+        // HELLO; status 1: a server did.
         let (code, message) = match what {
             What::PrivateCreated | What::WkpOpened => (3, "client: cannot connect to \"mario\""),
             What::ReadySent => (1, "client: the connection is"),
@@ -106,7 +110,7 @@ fn a_client_at_any_step_of_its_handshake_does_not_hold_the_server_up(paradigm: P
     scene.end();
 }
 
-fn those_in_line_are_served_by_the_next_server(paradigm: Paradigm) {
+fn pending_clients_are_served_by_the_next_server(paradigm: Paradigm) {
     let scene = Scene::new();
     let launch = scene.server(paradigm);
     let server =
@@ -114,27 +118,27 @@ fn those_in_line_are_served_by_the_next_server(paradigm: Paradigm) {
     let first = scene.client().typing().start();
     first.type_line("hello");
     first.prints("HELLO\n");
-    let in_line: Vec<_> =
+    let pending: Vec<_> =
         (0..3).map(|_| scene.client().args(["--timeout", "60s", "hello"]).start()).collect();
     let sign = if paradigm == Paradigm::Basic { What::PrivateCreated } else { What::AwaitingAck };
-    scene.record().wait_for_many(3, sign, |event| event.pid != first.pid());
+    scene.event_log().wait_for_many(3, sign, |event| event.pid != first.pid());
     server.signal(Signal::SIGTERM);
     first.ends().code(1).stderr(predicate::str::contains("the server is shutting down"));
     server.ends().code(0);
     scene.server(paradigm).ready();
-    for client in in_line {
+    for client in pending {
         client.ends().success().stdout("HELLO\n").stderr("");
     }
     scene.end();
 }
 
-/// Signals of two kinds: two of one kind may be one. In the order of their numbers, in which the kernel lets
-/// those in that wait together.
+/// Two signals of one kind could merge into one, so these are of two kinds. The kernel delivers pending
+/// signals in the order of their numbers.
 fn a_second_signal_ends_at_once(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "50s"]).ready();
     let client = scene.client().arg("request").start();
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     server.signal(Signal::SIGINT);
     server.signal(Signal::SIGTERM);
     server.ends_by(Signal::SIGTERM);
@@ -142,16 +146,17 @@ fn a_second_signal_ends_at_once(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The event shows that the first one was taken; the basic server, which is in its session then, records none.
+/// The event shows that the server took the first signal. The basic server logs none: it is in its session
+/// then.
 fn the_same_signal_twice_ends_at_once(paradigm: Paradigm) {
     let scene = Scene::new();
     for signal in SIGNALS {
-        let mark = scene.record().mark();
+        let mark = scene.event_log().mark();
         let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "50s"]).ready();
         let client = scene.client().arg("request").start();
-        scene.record().wait_after(mark, What::RequestReceived, |_| true);
+        scene.event_log().wait_after(mark, What::RequestReceived, |_| true);
         server.signal(signal);
-        scene.record().wait_after(mark, What::AskedToEnd, |_| true);
+        scene.event_log().wait_after(mark, What::AskedToEnd, |_| true);
         server.signal(signal);
         server.ends_by(signal);
         client.ends().code(1).stdout("").stderr(predicate::str::contains("with 1 unanswered"));
@@ -164,7 +169,7 @@ fn a_burst_of_signals_leaves_nothing(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "50s"]).ready();
     let client = scene.client().arg("request").start();
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     for signal in SIGNALS.into_iter().cycle().take(30) {
         server.try_signal(signal);
     }
@@ -177,7 +182,7 @@ fn a_request_longer_than_the_grace_is_cut_off(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "200ms"]).ready();
     let client = scene.client().arg("request").start();
-    scene.record().wait_for(What::RequestReceived, |_| true);
+    scene.event_log().wait_for(What::RequestReceived, |_| true);
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
     client.ends().code(1).stdout("").stderr(predicate::str::contains("with 1 unanswered"));

@@ -1,4 +1,4 @@
-//! A server that has a request and does not reply: the client says what it saw, and ends in time.
+//! A server that has a request and does not reply: the client reports what it saw, and ends in time.
 
 use std::fs::OpenOptions;
 use std::io::Read;
@@ -11,18 +11,18 @@ use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use workspace_tests::wait::until;
-use workspace_tests::{Launch, Paradigm, Program, Scene, stories};
+use workspace_tests::{Launch, Paradigm, Program, Scene, tests};
 
-stories! {
+tests! {
     a_server_that_does_not_reply_is_given_up: row_54;
     a_server_of_the_course_that_does_not_reply_is_given_up: row_54;
-    a_request_that_another_program_took_is_given_up: row_54;
-    every_reply_begins_the_time_anew: row_54;
-    the_time_at_the_prompt_is_no_replys_time: row_54;
+    a_request_that_another_program_read_is_given_up: row_54;
+    every_reply_restarts_the_reply_timeout: row_54;
+    the_reply_timeout_does_not_run_at_the_prompt: row_54;
     after_three_seconds_the_client_says_that_it_waits: row_54;
 }
 
-/// What the client says when nothing that it sent was read, and when all was.
+/// The client's words when the server has read nothing, and when all was read.
 const UNREAD: &str = "the server has not read all that was sent";
 const READ: &str = "all that was sent has been read, by the server or by another program that reads its pipe";
 
@@ -30,17 +30,17 @@ fn client<'s>(scene: &'s Scene, patience: &str) -> Launch<'s> {
     scene.client().args(["--timeout", "60s", "--reply-timeout", patience])
 }
 
-/// It ends with 1, and says what it saw.
+/// Checks that the client ends with status 1, and reports what it saw.
 fn gives_up(client: &Program, seen: &str) {
-    let told = starts_with("client: cannot wait any longer for a reply: ETIMEDOUT (nothing came for ");
+    let message = starts_with("client: cannot wait any longer for a reply: ETIMEDOUT (nothing came for ");
     let hint = "try a longer --reply-timeout, or 0 to wait for ever";
-    client.ends().code(1).stderr(told.and(contains(seen)).and(contains(hint)));
+    client.ends().code(1).stderr(message.and(contains(seen)).and(contains(hint)));
 }
 
 fn a_server_that_does_not_reply_is_given_up() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
-    // READY is a record of 24 bytes; the request stays in the pipe.
+    // READY is a frame of 24 bytes, so the request stays in the pipe.
     server.reads_at_most(24);
     let asking = client(&scene, "300ms").arg("hello").start();
     server.shake_hands();
@@ -73,9 +73,9 @@ fn a_server_of_the_course_that_does_not_reply_is_given_up() {
     scene.end();
 }
 
-/// As `cat mario` does: the shared well-known pipe keeps its name, and a program of the same user may read
+/// Like `cat mario`: the shared well-known pipe keeps its name, and another program of the same user may read
 /// it.
-fn a_request_that_another_program_took_is_given_up() {
+fn a_request_that_another_program_read_is_given_up() {
     let scene = Scene::new();
     let server = scene.server(Paradigm::Shared).ready();
     let typing = client(&scene, "2s").typing().start();
@@ -92,21 +92,21 @@ fn a_request_that_another_program_took_is_given_up() {
     scene.end();
 }
 
-/// All replies together take longer than the patience.
-fn every_reply_begins_the_time_anew() {
+/// All replies together take longer than the reply timeout.
+fn every_reply_restarts_the_reply_timeout() {
     let scene = Scene::new();
     let _server = scene.server(Paradigm::Basic).args(["--service", "sleep:1500"]).ready();
     client(&scene, "5s").args(["a", "b", "c", "d"]).run().success().stdout("a\nb\nc\nd\n").stderr("");
     scene.end();
 }
 
-fn the_time_at_the_prompt_is_no_replys_time() {
+fn the_reply_timeout_does_not_run_at_the_prompt() {
     let scene = Scene::new();
     let _server = scene.server(Paradigm::Basic).ready();
     let typing = client(&scene, "5s").typing().start();
     typing.type_line("one");
     typing.prints("ONE\n");
-    // A client that tries in vain is a clock here.
+    // A client that cannot connect serves as a clock.
     scene.client().args(["--wkp", "none", "--timeout", "6s", "x"]).run().code(3);
     typing.type_line("two");
     typing.prints("ONE\nTWO\n");

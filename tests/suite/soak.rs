@@ -1,5 +1,5 @@
-//! The soak in small: 5 seconds for each paradigm, with seeds that do not change. And a soak that does not come to its end
-//! leaves nothing running.
+//! A small soak: 5 seconds for each paradigm, with fixed seeds. A soak that is interrupted or killed leaves
+//! no process.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use workspace_tests::wait::{until, until_true};
 use workspace_tests::{Paradigm, Program, Scene, each};
 
 each! {
-    clients_of_all_tempers_leave_a_server_as_it_was in basic: row_9 row_11;
-    clients_of_all_tempers_and_killed_subservers_leave_a_server_as_it_was in forking dispatch shared:
+    clients_of_all_behaviours_leave_a_server_as_it_was in basic: row_9 row_11;
+    clients_of_all_behaviours_and_killed_subservers_leave_a_server_as_it_was in forking dispatch shared:
         row_9 row_11 row_13;
-    a_soak_that_is_interrupted_ends_what_it_started_and_says_so in basic forking dispatch shared;
+    an_interrupted_soak_ends_its_processes_and_says_so in basic forking dispatch shared;
     the_server_of_a_killed_soak_ends in basic forking dispatch shared;
 }
 
@@ -29,8 +29,9 @@ fn options(paradigm: Paradigm) -> Vec<&'static str> {
     options
 }
 
-/// Every line of the verdict is right, or the exit status would not be 0; a few are looked at, so that none goes missing.
-fn clients_of_all_tempers_leave_a_server_as_it_was(paradigm: Paradigm) {
+/// If a line of the verdict were wrong, the exit status would not be 0. Some lines are checked, so that none
+/// goes missing.
+fn clients_of_all_behaviours_leave_a_server_as_it_was(paradigm: Paradigm) {
     let scene = Scene::new();
     scene
         .lab()
@@ -50,7 +51,7 @@ fn clients_of_all_tempers_leave_a_server_as_it_was(paradigm: Paradigm) {
     scene.end();
 }
 
-fn clients_of_all_tempers_and_killed_subservers_leave_a_server_as_it_was(paradigm: Paradigm) {
+fn clients_of_all_behaviours_and_killed_subservers_leave_a_server_as_it_was(paradigm: Paradigm) {
     let scene = Scene::new();
     scene
         .lab()
@@ -68,7 +69,7 @@ fn clients_of_all_tempers_and_killed_subservers_leave_a_server_as_it_was(paradig
     scene.end();
 }
 
-fn a_soak_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradigm) {
+fn an_interrupted_soak_ends_its_processes_and_says_so(paradigm: Paradigm) {
     let scene = Scene::new();
     let soak = scene.lab().args(options(paradigm)).args(["--seconds", "600"]).start();
     let place = place_of(&soak);
@@ -80,7 +81,7 @@ fn a_soak_that_is_interrupted_ends_what_it_started_and_says_so(paradigm: Paradig
     scene.end();
 }
 
-/// Its directory stays: nobody is left who could remove it.
+/// The directory stays, because no process is left to remove it.
 fn the_server_of_a_killed_soak_ends(paradigm: Paradigm) {
     let scene = Scene::new();
     let soak = scene.lab().args(options(paradigm)).args(["--seconds", "600"]).start();
@@ -92,13 +93,13 @@ fn the_server_of_a_killed_soak_ends(paradigm: Paradigm) {
     until_true("all that the soak started to end", || living_in(&here).is_empty());
     assert!(
         !place.join("mario").exists() && !place.join(".mario.lock").exists(),
-        "the server has not tidied up"
+        "the server has not cleaned up"
     );
-    std::fs::remove_dir_all(&place).expect("it is there");
+    std::fs::remove_dir_all(&place).expect("the path exists");
     scene.end();
 }
 
-/// The directory that a soak has made, from the server's command line.
+/// Returns the soak's directory, from the server's command line.
 fn place_of(soak: &Program) -> PathBuf {
     until("the soak to say how it starts the server", || {
         let printed = soak.printed();

@@ -1,4 +1,4 @@
-//! The course's steps 1 to 8, in their order, and the turn of the second client.
+//! The course's steps 1 to 8 in their order, and the second client's turn.
 
 use std::io::Read;
 
@@ -9,26 +9,26 @@ each! {
     the_steps_come_in_the_order_of_their_numbers in basic forking dispatch shared;
     causes_come_before_their_effects in basic forking dispatch shared;
     the_second_client_waits_for_its_turn in basic: row_5;
-    the_second_client_need_not_wait in forking dispatch shared;
-    readiness_is_one_newline_and_the_end_of_the_pipe in basic forking dispatch shared;
+    the_second_client_does_not_wait in forking dispatch shared;
+    a_ready_server_writes_one_newline_and_closes_the_descriptor in basic forking dispatch shared;
 }
 
-/// Client and server go on at the same time between steps 4 and 7; so here the server stands still in step 2 until the
-/// client has come to step 5.
+/// Client and server run at the same time between steps 4 and 7. So the test stops the server in step 2 until
+/// the client has reached step 5.
 fn the_steps_come_in_the_order_of_their_numbers(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).gated().start();
     server.step_until(What::Waiting);
     let client = scene.client().arg("hello").start();
-    scene.record().wait_for(What::AwaitingAck, |_| true);
+    scene.event_log().wait_for(What::AwaitingAck, |_| true);
     server.go_on();
     client.ends().success().stdout("HELLO\n");
 
     if paradigm.has_subservers() {
-        // Recorded just after it was done: perhaps after all the rest.
-        scene.record().wait_for(What::SubserverForked, |_| true);
+        // A process logs an event just after the action, so this event may be the last.
+        scene.event_log().wait_for(What::SubserverForked, |_| true);
     }
-    let mut events = scene.record().all(|event| event.step.is_some());
+    let mut events = scene.event_log().all(|event| event.step.is_some());
     events.sort_by_key(|event| event.ns);
     let mut steps: Vec<u8> = Vec::new();
     for step in events.iter().filter_map(|event| event.step) {
@@ -37,11 +37,11 @@ fn the_steps_come_in_the_order_of_their_numbers(paradigm: Paradigm) {
         }
     }
     assert_eq!(steps, [1, 2, 3, 4, 5, 6, 7, 8]);
-    let who = |step| events.iter().find(|event| event.step == Some(step)).map(|event| event.role);
+    let role_of = |step| events.iter().find(|event| event.step == Some(step)).map(|event| event.role);
     let acknowledger = if paradigm == Paradigm::Basic { Role::Client } else { Role::Subserver(1) };
-    assert_eq!([1, 2, 6, 7].map(who), [Some(Role::Server); 4]);
-    assert_eq!([3, 4, 5].map(who), [Some(Role::Client); 3]);
-    assert_eq!(who(8), Some(acknowledger));
+    assert_eq!([1, 2, 6, 7].map(role_of), [Some(Role::Server); 4]);
+    assert_eq!([3, 4, 5].map(role_of), [Some(Role::Client); 3]);
+    assert_eq!(role_of(8), Some(acknowledger));
     scene.end();
 }
 
@@ -51,16 +51,18 @@ fn causes_come_before_their_effects(paradigm: Paradigm) {
     let clients: Vec<_> = (0..20).map(|_| scene.client().arg("hello").start()).collect();
     for client in clients {
         client.ends().success().stdout("HELLO\n");
-        let its_own = scene.record().all(|event| event.pid == client.pid());
-        // The last private pipe: a client may have had to try again.
-        let ack = its_own.iter().find(|event| event.what == What::AckReceived).expect("it was served");
+        let its_own = scene.event_log().all(|event| event.pid == client.pid());
+        // The client may have tried again; its last private pipe counts.
+        let ack =
+            its_own.iter().find(|event| event.what == What::AckReceived).expect("the client was served");
         let (session, pipe) = (ack.session.clone(), ack.pipe.clone());
-        // What is done is recorded just after it was done: perhaps after its effect.
-        scene.record().wait_for(What::ReplySent, |event| event.session == session);
+        // A process logs an event just after the action, perhaps after the action's effect.
+        scene.event_log().wait_for(What::ReplySent, |event| event.session == session);
         let about_it = scene
-            .record()
+            .event_log()
             .all(|event| event.session == session || (event.pid == client.pid() && event.pipe == pipe));
-        let hello = its_own.iter().rfind(|event| event.what == What::HelloSent).expect("it said HELLO");
+        let hello =
+            its_own.iter().rfind(|event| event.what == What::HelloSent).expect("the client sent HELLO");
         let ns = |what| about_it.iter().find(|event| event.what == what).map_or(0, |event: &Event| event.ns);
         let in_order = [
             ns(What::PrivateCreated),
@@ -88,19 +90,22 @@ fn the_second_client_waits_for_its_turn(paradigm: Paradigm) {
     first.type_line("one");
     first.prints("ONE\n");
     let second = scene.client().arg("two").start();
-    scene.record().wait_for(What::PrivateCreated, |event| event.pid == second.pid());
+    scene.event_log().wait_for(What::PrivateCreated, |event| event.pid == second.pid());
     first.type_line("three");
     first.prints("ONE\nTHREE\n");
-    assert!(second.is_running() && second.printed().is_empty(), "the second was served before its turn");
+    assert!(
+        second.is_running() && second.printed().is_empty(),
+        "the second client was served before its turn"
+    );
     first.close_stdin();
     first.ends().success();
     second.ends().success().stdout("TWO\n");
-    let ns = |what, pid| scene.record().wait_for(what, |event| event.pid == pid).ns;
+    let ns = |what, pid| scene.event_log().wait_for(what, |event| event.pid == pid).ns;
     assert!(ns(What::ByeSent, first.pid()) < ns(What::AckReceived, second.pid()));
     scene.end();
 }
 
-fn the_second_client_need_not_wait(paradigm: Paradigm) {
+fn the_second_client_does_not_wait(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let first = scene.client().typing().start();
@@ -113,8 +118,8 @@ fn the_second_client_need_not_wait(paradigm: Paradigm) {
     scene.end();
 }
 
-/// The shell makes descriptor 3, which is a pipe to the test; its other copy, descriptor 1, goes elsewhere.
-fn readiness_is_one_newline_and_the_end_of_the_pipe(paradigm: Paradigm) {
+/// The shell makes descriptor 3, a pipe to the test. Descriptor 1 goes to /dev/null.
+fn a_ready_server_writes_one_newline_and_closes_the_descriptor(paradigm: Paradigm) {
     let scene = Scene::new();
     let launch = scene.server(paradigm).ready_on_3();
     let (server, mut ready) = launch.start_with_reader();

@@ -1,4 +1,4 @@
-//! What goes in comes out: same bytes, same order, whatever the size.
+//! Messages of any size come back with the same bytes, in the same order.
 
 use std::io::{BufRead, BufReader};
 
@@ -13,23 +13,23 @@ each! {
     a_hundred_thousand_lines_come_back_in_order in basic forking dispatch shared;
     sixteen_mebibytes_come_back_identical in basic forking dispatch;
     sixteen_mebibytes_are_refused_with_a_reason in shared;
-    a_million_records_of_64_writers_are_all_answered_right in shared: row_28;
-    a_message_that_outgrows_the_window_leaves_its_session_unharmed in shared: row_28;
+    a_million_frames_of_64_writers_are_all_answered_correctly in shared: row_28;
+    a_message_longer_than_the_window_does_not_harm_its_session in shared: row_28;
     messages_of_every_size_come_back in basic forking dispatch shared;
-    a_client_whose_reader_has_enough_ends_quietly in basic forking dispatch shared;
+    a_client_whose_reader_has_gone_ends_by_sigpipe in basic forking dispatch shared;
 }
 
 fn a_hundred_thousand_lines_come_back_in_order(paradigm: Paradigm) {
     let scene = Scene::new();
-    let _server = scene.server(paradigm).args(["-q", "--service", "echo"]).unrecorded().ready();
+    let _server = scene.server(paradigm).args(["-q", "--service", "echo"]).without_event_log().ready();
     let lines: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
-    let end = scene.client().unrecorded().run_with_stdin(lines.as_str()).success();
-    // Not a diff: it would be long.
+    let end = scene.client().without_event_log().run_with_stdin(lines.as_str()).success();
+    // A diff in the message would be too long.
     assert!(end.get_output().stdout == lines.as_bytes(), "other lines came back");
     scene.end();
 }
 
-/// The same bytes each time, but with no pattern that a mistake could hide in.
+/// The same bytes in each run, without a pattern that could hide a mistake.
 pub(crate) fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let mut next = || {
@@ -45,9 +45,9 @@ pub(crate) fn noise(bytes: usize) -> Vec<u8> {
 
 fn sixteen_mebibytes_come_back_identical(paradigm: Paradigm) {
     let scene = Scene::new();
-    let _server = scene.server(paradigm).args(["--service", "echo"]).unrecorded().ready();
+    let _server = scene.server(paradigm).args(["--service", "echo"]).without_event_log().ready();
     let bytes = noise(16 << 20);
-    let end = scene.client().arg("--raw").unrecorded().run_with_stdin(bytes.clone()).success();
+    let end = scene.client().arg("--raw").without_event_log().run_with_stdin(bytes.clone()).success();
     assert!(end.get_output().stdout == bytes, "other bytes came back");
     scene.end();
 }
@@ -62,18 +62,18 @@ fn sixteen_mebibytes_are_refused_with_a_reason(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Records of 4,096 bytes are as long as one write may be and stay whole (pipe(7)). Every reply is checked; the records
-/// counted are those that the clients write, all into one pipe. On a busy machine who has just come may wait for room in it
-/// for many seconds, so nobody is judged by that.
-fn a_million_records_of_64_writers_are_all_answered_right(paradigm: Paradigm) {
+/// Frames of 4,096 bytes are the longest writes that a pipe keeps whole (pipe(7)). Every reply is checked.
+/// The counted frames are those that the clients write, all into one pipe. On a busy machine a new client may
+/// wait for room in the pipe for many seconds. So the handshake timeout is long.
+fn a_million_frames_of_64_writers_are_all_answered_correctly(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene
         .server(paradigm)
         .args(["-q", "--service", "echo", "--handshake-timeout", "60s"])
-        .unrecorded()
+        .without_event_log()
         .ready();
-    let mut records = 0;
-    // Payload, requests of each, records of each request.
+    let mut frames = 0;
+    // Payload, requests of each client, frames of each request.
     for (payload, requests, each) in
         [(0, 5500, 1), (1000, 2500, 1), (PAYLOAD_MAX, 1500, 1), (PAYLOAD_MAX + 1, 750, 2), (64, 5000, 1)]
     {
@@ -81,13 +81,13 @@ fn a_million_records_of_64_writers_are_all_answered_right(paradigm: Paradigm) {
         let options = ["--connections", "64", "--window", "16", "--payload", &payload, "--requests", &count];
         let report = report(&load(&scene, &options).start());
         assert_eq!(report["requests"].as_u64(), Some(64 * requests), "{report}");
-        records += 64 * requests * each + 64 * 3;
+        frames += 64 * requests * each + 64 * 3;
     }
-    assert!(records > 1_000_000, "{records}");
+    assert!(frames > 1_000_000, "{frames}");
     scene.end();
 }
 
-fn a_message_that_outgrows_the_window_leaves_its_session_unharmed(paradigm: Paradigm) {
+fn a_message_longer_than_the_window_does_not_harm_its_session(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let [fits, too_long] = [0, 1].map(|more| "x".repeat(16 * PAYLOAD_MAX + more));
@@ -98,19 +98,19 @@ fn a_message_that_outgrows_the_window_leaves_its_session_unharmed(paradigm: Para
     scene.end();
 }
 
-/// A record holds 4,067 bytes.
+/// A frame holds 4,067 bytes.
 fn messages_of_every_size_come_back(paradigm: Paradigm) {
     let scene = Scene::new();
     let _server = scene.server(paradigm).args(["--service", "reverse"]).ready();
     let longest = if paradigm == Paradigm::Shared { 16 * PAYLOAD_MAX } else { 100_000 };
     let sizes = [0, 1, PAYLOAD_MAX - 1, PAYLOAD_MAX, PAYLOAD_MAX + 1, longest];
-    // As lines of one session ...
+    // First as lines of one session.
     let letters: Vec<String> = sizes.iter().map(|size| ('a'..='z').cycle().take(*size).collect()).collect();
     let reversed: String =
         letters.iter().map(|message| message.chars().rev().chain(['\n']).collect::<String>()).collect();
     let end = scene.client().args(&letters).run().success();
     assert!(end.get_output().stdout == reversed.as_bytes(), "other lines came back");
-    // ... and each alone, of all bytes that there are.
+    // Then each size alone, with all byte values.
     for size in sizes {
         let bytes = noise(size);
         let end = scene.client().arg("--raw").run_with_stdin(bytes.clone()).success();
@@ -123,12 +123,12 @@ fn messages_of_every_size_come_back(paradigm: Paradigm) {
     scene.end();
 }
 
-/// As in `seq 100000 | client | head -1`.
-fn a_client_whose_reader_has_enough_ends_quietly(paradigm: Paradigm) {
+/// As `seq 100000 | client | head -1`.
+fn a_client_whose_reader_has_gone_ends_by_sigpipe(paradigm: Paradigm) {
     let scene = Scene::new();
-    let _server = scene.server(paradigm).arg("-q").unrecorded().ready();
+    let _server = scene.server(paradigm).arg("-q").without_event_log().ready();
     let lines: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
-    let (client, stdout) = scene.client().unrecorded().reading(&lines).start_with_reader();
+    let (client, stdout) = scene.client().without_event_log().reading(&lines).start_with_reader();
     let mut stdout = BufReader::new(stdout);
     let mut line = String::new();
     stdout.read_line(&mut line).expect("the client prints");

@@ -1,4 +1,4 @@
-//! The programs of tests/peers by themselves: what they check, how they are compiled, what is told of them.
+//! The programs of tests/peers alone: what they check, how they are compiled, and that README.md lists them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,8 @@ use workspace_tests::{Program, Scene, Tool, needs};
 
 use crate::peers::{sessions, tells, waited, waits_for_client};
 
-/// A change to the source of one side, and what the other side then says. A check that finds nothing would be none.
+/// A change to the source of one side, and what the other side then prints. It shows that the other side's
+/// check works.
 struct Fault {
     dialect: &'static str,
     /// `client` or `server`.
@@ -59,7 +60,7 @@ const FAULTS: [Fault; 15] = [
     fault("3way_fixed_name", "client", ["came);\n", "came);\n buffer[1]++;\n"], "is [ol], not [ok]"),
 ];
 
-/// The workshop with one program changed. There is something to change, or the list above is of yesterday.
+/// Returns a copy of the workshop and one program, changed. The text to change must exist.
 fn with(side: &str, dialect: &Dialect, [right, wrong]: [&str; 2]) -> (TempDir, PathBuf) {
     let place = tempfile::tempdir().expect("a temporary directory");
     let workshop = Workshop::of_the_peers().copied_to(place.path());
@@ -86,13 +87,13 @@ fn a_peer_that_does_not_keep_to_its_dialect_is_noticed() {
             waits_for_client(1, &server);
             let client = scene.client_at(dialect.client()).reading("Hello\n").start();
             client.ends().code(1).stdout("").stderr(contains(fault.noticed));
-            has_done_with_client(1, &server);
+            wait_until_finished_with_client(1, &server);
         } else {
             let server = scene.server_at(dialect.server()).start();
             waits_for_client(1, &server);
             scene.client_at(broken).run().success();
             if dialect.forks {
-                until_true("no subserver", || children_of(server.pid()).is_empty());
+                until_true("the server to have no subserver", || children_of(server.pid()).is_empty());
                 server.signal(Signal::SIGTERM);
             }
             server.ends().code(i32::from(!dialect.forks)).stderr(contains(fault.noticed));
@@ -115,19 +116,20 @@ fn every_client_notices_a_wrong_reply() {
         tells(&server, &[format!("connected {}", dialect.private_pipe(client.pid()))]);
         client.type_line("Hello");
         client.ends().code(1).stdout("").stderr("the reply to [Hello] is [hello]\n");
-        has_done_with_client(1, &server);
+        wait_until_finished_with_client(1, &server);
         scene.end();
     }
 }
 
-/// Waits until a server in C waits for the next client, or has ended since it was disappointed by this one.
-fn has_done_with_client(nth: usize, server: &Program) {
-    until_true(format_args!("{} to have done with client {nth}", server.name()), || {
+/// Waits until a server in C waits for the next client, or has ended because of an error of this client.
+fn wait_until_finished_with_client(nth: usize, server: &Program) {
+    until_true(format_args!("{} to finish with client {nth}", server.name()), || {
         !server.is_running() || waited(server) > nth
     });
 }
 
-/// The server stands still while its client asks and is killed: so it answers somebody who has left.
+/// The server is stopped while its client sends a request and is killed. So the server answers a client that
+/// has left.
 #[test]
 fn a_server_whose_client_has_left_dies_or_goes_on_as_its_kind_does() {
     if !needs(&[Tool::CCompiler]) {
@@ -143,13 +145,13 @@ fn a_server_whose_client_has_left_dies_or_goes_on_as_its_kind_does() {
         scene.signal_server(answerer, Signal::SIGSTOP);
         client.type_line("hello");
         let upstream = upstream_of(answerer, &dialect);
-        until_true("the request", || is_readable(answerer, &upstream));
+        until_true("the request to be in the pipe", || is_readable(answerer, &upstream));
         client.kill();
         scene.signal_server(answerer, Signal::SIGCONT);
         match (dialect.sigpipe, dialect.forks) {
             (Sigpipe::Dies, false) => drop(server.ends_by(Signal::SIGPIPE)),
             (Sigpipe::Dies, true) => {
-                until_true("no subserver", || children_of(server.pid()).is_empty());
+                until_true("the server to have no subserver", || children_of(server.pid()).is_empty());
                 assert_eq!(sessions(&server)[1..], ["received [hello]"]);
             }
             (Sigpipe::GoesOn, _) => {
@@ -161,11 +163,11 @@ fn a_server_whose_client_has_left_dies_or_goes_on_as_its_kind_does() {
     }
 }
 
-/// What a process of a server in C reads its client's messages from.
+/// Returns the pipe from which a process of a server in C reads its client's messages.
 fn upstream_of(pid: u32, dialect: &Dialect) -> Descriptor {
     let is_wkp = |target: &Target| matches!(target, Target::Named { name, .. } if name == dialect.wkp);
     let found = descriptors(pid).into_iter().find(|fd| fd.way == Way::Read && is_wkp(&fd.target));
-    found.expect("it has the well-known pipe open")
+    found.expect("the server has the well-known pipe open")
 }
 
 #[test]
@@ -180,7 +182,7 @@ fn the_peers_are_compiled_without_a_warning() {
     }
 }
 
-/// What there is to compile.
+/// The names of the programs.
 fn programs(workshop: &Workshop) -> BTreeSet<String> {
     let files = workshop.files();
     let names = files.iter().map(|file| file.file_name().expect("a file's path").to_string_lossy());
@@ -203,7 +205,7 @@ fn a_changed_source_is_compiled_anew() {
         fs::write(&path, fs::read_to_string(&path).expect("a source") + "\n").expect("our own copy");
     };
     change("server_2way_100.c");
-    assert_eq!(program(client), first, "it is not made of that");
+    assert_eq!(program(client), first, "the client does not depend on that source");
     change("client_2way_100.c");
     let second = program(client);
     change("checks.h");
@@ -212,36 +214,38 @@ fn a_changed_source_is_compiled_anew() {
 }
 
 #[test]
-fn who_has_no_c_compiler_is_told_so() {
+fn a_missing_c_compiler_is_reported() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let workshop = |compiler: &str| Workshop {
         compiler: compiler.to_owned(),
         programs: place.path().to_owned(),
         ..Workshop::of_the_peers()
     };
-    let complaint = workshop("no-such-compiler -m64").program("client_2way_100").expect_err("there is none");
+    let complaint = workshop("no-such-compiler -m64")
+        .program("client_2way_100")
+        .expect_err("the compiler does not exist");
     assert!(complaint.contains("client_2way_100.c"), "{complaint}");
     assert!(complaint.contains("\"no-such-compiler\" \"-m64\""), "{complaint}");
     assert!(
         complaint.contains("install a C compiler as \"cc\", or say in CC which one there is"),
         "{complaint}"
     );
-    let complaint = workshop("false").program("client_2way_100").expect_err("it always fails");
+    let complaint = workshop("false").program("client_2way_100").expect_err("false(1) always fails");
     assert!(complaint.contains("\"false\"") && complaint.contains("exit status: 1"), "{complaint}");
 }
 
-/// tests/peers/README.md has a line for each program, and the harness a dialect for each two.
+/// tests/peers/README.md has a line for each program, and the harness has a dialect for each pair.
 #[test]
-fn the_page_tells_of_every_peer() {
+fn the_page_lists_every_peer() {
     let workshop = Workshop::of_the_peers();
     let page = fs::read_to_string(workshop.sources.join("README.md")).expect("the page of the peers");
-    let told = page
+    let listed = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once(".c` |").map(|(name, _)| name.to_owned()));
     let known = DIALECTS
         .iter()
         .flat_map(|dialect| ["client", "server"].map(|side| format!("{side}_{}", dialect.name)));
     let programs = programs(&workshop);
-    assert_eq!(told.collect::<BTreeSet<_>>(), programs);
+    assert_eq!(listed.collect::<BTreeSet<_>>(), programs);
     assert_eq!(known.collect::<BTreeSet<_>>(), programs);
 }

@@ -1,5 +1,5 @@
-//! The lab without a place for its temporary files: each command names what it tried, the path, the errno and
-//! `TMPDIR`.
+//! The lab without a directory for its temporary files. Each command names the operation, the path, the errno
+//! and `TMPDIR`.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::Scene;
 
-/// Every command of the lab that makes temporary files or directories.
+/// Each command of the lab that makes temporary files or directories.
 const COMMANDS: [&[&str]; 6] = [
     &["demo", "basic"],
     &["demo", "basic", "--client", "/bin/true"],
@@ -22,7 +22,7 @@ fn without_a_place_for_temporary_files_the_lab_names_tmpdir() {
     let scene = Scene::new();
     let file = scene.path("../file");
     fs::write(&file, "").expect("a file of the scene");
-    let file = file.to_str().expect("a path in text");
+    let file = file.to_str().expect("the path is UTF-8");
     for (place, errno) in [("/nonexistent", "ENOENT"), (file, "ENOTDIR")] {
         for command in COMMANDS {
             let lab = scene.lab().through(["env".to_owned(), format!("TMPDIR={place}")]).args(command);

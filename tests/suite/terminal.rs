@@ -1,19 +1,19 @@
-//! What a person at a terminal sees.
+//! The programs' output on a terminal.
 
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
-use workspace_tests::{Paradigm, Scene, Terminal, stories};
+use workspace_tests::{Paradigm, Scene, Terminal, tests};
 
-stories! {
+tests! {
     colour_follows_the_conventions;
-    a_peers_text_does_not_act_on_the_terminal;
+    a_peers_text_cannot_control_the_terminal;
 }
 
-/// The beginning of every escape sequence.
+/// The first character of every escape sequence.
 const ESCAPE: char = '\x1b';
 
-/// What a server at a terminal shows until it waits for clients, with these variables set and this option.
+/// Returns what a server at a terminal shows until it waits for clients, with these variables and options.
 fn shown_by_a_server(scene: &Scene, variables: &[&str], options: &[&str]) -> String {
     let terminal = Terminal::new();
     let server = scene.server(Paradigm::Basic).at_terminal_but_stdout(&terminal);
@@ -41,32 +41,32 @@ fn colour_follows_the_conventions() {
         let shown = shown_by_a_server(&scene, variables, options);
         assert_eq!(shown.contains(ESCAPE), coloured, "{variables:?} {options:?}: {shown:?}");
     }
-    // Without a terminal there is none, unless it is asked for.
+    // Without a terminal there is no colour, unless an option asks for it.
     for (options, coloured) in [(&[][..], false), (&["--color", "always"], true)] {
         let client =
             scene.talking_client().args(["-v", "--timeout", "50ms", "x"]).args(options).run().code(3);
-        let told = String::from_utf8_lossy(&client.get_output().stderr).into_owned();
-        assert_eq!(told.contains(ESCAPE), coloured, "{told:?}");
+        let message = String::from_utf8_lossy(&client.get_output().stderr).into_owned();
+        assert_eq!(message.contains(ESCAPE), coloured, "{message:?}");
     }
     scene.end();
 }
 
-/// A name and a message with an escape sequence of one byte (U+009B) and a reversal of the line.
-fn a_peers_text_does_not_act_on_the_terminal() {
+/// A name and a message with a one-byte escape sequence (U+009B) and a right-to-left override (U+202E).
+fn a_peers_text_cannot_control_the_terminal() {
     const ACTING: &str = "x\u{9b}\u{202e}y";
     const SHOWN: &str = "x\u{fffd}\u{fffd}y";
     let scene = Scene::new();
     let server = scene.server(Paradigm::Basic).args(["--service", "echo"]).ready();
-    // A reply is data, and stays as it is.
+    // A reply is data, and is printed unchanged.
     scene.client().arg(ACTING).run().success().stdout(format!("{ACTING}\n"));
     let mut course = scene.course_client(ACTING);
     course.shakes_hands();
     course.leaves();
     server.signal(Signal::SIGTERM);
-    let told = contains(format!("received [{SHOWN}]"))
+    let message = contains(format!("received [{SHOWN}]"))
         .and(contains(format!("received the private pipe's name [{SHOWN}]")))
         .and(contains('\u{9b}').not())
         .and(contains('\u{202e}').not());
-    server.ends().code(0).stderr(told);
+    server.ends().code(0).stderr(message);
     scene.end();
 }

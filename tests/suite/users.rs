@@ -1,5 +1,5 @@
-//! Another user can neither connect nor listen, and is told so. Where the tests are not run as root they say that they
-//! prove nothing.
+//! Another user can neither connect nor listen, and gets an error. If the tests do not run as root, they
+//! print NOT RUN.
 
 use std::fs::{self, Permissions};
 use std::io::Read;
@@ -15,23 +15,23 @@ use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use workspace_tests::{Paradigm, RawClient, Scene, each, is_root};
 
-use crate::held::another_is_served_soon;
+use crate::held::another_client_is_served_soon;
 
 each! {
-    all_pipes_are_their_owners_alone in basic forking dispatch shared: row_38;
+    only_the_owner_has_access_to_the_pipes in basic forking dispatch shared: row_38;
     another_users_client_is_refused_by_the_kernel in basic forking dispatch shared: row_38;
     roots_client_does_not_trust_another_users_server in basic forking dispatch shared: row_38;
     another_users_pipe_is_not_answered in basic forking dispatch shared: row_16 row_38;
     another_users_pipe_is_left_as_it_was in basic forking dispatch shared: row_15 row_38;
-    another_users_lock_file_is_named_and_not_locked in basic forking dispatch shared: row_14 row_38;
-    another_user_gets_nothing in basic forking dispatch shared: row_38;
+    another_users_lock_file_is_reported_and_not_locked in basic forking dispatch shared: row_14 row_38;
+    another_user_gets_no_access in basic forking dispatch shared: row_38;
 }
 
-/// A user who has nothing, and for whom nothing else runs.
+/// A user without files and without any other process.
 const NOBODY: u32 = 61_100;
 
-/// However lax the mask: it is off here.
-fn all_pipes_are_their_owners_alone(paradigm: Paradigm) {
+/// The umask is 0 here, so it removes no right.
+fn only_the_owner_has_access_to_the_pipes(paradigm: Paradigm) {
     let scene = Scene::new();
     let lax = ["sh", "-c", "umask 0; exec \"$0\" \"$@\""];
     let _server = scene.server(paradigm).through(lax).ready();
@@ -39,12 +39,13 @@ fn all_pipes_are_their_owners_alone(paradigm: Paradigm) {
     holder.step_until(What::WkpOpened);
     let held = scene.client().arg("held").through(lax).gated().start();
     held.step_until(What::AwaitingAck);
-    scene.record().wait_for(What::AckSent, |_| true);
+    scene.event_log().wait_for(What::AckSent, |_| true);
     let names = scene.names();
-    // A fresh upstream, since somebody holds the lock; in basic and with a shared pipe there may be fewer.
+    // The held client has a fresh upstream, since another client holds the lock. In basic and with a shared
+    // pipe there may be fewer names.
     assert!(names.len() >= if paradigm == Paradigm::Basic { 3 } else { 4 }, "{names:?}");
     for name in names {
-        let mode = fs::metadata(scene.path(&name)).expect("it is there").mode() & 0o7777;
+        let mode = fs::metadata(scene.path(&name)).expect("the path exists").mode() & 0o7777;
         assert_eq!(mode, 0o600, "the mode of {name}");
     }
     held.go_on();
@@ -54,45 +55,46 @@ fn all_pipes_are_their_owners_alone(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Root could lock it, and the other user could keep root out.
-fn another_users_lock_file_is_named_and_not_locked(paradigm: Paradigm) {
+/// Root could lock the other user's file. The other user could keep root out.
+fn another_users_lock_file_is_reported_and_not_locked(paradigm: Paradigm) {
     if !is_root() {
         return;
     }
     let scene = Scene::new();
     let root = scene.place().parent().expect("a directory").to_path_buf();
-    fs::set_permissions(root, Permissions::from_mode(0o711)).expect("it is ours");
-    fs::set_permissions(scene.place(), Permissions::from_mode(0o777)).expect("it is ours");
+    fs::set_permissions(root, Permissions::from_mode(0o711)).expect("the test owns it");
+    fs::set_permissions(scene.place(), Permissions::from_mode(0o777)).expect("the test owns it");
     let lock = scene.path(".mario.lock");
     fs::write(&lock, "").expect("a file");
-    fs::set_permissions(&lock, Permissions::from_mode(0o600)).expect("it is ours");
-    let server = scene.server(paradigm).unrecorded().as_user(NOBODY).run();
+    fs::set_permissions(&lock, Permissions::from_mode(0o600)).expect("the test owns it");
+    let server = scene.server(paradigm).without_event_log().as_user(NOBODY).run();
     let named =
         contains("cannot open the lock file").and(contains("EACCES")).and(contains("a file of user 0"));
     server.code(3).stdout("").stderr(named);
-    chown(&lock, Some(NOBODY), Some(NOBODY)).expect("root can");
+    chown(&lock, Some(NOBODY), Some(NOBODY)).expect("root may do that");
     let server = scene.server(paradigm).run();
     server.code(3).stdout("").stderr(contains("a lock file of another user is there, left untouched"));
     assert_eq!(scene.names(), [".mario.lock"]);
-    fs::remove_file(&lock).expect("it is there");
+    fs::remove_file(&lock).expect("the path exists");
     scene.end();
 }
 
-/// It may make its own pipe in this place, and look at the names, but neither write to the server nor read what others do.
+/// The other user may make its own pipe in this directory, and see the names. It can neither write to the
+/// server nor read what clients write.
 fn another_users_client_is_refused_by_the_kernel(paradigm: Paradigm) {
     if !is_root() {
         return;
     }
     let scene = Scene::new();
     let root = scene.place().parent().expect("a directory").to_path_buf();
-    fs::set_permissions(root, Permissions::from_mode(0o711)).expect("it is ours");
+    fs::set_permissions(root, Permissions::from_mode(0o711)).expect("the test owns it");
     let _server = scene.server(paradigm).ready();
     let refused = |message: &str| {
-        let client = scene.client().unrecorded().as_user(NOBODY).args(["--timeout", "20s", "hello"]);
+        let client = scene.client().without_event_log().as_user(NOBODY).args(["--timeout", "20s", "hello"]);
         client.run().code(3).stdout("").stderr(starts_with("client: cannot ").and(contains(message)));
     };
     refused("EACCES");
-    fs::set_permissions(scene.place(), Permissions::from_mode(0o777)).expect("it is ours");
+    fs::set_permissions(scene.place(), Permissions::from_mode(0o777)).expect("the test owns it");
     refused("\"mario\": EACCES");
     let names = scene.names();
     let mut listener = Command::new("cat");
@@ -102,12 +104,12 @@ fn another_users_client_is_refused_by_the_kernel(paradigm: Paradigm) {
         .failure()
         .stdout("")
         .stderr(contains("Permission denied"));
-    assert_eq!(scene.names(), names, "its private pipe was left");
-    another_is_served_soon(&scene);
+    assert_eq!(scene.names(), names, "the client left its private pipe");
+    another_client_is_served_soon(&scene);
     scene.end();
 }
 
-/// The kernel would let root in; but what it says would be somebody else's to read.
+/// The kernel would let root open the pipe, but then the other user could read root's messages.
 fn roots_client_does_not_trust_another_users_server(paradigm: Paradigm) {
     if !is_root() {
         return;
@@ -118,12 +120,12 @@ fn roots_client_does_not_trust_another_users_server(paradigm: Paradigm) {
     let names = scene.names();
     let client = scene.client().args(["--timeout", "20s", "hello"]).run();
     client.code(3).stdout("").stderr(starts_with("client: cannot ").and(contains("\"mario\": EPERM")));
-    assert_eq!(scene.names(), names, "its private pipe was left");
+    assert_eq!(scene.names(), names, "the client left its private pipe");
     scene.client().as_user(NOBODY).arg("hello").run().success().stdout("HELLO\n");
     scene.end();
 }
 
-/// A HELLO of ours that names a pipe of somebody else's: what he asked for, he must not read.
+/// Root's HELLO names another user's pipe. That user must not read the answer.
 fn another_users_pipe_is_not_answered(paradigm: Paradigm) {
     if !is_root() {
         return;
@@ -133,23 +135,27 @@ fn another_users_pipe_is_not_answered(paradigm: Paradigm) {
     let name = RawClient::new_name();
     let path = scene.path(&name);
     mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
-    chown(&path, Some(NOBODY), Some(NOBODY)).expect("root can");
+    chown(&path, Some(NOBODY), Some(NOBODY)).expect("root may do that");
     let open = fs::File::options().read(true).write(true).open(&path);
     let mut client = scene.raw_client();
     client.hello_naming(name.as_bytes());
-    scene.record().wait_for(What::ClientDropped, |event| {
+    scene.event_log().wait_for(What::ClientDropped, |event| {
         event
             .text
             .as_ref()
             .is_some_and(|text| text.contains("a pipe of another user stands at its private pipe"))
     });
-    another_is_served_soon(&scene);
-    // One byte of our own, so that the read does not wait.
-    let mut pipe = open.expect("root can");
+    another_client_is_served_soon(&scene);
+    // The test writes a byte, so that the read returns.
+    let mut pipe = open.expect("root may do that");
     std::io::Write::write_all(&mut pipe, b"!").expect("there is room");
     let mut bytes = [0; 100];
-    assert_eq!(pipe.read(&mut bytes).expect("what was just written"), 1, "the server wrote there");
-    fs::remove_file(path).expect("it is there");
+    assert_eq!(
+        pipe.read(&mut bytes).expect("the pipe has the test's byte"),
+        1,
+        "the server wrote into the pipe"
+    );
+    fs::remove_file(path).expect("the path exists");
     client.remove_private_pipe();
     scene.end();
 }
@@ -161,40 +167,44 @@ fn another_users_pipe_is_left_as_it_was(paradigm: Paradigm) {
     let scene = Scene::new();
     let path = scene.path("mario");
     mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
-    chown(&path, Some(NOBODY), Some(NOBODY)).expect("root can");
-    let inode = fs::metadata(&path).expect("it is there").ino();
+    chown(&path, Some(NOBODY), Some(NOBODY)).expect("root may do that");
+    let inode = fs::metadata(&path).expect("the path exists").ino();
     let server = scene.server(paradigm).run();
     server.code(3).stdout("").stderr(contains("a pipe of another user is there, left untouched"));
-    let now = fs::metadata(&path).expect("it is there");
+    let now = fs::metadata(&path).expect("the path exists");
     assert_eq!((now.ino(), now.uid(), scene.names().len()), (inode, NOBODY, 1));
-    fs::remove_file(path).expect("it is there");
+    fs::remove_file(path).expect("the path exists");
     scene.end();
 }
 
-/// Root's server and nobody's client, and the other way round, in a directory where both may make what they like. Only the
-/// pipes themselves are in the way, and for root just their owner.
-fn another_user_gets_nothing(paradigm: Paradigm) {
+/// Root's server with another user's client, and the reverse, in a directory where both may create names.
+/// Only the modes and the owners of the pipes protect them; against root only the owners.
+fn another_user_gets_no_access(paradigm: Paradigm) {
     if !is_root() {
         return;
     }
     let scene = Scene::new();
-    for directory in [scene.place(), scene.place().parent().expect("it is in a temporary one")] {
-        fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("it is ours");
+    for directory in [scene.place(), scene.place().parent().expect("the place has a parent")] {
+        fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("the test owns it");
     }
     for (of_server, of_client) in [(0, NOBODY), (NOBODY, 0)] {
-        let server = scene.server(paradigm).unrecorded().as_user(of_server).ready();
-        let wkp = fs::metadata(scene.path("mario")).expect("it is there");
+        let server = scene.server(paradigm).without_event_log().as_user(of_server).ready();
+        let wkp = fs::metadata(scene.path("mario")).expect("the path exists");
         assert_eq!((wkp.uid(), wkp.mode() & 0o777), (of_server, 0o600));
-        let stranger =
-            scene.client().unrecorded().as_user(of_client).args(["--timeout", "60s", "secret"]).start();
-        stranger
+        let intruder = scene
+            .client()
+            .without_event_log()
+            .as_user(of_client)
+            .args(["--timeout", "60s", "secret"])
+            .start();
+        intruder
             .ends()
             .code(3)
             .stdout("")
             .stderr(contains("open the well-known pipe").and(contains("another user")));
-        // A second server of that user harms nothing, either.
-        scene.server(paradigm).unrecorded().as_user(of_client).start().ends().code(3);
-        let friend = scene.client().unrecorded().as_user(of_server).arg("hello").start();
+        // A second server of the other user does no harm.
+        scene.server(paradigm).without_event_log().as_user(of_client).start().ends().code(3);
+        let friend = scene.client().without_event_log().as_user(of_server).arg("hello").start();
         friend.ends().success().stdout("HELLO\n");
         server.signal(Signal::SIGTERM);
         server.ends().code(0);

@@ -1,6 +1,7 @@
-//! `cargo xtask sweep`: every fault of the table at every call of a session, once and for good.
+//! `cargo xtask sweep`: runs each fault of the table at each call of a session, once and for good.
 //!
-//! On stdout a line for each call of each program, and the verdict; on stderr the whole scene of each story that failed.
+//! Prints a line for each call of each program and the verdict on stdout. Prints the whole scene of each
+//! scenario that failed on stderr.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,13 +11,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
-use workspace_tests::fault::{Fault, Lasts, Side, play, record};
+use workspace_tests::fault::{Fault, Lasts, Side, run_with_fault, trace_calls};
 use workspace_tests::{Paradigm, Tool, build_programs, needs};
 
-/// Let every system call of a session fail, one after the other, once and for good, and see that all is well each time.
+/// Make every system call of a session fail, one after the other, once and for good, and check the result
+/// each time.
 ///
-/// A story is a server, three clients, the end, and a fresh server with one more client. In each, one call of one program
-/// fails. Exits with 0 if nobody hung, nothing was left, all said why and everybody was served who could be.
+/// A scenario is a server, three clients, the end, and a fresh server with one more client. In each, one call
+/// of one program fails. Exits with 0 if no process hung, nothing was left, each failed process said why, and
+/// every client was served that could be.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask sweep", bin_name = "cargo xtask sweep")]
 struct Args {
@@ -91,17 +94,17 @@ impl Args {
     }
 }
 
-/// What became of the stories so far.
+/// The results of the scenarios so far.
 #[derive(Debug, Default)]
 struct Tally {
     tried: usize,
-    /// Those in which the call was made, and failed.
+    /// The scenarios in which the call was made, and failed.
     struck: usize,
     failed: usize,
 }
 
 thread_local! {
-    /// Why the story failed that was played last.
+    /// The reason why the last scenario failed.
     static WHY: RefCell<String> = RefCell::default();
 }
 
@@ -110,7 +113,7 @@ fn main() -> ExitCode {
     if !needs(&[Tool::StraceAttached]) {
         return ExitCode::FAILURE;
     }
-    // What cargo takes for that is no story's time.
+    // cargo's time must not count for a scenario.
     build_programs();
     set_hook(Box::new(|panic| WHY.set(panic.to_string())));
     let (since, mut all) = (Instant::now(), Tally::default());
@@ -122,17 +125,17 @@ fn main() -> ExitCode {
     let seconds = since.elapsed().as_secs();
     let verdict = if all.failed == 0 { "all is well" } else { "not all is well" };
     println!(
-        "{verdict}: {} stories, {} struck, {} failed, in {seconds} s",
+        "{verdict}: {} scenarios, {} struck, {} failed, in {seconds} s",
         all.tried, all.struck, all.failed
     );
     if all.failed == 0 && all.tried > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// All faults of one side of a paradigm.
+/// Runs all faults of one side of a paradigm.
 fn sweep(args: &Args, paradigm: Paradigm, side: Side, all: &mut Tally) {
     let since = Instant::now();
-    let recorded = catch_unwind(|| record(paradigm, side)).map(|calls| (calls, since.elapsed()));
-    let Ok((calls, once)) = recorded else {
+    let traced = catch_unwind(|| trace_calls(paradigm, side)).map(|calls| (calls, since.elapsed()));
+    let Ok((calls, once)) = traced else {
         println!("{}, {side}: without a fault: {}", paradigm.name(), WHY.take());
         all.failed += 1;
         return;
@@ -144,7 +147,7 @@ fn sweep(args: &Args, paradigm: Paradigm, side: Side, all: &mut Tally) {
     let faults: Vec<_> = by_call.values().flatten().collect();
     let for_good = faults.iter().filter(|fault| fault.lasts == Lasts::ForGood).count();
     let seconds = once.as_secs_f64() * faults.len() as f64 + FOR_GOOD.as_secs_f64() * for_good as f64;
-    println!("{}, {side}: {} stories, about {seconds:.0} s", paradigm.name(), faults.len());
+    println!("{}, {side}: {} scenarios, about {seconds:.0} s", paradigm.name(), faults.len());
     for (call, faults) in by_call {
         let mut tally = Tally::default();
         for (n, fault) in faults.iter().enumerate() {
@@ -160,12 +163,12 @@ fn sweep(args: &Args, paradigm: Paradigm, side: Side, all: &mut Tally) {
     }
 }
 
-/// What a call that fails for good costs beyond the story itself: clients wait for their deadlines.
+/// The extra time of a call that fails for good: clients wait for their deadlines.
 const FOR_GOOD: Duration = Duration::from_millis(500);
 
 fn try_one(paradigm: Paradigm, side: Side, fault: &Fault, tally: &mut Tally) {
     tally.tried += 1;
-    match catch_unwind(|| play(paradigm, side, fault)) {
+    match catch_unwind(|| run_with_fault(paradigm, side, fault)) {
         Ok(strikes) => tally.struck += usize::from(strikes > 0),
         Err(_) => {
             tally.struck += 1;
@@ -178,7 +181,7 @@ fn try_one(paradigm: Paradigm, side: Side, fault: &Fault, tally: &mut Tally) {
     }
 }
 
-/// The command that plays this story alone.
+/// The command that runs this scenario alone.
 fn again(paradigm: Paradigm, side: Side, fault: &Fault) -> String {
     let Fault { call, nth, error, lasts } = fault;
     let lasts = if *lasts == Lasts::ForGood { "--for-good" } else { "--once" };

@@ -1,31 +1,32 @@
-//! The system calls of a session: how each of them can fail, and which cannot.
+//! The table of the system calls of a session: how each of them can fail, and which cannot.
 
 use super::Lasts::{self, ForGood, Once};
 
-/// What is said of a call, or of those calls of one name whose line in the trace has a certain part.
+/// A row of the table. It is about the calls of these names whose line in the trace contains a certain text.
 #[derive(Debug)]
 pub struct Row {
-    /// Its names: machines differ.
+    /// The call's names: they differ between machines.
     pub names: &'static [&'static str],
-    /// What its line in the trace has.
+    /// The text in its line of the trace.
     pub having: &'static str,
-    /// The errors that it can end with; none: it is left out.
+    /// The errors that the call can end with. If there are none, the call is left out.
     pub fails: &'static [Failure],
-    /// Why these, or why none.
+    /// The reason for these errors, or for none.
     pub why: &'static str,
 }
 
-/// An error, and whether it can only happen now and then or also for good.
+/// An error, and whether it can last.
 pub type Failure = (&'static str, &'static [Lasts]);
 
 const BOTH: &[Lasts] = &[Once, ForGood];
-/// For good, it would contradict what poll(2) says: no program could do anything but try for ever.
+/// An error that lasted would contradict poll(2): a program could only try for ever.
 const NOW_AND_THEN: &[Lasts] = &[Once];
 
-/// Each call that a program makes in a session has a row here: `every_call_has_its_row` of the suite sees to it.
+/// Each call that a program makes in a session has a row here. The test `every_system_call_has_a_row` checks
+/// that.
 pub const TABLE: &[Row] = &[
     swept(OPEN, "", &[("EMFILE", BOTH), ("ENFILE", BOTH), ("ENOMEM", BOTH)], "descriptors, and memory"),
-    swept(OPEN, "O_CREAT", &[("ENOSPC", BOTH)], "it makes the lock file, or the record"),
+    swept(OPEN, "O_CREAT", &[("ENOSPC", BOTH)], "the open makes the lock file or the event log"),
     swept(
         &["mknodat", "mknod"],
         "",
@@ -52,20 +53,20 @@ pub const TABLE: &[Row] = &[
         &["read"],
         "",
         &[("EAGAIN", NOW_AND_THEN), ("EIO", BOTH)],
-        "an empty pipe; EIO stands for whatever else a file system may say",
+        "an empty pipe; EIO stands for any other error of a file system",
     ),
     swept(
         &["write"],
         "",
         &[("EAGAIN", NOW_AND_THEN), ("ENOMEM", BOTH)],
-        "a full pipe, and a pipe's pages need memory; EPIPE while the reader is there would be a lie that nobody could \
-         see through: where readers leave, they are really killed",
+        "a full pipe, and memory for a pipe's pages; no program could detect a false EPIPE, so other \
+         tests kill the readers",
     ),
     swept(
         &["write"],
         "/log/",
         &[("ENOSPC", BOTH), ("EIO", BOTH), ("EPIPE", BOTH)],
-        "the record, stdout and stderr may be files, or pipes of which nobody here knows the reader",
+        "the event log, stdout and stderr may be files, or pipes with an unknown reader",
     ),
     swept(
         &["ppoll", "poll"],
@@ -77,7 +78,7 @@ pub const TABLE: &[Row] = &[
         &["epoll_pwait", "epoll_pwait2"],
         "",
         &[("EINTR", NOW_AND_THEN), ("ENOMEM", BOTH)],
-        "as ppoll; its ENOMEM stands for whatever a later kernel may say",
+        "as ppoll; ENOMEM stands for any error of a later kernel",
     ),
     swept(
         &["epoll_create1"],
@@ -85,7 +86,7 @@ pub const TABLE: &[Row] = &[
         &[("EMFILE", BOTH), ("ENFILE", BOTH), ("ENOMEM", BOTH)],
         "descriptors, and memory",
     ),
-    left_out(&["epoll_ctl"], "EPOLL_CTL_DEL", "fails only for what is not watched"),
+    left_out(&["epoll_ctl"], "EPOLL_CTL_DEL", "fails only for a descriptor that is not registered"),
     swept(&["epoll_ctl"], "", &[("ENOMEM", BOTH), ("ENOSPC", BOTH)], "memory, and fs.epoll.max_user_watches"),
     swept(&["pipe2"], "", &[("EMFILE", BOTH), ("ENFILE", BOTH)], "descriptors"),
     swept(
@@ -98,9 +99,9 @@ pub const TABLE: &[Row] = &[
     left_out(
         &["fcntl"],
         "F_GETFD",
-        "fails only for what is not open (the standard library asks before each close)",
+        "fails only for a closed descriptor (the standard library asks before each close)",
     ),
-    left_out(&["fcntl"], "F_SETFD", "fails only for what is not open"),
+    left_out(&["fcntl"], "F_SETFD", "fails only for a closed descriptor"),
     swept(
         &["close_range"],
         "",
@@ -108,41 +109,37 @@ pub const TABLE: &[Row] = &[
         "the table of descriptors needs memory; there is no such call in an old kernel, or in a sandbox",
     ),
     swept(&["prctl"], "", &[("EPERM", BOTH)], "a sandbox (seccomp) may refuse it"),
-    left_out(&["flock"], "LOCK_UN", "giving a lock back needs nothing"),
+    left_out(&["flock"], "LOCK_UN", "releasing a lock needs no resource"),
     swept(
         &["flock"],
         "",
         &[("EAGAIN", BOTH), ("ENOLCK", BOTH)],
-        "somebody else holds it; memory for the lock, or no such lock on this file system",
+        "another process holds it; memory for the lock, or no such lock on this file system",
     ),
     swept(
         &["getrandom"],
         "(\"\", 0",
         &[("ENOSYS", BOTH)],
-        "the first question, whether there is such a call: not in an old kernel or a sandbox; /dev/urandom is left",
+        "not in an old kernel or a sandbox: /dev/urandom is left (the first call tests that)",
     ),
-    swept(&["getrandom"], "GRND_INSECURE", &[("ENOSYS", BOTH)], "the same question of the standard library"),
-    left_out(
-        &["getrandom"],
-        ", 8, 0)",
-        "once it has answered the first time, it gives so few bytes for ever",
-    ),
-    left_out(&["getrandom"], "GRND_NONBLOCK", "the C library's, which can do without"),
+    swept(&["getrandom"], "GRND_INSECURE", &[("ENOSYS", BOTH)], "the standard library tests that, too"),
+    left_out(&["getrandom"], ", 8, 0)", "a call for so few bytes succeeds for ever once the first one has"),
+    left_out(&["getrandom"], "GRND_NONBLOCK", "the C library calls it, and can do without"),
     swept(&["prlimit64"], "", &[("EPERM", BOTH)], "a sandbox may refuse it"),
     swept(&["wait4", "waitid"], "", &[("EINTR", NOW_AND_THEN)], "a stop by a debugger"),
-    left_out(&["close"], "", "has closed, whatever it says; a call that strace lets fail is not made at all"),
+    left_out(&["close"], "", "closes in any case; but a call that strace fails is not made at all"),
     left_out(&["dup2", "dup3"], "", "fails only for wrong numbers"),
-    left_out(&["ioctl"], "", "asks whether stderr is a terminal: no is an answer"),
+    left_out(&["ioctl"], "", "asks whether stderr is a terminal: an error means no"),
     left_out(&["rt_sigaction", "rt_sigprocmask"], "", "fail only for wrong numbers"),
     left_out(&["getpid", "getppid", "geteuid", "gettid", "sched_yield"], "", "cannot fail"),
     left_out(&["clock_gettime"], "", "cannot fail"),
-    left_out(&["futex"], "", "whatever it says, what it waits for is looked at again"),
-    left_out(&["rt_sigtimedwait"], "", "does not wait here; that there is no more is an answer"),
-    left_out(&["kill"], "", "fails only for who is not there, or another user's"),
+    left_out(&["futex"], "", "the caller checks its condition again after any error"),
+    left_out(&["rt_sigtimedwait"], "", "does not wait here: EAGAIN means that no signal is pending"),
+    left_out(&["kill"], "", "fails only for a missing process, or another user's"),
     left_out(
         &["brk", "mmap", "mremap", "munmap", "madvise"],
         "",
-        "memory of our own: without it Rust ends a program",
+        "the program's own memory: Rust ends a program that gets none",
     ),
     left_out(&["set_robust_list", "sigaltstack", "rt_sigreturn", "restart_syscall"], "", "the runtime's own"),
     left_out(&["exit_group"], "", "cannot fail"),
@@ -163,17 +160,17 @@ const fn left_out(names: &'static [&'static str], having: &'static str, why: &'s
     Row { names, having, fails: &[], why }
 }
 
-/// The rows of a call, by its name and its line in the trace.
+/// The rows for a call, by its name and its line in the trace.
 fn rows<'a>(name: &'a str, line: &'a str) -> impl Iterator<Item = &'static Row> + 'a {
     TABLE.iter().filter(move |row| row.names.contains(&name) && line.contains(row.having))
 }
 
-/// Whether the table has a word on this call.
+/// Whether the table has a row for this call.
 pub fn is_known(name: &str, line: &str) -> bool {
     rows(name, line).next().is_some()
 }
 
-/// How this call can fail; not at all, if it is left out.
+/// The ways in which this call can fail: none if the call is left out.
 pub fn failures(name: &str, line: &str) -> Vec<Failure> {
     if rows(name, line).any(|row| row.fails.is_empty()) {
         return Vec::new();

@@ -1,11 +1,12 @@
-//! Faults: a program's system calls, made to fail one by one (with strace), and what everybody must do then.
+//! Faults: strace makes a program's system calls fail one by one, and each process must react correctly.
 //!
-//! [`calls`] is the table of what can fail, and how. [`record`] plays the story once without a fault, and says which
-//! calls a program makes in it; [`play`] plays it with one, and judges: nobody hangs, nothing is left, who ends says why and
-//! with the right status, the next client is served.
+//! [`calls`] is the table of the calls that can fail, and of their errors. [`trace_calls`] runs the scenario
+//! once without a fault, and returns the calls that a program makes. [`run_with_fault`] runs the scenario
+//! with one fault, and checks the result. No process may hang, and nothing may be left. A process that ends
+//! must say why, with the right status. The next client must be served.
 
 pub mod calls;
-mod story;
+mod scenario;
 mod trace;
 
 use std::fmt;
@@ -13,29 +14,29 @@ use std::fmt;
 use crate::needs::Tool;
 use crate::paradigm::Paradigm;
 
-pub use story::{play, record};
+pub use scenario::{run_with_fault, trace_calls};
 pub use trace::Call;
 pub(crate) use trace::cannot_attach;
 
-/// Whose calls fail.
+/// The process whose calls fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// The basic server's, the main server's, or the central process's.
+    /// The basic server, the main server, or the central process.
     Server,
-    /// The first subserver's.
+    /// The first subserver.
     Subserver,
-    /// The first client's.
+    /// The first client.
     Client,
 }
 
 impl Side {
-    /// Those that a paradigm has.
+    /// The sides that a paradigm has.
     pub fn of(paradigm: Paradigm) -> impl Iterator<Item = Self> {
         let all = [Self::Server, Self::Subserver, Self::Client];
         all.into_iter().filter(move |side| *side != Self::Subserver || paradigm.has_subservers())
     }
 
-    /// What it takes to let its calls fail.
+    /// The tool that makes its calls fail.
     pub fn tool(self) -> Tool {
         if self == Self::Subserver { Tool::StraceAttached } else { Tool::Strace }
     }
@@ -51,30 +52,30 @@ impl fmt::Display for Side {
     }
 }
 
-/// For how long a call fails.
+/// How long a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lasts {
-    /// Only this one.
+    /// Only this call fails.
     Once,
-    /// This one and every later one of the same name.
+    /// This call fails, and every later call of the same name.
     ForGood,
 }
 
-/// One fault: the n-th call of a name fails, as strace counts them.
+/// One fault: the n-th call of a name fails, as strace counts calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The call.
+    /// The call's name.
     pub call: String,
-    /// Which one, from 1.
+    /// The call's number, from 1.
     pub nth: usize,
-    /// Its error, by name.
+    /// The error's name.
     pub error: String,
-    /// For how long.
+    /// How long the call fails.
     pub lasts: Lasts,
 }
 
 impl Fault {
-    /// All that can happen to this call.
+    /// Returns all faults that this call can have.
     pub fn of(call: &Call) -> Vec<Self> {
         let failures = calls::failures(&call.name, &call.line);
         let each = |(error, lasts): calls::Failure| {
@@ -89,14 +90,16 @@ impl Fault {
         failures.into_iter().flat_map(each).map(fault).collect()
     }
 
-    /// Whether something is short that others may give back (as `Error::is_shortage` of handshake-core has it).
+    /// Whether the fault is a shortage that may pass, as `Error::is_shortage` of handshake-core defines it.
     pub fn is_shortage(&self) -> bool {
-        // What can be full is a file system. Where the n-th write is one into a pipe after all, it is an odd error.
+        // Only a file system can be full. If the n-th write goes into a pipe, ENOSPC is an unusual error, and
+        // no shortage.
         let is_odd = (self.call.as_str(), self.error.as_str()) == ("write", "ENOSPC");
         !is_odd && ["EAGAIN", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC"].contains(&self.error.as_str())
     }
 
-    /// Whether names cannot be removed, or not be looked at, any more: then what is left is for the next server.
+    /// Whether names can no longer be removed or inspected. The next server then removes the names that are
+    /// left.
     fn keeps_names(&self) -> bool {
         let needed = [
             "unlink",
@@ -113,7 +116,7 @@ impl Fault {
     }
 }
 
-/// As strace's option has it.
+/// The option of strace.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let on = if self.lasts == Lasts::ForGood { "+" } else { "" };

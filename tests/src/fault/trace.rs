@@ -1,4 +1,4 @@
-//! strace: in front of a program, or attached to one that stands still.
+//! strace: it starts a program, or it is attached to a stopped process.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -9,18 +9,18 @@ use std::process::{Child, Command, Stdio};
 use super::Fault;
 use crate::wait::until;
 
-/// A call that a program made.
+/// A system call that a program made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// Its name.
     pub name: String,
-    /// Which one of this name it was in its process, as strace counts: from 1.
+    /// Its number among the calls of this name in its process, as strace counts: from 1.
     pub nth: usize,
     /// Its line in the trace.
     pub line: String,
 }
 
-/// One strace for one process.
+/// An strace for one process.
 #[derive(Debug)]
 pub(super) struct Tracer {
     trace: PathBuf,
@@ -28,18 +28,18 @@ pub(super) struct Tracer {
 }
 
 impl Tracer {
-    /// One that writes to `trace`, and lets `fault` happen.
+    /// Makes a tracer that writes to `trace`, and injects `fault`.
     pub(super) fn new(trace: PathBuf, fault: Option<&Fault>) -> Self {
         Self { trace, fault: fault.cloned() }
     }
 
-    /// The command to be put in front of a program, which keeps its process number (`-D`).
+    /// The words before a program's command line. The program keeps its PID (`-D`).
     pub(super) fn in_front(&self) -> Vec<OsString> {
         let command = ["strace".into(), "-D".into()].into_iter().chain(self.options()).chain(["--".into()]);
         command.collect()
     }
 
-    /// Attaches to a process that stands at its gate. Its next call is the first that counts.
+    /// Attaches to a process that stops at its gate. The process's next call is the first that counts.
     pub(super) fn attach(&self, pid: u32) -> Child {
         attach(self.options(), pid, &self.trace.with_extension("said"))
             .unwrap_or_else(|complaint| panic!("{complaint}"))
@@ -57,24 +57,24 @@ impl Tracer {
         options
     }
 
-    /// What it has written. Not before the process has ended.
+    /// Returns the trace. It is complete when the process has ended.
     pub(super) fn trace(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.trace).unwrap_or_default()).into_owned()
     }
 }
 
-/// Attaches strace to a process, and waits until it has; what strace says goes into this file.
+/// Attaches strace to a process, and waits until it is attached. The messages of strace go into this file.
 ///
 /// # Errors
-/// strace cannot attach; this says why.
+/// strace cannot attach. The error says why.
 fn attach(options: Vec<OsString>, pid: u32, said: &Path) -> Result<Child, String> {
     let mut command = Command::new("strace");
     command.args(options).args(["-p", &pid.to_string()]);
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    command.stderr(File::create(said).expect("a file of ours"));
+    command.stderr(File::create(said).expect("a new file"));
     let mut child = command.spawn().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     until("strace to be attached", || {
-        let gone = child.try_wait().expect("it is our child").is_some();
+        let gone = child.try_wait().expect("strace is a child of this process").is_some();
         let said = fs::read_to_string(said).unwrap_or_default();
         match (said.contains("attached"), gone) {
             (true, _) => Some(Ok(())),
@@ -95,10 +95,10 @@ pub(crate) fn cannot_attach() -> Option<String> {
     let mut other = other.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("cat(1)");
     let options = ["-o", "/dev/null"].map(OsString::from).to_vec();
     let strace = attach(options, other.id(), &place.path().join("said"));
-    // cat(1) ends with its input, and strace with cat(1).
+    // cat(1) ends at EOF, and strace ends with cat(1).
     drop(other.stdin.take());
-    other.wait().expect("it is our child");
-    strace.map(|mut strace| strace.wait().expect("it is our child")).err()
+    other.wait().expect("cat is a child of this process");
+    strace.map(|mut strace| strace.wait().expect("strace is a child of this process")).err()
 }
 
 /// How often the fault struck.
@@ -106,15 +106,15 @@ pub(super) fn strikes(trace: &str) -> usize {
     trace.lines().filter(|line| line.ends_with("(INJECTED)")).count()
 }
 
-/// The calls of the program's own work: those after Rust's runtime has put its last handler in place, for a
-/// program that was traced from its start.
+/// Returns the calls of the program's own work. If the program was traced from its start, these are the calls
+/// after the last signal handler of Rust's runtime.
 pub(super) fn calls(trace: &str, from_start: bool) -> Vec<Call> {
     const LAST_OF_THE_RUNTIME: &str = "rt_sigaction(SIGBUS, {";
     let mut counts = HashMap::<String, usize>::new();
     let mut calls: Vec<_> = trace.lines().filter_map(|line| call(line, &mut counts)).collect();
     if from_start {
         let last = calls.iter().rposition(|call| call.line.starts_with(LAST_OF_THE_RUNTIME));
-        let last = last.unwrap_or_else(|| panic!("where does the program's own work begin? {trace}"));
+        let last = last.unwrap_or_else(|| panic!("the program's own work does not begin: {trace}"));
         calls.drain(..=last);
     }
     calls

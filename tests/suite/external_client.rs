@@ -1,4 +1,4 @@
-//! `lab demo --client PATH`: a program that is none of ours is shown and judged, whatever it does.
+//! `lab demo --client PATH`: the demo shows and checks an external program, whatever the program does.
 
 use std::fs;
 use std::process::Command;
@@ -14,10 +14,10 @@ each! {
     a_program_of_the_course_is_shown_and_judged in basic forking dispatch;
     a_framed_program_is_shown_and_judged in basic forking dispatch shared;
     with_pause_the_server_stops_at_each_step_of_it in basic forking dispatch;
-    a_program_that_is_no_client_is_told in basic forking dispatch;
+    a_program_that_is_no_client_is_reported in basic forking dispatch;
 }
 
-/// A client of the course in POSIX sh: what a record is, is one write and one read.
+/// A client of the course in POSIX sh: a record is one write and one read.
 const CLIENT: &str = r#"
 mkfifo $$
 exec 3>"${1:-mario}"
@@ -42,23 +42,24 @@ fn demo(paradigm: Paradigm) -> Vec<&'static str> {
     }
 }
 
-/// As `--client /bin/sh -- FILE`: a file that was just written cannot always be started itself.
+/// Returns the arguments `--client /bin/sh -- FILE`. The system cannot always execute a file that was just
+/// written.
 fn script(scene: &Scene, text: &str) -> [String; 4] {
     let file = scene.path("../program.sh");
     fs::write(&file, text).expect("a file of the scene");
-    ["--client".into(), "/bin/sh".into(), "--".into(), file.to_str().expect("a path in text").into()]
+    ["--client".into(), "/bin/sh".into(), "--".into(), file.to_str().expect("the path is UTF-8").into()]
 }
 
 fn line(pattern: &str) -> impl Predicate<str> + use<> {
     is_match(pattern).expect("a pattern")
 }
 
-/// Client 2 is the program.
+/// The program is client 2.
 fn a_program_of_the_course_is_shown_and_judged(paradigm: Paradigm) {
     let scene = Scene::new();
-    let told = scene.lab().args(demo(paradigm)).args(script(&scene, CLIENT)).run().success();
+    let end = scene.lab().args(demo(paradigm)).args(script(&scene, CLIENT)).run().success();
     let seen = |step: u8, what: &str| line(&format!(r"\nstep {step}  client 2 \[\d+\] +seen: {what}\n"));
-    told.stdout(seen(3, r"a pipe \d+ appears"))
+    end.stdout(seen(3, r"a pipe \d+ appears"))
         .stdout(seen(4, "it has mario open for writing"))
         .stdout(seen(5, r"it has \d+ open for reading"))
         .stdout(seen(8, r"\d+ is removed"))
@@ -76,19 +77,19 @@ fn a_program_of_the_course_is_shown_and_judged(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Our own client, which keeps no record here.
+/// The program is our own client, without an event log.
 fn a_framed_program_is_shown_and_judged(paradigm: Paradigm) {
     let scene = Scene::new();
-    let client = path_of("client").to_str().expect("a path in text");
-    let told = scene.lab().args(demo(paradigm)).args(["--client", client, "--", "-q"]).run().success();
-    told.stdout(line(r"\nstep 3  client 2 \[\d+\] +seen: a pipe mario\.client\.\d+\.[0-9a-f]{4}… appears\n"))
+    let client = path_of("client").to_str().expect("the path is UTF-8");
+    let end = scene.lab().args(demo(paradigm)).args(["--client", client, "--", "-q"]).run().success();
+    end.stdout(line(r"\nstep 3  client 2 \[\d+\] +seen: a pipe mario\.client\.\d+\.[0-9a-f]{4}… appears\n"))
         .stdout(line(r"client 2 \[\d+\] +says: +\[MESSAGE 2 OF CLIENT 2\]\n"))
         .stdout(contains("was received, acknowledged; third step READY\n"))
         .stdout(contains("2 of 2 replies right").and(contains("✘").not()));
     scene.end();
 }
 
-/// Twenty-five times Enter, then the end of stdin, which lets everybody run.
+/// Enter is pressed 25 times. Then stdin ends, and all programs run freely.
 fn with_pause_the_server_stops_at_each_step_of_it(paradigm: Paradigm) {
     let scene = Scene::new();
     let few = ["--pause", "--messages", "1"];
@@ -105,10 +106,10 @@ fn with_pause_the_server_stops_at_each_step_of_it(paradigm: Paradigm) {
     scene.end();
 }
 
-fn a_program_that_is_no_client_is_told(paradigm: Paradigm) {
+fn a_program_that_is_no_client_is_reported(paradigm: Paradigm) {
     let scene = Scene::new();
-    let told = scene.lab().args(demo(paradigm)).args(script(&scene, "echo hello; exit 7")).run().code(1);
-    told.stdout(line(r"client 2 \[\d+\] +says: +\[hello\]\n"))
+    let end = scene.lab().args(demo(paradigm)).args(script(&scene, "echo hello; exit 7")).run().code(1);
+    end.stdout(line(r"client 2 \[\d+\] +says: +\[hello\]\n"))
         .stdout(contains("It was to shake hands, and has ended."))
         .stdout(contains("2 of 2 replies right"))
         .stdout(contains(
@@ -120,11 +121,11 @@ fn a_program_that_is_no_client_is_told(paradigm: Paradigm) {
 }
 
 #[test]
-fn its_pipe_that_stays_is_its_affair_and_the_wkp_has_the_name_that_it_looks_for() {
+fn a_private_pipe_left_behind_is_no_failure_and_wkp_sets_the_name() {
     let scene = Scene::new();
     let demo = ["demo", "forking", "--wkp", "luigi"];
-    let told = scene.lab().args(demo).args(script(&scene, CLIENT)).args(["luigi", "stays"]).run().success();
-    told.stdout(contains("creates the well-known pipe luigi\n"))
+    let end = scene.lab().args(demo).args(script(&scene, CLIENT)).args(["luigi", "stays"]).run().success();
+    end.stdout(contains("creates the well-known pipe luigi\n"))
         .stdout(line(r"\nstep 4  client 4 \[\d+\] +seen: it has luigi open for writing\n"))
         .stdout(line(r"\n✔ handshake: its name \[\d+\] was received, acknowledged; third step \[HOLA\]\n"))
         .stdout(line(r"\n• it left behind: \d+: call remove"))
@@ -132,14 +133,14 @@ fn its_pipe_that_stays_is_its_affair_and_the_wkp_has_the_name_that_it_looks_for(
     scene.end();
 }
 
-/// Ten seconds are its patience, and three seconds twice.
+/// The demo waits ten seconds, and three seconds after each of two signals.
 #[test]
-fn a_program_that_does_nothing_is_ended_by_number_and_what_it_started_too() {
+fn a_program_that_does_nothing_is_killed_with_its_children() {
     let scene = Scene::new();
     let stubborn = "trap '' INT TERM HUP\nmkfifo x\nsleep 1000 &\nwhile :; do sleep 1000; done";
     let lab = scene.lab().args(["demo", "basic", "--clients", "1"]).args(script(&scene, stubborn)).start();
-    let told = lab.ends().code(1);
-    told.stdout(contains("It goes on; it is sent SIGINT.").and(contains("It goes on; it is sent SIGKILL.")))
+    let end = lab.ends().code(1);
+    end.stdout(contains("It goes on; it is sent SIGINT.").and(contains("It goes on; it is sent SIGKILL.")))
         .stdout(contains(
             "    it made x, and waited without having opened mario: open mario before its own pipe (steps \
              4 and 5); ",
@@ -151,13 +152,13 @@ fn a_program_that_does_nothing_is_ended_by_number_and_what_it_started_too() {
     scene.end();
 }
 
-/// As the course's programs do: their fgets(3) finds nothing new, and they send the old line again and again.
+/// Like programs of the course whose fgets(3) finds no new line: they send the old line again and again.
 #[test]
-fn a_program_that_does_not_notice_the_end_of_its_input_is_sent_sigint() {
+fn a_program_that_does_not_end_at_eof_is_sent_sigint() {
     let scene = Scene::new();
     let deaf = CLIENT.replace("while read -r line; do", "while read -r new && line=$new || :; do");
-    let told = scene.lab().args(["demo", "dispatch", "--clients", "1"]).args(script(&scene, &deaf)).run();
-    told.success()
+    let end = scene.lab().args(["demo", "dispatch", "--clients", "1"]).args(script(&scene, &deaf)).run();
+    end.success()
         .stdout(contains("It goes on; it is sent SIGINT."))
         .stdout(contains("asks on and on, and nobody gave it that; no more of this is told"))
         .stdout(contains("it did not end with its input, and was sent SIGINT\n").and(contains("✘").not()));
@@ -165,13 +166,13 @@ fn a_program_that_does_not_notice_the_end_of_its_input_is_sent_sigint() {
 }
 
 #[test]
-fn what_cannot_be_started_is_said_at_once() {
+fn a_program_that_cannot_be_started_is_reported_at_once() {
     let scene = Scene::new();
     let start = |path: &str| scene.lab().args(["demo", "basic", "--client", path]).run().code(3).stdout("");
     start("/nonexistent").stderr(contains("cannot start \"/nonexistent\": ENOENT"));
     start("/dev/null").stderr(contains("cannot start \"/dev/null\": EACCES").and(contains("chmod +x")));
     start("/").stderr(contains("EISDIR"));
-    // No emulator takes machine 1.
+    // No emulator runs programs for machine 1.
     let elf = |machine: u16| {
         let mut header = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0".to_vec();
         header.extend(machine.to_le_bytes());
@@ -183,11 +184,11 @@ fn what_cannot_be_started_is_said_at_once() {
     for (name, image) in [("foreign", elf(1)), ("no-shebang", b"touch ran-as-a-script\n".to_vec())] {
         let (image_file, program) = (scene.path("../image"), scene.path(&format!("../{name}")));
         fs::write(&image_file, image).expect("a file of the scene");
-        // By another process: until a child that another test forks has closed the file, the file could not
-        // be started.
+        // Another process makes the file. If this process made it, a child of another test could hold it
+        // open, and the file could not be executed.
         let made = Command::new("install").args(["-m", "755"]).args([&image_file, &program]).status();
         assert!(made.expect("install(1)").success());
-        let path = program.to_str().expect("a path in text");
+        let path = program.to_str().expect("the path is UTF-8");
         start(path).stderr(contains(format!("lab: cannot start {path:?}: {no_program}")));
     }
     assert!(!scene.path("ran-as-a-script").exists());
@@ -197,7 +198,7 @@ fn what_cannot_be_started_is_said_at_once() {
 }
 
 #[test]
-fn a_demo_that_is_interrupted_ends_the_program_too() {
+fn an_interrupted_demo_ends_the_program_too() {
     let scene = Scene::new();
     let script = script(&scene, "mkfifo x; exec sleep 1000");
     let lab = scene.lab().args(["demo", "forking", "--clients", "1"]).args(script).start();

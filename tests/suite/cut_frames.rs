@@ -1,5 +1,4 @@
-//! Records that are not written to their end cost no other record, and a record that is lost ends its
-//! session.
+//! A cut frame swallows no other frame, and a lost frame ends its session.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -10,55 +9,55 @@ use handshake_core::wire::{HEADER, Kind, MAGIC, PAYLOAD_MAX, Part, pieces};
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
-use workspace_tests::{Paradigm, Program, RawClient, RawServer, Scene, each, record, stories};
+use workspace_tests::{Paradigm, Program, RawClient, RawServer, Scene, each, frame, tests};
 
 use crate::hostile::at_one_pipe;
 
 each! {
-    a_cut_record_before_a_hello_costs_it_nothing in basic forking dispatch shared: row_36;
-    cut_records_between_requests_cost_none_of_them in basic forking dispatch shared: row_36;
-    cut_records_within_a_message_leave_it_whole in basic forking dispatch shared: row_36;
+    a_cut_frame_before_a_hello_swallows_nothing_of_it in basic forking dispatch shared: row_36;
+    cut_frames_between_requests_swallow_no_request in basic forking dispatch shared: row_36;
+    cut_frames_within_a_message_leave_it_whole in basic forking dispatch shared: row_36;
     a_header_in_a_fresh_upstream_swallows_no_ready in basic forking dispatch: row_36;
-    a_request_that_lost_a_record_is_not_answered in basic forking dispatch shared: row_35;
+    a_request_that_lost_a_frame_is_not_answered in basic forking dispatch shared: row_35;
 }
 
-stories! {
-    an_answer_that_lost_a_record_is_not_printed: row_35;
+tests! {
+    an_answer_that_lost_a_frame_is_not_printed: row_35;
 }
 
-/// Records of which a stranger writes only a beginning. The payload of the last one ends with a magic.
-fn strangers_records() -> [Vec<u8>; 3] {
+/// Frames of which another process writes only the beginning. The payload of the last one ends with a magic.
+fn foreign_frames() -> [Vec<u8>; 3] {
     [
-        record(Kind::Ready, 7, 0, Part::ONLY, b""),
-        record(Kind::Hello, 7, 0, Part::ONLY, b"\0\x02nobody"),
-        record(Kind::Request, 7, 1, Part::ONLY, &[b"hello", &MAGIC[..]].concat()),
+        frame(Kind::Ready, 7, 0, Part::ONLY, b""),
+        frame(Kind::Hello, 7, 0, Part::ONLY, b"\0\x02nobody"),
+        frame(Kind::Request, 7, 1, Part::ONLY, &[b"hello", &MAGIC[..]].concat()),
     ]
 }
 
-/// These, cut at each length.
-fn cut_records() -> impl Iterator<Item = Vec<u8>> {
-    strangers_records()
+/// Returns these frames, cut at each length.
+fn cut_frames() -> impl Iterator<Item = Vec<u8>> {
+    foreign_frames()
         .into_iter()
-        .flat_map(|record| (1..record.len()).map(move |length| record[..length].to_vec()))
+        .flat_map(|frame| (1..frame.len()).map(move |length| frame[..length].to_vec()))
 }
 
-/// What one read of the reader shall bring is written while it stands still.
+/// Stops the reader while `write` runs, so that one read returns all bytes.
 fn in_one_read(scene: &Scene, reader: u32, write: impl FnOnce()) {
     scene.signal_server(reader, Signal::SIGSTOP);
     write();
     scene.signal_server(reader, Signal::SIGCONT);
 }
 
-fn a_cut_record_before_a_hello_costs_it_nothing(paradigm: Paradigm) {
+fn a_cut_frame_before_a_hello_swallows_nothing_of_it(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
-    for cut in cut_records() {
+    for cut in cut_frames() {
         let mut client = scene.raw_client();
         client.open_wkp();
         in_one_read(&scene, server.pid(), || {
             client.write(&cut);
-            assert!(client.says_hello_where_it_is(), "nobody has taken the pipe");
+            assert!(client.hello_on_open_pipe(), "the pipe has lost its name");
         });
         client.accept();
         client.request(1, b"hello");
@@ -69,78 +68,79 @@ fn a_cut_record_before_a_hello_costs_it_nothing(paradigm: Paradigm) {
     scene.end();
 }
 
-/// A stranger and a client that has the same pipe. On a busy machine the client may hold its lock for longer
-/// than the server waits, and then gets a fresh pipe.
+/// Returns a process that has the pipe open, and a client in a session on the same pipe. On a busy machine
+/// the client may hold its lock for longer than the server waits. It then gets a fresh pipe, so this tries
+/// again.
 fn in_one_pipe(scene: &Scene) -> (RawClient, Rc<Program>) {
     loop {
-        let mut stranger = scene.raw_client();
-        stranger.open_wkp();
-        stranger.remove_private_pipe();
-        let mark = scene.record().mark();
+        let mut intruder = scene.raw_client();
+        intruder.open_wkp();
+        intruder.remove_private_pipe();
+        let mark = scene.event_log().mark();
         let client = scene.client().typing().start();
-        scene.record().wait_after(mark, What::ReadySent, |event| event.pid == client.pid());
-        let events = scene.record().all(|_| true).split_off(mark);
+        scene.event_log().wait_after(mark, What::ReadySent, |event| event.pid == client.pid());
+        let events = scene.event_log().all(|_| true).split_off(mark);
         if events.iter().all(|event| event.what != What::UpstreamCreated) {
-            return (stranger, client);
+            return (intruder, client);
         }
         client.close_stdin();
         client.ends().success();
     }
 }
 
-/// With a client that knows nothing of it.
-fn cut_records_between_requests_cost_none_of_them(paradigm: Paradigm) {
+/// A real client has the session.
+fn cut_frames_between_requests_swallow_no_request(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
-    let (mut stranger, client) = in_one_pipe(&scene);
+    let (mut intruder, client) = in_one_pipe(&scene);
     let reader =
-        if paradigm == Paradigm::Forking { scene.record().server_of(client.pid()) } else { server.pid() };
+        if paradigm == Paradigm::Forking { scene.event_log().server_of(client.pid()) } else { server.pid() };
     let mut printed = String::new();
-    for (number, cut) in (1_u32..).zip(cut_records()) {
+    for (number, cut) in (1_u32..).zip(cut_frames()) {
         in_one_read(&scene, reader, || {
-            stranger.write(&cut);
+            intruder.write(&cut);
             client.type_line(&format!("line {number}"));
-            scene.record().wait_for(What::RequestSent, |event| event.seq == Some(number));
+            scene.event_log().wait_for(What::RequestSent, |event| event.seq == Some(number));
         });
         printed += &format!("LINE {number}\n");
         client.prints(&printed);
     }
     client.close_stdin();
     client.ends().success().stdout(printed).stderr("");
-    drop(stranger);
+    drop(intruder);
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-fn cut_records_within_a_message_leave_it_whole(paradigm: Paradigm) {
+fn cut_frames_within_a_message_leave_it_whole(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--service", "echo"]).ready();
     let before = server.descriptors();
-    let (mut stranger, mut client) = at_one_pipe(&scene);
+    let (mut intruder, mut client) = at_one_pipe(&scene);
     let session = Some(format!("{:016x}", client.session()));
-    let ready = scene.record().wait_for(What::ReadyReceived, |event| event.session == session);
+    let ready = scene.event_log().wait_for(What::ReadyReceived, |event| event.session == session);
     let reader = if paradigm == Paradigm::Forking { ready.pid } else { server.pid() };
     let message = [&MAGIC[..], &[b'x'; 2 * PAYLOAD_MAX], &MAGIC].concat();
-    for (sequence, cut) in (1..).zip(cut_records()) {
+    for (sequence, cut) in (1..).zip(cut_frames()) {
         in_one_read(&scene, reader, || {
             for (payload, part) in pieces(&message) {
-                stranger.write(&cut);
+                intruder.write(&cut);
                 let session = client.session();
                 client.say(Kind::Request, session, sequence, part, payload);
             }
         });
         assert!(client.reply(sequence, message.len()) == message, "another message came back");
     }
-    assert!(!client.has_answer(), "an answer twice");
+    assert!(!client.has_answer(), "the client got an answer twice");
     client.bye();
-    stranger.remove_private_pipe();
-    drop((client, stranger));
+    intruder.remove_private_pipe();
+    drop((client, intruder));
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// A stranger finds it by its name, before its client has written anything there.
+/// Another process finds the upstream by its name, before the client has written anything into it.
 fn a_header_in_a_fresh_upstream_swallows_no_ready(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
@@ -155,29 +155,30 @@ fn a_header_in_a_fresh_upstream_swallows_no_ready(paradigm: Paradigm) {
     drop(first);
     let upstream = second.acknowledged().upstream;
     let path = scene.path(std::str::from_utf8(&upstream).expect("the server's names are text"));
-    let lie = record(Kind::Request, second.session(), 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
-    let mut stranger = OpenOptions::new().write(true).open(path).expect("it still has its name");
-    stranger.write_all(&lie[..HEADER]).expect("the server reads it");
+    let lie = frame(Kind::Request, second.session(), 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
+    let mut intruder = OpenOptions::new().write(true).open(path).expect("the upstream has its name");
+    intruder.write_all(&lie[..HEADER]).expect("the server reads it");
     second.ready();
     second.request(1, b"hello");
     assert_eq!(second.reply(1, 5), b"HELLO");
     second.bye();
-    drop((second, stranger));
+    drop((second, intruder));
     server.has_descriptors_as(&before);
     scene.end();
 }
 
-/// The first, a middle or the last record of a message is lost, or all of them.
-fn a_request_that_lost_a_record_is_not_answered(paradigm: Paradigm) {
+/// The first, a middle or the last frame of a message is lost, or all of them.
+fn a_request_that_lost_a_frame_is_not_answered(paradigm: Paradigm) {
     let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
-    // In one write: the server may leave after the first record that is not due.
+    // All frames are in one write, because the server may close the pipe after the first frame that is not
+    // due.
     let sent = |session: u64, lost: &[(u32, u16)]| -> Vec<u8> {
-        let records = [(1, 0), (1, 1), (1, 2), (2, 0)].into_iter().filter(|record| !lost.contains(record));
-        let bytes = records.flat_map(|(sequence, number)| {
+        let frames = [(1, 0), (1, 1), (1, 2), (2, 0)].into_iter().filter(|frame| !lost.contains(frame));
+        let bytes = frames.flat_map(|(sequence, number)| {
             let part = Part { number, more: sequence == 1 && number < 2 };
-            record(Kind::Request, session, sequence, part, b"part")
+            frame(Kind::Request, session, sequence, part, b"part")
         });
         bytes.collect()
     };
@@ -199,8 +200,8 @@ fn a_request_that_lost_a_record_is_not_answered(paradigm: Paradigm) {
     scene.end();
 }
 
-/// Not even the part that came.
-fn an_answer_that_lost_a_record_is_not_printed() {
+/// Not even the part that came is printed.
+fn an_answer_that_lost_a_frame_is_not_printed() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     for (numbers, reason) in [
@@ -211,11 +212,11 @@ fn an_answer_that_lost_a_record_is_not_printed() {
         let client = scene.client().args(["--timeout", "60s", "hello"]).start();
         server.shake_hands();
         server.receive(Kind::Request);
-        let records = numbers.iter().map(|number| {
+        let frames = numbers.iter().map(|number| {
             let part = Part { number: *number, more: *number < 2 };
-            record(Kind::Reply, RawServer::SESSION, 1, part, b"part")
+            frame(Kind::Reply, RawServer::SESSION, 1, part, b"part")
         });
-        server.write(&records.collect::<Vec<_>>().concat());
+        server.write(&frames.collect::<Vec<_>>().concat());
         client.ends().code(1).stdout("").stderr(contains("broke the protocol").and(contains(reason)));
         server.forget();
     }

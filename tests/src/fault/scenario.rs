@@ -1,4 +1,4 @@
-//! The story that is played with each fault, and its judgement.
+//! The scenario that runs with each fault, and the check of its result.
 
 use std::cell::RefCell;
 use std::fs;
@@ -18,26 +18,26 @@ use crate::program::Program;
 use crate::scene::Scene;
 use crate::wait::until;
 
-/// More than all deadlines of a story together, and enough for a machine that does much else.
-const A_HANG: Duration = Duration::from_secs(30);
+/// More than all deadlines of a scenario together, with time for a busy machine.
+const HANG_LIMIT: Duration = Duration::from_secs(30);
 
-/// A fault that strikes more often in one story is met by a loop that does not pause.
-const A_SPIN: usize = 500;
+/// A fault that strikes more often in one scenario hits a loop without a pause.
+const SPIN_LIMIT: usize = 500;
 
-/// Plays the story without a fault. Returns the calls of that side's own work.
-pub fn record(paradigm: Paradigm, side: Side) -> Vec<Call> {
-    calls(&Story::play(paradigm, side, None), side != Side::Subserver)
+/// Runs the scenario without a fault. Returns the calls that this side makes for its own work.
+pub fn trace_calls(paradigm: Paradigm, side: Side) -> Vec<Call> {
+    calls(&Scenario::run(paradigm, side, None), side != Side::Subserver)
 }
 
-/// Plays the story with a fault; returns how often it struck.
+/// Runs the scenario with a fault. Returns how often the fault struck.
 ///
 /// # Panics
-/// Somebody did not do what must be done then.
-pub fn play(paradigm: Paradigm, side: Side, fault: &Fault) -> usize {
-    strikes(&Story::play(paradigm, side, Some(fault)))
+/// A process did not react correctly.
+pub fn run_with_fault(paradigm: Paradigm, side: Side, fault: &Fault) -> usize {
+    strikes(&Scenario::run(paradigm, side, Some(fault)))
 }
 
-struct Story<'s> {
+struct Scenario<'s> {
     scene: &'s Scene,
     paradigm: Paradigm,
     side: Side,
@@ -47,27 +47,29 @@ struct Story<'s> {
     attached: RefCell<Option<Child>>,
 }
 
-impl Story<'_> {
-    /// A server, three clients, the end; then a fresh server and a last client, whom no fault troubles. Returns the trace.
-    fn play(paradigm: Paradigm, side: Side, fault: Option<&Fault>) -> String {
+impl Scenario<'_> {
+    /// Runs a server, three clients and the server's end; then a fresh server and a last client without a
+    /// fault. Returns the trace.
+    fn run(paradigm: Paradigm, side: Side, fault: Option<&Fault>) -> String {
         let scene = Scene::new();
         let tracer = Tracer::new(scene.log("trace"), fault);
-        let story = Story { scene: &scene, paradigm, side, fault, tracer, attached: RefCell::default() };
+        let scenario =
+            Scenario { scene: &scene, paradigm, side, fault, tracer, attached: RefCell::default() };
         let since = Instant::now();
-        let server = story.server();
-        if story.is_ready(&server) {
-            story.serves(&server);
-            story.ends(&server);
+        let server = scenario.server();
+        if scenario.is_ready(&server) {
+            scenario.serves(&server);
+            scenario.ends(&server);
         } else {
-            story.judge_server(&server, "it could not start");
+            scenario.judge_server(&server, "the server could not start");
         }
-        story.nothing_is_left();
-        scene.server(paradigm).unrecorded().ready();
-        scene.client().unrecorded().arg("last").run().success().stdout("LAST\n");
-        let (took, trace) = (since.elapsed(), story.tracer.trace());
-        assert!(took < A_HANG, "somebody hung: it took {took:?}");
+        scenario.nothing_is_left();
+        scene.server(paradigm).without_event_log().ready();
+        scene.client().without_event_log().arg("last").run().success().stdout("LAST\n");
+        let (took, trace) = (since.elapsed(), scenario.tracer.trace());
+        assert!(took < HANG_LIMIT, "a process hung: the scenario took {took:?}");
         let strikes = strikes(&trace);
-        assert!(strikes <= A_SPIN, "it spins: the fault struck {strikes} times in {took:?}");
+        assert!(strikes <= SPIN_LIMIT, "a process spins: the fault struck {strikes} times in {took:?}");
         scene.end();
         trace
     }
@@ -75,13 +77,14 @@ impl Story<'_> {
     fn server(&self) -> Rc<Program> {
         let server = self.scene.server(self.paradigm).args(["--handshake-timeout", "2s", "--grace", "1s"]);
         match self.side {
-            Side::Server => server.unrecorded().through(self.tracer.in_front()).start(),
+            Side::Server => server.without_event_log().through(self.tracer.in_front()).start(),
             Side::Subserver => server.gated().start(),
-            Side::Client => server.unrecorded().start(),
+            Side::Client => server.without_event_log().start(),
         }
     }
 
-    /// Whether clients can connect; if not, it has ended. Its descriptor for saying so is closed then.
+    /// Waits until clients can connect or the server has ended. Returns whether it runs. A server that runs
+    /// has closed the descriptor of its ready message.
     fn is_ready(&self, server: &Program) -> bool {
         if self.side == Side::Subserver {
             server.step_until(What::Waiting);
@@ -90,11 +93,11 @@ impl Story<'_> {
         until(format_args!("{} to be ready, or to end", server.name()), || {
             let fds = fs::read_dir(format!("/proc/{}/fd", server.pid())).ok();
             let mut links = fds.into_iter().flatten().flatten().map(|fd| fs::read_link(fd.path()));
-            let may_tell = links.any(|link| link.is_ok_and(|link| link == server.stdout_path()));
-            let has_told = fs::metadata(server.stdout_path()).is_ok_and(|file| file.len() > 0);
-            // Nobody is there to be told.
-            let need_not = self.is_broken_pipe() && self.scene.path("mario").exists();
-            (!server.is_running() || ((has_told || need_not) && !may_tell)).then_some(())
+            let holds_stdout = links.any(|link| link.is_ok_and(|link| link == server.stdout_path()));
+            let has_written = fs::metadata(server.stdout_path()).is_ok_and(|file| file.len() > 0);
+            // With EPIPE the file stays empty; the well-known pipe then shows that the server is ready.
+            let cannot_write = self.is_broken_pipe() && self.scene.path("mario").exists();
+            (!server.is_running() || ((has_written || cannot_write) && !holds_stdout)).then_some(())
         });
         server.is_running()
     }
@@ -103,11 +106,12 @@ impl Story<'_> {
         let before = server.descriptors();
         let first = self.first_client(server);
         self.judge_client(&first, self.side == Side::Client);
-        if self.goes_unnoticed() {
-            let callers = self.scene.record().all(|event| event.what == What::HelloReceived);
-            assert_eq!(callers.len(), 1, "{} had to try again", first.name());
+        if self.is_one_failed_write() {
+            let received = self.scene.event_log().all(|event| event.what == What::HelloReceived);
+            assert_eq!(received.len(), 1, "{} had to try again", first.name());
         }
-        // The second of them is for what struck the first; where all are struck, it would tell no more.
+        // The fault may strike the first of these clients; the second shows that it is over. A lasting fault
+        // strikes every client, so one is enough.
         for _ in 0..if self.is_lasting() { 1 } else { 2 } {
             if server.is_running() {
                 self.serves_one_more(server);
@@ -119,23 +123,25 @@ impl Story<'_> {
         until(format_args!("{} to have no children", server.name()), || {
             (!server.is_running() || children_of(server.pid()).is_empty()).then_some(())
         });
-        // The other source of random numbers is kept open.
+        // The process keeps /dev/urandom open, its other source of random numbers.
         if self.fault.is_none_or(|fault| fault.call != "getrandom") {
             server.has_descriptors_as_or_ends(&before);
         }
     }
 
-    /// Who has no memory for a page of a pipe tries again at once: nobody else notices.
-    fn goes_unnoticed(&self) -> bool {
+    /// Whether the fault is one failed write for lack of memory. The subserver retries it at once, and no
+    /// other process notices.
+    fn is_one_failed_write(&self) -> bool {
         self.side == Side::Subserver
             && self.fault.is_some_and(|fault| {
                 (fault.call.as_str(), fault.error.as_str(), fault.lasts) == ("write", "ENOMEM", Lasts::Once)
             })
     }
 
-    /// What happened only once, to another client, does not trouble this one.
+    /// Runs one more client. A fault that struck only once, at another client, must not affect it.
     fn serves_one_more(&self, server: &Program) {
-        let client = self.scene.client().unrecorded().args(["--timeout", self.patience(), "hello", "world"]);
+        let client =
+            self.scene.client().without_event_log().args(["--timeout", self.patience(), "hello", "world"]);
         let client = client.start();
         self.judge_client(&client, false);
         let is_served = client.ends().get_output().status.success();
@@ -148,8 +154,8 @@ impl Story<'_> {
         self.side == Side::Server && self.fault.is_some_and(|fault| fault.lasts == Lasts::ForGood)
     }
 
-    /// Whoever cannot be read from or written to has lost its connection; and so has who got a fresh upstream, which is luck,
-    /// and its name stays.
+    /// Whether the fault may end a session. A failed read or write loses the connection. So does a fresh
+    /// upstream whose name cannot be removed; a client gets one only by chance.
     fn strikes_a_session(&self, server: &Program) -> bool {
         let said = fs::read_to_string(server.stderr_path()).unwrap_or_default();
         self.fault.is_some_and(|fault| ["read", "write"].contains(&fault.call.as_str()))
@@ -157,7 +163,7 @@ impl Story<'_> {
     }
 
     fn first_client(&self, server: &Program) -> Rc<Program> {
-        let client = self.scene.client().unrecorded().args(["hello", "world"]);
+        let client = self.scene.client().without_event_log().args(["hello", "world"]);
         match self.side {
             Side::Client => {
                 let for_good = self.fault.is_some_and(|fault| fault.lasts == Lasts::ForGood);
@@ -175,17 +181,17 @@ impl Story<'_> {
         }
     }
 
-    /// A client's deadline: where something never works, it need not be long.
+    /// A client's deadline. It is short if the fault lasts.
     fn patience(&self) -> &'static str {
         match self.fault {
             Some(Fault { lasts: Lasts::ForGood, .. }) if self.side == Side::Server => "500ms",
-            // Its server may end.
+            // The server may end.
             Some(_) if self.is_hard() => "6s",
             _ => "20s",
         }
     }
 
-    /// A client is served, or says why not and with the right status.
+    /// Checks that a client was served, or reported the reason with the right status.
     fn judge_client(&self, client: &Program, is_struck: bool) {
         let end = client.ends();
         let output = end.get_output();
@@ -203,7 +209,7 @@ impl Story<'_> {
                     client.name()
                 );
             }
-            // Whoever reads its stdout has enough.
+            // SIGPIPE: the client's stdout has no reader.
             (None, Some(signal))
                 if signal == Signal::SIGPIPE as i32 && is_struck && self.is_broken_pipe() => {}
             _ => panic!("{} ended with {}: {stderr}", client.name(), output.status),
@@ -215,33 +221,29 @@ impl Story<'_> {
     }
 
     fn names_error(&self, said: &str) -> bool {
-        // On Linux, these two are one.
+        // These two errors have one number on Linux.
         let is_named = |error: &str| {
             said.contains(&format!(": {error} (")) || error == "EAGAIN" && said.contains(": EWOULDBLOCK (")
         };
         self.fault.is_some_and(|fault| is_named(&fault.error))
     }
 
-    /// It is asked to end, if it has not ended yet.
+    /// Asks the server to end, if it still runs.
     fn ends(&self, server: &Program) {
         if !server.is_running() {
-            self.judge_server(server, "it ended while it served");
-            assert!(
-                self.is_lasting() || self.is_hard(),
-                "what was short only once has ended {}",
-                server.name()
-            );
+            self.judge_server(server, "the server ended while it served");
+            assert!(self.is_lasting() || self.is_hard(), "a single shortage has ended {}", server.name());
             return;
         }
         server.signal(Signal::SIGTERM);
         if server.ends().get_output().status.code() != Some(0) {
-            self.judge_server(server, "it was asked to end");
+            self.judge_server(server, "the server was asked to end");
         }
         let said = text(&server.ends().get_output().stderr);
         assert!(self.side == Side::Server || said.lines().all(|line| line.starts_with('<')), "{said}");
     }
 
-    /// A server that ends by an error says which, and why.
+    /// Checks that a server that ended by an error reported the error and its cause.
     fn judge_server(&self, server: &Program, when: &str) {
         let end = server.ends();
         let Output { status, stderr, .. } = end.get_output();
@@ -250,26 +252,28 @@ impl Story<'_> {
         assert_eq!(self.side, Side::Server, "no call of {} failed: {said}", server.name());
         let last = said.lines().last().unwrap_or_default();
         let complains = last.starts_with(&format!("{}: cannot ", self.paradigm.binary()));
-        // What could not be written; and "the name is in use", which is what a lock held by others means.
+        // The server could not write its message, or it found the lock held and reported "the name is in
+        // use".
         let silent = self.fault.is_some_and(|fault| fault.call == "write");
         let silent = silent || self.may_keep_lock_file() && last.contains("the name is in use");
         assert!(silent || complains && self.names_error(last), "{}: {when}: {last:?}", server.name());
     }
 
-    /// Whether the lock file may be left: whose it is cannot be known without a lock and a look. It means nothing then.
+    /// Whether the lock file may be left: without a lock and a look, its owner is unknown. A lock file
+    /// without a lock means nothing.
     fn may_keep_lock_file(&self) -> bool {
         self.fault.is_some_and(|fault| ["flock", "statx", "unlink"].contains(&fault.call.as_str()))
     }
 
-    /// An error that is no shortage may end a server, or the session that it struck.
+    /// Whether the fault is no shortage. Such an error may end the server, or the session that it struck.
     fn is_hard(&self) -> bool {
         self.side == Side::Server && self.fault.is_some_and(|fault| !fault.is_shortage())
     }
 
-    /// No process is left, and no name but where they could not be removed.
+    /// Checks that no process is left, and no name except where names cannot be removed.
     fn nothing_is_left(&self) {
         if let Some(mut strace) = self.attached.take() {
-            until("strace to end", || strace.try_wait().expect("it is our child"));
+            until("strace to end", || strace.try_wait().expect("strace is a child of this process"));
         }
         until("strace to end", || {
             living_in(self.scene.place()).iter().all(|process| process.name != "strace").then_some(())
