@@ -13,14 +13,10 @@
 //! no word printed, no thread, and no `unsafe` outside [`sys`]. No call waits but
 //! [`Process::wait`](process::Process::wait), and that one has a deadline.
 
-pub mod wire;
-
 pub mod client;
 pub mod server;
 
 pub mod service;
-
-pub mod course;
 
 pub mod budget;
 pub mod deadline;
@@ -37,6 +33,9 @@ pub mod strays;
 pub mod stream;
 pub mod sys;
 pub mod text;
+
+pub use handshake_wire as wire;
+pub use handshake_wire::course;
 
 pub use error::{Error, Result};
 pub use process::Process;

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::libc::PIPE_BUF;
 use nix::unistd::{read, write};
 
-use crate::sys::enlarge;
+use crate::sys::{capacity, enlarge, unread};
 use crate::wire::{FRAME_MAX, Frame, Header, Scanner, Span, Trust, append, append_to_trusting};
 
 /// Bytes that one read takes at most: a pipe's usual capacity (pipe(7)).
@@ -373,6 +373,26 @@ pub fn read_once(pipe: impl AsFd, buffer: &mut [u8]) -> Result<Filled, Errno> {
         Err(Errno::EAGAIN) => Ok(Filled::Nothing),
         Err(errno) => Err(errno),
     }
+}
+
+/// The one way to write a record: one write, of all of it or nothing.
+///
+/// # Errors
+/// `EAGAIN`: there is no room for all of it now. `EMSGSIZE`: there never is. The others are those of write(2).
+pub fn write_record(pipe: impl AsFd, record: &[u8]) -> Result<(), Errno> {
+    // Up to PIPE_BUF it is all or nothing (pipe(7)); beyond that as much as there is room for, and only of an empty pipe do we
+    // know how much that is.
+    if record.len() > PIPE_BUF {
+        if record.len() > capacity(&pipe)? {
+            return Err(Errno::EMSGSIZE);
+        }
+        if unread(&pipe)? > 0 {
+            return Err(Errno::EAGAIN);
+        }
+    }
+    let written = write(pipe, record)?;
+    // Somebody else came in between.
+    if written < record.len() { Err(Errno::EMSGSIZE) } else { Ok(()) }
 }
 
 impl AsFd for FrameReader {

@@ -1,15 +1,8 @@
-//! The wire: frames as pure functions of bytes. No I/O here, so that all of it can be tested alone.
-//!
-//! The byte tables are in docs/protocol.md; the constants below have the same order and names.
-
-mod greeting;
-mod mask;
-mod scan;
+//! One frame. The byte tables are in docs/protocol.md; the constants below have the same order and names.
 
 use std::borrow::Cow;
 
-pub use greeting::{Ack, Hello};
-pub use scan::{Scanner, Span};
+use crate::mask;
 
 /// The first bytes of every frame. NUL comes first, which no text name does, and the fourth byte is not 0,
 /// which no 4-byte process number is.
@@ -230,7 +223,7 @@ fn unmasked(mask: [u8; 2], bytes: &[u8]) -> Vec<u8> {
 }
 
 /// How far it is from the first byte, which is none, to the next that could begin a magic.
-fn to_next_magic(bytes: &[u8]) -> usize {
+pub(crate) fn to_next_magic(bytes: &[u8]) -> usize {
     let behind = &bytes[1..];
     let whole = mask::find_magic(behind);
     let begun = || {
@@ -240,7 +233,7 @@ fn to_next_magic(bytes: &[u8]) -> usize {
     1 + whole.or_else(begun).unwrap_or(behind.len())
 }
 
-fn field<const N: usize>(bytes: &[u8]) -> [u8; N] {
+pub(crate) fn field<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("the caller cuts N bytes")
 }
 
@@ -303,7 +296,7 @@ pub fn frames_of(bytes: usize) -> usize {
 }
 
 /// The payload that says this: the whole characters that fit a frame. Words that a peer said may have grown
-/// in [`words`](crate::text::words).
+/// in `handshake_core::text::words`.
 pub fn payload_of(words: &str) -> &[u8] {
     let end = (0..=words.len().min(PAYLOAD_MAX)).rev().find(|end| words.is_char_boundary(*end));
     &words.as_bytes()[..end.unwrap_or(0)]

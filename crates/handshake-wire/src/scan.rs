@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Frame, Front, Trust, front_for, to_next_magic};
+use crate::frame::{Frame, Front, Trust, front_for, to_next_magic};
 
 /// Where a frame begins and ends among bytes that were read; see [`Scanner`].
 pub type Span = Range<usize>;

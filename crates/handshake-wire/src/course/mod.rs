@@ -2,23 +2,19 @@
 //! name as text, an acknowledgement, for some a third step, and then texts in both directions.
 //!
 //! Nothing says where a record ends. So each is one write, and each side reads it with one read. Two records that
-//! are in a pipe at the same time come in one read; `split` tells them apart as well as that can be done.
-//!
-//! This is what both sides share. The sides themselves are [`client::course`](crate::client::course) and `server::course`.
+//! are in a pipe at the same time come in one read; [`split`] tells them apart as well as that can be done. [`third_step`]
+//! is what a client confirms an acknowledgement with.
+
+pub mod split;
+mod third_step;
 
 use std::fmt;
-use std::os::fd::AsFd;
 use std::str::FromStr;
 
-use nix::errno::Errno;
-use nix::libc::PIPE_BUF;
-use nix::unistd::write;
-
-use crate::stream::READ_SIZE;
-use crate::sys::{capacity, unread};
+pub use third_step::third_step;
 
 /// The most that one read of a record takes: a pipe's usual capacity.
-pub const RECORD_MAX: usize = READ_SIZE;
+pub const RECORD_MAX: usize = 65_536;
 
 /// The acknowledgement, and the third step, of most.
 pub const HOLA: &[u8] = b"HOLA";
@@ -79,26 +75,6 @@ pub fn padded(text: &[u8], size: usize) -> Vec<u8> {
 /// Without the newline that a line of a terminal ends in.
 pub fn without_newline(text: &[u8]) -> &[u8] {
     text.strip_suffix(b"\n").unwrap_or(text)
-}
-
-/// The one way to write a record: one write, of all of it or nothing.
-///
-/// # Errors
-/// `EAGAIN`: there is no room for all of it now. `EMSGSIZE`: there never is. The others are those of write(2).
-pub fn write_record(pipe: impl AsFd, record: &[u8]) -> Result<(), Errno> {
-    // Up to PIPE_BUF it is all or nothing (pipe(7)); beyond that as much as there is room for, and only of an empty pipe do we
-    // know how much that is.
-    if record.len() > PIPE_BUF {
-        if record.len() > capacity(&pipe)? {
-            return Err(Errno::EMSGSIZE);
-        }
-        if unread(&pipe)? > 0 {
-            return Err(Errno::EAGAIN);
-        }
-    }
-    let written = write(pipe, record)?;
-    // Somebody else came in between.
-    if written < record.len() { Err(Errno::EMSGSIZE) } else { Ok(()) }
 }
 
 #[cfg(test)]

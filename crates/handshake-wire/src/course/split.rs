@@ -11,18 +11,18 @@ const NAME_BUFFER_MAX: usize = 32;
 
 /// What is known of a client when its first record comes.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub struct Known {
     /// How many bytes its name took.
-    pub(crate) name_size: usize,
+    pub name_size: usize,
     /// Whether it wrote its name without a NUL, and so may write all its texts.
-    pub(crate) is_bare: bool,
+    pub is_bare: bool,
     /// The acknowledgement that it got.
-    pub(crate) ack: Vec<u8>,
+    pub ack: Vec<u8>,
 }
 
 /// The third step at the front of a read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Front {
+pub enum Front {
     /// So many bytes can be nothing else.
     ThirdStep(usize),
     /// So many bytes are probably the third step: they have a size that third steps have.
@@ -33,7 +33,7 @@ pub(crate) enum Front {
 
 impl Known {
     /// What stands at the front of the first read after the acknowledgement.
-    pub(crate) fn front(&self, read: &[u8]) -> Front {
+    pub fn front(&self, read: &[u8]) -> Front {
         let size = self.third_step_size(read);
         if self.is_third_step(&read[..size]) {
             return Front::ThirdStep(size);
@@ -50,7 +50,7 @@ impl Known {
 
     /// How many bytes at the front of `read` the third step has, if there is one: a size that third steps have,
     /// behind which a text begins; or all up to the next text; or all.
-    pub(crate) fn third_step_size(&self, read: &[u8]) -> usize {
+    pub fn third_step_size(&self, read: &[u8]) -> usize {
         if self.is_next_integer(read) {
             return size_of::<u32>();
         }
@@ -76,7 +76,7 @@ impl Known {
     }
 
     /// Whether this can be nothing but a third step: HOLA, the acknowledgement, or its number plus one.
-    pub(crate) fn is_third_step(&self, record: &[u8]) -> bool {
+    pub fn is_third_step(&self, record: &[u8]) -> bool {
         let text = without_newline(text_of(record));
         let ack = text_of(&self.ack);
         let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse::<i64>().ok();
@@ -95,7 +95,7 @@ impl Known {
     }
 
     /// Whether the client took the first 4 bytes of a text acknowledgement for a number.
-    pub(crate) fn took_text_for_integer(&self, read: &[u8]) -> bool {
+    pub fn took_text_for_integer(&self, read: &[u8]) -> bool {
         self.ack.len() > size_of::<u32>() && self.is_next_integer(read)
     }
 }
@@ -108,7 +108,7 @@ fn is_printable(text: &[u8]) -> bool {
 
 /// How large a client's messages are, as the last one that came alone shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub enum Shape {
     /// Text and NUL.
     TextAndNul,
     /// Records of this size.
@@ -119,7 +119,7 @@ pub(crate) enum Shape {
 
 impl Shape {
     /// That of a message which came alone.
-    pub(crate) fn of(message: &[u8]) -> Self {
+    pub fn of(message: &[u8]) -> Self {
         match text_of(message).len() {
             text if text == message.len() => Self::Text,
             text if text + 1 == message.len() => Self::TextAndNul,
@@ -128,7 +128,7 @@ impl Shape {
     }
 
     /// Whether a read is messages of this shape, one behind the other.
-    pub(crate) fn divides(self, read: &[u8]) -> bool {
+    pub fn divides(self, read: &[u8]) -> bool {
         let is_message = |piece: &[u8]| match self {
             Self::TextAndNul => piece.len() > 1 && piece.ends_with(&[0]),
             Self::Size(size) => piece.len() == size && piece[0] != 0,
@@ -146,7 +146,7 @@ impl Shape {
     }
 
     /// How many bytes the first message in `read` has.
-    pub(crate) fn first(self, read: &[u8]) -> usize {
+    pub fn first(self, read: &[u8]) -> usize {
         let size = match self {
             Self::TextAndNul => text_of(read).len() + 1,
             Self::Size(size) => size,

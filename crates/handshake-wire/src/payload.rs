@@ -1,6 +1,6 @@
 //! The payloads of HELLO and ACK.
 
-use super::{NAME_MAX, field};
+use crate::frame::{NAME_MAX, field};
 
 /// The payload of HELLO. Its header carries the client's nonce as the session.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use handshake_core::wire::{Ack, Header, Hello, Kind, Part, VERSION, append};
+use handshake_wire::{Ack, Header, Hello, Kind, Part, VERSION, append};
 
 const NONCE: u64 = 0x1122_3344_5566_7788;
 const SESSION: u64 = 0xfeed_face_cafe_beef;

@@ -4,17 +4,17 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::MAGIC;
+use crate::frame::{FRAME_MAX, MAGIC};
 
 static MAGIC_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(&MAGIC));
 
 /// Where the first magic in `bytes` begins.
-pub(super) fn find_magic(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn find_magic(bytes: &[u8]) -> Option<usize> {
     MAGIC_FINDER.find(bytes)
 }
 
 /// XORs `bytes`, the first of which has an even offset in its frame, with the mask.
-pub(super) fn apply(mask: [u8; 2], bytes: &mut [u8]) {
+pub(crate) fn apply(mask: [u8; 2], bytes: &mut [u8]) {
     let (pairs, rest) = bytes.as_chunks_mut();
     for [even, odd] in pairs {
         *even ^= mask[0];
@@ -26,7 +26,7 @@ pub(super) fn apply(mask: [u8; 2], bytes: &mut [u8]) {
 }
 
 /// Masks a frame, without its end byte, with the smallest mask under which it has no magic but the first.
-pub(super) fn mask(frame: &mut [u8]) {
+pub(crate) fn mask(frame: &mut [u8]) {
     let excluded = excluded(&frame[6..]);
     for mask in
         (0..).zip(excluded).filter(|(_, excluded)| !excluded).map(|(mask, _): (u16, _)| mask.to_be_bytes())
@@ -43,8 +43,8 @@ pub(super) fn mask(frame: &mut [u8]) {
 }
 
 /// The masks under which a magic would be in `bytes`, which are what a mask covers.
-fn excluded(bytes: &[u8]) -> [bool; super::FRAME_MAX] {
-    let mut excluded = [false; super::FRAME_MAX];
+fn excluded(bytes: &[u8]) -> [bool; FRAME_MAX] {
+    let mut excluded = [false; FRAME_MAX];
     for (at, place) in bytes.windows(MAGIC.len()).enumerate() {
         let needed = [0, 1, 2, 3].map(|byte| place[byte] ^ MAGIC[byte]);
         if needed[..2] == needed[2..] {

@@ -1,0 +1,20 @@
+//! What goes through the pipes, as pure functions of bytes: no I/O, no system call, no clock.
+//!
+//! - `frame`: one frame, its header and its check (docs/protocol.md has the tables); `payload`: what HELLO and ACK carry;
+//!   `scan`: frames among other bytes; `mask`: why no frame contains the beginning of another one.
+//! - [`course`]: the other dialect, which the programs of the course speak (docs/course-dialect.md).
+//!
+//! [`Scanner::next_frame`] finds frames; [`append`] and [`pieces`] make them.
+
+pub mod course;
+mod frame;
+mod mask;
+mod payload;
+mod scan;
+
+pub use frame::{
+    END, FRAME_MAX, Frame, Front, HEADER, HELLO_MAX, Header, Kind, MAGIC, NAME_MAX, OVERHEAD, PAYLOAD_MAX,
+    Part, Trust, VERSION, append, append_to_trusting, frames_of, front, front_for, payload_of, pieces,
+};
+pub use payload::{Ack, Hello};
+pub use scan::{Scanner, Span};
