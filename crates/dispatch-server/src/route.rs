@@ -2,9 +2,10 @@
 
 use handshake_core::deadline::monotonic_ns;
 use handshake_core::event::What;
+use handshake_core::io::Filled;
 use handshake_core::server::course::used_pipe::UsedPipe;
 use handshake_core::strays::{drain, note_skipped};
-use handshake_core::stream::{Filled, FrameReader, READ_SIZE};
+use handshake_core::stream::{FrameReader, READ_SIZE};
 use handshake_core::wire::{FRAME_MAX, Frame, Header, Kind, Part, append};
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use handshake_core::Error;
 use handshake_core::error::Status;
-use handshake_core::signals::die_by;
+use handshake_core::wait::signals::die_by;
 
 pub use colour::{ColourArgs, has_colour, has_escapes};
 pub use options::{Common, ServerArgs, at_least_one, duration, size};

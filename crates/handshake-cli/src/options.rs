@@ -18,8 +18,8 @@ use handshake_core::server::course::open::CourseOptions;
 use handshake_core::server::options::Options;
 use handshake_core::server::session::SessionLimits;
 use handshake_core::service::BuiltIn;
-use handshake_core::spin::Waiting;
 use handshake_core::sys;
+use handshake_core::wait::spin::WaitMode;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
@@ -43,7 +43,7 @@ pub struct Common {
 
     /// How to wait: adaptive (look for a moment where that has paid of late, then sleep) or block (sleep at once)
     #[arg(long, value_name = "HOW", default_value_t)]
-    wait: Waiting,
+    wait: WaitMode,
 
     #[command(flatten)]
     colour: ColourArgs,

@@ -19,21 +19,16 @@ pub mod server;
 pub mod service;
 
 pub mod budget;
-pub mod deadline;
 pub mod error;
 pub mod event;
 pub mod event_log;
-pub mod fifo;
-pub mod limits;
 pub mod place;
 pub mod process;
-pub mod signals;
-pub mod spin;
 pub mod strays;
 pub mod stream;
-pub mod sys;
 pub mod text;
 
+pub use handshake_fifo::{deadline, fifo, io, limits, sys, wait};
 pub use handshake_wire as wire;
 pub use handshake_wire::course;
 

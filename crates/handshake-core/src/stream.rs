@@ -11,9 +11,10 @@ use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::libc::PIPE_BUF;
-use nix::unistd::{read, write};
+use nix::unistd::write;
 
-use crate::sys::{capacity, enlarge, unread};
+use crate::io::{Filled, read_once};
+use crate::sys::enlarge;
 use crate::wire::{FRAME_MAX, Frame, Header, Scanner, Span, Trust, append, append_to_trusting};
 
 /// Bytes that one read takes at most: a pipe's usual capacity (pipe(7)).
@@ -50,17 +51,6 @@ pub enum Framing {
     Trusted,
     /// No frames, but what a [`Translate`] makes frames of.
     Messages,
-}
-
-/// What a read brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filled {
-    /// So many bytes.
-    Bytes(usize),
-    /// Nothing now (EAGAIN).
-    Nothing,
-    /// `read` = 0: the end, if `poll` showed something before; else perhaps nobody has opened it yet (fifo(7)).
-    End,
 }
 
 /// Makes frames of a pipe that brings something else: a course client's messages.
@@ -360,39 +350,6 @@ impl FrameReader {
             (self.scan.at, self.end) = (0, self.end - self.scan.at);
         }
     }
-}
-
-/// One read(2) of a non-blocking pipe.
-///
-/// # Errors
-/// Those of read(2) but EAGAIN.
-pub fn read_once(pipe: impl AsFd, buffer: &mut [u8]) -> Result<Filled, Errno> {
-    match read(pipe, buffer) {
-        Ok(0) => Ok(Filled::End),
-        Ok(count) => Ok(Filled::Bytes(count)),
-        Err(Errno::EAGAIN) => Ok(Filled::Nothing),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// The one way to write a record: one write, of all of it or nothing.
-///
-/// # Errors
-/// `EAGAIN`: there is no room for all of it now. `EMSGSIZE`: there never is. The others are those of write(2).
-pub fn write_record(pipe: impl AsFd, record: &[u8]) -> Result<(), Errno> {
-    // Up to PIPE_BUF it is all or nothing (pipe(7)); beyond that as much as there is room for, and only of an empty pipe do we
-    // know how much that is.
-    if record.len() > PIPE_BUF {
-        if record.len() > capacity(&pipe)? {
-            return Err(Errno::EMSGSIZE);
-        }
-        if unread(&pipe)? > 0 {
-            return Err(Errno::EAGAIN);
-        }
-    }
-    let written = write(pipe, record)?;
-    // Somebody else came in between.
-    if written < record.len() { Err(Errno::EMSGSIZE) } else { Ok(()) }
 }
 
 impl AsFd for FrameReader {

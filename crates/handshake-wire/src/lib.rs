@@ -1,6 +1,6 @@
 //! What goes through the pipes, as pure functions of bytes: no I/O, no system call, no clock.
 //!
-//! - `frame`: one frame, its header and its check (docs/protocol.md has the tables); `payload`: what HELLO and ACK carry;
+//! - `layout`: the numbers of docs/protocol.md; `frame`: one frame, its header and its check; `payload`: what HELLO and ACK carry;
 //!   `scan`: frames among other bytes; `mask`: why no frame contains the beginning of another one.
 //! - [`course`]: the other dialect, which the programs of the course speak (docs/course-dialect.md).
 //!
@@ -8,13 +8,15 @@
 
 pub mod course;
 mod frame;
+mod layout;
 mod mask;
 mod payload;
 mod scan;
 
 pub use frame::{
-    END, FRAME_MAX, Frame, Front, HEADER, HELLO_MAX, Header, Kind, MAGIC, NAME_MAX, OVERHEAD, PAYLOAD_MAX,
-    Part, Trust, VERSION, append, append_to_trusting, frames_of, front, front_for, payload_of, pieces,
+    Frame, Front, Header, Kind, Part, Trust, append, append_to_trusting, frames_of, front, front_for,
+    payload_of, pieces,
 };
+pub use layout::{END, FRAME_MAX, HEADER, HELLO_MAX, MAGIC, NAME_MAX, OVERHEAD, PAYLOAD_MAX, VERSION};
 pub use payload::{Ack, Hello};
 pub use scan::{Scanner, Span};

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use crate::frame::{FRAME_MAX, MAGIC};
+use crate::layout::{FRAME_MAX, MAGIC};
 
 static MAGIC_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(&MAGIC));
 

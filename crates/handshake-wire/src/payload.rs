@@ -1,6 +1,7 @@
 //! The payloads of HELLO and ACK.
 
-use crate::frame::{NAME_MAX, field};
+use crate::frame::field;
+use crate::layout::NAME_MAX;
 
 /// The payload of HELLO. Its header carries the client's nonce as the session.
 #[derive(Debug, Clone, PartialEq, Eq)]

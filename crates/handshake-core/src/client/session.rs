@@ -8,9 +8,10 @@ use nix::errno::Errno;
 
 use crate::error::{Error, Length, Limit, Named, Result};
 use crate::event::What;
+use crate::io::Filled;
 use crate::process::Process;
 use crate::strays::note_skipped;
-use crate::stream::{Filled, FrameReader, FrameWriter, reserve_within};
+use crate::stream::{FrameReader, FrameWriter, reserve_within};
 use crate::sys::unread;
 use crate::text::words;
 use crate::wire::{Ack, Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, frames_of, pieces};

@@ -11,8 +11,8 @@ use std::time::Duration;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::{Process, Woken};
-use handshake_core::spin::Waiting;
 use handshake_core::sys::ends_with_us;
+use handshake_core::wait::spin::WaitMode;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, read};
@@ -54,7 +54,7 @@ pub(super) struct Bench {
     pub(super) process: Rc<Process>,
     pub(super) cpus: Cpus,
     /// How our programs wait.
-    pub(super) wait: Waiting,
+    pub(super) wait: WaitMode,
     /// The directory of the programs.
     programs: PathBuf,
     /// Each trial has a directory of its own in it.
@@ -66,7 +66,7 @@ impl Bench {
     ///
     /// # Errors
     /// One is missing. No directory can be made.
-    pub(super) fn set_up(process: &Rc<Process>, wait: Waiting) -> Result<Self> {
+    pub(super) fn set_up(process: &Rc<Process>, wait: WaitMode) -> Result<Self> {
         let programs = programs::directory()?;
         for paradigm in [Paradigm::Basic, Paradigm::Forking, Paradigm::Dispatch] {
             program(paradigm.server())?;

@@ -44,7 +44,7 @@ use handshake_core::error::{Error, Result, Status};
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::process::Process;
-use handshake_core::spin::Waiting;
+use handshake_core::wait::spin::WaitMode;
 
 use bench::Bench;
 use columns::{Column, Group, Task, columns};
@@ -79,7 +79,7 @@ pub struct Args {
 
     /// How our programs wait: adaptive (look for a moment where that has paid of late, then sleep) or block (sleep at once)
     #[arg(long, value_name = "HOW", default_value_t)]
-    wait: Waiting,
+    wait: WaitMode,
 
     /// Only these rows, and the references that they are compared with
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(ROWS.map(|row| row.name)))]

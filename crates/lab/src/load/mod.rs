@@ -28,7 +28,7 @@ use handshake_core::limits::Limits;
 use handshake_core::place::Place;
 use handshake_core::process::Process;
 use handshake_core::service::BuiltIn;
-use handshake_core::spin::Waiting;
+use handshake_core::wait::spin::WaitMode;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
@@ -93,7 +93,7 @@ pub struct Args {
 
     /// How to wait: adaptive (look for a moment where that has paid of late, then sleep) or block (sleep at once)
     #[arg(long, value_name = "HOW", default_value_t)]
-    wait: Waiting,
+    wait: WaitMode,
 
     /// How long a handshake may take, and how long a connection may wait for its next answer; 0: for ever
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = duration)]

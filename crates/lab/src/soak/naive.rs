@@ -6,8 +6,8 @@ use std::path::Path;
 use handshake_core::course::{ORIGINAL_SIZE, padded};
 use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
-use handshake_core::stream::write_record;
-use handshake_core::stream::{Filled, read_once};
+use handshake_core::io::write_record;
+use handshake_core::io::{Filled, read_once};
 
 /// A client that looks at its pipes when it is time to. What it gets is not judged: others may write into its pipe, and
 /// its dialect cannot tell.

@@ -22,10 +22,11 @@ use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Named, Result};
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Fifo, open_to_write};
+use crate::io::write_record;
+use crate::io::{Filled, read_once};
 use crate::place::Place;
 use crate::process::Process;
-use crate::stream::write_record;
-use crate::stream::{Filled, new_buffer, read_once};
+use crate::stream::new_buffer;
 use crate::sys::{keep_others_off, let_others_in, unread};
 
 pub use session::Connection;

@@ -9,9 +9,10 @@ use super::{Session, Turn};
 use crate::deadline::Deadline;
 use crate::error::{Error, Named, Result};
 use crate::event::What;
+use crate::io::Filled;
 use crate::process::Woken;
 use crate::strays::note_skipped;
-use crate::stream::{Filled, FrameWriter, READS_MAX};
+use crate::stream::{FrameWriter, READS_MAX};
 use crate::wire::{Header, Kind, Part, payload_of};
 
 impl Session {

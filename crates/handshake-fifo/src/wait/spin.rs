@@ -22,7 +22,7 @@ const LONGEST_PENALTY: u32 = 65_536;
 
 /// How a process waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Waiting {
+pub enum WaitMode {
     /// Looks for a moment, where that has paid of late, and then sleeps.
     #[default]
     Adaptive,
@@ -30,7 +30,7 @@ pub enum Waiting {
     Block,
 }
 
-impl FromStr for Waiting {
+impl FromStr for WaitMode {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -42,7 +42,7 @@ impl FromStr for Waiting {
     }
 }
 
-impl fmt::Display for Waiting {
+impl fmt::Display for WaitMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Adaptive => "adaptive",
@@ -53,8 +53,8 @@ impl fmt::Display for Waiting {
 
 /// What a process has learnt of its waits.
 #[derive(Debug)]
-pub(crate) struct AdaptiveSpin {
-    how: Cell<Waiting>,
+pub(super) struct AdaptiveSpin {
+    how: Cell<WaitMode>,
     /// So many of the next waits sleep at once.
     sleeps: Cell<u32>,
     /// What the next look costs if it is in vain.
@@ -62,25 +62,25 @@ pub(crate) struct AdaptiveSpin {
 }
 
 impl AdaptiveSpin {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { how: Cell::default(), sleeps: Cell::new(0), penalty: Cell::new(FIRST_PENALTY) }
     }
 
-    pub(crate) fn set(&self, how: Waiting) {
+    pub(super) fn set(&self, how: WaitMode) {
         self.how.set(how);
     }
 
     /// Forgets what was learnt, since a subserver's waits begin. The first, for READY, sleeps at once: its client was kept waiting
     /// by a fork, and is asleep itself, so that a look would be in vain.
-    pub(crate) fn begin_asleep(&self) {
+    pub(super) fn begin_asleep(&self) {
         self.sleeps.set(1);
         self.penalty.set(FIRST_PENALTY);
     }
 
     /// Looks again and again until `look` finds something or the budget is spent, or the wait's own time `left`; not at all if
     /// that has not paid.
-    pub(crate) fn look<T>(&self, left: Option<Duration>, mut look: impl FnMut() -> Option<T>) -> Option<T> {
-        if self.how.get() == Waiting::Block {
+    pub(super) fn look<T>(&self, left: Option<Duration>, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+        if self.how.get() == WaitMode::Block {
             return None;
         }
         if let Some(pause) = left.filter(|left| *left < BUDGET) {
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn who_is_to_sleep_at_once_never_looks() {
         let eager = AdaptiveSpin::new();
-        eager.set(Waiting::Block);
+        eager.set(WaitMode::Block);
         assert_eq!(eager.look(None, || -> Option<()> { panic!("it looked") }), None);
     }
 }

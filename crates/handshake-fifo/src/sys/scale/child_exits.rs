@@ -61,7 +61,7 @@ impl Ends {
 static IS_KEPT: AtomicBool = AtomicBool::new(false);
 
 /// Leaves the handler in place when the last [`Ends`] is dropped: such a signal must not change how a program exits.
-pub(crate) fn keep_ends() {
+pub fn keep_ends() {
     IS_KEPT.store(true, SeqCst);
 }
 

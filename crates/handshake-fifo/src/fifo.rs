@@ -21,7 +21,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn of(stat: &FileStat) -> Self {
+    /// Of the file that was looked at.
+    pub fn of(stat: &FileStat) -> Self {
         Self { device: stat.st_dev, inode: stat.st_ino }
     }
 }
@@ -63,7 +64,7 @@ pub fn look(path: &Path) -> Result<Standing, Errno> {
 
 /// Keeps a pipe's file in being, as neither a reader nor a writer of the pipe (open(2), `O_PATH`); `None`, where that
 /// cannot be had.
-pub(crate) fn hold(fd: impl AsFd) -> Option<OwnedFd> {
+pub fn hold(fd: impl AsFd) -> Option<OwnedFd> {
     let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
     open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()
 }
@@ -96,7 +97,7 @@ pub fn open_to_write(path: &Path) -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 /// As [`open_to_write`].
-pub(crate) fn open_identified(path: &Path) -> Result<(OwnedFd, Identity), Errno> {
+pub fn open_identified(path: &Path) -> Result<(OwnedFd, Identity), Errno> {
     open_checked(path, OFlag::O_WRONLY)
 }
 
@@ -172,12 +173,12 @@ impl Fifo {
     }
 
     /// Takes note that it has been moved.
-    pub(crate) fn set_path(&mut self, path: PathBuf) {
+    pub fn set_path(&mut self, path: PathBuf) {
         self.path = path;
     }
 
     /// Takes note that its name is gone already.
-    pub(crate) fn set_unlinked(&mut self) {
+    pub fn set_unlinked(&mut self) {
         self.named = false;
     }
 

@@ -1,15 +1,15 @@
 //! Signals as events: handlers that only count, and one place where signals can arrive.
 //!
 //! All signals that matter here are blocked, but for the moments inside
-//! [`Process::wait`](crate::process::Process::wait): so no system call is ever interrupted elsewhere, none
+//! [`Waiter::wait`](super::Waiter::wait): so no system call is ever interrupted elsewhere, none
 //! arrives between the look at a counter and the sleep, and no self-pipe is needed, which would cost every
 //! subserver two descriptors. (ppoll(2) was made for this.)
 
 use std::cell::{Cell, RefCell};
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
-use crate::error::{Error, Result};
 use crate::sys::{Handlers, arrivals, end_by_default, keep_ends};
 
 /// The signals that ask a process to end.
@@ -38,21 +38,20 @@ impl Signals {
     ///
     /// # Errors
     /// The kernel refuses a handler (never seen).
-    pub fn install() -> Result<Self> {
-        let failed = |errno| Error::on("handle", "signals", errno);
+    pub fn install() -> Result<Self, Errno> {
         // Blocked first: what comes before the handlers are there waits for them.
-        let mask = Mask::block(&COUNTED).map_err(failed)?;
+        let mask = Mask::block(&COUNTED)?;
         let seen = COUNTED.map(|signal| Cell::new(arrivals(signal)));
-        let handlers = Handlers::install(&COUNTED, &IGNORED).map_err(failed)?;
+        let handlers = Handlers::install(&COUNTED, &IGNORED)?;
         // An ignored signal that is blocked would interrupt the wait that lets it through.
         let ignored: SigSet = COUNTED.into_iter().filter(|signal| !handlers.counts(*signal)).collect();
-        ignored.thread_unblock().map_err(failed)?;
+        ignored.thread_unblock()?;
         let waiting = mask.before.iter().filter(|signal| !COUNTED.contains(signal)).collect();
         Ok(Self { handlers, mask, seen, waiting })
     }
 
     /// For a program whose process this is: signals stay as they are now until its end.
-    pub(crate) fn keep(&self) {
+    pub fn keep(&self) {
         self.handlers.keep();
         self.mask.keep();
         keep_ends();
@@ -71,7 +70,7 @@ impl Signals {
 
     /// Whether a signal that asks to end has arrived and has not been taken yet. In a program with threads,
     /// another thread may have got it, and no wait of this one was interrupted.
-    pub(crate) fn asks_to_end(&self) -> bool {
+    pub fn asks_to_end(&self) -> bool {
         let due = |(signal, seen): (&Signal, &Cell<u32>)| seen.get() != arrivals(*signal);
         COUNTED.iter().zip(&self.seen).any(|each| TERMINATION.contains(each.0) && due(each))
     }

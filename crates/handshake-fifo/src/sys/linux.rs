@@ -15,14 +15,14 @@ use nix::sys::signal::{self, SigHandler, SigSet, Signal};
 use nix::sys::stat::lstat;
 use nix::unistd::{close, getpid, getppid};
 
-use crate::error::errno_of;
+use crate::errno::errno_of;
 
 /// Lets two names in a directory change places in one step (renameat2(2), `RENAME_EXCHANGE`), so that neither is
 /// ever missing. POSIX: rename(2), which replaces as well in one step but destroys what was there unseen.
 ///
 /// # Errors
 /// `ENOENT`: one of them does not exist. Where the system [cannot do it](is_unsupported), another error says so.
-pub(crate) fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
+pub fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
     renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
 ///
 /// # Errors
 /// `EEXIST`: something has that name.
-pub(crate) fn move_new(from: &Path, to: &Path) -> Result<(), Errno> {
+pub fn move_new(from: &Path, to: &Path) -> Result<(), Errno> {
     match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
         Err(errno) if is_unsupported(errno) => match lstat(to) {
             Ok(_) => Err(Errno::EEXIST),
@@ -47,13 +47,13 @@ pub(crate) fn move_new(from: &Path, to: &Path) -> Result<(), Errno> {
 ///
 /// # Errors
 /// Those of rename(2).
-pub(crate) fn rename_over(from: &Path, to: &Path) -> Result<(), Errno> {
+pub fn rename_over(from: &Path, to: &Path) -> Result<(), Errno> {
     renameat(AT_FDCWD, from, AT_FDCWD, to)
 }
 
 /// Whether an error of renameat2(2) says that a flag, or the whole call, is not to be had here. File systems
 /// say `EINVAL` (NFS, FUSE, 9p, gVisor), old kernels `ENOSYS`, sandboxes any of these.
-pub(crate) fn is_unsupported(errno: Errno) -> bool {
+pub fn is_unsupported(errno: Errno) -> bool {
     matches!(errno, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM)
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn is_unsupported(errno: Errno) -> bool {
 ///
 /// # Errors
 /// Those of opendir(3) for /proc/self/fd, where it must be looked up.
-pub(crate) fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
+pub(super) fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
     let raw = keep.iter().map(|fd| fd.cast_unsigned());
     let mut kept: Vec<u32> = [0, 1, 2].into_iter().chain(raw).collect();
     kept.sort_unstable();
@@ -108,7 +108,7 @@ pub fn keep_inherited_to_ourselves() {
 ///
 /// # Errors
 /// `EINVAL`: no such signal.
-pub(crate) fn end_with_parent(signal: Signal) -> Result<(), Errno> {
+pub fn end_with_parent(signal: Signal) -> Result<(), Errno> {
     prctl::set_pdeathsig(signal)
 }
 
@@ -130,7 +130,7 @@ pub fn ends_with_us(command: &mut Command, signal: Signal) {
 /// Has the kernel end this thread's sleeps when they are due, and not up to 50 microseconds later (prctl(2),
 /// `PR_SET_TIMERSLACK`), until the last of these is dropped. POSIX: that is for the system to choose.
 #[derive(Debug)]
-pub(crate) struct Punctual(());
+pub struct Punctual(());
 
 thread_local! {
     /// How many [`Punctual`]s this thread has, and its slack before the first, in nanoseconds, if the kernel
@@ -139,7 +139,8 @@ thread_local! {
 }
 
 impl Punctual {
-    pub(crate) fn begin() -> Self {
+    /// From now on, until this is dropped.
+    pub fn begin() -> Self {
         let (users, mut before) = SLACK.get();
         if users == 0 {
             before = prctl::get_timerslack().ok().and_then(|slack| u64::try_from(slack).ok());
@@ -181,7 +182,7 @@ pub fn with_default_signals(command: &mut Command) {
 
 /// Lets a pipe hold as many bytes (fcntl(2), `F_SETPIPE_SZ`), if it may: an ordinary user's pipes together are limited
 /// (pipe(7), pipe-user-pages-soft), and one that stays as it is does the same, slower. POSIX: no such thing.
-pub(crate) fn enlarge(pipe: impl AsFd, bytes: i32) {
+pub fn enlarge(pipe: impl AsFd, bytes: i32) {
     let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(bytes));
 }
 
@@ -190,7 +191,7 @@ pub(crate) fn enlarge(pipe: impl AsFd, bytes: i32) {
 ///
 /// # Errors
 /// `ENOTTY`: no pipe.
-pub(crate) fn unread(pipe: impl AsFd) -> Result<usize, Errno> {
+pub fn unread(pipe: impl AsFd) -> Result<usize, Errno> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: on a pipe FIONREAD writes one int through the pointer, and `bytes` is one.
     Errno::result(unsafe { libc::ioctl(pipe.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut bytes) })?;
@@ -201,7 +202,7 @@ pub(crate) fn unread(pipe: impl AsFd) -> Result<usize, Errno> {
 ///
 /// # Errors
 /// `EBADF`: no pipe.
-pub(crate) fn capacity(pipe: impl AsFd) -> Result<usize, Errno> {
+pub fn capacity(pipe: impl AsFd) -> Result<usize, Errno> {
     Ok(fcntl(pipe, FcntlArg::F_GETPIPE_SZ)?.cast_unsigned() as usize)
 }
 
@@ -211,12 +212,12 @@ pub(crate) fn capacity(pipe: impl AsFd) -> Result<usize, Errno> {
 ///
 /// # Errors
 /// `EAGAIN`, `EACCES`: somebody else does. Others: the file system has no such locks.
-pub(crate) fn keep_others_off(file: impl AsFd) -> Result<(), Errno> {
+pub fn keep_others_off(file: impl AsFd) -> Result<(), Errno> {
     set_lock(file, libc::F_WRLCK)
 }
 
 /// The end of [`keep_others_off`].
-pub(crate) fn let_others_in(file: impl AsFd) {
+pub fn let_others_in(file: impl AsFd) {
     // Giving a lock back cannot fail.
     let _ = set_lock(file, libc::F_UNLCK);
 }

@@ -15,14 +15,14 @@ use nix::unistd::Pid;
 
 use super::fork::{self, HAS_BARE_CLONE, clone, live, threads};
 use child_exits::Ends;
-pub(crate) use child_exits::keep_ends;
+pub use child_exits::keep_ends;
 use share_fds::Handover;
 pub use share_fds::out_of_the_way;
 
 /// Forks at a cost that does not grow with the number of subservers. Where the system does not allow that
 /// (user-mode emulation, a sandbox), each fork is an ordinary one, for good after the first refusal.
 #[derive(Debug)]
-pub(crate) struct Scale {
+pub struct Scale {
     /// Dropped with this: the signal then does what it did before.
     _ends: Ends,
     /// For a parent that holds descriptors for each subserver.
@@ -33,7 +33,8 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    pub(crate) fn new() -> Self {
+    /// Watches for the exits of children from now on.
+    pub fn new() -> Self {
         Self {
             _ends: Ends::watch(),
             share_fds: None,
@@ -43,7 +44,7 @@ impl Scale {
     }
 
     /// For a parent that holds descriptors for each subserver: a child takes its own without a copy of all.
-    pub(crate) fn hand_descriptors_over(&mut self) {
+    pub fn hand_descriptors_over(&mut self) {
         // Without the memory for it, each fork costs more, and that is all.
         self.share_fds = Handover::new().ok();
     }
@@ -53,11 +54,7 @@ impl Scale {
     ///
     /// # Errors
     /// As [`fork`](super::fork()).
-    pub(crate) fn fork(
-        &self,
-        keep: &[RawFd],
-        body: impl FnOnce(Result<(), Errno>) -> u8,
-    ) -> Result<Pid, Errno> {
+    pub fn fork(&self, keep: &[RawFd], body: impl FnOnce(Result<(), Errno>) -> u8) -> Result<Pid, Errno> {
         if self.refused.get() || !HAS_BARE_CLONE {
             return fork::fork(keep, body);
         }
@@ -88,13 +85,13 @@ impl Scale {
     }
 
     /// Whether a child has ended since [`Scale::ended`] was asked last.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         self.has_forked.get() && child_exits::told()
     }
 
     /// The children that have ended since this was asked last; `None`, if not all are known, or if more than
     /// `most` are said to have ended. A number may also be that of a process that has merely sent the signal.
-    pub(crate) fn ended(&self, most: usize) -> Option<Vec<Pid>> {
+    pub fn ended(&self, most: usize) -> Option<Vec<Pid>> {
         if self.has_forked.get() { child_exits::ended(most) } else { Some(Vec::new()) }
     }
 }

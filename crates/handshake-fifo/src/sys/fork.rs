@@ -7,7 +7,6 @@ use libc::{c_int, c_long};
 use nix::errno::Errno;
 use nix::unistd::{ForkResult, Pid};
 
-use super::fork_arena;
 use super::linux::{close_all_but, tasks};
 
 /// Forks. The child holds 0, 1, 2 and `keep`. It runs `body`, which is told whether closing all
@@ -55,7 +54,6 @@ pub(super) fn clone(flags: c_int) -> Result<Option<Pid>, Errno> {
 
 /// The whole life of a child.
 pub(super) fn live(keep: &[RawFd], body: impl FnOnce(Result<(), Errno>) -> u8) -> ! {
-    fork_arena::open();
     let closed = close_all_but(keep);
     let status = catch_unwind(AssertUnwindSafe(|| body(closed))).unwrap_or(101);
     // SAFETY: _exit ends the process here, without the parent's atexit handlers and buffers.

@@ -23,7 +23,7 @@ struct Before {
 
 /// Has this process count signals instead of dying of them. Dropping it restores the former actions.
 #[derive(Debug)]
-pub(crate) struct Handlers(());
+pub struct Handlers(());
 
 impl Handlers {
     /// Counts `counted`, and ignores `ignored`. A signal of `counted` that this process ignores already stays
@@ -32,7 +32,7 @@ impl Handlers {
     ///
     /// # Errors
     /// Those of sigaction(2): none for signals that can be caught.
-    pub(crate) fn install(counted: &[Signal], ignored: &[Signal]) -> Result<Self, Errno> {
+    pub fn install(counted: &[Signal], ignored: &[Signal]) -> Result<Self, Errno> {
         let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
         if before.users == 0 {
             for &signal in counted {
@@ -53,12 +53,12 @@ impl Handlers {
     }
 
     /// Leaves the handlers in place for the rest of the process's life.
-    pub(crate) fn keep(&self) {
+    pub fn keep(&self) {
         BEFORE.lock().unwrap_or_else(PoisonError::into_inner).users += 1;
     }
 
     /// Whether `signal` is counted, or was ignored from the beginning.
-    pub(crate) fn counts(&self, signal: Signal) -> bool {
+    pub fn counts(&self, signal: Signal) -> bool {
         let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
         before.actions.iter().any(|(counted, _)| *counted == signal)
     }
@@ -78,7 +78,7 @@ impl Drop for Handlers {
 }
 
 /// How often `signal` has arrived while [`Handlers`] counted it.
-pub(crate) fn arrivals(signal: Signal) -> u32 {
+pub fn arrivals(signal: Signal) -> u32 {
     ARRIVALS[signal as usize].load(SeqCst)
 }
 
@@ -96,7 +96,7 @@ fn set(signal: Signal, handler: SigHandler) -> Result<SigAction, Errno> {
 
 /// Ends this process by `signal`. The first process of a PID namespace does not die by a signal that it does
 /// not handle (pid_namespaces(7)); it leaves with the status by which shells report such a death.
-pub(crate) fn end_by_default(signal: Signal) -> ! {
+pub fn end_by_default(signal: Signal) -> ! {
     // None of these can fail for a signal that can be caught.
     let _ = set(signal, SigHandler::SigDfl);
     let only_this: SigSet = std::iter::once(signal).collect();

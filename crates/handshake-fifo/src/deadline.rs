@@ -22,7 +22,7 @@ pub fn now() -> Duration {
 }
 
 /// Runs `stand`, and lets this process's time stand still meanwhile.
-pub(crate) fn stand_still(stand: impl FnOnce()) {
+pub fn stand_still(stand: impl FnOnce()) {
     let since = monotonic_ns();
     stand();
     STOOD_STILL.fetch_add(monotonic_ns() - since, Relaxed);
@@ -69,12 +69,13 @@ impl Deadline {
         self.0.map(|moment| moment.saturating_sub(now()))
     }
 
-    pub(crate) fn timespec(self) -> Option<TimeSpec> {
+    /// The time left, in the form of ppoll(2); `None` waits for ever.
+    pub fn timespec(self) -> Option<TimeSpec> {
         self.left().map(TimeSpec::from_duration)
     }
 
     /// The time left in whole milliseconds, rounded up, for epoll_wait(2); -1 waits for ever.
-    pub(crate) fn milliseconds(self) -> i32 {
+    pub fn milliseconds(self) -> i32 {
         self.left().map_or(-1, |left| i32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i32::MAX))
     }
 }
@@ -94,19 +95,19 @@ impl PartialOrd for Deadline {
 /// The waits between two tries: from one to the next they grow. (inotify(7) would tell at once, but a user has only 128 of
 /// it.)
 #[derive(Debug)]
-pub(crate) struct Pauses(Duration);
+pub struct Pauses(Duration);
 
 impl Pauses {
     const SHORTEST: Duration = Duration::from_micros(20);
     const LONGEST: Duration = Duration::from_millis(20);
 
     /// Before the first.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(Self::SHORTEST)
     }
 
     /// The next one begins now; returns its end.
-    pub(crate) fn begin(&mut self) -> Deadline {
+    pub fn begin(&mut self) -> Deadline {
         let end = Deadline::in_exactly(self.0);
         self.0 = (self.0 * 2).min(Self::LONGEST);
         end

@@ -1,14 +1,12 @@
 //! The one module that may say `unsafe`: the system calls that nix has no safe form for.
 //!
 //! Reading order: `fork`, the one fork; `handlers`, signals; `linux`, what only Linux has, with the POSIX way
-//! in each doc. Only a server with hundreds of subservers needs `scale`. `fork_arena` saves
-//! each subserver a few pages. Skip both at first. Everything else in this workspace is safe code; the workspace's
+//! in each doc. Only a server with hundreds of subservers needs `scale`. Skip it at first. Everything else in this workspace is safe code; the workspace's
 //! lints see to it.
 
 #![allow(unsafe_code)]
 
 mod fork;
-mod fork_arena;
 mod handlers;
 mod linux;
 mod scale;
@@ -20,15 +18,14 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 pub use fork::{fork, threads};
-pub use fork_arena::ForkArena;
-pub(crate) use handlers::{Handlers, arrivals, end_by_default};
+pub use handlers::{Handlers, arrivals, end_by_default};
 pub use linux::{Poller, ends_with_us, keep_inherited_to_ourselves, with_default_signals};
-pub(crate) use linux::{
+pub use linux::{
     Punctual, capacity, end_with_parent, enlarge, exchange, is_unsupported, keep_others_off, let_others_in,
     move_new, rename_over, unread,
 };
 pub use scale::out_of_the_way;
-pub(crate) use scale::{Scale, keep_ends};
+pub use scale::{Scale, keep_ends};
 
 /// An answer of [`try_lock`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
