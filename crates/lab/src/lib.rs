@@ -6,9 +6,9 @@
 //! [`soak`] lets clients of all tempers come and go; [`compare`] measures all paradigms beside what else one
 //! could use, and says which is for what. They stand on `paradigm`, `programs`, `temporary` (files in
 //! `$TMPDIR`), `house` (a server looked at from outside), `check` (what is judged), `proc` and `blocked`
-//! (what the kernel tells), `many` (one process as many clients) and `naive` (the protocol as taught). What
-//! is deliberately absent: nothing here knows how a server works inside. The lab sees what any client sees,
-//! the event record, /proc, and nothing else.
+//! (what the kernel tells), `many` (one process as many clients) and `naive` (the course's client, taken
+//! literally). What is deliberately absent: nothing here knows how a server works inside. The lab sees what
+//! any client sees, the event record, /proc, and nothing else.
 
 mod args;
 
