@@ -25,7 +25,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<Status> {
     let (process, options) = args.server.start()?;
     process.reap_all_children();
-    args.server.most_clients(Some(1), 0);
+    args.server.max_clients(Some(1), 0);
     serve(&process, options)?;
     Ok(Status::Done)
 }

@@ -17,14 +17,14 @@ use handshake_core::{Options, Process, Result, Server};
 
 pub use args::{Args, run};
 
-/// Serves clients, at most `most` at the same time, until the process is asked to end.
+/// Serves clients, each by a subserver, until the process is asked to end.
 ///
 /// # Errors
 /// The place cannot be served at, or not any longer; what a client does is no error. `EDEADLK`: this process has other threads,
 /// beside which it cannot fork.
-pub fn serve(process: &Rc<Process>, options: Options, most: usize) -> Result<()> {
+pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
     let mut server = Server::start(process, options)?;
-    let mut subservers = Subservers::at_most(most, server.site())?;
+    let mut subservers = Subservers::of(&server)?;
     server.create_wkp()?; // Step 1.
     // Step 2. (Steps 3, 4 and 5 are the client's.) A full house leaves the well-known pipe to the kernel.
     while let Some(arrived) = server.wait(subservers.have_room() && !server.has_queue())? {
@@ -39,7 +39,7 @@ pub fn serve(process: &Rc<Process>, options: Options, most: usize) -> Result<()>
         }
     }
     server.close()?;
-    subservers.end(server.limits().grace)?;
+    subservers.end(server.options().limits.grace)?;
     server.end()
 }
 

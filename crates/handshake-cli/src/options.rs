@@ -16,6 +16,7 @@ use handshake_core::limits::Limits;
 use handshake_core::process::Process;
 use handshake_core::server::course::open::CourseOptions;
 use handshake_core::server::options::Options;
+use handshake_core::server::options::UpstreamMode;
 use handshake_core::server::session::SessionLimits;
 use handshake_core::service::BuiltIn;
 use handshake_core::sys;
@@ -173,6 +174,8 @@ impl ServerArgs {
         let options = Options {
             wkp: self.common.wkp.clone(),
             service: Box::new(move || service.for_session()),
+            max_clients: 1,
+            upstream: UpstreamMode::PerClient,
             limits: SessionLimits {
                 longest: self.max_message,
                 handshake_timeout: self.handshake_timeout,
@@ -188,7 +191,7 @@ impl ServerArgs {
 
     /// How many clients there may be at a time: as many as were `asked` for, or as many as the limits of this process carry,
     /// which are raised for that; with `-v`, it says so.
-    pub fn most_clients(&self, asked: Option<usize>, descriptors_each: u64) -> usize {
+    pub fn max_clients(&self, asked: Option<usize>, descriptors_each: u64) -> usize {
         let limits = Limits::raise();
         let carried = limits.clients(descriptors_each);
         let most = asked.unwrap_or(carried);

@@ -1,6 +1,6 @@
 //! A basic server with a service of one's own: it answers louder.
 //!
-//! `cargo run -p handshake-core --example basic -- /tmp/mario`, then `client --wkp /tmp/mario hello`
+//! `cargo run -p basic-server --example shout -- /tmp/mario`, then `client --wkp /tmp/mario hello`
 
 use std::rc::Rc;
 

@@ -1,6 +1,6 @@
 //! A forking server with a service of one's own: it adds up the numbers that a client sends.
 //!
-//! `cargo run -p handshake-core --example forking -- /tmp/mario`, then `client --wkp /tmp/mario 1 2 3`
+//! `cargo run -p forking-server --example sum -- /tmp/mario`, then `client --wkp /tmp/mario 1 2 3`
 
 use std::rc::Rc;
 
@@ -22,5 +22,5 @@ impl Service for Sum {
 fn main() -> Result<()> {
     let wkp = std::env::args_os().nth(1).unwrap_or_else(|| "mario".into());
     let process = Rc::new(Process::quiet(Role::Server)?);
-    forking_server::serve(&process, Options::at(wkp).service(Sum::default), 100)
+    forking_server::serve(&process, Options::at(wkp).service(Sum::default))
 }

@@ -46,12 +46,7 @@ fn a_host_gets_back_what_was_changed_and_no_fork_beside_its_threads() {
     let (stop, stopped) = channel::<()>();
     std::thread::scope(|scope| {
         scope.spawn(move || stopped.recv());
-        let serves: [Serve; 2] = [
-            |process, options| forking_server::serve(process, options, 4),
-            |process, options| {
-                dispatch_server::serve(process, options, 4, dispatch_server::UpstreamMode::PerClient)
-            },
-        ];
+        let serves: [Serve; 2] = [forking_server::serve, dispatch_server::serve];
         for serve in serves {
             let directory = tempfile::tempdir().expect("a directory");
             let process = Rc::new(Process::quiet(Role::Server).expect("signals can be handled"));

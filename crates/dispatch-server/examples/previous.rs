@@ -1,10 +1,9 @@
 //! A central dispatch server with a service of one's own: it answers each message with the one before it.
 //!
-//! `cargo run -p handshake-core --example dispatch -- /tmp/mario`, then `client --wkp /tmp/mario here we go`
+//! `cargo run -p dispatch-server --example previous -- /tmp/mario`, then `client --wkp /tmp/mario here we go`
 
 use std::rc::Rc;
 
-use dispatch_server::UpstreamMode;
 use handshake_core::event::Role;
 use handshake_core::{Options, Process, Result, Service};
 
@@ -21,10 +20,5 @@ impl Service for Previous {
 fn main() -> Result<()> {
     let wkp = std::env::args_os().nth(1).unwrap_or_else(|| "mario".into());
     let process = Rc::new(Process::quiet(Role::Server)?);
-    dispatch_server::serve(
-        &process,
-        Options::at(wkp).service(Previous::default),
-        100,
-        UpstreamMode::PerClient,
-    )
+    dispatch_server::serve(&process, Options::at(wkp).service(Previous::default))
 }
