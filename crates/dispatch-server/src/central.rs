@@ -260,7 +260,7 @@ impl Central {
         for number in asked {
             self.route_if(number, false);
             // In the order of the pipe: if anything came after the question, the subserver sees it before this.
-            self.say(number, Kind::Refuse, "");
+            self.say(number, Kind::Idle, "");
         }
         Ok(())
     }

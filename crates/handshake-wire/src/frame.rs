@@ -29,12 +29,14 @@ pub enum Kind {
     Refuse = 6,
     /// Either: the session is over.
     Bye = 7,
+    /// Central process, to a subserver that has asked: nothing has come from the client. It never goes through a named pipe.
+    Idle = 8,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        use Kind::{Ack, Bye, Hello, Ready, Refuse, Reply, Request};
-        [Hello, Ack, Ready, Request, Reply, Refuse, Bye].into_iter().find(|kind| *kind as u8 == byte)
+        use Kind::{Ack, Bye, Hello, Idle, Ready, Refuse, Reply, Request};
+        [Hello, Ack, Ready, Request, Reply, Refuse, Bye, Idle].into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 

@@ -79,8 +79,8 @@ impl Session {
         }
     }
 
-    /// The central process found nothing when it was asked; if something came meanwhile, that was not the answer.
-    pub(super) fn deadline_judged(&mut self) -> Result<()> {
+    /// IDLE: the central process found nothing when it was asked. If something came before that answer, the client is not idle.
+    pub(super) fn is_idle(&mut self) -> Result<()> {
         match self.asked.take() {
             Some(_) if self.finds_no_third_step() => Ok(()),
             Some(reason) if self.centre.is_some() => Err(self.bye(reason)),

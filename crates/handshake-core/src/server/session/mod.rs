@@ -55,8 +55,7 @@ pub trait Dispatcher {
     /// So many frames of the client have just been answered; the answer goes out next.
     fn answered(&mut self, frames: usize);
 
-    /// The client seems to be silent for too long. Only who reads its pipe can tell: if there is nothing, a REFUSE
-    /// comes down.
+    /// The client seems idle. Only the process that reads its pipe can tell: if nothing is there, it answers IDLE.
     fn ask(&mut self);
 }
 
@@ -175,7 +174,7 @@ impl Session {
                         let reason = words(&frame.payload());
                         return Err(self.last_word(&reason));
                     }
-                    Kind::Refuse => self.deadline_judged()?,
+                    Kind::Idle => self.is_idle()?,
                     _ => {}
                 }
             }
@@ -267,9 +266,9 @@ impl Session {
                 continue;
             }
             match kind {
-                Kind::Refuse => {
+                Kind::Idle => {
                     let awaited = self.awaits_third_step();
-                    self.deadline_judged()?;
+                    self.is_idle()?;
                     if awaited && !self.awaits_third_step() {
                         // What is behind it is a message.
                         return Ok(Found::Nothing);
