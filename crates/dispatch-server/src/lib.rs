@@ -69,7 +69,7 @@ fn serve_client(server: &Server, client: PendingClient, ends: SubserverEnds) -> 
     let mut message = Vec::new();
     while session.receive(&mut message)? {
         session.process(service.as_mut(), &mut message)?;
-        session.send(&message)?; // subserver --> client
+        session.reply(&message)?; // subserver --> client
     }
     Ok(())
 }

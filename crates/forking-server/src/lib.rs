@@ -71,7 +71,7 @@ fn serve_client(server: &Server, client: PendingClient) -> Result<()> {
     let mut message = Vec::new();
     while session.receive(&mut message)? {
         session.process(service.as_mut(), &mut message)?;
-        session.send(&message)?;
+        session.reply(&message)?;
     }
     Ok(())
 }

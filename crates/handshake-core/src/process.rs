@@ -214,11 +214,6 @@ impl Process {
         self.log.fds()
     }
 
-    /// Whether each event must be recorded on its own, after it was really done.
-    pub fn is_traced(&self) -> bool {
-        self.log.is_traced()
-    }
-
     /// Records that `what` has just been received or seen; `more` adds to the event. Then waits at the gate.
     pub fn log(&self, what: What, more: impl FnOnce(Event) -> Event) {
         self.record(None, what, more);
@@ -235,7 +230,7 @@ impl Process {
         more: impl FnOnce(Event) -> Event,
         action: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        let before = self.is_traced().then(monotonic_ns);
+        let before = self.log.is_traced().then(monotonic_ns);
         let done = action()?;
         self.record(before, what, more);
         Ok(done)
@@ -244,6 +239,18 @@ impl Process {
     /// Records what was done at `before` (of [`monotonic_ns`]) and could only be described afterwards.
     pub fn log_since(&self, what: What, before: u64, more: impl FnOnce(Event) -> Event) {
         self.record(Some(before), what, more);
+    }
+
+    /// Describes an event that is logged [later](Process::log_described), when it happens; `None` if the log has no reader.
+    pub(crate) fn describe(&self, what: What, more: impl FnOnce(Event) -> Event) -> Option<Event> {
+        self.log.is_read().then(|| more(Event::new(0, self.role.get(), what)))
+    }
+
+    /// Logs what has just been done, since `before` (of [`monotonic_ns`]).
+    pub(crate) fn log_described(&self, events: &mut Vec<Event>, before: u64) {
+        for event in events.drain(..) {
+            self.log.tell(&Event { ns: before, ..event });
+        }
     }
 
     fn record(&self, ns: Option<u64>, what: What, more: impl FnOnce(Event) -> Event) {
