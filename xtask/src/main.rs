@@ -6,6 +6,7 @@ mod ci;
 mod compare;
 mod lab;
 mod sweep;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ enum Task {
 
     Ci(ci::Args),
     Sweep(sweep::Args),
+    Tidy(tidy::Args),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Task::Soak(options) => lab::run("soak", &options),
         Task::Ci(args) => ci::run(&args),
         Task::Sweep(args) => sweep::run(&args),
+        Task::Tidy(args) => tidy::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error}");
