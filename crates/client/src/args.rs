@@ -44,9 +44,8 @@ pub struct Args {
     private_name: Option<OsString>,
 
     /// In the course dialect, the form in which to send the private pipe's name: name, path (after the
-    /// directory
-    /// of --wkp), absolute (after that directory from the root on), number (the PID as 4 bytes) [default:
-    /// name]
+    /// directory of --wkp), absolute (after that directory from the root on), number (the PID as 4 bytes)
+    /// [default: name]
     #[arg(long, value_name = "FORM", hide_possible_values = true)]
     name_form: Option<NameFormat>,
 

@@ -23,8 +23,7 @@ use crate::{Connected, Cut, Input, Message, Prompt};
 const OUTPUT_MAX: usize = 65_536;
 
 /// How often a client in the background checks whether it is in the foreground again. An orphaned process
-/// group
-/// cannot be stopped, so such a client stays awake.
+/// group cannot be stopped, so such a client stays awake.
 const BACKGROUND_LOOK: Duration = Duration::from_secs(1);
 
 /// How a conversation is held.
@@ -57,8 +56,7 @@ struct Conversation<C> {
 }
 
 /// Sends all of `input`, prints the replies, and says BYE. A refused message does not end the conversation;
-/// the
-/// returned status reports it.
+/// the returned status reports it.
 ///
 /// # Errors
 /// The connection is lost, the server broke the protocol, or it does not reply.
@@ -109,8 +107,7 @@ impl<C: Connected> Conversation<C> {
     }
 
     /// Whether the conversation is over. Reads the input once more, because its EOF may not have been read
-    /// yet; skips
-    /// this at a terminal.
+    /// yet; skips this at a terminal.
     fn is_over_after_read(&mut self, is_typed: bool) -> Result<bool> {
         let shows = |source| poll(&mut [PollFd::new(source, PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(1);
         if !is_typed && self.is_idle() && self.input.wanting(true).is_some_and(shows) {
@@ -196,8 +193,7 @@ impl<C: Connected> Conversation<C> {
     }
 
     /// Watches only the file descriptors that matter now, since poll(2) reports errors and hang-ups unasked.
-    /// If several
-    /// are ready, the order below decides: the client prints a reply before it reads the next.
+    /// If several are ready, the order below decides: the client prints a reply before it reads the next.
     fn wait(&self, process: &Process) -> Result<Option<Ready>> {
         let (input, output) = (PollFlags::POLLIN, PollFlags::POLLOUT);
         let mut fds = Vec::with_capacity(5);

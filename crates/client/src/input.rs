@@ -96,8 +96,7 @@ impl Input {
     }
 
     /// The file descriptor to watch for more messages, if none is left and more `may_be_sent`. Keys are read
-    /// at any
-    /// time, so that the terminal's buffer never fills up and Ctrl-C works.
+    /// at any time, so that the terminal's buffer never fills up and Ctrl-C works.
     pub fn wanting(&self, may_be_sent: bool) -> Option<BorrowedFd<'_>> {
         let wants = match &self.keyboard {
             Some(keyboard) => keyboard.has_room(),

@@ -6,16 +6,14 @@ use crate::Message;
 use crate::editor::{Editor, LITERAL, Pressed, STOP};
 
 /// How many bytes may be typed ahead. Beyond that the client stops reading the terminal, and the kernel
-/// blocks the
-/// writer. It is far more than a person types or pastes.
+/// blocks the writer. It is far more than a person types or pastes.
 const AHEAD_MAX: usize = 1 << 20;
 
 /// Ctrl-D.
 const END: u8 = 0x04;
 
 /// The bytes that were typed and belong to no message yet. The buffer lives as long as the session, not only
-/// for
-/// one line: bytes that are typed or pasted while a reply is pending wait here.
+/// for one line: bytes that are typed or pasted while a reply is pending wait here.
 #[derive(Debug)]
 pub(crate) struct Keyboard {
     ahead: VecDeque<u8>,
@@ -43,8 +41,7 @@ impl Keyboard {
     }
 
     /// Takes bytes from the terminal. While the kernel edited the lines itself, it turned each Ctrl-D into a
-    /// NUL
-    /// (n_tty). `was_cooked` says that these bytes may contain such NULs.
+    /// NUL (n_tty). `was_cooked` says that these bytes may contain such NULs.
     pub(crate) fn take(&mut self, bytes: &[u8], was_cooked: bool) {
         for byte in bytes {
             let is_literal = std::mem::take(&mut self.is_literal);
@@ -80,8 +77,7 @@ impl Keyboard {
     }
 
     /// Passes the typed bytes to the editor, up to the end of a line. Appends to `screen` the bytes that
-    /// update a row
-    /// of `columns` columns; `is_shown` says whether the prompt is already on the screen.
+    /// update a row of `columns` columns; `is_shown` says whether the prompt is already on the screen.
     pub(crate) fn ask(&mut self, is_shown: bool, columns: usize, screen: &mut Vec<u8>) -> Asked {
         let mut changed = !is_shown;
         while let Some(byte) = self.ahead.pop_front() {

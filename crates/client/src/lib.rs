@@ -1,12 +1,10 @@
 //! The client: one program for all three servers.
 //!
 //! It performs the client's steps of the handshake (3, 4, 5 and 8), sends messages and prints the replies in
-//! order,
-//! in either dialect. Replies on stdout are data: they reach a terminal unchanged, as with cat(1).
+//! order, in either dialect. Replies on stdout are data: they reach a terminal unchanged, as with cat(1).
 //! Read [`run`], then [`converse`]; for the prompt, `prompt` (the terminal), `keyboard` (the typed bytes) and
 //! `editor` (the line). Deliberately absent: the client knows nothing of the server's paradigm and has no
-//! thread.
-//! It blocks in one place only, where it watches server, input, output and signals.
+//! thread. It blocks in one place only, where it watches server, input, output and signals.
 
 mod args;
 mod connected;

@@ -116,8 +116,7 @@ impl Prompt {
     }
 
     /// Sets the terminal, if necessary: no echo, and each key is available at once. Returns whether the
-    /// kernel
-    /// edited the lines until now.
+    /// kernel edited the lines until now.
     pub(crate) fn take_terminal(&mut self) -> Option<bool> {
         if !self.edits || self.is_set {
             return None;
@@ -163,8 +162,7 @@ impl Drop for Prompt {
 }
 
 /// The modes without echo, in which each key is available at once. Ctrl-C and Ctrl-\ still send signals,
-/// whatever
-/// the client does. The client handles Ctrl-Z and Ctrl-V itself.
+/// whatever the client does. The client handles Ctrl-Z and Ctrl-V itself.
 fn raw_modes(before: &Termios) -> Termios {
     let mut modes = before.clone();
     modes.local_flags -= LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ECHONL | LocalFlags::IEXTEN;

@@ -1,9 +1,8 @@
 //! The terminal of stdin, stdout or stderr, opened once more so that neither a read nor a write blocks.
 //!
 //! `O_NONBLOCK` belongs to the open file description, which other programs share. A reopened terminal has an
-//! open
-//! file description of its own. Reopening fails where /proc is not mounted, or where another user owns the
-//! terminal.
+//! open file description of its own. Reopening fails where /proc is not mounted, or where another user owns
+//! the terminal.
 
 use std::io::{IsTerminal, stdin};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -18,8 +17,7 @@ use nix::unistd::{getpgrp, tcgetpgrp, write};
 const PIPE_PIECE: usize = 4096;
 
 /// A terminal guarantees less. The room of a pseudo-terminal is a multiple of 256 bytes, and a newline takes
-/// two of
-/// them.
+/// two of them.
 const TERMINAL_PIECE: usize = 128;
 
 /// Opens the terminal that `stream` refers to again.

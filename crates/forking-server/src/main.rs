@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use handshake_core::sys::ForkArena;
 
-/// So that what a subserver asks for costs no page that it could share.
+/// Keeps a subserver's allocations off the pages that it shares with the main server.
 #[global_allocator]
 static ALLOCATOR: ForkArena = ForkArena;
 

@@ -2,13 +2,11 @@
 //! updates.
 //!
 //! The client has its own line editor because it must lose no byte. One buffer, which outlives the line,
-//! holds the
-//! terminal's bytes, and the editor keeps bytes that are not UTF-8. The existing editors that were tried do
-//! neither.
+//! holds the terminal's bytes, and the editor keeps bytes that are not UTF-8. The existing editors that were
+//! tried do neither.
 //!
 //! Reading order: this, `keys` (bytes become keys), `line` (keys change the line), `view` (the visible part
-//! of the
-//! line).
+//! of the line).
 
 mod keys;
 mod line;

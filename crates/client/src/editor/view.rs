@@ -13,8 +13,7 @@ const CONTINUED: &[u8] = b"< ";
 const ENTERED_MAX: usize = 4096;
 
 /// Draws the part of the line around the cursor. `from` is the first byte that was visible before. Returns
-/// the
-/// first byte that is visible now; it changes only if the cursor would leave the row.
+/// the first byte that is visible now; it changes only if the cursor would leave the row.
 pub(super) fn draw(line: &Line, from: usize, columns: usize, screen: &mut Vec<u8>) -> usize {
     // The last column stays free: terminals differ in what they do after a character there.
     let room = columns.saturating_sub(PROMPT.len() + 1).max(1);
