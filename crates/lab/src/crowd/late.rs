@@ -1,4 +1,4 @@
-//! Those who find the house full: they wait, unanswered, until others leave.
+//! The clients beyond the server's capacity: they wait, unanswered, until others leave.
 
 use std::time::Duration;
 
@@ -9,17 +9,18 @@ use handshake_core::process::Process;
 use super::load::{Load, PATIENCE, Stay, await_reports};
 use crate::house::{House, REST};
 
-/// So long it is watched that nobody answers them: far longer than an answer takes.
+/// How long to check that the excess clients get no answer: far longer than an answer takes.
 const WATCHED: Duration = Duration::from_secs(1);
 
-/// What became of them.
+/// What happened to the excess clients.
 #[derive(Debug)]
 pub(super) struct Late {
-    /// They had their private pipes at the end of that while: an acknowledgement makes a client remove it.
+    /// How many still had their private pipes at the end of that time: a client removes its pipe after the
+    /// acknowledgement.
     pub(super) waited: usize,
-    /// How many subservers there were then.
+    /// How many subservers there were at that moment.
     pub(super) subservers: usize,
-    /// How many got the right reply when others had left.
+    /// How many got the right reply after others had left.
     pub(super) served: usize,
     pub(super) complaints: Vec<String>,
 }
@@ -28,10 +29,10 @@ impl Late {
     pub(super) const WATCHED: Duration = WATCHED;
 }
 
-/// So many more come. When they have waited for a while, the clients of one load process leave.
+/// Connects `beyond` more clients. After they have waited for a while, the clients of one load process leave.
 ///
 /// # Errors
-/// As [`await_reports`].
+/// Those of [`await_reports`].
 pub(super) fn let_more_come(
     beyond: usize,
     leaving: &mut Load,
@@ -52,7 +53,7 @@ pub(super) fn let_more_come(
     Ok(Late { waited, subservers, served: usize::try_from(served).unwrap_or(usize::MAX), complaints })
 }
 
-/// How many clients have said their name and got no answer.
+/// How many clients have sent their names and got no answer.
 fn private_pipes(house: &House) -> usize {
     house.names().iter().filter(|name| name.contains(".client.")).count()
 }

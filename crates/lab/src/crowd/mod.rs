@@ -1,9 +1,12 @@
-//! `lab crowd`: a server with as many clients at once as it can have, seen and measured.
+//! `lab crowd`: a server with as many clients at once as it can have, observed and measured.
 //!
-//! Reading order: [`run`]; then `scene`, what happens one after the other; a `load` process is thousands of the clients;
-//! `late` are those who find the house full; `memory` is what an idle client costs; `verdict` judges. What is deliberately
-//! absent: any judgement of times and sizes. They are printed as they were on this machine; what is judged is that nobody
-//! is lost, and nothing is left.
+//! Reading order: [`run`]; then `phases`, the course of a run; `load` is a process that plays thousands of
+//! clients;
+//! `excess` are the clients beyond the server's capacity; `memory` is what an idle client costs; `verdict`
+//! judges.
+//! Deliberately absent: any judgement of times and sizes. The lab prints them as it measured them. It judges
+//! only that no
+//! client is lost, and that nothing is left behind.
 
 mod late;
 mod load;
@@ -27,58 +30,63 @@ use crate::paradigm::{Kind, Paradigm};
 use crate::temporary;
 use verdict::Seen;
 
-/// Without `--clients`, so many come to a forking server, which needs no descriptor for them.
+/// The default number of clients at a forking server, which needs no file descriptor for them.
 const MANY: usize = 10_000;
 
-/// What the server does, and the load processes expect.
+/// The server's service, which the load processes expect.
 const SERVICE: &str = "reverse";
 
-/// The clients are shared out among so many processes, or as many as their descriptors ask for.
+/// How many load processes share the clients, unless their file descriptors require more.
 const LOADS: usize = 2;
 
-/// Have as many clients at once as a server carries, and see what that costs.
+/// Connect as many clients at once as a server supports, and see what that costs.
 ///
-/// Starts the real server in a directory of its own, on tmpfs where there is one, and `lab load` processes that connect
-/// all clients at once. Each asks once and stays. Then one can see the time that it took, the descriptors and processes,
-/// the memory of an idle client; more clients come, find the house full, and wait until others leave. At the end all
-/// leave, and the server must be as it was. Exits with 0 only then, and if nobody was lost.
+/// Starts the real server in a directory of its own, on tmpfs if possible, and `lab load` processes that
+/// connect all
+/// clients at once. Each client asks once and stays. Then the command prints the time that it took, the file
+/// descriptors
+/// and processes, and the memory of an idle client. More clients come, find the server at capacity, and wait
+/// until others
+/// leave. At the end all leave, and the server must be as it was. Exits with 0 only then, and if no client
+/// was lost.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which server: forking or dispatch; the basic one has one client at a time
+    /// Which server: forking or dispatch; the basic server has one client at a time
     #[arg(value_enum)]
     paradigm: Paradigm,
 
-    /// For dispatch: one well-known pipe that is never removed, for all that all clients send
+    /// For dispatch: use one well-known pipe for everything that all clients send, and never remove it
     #[arg(long)]
     shared_wkp: bool,
 
-    /// How many clients, which is also the server's --max-clients [default: what this process's limits carry; for forking
-    /// at most 10,000]
+    /// How many clients, which is also the server's --max-clients [default: what this process's limits allow;
+    /// for forking at
+    /// most 10,000]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     clients: Option<usize>,
 
-    /// How many more come when the house is full
+    /// How many more clients come when the server is at capacity
     #[arg(long, value_name = "K", default_value = "2")]
     beyond: usize,
 
-    /// How long all stay idle, so that one can look around with ls and ps
+    /// How long all clients stay idle, so that you can look around with ls and ps
     #[arg(long, value_name = "DUR", default_value = "0", value_parser = duration)]
     idle_for: Duration,
 }
 
-/// What is to be done, as meant.
+/// What to do.
 #[derive(Debug)]
 struct Plan {
     kind: Kind,
     clients: usize,
     beyond: usize,
     idle_for: Duration,
-    /// What a load process can hold.
+    /// The most clients of one load process.
     share_max: usize,
 }
 
 impl Args {
-    /// Why this is no crowd, if it is none.
+    /// Why these options make no crowd, if they make none.
     fn misuse(&self) -> Option<&'static str> {
         match self.paradigm {
             Paradigm::Basic => Some(
@@ -106,7 +114,7 @@ impl Args {
 }
 
 impl Plan {
-    /// The server's options. Its patience is long, because a slow machine is no failure here.
+    /// The server's options. Its timeout is long, because a slow machine is no failure here.
     fn options(&self) -> Vec<String> {
         let mut options = vec!["-q", "--service", SERVICE, "--handshake-timeout", "60s"];
         let clients = self.clients.to_string();
@@ -115,18 +123,19 @@ impl Plan {
         options.into_iter().map(str::to_owned).collect()
     }
 
-    /// How many clients each load process is.
+    /// How many clients each load process plays.
     fn shares(&self) -> Vec<usize> {
         let loads = self.clients.div_ceil(self.share_max).max(LOADS).min(self.clients);
         (0..loads).map(|load| (self.clients + load) / loads).collect()
     }
 }
 
-/// Lets the crowd come and go. [`Status::Broken`]: something was not as it has to be; what, was told.
+/// Runs the crowd. [`Status::Broken`]: a check failed, and was printed.
 ///
 /// # Errors
-/// A program is missing, or a process cannot be started. [`Error::Signal`]: it was interrupted, and has ended all that it
-/// had started.
+/// A program is missing, or a process cannot be started. [`Error::Signal`]: the lab was interrupted, and has
+/// ended all
+/// processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
     if let Some(why) = args.misuse() {
         complain("lab", why);

@@ -1,4 +1,4 @@
-//! What happens, one after the other: all come, are looked at, more come, all leave.
+//! The phases of a run: all clients come, the lab measures, more clients come, all leave.
 
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::Result;
@@ -13,10 +13,10 @@ use crate::demo::voice::Voice;
 use crate::house::{House, Look};
 use crate::load::Report;
 
-/// How wide the names of what is told are.
+/// The width of the names in the output.
 const NAMES: usize = 24;
 
-/// Plays it.
+/// Runs all phases.
 ///
 /// # Errors
 /// [`handshake_core::Error::Lost`]: the server has ended by itself. [`handshake_core::Error::Signal`]. A process cannot be started.
@@ -30,7 +30,7 @@ pub(super) fn play(
     let before = house.at_rest(process, None)?;
     let machine = Machine::now();
     let mut loads = all_come(plan, house, process, seen, voice)?;
-    // At first: what is looked up in /proc costs the kernel memory, too.
+    // The machine's memory comes first, because reading /proc costs kernel memory as well.
     let machine = (machine, Machine::now());
     let full = house.look();
     tell_server(plan, (&before, &full), voice)?;
@@ -52,7 +52,7 @@ pub(super) fn play(
     Ok(())
 }
 
-/// All clients come at once, and stay.
+/// Connects all clients at once; they stay.
 fn all_come(
     plan: &Plan,
     house: &mut House,
@@ -118,7 +118,7 @@ fn row(name: &str, value: String, voice: &mut Voice) -> Result<()> {
     voice.line(&format!("{name:<NAMES$}{value}"))
 }
 
-/// All are idle for a while.
+/// Keeps all clients idle for `--idle-for`.
 fn stay(plan: &Plan, house: &House, process: &Process, voice: &mut Voice) -> Result<()> {
     if plan.idle_for.is_zero() {
         return Ok(());

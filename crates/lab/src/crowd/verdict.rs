@@ -1,4 +1,4 @@
-//! What is checked at the end: nobody was lost, nobody came in beyond the limit, nothing is left.
+//! The checks at the end: no client was lost, none was served beyond the limit, nothing is left behind.
 
 use std::process::ExitStatus;
 
@@ -9,16 +9,16 @@ use crate::check::Check;
 use crate::house::Look;
 use crate::load::Report;
 
-/// All that is judged.
+/// Everything that is judged.
 #[derive(Debug)]
 pub(super) struct Seen {
     clients: usize,
     beyond: usize,
-    /// Before the first client; when all were there; when all had left.
+    /// The server before the first client; with all clients; after all clients.
     pub(super) before: Option<Look>,
     pub(super) full: Option<Look>,
     pub(super) after: Option<Look>,
-    /// Of the load processes.
+    /// The reports of the load processes.
     pub(super) reports: Vec<Report>,
     complaints: Vec<String>,
     pub(super) late: Option<Late>,
@@ -44,7 +44,7 @@ impl Seen {
         self.died = Some(error.to_string());
     }
 
-    /// A load process has ended like this, and had this to complain of.
+    /// Notes how a load process ended, and its complaints.
     pub(super) fn load_ended(&mut self, (status, complaints): (ExitStatus, Vec<String>)) {
         if !status.success() && complaints.is_empty() {
             self.complaints.push(format!("a load process ended without a word: {status}"));
@@ -91,7 +91,7 @@ impl Seen {
         ]
     }
 
-    /// How the server stood when all had left.
+    /// The checks of the server after all clients have left.
     fn at_rest(&self) -> Vec<Check> {
         let (Some(before), Some(after)) = (&self.before, &self.after) else {
             return vec![Check::new("the server lived to the end".into(), self.died.clone())];

@@ -1,4 +1,4 @@
-//! One connection's session: keep the window full, check every reply.
+//! The session of one connection: keeps the window full, and checks every reply.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,20 +15,20 @@ use super::crowd::Shared;
 use crate::many::payload;
 use crate::many::watch::{Cause, Room, cannot_watch};
 
-/// A session under way.
+/// A session in progress.
 pub(super) struct Talk {
     connection: Connection,
     worker: usize,
     /// When the handshake began.
     since: Duration,
-    /// Says what the server must answer.
+    /// Computes the expected replies.
     service: Box<dyn Service>,
-    /// When each request without an answer was sent; the answers come in this order.
+    /// When each unanswered request was sent; answers come in this order.
     sent: VecDeque<Duration>,
     asked: usize,
     answered: usize,
     room: Room,
-    /// When the patience for the next answer ends.
+    /// When the timeout for the next answer passes.
     until: Deadline,
 }
 
@@ -49,7 +49,7 @@ impl Talk {
     }
 
     pub(super) fn until(&self) -> Deadline {
-        // Who stays when all is answered waits for nothing.
+        // A held connection with all its answers waits for nothing.
         if self.asked > 0 && self.unanswered() == 0 { Deadline::NEVER } else { self.until }
     }
 
@@ -57,15 +57,15 @@ impl Talk {
         self.asked - self.answered
     }
 
-    /// Whether everything is sent and answered; without any request, whether READY is sent.
+    /// Whether every request is sent and answered; without requests, whether READY is sent.
     pub(super) fn is_done(&self, plan: &Plan) -> bool {
         self.answered == plan.requests && self.connection.is_flushed()
     }
 
-    /// Watches for answers, if there are to be any, and sends the first requests.
+    /// Watches for answers, if any are expected, and sends the first requests.
     ///
     /// # Errors
-    /// As [`Talk::go_on`].
+    /// Those of [`Session::advance`].
     pub(super) fn begin(&mut self, shared: &mut Shared) -> Result<()> {
         if !shared.plan.connect_only {
             let token = Cause::Shown.token(self.worker);
@@ -75,10 +75,10 @@ impl Talk {
         self.send(shared)
     }
 
-    /// Takes the answers that are there, if that is why it goes on, and sends what may be sent.
+    /// Takes the available answers, if `cause` says so, and sends what it may.
     ///
     /// # Errors
-    /// [`Error::Lost`], [`Error::Protocol`], [`Error::TooLong`]: this connection is over.
+    /// [`Error::Lost`], [`Error::Protocol`], [`Error::TooLong`]: the connection has failed.
     pub(super) fn go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
         if cause == Cause::Room {
             self.room = Room::Quiet;
@@ -94,7 +94,7 @@ impl Talk {
 
     fn receive(&mut self, shared: &mut Shared) -> Result<()> {
         self.connection.read()?;
-        // One look at the clock for all that one read brought.
+        // Read the clock once for all answers of one read.
         let mut at = None;
         loop {
             let refused = match self.connection.answer(&mut shared.reply)? {
@@ -115,7 +115,7 @@ impl Talk {
         }
     }
 
-    /// Makes the request again, lets the service have it, and compares.
+    /// Rebuilds the request, computes the expected reply, and compares.
     fn check(&mut self, refused: bool, shared: &mut Shared) {
         let Shared { plan, tally, message, reply, .. } = shared;
         let number = || format!("connection {}, request {}", self.worker + 1, self.answered + 1);
@@ -130,7 +130,7 @@ impl Talk {
         }
     }
 
-    /// Fills the window, and writes all of it at once.
+    /// Fills the window, and writes all requests at once.
     fn send(&mut self, shared: &mut Shared) -> Result<()> {
         self.connection.flush()?;
         while self.connection.is_flushed() && self.may_ask(&shared.plan) {
@@ -162,7 +162,7 @@ impl Talk {
         self.room.order(self.connection.to_server(), self.worker, &shared.poller)
     }
 
-    /// Says BYE.
+    /// Sends BYE.
     pub(super) fn leave(self, shared: &mut Shared) {
         if shared.plan.connect_only {
             shared.tally.done(self.since, now());

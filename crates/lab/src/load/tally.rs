@@ -1,20 +1,20 @@
-//! What is counted, over all connections.
+//! The counts of all connections.
 
 use std::time::Duration;
 
 use handshake_core::error::{Error, Status};
 use hdrhistogram::Histogram;
 
-/// Latencies are told apart to three digits, up to this many nanoseconds: an hour.
+/// The highest latency that is recorded, in nanoseconds (an hour); latencies have three digits.
 const LONGEST: u64 = 3_600_000_000_000;
 
-/// So many different failures are told in words.
+/// How many different failures are reported in words.
 const TOLD: usize = 5;
 
 /// Counts, times and complaints.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// Requests answered, or handshakes done.
+    /// Answered requests, or completed handshakes.
     pub(crate) requests: u64,
     pub(crate) lost: u64,
     pub(crate) errors: u64,
@@ -26,9 +26,9 @@ pub(crate) struct Tally {
     /// When the first request was about to be written, and when the last reply had been parsed.
     begun: Option<Duration>,
     ended: Duration,
-    /// Whether every connection that failed was refused before it was one.
+    /// Whether every failed connection was refused before it was established.
     only_refused: bool,
-    /// The first different failures, and how often each was seen.
+    /// The first different failures, and the count of each.
     told: Vec<(String, u64)>,
     untold: u64,
 }
@@ -51,7 +51,7 @@ impl Tally {
         }
     }
 
-    /// A handshake that began at `since` is done.
+    /// Counts a handshake that began at `since` and ended at `now`.
     pub(super) fn connected(&mut self, since: Duration, now: Duration) {
         let (first, _) = self.connecting.unwrap_or((since, now));
         self.connecting = Some((first.min(since), now));
@@ -62,26 +62,26 @@ impl Tally {
         self.connecting.map_or(0.0, |(first, last)| (last - first).as_secs_f64())
     }
 
-    /// The first thing that is measured begins at `now`; later calls say nothing.
+    /// Notes that the first measured request begins at `now`; later calls have no effect.
     pub(crate) fn begins(&mut self, now: Duration) {
         self.begun.get_or_insert(now);
     }
 
-    /// What began at `since` was done at `now`.
+    /// Counts a request that was sent at `since` and answered at `now`.
     pub(crate) fn done(&mut self, since: Duration, now: Duration) {
         self.requests += 1;
         self.ended = now;
         self.latency.saturating_record(u64::try_from((now - since).as_nanos()).unwrap_or(LONGEST));
     }
 
-    /// A reply was not what it must be; `how` says it in words.
+    /// Counts a wrong reply; `how` describes it.
     pub(crate) fn mismatch(&mut self, how: impl FnOnce() -> String) {
         self.mismatches += 1;
-        // The first stands for all: each has other numbers.
+        // Report only the first one, because each has different numbers.
         if self.mismatches == 1 { self.tell(how()) } else { self.untold += 1 }
     }
 
-    /// A connection failed, with so much unanswered.
+    /// Counts a failed connection, and its unanswered requests.
     pub(crate) fn failed(&mut self, error: &Error, unanswered: usize) {
         self.errors += 1;
         self.lost += unanswered as u64;
@@ -98,7 +98,7 @@ impl Tally {
         }
     }
 
-    /// What went wrong, in words.
+    /// The failures, in words.
     pub(crate) fn complaints(&self) -> impl Iterator<Item = String> {
         let told = self.told.iter().map(|(text, times)| match times {
             1 => text.clone(),
@@ -107,7 +107,7 @@ impl Tally {
         told.chain((self.untold > 0).then(|| format!("and {} failures more", self.untold)))
     }
 
-    /// From the first thing measured to the last.
+    /// The time from the first measured request to the last reply.
     pub(crate) fn seconds(&self) -> f64 {
         self.begun.map_or(Duration::ZERO, |begun| self.ended.saturating_sub(begun)).as_secs_f64()
     }

@@ -1,4 +1,5 @@
-//! One connection from its handshake to its end, as a state machine; with `--connect-only`, one after the other.
+//! One connection from its handshake to its end, as a state machine; with `--connect-only`, one connection
+//! after another.
 
 use std::time::Duration;
 
@@ -11,22 +12,22 @@ use super::crowd::Shared;
 use super::talk::Talk;
 use crate::many::watch::{Cause, judge, unwatch, watch};
 
-/// One of the crowd.
+/// One connection of the crowd.
 #[derive(Debug)]
 pub(super) struct Worker {
     number: usize,
-    /// Handshakes that are not begun yet.
+    /// Handshakes that have not begun yet.
     handshakes_left: usize,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Between two connections, or before the first; never after [`Worker::go_on`].
+    /// Between two connections, or before the first; never after [`Worker::advance`].
     Between,
     Shaking {
         handshake: Handshake,
-        /// When it began.
+        /// When the handshake began.
         since: Duration,
     },
     Talking(Talk),
@@ -38,7 +39,7 @@ impl Worker {
         Self { number, handshakes_left: plan.handshakes, state: State::Between }
     }
 
-    /// Whether it has nothing more to do: it is over, or held with all its answers.
+    /// Whether nothing is left to do: the connection is closed, or held open with all its answers.
     pub(super) fn is_settled(&self, plan: &Plan) -> bool {
         match &self.state {
             State::Over => true,
@@ -47,7 +48,7 @@ impl Worker {
         }
     }
 
-    /// When to go on even if nothing is shown.
+    /// When to advance even without an event.
     pub(super) fn until(&self) -> Deadline {
         match &self.state {
             State::Between | State::Over => Deadline::NEVER,
@@ -56,10 +57,10 @@ impl Worker {
         }
     }
 
-    /// Goes as far as it can without waiting. A cause that is none any more does no harm.
+    /// Goes on as far as possible without blocking. An outdated cause does no harm.
     ///
     /// # Errors
-    /// [`Error::Signal`]. Other errors end this worker, and nobody else.
+    /// [`Error::Signal`]. Other errors end this connection only.
     pub(super) fn go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
         match self.try_to_go_on(cause, shared) {
             Err(Error::Signal(signal)) => Err(Error::Signal(signal)),
@@ -100,7 +101,7 @@ impl Worker {
         self.shake(shared)
     }
 
-    /// Takes the handshake as far as it goes. What it watches changes on the way.
+    /// Advances the handshake as far as possible. Its watched file descriptors change on the way.
     fn shake(&mut self, shared: &mut Shared) -> Result<()> {
         let State::Shaking { handshake, since } = &mut self.state else { return Ok(()) };
         unwatch(handshake, &shared.poller)?;
@@ -118,7 +119,8 @@ impl Worker {
         }
     }
 
-    /// Says BYE when all is done, so that the next in line gets served; then the next handshake, if there is one.
+    /// Sends BYE when all is done, so that the next client in the queue is served. Then begins the next
+    /// handshake, if any.
     fn leave_if_done(&mut self, shared: &mut Shared) -> Result<()> {
         let State::Talking(talk) = &self.state else { return Ok(()) };
         if shared.plan.hold || !talk.is_done(&shared.plan) {
@@ -128,7 +130,7 @@ impl Worker {
         if self.handshakes_left > 0 { self.begin(shared) } else { Ok(()) }
     }
 
-    /// Says BYE, if it is connected.
+    /// Sends BYE, if the worker is connected.
     pub(super) fn leave(&mut self, shared: &mut Shared) {
         if let State::Talking(talk) = std::mem::replace(&mut self.state, State::Over) {
             talk.leave(shared);

@@ -1,25 +1,27 @@
-//! What became of a client.
+//! The outcome of a race for a client.
 
 use super::plan::Dialect;
 use crate::naive::{End, Stage};
 
-/// How it came to its end.
+/// The outcome for one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fate {
-    /// It got its acknowledgement, and the reply to its request.
+    /// It received its acknowledgement, and the reply to its request.
     Served,
-    /// It got the end of a pipe, or an error: it knows, and may come again.
+    /// It received EOF or an error: it knows, and may try again.
     Told,
-    /// It got something else: another's reply, for example. Or it got an end of file, and went on in another's session.
+    /// It received something else, such as another client's reply. Or it received EOF, and went on in another
+    /// client's
+    /// session.
     Wrong,
-    /// It still waited when nobody else had ended for so long.
+    /// It still waited when no other client had ended for the length of `--patience`.
     Hanging,
 }
 
 impl Fate {
     pub(super) const ALL: [Self; 4] = [Self::Served, Self::Told, Self::Wrong, Self::Hanging];
 
-    /// After a number.
+    /// The word for the output, behind a number.
     pub(super) fn in_words(self) -> &'static str {
         match self {
             Self::Served => "served",
@@ -29,7 +31,8 @@ impl Fate {
         }
     }
 
-    /// Of a client that said `message`; with a naive one that hangs, where.
+    /// The outcome of a client that sent `message`; for a naive client that hangs, also the step in which it
+    /// hangs.
     pub(super) fn of(end: &End, dialect: Dialect, message: &str) -> (Self, Option<Stage>) {
         match (dialect, end.status) {
             (Dialect::Course, None) => (Self::Hanging, Some(Stage::last_of(&end.printed))),

@@ -1,8 +1,13 @@
-//! `lab race`: many clients at one instant, and what becomes of them: with the protocol as taught, and with ours.
+//! `lab race`: many clients start at one instant, with the protocol as taught and with ours. It shows their
+//! outcomes.
 //!
-//! Reading order: [`run`]; `plan` is who meets whom; `host` is a server, the original or one of ours; `round` is one race
-//! at it, and `fate` what became of a client; `tell` says all that, and why. What is deliberately absent: any judgement of
-//! the original. It is measured, and shown beside ours; what is judged is that at ours nobody waits in vain.
+//! Reading order: [`run`]; `plan` pairs servers and clients; `host` is a server, the original or one of ours;
+//! `round` is
+//! one race at a server, and `outcome` what happens to a client; `tell` prints the results and the reasons.
+//! Deliberately
+//! absent: any judgement of the original. The lab measures it, and shows it beside ours; it judges only that
+//! no client
+//! waits in vain at ours.
 
 mod fate;
 mod host;
@@ -25,54 +30,59 @@ use host::Host;
 use plan::{Dialect, Match, Plan, Server};
 use round::Round;
 
-/// Each is a process, and all of them want to run at one instant.
+/// Each client is a process, and all of them run at one instant.
 const CLIENTS: RangeInclusive<usize> = 2..=1000;
 const ROUNDS: RangeInclusive<usize> = 1..=1000;
 
 /// See why the plain handshake loses clients, and that ours does not.
 ///
-/// Lets many clients go at one instant: at the course's server, taken literally; at ours, with the same naive clients; and
-/// at ours with framed ones. Each makes its private pipe first, so that all begin with step 4. It tells how many were
-/// served, told that they were not (end of file, an error), answered wrongly, or left hanging, and why. Who goes on after an
-/// end of file, as most such programs do, and writes into another's session counts as answered wrongly. Exits with 0 only
-/// if at our servers every client was served.
+/// Starts many clients at one instant: at the course's server, taken literally; at our servers, with the same
+/// naive
+/// clients; and at ours with framed clients. Each client makes its private pipe first, so that all begin with
+/// step 4. The
+/// lab reports how many were served, told that they were not (end of file, an error), answered wrongly, or
+/// left hanging,
+/// and why. Most naive programs go on after an end of file, and write into another client's session: such a
+/// client counts
+/// as answered wrongly. Exits with 0 only if our servers served every client.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which servers [default: original basic forking dispatch]
     #[arg(value_enum, value_name = "SERVER")]
     servers: Vec<Server>,
 
-    /// How many clients at one instant
+    /// How many clients start at one instant
     #[arg(long, value_name = "N", default_value = "50", value_parser = within(CLIENTS))]
     clients: usize,
 
-    /// How often: it is a race, and no two are alike
+    /// How often to repeat the race, because no two races are alike
     #[arg(long, value_name = "K", default_value = "5", value_parser = within(ROUNDS))]
     rounds: usize,
 
-    /// What the clients of our servers speak [default: one after the other, both]
+    /// The dialect of the clients at our servers [default: both, one after the other]
     #[arg(long, value_enum, value_name = "DIALECT")]
     dialect: Option<Dialect>,
 
-    /// When nobody has come to an end for so long, whoever still waits is hanging
+    /// A client counts as hanging if it still waits when no client has ended for this long
     #[arg(long, value_name = "DUR", default_value = "3s", value_parser = duration)]
     patience: Duration,
 }
 
-/// A match that is over.
+/// A finished match.
 #[derive(Debug)]
 struct Played {
     who: Match,
     rounds: Vec<Round>,
-    /// How a server of ours ended.
+    /// How a server of ours ended; `None` for the original.
     ending: Option<Vec<Check>>,
 }
 
-/// Runs all races. [`Status::Broken`]: at a server of ours somebody was lost.
+/// Runs all races. [`Status::Broken`]: a server of ours lost a client.
 ///
 /// # Errors
-/// A program is missing, or a process cannot be started. [`Error::Signal`]: it was interrupted, and has ended all that it
-/// had started.
+/// A program is missing, or a process cannot be started. [`Error::Signal`]: the lab was interrupted, and has
+/// ended all
+/// processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
     let plan = match Plan::of(args) {
         Ok(plan) => plan,
@@ -105,7 +115,7 @@ pub fn run(args: Args) -> Result<Status> {
     Ok(if right { Status::Done } else { Status::Broken })
 }
 
-/// All rounds at one server.
+/// Runs all rounds at one server.
 fn play(who: Match, plan: &Plan, process: &Process, voice: &mut Voice) -> Result<Played> {
     voice.heading(&who.title())?;
     let mut host = Host::open(who.server, process)?;
@@ -125,7 +135,7 @@ fn play(who: Match, plan: &Plan, process: &Process, voice: &mut Voice) -> Result
 }
 
 impl Played {
-    /// What had to be, where the server is one of ours.
+    /// The checks for a server of ours.
     fn judged(self) -> Option<[Check; 2]> {
         let ending = self.ending?;
         let all: usize = self.rounds.iter().map(Round::clients).sum();
@@ -138,7 +148,7 @@ impl Played {
     }
 }
 
-/// A number of the command line.
+/// A parser for a number within `range`.
 fn within(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone {
     move |text| match text.parse() {
         Ok(number) if range.contains(&number) => Ok(number),

@@ -1,4 +1,4 @@
-//! One race: all clients are let go at one instant.
+//! One race: all clients start at one instant.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,16 +15,16 @@ use super::plan::{Match, Plan};
 use crate::house::REST;
 use crate::naive::{Crowd, End, Stage};
 
-/// However slowly it goes on, no race takes longer.
+/// The longest duration of a race, even if clients still come to their ends.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// What became of all.
+/// The outcomes of all clients in one race.
 #[derive(Debug)]
 pub(super) struct Round {
     fates: BTreeMap<Fate, usize>,
-    /// Where those hang of whom that is known.
+    /// The number of hanging clients for each known step.
     hanging: BTreeMap<Stage, usize>,
-    /// Until the last one had ended that did so by itself; none, if nobody did.
+    /// The time until the last client ended by itself; `None` if all hang.
     pub(super) took: Option<Duration>,
 }
 
@@ -42,7 +42,7 @@ fn message(number: usize) -> String {
     format!("hello from client {number}")
 }
 
-/// Until each has made its private pipe, and so holds back before step 4.
+/// Waits until each client has made its private pipe, and so stops before step 4.
 fn await_all(clients: usize, host: &Host, process: &Process) -> Result<()> {
     let until = Deadline::after(REST);
     loop {
@@ -86,7 +86,7 @@ impl Round {
     }
 }
 
-/// `16 served, 4 told, 30 hanging; the last one ended after 0.041 s`.
+/// Formats as `16 served, 4 told, 30 hanging; the last one ended after 0.041 s`.
 impl fmt::Display for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts: Vec<_> =

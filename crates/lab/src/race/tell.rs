@@ -1,4 +1,4 @@
-//! What a race says: the numbers of all rounds, and why they are as they are.
+//! The output of a race: the numbers of all rounds, and their explanation.
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{Cell, CellAlignment, Table};
@@ -21,7 +21,7 @@ pub(super) fn announce(plan: &Plan, voice: &mut Voice) -> Result<()> {
     ))
 }
 
-/// Least, median and greatest of all rounds.
+/// Prints the least, median and greatest numbers of all rounds.
 pub(super) fn table(plan: &Plan, played: &[Played], voice: &mut Voice) -> Result<()> {
     let rounds = if plan.rounds == 1 { String::new() } else { " (median, least to greatest)".into() };
     voice.heading(&format!("Of {} clients{rounds}", plan.clients))?;
@@ -43,7 +43,7 @@ fn right(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-/// `16 = 32 %`, and below it the least and the greatest.
+/// `16 = 32 %`, and below it the least and the greatest number.
 fn figures(rounds: &[Round], fate: Fate, clients: usize) -> String {
     let counts: Vec<f64> = rounds.iter().map(|round| round.of_fate(fate) as f64).collect();
     let [least, median, greatest] = spread(&counts);
@@ -66,7 +66,7 @@ fn seconds(rounds: &[Round]) -> String {
     }
 }
 
-/// Least, median, greatest, of at least one.
+/// The least, median and greatest of at least one sample.
 fn spread(samples: &[f64]) -> [f64; 3] {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -74,7 +74,7 @@ fn spread(samples: &[f64]) -> [f64; 3] {
     [sorted[0], f64::midpoint(sorted[last / 2], sorted[last.div_ceil(2)]), sorted[last]]
 }
 
-/// Why that became of them; of the original only what was seen.
+/// Explains the outcomes; for the original only from what was observed.
 pub(super) fn why(who: Match, rounds: &[Round], voice: &mut Voice) -> Result<()> {
     let sum = |fate| rounds.iter().map(|round| round.of_fate(fate)).sum::<usize>();
     if who.server == Server::Original {
@@ -107,7 +107,7 @@ fn why_lost(rounds: &[Round], voice: &mut Voice) -> Result<()> {
     reasons.iter().filter(|(seen, _)| *seen).try_for_each(|(_, why)| voice.note(why))
 }
 
-/// Where those hang of whom that is known.
+/// Prints how many clients hang in each step.
 fn tell_stages(rounds: &[Round], voice: &mut Voice) -> Result<()> {
     for stage in Stage::UNSERVED {
         let there: usize = rounds.iter().map(|round| round.hanging_at(stage)).sum();

@@ -1,4 +1,4 @@
-//! The loop: who comes, who goes on, whose subserver is killed, and a line every second.
+//! The event loop: lets clients arrive, advances them, kills subservers, and reports once a second.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,10 +21,10 @@ use crate::many::timers::Timers;
 use crate::many::watch::{Cause, wait};
 use crate::proc::{self, Way};
 
-/// So much is taken in one turn, so that nobody waits for a long row of others.
+/// The most events and timers of one iteration, so that no client waits for a long row of others.
 const TURN: usize = 64;
 
-/// The loop turns at least so often: by that it knows when the machine has no time for it.
+/// The longest iteration of the loop; the loop uses it to notice that the machine is too busy.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 /// What all clients share.
@@ -34,17 +34,17 @@ pub(super) struct Shared {
     pub(super) place: Place,
     pub(super) poller: Poller,
     pub(super) score: Score,
-    /// Room for a request, or for what its reply must be.
+    /// A buffer for a request, or for its expected reply.
     pub(super) message: Vec<u8>,
-    /// Room for a reply.
+    /// A buffer for a reply.
     pub(super) reply: Vec<u8>,
 }
 
 impl Shared {
-    /// Of a crowd that nobody has come to.
+    /// The shared state before the first client.
     ///
     /// # Errors
-    /// No descriptor for the poller.
+    /// No file descriptor is left for the poller.
     pub(super) fn new(process: &Rc<Process>, house: &House) -> Result<Self> {
         Ok(Self {
             process: Rc::clone(process),
@@ -57,17 +57,19 @@ impl Shared {
     }
 }
 
-/// Everybody who comes and goes while one plan is carried out.
+/// All clients of one plan.
 pub(super) struct Crowd<'a> {
     house: &'a House,
     shared: &'a mut Shared,
     guests: Vec<Guest>,
     timers: Timers,
     events: Vec<EpollEvent>,
-    /// Who comes next; who has come before, and which of these are processes that may end.
+    /// The index of the client that arrives next.
     next: usize,
+    /// The kills after `kill`, which comes next.
     kills: std::vec::IntoIter<(Duration, u64)>,
     kill: Option<(Duration, u64)>,
+    /// The clients that are processes and have not ended.
     running: Vec<usize>,
     began: Duration,
 }
@@ -91,11 +93,12 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// Carries the plan out for so long, dismisses those who are owed nothing, and waits for the rest. After each second,
-    /// `tells` of it.
+    /// Carries the plan out for `lasting`, dismisses the clients that are owed nothing, and waits for the
+    /// rest. After each
+    /// second, calls `report`.
     ///
     /// # Errors
-    /// [`Error::Signal`], and those of `tells`.
+    /// [`Error::Signal`], and those of `report`.
     pub(super) fn run(
         mut self,
         lasting: Duration,
@@ -125,13 +128,13 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// When the loop has something to do by itself, from the beginning.
+    /// The next moment at which the loop has something to do, measured from its beginning.
     fn next_moment(&self, second: u64, lasting: Duration) -> Duration {
         let soon = now() - self.began + LONGEST_WAIT;
         let comes = self.guests.get(self.next).map(|guest| guest.visit.at);
         let moments =
             [Some(Duration::from_secs(second + 1)), comes, self.kill.map(|(at, _)| at), Some(lasting)];
-        // A moment that has passed has been seen to.
+        // A moment that has passed was already handled.
         let ahead = moments.into_iter().flatten().filter(|at| *at > soon - LONGEST_WAIT);
         ahead.min().unwrap_or(soon).min(soon)
     }
@@ -180,8 +183,9 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// Kills the subservers whose time has come. Each is stopped first, so that what it holds open does not change any
-    /// more: whose private pipe is among that, is its client.
+    /// Kills the subservers whose time has come. Stops each one first, so that its open files no longer
+    /// change: they include
+    /// the private pipe of its client.
     fn kill_subservers(&mut self, spent: Duration) {
         while let Some((_, which)) = self.kill.filter(|(at, _)| *at <= spent) {
             self.kill = self.kills.next();
@@ -194,7 +198,7 @@ impl<'a> Crowd<'a> {
             let (pipes, names): (Vec<_>, Vec<_>) = ends.map(|end| (end.pipe, end.name)).unzip();
             let pids: Vec<u32> = names.into_iter().flatten().filter_map(|name| maker(&name)).collect();
             let when = now();
-            // It stands still and cannot have ended, so the number is still its own.
+            // The subserver is stopped and cannot have ended, so its PID is still valid.
             let _ = kill(Pid::from_raw(victim.cast_signed()), Signal::SIGKILL);
             self.shared.score.killed += 1;
             self.guests.iter_mut().for_each(|guest| guest.is_orphaned(&pipes, &pids, when));
@@ -202,9 +206,9 @@ impl<'a> Crowd<'a> {
     }
 }
 
-/// Stops a subserver of this server; says whether it stands still now.
+/// Stops a subserver of this server; returns whether it is stopped now.
 fn stop(subserver: u32, server: u32) -> bool {
-    // Its number was seen a moment ago, and numbers come round only after all others.
+    // The PID was read a moment ago, and the kernel reuses PIDs only after all others.
     if kill(Pid::from_raw(subserver.cast_signed()), Signal::SIGSTOP).is_err() {
         return false;
     }
@@ -217,7 +221,7 @@ fn stop(subserver: u32, server: u32) -> bool {
     }
 }
 
-/// Whose process number a private pipe's name bears: `mario.client.PID.RANDOM`.
+/// The PID in a private pipe's name: `mario.client.PID.RANDOM`.
 fn maker(name: &str) -> Option<u32> {
     name.split_once(".client.")?.1.split('.').next()?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! One client from its coming to its going, as a state machine, whatever its temper.
+//! One virtual client from its arrival to its end, as a state machine, with any behaviour.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -23,26 +23,26 @@ use super::talk::{Next, Talk, cut_record, garbage, since};
 use crate::house::House;
 use crate::many::watch::{Cause, judge, unwatch, watch};
 
-/// Between two looks for a well-known pipe that is not there.
+/// The pause between two attempts to open a well-known pipe.
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// Between two looks of a naive client.
+/// The pause between two steps of a naive client.
 const NAIVE_AGAIN: Duration = Duration::from_millis(2);
 
-/// A client.
+/// A virtual client.
 #[derive(Debug)]
 pub(super) struct Guest {
     number: usize,
     pub(super) visit: Visit,
     came: Duration,
-    /// When its handshake was over.
+    /// When its handshake was complete.
     since: Duration,
     state: State,
-    /// When its subserver was killed; and if that was before READY, how many records its handshake had taken by then.
+    /// When its subserver was killed; if that was before READY, also the frames of its handshake until then.
     orphaned: Option<(Duration, Option<u64>)>,
 }
 
-/// Makes the next bytes that a client writes which breaks the protocol.
+/// Makes the next bytes of a client that breaks the protocol.
 type Noise = fn(&mut Dice) -> Vec<u8>;
 
 /// Device and inode.
@@ -50,29 +50,29 @@ type Pipe = (u64, u64);
 
 #[derive(Debug)]
 enum State {
-    /// Not here yet.
+    /// It has not arrived yet.
     Away,
-    /// One that says no HELLO: until `until`, with the well-known pipe once it found one.
+    /// It sends no HELLO until `until`; it holds the well-known pipe, once it has found one.
     AtDoor {
         wkp: Option<OwnedFd>,
         until: Deadline,
         again: Deadline,
         noise: Dice,
     },
-    /// One of the course dialect, until `until`.
+    /// A client of the course dialect, until `until`.
     Naive {
         naive: Naive,
         until: Deadline,
         again: Deadline,
     },
     Shaking(Handshake),
-    /// Silent after its HELLO.
+    /// It is silent after its HELLO.
     Holding {
         _handshake: Handshake,
         until: Deadline,
     },
     Talking(Talk),
-    /// A process of its own.
+    /// It is a process of its own.
     Running(Program),
     Over,
 }
@@ -97,7 +97,7 @@ impl Guest {
         matches!(self.state, State::Away)
     }
 
-    /// When to go on even if nothing is shown.
+    /// When to advance even without an event.
     pub(super) fn until(&self) -> Deadline {
         match &self.state {
             State::Away | State::Over => Deadline::NEVER,
@@ -109,10 +109,10 @@ impl Guest {
         }
     }
 
-    /// It comes.
+    /// Lets the client arrive.
     ///
     /// # Errors
-    /// [`Error::Signal`]. Other errors end this client, and nobody else.
+    /// [`Error::Signal`]. Other errors end this client only.
     pub(super) fn come(&mut self, house: &House, shared: &mut Shared) -> Result<()> {
         self.came = now();
         shared.score.comes(self.visit.temper);
@@ -156,10 +156,10 @@ impl Guest {
         }
     }
 
-    /// Goes as far as it can without waiting. A cause that is none any more does no harm.
+    /// Goes on as far as possible without blocking. An outdated cause does no harm.
     ///
     /// # Errors
-    /// As [`Guest::come`].
+    /// As [`VirtualClient::arrive`].
     pub(super) fn go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
         let gone_on = self.try_to_go_on(cause, shared);
         self.survive(gone_on, shared)
@@ -203,11 +203,11 @@ impl Guest {
         }
     }
 
-    /// What an error means for a client of its temper.
+    /// What an error means for a client of this behaviour.
     fn misfortune(&self, error: &Error, shared: &mut Shared) -> End {
         match (error, &self.state) {
             (Error::Protocol { what }, _) => End::Wrong(what.clone()),
-            // Who does not read cannot know at once.
+            // A client that does not read cannot know at once.
             (Error::Lost { .. }, State::Talking(talk)) if self.orphaned.is_some() && !talk.began_late() => {
                 End::Orphaned(self.orphaned.map_or(Duration::ZERO, |(killed, _)| since(killed)))
             }
@@ -222,7 +222,7 @@ impl Guest {
         shared.score.ends(self.number, self.visit.temper, end);
     }
 
-    /// Opens the well-known pipe when there is one; stands there, silent or with noise, until it has enough.
+    /// Opens the well-known pipe when there is one; then stays silent or writes noise until its time is over.
     fn stand_at_door(&mut self, shared: &mut Shared) {
         let (noise_of, longest_pause): (Option<Noise>, _) = match self.visit.temper {
             Temper::GarbageAtWkp => (Some(garbage), 100),
@@ -240,7 +240,7 @@ impl Guest {
             (None, _) => Deadline::in_exactly(AGAIN),
             (Some(_), None) => Deadline::NEVER,
             (Some(open), Some(noise_of)) => {
-                // When the pipe is full or its reader has gone, there is the next one.
+                // If the pipe is full or has no reader, try the next one.
                 if write(open, &noise_of(noise)) == Err(Errno::EPIPE) {
                     *wkp = None;
                 }
@@ -257,7 +257,7 @@ impl Guest {
         *again = Deadline::in_exactly(NAIVE_AGAIN);
     }
 
-    /// Takes the handshake as far as it goes, or as its temper has it go.
+    /// Advances the handshake as far as possible, or as far as the behaviour allows.
     fn shake(&mut self, shared: &mut Shared) -> Result<()> {
         let State::Shaking(handshake) = &mut self.state else { return Ok(()) };
         unwatch(handshake, &shared.poller)?;
@@ -285,10 +285,11 @@ impl Guest {
     }
 
     fn connected(&mut self, connection: Connection, records: u64, shared: &mut Shared) -> Result<()> {
-        // HELLO, ACK, READY; whatever is more was another HELLO.
+        // HELLO, ACK and READY; further frames were repeated HELLOs.
         shared.score.turned_away += records.saturating_sub(3);
-        // Who has taken more than ACK and READY since it was orphaned has tried again, and has another subserver. (Its new
-        // pipe may well have the number of the old one.)
+        // A client that exchanged more than ACK and READY since the kill has retried, and has another
+        // subserver. (Its new pipe may
+        // well have the inode number of the old one.)
         self.orphaned = self.orphaned.filter(|(_, before)| before.is_none_or(|before| records == before + 2));
         self.since = now();
         let mut talk = Talk::new(connection, self.number, &self.visit);
@@ -316,7 +317,7 @@ impl Guest {
         self.end(end, shared);
     }
 
-    /// A process of this soak has ended: perhaps this client.
+    /// Called when a process of this soak has ended, perhaps this client's.
     pub(super) fn reap(&mut self, shared: &mut Shared) {
         let State::Running(program) = &mut self.state else { return };
         let Some(end) =
@@ -327,19 +328,20 @@ impl Guest {
         self.end(end, shared);
     }
 
-    /// The soak is over: who is owed nothing goes now.
+    /// Ends the client if it is owed nothing: the soak is over.
     pub(super) fn dismiss(&mut self, shared: &mut Shared) {
         match &mut self.state {
             State::Away | State::Over => {}
             State::Running(program) => program.dismiss(&self.visit),
             _ if self.visit.temper.is_owed_all() => {}
-            // It has to be seen that it is evicted.
+            // The soak has to see that the server evicts it.
             State::Talking(_) if self.visit.temper == Temper::NeverReading => {}
             _ => self.end(End::AsMeant, shared),
         }
     }
 
-    /// Its subserver was killed at `when`, if `is_pipe` knows its private pipe or `is_process` its process.
+    /// Notes that its subserver was killed at `when`, if `pipes` contains its private pipe or `pids` its
+    /// process.
     pub(super) fn is_orphaned(&mut self, pipes: &[Pipe], pids: &[u32], when: Duration) {
         let (private, records) = match &self.state {
             State::Shaking(handshake) => {
@@ -362,7 +364,7 @@ fn identity(pipe: BorrowedFd<'_>) -> Option<Pipe> {
     fstat(pipe).ok().map(|stat| (stat.st_dev, stat.st_ino))
 }
 
-/// Whether the answer to a HELLO stands in the private pipe.
+/// Whether the private pipe holds the answer to a HELLO.
 fn has_ack(handshake: &Handshake) -> bool {
     let (fds, _) = handshake.watch();
     let Some((private, PollFlags::POLLIN)) = fds.first() else { return false };

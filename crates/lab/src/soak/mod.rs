@@ -1,8 +1,13 @@
-//! `lab soak`: clients of all tempers come and go at random, and at the end everything must be as it was.
+//! `lab soak`: clients of every behaviour come and go at random, and at the end everything must be as it was.
 //!
-//! Reading order: `plan` is what is to happen, drawn by `dice`; `crowd` makes it happen; `guest` is one client, with its
-//! session in `talk`, in the course dialect in `naive`, or as a process of its own in `program`; `terms` is how the server is told to serve. `score` says what counts as what, `table` shows it every second, `verdict` judges. What is deliberately absent: any measure of
-//! speed. On a slow machine less happens, and what happens must be right.
+//! Reading order: `plan` is what happens, drawn at random by `dice`; `crowd` carries it out; `virtual_client`
+//! is one
+//! client, with its session in `session`, in the course dialect in `naive`, or as a process of its own in
+//! `program`;
+//! `server_options` are the options of the server. `score` defines what counts as what, `table` prints it
+//! every second,
+//! `verdict` judges. Deliberately absent: any measure of speed. On a slow machine less happens, and all of it
+//! must be right.
 
 mod crowd;
 mod dice;
@@ -35,37 +40,42 @@ use plan::Plan;
 use table::Table;
 use verdict::Findings;
 
-/// Let clients of all tempers come and go, and see that nothing is lost and nothing is left.
+/// Let clients of every behaviour come and go, and see that nothing is lost and nothing is left.
 ///
-/// Starts the real server in a directory of its own. Clients come at random: polite, flooding, silent, stopped, dying at
-/// any step, never reading, writing garbage, and in bursts of the course dialect; and now and then a subserver is killed. Every reply is checked; a line a
-/// second says how things are. At the end all leave, and the server must be as it was before the first came.
-/// Exits with 0 only then.
+/// Starts the real server in a directory of its own. Clients come at random: polite, flooding, silent,
+/// stopped, dying at
+/// any step, never reading, writing garbage, and in bursts of the course dialect; now and then a subserver is
+/// killed.
+/// Every reply is checked; one line a second shows the state. At the end all leave, and the server must be as
+/// it was
+/// before the first client. Exits with 0 only then.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How long clients come, for each paradigm
     #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
 
-    /// Which server; without it all, one after the other
+    /// Which server [default: all, one after the other]
     #[arg(long, value_enum)]
     paradigm: Option<Paradigm>,
 
-    /// For dispatch: one well-known pipe that is never removed, for all that all clients send
+    /// For dispatch: use one well-known pipe for everything that all clients send, and never remove it
     #[arg(long)]
     shared_wkp: bool,
 
-    /// The same seed gives the same plan: who comes when, and does what; what the kernel makes of it may differ.
-    /// Without it, one by chance, which is printed
+    /// The same seed gives the same plan: which client comes when, and what it does; the kernel's scheduling
+    /// may differ
+    /// [default: a random seed, which is printed]
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
 }
 
-/// Soaks one paradigm or all. [`Status::Broken`]: something was not as it has to be; what, was told.
+/// Soaks one paradigm or all. [`Status::Broken`]: a check failed, and was printed.
 ///
 /// # Errors
-/// A program is missing, or the soak itself cannot go on. [`Error::Signal`]: it was interrupted, and has ended all that
-/// it had started.
+/// A program is missing, or the soak itself cannot go on. [`Error::Signal`]: the lab was interrupted, and has
+/// ended all
+/// processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
     if args.shared_wkp && args.paradigm != Some(Paradigm::Dispatch) {
         let hint = "lab soak --paradigm dispatch --shared-wkp";
@@ -76,7 +86,7 @@ pub fn run(args: Args) -> Result<Status> {
     let process = Rc::new(Process::quiet(Role::Client)?);
     let seed = match args.seed {
         Some(seed) => seed,
-        // Short enough to be typed again.
+        // Short enough to type.
         None => random()? % 1_000_000,
     };
     let mut voice = Voice::new();
@@ -91,7 +101,7 @@ pub fn run(args: Args) -> Result<Status> {
     Ok(if right { Status::Done } else { Status::Broken })
 }
 
-/// One paradigm. Returns whether all was right.
+/// Soaks one paradigm. Returns whether all checks passed.
 fn soak(kind: Kind, args: &Args, seed: u64, process: &Rc<Process>, voice: &mut Voice) -> Result<bool> {
     let lasting = Duration::from_secs(args.seconds.into());
     announce(kind, args.seconds, seed, voice)?;
@@ -108,7 +118,7 @@ fn soak(kind: Kind, args: &Args, seed: u64, process: &Rc<Process>, voice: &mut V
             voice.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
             Err(Error::Signal(signal))
         }
-        // The server has died, or stdout has gone.
+        // The server has died, or stdout was closed.
         Err(error @ Error::Lost { .. }) => {
             findings.server_died(&error);
             findings.close(&mut house);
@@ -130,7 +140,7 @@ fn announce(kind: Kind, seconds: u32, seed: u64, voice: &mut Voice) -> Result<()
     voice.line(&format!("Again: lab soak --paradigm {name}{shared} --seconds {seconds} --seed {seed}"))
 }
 
-/// Warms up, carries the plan out, and has one more client served.
+/// Warms up, carries the plan out, and serves one more client.
 fn carry_out(
     plan: Plan,
     lasting: Duration,
@@ -159,7 +169,7 @@ fn carry_out(
     Ok(())
 }
 
-/// A server that has died answers nobody any more.
+/// Ends the soak if the server has died: it answers no client any more.
 fn lives(_second: u64, house: &House, _score: &score::Score) -> Result<()> {
     if crate::proc::lives(house.pid()) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! A client that is a process of its own, the real `client`: because it is to be stopped or killed, or just because.
+//! A client that is a process of its own, the real `client`: one to stop or kill, or a polite one.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -24,23 +24,23 @@ use crate::temporary;
 #[derive(Debug)]
 pub(super) struct Program {
     child: Child,
-    /// As long as this is open, it stays connected.
+    /// The process stays connected as long as this is open.
     stdin: Option<ChildStdin>,
     stdout: File,
     stderr: File,
-    /// What it must print.
+    /// The expected output.
     due: Vec<u8>,
     stopped: bool,
-    /// When it is to be stopped, continued or killed.
+    /// When to stop, continue or kill the process.
     turning: Deadline,
     patience: Deadline,
 }
 
 impl Program {
-    /// Starts it, with all that it has to say.
+    /// Starts the process, with all its messages.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// The process cannot be started.
     pub(super) fn start(house: &House, number: usize, visit: &Visit) -> Result<Self> {
         let failed = |error: std::io::Error| Error::at("start", &house.client, errno_of(&error), "");
         let (said, due) = lines(number, visit);
@@ -62,7 +62,8 @@ impl Program {
         let mut child = command.spawn().map_err(failed)?;
         let mut stdin = child.stdin.take();
         if let Some(stdin) = &mut stdin {
-            // Less than the smallest pipe holds, so this never waits; nobody can have closed it yet but by dying.
+            // The pipe holds more than this, so the write never blocks. If the process has already died, the
+            // write fails.
             let _ = stdin.write_all(&said);
         }
         let turning = if stays { Deadline::in_exactly(visit.span) } else { Deadline::NEVER };
@@ -78,7 +79,8 @@ impl Program {
         self.turning.or(self.patience)
     }
 
-    /// Stops, continues or kills it, if it is time. Returns how it ended if its patience has: it is killed then.
+    /// Stops, continues or kills the process, when it is time. If its time is over, kills it and returns how
+    /// it ended.
     pub(super) fn go_on(&mut self, visit: &Visit) -> Option<End> {
         if self.patience.passed() {
             let _ = self.child.kill();
@@ -99,7 +101,7 @@ impl Program {
         None
     }
 
-    /// Now it goes, as its temper has it. One that is owed its replies stays.
+    /// Ends the process, as its behaviour requires. A process that is owed replies stays.
     pub(super) fn dismiss(&mut self, visit: &Visit) {
         self.turning = Deadline::NEVER;
         match visit.temper {
@@ -110,11 +112,11 @@ impl Program {
     }
 
     fn signal(&self, signal: Signal) {
-        // Not reaped yet, so the number is its own.
+        // The process is not reaped yet, so its PID is still valid.
         let _ = kill(Pid::from_raw(self.child.id().cast_signed()), signal);
     }
 
-    /// How it ended, if it has.
+    /// How the process ended, if it has.
     pub(super) fn reap(
         &mut self,
         visit: &Visit,
@@ -138,7 +140,7 @@ impl Program {
             None if visit.temper == Temper::Killed && status.signal() == Some(Signal::SIGKILL as i32) => {
                 End::AsMeant
             }
-            // Its replies are counted, and so is that it knew.
+            // Its replies are counted, and so is its reaction to the kill.
             Some(1) if orphaned.is_some() => match orphaned.filter(|_| visit.temper.is_owed_all()) {
                 Some(killed) => End::Orphaned(since(killed)),
                 None => End::Dropped,
@@ -155,13 +157,13 @@ fn told(status: ExitStatus, complaint: &str, printed: usize, due: usize) -> Stri
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Both fail for one that was reaped, which is as it should be.
+        // Both fail for a process that was reaped, which is harmless.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What it is to say, a line for each request, and what it must print.
+/// The input, one line for each request, and the expected output.
 fn lines(number: usize, visit: &Visit) -> (Vec<u8>, Vec<u8>) {
     let (mut said, mut due, mut line) = (Vec::new(), Vec::new(), Vec::new());
     let mut service = SERVICE.for_session();

@@ -1,4 +1,4 @@
-//! How things are, a line a second.
+//! The table: one line a second.
 
 use handshake_core::error::Result;
 
@@ -7,10 +7,10 @@ use crate::demo::voice::Voice;
 use crate::house::Look;
 use crate::proc;
 
-/// After so many lines the columns are named again.
+/// The column headings are repeated after this many lines.
 const PAGE: u64 = 20;
 
-/// The columns: two lines of heading, and how wide each is.
+/// The columns: two lines of heading, and the width.
 const COLUMNS: [(&str, &str, usize); 10] = [
     ("", "second", 6),
     ("replies", "verified", 10),
@@ -24,17 +24,17 @@ const COLUMNS: [(&str, &str, usize); 10] = [
     ("pro-", "cesses", 7),
 ];
 
-/// What has been shown so far.
+/// The number of lines printed.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     lines: u64,
 }
 
 impl Table {
-    /// One line.
+    /// Prints one line.
     ///
     /// # Errors
-    /// Stdout has gone.
+    /// Stdout was closed.
     pub(super) fn tell(&mut self, second: u64, look: &Look, score: &Score, voice: &mut Voice) -> Result<()> {
         if self.lines.is_multiple_of(PAGE) {
             voice.line("")?;

@@ -1,4 +1,4 @@
-//! A session of a client that is in this process, as its temper has it.
+//! The session of a client in this process, as its behaviour requires.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,27 +19,27 @@ use super::score::PATIENCE;
 use crate::many::payload;
 use crate::many::watch::{Cause, Room, cannot_watch};
 
-/// What the server is told to do: turned round, a reply shows every byte that was lost, doubled or moved.
+/// The server's service: in a reversed reply, every lost, doubled or moved byte shows.
 pub(super) const SERVICE: BuiltIn = BuiltIn::Reverse;
 
-/// A session under way.
+/// A session in progress.
 pub(super) struct Talk {
     connection: Connection,
     number: usize,
     temper: Temper,
     service: Box<dyn Service>,
-    /// What is still to be asked, and what is to be answered.
+    /// Requests still to send, and requests without a reply.
     to_ask: VecDeque<usize>,
     due: VecDeque<usize>,
     window: usize,
     pause: Duration,
     answered: usize,
     room: Room,
-    /// Whether answers are watched for.
+    /// Whether the poller watches for answers.
     reads: bool,
-    /// Thinks until then; not now, if it is none.
+    /// Pauses until then; `None` while it does not pause.
     thinks: Option<Deadline>,
-    /// Its temper's own moment: it begins to read, or leaves.
+    /// When it begins to read, or leaves, as its behaviour requires.
     turning: Deadline,
     patience: Deadline,
     garbage: Dice,
@@ -49,9 +49,9 @@ pub(super) struct Talk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     GoesOn,
-    /// All is answered: BYE.
+    /// All requests are answered: say BYE.
     Served,
-    /// It goes as its temper has it: without a word.
+    /// The client leaves without a BYE, as its behaviour requires.
     Goes,
 }
 
@@ -61,7 +61,7 @@ impl Talk {
             Temper::SilentInSession | Temper::ReadingLate | Temper::NeverReading => {
                 Deadline::in_exactly(visit.span)
             }
-            // Some of these stay longer than the server's patience lasts.
+            // Some of these clients stay longer than the server's idle timeout.
             Temper::GarbageInSession => Deadline::in_exactly(visit.span * 3),
             _ => Deadline::NEVER,
         };
@@ -89,14 +89,14 @@ impl Talk {
         self.thinks.unwrap_or(Deadline::NEVER).or(self.turning).or(self.patience)
     }
 
-    /// Whether the server has closed the private pipe, however much stands in it unread.
+    /// Whether the server has closed the private pipe, even if unread bytes are left in it.
     pub(super) fn is_evicted(&self) -> bool {
         let mut look = [PollFd::new(self.connection.from_server(), PollFlags::empty())];
         poll(&mut look, PollTimeout::ZERO) == Ok(1)
             && look[0].revents().is_some_and(|shown| shown.contains(PollFlags::POLLHUP))
     }
 
-    /// Whether it did not read from the beginning.
+    /// Whether it does not read from the beginning.
     pub(super) fn began_late(&self) -> bool {
         matches!(self.temper, Temper::ReadingLate | Temper::NeverReading)
     }
@@ -105,10 +105,10 @@ impl Talk {
         &self.connection
     }
 
-    /// Watches for answers, if its temper reads them, and sends the first requests.
+    /// Watches for answers, unless its behaviour reads late or never, and sends the first requests.
     ///
     /// # Errors
-    /// As [`Talk::go_on`].
+    /// As [`Session::advance`].
     pub(super) fn begin(&mut self, shared: &mut Shared) -> Result<Next> {
         if !self.began_late() {
             self.watch(shared)?;
@@ -125,10 +125,11 @@ impl Talk {
         Ok(())
     }
 
-    /// Goes as far as it can without waiting.
+    /// Goes on as far as possible without blocking.
     ///
     /// # Errors
-    /// [`Error::Lost`]: the connection is over, or the patience is. [`Error::Protocol`]: an answer that nobody was owed.
+    /// [`Error::Lost`]: the connection is closed, or a reply did not come in time. [`Error::Protocol`]: a
+    /// wrong reply.
     pub(super) fn go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<Next> {
         if cause == Cause::Room {
             self.room = Room::Quiet;
@@ -180,7 +181,7 @@ impl Talk {
         }
     }
 
-    /// Makes the request again, turns it round, and compares.
+    /// Rebuilds the request, reverses it, and compares.
     fn check(&mut self, refused: bool, shared: &mut Shared) -> Result<()> {
         let size = self.due.pop_front().expect("an answer that is not due is an error of the connection's");
         let Shared { message, reply, .. } = shared;
@@ -202,7 +203,7 @@ impl Talk {
         Err(Error::Protocol { what })
     }
 
-    /// Fills the window, and writes what the pipe takes.
+    /// Fills the window, and writes as much as the pipe takes.
     fn send(&mut self, shared: &mut Shared) -> Result<()> {
         self.thinks = self.thinks.filter(|thinks| !thinks.passed());
         self.connection.flush()?;
@@ -214,7 +215,7 @@ impl Talk {
                 self.to_ask.pop_front();
                 self.due.push_back(size);
                 if self.temper == Temper::GarbageInSession {
-                    // Each write by itself, so that garbage can come between.
+                    // Flush after each request, so that garbage can come between two requests.
                     self.connection.flush()?;
                     self.write_garbage();
                 }
@@ -232,22 +233,23 @@ impl Talk {
         self.thinks.is_none() && self.due.len() < self.window && self.connection.may_send(*size)
     }
 
-    /// Only between records: behind one that is not all written it would be the same as a request that breaks off.
+    /// Writes garbage, but only between frames: behind a partly written frame it would look like a broken
+    /// request.
     fn write_garbage(&mut self) {
         if self.connection.is_flushed() {
-            // A full pipe takes none, and a closed one neither.
+            // A full or closed pipe takes no garbage.
             let _ = write(self.connection.to_server(), &garbage(&mut self.garbage));
         }
     }
 
-    /// Says BYE.
+    /// Sends BYE.
     pub(super) fn leave(self) {
         self.connection.bye();
     }
 }
 
-/// At most PIPE_BUF of what no good client writes: noise, or a record that was right before it was cut off or a bit of it
-/// changed, or one of somebody else's session.
+/// At most PIPE_BUF of garbage: noise, a frame that was cut off or has a flipped bit, or a frame of another
+/// session.
 pub(super) fn garbage(dice: &mut Dice) -> Vec<u8> {
     match dice.below(4) {
         0 => {
@@ -265,14 +267,14 @@ pub(super) fn garbage(dice: &mut Dice) -> Vec<u8> {
     }
 }
 
-/// The beginning of a record, of any length.
+/// The beginning of a frame, of any length.
 pub(super) fn cut_record(dice: &mut Dice) -> Vec<u8> {
     let mut record = sound_record(dice);
     record.truncate(dice.within(1..=record.len() as u64 - 1) as usize);
     record
 }
 
-/// A record of a session that nobody has.
+/// A valid frame of a session that does not exist.
 fn sound_record(dice: &mut Dice) -> Vec<u8> {
     let kind = [Record::Hello, Record::Ready, Record::Request, Record::Bye][dice.below(4) as usize];
     let part = Part { number: 0, more: dice.chance(50) };
@@ -289,7 +291,7 @@ impl std::fmt::Debug for Talk {
     }
 }
 
-/// When the client whose subserver was killed at `killed` knew it: now.
+/// How long ago the subserver was killed: the client notices now.
 pub(super) fn since(killed: Duration) -> Duration {
     now().saturating_sub(killed)
 }

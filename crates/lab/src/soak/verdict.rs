@@ -1,4 +1,4 @@
-//! What is checked at the end: what was seen, and what had to be.
+//! The checks at the end: what was seen, and what was expected.
 
 use handshake_core::error::{Error, Result};
 
@@ -9,19 +9,19 @@ use crate::demo::voice::Voice;
 use crate::house::{Ending, House, Look};
 use crate::paradigm::Kind;
 
-/// What the main server's memory may have grown by since the warm-up, in KiB: pages that the allocator keeps.
+/// How far the main server's memory may grow after the warm-up, in KiB: pages that the allocator keeps.
 const GROWTH: u64 = 512;
 
-/// All that is judged.
+/// Everything that is judged.
 #[derive(Debug)]
 pub(super) struct Findings {
     pub(super) kind: Kind,
-    /// Before the first client; after the warm-up; when all had left.
+    /// The server before the first client; after the warm-up; after all clients.
     pub(super) before: Option<Look>,
     pub(super) warm: Option<Look>,
     pub(super) after: Option<Look>,
     pub(super) score: Score,
-    /// Of the last client.
+    /// The counts of the last client.
     pub(super) one_more: Option<Score>,
     died: Option<String>,
     ending: Option<Ending>,
@@ -45,16 +45,16 @@ impl Findings {
         self.died = Some(error.to_string());
     }
 
-    /// Ends the server, and looks at what is left.
+    /// Ends the server, and notes what it leaves.
     pub(super) fn close(&mut self, house: &mut House) {
         self.ending = Some(house.close());
     }
 }
 
-/// Says what was found. Returns whether all is right.
+/// Prints the results. Returns whether all checks passed.
 ///
 /// # Errors
-/// Stdout has gone.
+/// Stdout was closed.
 pub(super) fn judge(findings: &Findings, voice: &mut Voice) -> Result<bool> {
     voice.heading("Verdict")?;
     let ending = findings.ending.iter().flat_map(Ending::checks);
@@ -67,11 +67,11 @@ pub(super) fn judge(findings: &Findings, voice: &mut Voice) -> Result<bool> {
     Ok(right)
 }
 
-/// What became of the clients.
+/// The checks of the clients that follow the protocol.
 fn clients(findings: &Findings) -> Vec<Check> {
     let score = &findings.score;
     let Score { replies, owed, served, excused, owed_orphans, .. } = score;
-    // Those of them that have not come to their end: the server died.
+    // Clients whose visits did not end, because the server died.
     let missing = owed - served - excused - owed_orphans - score.failed;
     let mut checks = vec![
         Check::new(
@@ -96,7 +96,7 @@ fn clients(findings: &Findings) -> Vec<Check> {
     checks
 }
 
-/// What became of those who misbehaved, and of those whose peer was killed.
+/// The checks of the misbehaving clients, and of those whose subserver was killed.
 fn peers(findings: &Findings) -> Vec<Check> {
     let score = &findings.score;
     let Score { killed, orphans, .. } = score;
@@ -120,7 +120,7 @@ fn peers(findings: &Findings) -> Vec<Check> {
     checks
 }
 
-/// How the server stood when all had left.
+/// The checks of the server after all clients have left.
 fn rest(findings: &Findings) -> Vec<Check> {
     let (Some(before), Some(warm), Some(after)) = (&findings.before, &findings.warm, &findings.after) else {
         return vec![Check::new("the server lived to the end".into(), findings.died.clone())];
@@ -147,7 +147,8 @@ fn rest(findings: &Findings) -> Vec<Check> {
     ]
 }
 
-/// A basic server has messages in its own memory; others only route them.
+/// How far the server's memory may grow. A basic server holds messages in its own memory; others only route
+/// them.
 fn growth(kind: Kind) -> u64 {
     if kind.forks() { GROWTH } else { GROWTH + 2 * (LONGEST as u64 >> 10) }
 }
