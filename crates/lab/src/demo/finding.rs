@@ -1,4 +1,4 @@
-//! What can be said at the end of a guest: as far as one can judge that from outside.
+//! The findings about an external client, as far as they can be judged from outside.
 
 use handshake_core::error::Result;
 use handshake_core::event::{Event, Role, What};
@@ -13,7 +13,7 @@ use super::verdict::answer;
 use super::watch::WkpOpened;
 use super::{Args, counted, script};
 
-/// Something that was judged: whether it is right, in words, and what to do about it if it is not.
+/// A finding: whether it is right, what was seen, and advice if it is wrong.
 struct Judged {
     right: bool,
     claim: String,
@@ -30,8 +30,9 @@ impl Judged {
     }
 }
 
-/// Says what was found. Returns whether it is a client: it shook hands, got and printed the replies to its
-/// messages, and came to its end.
+/// Prints the findings. Returns whether the program is a proper client: it completed the handshake, printed
+/// the replies to
+/// its messages, and ended.
 pub(super) fn judge(stage: &mut Stage, args: &Args) -> Result<bool> {
     let messages = args.messages;
     let Some(guest) = &stage.guest else {
@@ -62,8 +63,8 @@ pub(super) fn judge(stage: &mut Stage, args: &Args) -> Result<bool> {
 fn facts(stage: &Stage, guest: &Guest, args: &Args) -> Facts {
     let first = |what| first(stage, guest, what);
     let text = |event: &Event| event.text.clone().unwrap_or_default();
-    // The server cannot say whose bytes these are. Of the clients, only the guest writes a line that is no
-    // name.
+    // The server cannot know which client wrote these bytes. But only the external client writes a line that
+    // is no name.
     let is_no_name = |event: &&Event| {
         event.what == What::Skipped
             && event.role == Role::Server
@@ -120,8 +121,9 @@ fn handshake(stage: &Stage, guest: &Guest, facts: &Facts) -> Judged {
     Judged::right(format!("{received}, acknowledged; {third}"))
 }
 
-/// Whether it asked what it was given, and printed the replies. A program that asks something else by itself
-/// is to print one of its own replies.
+/// Checks that the program sent the given messages, and printed the replies. A program that sends messages of
+/// its own must
+/// print at least one of its replies.
 fn replies(stage: &Stage, guest: &Guest, facts: &Facts, messages: usize) -> Judged {
     let prints = |text: &String| guest.said.iter().any(|line| line.contains(text.trim_end_matches('…')));
     let sent = stage.record.seen().iter().filter(|event| event.what == What::ReplySent);
@@ -153,7 +155,8 @@ fn counted_replies(number: usize) -> String {
     if number == 1 { "1 reply".into() } else { format!("{number} replies") }
 }
 
-/// Its end: judged, or only told. `did_its_work`: it shook hands and got its replies.
+/// The program's end: a judged finding, or a remark. `did_its_work`: it completed the handshake and got its
+/// replies.
 fn end(stage: &Stage, guest: &Guest, facts: &Facts, did_its_work: bool) -> (Option<Judged>, Option<String>) {
     let status = stage.troupe.ended(Actor::Client(guest.number));
     let status = status.map_or("it never ended".into(), |status| status.to_string());
@@ -162,7 +165,7 @@ fn end(stage: &Stage, guest: &Guest, facts: &Facts, did_its_work: bool) -> (Opti
         End::Status(0) if did_its_work => Judged::right(claim),
         End::Status(0) => return (None, Some(claim)),
         End::Status(_) => return (None, Some(format!("{claim}; 0 would say that all went well"))),
-        // What it was about is said above, unless all else was right.
+        // The advice is already given above, unless everything else was right.
         End::Crash(_) => Judged::wrong(claim, did_its_work.then(|| facts.on_replies(0))),
         End::Sent(Signal::SIGKILL) => {
             let advice =
@@ -177,7 +180,7 @@ fn end(stage: &Stage, guest: &Guest, facts: &Facts, did_its_work: bool) -> (Opti
     (Some(judged), None)
 }
 
-/// What is worth knowing.
+/// Remarks, which are neither right nor wrong.
 fn remarks(stage: &Stage, guest: &Guest, facts: &Facts, did_its_work: bool) -> Vec<String> {
     let mut remarks = Vec::new();
     if did_its_work && facts.wkp_opened == WkpOpened::Both {

@@ -1,7 +1,8 @@
-//! A program that is none of ours, as one of the clients: `--client PATH`.
+//! A program from outside this project, as one of the clients: `--client PATH`.
 //!
-//! It keeps no record, and it does not stop at the gate. What is told of it is what the server's record says, what one sees
-//! from outside, and what it says itself.
+//! It writes no event log, and it does not stop at the gate. The demo reports what the server's log says
+//! about it, what can
+//! be seen from outside, and what it prints.
 
 use std::cmp::Ordering;
 use std::ffi::OsString;
@@ -21,14 +22,14 @@ use super::terminal::Terminal;
 use super::watch::{Seen, Watch, WkpOpened};
 use crate::blocked::{Call, call_of_family};
 
-/// So many of its lines are told.
+/// How many of its lines are printed.
 const TOLD: usize = 200;
-/// So many of its lines are kept, to find the replies in them.
+/// How many of its lines are kept, to find the replies in them.
 const KEPT: usize = 10_000;
-/// So many requests are told that nobody has given it.
+/// How many requests of its own are printed.
 const OWN_TOLD: usize = 5;
 
-/// Who is invited: the program, and its arguments.
+/// The program to start, and its arguments.
 #[derive(Debug, Clone)]
 pub(super) struct Invitation {
     program: PathBuf,
@@ -38,34 +39,34 @@ pub(super) struct Invitation {
 /// The program, running or ended.
 #[derive(Debug)]
 pub(super) struct Guest {
-    /// Which of the clients it is.
+    /// Its number among the clients.
     pub(super) number: usize,
     pub(super) pid: u32,
     pub(super) watch: Watch,
     terminal: Terminal,
     /// Its lines, up to a limit.
     pub(super) said: Vec<String>,
-    /// How many of its lines came before it was given a message.
+    /// How many of its lines came before its first message.
     pub(super) said_before: usize,
-    /// How many lines it was given.
+    /// How many messages it was given.
     pub(super) typed: usize,
-    /// How many events about its requests have been told.
+    /// How many events about its requests were printed.
     told: usize,
-    /// The last signal that was needed to end it.
+    /// The last signal that the demo sent to end it.
     pub(super) ended_by: Option<Signal>,
-    /// What it was blocked in when it first did not do what was expected of it.
+    /// The call that blocked it when it first missed an expected step.
     pub(super) blocked: Option<Call>,
-    /// Whether that was before it opened the well-known pipe.
+    /// Whether it was blocked before it opened the well-known pipe.
     pub(super) blocked_before_wkp: bool,
-    /// Whether it had closed the well-known pipe when it was given its first message.
+    /// Whether it had closed the well-known pipe before its first message.
     pub(super) closed_wkp: bool,
 }
 
 impl Invitation {
     /// # Errors
-    /// There is no such program, or the kernel cannot run it.
+    /// The program does not exist, or the kernel cannot run it.
     pub(super) fn new(path: &Path, arguments: &[OsString]) -> Result<Self> {
-        // It will be started in another directory.
+        // The program will be started in another directory.
         let program = fs::canonicalize(path).map_err(|error| failed(path, errno_of(&error)))?;
         if program.is_dir() {
             return Err(failed(path, Errno::EISDIR));
@@ -74,16 +75,18 @@ impl Invitation {
         Ok(Self { program, arguments: arguments.into() })
     }
 
-    /// As one would type it.
+    /// The command as a person would type it.
     pub(super) fn words(&self) -> String {
         let words = [self.program.as_os_str()].into_iter().chain(self.arguments.iter().map(AsRef::as_ref));
         words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
-    /// Starts it in `place` with `screen` as its stdout and stderr. It begins as a program of a shell does:
-    /// no signal is blocked or ignored.
+    /// Starts the program in `place`, with `screen` as its stdout and stderr. It starts as from a shell: no
+    /// signal is blocked
+    /// or ignored.
     ///
     /// # Errors
+    /// The program cannot be started.
     /// It cannot be started.
     pub(super) fn start(&self, place: &Path, screen: OwnedFd) -> Result<Child> {
         let failed = |errno| failed(&self.program, errno);
@@ -97,7 +100,7 @@ impl Invitation {
     }
 }
 
-/// Why a program cannot be started, and what to try.
+/// The error of a program that cannot be started, with a hint.
 fn failed(program: &Path, errno: Errno) -> Error {
     let hint = match errno {
         Errno::ENOEXEC => "is it built for another machine, or a script without a #! line? Ask file(1)",
@@ -112,8 +115,8 @@ fn failed(program: &Path, errno: Errno) -> Error {
 }
 
 impl Guest {
-    /// A program may ask something by itself. One that asks more than that, which nobody gave it, does not notice the end of
-    /// its input.
+    /// The most requests of its own that a program may send. A program that sends more does not notice the
+    /// end of its input.
     pub(super) const OWN_REQUESTS: usize = 50;
 
     pub(super) fn new(number: usize, pid: u32, watch: Watch, terminal: Terminal) -> Self {
@@ -134,7 +137,8 @@ impl Guest {
         }
     }
 
-    /// Whether one more event about a request of it is to be told; then what, if it is the last.
+    /// Whether to print one more event about a request. The error is the final text, once the limit is
+    /// reached.
     pub(super) fn tells_of_request(&mut self) -> Result<(), Option<&'static str>> {
         self.told += 1;
         match self.told.cmp(&self.most_told()) {
@@ -144,12 +148,12 @@ impl Guest {
         }
     }
 
-    /// Received, routed, answered.
+    /// Each request has up to three events: received, routed, answered.
     fn most_told(&self) -> usize {
         3 * (self.typed + OWN_TOLD)
     }
 
-    /// What is to be told of it since the last look.
+    /// What to print about the program since the last look.
     pub(super) fn look(&mut self, has_ended: bool) -> Vec<Seen> {
         let mut seen = self.watch.look(self.pid);
         seen.iter_mut().for_each(|seen| seen.text.insert_str(0, "seen: "));
@@ -171,7 +175,7 @@ impl Guest {
         seen
     }
 
-    /// Notes what it is blocked in, unless that was noted before.
+    /// Notes the call that blocks the program, unless one was noted before.
     pub(super) fn note_blocked(&mut self) {
         if self.blocked.is_none() {
             self.blocked = call_of_family(self.pid);

@@ -1,4 +1,4 @@
-//! Who is whose child, and who holds which end of which pipe, as /proc tells it at this moment.
+//! The process tree, and the holders of each pipe end, as /proc shows them at this moment.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -16,28 +16,28 @@ const PIPE: usize = 30;
 const NAME: usize = 7;
 const READERS: usize = 16;
 
-/// What the table does not say by itself.
+/// Notes that explain the table.
 const GONE: &str = "A name that is gone was removed in step 6 or 8. Processes that have the pipe open go \
 on using it; no other process can open it.";
 const OWN_END: &str = "The server holds a write end of the well-known pipe itself. So its read end sees no \
 hang-up while no client has the pipe open.";
 
-/// What a pipe is for; rows stand in the order in which a request passes them.
+/// The purpose of a pipe; rows stand in the order in which a request passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
-    /// The well-known pipe, with its name.
+    /// The well-known pipe, while it has its name.
     Door,
-    /// A client's way to the server: a former well-known pipe, or a fresh one.
+    /// A client's pipe to the server: a former well-known pipe, or a fresh one.
     Upstream,
     /// From the central process to a subserver.
     Down,
-    /// And back.
+    /// From a subserver to the central process.
     Up,
     /// A client's private pipe.
     Private,
 }
 
-/// A pipe, and who holds it.
+/// A pipe and its holders.
 #[derive(Debug)]
 pub(super) struct Row {
     label: String,
@@ -48,21 +48,22 @@ pub(super) struct Row {
     writers: Vec<Actor>,
 }
 
-/// Shows processes and pipes.
+/// Shows the processes and the pipes.
 pub(super) fn show(stage: &mut Stage) -> Result<()> {
     let rows = rows(&stage.cast, stage.troupe.wkp());
     show_processes(&mut stage.voice, &stage.cast)?;
     show_pipes(&mut stage.voice, &stage.cast, &rows)
 }
 
-/// The same under a heading of its own, and each client's round trip; returns what is missing in one.
+/// Shows the processes and the pipes under a heading, and each client's round trip. Returns the missing
+/// pipes.
 pub(super) fn show_with_rounds(stage: &mut Stage, paradigm: Paradigm) -> Result<Vec<String>> {
     show_again(stage)?;
     let rows = rows(&stage.cast, stage.troupe.wkp());
     super::ring::show(stage, &rows, paradigm)
 }
 
-/// Shows processes and pipes, under a heading of their own.
+/// Shows the processes and the pipes under a heading.
 pub(super) fn show_again(stage: &mut Stage) -> Result<()> {
     stage.voice.heading("Who is there, and who holds which end of which pipe")?;
     show(stage)
@@ -103,7 +104,7 @@ fn show_pipes(voice: &mut Voice, cast: &Cast, rows: &[Row]) -> Result<()> {
     if rows.iter().any(|row| row.purpose == Use::Door) { voice.note(OWN_END) } else { Ok(()) }
 }
 
-/// Names in their colours, in a field of `width`.
+/// The coloured names, in a field of `width`.
 fn names(voice: &Voice, cast: &Cast, actors: &[Actor], width: usize) -> String {
     if actors.is_empty() {
         return format!("{:width$}", "nobody");
@@ -113,12 +114,12 @@ fn names(voice: &Voice, cast: &Cast, actors: &[Actor], width: usize) -> String {
     format!("{}{:space$}", names.join(", "), "", space = width.saturating_sub(plain))
 }
 
-/// All pipes that the processes of the play hold, but for those between them and the demo.
+/// All pipes that the demo's processes hold, except those between them and the demo.
 pub(super) fn rows(cast: &Cast, wkp: &Wkp) -> Vec<Row> {
     let own: HashSet<_> = proc::pipe_ends(std::process::id()).into_iter().map(|end| end.pipe).collect();
     let mut pipes: BTreeMap<(u64, u64), Vec<(Actor, PipeEnd)>> = BTreeMap::new();
     for (actor, pid) in cast.all() {
-        // What a guest has for itself is its own affair.
+        // Unnamed pipes inside the external client do not concern the demo.
         let is_guest = cast.guest().map(Actor::Client) == Some(actor);
         let shown = |end: &PipeEnd| !own.contains(&end.pipe) && (end.name.is_some() || !is_guest);
         for end in proc::pipe_ends(pid).into_iter().filter(shown) {
@@ -155,18 +156,18 @@ fn row(ends: &[(Actor, PipeEnd)], cast: &Cast, wkp: &Wkp) -> Row {
         }
         Some(name) if name.contains(".up.") => (tell::shorten(name), Use::Upstream),
         Some(_) if end.is_named => (wkp.name().into(), Use::Door),
-        // It was moved aside to lose its name: the kernel remembers the last one, `NAME.new.PID`.
+        // The server renamed it to remove its name; the kernel remembers the last one, `NAME.new.PID`.
         Some(_) => (wkp.name().into(), Use::Upstream),
     };
     Row { label, name, purpose, readers, writers }
 }
 
-/// The client whose pipe it is.
+/// The client that the pipe belongs to.
 fn client_of(row: &Row, cast: &Cast) -> Option<usize> {
     row.readers.iter().chain(&row.writers).filter_map(|actor| cast.client_behind(*actor)).min()
 }
 
-/// Tells those apart that have the same label, by a letter.
+/// Adds a letter to labels that would otherwise be equal.
 fn mark(rows: &mut [Row], are_alike: impl Fn(&Row) -> bool) {
     let alike = rows.iter_mut().filter(|row| are_alike(row));
     let letters =
@@ -176,7 +177,7 @@ fn mark(rows: &mut [Row], are_alike: impl Fn(&Row) -> bool) {
     }
 }
 
-/// The pipe that `from` writes to and `to` reads.
+/// The label of the pipe that `from` writes to and `to` reads.
 pub(super) fn arc(rows: &[Row], from: Actor, to: Actor) -> Option<&str> {
     let joins = |row: &&Row| row.writers.contains(&from) && row.readers.contains(&to);
     rows.iter().find(joins).map(|row| row.label.as_str())

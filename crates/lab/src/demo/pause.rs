@@ -1,4 +1,5 @@
-//! `--pause`: the gate at which all processes stop after each event, and the Enter key that lets one of them go.
+//! `--pause`: the gate at which all processes stop after each event, and the Enter key that releases one of
+//! them.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -10,24 +11,24 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::{pipe2, read, write};
 
-/// Bytes that one read of the keyboard takes.
+/// The most bytes that one read of the keyboard takes.
 const READ_SIZE: usize = 1024;
 
-/// The demo's end of the gate. Dropping it lets everybody run for good.
+/// The demo's end of the gate. Dropping it releases all processes for good.
 #[derive(Debug)]
 pub(super) struct Pause {
     gate: OwnedFd,
-    /// Who stands at the gate, in the order of arrival. The kernel wakes readers in the order in which they came.
+    /// The PIDs of the processes at the gate, in the order of their arrival, in which the kernel wakes them.
     standing: Vec<u32>,
-    /// Who was let go last, as far as one can know from outside.
+    /// The process that was released last, as far as the demo can know.
     let_go: Option<u32>,
-    /// Typed, and not taken yet.
+    /// Typed bytes that were not handled yet.
     typed: Vec<u8>,
-    /// Nothing more can be typed.
+    /// Whether the input has ended.
     over: bool,
 }
 
-/// What a person wants.
+/// What the person wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
     Next,
@@ -36,35 +37,36 @@ pub(super) enum Wish {
 }
 
 impl Pause {
-    /// A gate, and its reading end for the processes.
+    /// Makes the gate; returns it and its read end for the processes.
     ///
     /// # Errors
     /// No pipe can be made.
     pub(super) fn new() -> Result<(Self, OwnedFd)> {
         let failed = |errno| Error::on("make", "the gate", errno);
-        // Inherited by whatever is started, under the same number; the other end is not.
+        // The processes inherit the read end, under the same number; they do not inherit the write end.
         let (read, gate) = pipe2(OFlag::empty()).map_err(failed)?;
         fcntl(&gate, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(failed)?;
         Ok((Self { gate, standing: Vec::new(), let_go: None, typed: Vec::new(), over: false }, read))
     }
 
-    /// A process has recorded an event, and so stands at the gate.
+    /// Notes that a process has logged an event, and therefore stands at the gate.
     pub(super) fn arrived(&mut self, pid: u32) {
         if self.standing.contains(&pid) {
-            // Then it was this one that was let go, and the other stands there still.
+            // The last release went to this process, so the other one is still at the gate.
             self.standing.retain(|one| *one != pid);
             self.standing.splice(0..0, self.let_go.take().filter(|other| *other != pid));
         }
         self.standing.push(pid);
     }
 
-    /// Who stands at the gate; the first goes next.
+    /// The processes at the gate; the first is released next.
     pub(super) fn standing(&self) -> &[u32] {
         &self.standing
     }
 
-    /// Forgets who has ended. Nobody ends standing at the gate: then it was this one that was let go, and the other stands
-    /// there still.
+    /// Forgets processes that have ended. A process at the gate cannot end, so the last release went to this
+    /// one, and the
+    /// other one is still at the gate.
     pub(super) fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
         let stood = self.standing.len();
         self.standing.retain(|pid| !is_gone(*pid));
@@ -74,7 +76,7 @@ impl Pause {
         }
     }
 
-    /// Lets one go, if there is one: a byte for nobody would be taken by whoever comes next.
+    /// Releases one process, if any is at the gate: otherwise the next process to arrive would take the byte.
     ///
     /// # Errors
     /// Those of write(2).
@@ -105,7 +107,7 @@ impl Pause {
         Ok(())
     }
 
-    /// The next line, as a wish.
+    /// The next typed line.
     pub(super) fn wish(&mut self) -> Option<Wish> {
         let end = self.typed.iter().position(|byte| *byte == b'\n')?;
         let line: Vec<u8> = self.typed.drain(..=end).collect();
@@ -116,7 +118,7 @@ impl Pause {
         })
     }
 
-    /// Whether nothing more will be typed.
+    /// Whether the input has ended.
     pub(super) fn is_over(&self) -> bool {
         self.over
     }
@@ -133,7 +135,7 @@ mod tests {
         pause.arrived(2);
         pause.let_one_go().unwrap();
         assert_eq!(pause.standing(), [2]);
-        // 2 shows itself again, so the byte was for 2, and 1 is still there.
+        // Process 2 logs another event, so the byte went to it, and 1 is still at the gate.
         pause.arrived(2);
         assert_eq!(pause.standing(), [1, 2]);
         pause.forget(|pid| pid == 1);

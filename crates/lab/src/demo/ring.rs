@@ -1,4 +1,4 @@
-//! Each client's round trip, drawn from the pipes that were really found.
+//! Each client's round trip, drawn from the pipes that /proc really shows.
 
 use handshake_core::error::Result;
 
@@ -8,11 +8,11 @@ use super::stage::Stage;
 use super::voice::unbroken;
 use crate::paradigm::Paradigm;
 
-/// Draws the round trip of each client that is being served; returns what is missing.
+/// Draws the round trip of each client that is being served; returns the missing pipes.
 pub(super) fn show(stage: &mut Stage, rows: &[Row], paradigm: Paradigm) -> Result<Vec<String>> {
     let mut missing = Vec::new();
     for client in stage.cast.clients() {
-        // What a guest lacks is its own affair.
+        // A missing pipe of the external client is no failure of the demo.
         let mut of_guest = Vec::new();
         let missing = if stage.cast.guest() == Some(client) { &mut of_guest } else { &mut missing };
         if client == 1 || paradigm == Paradigm::Dispatch {
@@ -27,7 +27,7 @@ pub(super) fn show(stage: &mut Stage, rows: &[Row], paradigm: Paradigm) -> Resul
     Ok(missing)
 }
 
-/// Basic and forking: there and back between two processes.
+/// The round trip of basic and forking: there and back between two processes.
 fn round_trip(stage: &mut Stage, rows: &[Row], client: usize, missing: &mut Vec<String>) -> Result<()> {
     let server = stage.cast.subserver_of(client).map_or(Server, Subserver);
     let client = Client(client);
@@ -37,7 +37,7 @@ fn round_trip(stage: &mut Stage, rows: &[Row], client: usize, missing: &mut Vec<
     stage.voice.fill("  ", 4, &format!("{client} --> {there} --> {server} --> {back} --> {client}"))
 }
 
-/// Dispatch: server --> subserver --> client --> well-known pipe --> server.
+/// The round trip of dispatch: server --> subserver --> client --> well-known pipe --> server.
 fn ring(stage: &mut Stage, rows: &[Row], client: usize, missing: &mut Vec<String>) -> Result<()> {
     let Some(subserver) = stage.cast.subserver_of(client).map(Subserver) else {
         missing.push(format!("a subserver of client {client}"));

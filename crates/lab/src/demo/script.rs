@@ -1,4 +1,4 @@
-//! What is played, scene by scene.
+//! The sequence of a demo, section by section.
 
 use handshake_core::event::What;
 
@@ -8,7 +8,7 @@ use super::stage::{Halt, Stage};
 use super::{Args, map, visit};
 use crate::paradigm::Paradigm;
 
-/// The whole play. Returns the pipes that were looked for and not found.
+/// Runs the whole demo. Returns the pipes that were expected and not found.
 pub(super) fn play(stage: &mut Stage, args: &Args, guest: Option<&Invitation>) -> Result<Vec<String>, Halt> {
     stage.scene("The server starts")?;
     stage.start_server()?;
@@ -25,7 +25,7 @@ pub(super) fn play(stage: &mut Stage, args: &Args, guest: Option<&Invitation>) -
     Ok(missing)
 }
 
-/// Basic: each client has the server for itself, and the next waits for its turn.
+/// Basic: one client has the server for itself, while the next waits for its turn.
 fn one_after_the_other(
     stage: &mut Stage,
     args: &Args,
@@ -65,7 +65,8 @@ fn one_after_the_other(
                 || now.has_ended(Actor::Server)
         })?;
     }
-    // It comes when there is a well-known pipe: a program of the course looks for that but once.
+    // The external client starts when there is a well-known pipe, because a program of the course looks for
+    // it only once.
     if let Some(guest) = guest
         && visit::connect(stage, guest)?
     {
@@ -137,7 +138,7 @@ fn replied(stage: &mut Stage, client: usize, number: usize) -> Result<(), Halt> 
     })
 }
 
-/// What a client sends: no two alike, so that a reply that went astray would show.
+/// The message that a client sends. No two are equal, so that a reply to the wrong client would show.
 pub(super) fn message(client: usize, number: usize) -> String {
     match number {
         1 => format!("it's-a me, client {client}!"),

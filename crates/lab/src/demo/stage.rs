@@ -1,4 +1,4 @@
-//! The stage: follows the record, tells the story, and waits for what must happen next.
+//! The director of a demo: follows the event log, prints each event, and waits for the next expected one.
 
 use std::time::Duration;
 
@@ -20,14 +20,15 @@ use super::watch::{Seen, Watch};
 use super::{map, tell};
 use crate::proc;
 
-/// The watchdog: nothing between two scenes takes longer, or something is wrong.
+/// The watchdog: if a section takes longer than this, something is wrong.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Between two looks at the record.
+/// The pause between two looks at the event log.
 const TICK: Duration = Duration::from_millis(10);
-/// Without a new event for so long, everybody waits for something.
+/// After this time without a new event, every process waits for something.
 const SETTLED: Duration = Duration::from_millis(60);
 
-/// All that a play needs. The pause is dropped before the troupe, so that nobody stands at the gate when it is ended.
+/// The state of a demo. The pause is dropped before the processes, so that none stands at the gate when it is
+/// ended.
 #[derive(Debug)]
 pub(super) struct Stage {
     process: Process,
@@ -36,19 +37,19 @@ pub(super) struct Stage {
     pub(super) voice: Voice,
     pub(super) cast: Cast,
     pub(super) record: Record,
-    /// The client that is somebody else's program.
+    /// The external client.
     pub(super) guest: Option<Guest>,
-    /// What the record does not say, and when that was seen, in order; told when its time comes.
+    /// Observations that the event log does not contain, in the order of time; printed in their turn.
     sights: Vec<Sight>,
-    /// Whether a well-known pipe has been told of.
+    /// Whether a well-known pipe was printed.
     has_wkp: bool,
     settled: Deadline,
-    /// How long the watchdog waits, from the beginning of a scene and from each Enter.
+    /// How long the watchdog waits, from the beginning of a section and from each Enter.
     patience: Duration,
     watchdog: Deadline,
 }
 
-/// Something that one of them was seen to do.
+/// Something that a process was seen to do.
 #[derive(Debug)]
 struct Sight {
     ns: u64,
@@ -57,12 +58,12 @@ struct Sight {
     text: String,
 }
 
-/// Why a play stopped before its end.
+/// Why a demo stopped before its end.
 #[derive(Debug)]
 pub(super) enum Halt {
-    /// Somebody asked for it.
+    /// The person quit.
     Quit,
-    /// This did not happen in time.
+    /// This event did not happen in time.
     Stuck(String),
     /// The demo itself cannot go on.
     Failed(Error),
@@ -93,7 +94,7 @@ impl Stage {
         })
     }
 
-    /// The next scene; with `--pause`, after Enter.
+    /// Begins the next section; with `--pause`, after Enter.
     pub(super) fn scene(&mut self, title: &str) -> Result<(), Halt> {
         self.ask(|_| vec![title.into()])?;
         Ok(self.voice.heading(title)?)
@@ -112,7 +113,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Somebody else's program comes, as the next client.
+    /// Starts the external client, as the next client.
     pub(super) fn start_guest(&mut self, invitation: &Invitation) -> Result<usize, Halt> {
         let ours: Vec<u32> = self.cast.all().map(|(_, pid)| pid).collect();
         let watch = Watch::begin(self.troupe.place(), self.troupe.wkp(), ours)?;
@@ -124,7 +125,7 @@ impl Stage {
         Ok(number)
     }
 
-    /// Tells what happens until `happened`, and everybody waits for something else. With `--pause`, step by step.
+    /// Prints what happens until `happened` is true and every process waits. With `--pause`, step by step.
     pub(super) fn until(
         &mut self,
         expected: impl Into<String>,
@@ -139,7 +140,9 @@ impl Stage {
         Ok(())
     }
 
-    /// The same for what is not ours to promise. Returns whether it came to pass in time.
+    /// Waits as [`Director::until`] does, for something that an external client may fail to do. Returns
+    /// whether it happened in
+    /// time.
     pub(super) fn attempt(
         &mut self,
         patience: Duration,
@@ -165,20 +168,20 @@ impl Stage {
         }
     }
 
-    /// Until there may be something new.
+    /// Waits until there may be something new.
     fn tick(&self) -> Result<()> {
         let watch = self.guest.iter().map(|guest| PollFd::new(guest.watch.as_fd(), PollFlags::POLLIN));
         self.process.wait(&mut watch.collect::<Vec<_>>(), Deadline::in_exactly(TICK)).map(drop)
     }
 
-    /// Whether the guest asks far more than it was given to ask, and nothing has been done about it yet.
+    /// Whether the external client sends far more requests than it was given, and was not sent a signal yet.
     fn guest_floods(&self) -> bool {
         self.guest.as_ref().filter(|guest| guest.ended_by.is_none()).is_some_and(|guest| {
             self.count_of(What::RequestReceived, guest.number) > guest.typed + Guest::OWN_REQUESTS
         })
     }
 
-    /// Reads the record, and tells what is due.
+    /// Reads the event log, and prints the events that are due.
     fn follow(&mut self) -> Result<()> {
         let before = self.record.seen().len();
         if self.record.read()? > before {
@@ -201,7 +204,7 @@ impl Stage {
         if self.record.is_told() { self.tell_sights(u64::MAX) } else { Ok(()) }
     }
 
-    /// What is to be seen of the guest since the last look.
+    /// Collects new observations of the external client.
     fn look_at_guest(&mut self) {
         let Some(guest) = &mut self.guest else { return };
         let actor = Actor::Client(guest.number);
@@ -212,7 +215,8 @@ impl Stage {
         }
         let noticed = self.guest_was_noticed();
         for Seen { step, text } in seen {
-            // One sees later than things happen. But what made the server begin with step 6 was there before.
+            // The demo sees an action after it happened. But the action that made the server begin step 6
+            // came before that step.
             let caused = noticed.filter(|_| matches!(step, Some(3 | 4)));
             let ns = caused.map_or(monotonic_ns(), |ns| ns - 1);
             self.sights.push(Sight { ns, step, actor, text });
@@ -220,7 +224,7 @@ impl Stage {
         self.sights.sort_by_key(|sight| sight.ns);
     }
 
-    /// When the server began with step 6 for the guest.
+    /// When the server began step 6 for the external client.
     fn guest_was_noticed(&self) -> Option<u64> {
         let of = |what| self.record.seen().iter().filter(move |event| event.what == what);
         let received = of(What::HelloReceived).find(|event| self.cast.concerns_guest(event))?.ns;
@@ -268,7 +272,8 @@ impl Stage {
         })
     }
 
-    /// Somebody stands at the gate: asks for Enter, and lets the first one go; without Enter, if nothing was told of it.
+    /// Releases the first process at the gate. Asks for Enter before that, if the process's last event was
+    /// printed.
     fn let_one_go(&mut self) -> Result<(), Halt> {
         if self.next_was_told() {
             self.ask(|now| {
@@ -286,7 +291,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Whether the one that goes next stands there after an event that was told.
+    /// Whether the next process to release stopped after an event that was printed.
     fn next_was_told(&self) -> bool {
         let next = self.pause.as_ref().and_then(|pause| pause.standing().first());
         let last = next.and_then(|pid| self.record.seen().iter().rfind(|event| event.pid == *pid));
@@ -297,7 +302,8 @@ impl Stage {
         tell::sentence(event, &self.cast, !self.has_wkp, self.troupe.paradigm.forks())
     }
 
-    /// With `--pause`: asks, and waits for Enter; whatever happens meanwhile is told. `question`: in several
+    /// With `--pause`: asks for Enter and waits; meanwhile prints what happens. `question`: the same question
+    /// in several
     /// lengths, the longest first.
     fn ask(&mut self, question: impl Fn(&Self) -> Vec<String>) -> Result<(), Halt> {
         while self.pause.is_some() {
@@ -337,7 +343,7 @@ impl Stage {
         self.voice.note("The input is over: from here on everything runs freely.")
     }
 
-    /// Ends everybody; returns those who did not end by themselves. What they still recorded is told.
+    /// Ends all processes, and prints their last events. Returns the PIDs that had to be killed.
     pub(super) fn end(&mut self) -> Result<Vec<u32>> {
         self.pause = None;
         let mut left = self.troupe.end();
@@ -355,12 +361,12 @@ impl Stage {
         Ok(left)
     }
 
-    /// How often this has happened.
+    /// How often this event has happened.
     pub(super) fn count(&self, what: What) -> usize {
         self.record.seen().iter().filter(|event| event.what == what).count()
     }
 
-    /// How often this has happened to a client.
+    /// How often this event has happened to a client.
     pub(super) fn count_of(&self, what: What, client: usize) -> usize {
         let is_it = |event: &&Event| event.what == what && self.cast.client_of(event) == Some(client);
         self.record.seen().iter().filter(is_it).count()
@@ -382,7 +388,7 @@ impl Stage {
     }
 }
 
-/// Of these there are as many as a client likes.
+/// Whether a client determines how many of these events there are.
 fn is_about_request(what: What) -> bool {
     matches!(what, What::RequestReceived | What::RequestRefused | What::Routed | What::ReplySent)
 }

@@ -1,16 +1,16 @@
-//! An event in a sentence, in the course's words.
+//! An event as a sentence, in the course's words.
 
 use handshake_core::event::{Event, Role, What};
 use handshake_core::text::words;
 
 use super::cast::{Actor, Cast};
 
-/// Digits of RANDOM that are shown; all 16 would fill the line and tell no more.
+/// How many digits of RANDOM are shown; all 16 would fill the line without more information.
 const RANDOM_SHOWN: usize = 4;
 
-/// What the event's process did; `None` if the demo does not show the event as a step of its own.
-/// `replaces_wkp`: the server takes the well-known pipe's name away by giving it to the next one, in one
-/// step.
+/// What the event's process did; `None` if the demo does not print the event. `replaces_wkp`: the server
+/// removes the
+/// well-known pipe's name by renaming the next pipe to it, in one step.
 pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_wkp: bool) -> Option<String> {
     let text = event.text.as_deref().unwrap_or_default();
     let pipe = shorten(event.pipe.as_deref().unwrap_or_default());
@@ -29,7 +29,7 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_
         What::WkpRemoved => format!("removes the well-known pipe {pipe}"),
         What::HelloReceived => format!("receives from {client} [{pipe}]"),
         What::SubserverForked => format!("forks off {peer} for {client}"),
-        // It says no more than its forking did.
+        // This event adds nothing to the fork.
         What::SubserverBegan => return None,
         What::UpstreamCreated => format!("makes a fresh pipe {pipe}"),
         What::AckSent => format!("connects to {pipe}, acknowledges"),
@@ -76,7 +76,7 @@ fn message(event: &Event) -> String {
     quoted(&format!("{verb} {}", event.seq.unwrap_or_default()), text)
 }
 
-/// Texts one under the other.
+/// Aligns the texts of several lines.
 pub(super) fn quoted(what: &str, text: &str) -> String {
     format!("{what:<18} [{text}]")
 }
@@ -95,7 +95,7 @@ pub(super) fn own_name(pipe: &str) -> String {
     words(pipe.rsplit('/').next().unwrap_or(pipe).as_bytes())
 }
 
-/// The name that [`own_name`] gives, with the beginning of RANDOM only.
+/// The name that [`own_name`] gives, with only the beginning of RANDOM.
 pub(super) fn shorten(pipe: &str) -> String {
     let name = own_name(pipe);
     match name.rsplit_once('.') {

@@ -1,4 +1,4 @@
-//! What is checked at the end: what was seen against what had to be.
+//! The checks at the end of a demo: what was seen, and what was expected.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use super::stage::Stage;
 use super::{Args, counted, script};
 use crate::proc;
 
-/// A client's handshake, each before the next.
+/// The events of a client's handshake, in their order.
 const HANDSHAKE: [What; 11] = [
     What::PrivateCreated,
     What::WkpOpened,
@@ -26,14 +26,14 @@ const HANDSHAKE: [What; 11] = [
     What::ByeSent,
 ];
 
-/// One thing that was checked.
+/// One check.
 struct Check {
     claim: String,
-    /// Nothing, if it is right; else what was seen and what was expected.
+    /// Empty if the check passed; otherwise what was seen and what was expected.
     wrong: Vec<String>,
 }
 
-/// Checks a play that came to its end. Returns whether all is right.
+/// Checks a demo that came to its end. Returns whether all checks passed.
 pub(super) fn judge(stage: &mut Stage, args: &Args, missing: Vec<String>, left: &[u32]) -> Result<bool> {
     let replies = replies(stage, args);
     let order = order(stage, args);
@@ -44,7 +44,7 @@ pub(super) fn judge(stage: &mut Stage, args: &Args, missing: Vec<String>, left: 
     Ok(judge_rest(stage, left)? && right)
 }
 
-/// Checks what any end must leave: nothing.
+/// Checks that nothing is left, which holds after any end.
 pub(super) fn judge_rest(stage: &mut Stage, left: &[u32]) -> Result<bool> {
     let checks = [files(stage), processes(stage, left), complaints(stage)];
     say(stage, checks)
@@ -62,7 +62,7 @@ fn say<const N: usize>(stage: &mut Stage, checks: [Check; N]) -> Result<bool> {
     Ok(right)
 }
 
-/// Each reply of each client against what the service must answer.
+/// Compares each reply of each client with the service's answer.
 fn replies(stage: &mut Stage, args: &Args) -> Check {
     let (mut right, mut wrong) = (0, Vec::new());
     for client in 1..=args.clients {
@@ -84,14 +84,14 @@ fn replies(stage: &mut Stage, args: &Args) -> Check {
     Check { claim: format!("{right} of {all} replies right"), wrong }
 }
 
-/// What the servers' default service makes of it.
+/// The answer of the servers' default service.
 pub(super) fn answer(message: &str) -> String {
     let mut bytes = message.as_bytes().to_vec();
     BuiltIn::default().for_session().process(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Each client's steps, in the course's order.
+/// Checks that each client's steps came in the course's order.
 fn order(stage: &Stage, args: &Args) -> Check {
     let mut wrong = Vec::new();
     for client in 1..=args.clients {
@@ -115,7 +115,8 @@ fn order(stage: &Stage, args: &Args) -> Check {
     Check { claim: format!("steps 3 to 8 of each client in order, acknowledged in step {last}"), wrong }
 }
 
-/// What was sent was sent before it was received. A client that somebody else started keeps no record.
+/// Checks that everything was sent before it was received. Skips the external client, which writes no event
+/// log.
 fn causes(stage: &Stage) -> Check {
     let of_ours = |event: &Event| stage.cast.client_of(event).is_some() && !stage.cast.concerns_guest(event);
     let (mut pairs, mut wrong) = (0, Vec::new());
@@ -130,7 +131,7 @@ fn causes(stage: &Stage) -> Check {
     Check { claim: format!("each of {pairs} receptions was recorded after its sending"), wrong }
 }
 
-/// Everybody has ended, with status 0.
+/// Checks that all processes ended with status 0.
 fn statuses(stage: &Stage, clients: usize) -> Check {
     let mut wrong = Vec::new();
     for actor in [Actor::Server].into_iter().chain((1..=clients).map(Actor::Client)) {
@@ -145,7 +146,7 @@ fn statuses(stage: &Stage, clients: usize) -> Check {
         reaped += 1;
         let how = event.text.as_deref().unwrap_or_default();
         let subserver = event.peer.and_then(|pid| stage.cast.actor(pid));
-        // A guest may leave in the middle of an answer, and that is told by its subserver's status.
+        // An external client may leave in the middle of an answer; its subserver's status then reports it.
         let client = subserver.and_then(|subserver| stage.cast.client_behind(subserver));
         let is_of_guest = client.is_some() && client == stage.cast.guest();
         if how != "exit status 0" && !is_of_guest {
@@ -162,7 +163,7 @@ fn statuses(stage: &Stage, clients: usize) -> Check {
     Check { claim: format!("exit status 0: server, {}{subservers}", counted(clients, "client")), wrong }
 }
 
-/// No pipe, no lock file. What a guest has made is its own affair.
+/// Checks that no pipe and no lock file is left. Files of the external client do not count here.
 fn files(stage: &Stage) -> Check {
     let of_guest: Vec<&str> = stage.guest.iter().flat_map(|guest| guest.watch.left()).collect();
     let place = stage.troupe.place();
@@ -175,7 +176,7 @@ fn files(stage: &Stage) -> Check {
     Check { claim: format!("nothing left in {}: no pipe, no lock file", place.display()), wrong }
 }
 
-/// No process, no zombie.
+/// Checks that no process and no zombie is left.
 fn processes(stage: &Stage, left: &[u32]) -> Check {
     let name = |pid: u32| match stage.cast.actor(pid) {
         Some(actor) => stage.cast.name(actor),
@@ -189,7 +190,7 @@ fn processes(stage: &Stage, left: &[u32]) -> Check {
     Check { claim: "no process left, no zombie".into(), wrong }
 }
 
-/// With `-q`, stderr is for errors only.
+/// Checks stderr: with `-q`, it is for errors only.
 fn complaints(stage: &mut Stage) -> Check {
     Check { claim: "nobody complained on stderr".into(), wrong: stage.troupe.complaints() }
 }

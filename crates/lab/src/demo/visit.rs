@@ -1,4 +1,6 @@
-//! The scenes of a guest: it connects, is given messages, leaves. Nothing here is ours to promise, so each wait has its end.
+//! The sections of an external client: it connects, receives messages, leaves. It may fail in any of them, so
+//! each wait has
+//! a limit.
 
 use std::time::Duration;
 
@@ -12,17 +14,17 @@ use super::stage::{Halt, Stage};
 use super::voice::unbroken;
 use crate::blocked::Call;
 
-/// How long a handshake may take.
+/// How long the handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long an answer may take, before the next message is given.
+/// How long an answer may take before the next message.
 const ANSWER: Duration = Duration::from_secs(3);
-/// How long it may take to end: after the end of its input, and after each signal.
+/// How long the program may take to end: after the end of its input, and after each signal.
 const END: Duration = Duration::from_secs(3);
 
-/// What it is asked to end by, one after the other: Ctrl-C is how programs of the course are ended.
+/// The signals that ask it to end, one after the other: programs of the course end by Ctrl-C.
 const SIGNALS: [Signal; 2] = [Signal::SIGINT, Signal::SIGKILL];
 
-/// Lets it come. Returns whether it has shaken hands; if not, it is ended.
+/// Starts the program. Returns whether it completed the handshake; if not, ends it.
 pub(super) fn connect(stage: &mut Stage, guest: &Invitation) -> Result<bool, Halt> {
     let number = stage.cast.clients().count() + 1;
     stage.scene(&format!("Client {number} connects"))?;
@@ -45,14 +47,15 @@ pub(super) fn connect(stage: &mut Stage, guest: &Invitation) -> Result<bool, Hal
     Ok(false)
 }
 
-/// The server has nothing more to wait for. Of a guest there is only its word.
+/// Whether the server waits for nothing more in the handshake. The external client itself writes no event
+/// log.
 pub(super) fn is_connected(stage: &Stage, number: usize) -> bool {
     let confirmed =
         stage.count_of(What::ReadyReceived, number) + stage.count_of(What::ThirdStepSpared, number);
     stage.count_of(What::AckSent, number) > 0 && confirmed > 0
 }
 
-/// Gives it a message, as a line of its stdin.
+/// Gives the program a message, as a line of its stdin.
 pub(super) fn give(stage: &mut Stage, number: usize) -> Result<(), Halt> {
     let Some(guest) = &mut stage.guest else { return Ok(()) };
     let client = Actor::Client(guest.number);
@@ -80,7 +83,7 @@ pub(super) fn give(stage: &mut Stage, number: usize) -> Result<(), Halt> {
     Ok(())
 }
 
-/// Its input ends, and then it.
+/// Ends the program's input, and then the program.
 pub(super) fn leave(stage: &mut Stage) -> Result<(), Halt> {
     let Some(number) = stage.cast.guest() else { return Ok(()) };
     stage.scene(&format!("Client {number} leaves: its input ends"))?;
@@ -91,7 +94,7 @@ pub(super) fn leave(stage: &mut Stage) -> Result<(), Halt> {
     })
 }
 
-/// What it is blocked in, as the end of a sentence; nothing, if that is not known.
+/// The call that blocks the program, as the end of a sentence; empty if it is not known.
 fn blocked(stage: &mut Stage) -> String {
     let Some(guest) = &mut stage.guest else { return String::new() };
     guest.note_blocked();
@@ -99,7 +102,7 @@ fn blocked(stage: &mut Stage) -> String {
     guest.blocked.as_ref().map_or(String::new(), waits)
 }
 
-/// Ends it: by the end of its input if it will, and else by its number.
+/// Ends the program: by the end of its input, or else by signals.
 fn end(stage: &mut Stage, number: usize) -> Result<(), Halt> {
     let client = Actor::Client(number);
     stage.troupe.hang_up(client);

@@ -1,8 +1,8 @@
-//! What is said of facts that no program brings about on every machine.
+//! Advice from facts that no program produces on every machine.
 
 use super::*;
 
-/// A guest that made its pipe and was sent SIGINT in the end. Nothing else is known.
+/// An external client that made its pipe and ended by SIGINT. Nothing else is known.
 fn facts() -> Facts {
     Facts {
         wkp: "mario".into(),
@@ -23,7 +23,7 @@ fn facts() -> Facts {
     }
 }
 
-/// Of the real programs that the tests run, the kernel mostly says what they wait in. Here it does not.
+/// With the real programs of the tests, the kernel usually reports the blocking call. Here it does not.
 #[test]
 fn without_the_kernels_word_the_advice_is_no_less_right() {
     let deadlock = facts().on_handshake();
@@ -69,7 +69,7 @@ fn the_servers_word_is_passed_on() {
     assert_eq!(shared.on_handshake(), format!("the server says: no; {WITHOUT_SHARED}"));
 }
 
-/// The kernel tells full names, and so must the facts that are compared with them.
+/// The kernel reports full names, so the facts that are compared with them must have full names too.
 #[test]
 fn a_name_of_the_framed_pattern_is_known_and_shown_shortened() {
     let full = "mario.client.4711.98223bc06169d123";
