@@ -53,8 +53,8 @@ impl fmt::Display for Call {
 /// The call that a process or one of its descendants is blocked in. If several are blocked, the youngest
 /// one's counts: a
 /// shell waits for the programs that it runs.
-pub(crate) fn call_of_family(pid: u32) -> Option<Call> {
-    proc::family(pid).into_iter().rev().find_map(call)
+pub(crate) fn blocking_call(pid: u32) -> Option<Call> {
+    proc::process_tree(pid).into_iter().rev().find_map(call)
 }
 
 fn call(pid: u32) -> Option<Call> {
@@ -142,7 +142,7 @@ mod tests {
             let until = Instant::now() + Duration::from_secs(20);
             let mut seen = None;
             while seen.as_ref() != Some(&due) && Instant::now() < until {
-                seen = call_of_family(shell.id());
+                seen = blocking_call(shell.id());
                 #[expect(clippy::disallowed_methods, reason = "/proc shows no event to wait for")]
                 std::thread::sleep(Duration::from_millis(1));
             }

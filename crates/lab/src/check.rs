@@ -2,8 +2,8 @@
 
 use handshake_core::error::Result;
 
-use crate::demo::voice::Voice;
-use crate::house::{Ending, Look};
+use crate::demo::printer::Printer;
+use crate::server_under_test::{Ending, Look};
 
 /// One check: what was seen (and expected), and what is wrong.
 #[derive(Debug)]
@@ -26,13 +26,13 @@ impl Check {
 ///
 /// # Errors
 /// Stdout was closed.
-pub(crate) fn tell(checks: impl IntoIterator<Item = Check>, voice: &mut Voice) -> Result<bool> {
+pub(crate) fn print(checks: impl IntoIterator<Item = Check>, printer: &mut Printer) -> Result<bool> {
     let mut right = true;
     for check in checks {
-        voice.verdict(check.wrong.is_empty(), &check.claim)?;
+        printer.verdict(check.wrong.is_empty(), &check.claim)?;
         right &= check.wrong.is_empty();
         for wrong in &check.wrong {
-            voice.detail(wrong)?;
+            printer.detail(wrong)?;
         }
     }
     Ok(right)

@@ -28,12 +28,13 @@ pub mod soak;
 
 mod blocked;
 mod check;
-mod house;
+
 mod many;
 mod naive;
 mod paradigm;
 mod proc;
 mod programs;
+mod server_under_test;
 mod temporary;
 
 pub use args::{Args, run};

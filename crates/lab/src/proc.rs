@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// A process in the kernel's process table.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct Entry {
     pub(crate) pid: u32,
     pub(crate) parent: u32,
     /// `R`, `S`, `T`, `Z`, ...
@@ -24,27 +24,27 @@ pub(crate) struct PipeEnd {
     pub(crate) name: Option<String>,
     /// Whether the pipe still has that name.
     pub(crate) is_named: bool,
-    pub(crate) way: Way,
+    pub(crate) direction: Direction,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Direction {
     Read,
     Write,
 }
 
 /// Whether a process of this PID lives, and is no zombie.
 pub(crate) fn lives(pid: u32) -> bool {
-    standing(pid).is_some_and(|process| process.state != 'Z')
+    entry(pid).is_some_and(|process| process.state != 'Z')
 }
 
 /// A process's entry in the process table, zombies included.
-pub(crate) fn standing(pid: u32) -> Option<Standing> {
+pub(crate) fn entry(pid: u32) -> Option<Entry> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command's name stands in parentheses and may contain any character.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?.chars().next()?;
-    Some(Standing { pid, parent: fields.next()?.parse().ok()?, state })
+    Some(Entry { pid, parent: fields.next()?.parse().ok()?, state })
 }
 
 /// The executable of a process.
@@ -53,25 +53,25 @@ pub(crate) fn program(pid: u32) -> Option<PathBuf> {
 }
 
 /// The children of a process.
-pub(crate) fn children(parent: u32) -> Vec<Standing> {
+pub(crate) fn children(parent: u32) -> Vec<Entry> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut children: Vec<_> = pids.filter_map(standing).filter(|process| process.parent == parent).collect();
+    let mut children: Vec<_> = pids.filter_map(entry).filter(|process| process.parent == parent).collect();
     children.sort_by_key(|process| process.pid);
     children
 }
 
 /// A process and all its descendants. Reads only their entries in /proc, however many other processes there
 /// are.
-pub(crate) fn family(pid: u32) -> Vec<u32> {
-    let mut family = vec![pid];
+pub(crate) fn process_tree(pid: u32) -> Vec<u32> {
+    let mut process_tree = vec![pid];
     let mut next = 0;
-    while let Some(pid) = family.get(next) {
+    while let Some(pid) = process_tree.get(next) {
         let children = text(&format!("/proc/{pid}/task/{pid}/children"));
-        family.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        process_tree.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
         next += 1;
     }
-    family
+    process_tree
 }
 
 /// The pipe ends that a process holds, in the order of its file descriptors.
@@ -92,13 +92,18 @@ fn pipe_end(pid: u32, fd: u32) -> Option<Vec<PipeEnd>> {
     let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
     // O_ACCMODE: the last octal digit is the access mode.
-    let ways: &[Way] = match flags.trim().chars().last()? {
-        '0' => &[Way::Read],
-        '1' => &[Way::Write],
-        _ => &[Way::Read, Way::Write],
+    let directions: &[Direction] = match flags.trim().chars().last()? {
+        '0' => &[Direction::Read],
+        '1' => &[Direction::Write],
+        _ => &[Direction::Read, Direction::Write],
     };
     let (pipe, is_named) = ((file.dev(), file.ino()), name.is_some() && file.nlink() > 0);
-    Some(ways.iter().map(|way| PipeEnd { pipe, is_named, name: name.clone(), way: *way }).collect())
+    Some(
+        directions
+            .iter()
+            .map(|direction| PipeEnd { pipe, is_named, name: name.clone(), direction: *direction })
+            .collect(),
+    )
 }
 
 /// The open files of a process, as the kernel names them: one entry for each file descriptor.
@@ -193,7 +198,7 @@ mod tests {
         let [read, write] = [read.as_raw_fd(), write.as_raw_fd()]
             .map(|fd| pipe_end(own, fd.cast_unsigned()).unwrap().remove(0));
         assert_eq!(read.pipe, write.pipe);
-        assert_eq!((read.way, write.way), (Way::Read, Way::Write));
+        assert_eq!((read.direction, write.direction), (Direction::Read, Direction::Write));
         assert_eq!((read.name, read.is_named), (None, false));
         assert!(pipe_ends(own).len() >= 2);
         let place = tempfile::tempdir().unwrap();
@@ -201,7 +206,10 @@ mod tests {
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let both = fs::File::options().read(true).write(true).open(&path).unwrap();
         let ends = pipe_end(own, both.as_raw_fd().cast_unsigned()).unwrap();
-        assert_eq!(ends.iter().map(|end| end.way).collect::<Vec<_>>(), [Way::Read, Way::Write]);
+        assert_eq!(
+            ends.iter().map(|end| end.direction).collect::<Vec<_>>(),
+            [Direction::Read, Direction::Write]
+        );
         assert!(ends.iter().all(|end| end.is_named && end.name.as_deref() == Some("pipe")));
     }
 

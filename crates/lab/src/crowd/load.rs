@@ -14,13 +14,13 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::unistd::read;
 
-use crate::house::{House, REST, words};
 use crate::load::Report;
 use crate::programs::lines_of;
+use crate::server_under_test::{REST, ServerUnderTest, words};
 use crate::temporary;
 
 /// How long its clients wait for a handshake and for a reply: so long that a slow machine is no failure.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How often to check that the server is alive.
 const LOOK: Duration = Duration::from_millis(200);
@@ -39,7 +39,7 @@ pub(super) struct Load {
 /// Whether the clients stay after their replies, or leave at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stay {
-    UntilTold,
+    UntilAsked,
     UntilServed,
 }
 
@@ -48,20 +48,14 @@ impl Load {
     ///
     /// # Errors
     /// The process cannot be started.
-    pub(super) fn start(house: &House, connections: usize, stay: Stay) -> Result<Self> {
+    pub(super) fn start(server: &ServerUnderTest, connections: usize, stay: Stay) -> Result<Self> {
         let failed = |error: std::io::Error| Error::on("start", "lab load", errno_of(&error));
         let stderr = temporary::file()?;
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.args(["load", "--connections", &connections.to_string(), "--requests", "1"]);
-        command.args([
-            "--expect",
-            super::SERVICE,
-            "--timeout",
-            &format!("{}s", PATIENCE.as_secs()),
-            "--json",
-        ]);
-        command.args((stay == Stay::UntilTold).then_some("--hold"));
-        command.arg("--wkp").arg(house.place.wkp());
+        command.args(["--expect", super::SERVICE, "--timeout", &format!("{}s", TIMEOUT.as_secs()), "--json"]);
+        command.args((stay == Stay::UntilAsked).then_some("--hold"));
+        command.arg("--wkp").arg(server.place.wkp());
         let words = words(&command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr.try_clone().map_err(failed)?);
         ends_with_us(&mut command, Signal::SIGTERM);
@@ -80,7 +74,7 @@ impl Load {
     }
 
     /// Whether the process has printed its report, or has closed its stdout.
-    pub(super) fn is_told(&self) -> bool {
+    pub(super) fn is_finished(&self) -> bool {
         self.printed.ends_with(b"\n") || self.stdout.is_none()
     }
 
@@ -132,15 +126,15 @@ impl Drop for Load {
 pub(super) fn await_reports(
     loads: &mut [Load],
     until: Deadline,
-    house: &mut House,
+    server: &mut ServerUnderTest,
     process: &Process,
 ) -> Result<()> {
     while !until.passed() {
-        let mut waiting: Vec<&mut Load> = loads.iter_mut().filter(|load| !load.is_told()).collect();
+        let mut waiting: Vec<&mut Load> = loads.iter_mut().filter(|load| !load.is_finished()).collect();
         if waiting.is_empty() {
             return Ok(());
         }
-        if let Some(status) = house.ended() {
+        if let Some(status) = server.ended() {
             let what = format!("the server has ended by itself: {status}");
             return Err(Error::Lost { what, unanswered: 0 });
         }

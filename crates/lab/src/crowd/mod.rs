@@ -8,10 +8,10 @@
 //! only that no
 //! client is lost, and that nothing is left behind.
 
-mod late;
+mod excess;
 mod load;
 mod memory;
-mod scene;
+mod phases;
 mod verdict;
 
 use std::time::Duration;
@@ -23,10 +23,10 @@ use handshake_core::limits::Limits;
 use handshake_core::process::Process;
 
 use crate::check;
-use crate::demo::voice::Voice;
-use crate::house::House;
+use crate::demo::printer::Printer;
 use crate::load::most_connections;
 use crate::paradigm::{Kind, Paradigm};
+use crate::server_under_test::ServerUnderTest;
 use crate::temporary;
 use verdict::Seen;
 
@@ -144,37 +144,37 @@ pub fn run(args: Args) -> Result<Status> {
     let limits = Limits::raise();
     let plan = args.plan(&limits);
     let process = Process::quiet(Role::Client)?;
-    let mut voice = Voice::new();
-    announce(&plan, &limits, &mut voice)?;
+    let mut printer = Printer::new();
+    announce(&plan, &limits, &mut printer)?;
     let directory = temporary::directory_in_memory("lab-crowd-")?;
-    let mut house = House::open(plan.kind, &plan.options(), directory, &process)?;
-    voice.line(&format!("$ {}", house.words))?;
+    let mut server = ServerUnderTest::open(plan.kind, &plan.options(), directory, &process)?;
+    printer.line(&format!("$ {}", server.words))?;
     let mut seen = Seen::new(plan.clients, plan.beyond);
-    match scene::play(&plan, &mut house, &process, &mut seen, &mut voice) {
+    match phases::run(&plan, &mut server, &process, &mut seen, &mut printer) {
         Err(Error::Signal(signal)) => {
-            drop(house);
-            voice.heading("Verdict")?;
-            voice.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
+            drop(server);
+            printer.heading("Verdict")?;
+            printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
             return Err(Error::Signal(signal));
         }
         Err(error @ Error::Lost { .. }) => seen.server_died(&error),
         Err(error) => return Err(error),
         Ok(()) => {}
     }
-    let ending = house.close();
-    voice.heading("Verdict")?;
-    let right = check::tell(seen.checks().into_iter().chain(ending.checks()), &mut voice)?;
-    voice.line(if right { "passed" } else { "failed" })?;
+    let ending = server.close();
+    printer.heading("Verdict")?;
+    let right = check::print(seen.checks().into_iter().chain(ending.checks()), &mut printer)?;
+    printer.line(if right { "passed" } else { "failed" })?;
     Ok(if right { Status::Done } else { Status::Broken })
 }
 
-fn announce(plan: &Plan, limits: &Limits, voice: &mut Voice) -> Result<()> {
+fn announce(plan: &Plan, limits: &Limits, printer: &mut Printer) -> Result<()> {
     let Plan { kind, clients, .. } = plan;
     let shared = if kind.shared_wkp { " --shared-wkp" } else { "" };
-    voice.heading(&format!("{}{shared}: {clients} clients at once", kind.paradigm.server()))?;
+    printer.heading(&format!("{}{shared}: {clients} clients at once", kind.paradigm.server()))?;
     let carried = limits.clients(kind.descriptors_each());
-    voice.paragraph(&format!("Each process may have {limits}: that carries {carried} clients."))?;
-    voice.line("")
+    printer.paragraph(&format!("Each process may have {limits}: that carries {carried} clients."))?;
+    printer.line("")
 }
 
 #[cfg(test)]

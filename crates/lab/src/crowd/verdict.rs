@@ -4,10 +4,10 @@ use std::process::ExitStatus;
 
 use handshake_core::error::Error;
 
-use super::late::Late;
+use super::excess::Excess;
 use crate::check::Check;
-use crate::house::Look;
 use crate::load::Report;
+use crate::server_under_test::Look;
 
 /// Everything that is judged.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Seen {
     /// The reports of the load processes.
     pub(super) reports: Vec<Report>,
     complaints: Vec<String>,
-    pub(super) late: Option<Late>,
+    pub(super) excess: Option<Excess>,
     died: Option<String>,
 }
 
@@ -35,7 +35,7 @@ impl Seen {
             after: None,
             reports: Vec::new(),
             complaints: Vec::new(),
-            late: None,
+            excess: None,
             died: None,
         }
     }
@@ -58,7 +58,7 @@ impl Seen {
             let (here, due) = (full.subservers.len(), self.clients);
             checks.push(Check::that(here == due, format!("{here} subservers at once (expected {due})")));
         }
-        checks.extend(self.late.iter().flat_map(|late| self.of_late(late)));
+        checks.extend(self.excess.iter().flat_map(|excess| self.of_excess(excess)));
         checks.extend(self.at_rest());
         checks
     }
@@ -73,13 +73,13 @@ impl Seen {
         Check::new(claim, short.into_iter().chain(self.complaints.iter().cloned()))
     }
 
-    fn of_late(&self, late: &Late) -> [Check; 2] {
-        let Late { waited, subservers, served, complaints } = late;
+    fn of_excess(&self, excess: &Excess) -> [Check; 2] {
+        let Excess { waited, subservers, served, complaints } = excess;
         let due = self.beyond;
         let claim = format!(
             "{due} more came: for {:?} {waited} of them waited for an answer (expected all), and there were {subservers} \
              subservers (expected {})",
-            Late::WATCHED,
+            Excess::WATCHED,
             self.clients
         );
         [

@@ -6,8 +6,8 @@ use std::process::ExitStatus;
 use handshake_core::error::LEFT_BEFORE;
 use nix::sys::signal::Signal;
 
-use super::tell::shorten;
-use super::voice::unbroken;
+use super::printer::unbroken;
+use super::sentence::shorten;
 use super::watch::WkpOpened;
 use crate::blocked::{Access, Call};
 

@@ -5,7 +5,7 @@
 //! which process holds which pipe; `verdict` checks. They use `processes` (starts and ends them), `pause`
 //! (`--pause`),
 //! `event_log` (events in the order of time), `roster` (which PID is which process), `sentence` (an event in
-//! words), `voice`
+//! words), `printer`
 //! (the layout) and `wkp` (which names belong to whom).
 //!
 //! Any program can be one of the clients, as an `external_client`: `external_script` is its part of the
@@ -14,22 +14,22 @@
 //! from outside.
 
 mod advice;
-mod cast;
+mod director;
+mod event_log;
+mod external_client;
+mod external_script;
 mod finding;
-mod guest;
 mod map;
 mod pause;
-mod record;
+pub(crate) mod printer;
+mod processes;
 mod ring;
+mod roster;
 mod runnable;
 mod script;
-mod stage;
-mod tell;
+mod sentence;
 mod terminal;
-mod troupe;
 mod verdict;
-mod visit;
-pub(crate) mod voice;
 mod watch;
 mod wkp;
 
@@ -44,11 +44,11 @@ use handshake_core::event::Role;
 use handshake_core::process::Process;
 
 use crate::paradigm::Paradigm;
-use guest::Invitation;
+use director::{Director, Halt};
+use external_client::ExternalProgram;
 use pause::Pause;
-use stage::{Halt, Stage};
-use troupe::Troupe;
-use voice::Voice;
+use printer::Printer;
+use processes::Processes;
 use wkp::Wkp;
 
 /// More would neither fit a page nor be readable.
@@ -137,53 +137,54 @@ pub fn run(args: Args) -> Result<Status> {
         complain("lab", "--shared-wkp is for the central dispatch server: lab demo dispatch --shared-wkp");
         return Ok(Status::Usage);
     }
-    let guest = args.client.as_ref().map(|path| Invitation::new(path, &args.arguments)).transpose()?;
+    let external =
+        args.client.as_ref().map(|path| ExternalProgram::new(path, &args.arguments)).transpose()?;
     let process = Process::quiet(Role::Client)?;
     let (pause, gate) =
         if args.pause { Pause::new().map(|(pause, gate)| (Some(pause), Some(gate)))? } else { (None, None) };
-    let troupe = Troupe::gather(args.paradigm, args.shared_wkp, args.wkp.clone(), gate)?;
-    let mut stage = Stage::set(process, pause, troupe, Voice::new())?;
-    announce(&mut stage, &args)?;
-    let played = script::play(&mut stage, &args, guest.as_ref());
-    let right = close(&mut stage, &args, played)?;
+    let processes = Processes::gather(args.paradigm, args.shared_wkp, args.wkp.clone(), gate)?;
+    let mut director = Director::set(process, pause, processes, Printer::new())?;
+    announce(&mut director, &args)?;
+    let played = script::play(&mut director, &args, external.as_ref());
+    let right = close(&mut director, &args, played)?;
     Ok(if right { Status::Done } else { Status::Broken })
 }
 
-fn announce(stage: &mut Stage, args: &Args) -> Result<()> {
+fn announce(director: &mut Director, args: &Args) -> Result<()> {
     let (clients, messages) = (counted(args.clients, "client"), counted(args.messages, "message"));
     let title = format!("{}: {clients}, {messages} each", args.paradigm.server());
-    stage.voice.heading(&title)?;
-    in_words(args.paradigm, args.shared_wkp).iter().try_for_each(|text| stage.voice.note(text))?;
-    let place = stage.troupe.place().display().to_string();
-    stage.voice.note(&format!("The pipes are in {place}"))?;
+    director.printer.heading(&title)?;
+    in_words(args.paradigm, args.shared_wkp).iter().try_for_each(|text| director.printer.note(text))?;
+    let place = director.processes.place().display().to_string();
+    director.printer.note(&format!("The pipes are in {place}"))?;
     if args.pause {
-        stage
-            .voice
+        director
+            .printer
             .note("After each step all stand still: look around with ls -la, ps, ls -l /proc/PID/fd.")?;
     }
     Ok(())
 }
 
 /// Ends all processes, and prints the verdict. Returns whether all checks passed.
-fn close(stage: &mut Stage, args: &Args, played: Result<Vec<String>, Halt>) -> Result<bool> {
+fn close(director: &mut Director, args: &Args, played: Result<Vec<String>, Halt>) -> Result<bool> {
     if let Err(Halt::Failed(error)) = played {
         return Err(error);
     }
-    let left = stage.end()?;
-    stage.voice.heading("What was checked")?;
+    let left = director.end()?;
+    director.printer.heading("What was checked")?;
     let right = match played {
-        Ok(missing) => verdict::judge(stage, args, missing, &left)?,
+        Ok(missing) => verdict::judge(director, args, missing, &left)?,
         Err(Halt::Stuck(expected)) => {
-            stage.voice.verdict(false, &format!("expected {expected}; it did not happen in time"))?;
-            verdict::judge(stage, args, Vec::new(), &left).map(|_| false)?
+            director.printer.verdict(false, &format!("expected {expected}; it did not happen in time"))?;
+            verdict::judge(director, args, Vec::new(), &left).map(|_| false)?
         }
-        Err(Halt::Quit | Halt::Failed(_)) => return verdict::judge_rest(stage, &left),
+        Err(Halt::Quit | Halt::Failed(_)) => return verdict::judge_rest(director, &left),
     };
     if args.client.is_none() {
         return Ok(right);
     }
-    stage.voice.heading("What was seen of your program")?;
-    Ok(finding::judge(stage, args)? && right)
+    director.printer.heading("What was seen of your program")?;
+    Ok(finding::judge(director, args)? && right)
 }
 
 /// `1 client`, `2 clients`.

@@ -19,9 +19,9 @@ const READ_SIZE: usize = 1024;
 pub(super) struct Pause {
     gate: OwnedFd,
     /// The PIDs of the processes at the gate, in the order of their arrival, in which the kernel wakes them.
-    standing: Vec<u32>,
+    waiting: Vec<u32>,
     /// The process that was released last, as far as the demo can know.
-    let_go: Option<u32>,
+    released: Option<u32>,
     /// Typed bytes that were not handled yet.
     typed: Vec<u8>,
     /// Whether the input has ended.
@@ -30,7 +30,7 @@ pub(super) struct Pause {
 
 /// What the person wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Answer {
     Next,
     Map,
     Quit,
@@ -46,33 +46,34 @@ impl Pause {
         // The processes inherit the read end, under the same number; they do not inherit the write end.
         let (read, gate) = pipe2(OFlag::empty()).map_err(failed)?;
         fcntl(&gate, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(failed)?;
-        Ok((Self { gate, standing: Vec::new(), let_go: None, typed: Vec::new(), over: false }, read))
+        Ok((Self { gate, waiting: Vec::new(), released: None, typed: Vec::new(), over: false }, read))
     }
 
     /// Notes that a process has logged an event, and therefore stands at the gate.
     pub(super) fn arrived(&mut self, pid: u32) {
-        if self.standing.contains(&pid) {
+        if self.waiting.contains(&pid) {
             // The last release went to this process, so the other one is still at the gate.
-            self.standing.retain(|one| *one != pid);
-            self.standing.splice(0..0, self.let_go.take().filter(|other| *other != pid));
+            self.waiting.retain(|one| *one != pid);
+            self.waiting.splice(0..0, self.released.take().filter(|other| *other != pid));
         }
-        self.standing.push(pid);
+        self.waiting.push(pid);
     }
 
     /// The processes at the gate; the first is released next.
-    pub(super) fn standing(&self) -> &[u32] {
-        &self.standing
+    pub(super) fn waiting(&self) -> &[u32] {
+        &self.waiting
     }
 
     /// Forgets processes that have ended. A process at the gate cannot end, so the last release went to this
     /// one, and the
     /// other one is still at the gate.
     pub(super) fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
-        let stood = self.standing.len();
-        self.standing.retain(|pid| !is_gone(*pid));
-        if self.standing.len() < stood {
-            let other = self.let_go.take().filter(|other| !is_gone(*other) && !self.standing.contains(other));
-            self.standing.splice(0..0, other);
+        let stood = self.waiting.len();
+        self.waiting.retain(|pid| !is_gone(*pid));
+        if self.waiting.len() < stood {
+            let other =
+                self.released.take().filter(|other| !is_gone(*other) && !self.waiting.contains(other));
+            self.waiting.splice(0..0, other);
         }
     }
 
@@ -80,11 +81,11 @@ impl Pause {
     ///
     /// # Errors
     /// Those of write(2).
-    pub(super) fn let_one_go(&mut self) -> Result<()> {
-        if self.standing.is_empty() {
+    pub(super) fn release_one(&mut self) -> Result<()> {
+        if self.waiting.is_empty() {
             return Ok(());
         }
-        self.let_go = Some(self.standing.remove(0));
+        self.released = Some(self.waiting.remove(0));
         write(&self.gate, b"\n").map(drop).map_err(|errno| Error::on("write to", "the gate", errno))
     }
 
@@ -108,13 +109,13 @@ impl Pause {
     }
 
     /// The next typed line.
-    pub(super) fn wish(&mut self) -> Option<Wish> {
+    pub(super) fn answer(&mut self) -> Option<Answer> {
         let end = self.typed.iter().position(|byte| *byte == b'\n')?;
         let line: Vec<u8> = self.typed.drain(..=end).collect();
         Some(match line.trim_ascii() {
-            b"q" => Wish::Quit,
-            b"m" => Wish::Map,
-            _ => Wish::Next,
+            b"q" => Answer::Quit,
+            b"m" => Answer::Map,
+            _ => Answer::Next,
         })
     }
 
@@ -133,15 +134,15 @@ mod tests {
         let (mut pause, gate) = Pause::new().unwrap();
         pause.arrived(1);
         pause.arrived(2);
-        pause.let_one_go().unwrap();
-        assert_eq!(pause.standing(), [2]);
+        pause.release_one().unwrap();
+        assert_eq!(pause.waiting(), [2]);
         // Process 2 logs another event, so the byte went to it, and 1 is still at the gate.
         pause.arrived(2);
-        assert_eq!(pause.standing(), [1, 2]);
+        assert_eq!(pause.waiting(), [1, 2]);
         pause.forget(|pid| pid == 1);
-        pause.let_one_go().unwrap();
-        pause.let_one_go().unwrap();
-        assert!(pause.standing().is_empty());
+        pause.release_one().unwrap();
+        pause.release_one().unwrap();
+        assert!(pause.waiting().is_empty());
         drop(pause);
         let mut bytes = [0; 8];
         assert_eq!(read(&gate, &mut bytes), Ok(2), "one byte for each that stood there, and none for nobody");
@@ -152,19 +153,19 @@ mod tests {
         let (mut pause, _gate) = Pause::new().unwrap();
         pause.arrived(1);
         pause.arrived(2);
-        pause.let_one_go().unwrap();
+        pause.release_one().unwrap();
         pause.forget(|pid| pid == 2);
-        assert_eq!(pause.standing(), [1], "the byte was for 2, which ended, and 1 is still there");
-        pause.let_one_go().unwrap();
+        assert_eq!(pause.waiting(), [1], "the byte was for 2, which ended, and 1 is still there");
+        pause.release_one().unwrap();
         pause.forget(|pid| pid < 3);
-        assert!(pause.standing().is_empty());
+        assert!(pause.waiting().is_empty());
     }
 
     #[test]
     fn lines_are_wishes() {
         let (mut pause, _gate) = Pause::new().unwrap();
         pause.typed.extend(b"\nm\n q \nwhat?\nq");
-        let wishes: Vec<_> = std::iter::from_fn(|| pause.wish()).collect();
-        assert_eq!(wishes, [Wish::Next, Wish::Map, Wish::Quit, Wish::Next]);
+        let answers: Vec<_> = std::iter::from_fn(|| pause.answer()).collect();
+        assert_eq!(answers, [Answer::Next, Answer::Map, Answer::Quit, Answer::Next]);
     }
 }

@@ -9,9 +9,9 @@ use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Standing, look};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 
-use super::tell::shorten;
+use super::sentence::shorten;
 use super::wkp::Wkp;
-use crate::proc::{self, PipeEnd, Way};
+use crate::proc::{self, Direction, PipeEnd};
 
 /// Observes a directory, and the file descriptors of a program and its descendants.
 #[derive(Debug)]
@@ -76,10 +76,10 @@ impl Watch {
         while let Ok(events) = self.names.read_events() {
             seen.extend(events.iter().filter_map(|event| self.name(event)));
         }
-        let ends = proc::family(pid).into_iter().flat_map(proc::pipe_ends);
+        let ends = proc::process_tree(pid).into_iter().flat_map(proc::pipe_ends);
         for end in ends {
             if let Some(name) = end.name {
-                seen.extend(self.end(name, end.way));
+                seen.extend(self.end(name, end.direction));
             }
         }
         // Within one look, the steps' order is the only possible one.
@@ -90,9 +90,10 @@ impl Watch {
     /// Whether process `pid` and its descendants hold no pipe to the server.
     pub(super) fn has_closed_wkp(&self, pid: u32) -> bool {
         let to_server = |end: &PipeEnd| {
-            end.way != Way::Read && end.name.as_ref().is_some_and(|name| self.wkp.is_of_server(name))
+            end.direction != Direction::Read
+                && end.name.as_ref().is_some_and(|name| self.wkp.is_of_server(name))
         };
-        !proc::family(pid).into_iter().flat_map(proc::pipe_ends).any(|end| to_server(&end))
+        !proc::process_tree(pid).into_iter().flat_map(proc::pipe_ends).any(|end| to_server(&end))
     }
 
     /// The observation of a name that appeared or disappeared.
@@ -122,16 +123,16 @@ impl Watch {
     }
 
     /// The observation of a pipe end that the program holds.
-    fn end(&mut self, name: String, way: Way) -> Option<Seen> {
+    fn end(&mut self, name: String, direction: Direction) -> Option<Seen> {
         let is_private = self.made.contains(&name);
         let shown = if self.wkp.is_of_server(&name) { self.wkp.name().to_owned() } else { name };
-        let (step, what) = match way {
-            Way::Read if is_private => (Some(5), "for reading"),
-            Way::Read => (None, "for reading"),
-            Way::Write if is_private => (None, "for writing"),
-            Way::Write => (Some(4), "for writing"),
+        let (step, what) = match direction {
+            Direction::Read if is_private => (Some(5), "for reading"),
+            Direction::Read => (None, "for reading"),
+            Direction::Write if is_private => (None, "for writing"),
+            Direction::Write => (Some(4), "for writing"),
         };
-        let is_new = self.opened.insert((shown.clone(), way == Way::Write));
+        let is_new = self.opened.insert((shown.clone(), direction == Direction::Write));
         is_new.then(|| Seen { step, text: format!("it has {} open {what}", shorten(&shown)) })
     }
 
@@ -148,7 +149,7 @@ impl Watch {
     /// How it was seen to open the well-known pipe.
     pub(super) fn wkp_opened(&self) -> WkpOpened {
         let [reads, writes] =
-            [false, true].map(|way| self.opened.contains(&(self.wkp.name().to_owned(), way)));
+            [false, true].map(|direction| self.opened.contains(&(self.wkp.name().to_owned(), direction)));
         match (reads, writes) {
             (true, true) => WkpOpened::Both,
             (true, false) => WkpOpened::ForReading,

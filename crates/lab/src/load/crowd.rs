@@ -16,7 +16,7 @@ use crate::many::timers::Timers;
 use crate::many::watch::{Cause, wait};
 
 /// The most events and timers of one iteration: new connections must not delay answers that have arrived.
-const TURN: usize = 64;
+const BATCH_MAX: usize = 64;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Crowd {
         Ok(Self {
             workers: (0..count).map(|number| Worker::new(number, &plan)).collect(),
             timers,
-            events: vec![EpollEvent::empty(); TURN],
+            events: vec![EpollEvent::empty(); BATCH_MAX],
             busy: count,
             shared: Shared {
                 process: Rc::clone(process),
@@ -75,11 +75,11 @@ impl Crowd {
         while self.busy > 0 {
             for shown in 0..self.wait()? {
                 let (worker, cause) = Cause::of(self.events[shown].data());
-                self.go_on(worker, cause)?;
+                self.advance(worker, cause)?;
             }
-            for _ in 0..TURN {
+            for _ in 0..BATCH_MAX {
                 let Some(worker) = self.timers.pop() else { break };
-                self.go_on(worker, Cause::Time)?;
+                self.advance(worker, Cause::Time)?;
             }
         }
         Ok(&self.shared.tally)
@@ -96,14 +96,14 @@ impl Crowd {
         wait(process, poller, &mut self.events, self.timers.next())
     }
 
-    fn go_on(&mut self, worker: usize, cause: Cause) -> Result<()> {
-        let worker_of = &mut self.workers[worker];
-        if worker_of.is_settled(&self.shared.plan) {
+    fn advance(&mut self, worker: usize, cause: Cause) -> Result<()> {
+        let state = &mut self.workers[worker];
+        if state.is_settled(&self.shared.plan) {
             return Ok(());
         }
-        worker_of.go_on(cause, &mut self.shared)?;
-        self.timers.set(worker, worker_of.until());
-        self.busy -= usize::from(worker_of.is_settled(&self.shared.plan));
+        state.advance(cause, &mut self.shared)?;
+        self.timers.set(worker, state.until());
+        self.busy -= usize::from(state.is_settled(&self.shared.plan));
         Ok(())
     }
 }

@@ -11,7 +11,7 @@
 mod crowd;
 mod worker;
 
-mod talk;
+mod session;
 
 pub(crate) mod tally;
 

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 const LONGEST: u64 = 3_600_000_000_000;
 
 /// How many different failures are reported in words.
-const TOLD: usize = 5;
+const REPORTED_MAX: usize = 5;
 
 /// Counts, times and complaints.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub(crate) struct Tally {
     /// Whether every failed connection was refused before it was established.
     only_refused: bool,
     /// The first different failures, and the count of each.
-    told: Vec<(String, u64)>,
-    untold: u64,
+    reported: Vec<(String, u64)>,
+    unreported: u64,
 }
 
 impl Tally {
@@ -46,8 +46,8 @@ impl Tally {
             begun: None,
             ended: Duration::ZERO,
             only_refused: true,
-            told: Vec::new(),
-            untold: 0,
+            reported: Vec::new(),
+            unreported: 0,
         }
     }
 
@@ -78,7 +78,7 @@ impl Tally {
     pub(crate) fn mismatch(&mut self, how: impl FnOnce() -> String) {
         self.mismatches += 1;
         // Report only the first one, because each has different numbers.
-        if self.mismatches == 1 { self.tell(how()) } else { self.untold += 1 }
+        if self.mismatches == 1 { self.report(how()) } else { self.unreported += 1 }
     }
 
     /// Counts a failed connection, and its unanswered requests.
@@ -86,25 +86,25 @@ impl Tally {
         self.errors += 1;
         self.lost += unanswered as u64;
         self.only_refused &= error.status() == Status::Refused;
-        self.tell(error.to_string());
+        self.report(error.to_string());
     }
 
-    fn tell(&mut self, text: String) {
-        let all_told = self.told.len() == TOLD;
-        match self.told.iter_mut().find(|(told, _)| *told == text) {
+    fn report(&mut self, text: String) {
+        let all_told = self.reported.len() == REPORTED_MAX;
+        match self.reported.iter_mut().find(|(reported, _)| *reported == text) {
             Some((_, times)) => *times += 1,
-            None if all_told => self.untold += 1,
-            None => self.told.push((text, 1)),
+            None if all_told => self.unreported += 1,
+            None => self.reported.push((text, 1)),
         }
     }
 
     /// The failures, in words.
     pub(crate) fn complaints(&self) -> impl Iterator<Item = String> {
-        let told = self.told.iter().map(|(text, times)| match times {
+        let reported = self.reported.iter().map(|(text, times)| match times {
             1 => text.clone(),
             _ => format!("{text} ({times} times)"),
         });
-        told.chain((self.untold > 0).then(|| format!("and {} failures more", self.untold)))
+        reported.chain((self.unreported > 0).then(|| format!("and {} failures more", self.unreported)))
     }
 
     /// The time from the first measured request to the last reply.
@@ -147,9 +147,9 @@ mod tests {
         for number in [1, 1, 2, 3, 4, 5, 6, 7] {
             tally.failed(&Error::Refused { reason: format!("reason {number}") }, 0);
         }
-        let told: Vec<String> = tally.complaints().collect();
-        assert_eq!(told.len(), TOLD + 1);
-        assert!(told[0].ends_with("reason 1 (2 times)"), "{told:?}");
-        assert_eq!(told[TOLD], "and 2 failures more");
+        let reported: Vec<String> = tally.complaints().collect();
+        assert_eq!(reported.len(), REPORTED_MAX + 1);
+        assert!(reported[0].ends_with("reason 1 (2 times)"), "{reported:?}");
+        assert_eq!(reported[REPORTED_MAX], "and 2 failures more");
     }
 }

@@ -9,7 +9,7 @@ use handshake_core::error::{Error, Result};
 
 use super::Plan;
 use super::crowd::Shared;
-use super::talk::Talk;
+use super::session::Session;
 use crate::many::watch::{Cause, judge, unwatch, watch};
 
 /// One connection of the crowd.
@@ -30,7 +30,7 @@ enum State {
         /// When the handshake began.
         since: Duration,
     },
-    Talking(Talk),
+    InSession(Session),
     Over,
 }
 
@@ -43,7 +43,7 @@ impl Worker {
     pub(super) fn is_settled(&self, plan: &Plan) -> bool {
         match &self.state {
             State::Over => true,
-            State::Talking(talk) => plan.hold && talk.is_done(plan),
+            State::InSession(session) => plan.hold && session.is_done(plan),
             State::Between | State::Shaking { .. } => false,
         }
     }
@@ -53,7 +53,7 @@ impl Worker {
         match &self.state {
             State::Between | State::Over => Deadline::NEVER,
             State::Shaking { handshake, .. } => handshake.watch().1,
-            State::Talking(talk) => talk.until(),
+            State::InSession(session) => session.until(),
         }
     }
 
@@ -61,8 +61,8 @@ impl Worker {
     ///
     /// # Errors
     /// [`Error::Signal`]. Other errors end this connection only.
-    pub(super) fn go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
-        match self.try_to_go_on(cause, shared) {
+    pub(super) fn advance(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
+        match self.try_advance(cause, shared) {
             Err(Error::Signal(signal)) => Err(Error::Signal(signal)),
             Err(error) => {
                 self.fail(&error, shared);
@@ -72,7 +72,7 @@ impl Worker {
         }
     }
 
-    fn try_to_go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
+    fn try_advance(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
         match &mut self.state {
             State::Between => self.begin(shared),
             State::Shaking { handshake, .. } => {
@@ -81,8 +81,8 @@ impl Worker {
                 }
                 self.shake(shared)
             }
-            State::Talking(talk) => {
-                talk.go_on(cause, shared)?;
+            State::InSession(session) => {
+                session.advance(cause, shared)?;
                 self.leave_if_done(shared)
             }
             State::Over => Ok(()),
@@ -110,9 +110,9 @@ impl Worker {
             Progress::Connected(connection) => {
                 shared.tally.handshake_records += handshake.frames();
                 shared.tally.connected(*since, now());
-                let mut talk = Talk::new(*connection, self.number, *since, &shared.plan);
-                let begun = talk.begin(shared);
-                self.state = State::Talking(talk);
+                let mut session = Session::new(*connection, self.number, *since, &shared.plan);
+                let begun = session.begin(shared);
+                self.state = State::InSession(session);
                 begun?;
                 self.leave_if_done(shared)
             }
@@ -122,8 +122,8 @@ impl Worker {
     /// Sends BYE when all is done, so that the next client in the queue is served. Then begins the next
     /// handshake, if any.
     fn leave_if_done(&mut self, shared: &mut Shared) -> Result<()> {
-        let State::Talking(talk) = &self.state else { return Ok(()) };
-        if shared.plan.hold || !talk.is_done(&shared.plan) {
+        let State::InSession(session) = &self.state else { return Ok(()) };
+        if shared.plan.hold || !session.is_done(&shared.plan) {
             return Ok(());
         }
         self.leave(shared);
@@ -132,14 +132,14 @@ impl Worker {
 
     /// Sends BYE, if the worker is connected.
     pub(super) fn leave(&mut self, shared: &mut Shared) {
-        if let State::Talking(talk) = std::mem::replace(&mut self.state, State::Over) {
-            talk.leave(shared);
+        if let State::InSession(session) = std::mem::replace(&mut self.state, State::Over) {
+            session.leave(shared);
         }
     }
 
     fn fail(&mut self, error: &Error, shared: &mut Shared) {
         let unanswered = match std::mem::replace(&mut self.state, State::Over) {
-            State::Talking(talk) => talk.unanswered(),
+            State::InSession(session) => session.unanswered(),
             State::Shaking { handshake, .. } => {
                 shared.tally.handshake_records += handshake.frames();
                 let said_hello = matches!(error, Error::NoAnswer { .. } | Error::Lost { .. });

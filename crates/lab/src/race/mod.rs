@@ -9,11 +9,11 @@
 //! no client
 //! waits in vain at ours.
 
-mod fate;
 mod host;
+mod outcome;
 mod plan;
+mod report;
 mod round;
-mod tell;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -24,9 +24,9 @@ use handshake_core::event::Role;
 use handshake_core::process::Process;
 
 use crate::check::{self, Check};
-use crate::demo::voice::Voice;
-use fate::Fate;
+use crate::demo::printer::Printer;
 use host::Host;
+use outcome::Outcome;
 use plan::{Dialect, Match, Plan, Server};
 use round::Round;
 
@@ -70,8 +70,8 @@ pub struct Args {
 
 /// A finished match.
 #[derive(Debug)]
-struct Played {
-    who: Match,
+struct FinishedMatch {
+    pairing: Match,
     rounds: Vec<Round>,
     /// How a server of ours ended; `None` for the original.
     ending: Option<Vec<Check>>,
@@ -92,59 +92,60 @@ pub fn run(args: Args) -> Result<Status> {
         }
     };
     let process = Process::quiet(Role::Client)?;
-    let mut voice = Voice::new();
-    tell::announce(&plan, &mut voice)?;
-    let mut played = Vec::new();
-    for who in &plan.matches {
-        match play(*who, &plan, &process, &mut voice) {
-            Ok(over) => played.push(over),
+    let mut printer = Printer::new();
+    report::announce(&plan, &mut printer)?;
+    let mut finished = Vec::new();
+    for pairing in &plan.matches {
+        match run_match(*pairing, &plan, &process, &mut printer) {
+            Ok(finished_match) => finished.push(finished_match),
             Err(Error::Signal(signal)) => {
-                voice.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
+                printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
                 return Err(Error::Signal(signal));
             }
             Err(error) => return Err(error),
         }
     }
-    tell::table(&plan, &played, &mut voice)?;
-    let checks: Vec<_> = played.into_iter().filter_map(Played::judged).flatten().collect();
-    voice.heading("Verdict")?;
+    report::table(&plan, &finished, &mut printer)?;
+    let checks: Vec<_> = finished.into_iter().filter_map(FinishedMatch::checks).flatten().collect();
+    printer.heading("Verdict")?;
     if checks.is_empty() {
-        voice.line("The original is measured, and not judged.")?;
+        printer.line("The original is measured, and not judged.")?;
     }
-    let right = check::tell(checks, &mut voice)?;
+    let right = check::print(checks, &mut printer)?;
     Ok(if right { Status::Done } else { Status::Broken })
 }
 
 /// Runs all rounds at one server.
-fn play(who: Match, plan: &Plan, process: &Process, voice: &mut Voice) -> Result<Played> {
-    voice.heading(&who.title())?;
-    let mut host = Host::open(who.server, process)?;
-    voice.line(&format!("$ {}", host.words()))?;
-    voice.line(&format!("$ {}   ({} of them)", host.clients_words(who), plan.clients))?;
+fn run_match(pairing: Match, plan: &Plan, process: &Process, printer: &mut Printer) -> Result<FinishedMatch> {
+    printer.heading(&pairing.title())?;
+    let mut host = Host::open(pairing.server, process)?;
+    printer.line(&format!("$ {}", host.words()))?;
+    printer.line(&format!("$ {}   ({} of them)", host.clients_words(pairing), plan.clients))?;
     let mut rounds = Vec::new();
     for number in 1..=plan.rounds {
         if number > 1 {
             host.begin_anew(process)?;
         }
-        let round = round::run(who, plan, &host, process)?;
-        voice.line(&format!("round {number}: {round}"))?;
+        let round = round::run(pairing, plan, &host, process)?;
+        printer.line(&format!("round {number}: {round}"))?;
         rounds.push(round);
     }
-    tell::why(who, &rounds, voice)?;
-    Ok(Played { who, rounds, ending: host.close() })
+    report::explain(pairing, &rounds, printer)?;
+    Ok(FinishedMatch { pairing, rounds, ending: host.close() })
 }
 
-impl Played {
+impl FinishedMatch {
     /// The checks for a server of ours.
-    fn judged(self) -> Option<[Check; 2]> {
+    fn checks(self) -> Option<[Check; 2]> {
         let ending = self.ending?;
         let all: usize = self.rounds.iter().map(Round::clients).sum();
-        let served: usize = self.rounds.iter().map(|round| round.of_fate(Fate::Served)).sum();
-        let title = self.who.title();
-        let people = Check::that(served == all, format!("{title}: of {all}, {served} served (expected all)"));
+        let served: usize = self.rounds.iter().map(|round| round.with_outcome(Outcome::Served)).sum();
+        let title = self.pairing.title();
+        let clients =
+            Check::that(served == all, format!("{title}: of {all}, {served} served (expected all)"));
         let wrong = ending.into_iter().filter(|check| !check.wrong.is_empty());
         let wrong = wrong.flat_map(|check| [vec![check.claim], check.wrong].concat());
-        Some([people, Check::new(format!("{title}: ended with 0 and left nothing behind"), wrong)])
+        Some([clients, Check::new(format!("{title}: ended with 0 and left nothing behind"), wrong)])
     }
 }
 

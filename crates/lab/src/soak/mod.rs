@@ -11,15 +11,15 @@
 
 mod crowd;
 mod dice;
-mod guest;
 mod naive;
 mod plan;
 mod program;
 mod score;
+mod server_options;
+mod session;
 mod table;
-mod talk;
-mod terms;
 mod verdict;
+mod virtual_client;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,9 +31,9 @@ use handshake_core::limits::Limits;
 use handshake_core::place::random;
 use handshake_core::process::Process;
 
-use crate::demo::voice::Voice;
-use crate::house::House;
+use crate::demo::printer::Printer;
 use crate::paradigm::{Kind, Paradigm};
+use crate::server_under_test::ServerUnderTest;
 use crate::temporary;
 use crowd::{Crowd, Shared};
 use plan::Plan;
@@ -89,89 +89,89 @@ pub fn run(args: Args) -> Result<Status> {
         // Short enough to type.
         None => random()? % 1_000_000,
     };
-    let mut voice = Voice::new();
+    let mut printer = Printer::new();
     let mut right = true;
     let asked_for = |kind: &Kind| match args.paradigm {
         Some(paradigm) => kind.paradigm == paradigm && kind.shared_wkp == args.shared_wkp,
         None => true,
     };
     for kind in Kind::ALL.into_iter().filter(asked_for) {
-        right &= soak(kind, &args, seed, &process, &mut voice)?;
+        right &= soak(kind, &args, seed, &process, &mut printer)?;
     }
     Ok(if right { Status::Done } else { Status::Broken })
 }
 
 /// Soaks one paradigm. Returns whether all checks passed.
-fn soak(kind: Kind, args: &Args, seed: u64, process: &Rc<Process>, voice: &mut Voice) -> Result<bool> {
+fn soak(kind: Kind, args: &Args, seed: u64, process: &Rc<Process>, printer: &mut Printer) -> Result<bool> {
     let lasting = Duration::from_secs(args.seconds.into());
-    announce(kind, args.seconds, seed, voice)?;
+    announce(kind, args.seconds, seed, printer)?;
     let directory = temporary::directory("lab-soak-")?;
-    let mut house = House::open(kind, &terms::options(kind), directory, process)?;
-    voice.line(&format!("$ {}\n", house.words))?;
-    score::rules().iter().try_for_each(|rule| voice.paragraph(rule))?;
+    let mut server = ServerUnderTest::open(kind, &server_options::options(kind), directory, process)?;
+    printer.line(&format!("$ {}\n", server.words))?;
+    score::rules().iter().try_for_each(|rule| printer.paragraph(rule))?;
     let mut findings = Findings::new(kind);
     let plan = Plan::new(seed, kind, lasting);
-    match carry_out(plan, lasting, &house, process, &mut findings, voice) {
+    match carry_out(plan, lasting, &server, process, &mut findings, printer) {
         Err(Error::Signal(signal)) => {
-            drop(house);
-            voice.heading("Verdict")?;
-            voice.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
+            drop(server);
+            printer.heading("Verdict")?;
+            printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
             Err(Error::Signal(signal))
         }
         // The server has died, or stdout was closed.
         Err(error @ Error::Lost { .. }) => {
             findings.server_died(&error);
-            findings.close(&mut house);
-            verdict::judge(&findings, voice)
+            findings.close(&mut server);
+            verdict::judge(&findings, printer)
         }
         Err(error) => Err(error),
         Ok(()) => {
-            findings.close(&mut house);
-            verdict::judge(&findings, voice)
+            findings.close(&mut server);
+            verdict::judge(&findings, printer)
         }
     }
 }
 
-fn announce(kind: Kind, seconds: u32, seed: u64, voice: &mut Voice) -> Result<()> {
+fn announce(kind: Kind, seconds: u32, seed: u64, printer: &mut Printer) -> Result<()> {
     let shared = if kind.shared_wkp { " --shared-wkp" } else { "" };
     let server = kind.paradigm.server();
     let name = server.trim_end_matches("-server");
-    voice.heading(&format!("{server}{shared}: {seconds} s, seed {seed}"))?;
-    voice.line(&format!("Again: lab soak --paradigm {name}{shared} --seconds {seconds} --seed {seed}"))
+    printer.heading(&format!("{server}{shared}: {seconds} s, seed {seed}"))?;
+    printer.line(&format!("Again: lab soak --paradigm {name}{shared} --seconds {seconds} --seed {seed}"))
 }
 
 /// Warms up, carries the plan out, and serves one more client.
 fn carry_out(
     plan: Plan,
     lasting: Duration,
-    house: &House,
+    server: &ServerUnderTest,
     process: &Rc<Process>,
     findings: &mut Findings,
-    voice: &mut Voice,
+    printer: &mut Printer,
 ) -> Result<()> {
-    let before = house.at_rest(process, None)?;
-    let mut warming = Shared::new(process, house)?;
-    Crowd::new(Plan::warm_up(findings.kind), house, &mut warming).run(Duration::ZERO, lives)?;
-    findings.warm = Some(house.at_rest(process, Some(&before))?);
+    let before = server.at_rest(process, None)?;
+    let mut warming = Shared::new(process, server)?;
+    Crowd::new(Plan::warm_up(findings.kind), server, &mut warming).run(Duration::ZERO, check_alive)?;
+    findings.warm = Some(server.at_rest(process, Some(&before))?);
     findings.before = Some(before);
     let mut table = Table::default();
-    let mut shared = Shared::new(process, house)?;
-    let soaked = Crowd::new(plan, house, &mut shared).run(lasting, |second, house, score| {
-        table.tell(second, &house.look(), score, voice)?;
-        lives(second, house, score)
+    let mut shared = Shared::new(process, server)?;
+    let soaked = Crowd::new(plan, server, &mut shared).run(lasting, |second, server, score| {
+        table.print_line(second, &server.look(), score, printer)?;
+        check_alive(second, server, score)
     });
     findings.score = shared.score;
     soaked?;
-    findings.after = Some(house.at_rest(process, findings.before.as_ref())?);
-    let mut last = Shared::new(process, house)?;
-    Crowd::new(Plan::one_more(findings.kind), house, &mut last).run(Duration::ZERO, lives)?;
+    findings.after = Some(server.at_rest(process, findings.before.as_ref())?);
+    let mut last = Shared::new(process, server)?;
+    Crowd::new(Plan::one_more(findings.kind), server, &mut last).run(Duration::ZERO, check_alive)?;
     findings.one_more = Some(last.score);
     Ok(())
 }
 
 /// Ends the soak if the server has died: it answers no client any more.
-fn lives(_second: u64, house: &House, _score: &score::Score) -> Result<()> {
-    if crate::proc::lives(house.pid()) {
+fn check_alive(_second: u64, server: &ServerUnderTest, _score: &score::Score) -> Result<()> {
+    if crate::proc::lives(server.pid()) {
         return Ok(());
     }
     Err(Error::Lost { what: "the server has ended by itself".into(), unanswered: 0 })

@@ -34,7 +34,7 @@ impl Naive {
     }
 
     /// Goes on as far as possible; returns whether there is more to do.
-    pub(super) fn go_on(&mut self, wkp: &Path) -> bool {
+    pub(super) fn advance(&mut self, wkp: &Path) -> bool {
         let Some((to_server, from_server)) = &self.pipes else {
             self.pipes = self.connect(wkp);
             return true;

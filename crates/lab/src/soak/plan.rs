@@ -17,7 +17,7 @@ const LONGEST_IN_WINDOW: usize = 16 * PAYLOAD_MAX;
 
 /// How a client behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Temper {
+pub(super) enum Behaviour {
     /// Asks, checks every reply, pauses, asks again, says BYE.
     Polite,
     /// Behaves as `Polite`, but is a real `client`, a process of its own.
@@ -60,7 +60,7 @@ pub(super) enum Temper {
     Naive,
 }
 
-impl Temper {
+impl Behaviour {
     /// Whether it follows the protocol to its end, so that all its requests must be answered.
     pub(super) fn is_owed_all(self) -> bool {
         matches!(self, Self::Polite | Self::PoliteProcess | Self::Flooding)
@@ -75,26 +75,26 @@ impl Temper {
 /// Each behaviour with its weight, and its weight for a basic server. A silent client holds up a basic
 /// server, and all
 /// clients behind it, until a deadline passes.
-const TEMPERS: [(Temper, u64, u64); 19] = [
-    (Temper::Polite, 34, 60),
-    (Temper::PoliteProcess, 8, 12),
-    (Temper::Flooding, 8, 8),
-    (Temper::SilentAtWkp, 5, 5),
-    (Temper::SilentAfterHello, 3, 1),
-    (Temper::SilentInSession, 4, 1),
-    (Temper::ReadingLate, 4, 2),
-    (Temper::NeverReading, 3, 1),
-    (Temper::DyingAfterMkfifo, 2, 3),
-    (Temper::DyingAfterHello, 3, 4),
-    (Temper::DyingAfterAck, 3, 4),
-    (Temper::DyingMidRequest, 3, 4),
-    (Temper::DyingMidReply, 3, 4),
-    (Temper::Killed, 6, 4),
-    (Temper::Stopped, 4, 1),
-    (Temper::GarbageAtWkp, 4, 5),
-    (Temper::GarbageInSession, 3, 3),
-    (Temper::CuttingRecords, 4, 5),
-    (Temper::Naive, 3, 2),
+const BEHAVIOURS: [(Behaviour, u64, u64); 19] = [
+    (Behaviour::Polite, 34, 60),
+    (Behaviour::PoliteProcess, 8, 12),
+    (Behaviour::Flooding, 8, 8),
+    (Behaviour::SilentAtWkp, 5, 5),
+    (Behaviour::SilentAfterHello, 3, 1),
+    (Behaviour::SilentInSession, 4, 1),
+    (Behaviour::ReadingLate, 4, 2),
+    (Behaviour::NeverReading, 3, 1),
+    (Behaviour::DyingAfterMkfifo, 2, 3),
+    (Behaviour::DyingAfterHello, 3, 4),
+    (Behaviour::DyingAfterAck, 3, 4),
+    (Behaviour::DyingMidRequest, 3, 4),
+    (Behaviour::DyingMidReply, 3, 4),
+    (Behaviour::Killed, 6, 4),
+    (Behaviour::Stopped, 4, 1),
+    (Behaviour::GarbageAtWkp, 4, 5),
+    (Behaviour::GarbageInSession, 3, 3),
+    (Behaviour::CuttingRecords, 4, 5),
+    (Behaviour::Naive, 3, 2),
 ];
 
 /// One client's visit.
@@ -102,7 +102,7 @@ const TEMPERS: [(Temper, u64, u64); 19] = [
 pub(super) struct Visit {
     /// When the client comes, measured from the beginning.
     pub(super) at: Duration,
-    pub(super) temper: Temper,
+    pub(super) behaviour: Behaviour,
     /// The length of each request.
     pub(super) sizes: Vec<usize>,
     /// The most unanswered requests at a time.
@@ -136,9 +136,9 @@ impl Plan {
             // Now and then, many clients at one instant.
             let together = if dice.chance(4) { dice.within(4..=12) } else { 1 };
             for _ in 0..together {
-                let temper = first.pop().unwrap_or_else(|| by_weight(&mut dice, kind));
-                let burst = if temper == Temper::Naive { dice.within(3..=8) } else { 1 };
-                visits.extend((0..burst).map(|_| visit(&mut dice, kind, temper, at)));
+                let behaviour = first.pop().unwrap_or_else(|| by_weight(&mut dice, kind));
+                let burst = if behaviour == Behaviour::Naive { dice.within(3..=8) } else { 1 };
+                visits.extend((0..burst).map(|_| visit(&mut dice, kind, behaviour, at)));
             }
             at += dice.while_of(if kind.forks() { 5..=85 } else { 40..=200 });
         }
@@ -149,10 +149,11 @@ impl Plan {
     /// The plan before anything is measured: the longest message, and several clients at a time.
     pub(super) fn warm_up(kind: Kind) -> Self {
         let mut dice = Dice::new(0, 0);
-        let tempers = [Temper::Flooding, Temper::Polite, Temper::PoliteProcess, Temper::GarbageInSession];
-        let all = tempers.into_iter().cycle().take(12);
+        let behaviours =
+            [Behaviour::Flooding, Behaviour::Polite, Behaviour::PoliteProcess, Behaviour::GarbageInSession];
+        let all = behaviours.into_iter().cycle().take(12);
         let mut visits: Vec<Visit> =
-            all.map(|temper| visit(&mut dice, kind, temper, Duration::ZERO)).collect();
+            all.map(|behaviour| visit(&mut dice, kind, behaviour, Duration::ZERO)).collect();
         let longest = visits[0].sizes.iter_mut().take(3);
         longest.for_each(|size| *size = kind.longest());
         Self { visits, kills: Vec::new() }
@@ -160,7 +161,7 @@ impl Plan {
 
     /// The plan after all clients have left: one more client.
     pub(super) fn one_more(kind: Kind) -> Self {
-        let visit = visit(&mut Dice::new(1, 0), kind, Temper::PoliteProcess, Duration::ZERO);
+        let visit = visit(&mut Dice::new(1, 0), kind, Behaviour::PoliteProcess, Duration::ZERO);
         Self { visits: vec![visit], kills: Vec::new() }
     }
 }
@@ -172,8 +173,8 @@ impl Kind {
 }
 
 /// Every behaviour, in random order.
-fn one_of_each(dice: &mut Dice) -> Vec<Temper> {
-    let mut left: Vec<Temper> = TEMPERS.iter().map(|(temper, ..)| *temper).collect();
+fn one_of_each(dice: &mut Dice) -> Vec<Behaviour> {
+    let mut left: Vec<Behaviour> = BEHAVIOURS.iter().map(|(behaviour, ..)| *behaviour).collect();
     let mut shuffled = Vec::new();
     while !left.is_empty() {
         let next = usize::try_from(dice.below(left.len() as u64)).expect("an index");
@@ -182,36 +183,36 @@ fn one_of_each(dice: &mut Dice) -> Vec<Temper> {
     shuffled
 }
 
-fn by_weight(dice: &mut Dice, kind: Kind) -> Temper {
+fn by_weight(dice: &mut Dice, kind: Kind) -> Behaviour {
     let weights =
-        TEMPERS.map(|(temper, forking, basic)| (temper, if kind.forks() { forking } else { basic }));
+        BEHAVIOURS.map(|(behaviour, forking, basic)| (behaviour, if kind.forks() { forking } else { basic }));
     dice.weighed(&weights)
 }
 
-fn visit(dice: &mut Dice, kind: Kind, temper: Temper, at: Duration) -> Visit {
-    let (requests, largest) = match temper {
-        Temper::Flooding => (dice.within(4..=24), kind.longest()),
-        Temper::ReadingLate | Temper::NeverReading => (dice.within(20..=200), 16 << 10),
-        Temper::DyingMidRequest | Temper::DyingMidReply => (1, kind.longest()),
-        Temper::PoliteProcess => (dice.within(1..=200), 2 << 10),
+fn visit(dice: &mut Dice, kind: Kind, behaviour: Behaviour, at: Duration) -> Visit {
+    let (requests, largest) = match behaviour {
+        Behaviour::Flooding => (dice.within(4..=24), kind.longest()),
+        Behaviour::ReadingLate | Behaviour::NeverReading => (dice.within(20..=200), 16 << 10),
+        Behaviour::DyingMidRequest | Behaviour::DyingMidReply => (1, kind.longest()),
+        Behaviour::PoliteProcess => (dice.within(1..=200), 2 << 10),
         // All lines must fit the smallest pipe, its stdin.
-        Temper::Killed | Temper::Stopped => (dice.within(0..=12), 300),
+        Behaviour::Killed | Behaviour::Stopped => (dice.within(0..=12), 300),
         _ => (dice.within(0..=40), 8 << 10),
     };
     let mut sizes: Vec<usize> = (0..requests).map(|_| dice.size(largest)).collect();
-    if matches!(temper, Temper::DyingMidRequest | Temper::DyingMidReply) {
+    if matches!(behaviour, Behaviour::DyingMidRequest | Behaviour::DyingMidReply) {
         sizes[0] = sizes[0].max(kind.longest() / 2);
     }
     Visit {
         at,
-        temper,
+        behaviour,
         sizes,
         window: usize::try_from(dice.within(1..=64)).expect("it is small"),
         pause: if dice.chance(30) { dice.while_of(0..=30) } else { Duration::ZERO },
-        span: dice.while_of(match temper {
-            Temper::Killed => 0..=120,
+        span: dice.while_of(match behaviour {
+            Behaviour::Killed => 0..=120,
             // Far longer than the server's deadline.
-            Temper::NeverReading => 4000..=6000,
+            Behaviour::NeverReading => 4000..=6000,
             _ => 0..=1500,
         }),
         stopped: dice.while_of(50..=2500),
@@ -250,8 +251,8 @@ mod tests {
     fn every_temper_comes_even_in_a_short_run() {
         for kind in Kind::ALL {
             let plan = Plan::new(7, kind, Duration::from_secs(5));
-            let tempers: HashSet<Temper> = plan.visits.iter().map(|visit| visit.temper).collect();
-            assert_eq!(tempers.len(), TEMPERS.len(), "{kind:?}");
+            let behaviours: HashSet<Behaviour> = plan.visits.iter().map(|visit| visit.behaviour).collect();
+            assert_eq!(behaviours.len(), BEHAVIOURS.len(), "{kind:?}");
             assert!(plan.visits.is_sorted_by_key(|visit| visit.at));
             assert_eq!(plan.kills.is_empty(), !kind.forks());
         }

@@ -12,12 +12,12 @@ use handshake_core::sys::ends_with_us;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::plan::{Temper, Visit};
-use super::score::{End, PATIENCE, Score};
-use super::talk::{SERVICE, since};
-use crate::house::House;
+use super::plan::{Behaviour, Visit};
+use super::score::{End, REPLY_TIMEOUT, Score};
+use super::session::{SERVICE, since};
 use crate::many::payload;
 use crate::programs::lines_of;
+use crate::server_under_test::ServerUnderTest;
 use crate::temporary;
 
 /// A client's process. Dropping it kills it.
@@ -29,11 +29,11 @@ pub(super) struct Program {
     stdout: File,
     stderr: File,
     /// The expected output.
-    due: Vec<u8>,
+    expected: Vec<u8>,
     stopped: bool,
     /// When to stop, continue or kill the process.
-    turning: Deadline,
-    patience: Deadline,
+    turn_at: Deadline,
+    kill_at: Deadline,
 }
 
 impl Program {
@@ -41,20 +41,20 @@ impl Program {
     ///
     /// # Errors
     /// The process cannot be started.
-    pub(super) fn start(house: &House, number: usize, visit: &Visit) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::at("start", &house.client, errno_of(&error), "");
-        let (said, due) = lines(number, visit);
+    pub(super) fn start(server: &ServerUnderTest, number: usize, visit: &Visit) -> Result<Self> {
+        let failed = |error: std::io::Error| Error::at("start", &server.client, errno_of(&error), "");
+        let (input, expected) = lines(number, visit);
         let (stdout, stderr) = (temporary::file()?, temporary::file()?);
-        let mut command = Command::new(&house.client);
-        let timeout = format!("{}s", PATIENCE.as_secs());
+        let mut command = Command::new(&server.client);
+        let timeout = format!("{}s", REPLY_TIMEOUT.as_secs());
         command.args(["-q", "--timeout", &timeout, "--window", &visit.window.to_string()]);
-        command.arg("--wkp").arg(house.place.wkp());
-        let stays = visit.temper != Temper::PoliteProcess;
-        if stays {
+        command.arg("--wkp").arg(server.place.wkp());
+        let is_controlled = visit.behaviour != Behaviour::PoliteProcess;
+        if is_controlled {
             command.stdin(Stdio::piped());
         } else {
             let mut stdin = temporary::file()?;
-            stdin.write_all(&said).and_then(|()| stdin.rewind()).map_err(failed)?;
+            stdin.write_all(&input).and_then(|()| stdin.rewind()).map_err(failed)?;
             command.stdin(stdin);
         }
         command.stdout(stdout.try_clone().map_err(failed)?).stderr(stderr.try_clone().map_err(failed)?);
@@ -64,11 +64,11 @@ impl Program {
         if let Some(stdin) = &mut stdin {
             // The pipe holds more than this, so the write never blocks. If the process has already died, the
             // write fails.
-            let _ = stdin.write_all(&said);
+            let _ = stdin.write_all(&input);
         }
-        let turning = if stays { Deadline::in_exactly(visit.span) } else { Deadline::NEVER };
-        let patience = Deadline::after(PATIENCE + visit.span + visit.stopped);
-        Ok(Self { child, stdin, stdout, stderr, due, stopped: false, turning, patience })
+        let turn_at = if is_controlled { Deadline::in_exactly(visit.span) } else { Deadline::NEVER };
+        let kill_at = Deadline::after(REPLY_TIMEOUT + visit.span + visit.stopped);
+        Ok(Self { child, stdin, stdout, stderr, expected, stopped: false, turn_at, kill_at })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -76,24 +76,24 @@ impl Program {
     }
 
     pub(super) fn until(&self) -> Deadline {
-        self.turning.or(self.patience)
+        self.turn_at.or(self.kill_at)
     }
 
     /// Stops, continues or kills the process, when it is time. If its time is over, kills it and returns how
     /// it ended.
-    pub(super) fn go_on(&mut self, visit: &Visit) -> Option<End> {
-        if self.patience.passed() {
+    pub(super) fn advance(&mut self, visit: &Visit) -> Option<End> {
+        if self.kill_at.passed() {
             let _ = self.child.kill();
             let _ = self.child.wait();
-            return Some(End::Lost(format!("the process did not end within {PATIENCE:?}")));
+            return Some(End::Lost(format!("the process did not end within {REPLY_TIMEOUT:?}")));
         }
-        if self.turning.passed() {
-            self.turning = Deadline::NEVER;
-            match visit.temper {
-                Temper::Stopped if !self.stopped => {
+        if self.turn_at.passed() {
+            self.turn_at = Deadline::NEVER;
+            match visit.behaviour {
+                Behaviour::Stopped if !self.stopped => {
                     self.signal(Signal::SIGSTOP);
                     self.stopped = true;
-                    self.turning = Deadline::in_exactly(visit.stopped);
+                    self.turn_at = Deadline::in_exactly(visit.stopped);
                 }
                 _ => self.dismiss(visit),
             }
@@ -103,9 +103,9 @@ impl Program {
 
     /// Ends the process, as its behaviour requires. A process that is owed replies stays.
     pub(super) fn dismiss(&mut self, visit: &Visit) {
-        self.turning = Deadline::NEVER;
-        match visit.temper {
-            Temper::Killed => self.signal(Signal::SIGKILL),
+        self.turn_at = Deadline::NEVER;
+        match visit.behaviour {
+            Behaviour::Killed => self.signal(Signal::SIGKILL),
             _ => self.signal(Signal::SIGCONT),
         }
         self.stdin = None;
@@ -127,32 +127,36 @@ impl Program {
         let status = self.child.try_wait().ok().flatten()?;
         let mut printed = Vec::new();
         if self.stdout.rewind().and_then(|()| self.stdout.read_to_end(&mut printed)).is_err()
-            || !self.due.starts_with(&printed)
+            || !self.expected.starts_with(&printed)
         {
             let printed = String::from_utf8_lossy(&printed).into_owned();
             return Some(End::Wrong(format!("it printed {printed:?}")));
         }
         score.replies += printed.iter().filter(|byte| **byte == b'\n').count() as u64;
         let complaint = lines_of(&mut self.stderr).join("; ");
-        let all = printed.len() == self.due.len();
+        let all = printed.len() == self.expected.len();
         Some(match status.code() {
             Some(0) if all => End::Served,
-            None if visit.temper == Temper::Killed && status.signal() == Some(Signal::SIGKILL as i32) => {
-                End::AsMeant
+            None if visit.behaviour == Behaviour::Killed
+                && status.signal() == Some(Signal::SIGKILL as i32) =>
+            {
+                End::AsPlanned
             }
             // Its replies are counted, and so is its reaction to the kill.
-            Some(1) if orphaned.is_some() => match orphaned.filter(|_| visit.temper.is_owed_all()) {
+            Some(1) if orphaned.is_some() => match orphaned.filter(|_| visit.behaviour.is_owed_all()) {
                 Some(killed) => End::Orphaned(since(killed)),
                 None => End::Dropped,
             },
-            Some(1) if !visit.temper.is_owed_all() && complaint.contains("the connection is") => End::Dropped,
-            _ => score.loss(came, told(status, &complaint, printed.len(), self.due.len())),
+            Some(1) if !visit.behaviour.is_owed_all() && complaint.contains("the connection is") => {
+                End::Dropped
+            }
+            _ => score.loss(came, describe_loss(status, &complaint, printed.len(), self.expected.len())),
         })
     }
 }
 
-fn told(status: ExitStatus, complaint: &str, printed: usize, due: usize) -> String {
-    format!("{status}, having printed {printed} of {due} bytes: {complaint}")
+fn describe_loss(status: ExitStatus, complaint: &str, printed: usize, expected: usize) -> String {
+    format!("{status}, having printed {printed} of {expected} bytes: {complaint}")
 }
 
 impl Drop for Program {
@@ -165,16 +169,16 @@ impl Drop for Program {
 
 /// The input, one line for each request, and the expected output.
 fn lines(number: usize, visit: &Visit) -> (Vec<u8>, Vec<u8>) {
-    let (mut said, mut due, mut line) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut input, mut expected, mut line) = (Vec::new(), Vec::new(), Vec::new());
     let mut service = SERVICE.for_session();
     for (request, size) in visit.sizes.iter().enumerate() {
         payload::fill(&mut line, *size, number, request);
         line.iter_mut().for_each(|byte| *byte = b'a' + *byte % 26);
-        said.extend_from_slice(&line);
-        said.push(b'\n');
+        input.extend_from_slice(&line);
+        input.push(b'\n');
         service.process(&mut line);
-        due.extend_from_slice(&line);
-        due.push(b'\n');
+        expected.extend_from_slice(&line);
+        expected.push(b'\n');
     }
-    (said, due)
+    (input, expected)
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use handshake_core::deadline::now;
 
-use super::plan::Temper;
-use super::terms::DEADLINE;
+use super::plan::Behaviour;
+use super::server_options::DEADLINE;
 
 /// How many losses and wrong replies are reported in words, of each kind.
-const TOLD: usize = 8;
+const REPORTED_MAX: usize = 8;
 
 /// How long a client that follows the protocol waits for its ACK, and for each reply.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The soak's own loop iterates at least ten times a second. If one iteration takes this long, the machine is
 /// too busy for
@@ -19,17 +19,17 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const STALL: Duration = Duration::from_millis(250);
 
 /// How soon the client of a killed subserver must notice. Only EOF of its pipe can tell it.
-pub(super) const AT_ONCE: Duration = Duration::from_secs(5);
+pub(super) const NOTICE_MAX: Duration = Duration::from_secs(5);
 
 /// How long after its deadline a client that never reads must be evicted, even on a busy machine.
-const TO_EVICT: Duration = Duration::from_secs(3);
+const EVICTION_MAX: Duration = Duration::from_secs(3);
 
 /// The printed rules.
 pub(super) fn rules() -> [String; 2] {
     [
         format!(
             "Lost: a client that follows the protocol (polite, flooding; in this process or a real client), \
-             whose subserver was not killed, and that does not get every reply, each within {PATIENCE:?}; or \
+             whose subserver was not killed, and that does not get every reply, each within {REPLY_TIMEOUT:?}; or \
              a client of any temper that finds no server within that time, or does not end. (Excused: the \
              server ended a session, while one turn of the soak's own loop took {STALL:?} or longer: the \
              machine was too busy for its deadlines.)"
@@ -46,7 +46,7 @@ pub(super) enum End {
     /// All replies came, and were right.
     Served,
     /// It acted as its behaviour requires.
-    AsMeant,
+    AsPlanned,
     /// The server ended its session.
     Dropped,
     /// A deadline passed while the machine was too busy.
@@ -91,43 +91,43 @@ pub(super) struct Score {
     pub(super) lost: Vec<String>,
     pub(super) wrong: Vec<String>,
     /// When the current iteration began, and when the last slow iteration ended.
-    turn: Duration,
+    iteration_began: Duration,
     stalled: Option<Duration>,
     pub(super) stalls: u64,
     pub(super) slowest_turn: Duration,
 }
 
 impl Score {
-    pub(super) fn comes(&mut self, temper: Temper) {
+    pub(super) fn arrives(&mut self, behaviour: Behaviour) {
         self.came += 1;
         self.alive += 1;
-        self.owed += u64::from(temper.is_owed_all());
+        self.owed += u64::from(behaviour.is_owed_all());
     }
 
     /// Counts how a client's visit ended.
-    pub(super) fn ends(&mut self, number: usize, temper: Temper, end: End) {
+    pub(super) fn ended(&mut self, number: usize, behaviour: Behaviour, end: End) {
         self.alive -= 1;
         let tell = |told: &mut Vec<String>, text: String| {
-            if told.len() < TOLD {
-                told.push(format!("client {} ({temper:?}): {text}", number + 1));
-            } else if told.len() == TOLD {
+            if told.len() < REPORTED_MAX {
+                told.push(format!("client {} ({behaviour:?}): {text}", number + 1));
+            } else if told.len() == REPORTED_MAX {
                 told.push("and more".into());
             }
         };
         let failed = matches!(end, End::Lost(_) | End::Wrong(_));
-        self.failed += u64::from(failed && temper.is_owed_all());
+        self.failed += u64::from(failed && behaviour.is_owed_all());
         match end {
-            End::Served => self.served += u64::from(temper.is_owed_all()),
-            End::AsMeant => {}
+            End::Served => self.served += u64::from(behaviour.is_owed_all()),
+            End::AsPlanned => {}
             End::Dropped => self.dropped += 1,
-            End::Excused => self.excused += u64::from(temper.is_owed_all()),
+            End::Excused => self.excused += u64::from(behaviour.is_owed_all()),
             End::TurnedAway => self.turned_away += 1,
             End::Orphaned(after) => {
                 self.orphans += 1;
-                self.owed_orphans += u64::from(temper.is_owed_all());
+                self.owed_orphans += u64::from(behaviour.is_owed_all());
                 if after > self.slowest_orphan && !self.has_stalled(now().saturating_sub(after)) {
                     self.slowest_orphan = after;
-                    self.slowest = format!(", the slowest client {} ({temper:?})", number + 1);
+                    self.slowest = format!(", the slowest client {} ({behaviour:?})", number + 1);
                 }
             }
             End::Lost(text) => tell(&mut self.lost, text),
@@ -138,20 +138,20 @@ impl Score {
     /// Counts a client that never reads, when it leaves after `stayed` in its session.
     pub(super) fn never_read(&mut self, stayed: Duration, evicted: bool) {
         let excused = self.has_stalled(now().saturating_sub(stayed));
-        if stayed >= DEADLINE + TO_EVICT && (evicted || !excused) {
+        if stayed >= DEADLINE + EVICTION_MAX && (evicted || !excused) {
             self.stayed += 1;
             self.evicted += u64::from(evicted);
         }
     }
 
     /// Starts the first iteration of the loop.
-    pub(super) fn begins(&mut self) {
-        self.turn = now();
+    pub(super) fn iterations_begin(&mut self) {
+        self.iteration_began = now();
     }
 
     /// Ends an iteration of the loop, and starts the next.
-    pub(super) fn turned(&mut self) {
-        let took = now() - std::mem::replace(&mut self.turn, now());
+    pub(super) fn iteration_ended(&mut self) {
+        let took = now() - std::mem::replace(&mut self.iteration_began, now());
         self.slowest_turn = self.slowest_turn.max(took);
         if took >= STALL {
             self.stalled = Some(now());
@@ -161,7 +161,7 @@ impl Score {
 
     /// Whether an iteration since then was too slow, the current one included.
     fn has_stalled(&self, since: Duration) -> bool {
-        now() - self.turn >= STALL || self.stalled.is_some_and(|stalled| stalled >= since)
+        now() - self.iteration_began >= STALL || self.stalled.is_some_and(|stalled| stalled >= since)
     }
 
     /// How the loss of a client that is owed everything counts.
@@ -185,14 +185,14 @@ mod tests {
         let mut score = Score::default();
         let since = now();
         let deadline = || "the server said BYE: nothing came or went within --idle-timeout".to_string();
-        score.begins();
+        score.iterations_begin();
         assert!(matches!(score.loss(since, deadline()), End::Lost(_)));
-        score.turned();
+        score.iteration_ended();
         assert!(matches!(score.loss(since, deadline()), End::Lost(_)));
         // Pretend that this iteration began long ago.
-        score.turn = since.checked_sub(STALL).expect("the machine has run for so long");
+        score.iteration_began = since.checked_sub(STALL).expect("the machine has run for so long");
         assert_eq!(score.loss(since, deadline()), End::Excused, "the turn is not over");
-        score.turned();
+        score.iteration_ended();
         assert_eq!(score.loss(since, deadline()), End::Excused);
         assert!(matches!(score.loss(since, "no answer in time".into()), End::Lost(_)));
         assert!(matches!(score.loss(now() + STALL, deadline()), End::Lost(_)), "it came after the stall");

@@ -3,9 +3,9 @@
 use handshake_core::error::Result;
 
 use super::score::Score;
-use crate::demo::voice::Voice;
-use crate::house::Look;
+use crate::demo::printer::Printer;
 use crate::proc;
+use crate::server_under_test::Look;
 
 /// The column headings are repeated after this many lines.
 const PAGE: u64 = 20;
@@ -35,11 +35,17 @@ impl Table {
     ///
     /// # Errors
     /// Stdout was closed.
-    pub(super) fn tell(&mut self, second: u64, look: &Look, score: &Score, voice: &mut Voice) -> Result<()> {
+    pub(super) fn print_line(
+        &mut self,
+        second: u64,
+        look: &Look,
+        score: &Score,
+        printer: &mut Printer,
+    ) -> Result<()> {
         if self.lines.is_multiple_of(PAGE) {
-            voice.line("")?;
-            voice.line(&row(COLUMNS.map(|(above, _, _)| above.to_owned())))?;
-            voice.line(&row(COLUMNS.map(|(_, below, _)| below.to_owned())))?;
+            printer.line("")?;
+            printer.line(&row(COLUMNS.map(|(above, _, _)| above.to_owned())))?;
+            printer.line(&row(COLUMNS.map(|(_, below, _)| below.to_owned())))?;
         }
         self.lines += 1;
         let values = [
@@ -54,7 +60,7 @@ impl Table {
             look.zombies as u64,
             look.subservers.len() as u64 + 1,
         ];
-        voice.line(&row(values.map(|value| value.to_string())))
+        printer.line(&row(values.map(|value| value.to_string())))
     }
 }
 

@@ -3,11 +3,11 @@
 use handshake_core::error::{Error, Result};
 
 use super::plan::LONGEST;
-use super::score::{AT_ONCE, PATIENCE, STALL, Score};
+use super::score::{NOTICE_MAX, REPLY_TIMEOUT, STALL, Score};
 use crate::check::{self, Check};
-use crate::demo::voice::Voice;
-use crate::house::{Ending, House, Look};
+use crate::demo::printer::Printer;
 use crate::paradigm::Kind;
+use crate::server_under_test::{Ending, Look, ServerUnderTest};
 
 /// How far the main server's memory may grow after the warm-up, in KiB: pages that the allocator keeps.
 const GROWTH: u64 = 512;
@@ -46,8 +46,8 @@ impl Findings {
     }
 
     /// Ends the server, and notes what it leaves.
-    pub(super) fn close(&mut self, house: &mut House) {
-        self.ending = Some(house.close());
+    pub(super) fn close(&mut self, server: &mut ServerUnderTest) {
+        self.ending = Some(server.close());
     }
 }
 
@@ -55,15 +55,15 @@ impl Findings {
 ///
 /// # Errors
 /// Stdout was closed.
-pub(super) fn judge(findings: &Findings, voice: &mut Voice) -> Result<bool> {
-    voice.heading("Verdict")?;
+pub(super) fn judge(findings: &Findings, printer: &mut Printer) -> Result<bool> {
+    printer.heading("Verdict")?;
     let ending = findings.ending.iter().flat_map(Ending::checks);
-    let right = check::tell(clients(findings).into_iter().chain(rest(findings)).chain(ending), voice)?;
+    let right = check::print(clients(findings).into_iter().chain(rest(findings)).chain(ending), printer)?;
     let Score { slowest_turn, stalls, .. } = &findings.score;
-    voice.line(&format!(
+    printer.line(&format!(
         "  the slowest turn of the soak's own loop took {slowest_turn:.3?}; {stalls} took {STALL:?} or longer"
     ))?;
-    voice.line(if right { "passed" } else { "failed" })?;
+    printer.line(if right { "passed" } else { "failed" })?;
     Ok(right)
 }
 
@@ -109,10 +109,10 @@ fn peers(findings: &Findings) -> Vec<Check> {
     )];
     if findings.kind.forks() {
         checks.push(Check::that(
-            score.slowest_orphan <= AT_ONCE,
+            score.slowest_orphan <= NOTICE_MAX,
             format!(
                 "{killed} subservers killed; the {orphans} clients that lost one in their session knew within {:.3?} \
-                 (expected at most {AT_ONCE:?}){}",
+                 (expected at most {NOTICE_MAX:?}){}",
                 score.slowest_orphan, score.slowest
             ),
         ));
@@ -141,7 +141,7 @@ fn rest(findings: &Findings) -> Vec<Check> {
             ),
         ),
         Check::new(
-            format!("{served} of 1 more client was served, within {PATIENCE:?}"),
+            format!("{served} of 1 more client was served, within {REPLY_TIMEOUT:?}"),
             findings.one_more.iter().flat_map(|score| score.lost.iter().chain(&score.wrong).cloned()),
         ),
     ]

@@ -51,8 +51,8 @@ fn a_crash_is_told_with_what_came_before_it() {
         (2, 1, "before the reply to message 2"),
         (2, 2, "after message 2"),
     ] {
-        let told = Facts { requests, replies, ..crashed.clone() }.on_replies(2);
-        assert!(told.starts_with(&format!("it crashed (SIGSEGV) {when}: ")), "{told}");
+        let advice = Facts { requests, replies, ..crashed.clone() }.on_replies(2);
+        assert!(advice.starts_with(&format!("it crashed (SIGSEGV) {when}: ")), "{advice}");
     }
     let broken_pipe = Facts { end: End::Crash(Signal::SIGPIPE), requests: 1, replies: 1, ..facts() };
     assert_eq!(

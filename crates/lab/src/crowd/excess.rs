@@ -6,15 +6,15 @@ use handshake_core::deadline::Deadline;
 use handshake_core::error::Result;
 use handshake_core::process::Process;
 
-use super::load::{Load, PATIENCE, Stay, await_reports};
-use crate::house::{House, REST};
+use super::load::{Load, Stay, TIMEOUT, await_reports};
+use crate::server_under_test::{REST, ServerUnderTest};
 
 /// How long to check that the excess clients get no answer: far longer than an answer takes.
 const WATCHED: Duration = Duration::from_secs(1);
 
 /// What happened to the excess clients.
 #[derive(Debug)]
-pub(super) struct Late {
+pub(super) struct Excess {
     /// How many still had their private pipes at the end of that time: a client removes its pipe after the
     /// acknowledgement.
     pub(super) waited: usize,
@@ -25,7 +25,7 @@ pub(super) struct Late {
     pub(super) complaints: Vec<String>,
 }
 
-impl Late {
+impl Excess {
     pub(super) const WATCHED: Duration = WATCHED;
 }
 
@@ -33,27 +33,28 @@ impl Late {
 ///
 /// # Errors
 /// Those of [`await_reports`].
-pub(super) fn let_more_come(
+pub(super) fn connect_more(
     beyond: usize,
     leaving: &mut Load,
-    house: &mut House,
+    server: &mut ServerUnderTest,
     process: &Process,
-) -> Result<Late> {
-    let mut more = [Load::start(house, beyond, Stay::UntilServed)?];
+) -> Result<Excess> {
+    let mut excess_load = [Load::start(server, beyond, Stay::UntilServed)?];
     let until = Deadline::after(REST);
-    while private_pipes(house) < beyond && !more[0].is_told() && !until.passed() {
-        await_reports(&mut more, Deadline::in_exactly(Duration::from_millis(10)), house, process)?;
+    while private_pipes(server) < beyond && !excess_load[0].is_finished() && !until.passed() {
+        await_reports(&mut excess_load, Deadline::in_exactly(Duration::from_millis(10)), server, process)?;
     }
-    await_reports(&mut more, Deadline::in_exactly(WATCHED), house, process)?;
-    let (waited, subservers) = (private_pipes(house), house.look().subservers.len());
+    await_reports(&mut excess_load, Deadline::in_exactly(WATCHED), server, process)?;
+    let (waited, subservers) = (private_pipes(server), server.look().subservers.len());
     leaving.leave();
-    await_reports(&mut more, Deadline::after(2 * PATIENCE), house, process)?;
-    let served = more[0].report().map_or(0, |report| report.requests.saturating_sub(report.mismatches));
-    let (_, complaints) = more[0].end(process)?;
-    Ok(Late { waited, subservers, served: usize::try_from(served).unwrap_or(usize::MAX), complaints })
+    await_reports(&mut excess_load, Deadline::after(2 * TIMEOUT), server, process)?;
+    let served =
+        excess_load[0].report().map_or(0, |report| report.requests.saturating_sub(report.mismatches));
+    let (_, complaints) = excess_load[0].end(process)?;
+    Ok(Excess { waited, subservers, served: usize::try_from(served).unwrap_or(usize::MAX), complaints })
 }
 
 /// How many clients have sent their names and got no answer.
-fn private_pipes(house: &House) -> usize {
-    house.names().iter().filter(|name| name.contains(".client.")).count()
+fn private_pipes(server: &ServerUnderTest) -> usize {
+    server.names().iter().filter(|name| name.contains(".client.")).count()
 }

@@ -17,41 +17,41 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use super::runnable;
-use super::tell::quoted;
+use super::sentence::quoted;
 use super::terminal::Terminal;
 use super::watch::{Seen, Watch, WkpOpened};
-use crate::blocked::{Call, call_of_family};
+use crate::blocked::{Call, blocking_call};
 
 /// How many of its lines are printed.
-const TOLD: usize = 200;
+const LINES_PRINTED: usize = 200;
 /// How many of its lines are kept, to find the replies in them.
-const KEPT: usize = 10_000;
+const LINES_KEPT: usize = 10_000;
 /// How many requests of its own are printed.
-const OWN_TOLD: usize = 5;
+const OWN_REQUESTS_PRINTED: usize = 5;
 
 /// The program to start, and its arguments.
 #[derive(Debug, Clone)]
-pub(super) struct Invitation {
+pub(super) struct ExternalProgram {
     program: PathBuf,
     arguments: Vec<OsString>,
 }
 
 /// The program, running or ended.
 #[derive(Debug)]
-pub(super) struct Guest {
+pub(super) struct ExternalClient {
     /// Its number among the clients.
     pub(super) number: usize,
     pub(super) pid: u32,
     pub(super) watch: Watch,
     terminal: Terminal,
     /// Its lines, up to a limit.
-    pub(super) said: Vec<String>,
+    pub(super) printed_lines: Vec<String>,
     /// How many of its lines came before its first message.
-    pub(super) said_before: usize,
+    pub(super) printed_before: usize,
     /// How many messages it was given.
-    pub(super) typed: usize,
+    pub(super) given: usize,
     /// How many events about its requests were printed.
-    told: usize,
+    events_printed: usize,
     /// The last signal that the demo sent to end it.
     pub(super) ended_by: Option<Signal>,
     /// The call that blocked it when it first missed an expected step.
@@ -62,7 +62,7 @@ pub(super) struct Guest {
     pub(super) closed_wkp: bool,
 }
 
-impl Invitation {
+impl ExternalProgram {
     /// # Errors
     /// The program does not exist, or the kernel cannot run it.
     pub(super) fn new(path: &Path, arguments: &[OsString]) -> Result<Self> {
@@ -114,22 +114,22 @@ fn failed(program: &Path, errno: Errno) -> Error {
     Error::at("start", program, errno, hint)
 }
 
-impl Guest {
+impl ExternalClient {
     /// The most requests of its own that a program may send. A program that sends more does not notice the
     /// end of its input.
     pub(super) const OWN_REQUESTS: usize = 50;
 
     pub(super) fn new(number: usize, pid: u32, watch: Watch, terminal: Terminal) -> Self {
-        let said = Vec::new();
+        let printed_lines = Vec::new();
         Self {
             number,
             pid,
             watch,
             terminal,
-            said,
-            said_before: 0,
-            typed: 0,
-            told: 0,
+            printed_lines,
+            printed_before: 0,
+            given: 0,
+            events_printed: 0,
             ended_by: None,
             blocked: None,
             blocked_before_wkp: false,
@@ -139,9 +139,9 @@ impl Guest {
 
     /// Whether to print one more event about a request. The error is the final text, once the limit is
     /// reached.
-    pub(super) fn tells_of_request(&mut self) -> Result<(), Option<&'static str>> {
-        self.told += 1;
-        match self.told.cmp(&self.most_told()) {
+    pub(super) fn may_print_request(&mut self) -> Result<(), Option<&'static str>> {
+        self.events_printed += 1;
+        match self.events_printed.cmp(&self.print_max()) {
             Ordering::Less => Ok(()),
             Ordering::Equal => Err(Some("asks on and on, and nobody gave it that; no more of this is told")),
             Ordering::Greater => Err(None),
@@ -149,8 +149,8 @@ impl Guest {
     }
 
     /// Each request has up to three events: received, routed, answered.
-    fn most_told(&self) -> usize {
-        3 * (self.typed + OWN_TOLD)
+    fn print_max(&self) -> usize {
+        3 * (self.given + OWN_REQUESTS_PRINTED)
     }
 
     /// What to print about the program since the last look.
@@ -159,18 +159,18 @@ impl Guest {
         seen.iter_mut().for_each(|seen| seen.text.insert_str(0, "seen: "));
         let lines = if has_ended { self.terminal.rest() } else { self.terminal.lines() };
         for line in lines.into_iter().filter(|line| !line.is_empty()) {
-            let text = match self.said.len() {
-                _ if self.told >= self.most_told() => None,
-                TOLD.. => None,
-                told if told + 1 == TOLD => Some("says more than is told here".into()),
+            let text = match self.printed_lines.len() {
+                _ if self.events_printed >= self.print_max() => None,
+                LINES_PRINTED.. => None,
+                printed if printed + 1 == LINES_PRINTED => Some("says more than is told here".into()),
                 _ => Some(quoted("says:", &line)),
             };
             seen.extend(text.map(|text| Seen { step: None, text }));
-            self.said.push(line);
-            self.said.truncate(KEPT);
+            self.printed_lines.push(line);
+            self.printed_lines.truncate(LINES_KEPT);
         }
-        if self.typed == 0 {
-            self.said_before = self.said.len();
+        if self.given == 0 {
+            self.printed_before = self.printed_lines.len();
         }
         seen
     }
@@ -178,7 +178,7 @@ impl Guest {
     /// Notes the call that blocks the program, unless one was noted before.
     pub(super) fn note_blocked(&mut self) {
         if self.blocked.is_none() {
-            self.blocked = call_of_family(self.pid);
+            self.blocked = blocking_call(self.pid);
             self.blocked_before_wkp = self.watch.wkp_opened() == WkpOpened::Never;
         }
     }

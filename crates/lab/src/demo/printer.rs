@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use terminal_size::{Width, terminal_size_of};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
-use super::cast::{Actor, Cast};
+use super::roster::{Actor, Roster};
 
 /// The width of output that goes to no terminal, unless `COLUMNS` is set.
 const COLUMNS: usize = 80;
@@ -31,7 +31,7 @@ const COLOURS: [AnsiColor; 5] =
 
 /// The printer of the lab's output.
 #[derive(Debug)]
-pub(crate) struct Voice {
+pub(crate) struct Printer {
     colour: bool,
     /// Whether a prompt can be erased after its answer.
     wipes: bool,
@@ -39,7 +39,7 @@ pub(crate) struct Voice {
     prompted: bool,
 }
 
-impl Voice {
+impl Printer {
     pub(crate) fn new() -> Self {
         Self {
             colour: has_colour(&stdout()),
@@ -57,10 +57,16 @@ impl Voice {
     }
 
     /// Prints an action of a process.
-    pub(super) fn deed(&mut self, step: Option<u8>, actor: Actor, cast: &Cast, text: &str) -> Result<()> {
+    pub(super) fn action(
+        &mut self,
+        step: Option<u8>,
+        actor: Actor,
+        roster: &Roster,
+        text: &str,
+    ) -> Result<()> {
         let step = step.map(|step| format!("step {step}")).unwrap_or_default();
-        let (bold, own) = (self.style(Style::new().bold()), self.of(actor, cast));
-        let who = cast.name(actor);
+        let (bold, own) = (self.style(Style::new().bold()), self.of(actor, roster));
+        let who = roster.name(actor);
         self.fill(&format!("{bold}{step:<STEP$}{bold:#}{own}{who:<WHO$}{own:#}"), STEP + WHO, text)
     }
 
@@ -107,8 +113,8 @@ impl Voice {
     }
 
     /// An actor's name in its colour; no line breaks inside it.
-    pub(super) fn name(&self, actor: Actor, cast: &Cast, name: &str) -> String {
-        let (own, name) = (self.of(actor, cast), unbroken(name));
+    pub(super) fn name(&self, actor: Actor, roster: &Roster, name: &str) -> String {
+        let (own, name) = (self.of(actor, roster), unbroken(name));
         format!("{own}{name}{own:#}")
     }
 
@@ -145,8 +151,8 @@ impl Voice {
         })
     }
 
-    fn of(&self, actor: Actor, cast: &Cast) -> Style {
-        let Some(client) = cast.client_behind(actor) else {
+    fn of(&self, actor: Actor, roster: &Roster) -> Style {
+        let Some(client) = roster.client_served_by(actor) else {
             return self.style(AnsiColor::Blue.on_default().bold());
         };
         let colour = COLOURS[(client - 1) % COLOURS.len()].on_default();
@@ -161,8 +167,8 @@ impl Voice {
 /// The width of the terminal, or the value of `COLUMNS`.
 fn columns() -> usize {
     let terminal = terminal_size_of(stdout()).map(|(Width(columns), _)| columns.into());
-    let said = || env::var("COLUMNS").ok()?.parse().ok();
-    terminal.or_else(said).filter(|columns| *columns > 0).unwrap_or(COLUMNS)
+    let from_environment = || env::var("COLUMNS").ok()?.parse().ok();
+    terminal.or_else(from_environment).filter(|columns| *columns > 0).unwrap_or(COLUMNS)
 }
 
 /// Breaks `text` into lines of at most `width` columns, between words only. `first` stands before the first

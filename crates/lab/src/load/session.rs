@@ -16,7 +16,7 @@ use crate::many::payload;
 use crate::many::watch::{Cause, Room, cannot_watch};
 
 /// A session in progress.
-pub(super) struct Talk {
+pub(super) struct Session {
     connection: Connection,
     worker: usize,
     /// When the handshake began.
@@ -32,7 +32,7 @@ pub(super) struct Talk {
     until: Deadline,
 }
 
-impl Talk {
+impl Session {
     pub(super) fn new(mut connection: Connection, worker: usize, since: Duration, plan: &Plan) -> Self {
         connection.limit_messages(usize::MAX);
         Self {
@@ -79,7 +79,7 @@ impl Talk {
     ///
     /// # Errors
     /// [`Error::Lost`], [`Error::Protocol`], [`Error::TooLong`]: the connection has failed.
-    pub(super) fn go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
+    pub(super) fn advance(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
         if cause == Cause::Room {
             self.room = Room::Quiet;
         } else {
@@ -182,7 +182,7 @@ fn difference(expected: &[u8], reply: &[u8], plan: &Plan) -> String {
     )
 }
 
-impl std::fmt::Debug for Talk {
+impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Talk").field("connection", &self.connection).finish_non_exhaustive()
     }

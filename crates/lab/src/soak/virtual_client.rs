@@ -16,12 +16,12 @@ use nix::unistd::write;
 use super::crowd::Shared;
 use super::dice::Dice;
 use super::naive::Naive;
-use super::plan::{Temper, Visit};
+use super::plan::{Behaviour, Visit};
 use super::program::Program;
-use super::score::{End, PATIENCE};
-use super::talk::{Next, Talk, cut_record, garbage, since};
-use crate::house::House;
+use super::score::{End, REPLY_TIMEOUT};
+use super::session::{Next, Session, cut_frame, garbage, since};
 use crate::many::watch::{Cause, judge, unwatch, watch};
+use crate::server_under_test::ServerUnderTest;
 
 /// The pause between two attempts to open a well-known pipe.
 const AGAIN: Duration = Duration::from_millis(10);
@@ -31,7 +31,7 @@ const NAIVE_AGAIN: Duration = Duration::from_millis(2);
 
 /// A virtual client.
 #[derive(Debug)]
-pub(super) struct Guest {
+pub(super) struct VirtualClient {
     number: usize,
     pub(super) visit: Visit,
     came: Duration,
@@ -53,7 +53,7 @@ enum State {
     /// It has not arrived yet.
     Away,
     /// It sends no HELLO until `until`; it holds the well-known pipe, once it has found one.
-    AtDoor {
+    AtWkp {
         wkp: Option<OwnedFd>,
         until: Deadline,
         again: Deadline,
@@ -65,19 +65,19 @@ enum State {
         until: Deadline,
         again: Deadline,
     },
-    Shaking(Handshake),
+    InHandshake(Handshake),
     /// It is silent after its HELLO.
-    Holding {
+    SilentAfterHello {
         _handshake: Handshake,
         until: Deadline,
     },
-    Talking(Talk),
+    InSession(Session),
     /// It is a process of its own.
     Running(Program),
     Over,
 }
 
-impl Guest {
+impl VirtualClient {
     pub(super) fn new(number: usize, visit: Visit) -> Self {
         Self {
             number,
@@ -101,10 +101,10 @@ impl Guest {
     pub(super) fn until(&self) -> Deadline {
         match &self.state {
             State::Away | State::Over => Deadline::NEVER,
-            State::AtDoor { until, again, .. } | State::Naive { until, again, .. } => until.or(*again),
-            State::Shaking(handshake) => handshake.watch().1,
-            State::Holding { until, .. } => *until,
-            State::Talking(talk) => talk.until(),
+            State::AtWkp { until, again, .. } | State::Naive { until, again, .. } => until.or(*again),
+            State::InHandshake(handshake) => handshake.watch().1,
+            State::SilentAfterHello { until, .. } => *until,
+            State::InSession(session) => session.until(),
             State::Running(program) => program.until(),
         }
     }
@@ -113,45 +113,45 @@ impl Guest {
     ///
     /// # Errors
     /// [`Error::Signal`]. Other errors end this client only.
-    pub(super) fn come(&mut self, house: &House, shared: &mut Shared) -> Result<()> {
+    pub(super) fn arrive(&mut self, server: &ServerUnderTest, shared: &mut Shared) -> Result<()> {
         self.came = now();
-        shared.score.comes(self.visit.temper);
-        let begun = self.begin(house, shared);
-        self.survive(begun, shared)
+        shared.score.arrives(self.visit.behaviour);
+        let begun = self.begin(server, shared);
+        self.end_on_error(begun, shared)
     }
 
-    fn begin(&mut self, house: &House, shared: &mut Shared) -> Result<()> {
-        match self.visit.temper {
-            temper if temper.is_process() => {
-                self.state = State::Running(Program::start(house, self.number, &self.visit)?);
+    fn begin(&mut self, server: &ServerUnderTest, shared: &mut Shared) -> Result<()> {
+        match self.visit.behaviour {
+            behaviour if behaviour.is_process() => {
+                self.state = State::Running(Program::start(server, self.number, &self.visit)?);
                 Ok(())
             }
-            Temper::SilentAtWkp | Temper::GarbageAtWkp | Temper::CuttingRecords => {
+            Behaviour::SilentAtWkp | Behaviour::GarbageAtWkp | Behaviour::CuttingRecords => {
                 let until = Deadline::in_exactly(self.visit.span);
                 let noise = Dice::new(self.visit.seed, 0);
-                self.state = State::AtDoor { wkp: None, until, again: Deadline::NEVER, noise };
-                self.stand_at_door(shared);
+                self.state = State::AtWkp { wkp: None, until, again: Deadline::NEVER, noise };
+                self.wait_at_wkp(shared);
                 Ok(())
             }
-            Temper::Naive => {
+            Behaviour::Naive => {
                 let naive = Naive::new(shared.place.directory(), self.number, self.visit.sizes.len())?;
                 let until = Deadline::in_exactly(self.visit.span);
                 self.state = State::Naive { naive, until, again: Deadline::NEVER };
-                self.be_naive(shared);
+                self.advance_naive(shared);
                 Ok(())
             }
-            Temper::DyingAfterMkfifo => {
+            Behaviour::DyingAfterMkfifo => {
                 let path = shared.place.private()?;
                 let made =
                     Fifo::make(path.clone()).and_then(|fifo| open_to_read(&path).map(|end| (fifo, end)));
                 drop(made.map_err(|errno| Error::at("make a private pipe", &path, errno, ""))?);
-                self.end(End::AsMeant, shared);
+                self.end(End::AsPlanned, shared);
                 Ok(())
             }
             _ => {
-                let deadline = Deadline::after(PATIENCE);
-                self.state = State::Shaking(Handshake::new(&shared.process, &shared.place, deadline));
-                self.shake(shared)
+                let deadline = Deadline::after(REPLY_TIMEOUT);
+                self.state = State::InHandshake(Handshake::new(&shared.process, &shared.place, deadline));
+                self.advance_handshake(shared)
             }
         }
     }
@@ -160,30 +160,30 @@ impl Guest {
     ///
     /// # Errors
     /// As [`VirtualClient::arrive`].
-    pub(super) fn go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
-        let gone_on = self.try_to_go_on(cause, shared);
-        self.survive(gone_on, shared)
+    pub(super) fn advance(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
+        let advanced = self.try_advance(cause, shared);
+        self.end_on_error(advanced, shared)
     }
 
-    fn try_to_go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
+    fn try_advance(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
         match &mut self.state {
             State::Away | State::Over => {}
-            State::AtDoor { .. } => self.stand_at_door(shared),
-            State::Naive { .. } => self.be_naive(shared),
-            State::Shaking(handshake) => {
+            State::AtWkp { .. } => self.wait_at_wkp(shared),
+            State::Naive { .. } => self.advance_naive(shared),
+            State::InHandshake(handshake) => {
                 if cause == Cause::Time {
                     judge(handshake, &shared.process)?;
                 }
-                self.shake(shared)?;
+                self.advance_handshake(shared)?;
             }
-            State::Holding { until, .. } if until.passed() => self.end(End::AsMeant, shared),
-            State::Holding { .. } => {}
-            State::Talking(talk) => {
-                let next = talk.go_on(cause, shared)?;
-                self.leave_if_done(next, shared);
+            State::SilentAfterHello { until, .. } if until.passed() => self.end(End::AsPlanned, shared),
+            State::SilentAfterHello { .. } => {}
+            State::InSession(session) => {
+                let next = session.advance(cause, shared)?;
+                self.leave_if_finished(next, shared);
             }
             State::Running(program) => {
-                if let Some(end) = program.go_on(&self.visit) {
+                if let Some(end) = program.advance(&self.visit) {
                     self.end(end, shared);
                 }
             }
@@ -191,11 +191,11 @@ impl Guest {
         Ok(())
     }
 
-    fn survive(&mut self, result: Result<()>, shared: &mut Shared) -> Result<()> {
+    fn end_on_error(&mut self, result: Result<()>, shared: &mut Shared) -> Result<()> {
         match result {
             Err(Error::Signal(signal)) => Err(Error::Signal(signal)),
             Err(error) => {
-                let end = self.misfortune(&error, shared);
+                let end = self.end_for(&error, shared);
                 self.end(end, shared);
                 Ok(())
             }
@@ -204,44 +204,46 @@ impl Guest {
     }
 
     /// What an error means for a client of this behaviour.
-    fn misfortune(&self, error: &Error, shared: &mut Shared) -> End {
+    fn end_for(&self, error: &Error, shared: &mut Shared) -> End {
         match (error, &self.state) {
             (Error::Protocol { what }, _) => End::Wrong(what.clone()),
             // A client that does not read cannot know at once.
-            (Error::Lost { .. }, State::Talking(talk)) if self.orphaned.is_some() && !talk.began_late() => {
+            (Error::Lost { .. }, State::InSession(session))
+                if self.orphaned.is_some() && !session.starts_late() =>
+            {
                 End::Orphaned(self.orphaned.map_or(Duration::ZERO, |(killed, _)| since(killed)))
             }
-            (Error::Lost { .. }, _) if !self.visit.temper.is_owed_all() => End::Dropped,
-            (Error::Refused { .. }, _) if !self.visit.temper.is_owed_all() => End::TurnedAway,
+            (Error::Lost { .. }, _) if !self.visit.behaviour.is_owed_all() => End::Dropped,
+            (Error::Refused { .. }, _) if !self.visit.behaviour.is_owed_all() => End::TurnedAway,
             _ => shared.score.loss(self.came, error.to_string()),
         }
     }
 
     fn end(&mut self, end: End, shared: &mut Shared) {
         self.state = State::Over;
-        shared.score.ends(self.number, self.visit.temper, end);
+        shared.score.ended(self.number, self.visit.behaviour, end);
     }
 
     /// Opens the well-known pipe when there is one; then stays silent or writes noise until its time is over.
-    fn stand_at_door(&mut self, shared: &mut Shared) {
-        let (noise_of, longest_pause): (Option<Noise>, _) = match self.visit.temper {
-            Temper::GarbageAtWkp => (Some(garbage), 100),
-            Temper::CuttingRecords => (Some(cut_record), 10),
+    fn wait_at_wkp(&mut self, shared: &mut Shared) {
+        let (make_noise, longest_pause): (Option<Noise>, _) = match self.visit.behaviour {
+            Behaviour::GarbageAtWkp => (Some(garbage), 100),
+            Behaviour::CuttingRecords => (Some(cut_frame), 10),
             _ => (None, 0),
         };
-        let State::AtDoor { wkp, until, again, noise } = &mut self.state else { return };
+        let State::AtWkp { wkp, until, again, noise } = &mut self.state else { return };
         if until.passed() {
-            return self.end(End::AsMeant, shared);
+            return self.end(End::AsPlanned, shared);
         }
         if wkp.is_none() {
             *wkp = open_to_write(shared.place.wkp()).ok();
         }
-        *again = match (&wkp, noise_of) {
+        *again = match (&wkp, make_noise) {
             (None, _) => Deadline::in_exactly(AGAIN),
             (Some(_), None) => Deadline::NEVER,
-            (Some(open), Some(noise_of)) => {
+            (Some(open), Some(make_noise)) => {
                 // If the pipe is full or has no reader, try the next one.
-                if write(open, &noise_of(noise)) == Err(Errno::EPIPE) {
+                if write(open, &make_noise(noise)) == Err(Errno::EPIPE) {
                     *wkp = None;
                 }
                 Deadline::in_exactly(noise.while_of(0..=longest_pause))
@@ -249,68 +251,68 @@ impl Guest {
         };
     }
 
-    fn be_naive(&mut self, shared: &mut Shared) {
+    fn advance_naive(&mut self, shared: &mut Shared) {
         let State::Naive { naive, until, again } = &mut self.state else { return };
-        if until.passed() || !naive.go_on(shared.place.wkp()) {
-            return self.end(End::AsMeant, shared);
+        if until.passed() || !naive.advance(shared.place.wkp()) {
+            return self.end(End::AsPlanned, shared);
         }
         *again = Deadline::in_exactly(NAIVE_AGAIN);
     }
 
     /// Advances the handshake as far as possible, or as far as the behaviour allows.
-    fn shake(&mut self, shared: &mut Shared) -> Result<()> {
-        let State::Shaking(handshake) = &mut self.state else { return Ok(()) };
+    fn advance_handshake(&mut self, shared: &mut Shared) -> Result<()> {
+        let State::InHandshake(handshake) = &mut self.state else { return Ok(()) };
         unwatch(handshake, &shared.poller)?;
-        if self.visit.temper == Temper::DyingAfterAck && has_ack(handshake) {
-            self.end(End::AsMeant, shared);
+        if self.visit.behaviour == Behaviour::DyingAfterAck && has_ack(handshake) {
+            self.end(End::AsPlanned, shared);
             return Ok(());
         }
         if let Progress::Connected(connection) = handshake.advance()? {
-            let records = handshake.frames();
-            return self.connected(*connection, records, shared);
+            let frames = handshake.frames();
+            return self.connected(*connection, frames, shared);
         }
         let said_hello = handshake.frames() > 0;
-        match self.visit.temper {
-            Temper::DyingAfterHello if said_hello => self.end(End::AsMeant, shared),
-            Temper::SilentAfterHello if said_hello => {
-                let State::Shaking(handshake) = std::mem::replace(&mut self.state, State::Over) else {
+        match self.visit.behaviour {
+            Behaviour::DyingAfterHello if said_hello => self.end(End::AsPlanned, shared),
+            Behaviour::SilentAfterHello if said_hello => {
+                let State::InHandshake(handshake) = std::mem::replace(&mut self.state, State::Over) else {
                     return Ok(());
                 };
                 let until = Deadline::in_exactly(self.visit.span);
-                self.state = State::Holding { _handshake: handshake, until };
+                self.state = State::SilentAfterHello { _handshake: handshake, until };
             }
             _ => watch(handshake, self.number, &shared.poller)?,
         }
         Ok(())
     }
 
-    fn connected(&mut self, connection: Connection, records: u64, shared: &mut Shared) -> Result<()> {
+    fn connected(&mut self, connection: Connection, frames: u64, shared: &mut Shared) -> Result<()> {
         // HELLO, ACK and READY; further frames were repeated HELLOs.
-        shared.score.turned_away += records.saturating_sub(3);
+        shared.score.turned_away += frames.saturating_sub(3);
         // A client that exchanged more than ACK and READY since the kill has retried, and has another
         // subserver. (Its new pipe may
         // well have the inode number of the old one.)
-        self.orphaned = self.orphaned.filter(|(_, before)| before.is_none_or(|before| records == before + 2));
+        self.orphaned = self.orphaned.filter(|(_, before)| before.is_none_or(|before| frames == before + 2));
         self.since = now();
-        let mut talk = Talk::new(connection, self.number, &self.visit);
-        let begun = talk.begin(shared);
-        self.state = State::Talking(talk);
-        self.leave_if_done(begun?, shared);
+        let mut session = Session::new(connection, self.number, &self.visit);
+        let begun = session.begin(shared);
+        self.state = State::InSession(session);
+        self.leave_if_finished(begun?, shared);
         Ok(())
     }
 
-    fn leave_if_done(&mut self, next: Next, shared: &mut Shared) {
+    fn leave_if_finished(&mut self, next: Next, shared: &mut Shared) {
         let end = match next {
-            Next::GoesOn => return,
+            Next::Continues => return,
             Next::Served => End::Served,
-            Next::Goes => End::AsMeant,
+            Next::Leaves => End::AsPlanned,
         };
-        if let State::Talking(talk) = std::mem::replace(&mut self.state, State::Over) {
-            match self.visit.temper {
-                Temper::NeverReading => {
-                    shared.score.never_read(now() - self.since, talk.is_evicted());
+        if let State::InSession(session) = std::mem::replace(&mut self.state, State::Over) {
+            match self.visit.behaviour {
+                Behaviour::NeverReading => {
+                    shared.score.never_read(now() - self.since, session.is_evicted());
                 }
-                _ if next == Next::Served => talk.leave(),
+                _ if next == Next::Served => session.leave(),
                 _ => {}
             }
         }
@@ -333,21 +335,21 @@ impl Guest {
         match &mut self.state {
             State::Away | State::Over => {}
             State::Running(program) => program.dismiss(&self.visit),
-            _ if self.visit.temper.is_owed_all() => {}
+            _ if self.visit.behaviour.is_owed_all() => {}
             // The soak has to see that the server evicts it.
-            State::Talking(_) if self.visit.temper == Temper::NeverReading => {}
-            _ => self.end(End::AsMeant, shared),
+            State::InSession(_) if self.visit.behaviour == Behaviour::NeverReading => {}
+            _ => self.end(End::AsPlanned, shared),
         }
     }
 
     /// Notes that its subserver was killed at `when`, if `pipes` contains its private pipe or `pids` its
     /// process.
-    pub(super) fn is_orphaned(&mut self, pipes: &[Pipe], pids: &[u32], when: Duration) {
-        let (private, records) = match &self.state {
-            State::Shaking(handshake) => {
+    pub(super) fn note_kill(&mut self, pipes: &[Pipe], pids: &[u32], when: Duration) {
+        let (private, frames) = match &self.state {
+            State::InHandshake(handshake) => {
                 (handshake.watch().0.first().map(|(fd, _)| *fd), Some(handshake.frames()))
             }
-            State::Talking(talk) => (Some(talk.connection().from_server()), None),
+            State::InSession(session) => (Some(session.connection().from_server()), None),
             State::Running(program) if pids.contains(&program.pid()) => {
                 self.orphaned = Some((when, None));
                 return;
@@ -355,7 +357,7 @@ impl Guest {
             _ => return,
         };
         if private.and_then(identity).is_some_and(|private| pipes.contains(&private)) {
-            self.orphaned = Some((when, records));
+            self.orphaned = Some((when, frames));
         }
     }
 }

@@ -19,7 +19,7 @@ const HOLD_FOR_CAUSE: Duration = Duration::from_secs(1);
 
 /// The events so far.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct LogReader {
     file: File,
     /// The beginning of an incomplete line.
     part: Vec<u8>,
@@ -29,7 +29,7 @@ pub(super) struct Record {
     held: Vec<Event>,
 }
 
-impl Record {
+impl LogReader {
     /// Follows an event log that other processes write to `file`.
     pub(super) fn follow(file: File) -> Self {
         Self { file, part: Vec::new(), seen: Vec::new(), held: Vec::new() }
@@ -59,18 +59,18 @@ impl Record {
     }
 
     /// Whether every event was printed.
-    pub(super) fn is_told(&self) -> bool {
+    pub(super) fn is_printed(&self) -> bool {
         self.held.is_empty()
     }
 
     /// The events that can be printed now, in order. `keeps_no_log`: the cause of this event is in no log, so
     /// it is not awaited.
-    pub(super) fn due(&mut self, keeps_no_record: impl Fn(&Event) -> bool) -> Vec<Event> {
+    pub(super) fn due(&mut self, keeps_no_log: impl Fn(&Event) -> bool) -> Vec<Event> {
         self.held.sort_by_key(in_order);
         let now = monotonic_ns();
         let is_due = |event: &Event| {
             let age = Duration::from_nanos(now.saturating_sub(event.ns));
-            age > HOLD_FOR_CAUSE || (age > HOLD && (self.has_cause(event) || keeps_no_record(event)))
+            age > HOLD_FOR_CAUSE || (age > HOLD && (self.has_cause(event) || keeps_no_log(event)))
         };
         let due = self.held.iter().take_while(|event| is_due(event)).count();
         self.held.drain(..due).collect()
@@ -135,12 +135,12 @@ mod tests {
     }
 
     /// The events of these lines that can be printed now.
-    fn told(lines: &[String]) -> Vec<What> {
+    fn printed(lines: &[String]) -> Vec<What> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        let mut record = Record::follow(file.reopen().unwrap());
+        let mut event_log = LogReader::follow(file.reopen().unwrap());
         file.write_all(lines.concat().as_bytes()).unwrap();
-        assert_eq!(record.read().unwrap(), lines.len());
-        record.due(|_| false).into_iter().map(|event| event.what).collect()
+        assert_eq!(event_log.read().unwrap(), lines.len());
+        event_log.due(|_| false).into_iter().map(|event| event.what).collect()
     }
 
     #[test]
@@ -151,12 +151,12 @@ mod tests {
             line(1, "waiting", ",\"step\":2"),
             line(2, "ready-sent", ""),
         ];
-        assert_eq!(told(&lines), [What::Waiting, What::AwaitingAck, What::AckSent, What::ReadySent]);
+        assert_eq!(printed(&lines), [What::Waiting, What::AwaitingAck, What::AckSent, What::ReadySent]);
     }
 
     #[test]
     fn who_is_too_young_waits_for_older_ones() {
-        assert_eq!(told(&[line(1, "waiting", ""), line(monotonic_ns(), "bye-sent", "")]), [What::Waiting]);
+        assert_eq!(printed(&[line(1, "waiting", ""), line(monotonic_ns(), "bye-sent", "")]), [What::Waiting]);
     }
 
     #[test]
@@ -165,7 +165,7 @@ mod tests {
         let received = line(ago, "reply-received", ",\"session\":\"a\",\"seq\":1");
         let other = line(ago - 1, "reply-sent", ",\"session\":\"b\",\"seq\":1");
         let cause = line(ago - 1, "reply-sent", ",\"session\":\"a\",\"seq\":1");
-        assert_eq!(told(&[received.clone(), other]), [What::ReplySent]);
-        assert_eq!(told(&[received, cause]), [What::ReplySent, What::ReplyReceived]);
+        assert_eq!(printed(&[received.clone(), other]), [What::ReplySent]);
+        assert_eq!(printed(&[received, cause]), [What::ReplySent, What::ReplyReceived]);
     }
 }

@@ -15,8 +15,8 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use tempfile::{NamedTempFile, TempDir};
 
-use super::cast::Actor;
-use super::guest::Invitation;
+use super::external_client::ExternalProgram;
+use super::roster::Actor;
 use super::wkp::Wkp;
 use crate::paradigm::Paradigm;
 use crate::programs::{end_orphans, lines_of, programs};
@@ -26,7 +26,7 @@ use crate::{proc, temporary};
 const GRACE: Duration = Duration::from_secs(2);
 /// The limit for killing processes that an external client left: one that leaves more forks faster than they
 /// can be killed.
-const STRAYS_MAX: usize = 1000;
+const LEFTOVER_MAX: usize = 1000;
 /// The pause between two checks whether a process has ended, in milliseconds.
 const LOOK: u8 = 10;
 
@@ -44,7 +44,7 @@ struct Member {
 
 /// All processes, and their directory.
 #[derive(Debug)]
-pub(super) struct Troupe {
+pub(super) struct Processes {
     /// Dropping this struct ends them first, and then removes the directory.
     members: Vec<Member>,
     pub(super) paradigm: Paradigm,
@@ -60,7 +60,7 @@ pub(super) struct Troupe {
     /// The read end of the gate, inherited under its number.
     gate: Option<OwnedFd>,
     /// PIDs of processes that the external client started, and that outlived it.
-    pub(super) strays: Vec<u32>,
+    pub(super) leftover_processes: Vec<u32>,
 }
 
 /// The options of clients in a demo without a pause: no client waits longer than the watchdog.
@@ -70,7 +70,7 @@ const CLIENT: &[&str] = &["-q", "--timeout", "1m"];
 const PATIENT_SERVER: [&str; 4] = ["--handshake-timeout", "0", "--grace", "1h"];
 const PATIENT_CLIENT: &[&str] = &["-q", "--timeout", "0", "--reply-timeout", "0"];
 
-impl Troupe {
+impl Processes {
     /// Prepares a demo without any process. With `gate`, all processes will stop there.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Troupe {
             events: temporary::named_file("lab-events-")?,
             stderr: temporary::file()?,
             gate,
-            strays: Vec::new(),
+            leftover_processes: Vec::new(),
         })
     }
 
@@ -153,8 +153,13 @@ impl Troupe {
     ///
     /// # Errors
     /// The program cannot be started.
-    pub(super) fn start_guest(&mut self, actor: Actor, guest: &Invitation, screen: OwnedFd) -> Result<u32> {
-        let mut child = guest.start(self.place(), screen)?;
+    pub(super) fn start_external(
+        &mut self,
+        actor: Actor,
+        external: &ExternalProgram,
+        screen: OwnedFd,
+    ) -> Result<u32> {
+        let mut child = external.start(self.place(), screen)?;
         let (pid, stdin) = (child.id(), child.stdin.take());
         self.members.push(Member { actor, child, stdin, stdout: None, ended: None });
         Ok(pid)
@@ -233,21 +238,21 @@ impl Troupe {
             member.ended = member.child.wait().ok();
         }
         left.extend(end_orphans(&self.server));
-        self.end_strays();
+        self.end_leftover_processes();
         left
     }
 
     /// Kills the remaining children of this process: orphans of the external client. Their own children are
     /// adopted in turn.
-    fn end_strays(&mut self) {
-        for _ in 0..STRAYS_MAX {
-            let Some(stray) = proc::children(std::process::id()).into_iter().next() else { return };
+    fn end_leftover_processes(&mut self) {
+        for _ in 0..LEFTOVER_MAX {
+            let Some(leftover) = proc::children(std::process::id()).into_iter().next() else { return };
             // It is a child of this process and not reaped yet, so its PID is still valid.
-            let pid = Pid::from_raw(stray.pid.cast_signed());
+            let pid = Pid::from_raw(leftover.pid.cast_signed());
             let _ = kill(pid, Signal::SIGKILL);
             let _ = waitpid(pid, None);
-            if stray.state != 'Z' {
-                self.strays.push(stray.pid);
+            if leftover.state != 'Z' {
+                self.leftover_processes.push(leftover.pid);
             }
         }
     }
@@ -257,7 +262,7 @@ impl Troupe {
     }
 }
 
-impl Drop for Troupe {
+impl Drop for Processes {
     fn drop(&mut self) {
         self.end();
     }

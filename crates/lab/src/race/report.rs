@@ -4,39 +4,40 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{Cell, CellAlignment, Table};
 use handshake_core::error::Result;
 
-use super::Played;
-use super::fate::Fate;
+use super::FinishedMatch;
+use super::outcome::Outcome;
 use super::plan::{Dialect, Match, Plan, Server};
 use super::round::Round;
-use crate::demo::voice::Voice;
+use crate::demo::printer::Printer;
 use crate::naive::Stage;
 
-pub(super) fn announce(plan: &Plan, voice: &mut Voice) -> Result<()> {
+pub(super) fn announce(plan: &Plan, printer: &mut Printer) -> Result<()> {
     let Plan { clients, rounds, patience, .. } = plan;
     let times = if *rounds == 1 { "once".into() } else { format!("{rounds} times") };
-    voice.line(&format!("{clients} clients at one instant, {times}."))?;
-    voice.paragraph(&format!(
+    printer.line(&format!("{clients} clients at one instant, {times}."))?;
+    printer.paragraph(&format!(
         "Each has made its private pipe (step 3) before all are let go. A client that still waits when no \
          client has come to an end for {patience:?} is hanging, and is ended by its number."
     ))
 }
 
 /// Prints the least, median and greatest numbers of all rounds.
-pub(super) fn table(plan: &Plan, played: &[Played], voice: &mut Voice) -> Result<()> {
+pub(super) fn table(plan: &Plan, finished: &[FinishedMatch], printer: &mut Printer) -> Result<()> {
     let rounds = if plan.rounds == 1 { String::new() } else { " (median, least to greatest)".into() };
-    voice.heading(&format!("Of {} clients{rounds}", plan.clients))?;
+    printer.heading(&format!("Of {} clients{rounds}", plan.clients))?;
     let mut table = Table::new();
     let header = ["", "served", "told", "wrong", "hanging", "seconds"];
     table.load_style(UTF8_BORDERS_ONLY).set_header(header);
-    for over in played {
-        let counts = Fate::ALL.map(|fate| figures(&over.rounds, fate, plan.clients));
-        let seconds = seconds(&over.rounds);
-        let name = format!("{}\n{}", over.who.server.name(), over.who.dialect.clients());
+    for finished_match in finished {
+        let counts = Outcome::ALL.map(|outcome| figures(&finished_match.rounds, outcome, plan.clients));
+        let seconds = seconds(&finished_match.rounds);
+        let name =
+            format!("{}\n{}", finished_match.pairing.server.name(), finished_match.pairing.dialect.clients());
         let figures = counts.into_iter().chain([seconds]).map(right);
         table.add_row([Cell::new(name)].into_iter().chain(figures));
     }
-    voice.line(&table.to_string())?;
-    voice.note("seconds: from the instant to the last end that was nobody's but the client's own")
+    printer.line(&table.to_string())?;
+    printer.note("seconds: from the instant to the last end that was nobody's but the client's own")
 }
 
 fn right(text: String) -> Cell {
@@ -44,8 +45,8 @@ fn right(text: String) -> Cell {
 }
 
 /// `16 = 32 %`, and below it the least and the greatest number.
-fn figures(rounds: &[Round], fate: Fate, clients: usize) -> String {
-    let counts: Vec<f64> = rounds.iter().map(|round| round.of_fate(fate) as f64).collect();
+fn figures(rounds: &[Round], outcome: Outcome, clients: usize) -> String {
+    let counts: Vec<f64> = rounds.iter().map(|round| round.with_outcome(outcome) as f64).collect();
     let [least, median, greatest] = spread(&counts);
     let share = 100.0 * median / clients as f64;
     let figure = format!("{median} = {share:.0} %");
@@ -75,69 +76,69 @@ fn spread(samples: &[f64]) -> [f64; 3] {
 }
 
 /// Explains the outcomes; for the original only from what was observed.
-pub(super) fn why(who: Match, rounds: &[Round], voice: &mut Voice) -> Result<()> {
-    let sum = |fate| rounds.iter().map(|round| round.of_fate(fate)).sum::<usize>();
-    if who.server == Server::Original {
-        return why_lost(rounds, voice);
+pub(super) fn explain(pairing: Match, rounds: &[Round], printer: &mut Printer) -> Result<()> {
+    let sum = |outcome| rounds.iter().map(|round| round.with_outcome(outcome)).sum::<usize>();
+    if pairing.server == Server::Original {
+        return explain_losses(rounds, printer);
     }
-    voice.note(match (who.dialect, who.server) {
-        (Dialect::Course, _) if sum(Fate::Told) > 0 => TOLD,
+    printer.note(match (pairing.dialect, pairing.server) {
+        (Dialect::Course, _) if sum(Outcome::Notified) > 0 => SENT_AWAY,
         (Dialect::Course, _) => QUEUED,
-        (Dialect::Framed, Server::Basic) => IN_LINE,
+        (Dialect::Framed, Server::Basic) => OWN_TURN,
         (Dialect::Framed, Server::SharedWkp) => SHARED,
         (Dialect::Framed, _) => FRESH,
     })?;
-    if sum(Fate::Hanging) > 0 {
-        tell_stages(rounds, voice)?;
+    if sum(Outcome::Hanging) > 0 {
+        print_stages(rounds, printer)?;
     }
     Ok(())
 }
 
-fn why_lost(rounds: &[Round], voice: &mut Voice) -> Result<()> {
-    tell_stages(rounds, voice)?;
+fn explain_losses(rounds: &[Round], printer: &mut Printer) -> Result<()> {
+    print_stages(rounds, printer)?;
     let at = |stage: Stage| rounds.iter().map(|round| round.hanging_at(stage)).sum::<usize>();
-    let wrong: usize = rounds.iter().map(|round| round.of_fate(Fate::Wrong)).sum();
+    let wrong: usize = rounds.iter().map(|round| round.with_outcome(Outcome::Wrong)).sum();
     let reasons = [
-        (at(Stage::OpensPrivatePipe) > 0, UNHEARD),
-        (wrong > 0, CROSSED),
-        (at(Stage::SeeksWkp) > 0, NO_NEXT),
-        (at(Stage::OpensWkp) > 0, BEHIND_A_CLOSED_DOOR),
-        (rounds.iter().all(|round| round.of_fate(Fate::Served) == round.clients()), LUCK),
+        (at(Stage::OpensPrivatePipe) > 0, NAMES_UNREAD),
+        (wrong > 0, REPLY_TO_NAME),
+        (at(Stage::SeeksWkp) > 0, NO_NEXT_WKP),
+        (at(Stage::OpensWkp) > 0, OPENED_TOO_LATE),
+        (rounds.iter().all(|round| round.with_outcome(Outcome::Served) == round.clients()), LUCK),
     ];
-    reasons.iter().filter(|(seen, _)| *seen).try_for_each(|(_, why)| voice.note(why))
+    reasons.iter().filter(|(seen, _)| *seen).try_for_each(|(_, text)| printer.note(text))
 }
 
 /// Prints how many clients hang in each step.
-fn tell_stages(rounds: &[Round], voice: &mut Voice) -> Result<()> {
+fn print_stages(rounds: &[Round], printer: &mut Printer) -> Result<()> {
     for stage in Stage::UNSERVED {
         let there: usize = rounds.iter().map(|round| round.hanging_at(stage)).sum();
         if there > 0 {
-            voice.detail(&format!("over all rounds: {there} {}", stage.in_words()))?;
+            printer.detail(&format!("over all rounds: {there} {}", stage.in_words()))?;
         }
     }
     Ok(())
 }
 
-const UNHEARD: &str = "\
+const NAMES_UNREAD: &str = "\
 Several had opened the same well-known pipe. The server read the first name; the others'
 came after it, into the first one's session, where they were taken for messages, or never read.
 Nobody will ever open their private pipes.";
 
-const CROSSED: &str = "\
+const REPLY_TO_NAME: &str = "\
 Those messages were answered: so the first one got somebody's name for a reply.";
 
-const NO_NEXT: &str = "\
+const NO_NEXT_WKP: &str = "\
 Who hangs holds its end of that pipe open. So it never ends, the server waits there for
 ever and makes no other, and all the rest look for one in vain.";
 
-const BEHIND_A_CLOSED_DOOR: &str = "\
+const OPENED_TOO_LATE: &str = "\
 One had found the well-known pipe's name and opened it when the server had closed it
 already: open(2) waits for a reader, and none will come.";
 
 const LUCK: &str = "\
 Nobody was lost: each opened a well-known pipe that nobody else had open. That is luck.";
 
-const TOLD: &str = "\
+const SENT_AWAY: &str = "\
 Some were sent away: their private pipes were opened and closed, which is end of file.";
 
 const QUEUED: &str = "\
@@ -145,7 +146,7 @@ Several had opened the same well-known pipe, here too: naive clients take no loc
 whoever's name comes through a pipe that another one has waits for it, in open(2) of its own
 private pipe, and is acknowledged when the other one leaves. They share it, one at a time.";
 
-const IN_LINE: &str = "\
+const OWN_TURN: &str = "\
 A name is a record, written under a lock while the pipe still has its name. So no two are
 taken for one, and none comes too late: all stand in line, each gets a pipe of its own.";
 

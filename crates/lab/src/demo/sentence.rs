@@ -3,7 +3,7 @@
 use handshake_core::event::{Event, Role, What};
 use handshake_core::text::words;
 
-use super::cast::{Actor, Cast};
+use super::roster::{Actor, Roster};
 
 /// How many digits of RANDOM are shown; all 16 would fill the line without more information.
 const RANDOM_SHOWN: usize = 4;
@@ -11,13 +11,18 @@ const RANDOM_SHOWN: usize = 4;
 /// What the event's process did; `None` if the demo does not print the event. `replaces_wkp`: the server
 /// removes the
 /// well-known pipe's name by renaming the next pipe to it, in one step.
-pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_wkp: bool) -> Option<String> {
+pub(super) fn of_event(
+    event: &Event,
+    roster: &Roster,
+    is_first_wkp: bool,
+    replaces_wkp: bool,
+) -> Option<String> {
     let text = event.text.as_deref().unwrap_or_default();
     let pipe = shorten(event.pipe.as_deref().unwrap_or_default());
-    let client = Actor::Client(cast.client_of(event).unwrap_or(0)).to_string();
-    let peer = event.peer.map(|pid| other(pid, cast)).unwrap_or_default();
+    let client = Actor::Client(roster.client_of(event).unwrap_or(0)).to_string();
+    let peer = event.peer.map(|pid| other(pid, roster)).unwrap_or_default();
     let bytes = event.bytes.unwrap_or_default();
-    let told = match event.what {
+    let sentence = match event.what {
         What::WkpCreated if is_first_wkp => format!("creates the well-known pipe {pipe}"),
         What::WkpCreated => format!("creates a new well-known pipe {pipe}"),
         What::Waiting => "waits for a connection".into(),
@@ -42,13 +47,13 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_
         What::InDoubt => format!("is in doubt: {text}"),
         What::Queued => format!("lets [{pipe}] wait for a pipe that another client has"),
         What::UpstreamRemoved => format!("removes the name of {pipe}"),
-        What::Routed => format!("routes {bytes} bytes of {client} down to {}", subserver_of(event, cast)),
+        What::Routed => format!("routes {bytes} bytes of {client} down to {}", subserver_of(event, roster)),
         What::RequestSent | What::RequestReceived | What::ReplySent | What::ReplyReceived => message(event),
         What::RequestRefused if event.role == Role::Client => format!("is refused a request: {text}"),
         What::RequestRefused => format!("refuses a request: {text}"),
         What::ByeSent => "has all it wanted: says BYE".into(),
         What::SessionEnded => format!("its session with {client} is over: {text}"),
-        What::NewsReceived => format!("hears from {}: {text}", subserver_of(event, cast)),
+        What::NewsReceived => format!("hears from {}: {text}", subserver_of(event, roster)),
         What::SubserverReaped => format!("reaps {peer}: {text}"),
         What::ClientDropped => format!("drops {client}: {text}"),
         What::TryingAgain => format!("tries again: {text}"),
@@ -62,7 +67,7 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_
         What::Ended => "has tidied up".into(),
         What::EventsDropped => format!("has a gap in its event log: {text}"),
     };
-    Some(words(told.as_bytes()))
+    Some(words(sentence.as_bytes()))
 }
 
 fn message(event: &Event) -> String {
@@ -81,12 +86,12 @@ pub(super) fn quoted(what: &str, text: &str) -> String {
     format!("{what:<18} [{text}]")
 }
 
-fn other(pid: u32, cast: &Cast) -> String {
-    cast.actor(pid).map_or_else(|| format!("process {pid}"), |actor| cast.name(actor))
+fn other(pid: u32, roster: &Roster) -> String {
+    roster.actor(pid).map_or_else(|| format!("process {pid}"), |actor| roster.name(actor))
 }
 
-fn subserver_of(event: &Event, cast: &Cast) -> String {
-    let number = cast.client_of(event).and_then(|client| cast.subserver_of(client));
+fn subserver_of(event: &Event, roster: &Roster) -> String {
+    let number = roster.client_of(event).and_then(|client| roster.subserver_of(client));
     number.map_or_else(|| "its subserver".into(), |number| Actor::Subserver(number).to_string())
 }
 

@@ -9,15 +9,15 @@ use handshake_core::process::Process;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 
-use super::cast::{Actor, Cast};
-use super::guest::{Guest, Invitation};
-use super::pause::{Pause, Wish};
-use super::record::Record;
+use super::event_log::LogReader;
+use super::external_client::{ExternalClient, ExternalProgram};
+use super::pause::{Answer, Pause};
+use super::printer::Printer;
+use super::processes::Processes;
+use super::roster::{Actor, Roster};
 use super::terminal::Terminal;
-use super::troupe::Troupe;
-use super::voice::Voice;
 use super::watch::{Seen, Watch};
-use super::{map, tell};
+use super::{map, sentence};
 use crate::proc;
 
 /// The watchdog: if a section takes longer than this, something is wrong.
@@ -30,20 +30,20 @@ const SETTLED: Duration = Duration::from_millis(60);
 /// The state of a demo. The pause is dropped before the processes, so that none stands at the gate when it is
 /// ended.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct Director {
     process: Process,
     pub(super) pause: Option<Pause>,
-    pub(super) troupe: Troupe,
-    pub(super) voice: Voice,
-    pub(super) cast: Cast,
-    pub(super) record: Record,
+    pub(super) processes: Processes,
+    pub(super) printer: Printer,
+    pub(super) roster: Roster,
+    pub(super) event_log: LogReader,
     /// The external client.
-    pub(super) guest: Option<Guest>,
+    pub(super) external: Option<ExternalClient>,
     /// Observations that the event log does not contain, in the order of time; printed in their turn.
-    sights: Vec<Sight>,
+    observations: Vec<Observation>,
     /// Whether a well-known pipe was printed.
     has_wkp: bool,
-    settled: Deadline,
+    settled_at: Deadline,
     /// How long the watchdog waits, from the beginning of a section and from each Enter.
     patience: Duration,
     watchdog: Deadline,
@@ -51,7 +51,7 @@ pub(super) struct Stage {
 
 /// Something that a process was seen to do.
 #[derive(Debug)]
-struct Sight {
+struct Observation {
     ns: u64,
     step: Option<u8>,
     actor: Actor,
@@ -75,53 +75,58 @@ impl From<Error> for Halt {
     }
 }
 
-impl Stage {
-    pub(super) fn set(process: Process, pause: Option<Pause>, troupe: Troupe, voice: Voice) -> Result<Self> {
-        let record = Record::follow(troupe.events()?);
+impl Director {
+    pub(super) fn set(
+        process: Process,
+        pause: Option<Pause>,
+        processes: Processes,
+        printer: Printer,
+    ) -> Result<Self> {
+        let event_log = LogReader::follow(processes.events()?);
         Ok(Self {
             process,
             pause,
-            troupe,
-            voice,
-            cast: Cast::default(),
-            record,
-            guest: None,
-            sights: Vec::new(),
+            processes,
+            printer,
+            roster: Roster::default(),
+            event_log,
+            external: None,
+            observations: Vec::new(),
             has_wkp: false,
-            settled: Deadline::in_exactly(SETTLED),
+            settled_at: Deadline::in_exactly(SETTLED),
             patience: PATIENCE,
             watchdog: Deadline::after(PATIENCE),
         })
     }
 
     /// Begins the next section; with `--pause`, after Enter.
-    pub(super) fn scene(&mut self, title: &str) -> Result<(), Halt> {
+    pub(super) fn section(&mut self, title: &str) -> Result<(), Halt> {
         self.ask(|_| vec![title.into()])?;
-        Ok(self.voice.heading(title)?)
+        Ok(self.printer.heading(title)?)
     }
 
     pub(super) fn start_server(&mut self) -> Result<(), Halt> {
-        let pid = self.troupe.start(Actor::Server)?;
-        self.cast.server_is(pid);
+        let pid = self.processes.start(Actor::Server)?;
+        self.roster.server_is(pid);
         Ok(())
     }
 
     pub(super) fn start_client(&mut self) -> Result<(), Halt> {
-        let number = self.cast.clients().count() + 1;
-        let pid = self.troupe.start(Actor::Client(number))?;
-        self.cast.add_client(pid);
+        let number = self.roster.clients().count() + 1;
+        let pid = self.processes.start(Actor::Client(number))?;
+        self.roster.add_client(pid);
         Ok(())
     }
 
     /// Starts the external client, as the next client.
-    pub(super) fn start_guest(&mut self, invitation: &Invitation) -> Result<usize, Halt> {
-        let ours: Vec<u32> = self.cast.all().map(|(_, pid)| pid).collect();
-        let watch = Watch::begin(self.troupe.place(), self.troupe.wkp(), ours)?;
+    pub(super) fn start_external(&mut self, program: &ExternalProgram) -> Result<usize, Halt> {
+        let ours: Vec<u32> = self.roster.all().map(|(_, pid)| pid).collect();
+        let watch = Watch::begin(self.processes.place(), self.processes.wkp(), ours)?;
         let (terminal, screen) = Terminal::new()?;
-        let actor = Actor::Client(self.cast.clients().count() + 1);
-        let pid = self.troupe.start_guest(actor, invitation, screen)?;
-        let number = self.cast.add_guest(pid);
-        self.guest = Some(Guest::new(number, pid, watch, terminal));
+        let actor = Actor::Client(self.roster.clients().count() + 1);
+        let pid = self.processes.start_external(actor, program, screen)?;
+        let number = self.roster.add_external(pid);
+        self.external = Some(ExternalClient::new(number, pid, watch, terminal));
         Ok(number)
     }
 
@@ -153,15 +158,15 @@ impl Stage {
         loop {
             self.follow()?;
             if self.is_settled() {
-                if self.somebody_stands() {
-                    self.let_one_go()?;
+                if self.has_waiting_process() {
+                    self.release_one()?;
                     continue;
                 }
                 if happened(self) {
                     return Ok(true);
                 }
             }
-            if self.watchdog.passed() || self.guest_floods() {
+            if self.watchdog.passed() || self.external_floods() {
                 return Ok(false);
             }
             self.tick()?;
@@ -170,136 +175,140 @@ impl Stage {
 
     /// Waits until there may be something new.
     fn tick(&self) -> Result<()> {
-        let watch = self.guest.iter().map(|guest| PollFd::new(guest.watch.as_fd(), PollFlags::POLLIN));
+        let watch =
+            self.external.iter().map(|external| PollFd::new(external.watch.as_fd(), PollFlags::POLLIN));
         self.process.wait(&mut watch.collect::<Vec<_>>(), Deadline::in_exactly(TICK)).map(drop)
     }
 
     /// Whether the external client sends far more requests than it was given, and was not sent a signal yet.
-    fn guest_floods(&self) -> bool {
-        self.guest.as_ref().filter(|guest| guest.ended_by.is_none()).is_some_and(|guest| {
-            self.count_of(What::RequestReceived, guest.number) > guest.typed + Guest::OWN_REQUESTS
+    fn external_floods(&self) -> bool {
+        self.external.as_ref().filter(|external| external.ended_by.is_none()).is_some_and(|external| {
+            self.count_of(What::RequestReceived, external.number)
+                > external.given + ExternalClient::OWN_REQUESTS
         })
     }
 
     /// Reads the event log, and prints the events that are due.
     fn follow(&mut self) -> Result<()> {
-        let before = self.record.seen().len();
-        if self.record.read()? > before {
-            self.settled = Deadline::in_exactly(SETTLED);
+        let before = self.event_log.seen().len();
+        if self.event_log.read()? > before {
+            self.settled_at = Deadline::in_exactly(SETTLED);
         }
-        for event in &self.record.seen()[before..] {
-            self.cast.learn(event);
+        for event in &self.event_log.seen()[before..] {
+            self.roster.learn(event);
             if let Some(pause) = &mut self.pause {
                 pause.arrived(event.pid);
             }
         }
-        self.look_at_guest();
-        let (ns, reaped) = (monotonic_ns(), self.troupe.reap());
-        let ends = |(actor, status)| Sight { ns, step: None, actor, text: format!("ends: {status}") };
-        self.sights.extend(reaped.into_iter().map(ends));
-        for event in self.record.due(|event| self.cast.concerns_guest(event)) {
-            self.tell_sights(event.ns)?;
-            self.tell(&event)?;
+        self.observe_external();
+        let (ns, reaped) = (monotonic_ns(), self.processes.reap());
+        let ends = |(actor, status)| Observation { ns, step: None, actor, text: format!("ends: {status}") };
+        self.observations.extend(reaped.into_iter().map(ends));
+        for event in self.event_log.due(|event| self.roster.concerns_external(event)) {
+            self.print_observations(event.ns)?;
+            self.print_event(&event)?;
         }
-        if self.record.is_told() { self.tell_sights(u64::MAX) } else { Ok(()) }
+        if self.event_log.is_printed() { self.print_observations(u64::MAX) } else { Ok(()) }
     }
 
     /// Collects new observations of the external client.
-    fn look_at_guest(&mut self) {
-        let Some(guest) = &mut self.guest else { return };
-        let actor = Actor::Client(guest.number);
-        let seen = guest.look(self.troupe.ended(actor).is_some());
-        guest.watch.made().for_each(|name| self.cast.is_of_guest(name));
+    fn observe_external(&mut self) {
+        let Some(external) = &mut self.external else { return };
+        let actor = Actor::Client(external.number);
+        let seen = external.look(self.processes.ended(actor).is_some());
+        external.watch.made().for_each(|name| self.roster.note_external_pipe(name));
         if !seen.is_empty() {
-            self.settled = Deadline::in_exactly(SETTLED);
+            self.settled_at = Deadline::in_exactly(SETTLED);
         }
-        let noticed = self.guest_was_noticed();
+        let noticed = self.noticed_external();
         for Seen { step, text } in seen {
             // The demo sees an action after it happened. But the action that made the server begin step 6
             // came before that step.
             let caused = noticed.filter(|_| matches!(step, Some(3 | 4)));
             let ns = caused.map_or(monotonic_ns(), |ns| ns - 1);
-            self.sights.push(Sight { ns, step, actor, text });
+            self.observations.push(Observation { ns, step, actor, text });
         }
-        self.sights.sort_by_key(|sight| sight.ns);
+        self.observations.sort_by_key(|observation| observation.ns);
     }
 
     /// When the server began step 6 for the external client.
-    fn guest_was_noticed(&self) -> Option<u64> {
-        let of = |what| self.record.seen().iter().filter(move |event| event.what == what);
-        let received = of(What::HelloReceived).find(|event| self.cast.concerns_guest(event))?.ns;
+    fn noticed_external(&self) -> Option<u64> {
+        let of = |what| self.event_log.seen().iter().filter(move |event| event.what == what);
+        let received = of(What::HelloReceived).find(|event| self.roster.concerns_external(event))?.ns;
         let removed = of(What::WkpRemoved).map(|event| event.ns).filter(|ns| *ns < received).max();
         Some(removed.unwrap_or(received))
     }
 
-    fn tell_sights(&mut self, before: u64) -> Result<()> {
-        let due = self.sights.partition_point(|sight| sight.ns < before);
-        for Sight { step, actor, text, .. } in self.sights.drain(..due) {
-            self.voice.deed(step, actor, &self.cast, &text)?;
+    fn print_observations(&mut self, before: u64) -> Result<()> {
+        let due = self.observations.partition_point(|observation| observation.ns < before);
+        for Observation { step, actor, text, .. } in self.observations.drain(..due) {
+            self.printer.action(step, actor, &self.roster, &text)?;
         }
         Ok(())
     }
 
-    fn tell(&mut self, event: &Event) -> Result<()> {
+    fn print_event(&mut self, event: &Event) -> Result<()> {
         let Some(text) = self.sentence(event) else { return Ok(()) };
         self.has_wkp |= event.what == What::WkpCreated;
-        let actor = self.cast.actor(event.pid).unwrap_or(match event.role {
+        let actor = self.roster.actor(event.pid).unwrap_or(match event.role {
             Role::Server => Actor::Server,
             Role::Subserver(number) => Actor::Subserver(number as usize),
             Role::Client => Actor::Client(0),
         });
-        let text = match (is_about_request(event.what), &mut self.guest) {
-            (true, Some(guest)) if self.cast.concerns_guest(event) => match guest.tells_of_request() {
-                Ok(()) => text,
-                Err(None) => return Ok(()),
-                Err(Some(last)) => {
-                    return self.voice.deed(None, Actor::Client(guest.number), &self.cast, last);
+        let text = match (is_about_request(event.what), &mut self.external) {
+            (true, Some(external)) if self.roster.concerns_external(event) => {
+                match external.may_print_request() {
+                    Ok(()) => text,
+                    Err(None) => return Ok(()),
+                    Err(Some(last)) => {
+                        return self.printer.action(None, Actor::Client(external.number), &self.roster, last);
+                    }
                 }
-            },
+            }
             _ => text,
         };
-        self.voice.deed(event.step, actor, &self.cast, &text)
+        self.printer.action(event.step, actor, &self.roster, &text)
     }
 
     fn is_settled(&self) -> bool {
-        self.record.is_told() && self.sights.is_empty() && self.settled.passed()
+        self.event_log.is_printed() && self.observations.is_empty() && self.settled_at.passed()
     }
 
-    fn somebody_stands(&mut self) -> bool {
+    fn has_waiting_process(&mut self) -> bool {
         self.pause.as_mut().is_some_and(|pause| {
             pause.forget(|pid| !proc::lives(pid));
-            !pause.standing().is_empty()
+            !pause.waiting().is_empty()
         })
     }
 
     /// Releases the first process at the gate. Asks for Enter before that, if the process's last event was
     /// printed.
-    fn let_one_go(&mut self) -> Result<(), Halt> {
-        if self.next_was_told() {
+    fn release_one(&mut self) -> Result<(), Halt> {
+        if self.next_was_printed() {
             self.ask(|now| {
-                let standing = now.pause.iter().flat_map(Pause::standing);
-                let names = standing.filter_map(|pid| now.cast.actor(*pid)).map(|actor| actor.to_string());
+                let waiting = now.pause.iter().flat_map(Pause::waiting);
+                let names = waiting.filter_map(|pid| now.roster.actor(*pid)).map(|actor| actor.to_string());
                 let names: Vec<_> = names.collect();
                 let question = |who: &str| format!("next step; at the gate: {who}");
                 vec![question(&names.join(", ")), question(&format!("{} processes", names.len()))]
             })?;
         }
         if let Some(pause) = &mut self.pause {
-            pause.let_one_go()?;
+            pause.release_one()?;
         }
-        self.settled = Deadline::in_exactly(SETTLED);
+        self.settled_at = Deadline::in_exactly(SETTLED);
         Ok(())
     }
 
     /// Whether the next process to release stopped after an event that was printed.
-    fn next_was_told(&self) -> bool {
-        let next = self.pause.as_ref().and_then(|pause| pause.standing().first());
-        let last = next.and_then(|pid| self.record.seen().iter().rfind(|event| event.pid == *pid));
+    fn next_was_printed(&self) -> bool {
+        let next = self.pause.as_ref().and_then(|pause| pause.waiting().first());
+        let last = next.and_then(|pid| self.event_log.seen().iter().rfind(|event| event.pid == *pid));
         last.is_none_or(|event| self.sentence(event).is_some())
     }
 
     fn sentence(&self, event: &Event) -> Option<String> {
-        tell::sentence(event, &self.cast, !self.has_wkp, self.troupe.paradigm.forks())
+        sentence::of_event(event, &self.roster, !self.has_wkp, self.processes.paradigm.forks())
     }
 
     /// With `--pause`: asks for Enter and waits; meanwhile prints what happens. `question`: the same question
@@ -312,25 +321,25 @@ impl Stage {
                 self.tick()?;
                 continue;
             }
-            self.somebody_stands();
+            self.has_waiting_process();
             let questions = question(self).into_iter();
             let prompts: Vec<_> =
                 questions.map(|text| format!("[Enter] {text}   (m: map, q: quit)")).collect();
-            self.voice.prompt(&prompts);
+            self.printer.prompt(&prompts);
             let Some(pause) = &mut self.pause else { break };
-            let wish = pause.wish();
-            match wish {
+            let answer = pause.answer();
+            match answer {
                 None if pause.is_over() => self.run_freely()?,
                 None => pause.listen(&self.process, Deadline::in_exactly(SETTLED))?,
-                Some(_) => self.voice.answered(),
+                Some(_) => self.printer.answered(),
             }
-            match wish {
-                Some(Wish::Next) => {
+            match answer {
+                Some(Answer::Next) => {
                     self.watchdog = Deadline::after(self.patience);
                     return Ok(());
                 }
-                Some(Wish::Map) => map::show(self)?,
-                Some(Wish::Quit) => return Err(Halt::Quit),
+                Some(Answer::Map) => map::show(self)?,
+                Some(Answer::Quit) => return Err(Halt::Quit),
                 None => {}
             }
         }
@@ -340,18 +349,18 @@ impl Stage {
     fn run_freely(&mut self) -> Result<()> {
         self.pause = None;
         self.watchdog = Deadline::after(self.patience);
-        self.voice.note("The input is over: from here on everything runs freely.")
+        self.printer.note("The input is over: from here on everything runs freely.")
     }
 
     /// Ends all processes, and prints their last events. Returns the PIDs that had to be killed.
     pub(super) fn end(&mut self) -> Result<Vec<u32>> {
         self.pause = None;
-        let mut left = self.troupe.end();
-        if let Some(guest) = &mut self.guest
-            && left.contains(&guest.pid)
+        let mut left = self.processes.end();
+        if let Some(external) = &mut self.external
+            && left.contains(&external.pid)
         {
-            guest.ended_by = Some(Signal::SIGKILL);
-            left.retain(|pid| *pid != guest.pid);
+            external.ended_by = Some(Signal::SIGKILL);
+            left.retain(|pid| *pid != external.pid);
         }
         let until = Deadline::in_exactly(PATIENCE);
         while !(self.is_settled() || until.passed()) {
@@ -363,13 +372,13 @@ impl Stage {
 
     /// How often this event has happened.
     pub(super) fn count(&self, what: What) -> usize {
-        self.record.seen().iter().filter(|event| event.what == what).count()
+        self.event_log.seen().iter().filter(|event| event.what == what).count()
     }
 
     /// How often this event has happened to a client.
     pub(super) fn count_of(&self, what: What, client: usize) -> usize {
-        let is_it = |event: &&Event| event.what == what && self.cast.client_of(event) == Some(client);
-        self.record.seen().iter().filter(is_it).count()
+        let is_it = |event: &&Event| event.what == what && self.roster.client_of(event) == Some(client);
+        self.event_log.seen().iter().filter(is_it).count()
     }
 
     /// Whether the server has announced that it waits, for each well-known pipe that it has made.
@@ -379,12 +388,12 @@ impl Stage {
 
     /// Whether a process that was started has ended.
     pub(super) fn has_ended(&self, actor: Actor) -> bool {
-        self.troupe.ended(actor).is_some()
+        self.processes.ended(actor).is_some()
     }
 
     /// Asks the server to end.
     pub(super) fn end_server(&mut self) {
-        self.troupe.signal(Actor::Server, Signal::SIGTERM);
+        self.processes.signal(Actor::Server, Signal::SIGTERM);
     }
 }
 

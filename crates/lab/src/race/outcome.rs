@@ -5,11 +5,11 @@ use crate::naive::{End, Stage};
 
 /// The outcome for one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fate {
+pub(super) enum Outcome {
     /// It received its acknowledgement, and the reply to its request.
     Served,
     /// It received EOF or an error: it knows, and may try again.
-    Told,
+    Notified,
     /// It received something else, such as another client's reply. Or it received EOF, and went on in another
     /// client's
     /// session.
@@ -18,14 +18,14 @@ pub(super) enum Fate {
     Hanging,
 }
 
-impl Fate {
-    pub(super) const ALL: [Self; 4] = [Self::Served, Self::Told, Self::Wrong, Self::Hanging];
+impl Outcome {
+    pub(super) const ALL: [Self; 4] = [Self::Served, Self::Notified, Self::Wrong, Self::Hanging];
 
     /// The word for the output, behind a number.
     pub(super) fn in_words(self) -> &'static str {
         match self {
             Self::Served => "served",
-            Self::Told => "told",
+            Self::Notified => "told",
             Self::Wrong => "answered wrongly",
             Self::Hanging => "hanging",
         }
@@ -40,13 +40,13 @@ impl Fate {
             (Dialect::Course, Some(_)) => match Stage::last_of(&end.printed) {
                 Stage::Served => (Self::Served, None),
                 Stage::Wrong => (Self::Wrong, None),
-                _ => (Self::Told, None),
+                _ => (Self::Notified, None),
             },
             (Dialect::Framed, Some(status)) => {
                 let is_reply = end.printed.strip_suffix(b"\n") == Some(message.as_bytes());
                 match (status.success(), is_reply) {
                     (true, true) => (Self::Served, None),
-                    (false, _) if end.printed.is_empty() => (Self::Told, None),
+                    (false, _) if end.printed.is_empty() => (Self::Notified, None),
                     _ => (Self::Wrong, None),
                 }
             }
@@ -62,31 +62,31 @@ mod tests {
 
     use super::*;
 
-    fn fate(printed: &str, code: Option<i32>, dialect: Dialect) -> Fate {
+    fn outcome(printed: &str, code: Option<i32>, dialect: Dialect) -> Outcome {
         let status = code.map(|code| ExitStatus::from_raw(code << 8));
         let end = End { printed: printed.into(), status, after: Duration::ZERO };
-        Fate::of(&end, dialect, "hello").0
+        Outcome::of(&end, dialect, "hello").0
     }
 
     #[test]
     fn a_fate_is_what_was_printed_and_how_it_ended() {
         for (printed, code, expected) in [
-            ("hello\n", Some(0), Fate::Served),
-            ("hello\n", Some(1), Fate::Wrong),
-            ("hallo\n", Some(0), Fate::Wrong),
-            ("", Some(0), Fate::Wrong),
-            ("", Some(1), Fate::Told),
-            ("", None, Fate::Hanging),
+            ("hello\n", Some(0), Outcome::Served),
+            ("hello\n", Some(1), Outcome::Wrong),
+            ("hallo\n", Some(0), Outcome::Wrong),
+            ("", Some(0), Outcome::Wrong),
+            ("", Some(1), Outcome::Notified),
+            ("", None, Outcome::Hanging),
         ] {
-            assert_eq!(fate(printed, code, Dialect::Framed), expected, "{printed:?} {code:?}");
+            assert_eq!(outcome(printed, code, Dialect::Framed), expected, "{printed:?} {code:?}");
         }
         for (printed, code, expected) in [
-            ("wpard", Some(0), Fate::Served),
-            ("wparx", Some(1), Fate::Wrong),
-            ("wpb", Some(1), Fate::Told),
-            ("wp", None, Fate::Hanging),
+            ("wpard", Some(0), Outcome::Served),
+            ("wparx", Some(1), Outcome::Wrong),
+            ("wpb", Some(1), Outcome::Notified),
+            ("wp", None, Outcome::Hanging),
         ] {
-            assert_eq!(fate(printed, code, Dialect::Course), expected, "{printed:?} {code:?}");
+            assert_eq!(outcome(printed, code, Dialect::Course), expected, "{printed:?} {code:?}");
         }
     }
 }

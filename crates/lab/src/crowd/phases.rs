@@ -5,13 +5,13 @@ use handshake_core::error::Result;
 use handshake_core::process::Process;
 
 use super::Plan;
-use super::late::let_more_come;
-use super::load::{Load, PATIENCE, Stay, await_reports};
+use super::excess::connect_more;
+use super::load::{Load, Stay, TIMEOUT, await_reports};
 use super::memory::{Machine, Memory};
 use super::verdict::Seen;
-use crate::demo::voice::Voice;
-use crate::house::{House, Look};
+use crate::demo::printer::Printer;
 use crate::load::Report;
+use crate::server_under_test::{Look, ServerUnderTest};
 
 /// The width of the names in the output.
 const NAMES: usize = 24;
@@ -20,26 +20,26 @@ const NAMES: usize = 24;
 ///
 /// # Errors
 /// [`handshake_core::Error::Lost`]: the server has ended by itself. [`handshake_core::Error::Signal`]. A process cannot be started.
-pub(super) fn play(
+pub(super) fn run(
     plan: &Plan,
-    house: &mut House,
+    server: &mut ServerUnderTest,
     process: &Process,
     seen: &mut Seen,
-    voice: &mut Voice,
+    printer: &mut Printer,
 ) -> Result<()> {
-    let before = house.at_rest(process, None)?;
+    let before = server.at_rest(process, None)?;
     let machine = Machine::now();
-    let mut loads = all_come(plan, house, process, seen, voice)?;
+    let mut loads = connect_all(plan, server, process, seen, printer)?;
     // The machine's memory comes first, because reading /proc costs kernel memory as well.
     let machine = (machine, Machine::now());
-    let full = house.look();
-    tell_server(plan, (&before, &full), voice)?;
+    let full = server.look();
+    print_server(plan, (&before, &full), printer)?;
     let pids: Vec<u32> = loads.iter().map(Load::pid).collect();
-    tell_memory(&Memory::of(plan.clients, machine, &full.subservers, &pids), voice)?;
+    print_memory(&Memory::of(plan.clients, machine, &full.subservers, &pids), printer)?;
     seen.full = Some(full);
-    stay(plan, house, process, voice)?;
+    stay_idle(plan, server, process, printer)?;
     if plan.beyond > 0 {
-        seen.late = Some(let_more_come(plan.beyond, &mut loads[0], house, process)?);
+        seen.excess = Some(connect_more(plan.beyond, &mut loads[0], server, process)?);
     }
     for load in &mut loads {
         load.leave();
@@ -47,85 +47,85 @@ pub(super) fn play(
     for mut load in loads {
         seen.load_ended(load.end(process)?);
     }
-    seen.after = Some(house.at_rest(process, Some(&before))?);
+    seen.after = Some(server.at_rest(process, Some(&before))?);
     seen.before = Some(before);
     Ok(())
 }
 
 /// Connects all clients at once; they stay.
-fn all_come(
+fn connect_all(
     plan: &Plan,
-    house: &mut House,
+    server: &mut ServerUnderTest,
     process: &Process,
     seen: &mut Seen,
-    voice: &mut Voice,
+    printer: &mut Printer,
 ) -> Result<Vec<Load>> {
     let began = now();
-    let start = |share: usize| Load::start(house, share, Stay::UntilTold);
+    let start = |share: usize| Load::start(server, share, Stay::UntilAsked);
     let mut loads = plan.shares().into_iter().map(start).collect::<Result<Vec<_>>>()?;
-    await_reports(&mut loads, Deadline::after(2 * PATIENCE), house, process)?;
+    await_reports(&mut loads, Deadline::after(2 * TIMEOUT), server, process)?;
     let seconds = (now() - began).as_secs_f64();
-    loads.iter().try_for_each(|load| voice.line(&format!("$ {}", load.words)))?;
+    loads.iter().try_for_each(|load| printer.line(&format!("$ {}", load.words)))?;
     seen.reports = loads.iter().filter_map(Load::report).collect();
-    tell_clients(plan, seconds, loads.len(), &seen.reports, voice)?;
+    print_clients(plan, seconds, loads.len(), &seen.reports, printer)?;
     Ok(loads)
 }
 
-fn tell_clients(
+fn print_clients(
     plan: &Plan,
     seconds: f64,
     loads: usize,
     reports: &[Report],
-    voice: &mut Voice,
+    printer: &mut Printer,
 ) -> Result<()> {
     let sum = |count: fn(&Report) -> u64| reports.iter().map(count).sum::<u64>();
     let (answered, wrong) = (sum(|report| report.requests), sum(|report| report.mismatches));
     let lost = (plan.clients as u64).saturating_sub(answered);
     let records = sum(|report| report.handshake_records);
     let own: Vec<String> = reports.iter().map(|report| format!("{:.3} s", report.connect_seconds)).collect();
-    voice.line("")?;
-    row("clients", format!("{} in {loads} processes", plan.clients), voice)?;
+    printer.line("")?;
+    row("clients", format!("{} in {loads} processes", plan.clients), printer)?;
     let all = format!("in {seconds:.3} s, from the start of these processes to the last reply");
-    row("connected", all, voice)?;
+    row("connected", all, printer)?;
     let own =
         format!("by itself: {}, from its first handshake's beginning to its last READY", own.join(", "));
-    row("  each process", own, voice)?;
+    row("  each process", own, printer)?;
     let right = answered.saturating_sub(wrong);
-    row("replies", format!("{right} right, {lost} lost, {wrong} wrong"), voice)?;
+    row("replies", format!("{right} right, {lost} lost, {wrong} wrong"), printer)?;
     let each = records as f64 / plan.clients as f64;
-    row("handshake records", format!("{records}, {each:.2} a client"), voice)
+    row("handshake records", format!("{records}, {each:.2} a client"), printer)
 }
 
-fn tell_server(plan: &Plan, (before, full): (&Look, &Look), voice: &mut Voice) -> Result<()> {
+fn print_server(plan: &Plan, (before, full): (&Look, &Look), printer: &mut Printer) -> Result<()> {
     let (had, has) = (before.descriptors.len(), full.descriptors.len());
     let each = (has as f64 - had as f64) / plan.clients as f64;
-    row("server's descriptors", format!("{has}; {had} without clients, {each:.2} more a client"), voice)?;
+    row("server's descriptors", format!("{has}; {had} without clients, {each:.2} more a client"), printer)?;
     let subservers = full.subservers.len();
-    row("server's processes", format!("{}: itself and {subservers} subservers", subservers + 1), voice)
+    row("server's processes", format!("{}: itself and {subservers} subservers", subservers + 1), printer)
 }
 
-fn tell_memory(memory: &Memory, voice: &mut Voice) -> Result<()> {
-    voice.line("\nMemory of an idle client, in KiB, all kernel memory counted:")?;
+fn print_memory(memory: &Memory, printer: &mut Printer) -> Result<()> {
+    printer.line("\nMemory of an idle client, in KiB, all kernel memory counted:")?;
     for (name, kib, what) in memory.rows() {
-        row(&format!("  {name}"), format!("{kib:>7.1}  {what}").trim_end().to_owned(), voice)?;
+        row(&format!("  {name}"), format!("{kib:>7.1}  {what}").trim_end().to_owned(), printer)?;
     }
-    voice.paragraph(
+    printer.paragraph(
         "What comes from /proc/meminfo are differences of the whole machine: other programs disturb them.",
     )
 }
 
-fn row(name: &str, value: String, voice: &mut Voice) -> Result<()> {
-    voice.line(&format!("{name:<NAMES$}{value}"))
+fn row(name: &str, value: String, printer: &mut Printer) -> Result<()> {
+    printer.line(&format!("{name:<NAMES$}{value}"))
 }
 
 /// Keeps all clients idle for `--idle-for`.
-fn stay(plan: &Plan, house: &House, process: &Process, voice: &mut Voice) -> Result<()> {
+fn stay_idle(plan: &Plan, server: &ServerUnderTest, process: &Process, printer: &mut Printer) -> Result<()> {
     if plan.idle_for.is_zero() {
         return Ok(());
     }
-    let (pid, place) = (house.pid(), house.path().display());
-    voice.line("")?;
-    voice
+    let (pid, place) = (server.pid(), server.path().display());
+    printer.line("")?;
+    printer
         .paragraph(&format!("All stay for {:?}: look around in {place}, at process {pid}", plan.idle_for))?;
     let until = Deadline::after(plan.idle_for);
     while !until.passed() {

@@ -7,15 +7,15 @@ use handshake_core::client::session::{Answer, Connection};
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::service::{BuiltIn, Service};
-use handshake_core::wire::{Header, Kind as Record, Part, append};
+use handshake_core::wire::{Header, Kind as FrameKind, Part, append};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::write;
 
 use super::crowd::Shared;
 use super::dice::Dice;
-use super::plan::{Temper, Visit};
-use super::score::PATIENCE;
+use super::plan::{Behaviour, Visit};
+use super::score::REPLY_TIMEOUT;
 use crate::many::payload;
 use crate::many::watch::{Cause, Room, cannot_watch};
 
@@ -23,10 +23,10 @@ use crate::many::watch::{Cause, Room, cannot_watch};
 pub(super) const SERVICE: BuiltIn = BuiltIn::Reverse;
 
 /// A session in progress.
-pub(super) struct Talk {
+pub(super) struct Session {
     connection: Connection,
     number: usize,
-    temper: Temper,
+    behaviour: Behaviour,
     service: Box<dyn Service>,
     /// Requests still to send, and requests without a reply.
     to_ask: VecDeque<usize>,
@@ -38,38 +38,38 @@ pub(super) struct Talk {
     /// Whether the poller watches for answers.
     reads: bool,
     /// Pauses until then; `None` while it does not pause.
-    thinks: Option<Deadline>,
+    pause_until: Option<Deadline>,
     /// When it begins to read, or leaves, as its behaviour requires.
-    turning: Deadline,
-    patience: Deadline,
+    turn_at: Deadline,
+    reply_deadline: Deadline,
     garbage: Dice,
 }
 
 /// Whether a session goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    GoesOn,
+    Continues,
     /// All requests are answered: say BYE.
     Served,
     /// The client leaves without a BYE, as its behaviour requires.
-    Goes,
+    Leaves,
 }
 
-impl Talk {
+impl Session {
     pub(super) fn new(connection: Connection, number: usize, visit: &Visit) -> Self {
-        let turning = match visit.temper {
-            Temper::SilentInSession | Temper::ReadingLate | Temper::NeverReading => {
+        let turn_at = match visit.behaviour {
+            Behaviour::SilentInSession | Behaviour::ReadingLate | Behaviour::NeverReading => {
                 Deadline::in_exactly(visit.span)
             }
             // Some of these clients stay longer than the server's idle timeout.
-            Temper::GarbageInSession => Deadline::in_exactly(visit.span * 3),
+            Behaviour::GarbageInSession => Deadline::in_exactly(visit.span * 3),
             _ => Deadline::NEVER,
         };
-        let silent = visit.temper == Temper::SilentInSession;
+        let silent = visit.behaviour == Behaviour::SilentInSession;
         Self {
             connection,
             number,
-            temper: visit.temper,
+            behaviour: visit.behaviour,
             service: SERVICE.for_session(),
             to_ask: if silent { VecDeque::new() } else { visit.sizes.iter().copied().collect() },
             due: VecDeque::new(),
@@ -78,15 +78,15 @@ impl Talk {
             answered: 0,
             room: Room::Unknown,
             reads: false,
-            thinks: None,
-            turning,
-            patience: Deadline::after(PATIENCE),
+            pause_until: None,
+            turn_at,
+            reply_deadline: Deadline::after(REPLY_TIMEOUT),
             garbage: Dice::new(visit.seed, 1),
         }
     }
 
     pub(super) fn until(&self) -> Deadline {
-        self.thinks.unwrap_or(Deadline::NEVER).or(self.turning).or(self.patience)
+        self.pause_until.unwrap_or(Deadline::NEVER).or(self.turn_at).or(self.reply_deadline)
     }
 
     /// Whether the server has closed the private pipe, even if unread bytes are left in it.
@@ -97,8 +97,8 @@ impl Talk {
     }
 
     /// Whether it does not read from the beginning.
-    pub(super) fn began_late(&self) -> bool {
-        matches!(self.temper, Temper::ReadingLate | Temper::NeverReading)
+    pub(super) fn starts_late(&self) -> bool {
+        matches!(self.behaviour, Behaviour::ReadingLate | Behaviour::NeverReading)
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -110,11 +110,11 @@ impl Talk {
     /// # Errors
     /// As [`Session::advance`].
     pub(super) fn begin(&mut self, shared: &mut Shared) -> Result<Next> {
-        if !self.began_late() {
+        if !self.starts_late() {
             self.watch(shared)?;
         }
         self.send(shared)?;
-        Ok(if self.temper == Temper::DyingMidRequest { Next::Goes } else { self.next() })
+        Ok(if self.behaviour == Behaviour::DyingMidRequest { Next::Leaves } else { self.next() })
     }
 
     fn watch(&mut self, shared: &Shared) -> Result<()> {
@@ -130,27 +130,27 @@ impl Talk {
     /// # Errors
     /// [`Error::Lost`]: the connection is closed, or a reply did not come in time. [`Error::Protocol`]: a
     /// wrong reply.
-    pub(super) fn go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<Next> {
+    pub(super) fn advance(&mut self, cause: Cause, shared: &mut Shared) -> Result<Next> {
         if cause == Cause::Room {
             self.room = Room::Quiet;
         }
-        if self.turning.passed() {
-            self.turning = Deadline::NEVER;
-            match self.temper {
-                Temper::ReadingLate => self.watch(shared)?,
-                Temper::SilentInSession => return Ok(Next::Served),
-                _ => return Ok(Next::Goes),
+        if self.turn_at.passed() {
+            self.turn_at = Deadline::NEVER;
+            match self.behaviour {
+                Behaviour::ReadingLate => self.watch(shared)?,
+                Behaviour::SilentInSession => return Ok(Next::Served),
+                _ => return Ok(Next::Leaves),
             }
         }
         if self.reads && cause != Cause::Room {
-            if self.temper == Temper::DyingMidReply && cause == Cause::Shown {
+            if self.behaviour == Behaviour::DyingMidReply && cause == Cause::Shown {
                 self.connection.read()?;
-                return Ok(Next::Goes);
+                return Ok(Next::Leaves);
             }
             self.receive(shared)?;
         }
-        if self.patience.passed() {
-            let what = format!("no reply came within {PATIENCE:?}");
+        if self.reply_deadline.passed() {
+            let what = format!("no reply came within {REPLY_TIMEOUT:?}");
             return Err(Error::Lost { what, unanswered: self.due.len() });
         }
         self.send(shared)?;
@@ -158,9 +158,9 @@ impl Talk {
     }
 
     fn next(&self) -> Next {
-        let silent = self.temper == Temper::SilentInSession;
+        let silent = self.behaviour == Behaviour::SilentInSession;
         let done = self.to_ask.is_empty() && self.due.is_empty() && self.connection.is_flushed();
-        if done && !silent { Next::Served } else { Next::GoesOn }
+        if done && !silent { Next::Served } else { Next::Continues }
     }
 
     fn receive(&mut self, shared: &mut Shared) -> Result<()> {
@@ -174,9 +174,9 @@ impl Talk {
             self.check(refused, shared)?;
             self.answered += 1;
             shared.score.replies += 1;
-            self.patience = Deadline::after(PATIENCE);
+            self.reply_deadline = Deadline::after(REPLY_TIMEOUT);
             if self.due.is_empty() {
-                self.thinks = Some(Deadline::in_exactly(self.pause));
+                self.pause_until = Some(Deadline::in_exactly(self.pause));
             }
         }
     }
@@ -205,16 +205,16 @@ impl Talk {
 
     /// Fills the window, and writes as much as the pipe takes.
     fn send(&mut self, shared: &mut Shared) -> Result<()> {
-        self.thinks = self.thinks.filter(|thinks| !thinks.passed());
+        self.pause_until = self.pause_until.filter(|pause_until| !pause_until.passed());
         self.connection.flush()?;
-        while self.connection.is_flushed() && self.may_ask() {
-            while let Some(size) = self.to_ask.front().copied().filter(|_| self.may_ask()) {
+        while self.connection.is_flushed() && self.may_send_next() {
+            while let Some(size) = self.to_ask.front().copied().filter(|_| self.may_send_next()) {
                 let request = self.answered + self.due.len();
                 payload::fill(&mut shared.message, size, self.number, request);
                 self.connection.send(&shared.message)?;
                 self.to_ask.pop_front();
                 self.due.push_back(size);
-                if self.temper == Temper::GarbageInSession {
+                if self.behaviour == Behaviour::GarbageInSession {
                     // Flush after each request, so that garbage can come between two requests.
                     self.connection.flush()?;
                     self.write_garbage();
@@ -228,9 +228,9 @@ impl Talk {
         self.room.order(self.connection.to_server(), self.number, &shared.poller)
     }
 
-    fn may_ask(&self) -> bool {
+    fn may_send_next(&self) -> bool {
         let Some(size) = self.to_ask.front() else { return false };
-        self.thinks.is_none() && self.due.len() < self.window && self.connection.may_send(*size)
+        self.pause_until.is_none() && self.due.len() < self.window && self.connection.may_send(*size)
     }
 
     /// Writes garbage, but only between frames: behind a partly written frame it would look like a broken
@@ -256,36 +256,37 @@ pub(super) fn garbage(dice: &mut Dice) -> Vec<u8> {
             let size = dice.size(4000);
             dice.bytes(size)
         }
-        1 => sound_record(dice),
-        2 => cut_record(dice),
+        1 => valid_frame(dice),
+        2 => cut_frame(dice),
         _ => {
-            let mut record = sound_record(dice);
-            let place = dice.below(record.len() as u64) as usize;
-            record[place] ^= 1 << dice.below(8);
-            record
+            let mut frame = valid_frame(dice);
+            let place = dice.below(frame.len() as u64) as usize;
+            frame[place] ^= 1 << dice.below(8);
+            frame
         }
     }
 }
 
 /// The beginning of a frame, of any length.
-pub(super) fn cut_record(dice: &mut Dice) -> Vec<u8> {
-    let mut record = sound_record(dice);
-    record.truncate(dice.within(1..=record.len() as u64 - 1) as usize);
-    record
+pub(super) fn cut_frame(dice: &mut Dice) -> Vec<u8> {
+    let mut frame = valid_frame(dice);
+    frame.truncate(dice.within(1..=frame.len() as u64 - 1) as usize);
+    frame
 }
 
 /// A valid frame of a session that does not exist.
-fn sound_record(dice: &mut Dice) -> Vec<u8> {
-    let kind = [Record::Hello, Record::Ready, Record::Request, Record::Bye][dice.below(4) as usize];
+fn valid_frame(dice: &mut Dice) -> Vec<u8> {
+    let kind =
+        [FrameKind::Hello, FrameKind::Ready, FrameKind::Request, FrameKind::Bye][dice.below(4) as usize];
     let part = Part { number: 0, more: dice.chance(50) };
     let header = Header { kind, part, session: dice.below(u64::MAX), sequence: 1 };
     let size = dice.size(400);
-    let mut record = Vec::new();
-    append(&mut record, header, &dice.bytes(size));
-    record
+    let mut frame = Vec::new();
+    append(&mut frame, header, &dice.bytes(size));
+    frame
 }
 
-impl std::fmt::Debug for Talk {
+impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Talk").field("connection", &self.connection).finish_non_exhaustive()
     }

@@ -30,7 +30,7 @@ const LOOK: u8 = 10;
 
 /// The server and its directory. Dropping this ends the server and removes the directory.
 #[derive(Debug)]
-pub(crate) struct House {
+pub(crate) struct ServerUnderTest {
     server: Child,
     ended: Option<ExitStatus>,
     program: PathBuf,
@@ -66,7 +66,7 @@ pub(crate) struct Look {
     pub(crate) zombies: usize,
 }
 
-impl House {
+impl ServerUnderTest {
     /// Starts the server with these options in `directory`, and waits until clients can connect.
     ///
     /// # Errors
@@ -188,7 +188,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for ServerUnderTest {
     fn drop(&mut self) {
         if self.ended.is_none() {
             self.close();

@@ -29,7 +29,7 @@ impl fmt::Display for Actor {
 
 /// All processes of the demo so far.
 #[derive(Debug, Default)]
-pub(super) struct Cast {
+pub(super) struct Roster {
     server: Option<u32>,
     /// `clients[0]` is client 1.
     clients: Vec<u32>,
@@ -37,14 +37,14 @@ pub(super) struct Cast {
     /// The client of each session.
     sessions: HashMap<String, usize>,
     /// The number of the external client.
-    guest: Option<usize>,
+    external: Option<usize>,
     /// The private pipes of the external client.
-    pipes_of_guest: HashSet<String>,
+    external_pipes: HashSet<String>,
     /// `served[0]` is the client of subserver 1.
     served: Vec<Option<usize>>,
 }
 
-impl Cast {
+impl Roster {
     pub(super) fn server_is(&mut self, pid: u32) {
         self.server = Some(pid);
     }
@@ -56,34 +56,34 @@ impl Cast {
     }
 
     /// Adds the external client; returns its number.
-    pub(super) fn add_guest(&mut self, pid: u32) -> usize {
+    pub(super) fn add_external(&mut self, pid: u32) -> usize {
         let number = self.add_client(pid);
-        self.guest = Some(number);
+        self.external = Some(number);
         number
     }
 
-    pub(super) fn guest(&self) -> Option<usize> {
-        self.guest
+    pub(super) fn external(&self) -> Option<usize> {
+        self.external
     }
 
     /// Notes that the external client has made this pipe.
-    pub(super) fn is_of_guest(&mut self, pipe: &str) {
-        self.pipes_of_guest.insert(pipe.into());
+    pub(super) fn note_external_pipe(&mut self, pipe: &str) {
+        self.external_pipes.insert(pipe.into());
     }
 
     /// Whether an event concerns the external client, which writes no event log.
-    pub(super) fn concerns_guest(&self, event: &Event) -> bool {
-        self.guest.is_some() && self.client_of(event) == self.guest
+    pub(super) fn concerns_external(&self, event: &Event) -> bool {
+        self.external.is_some() && self.client_of(event) == self.external
     }
 
     /// Learns from an event which session, pipe and subserver belong to which client.
     pub(super) fn learn(&mut self, event: &Event) {
         if let (What::HelloReceived | What::ClientDropped, Some(pipe)) = (event.what, &event.pipe)
-            && self.guest.is_some()
+            && self.external.is_some()
             && self.maker_of(pipe).is_none()
         {
             // All other clients have made their own pipes, under known names.
-            self.is_of_guest(pipe);
+            self.note_external_pipe(pipe);
         }
         let client = event.pipe.as_deref().and_then(|pipe| self.maker_of(pipe));
         if let (What::HelloReceived, Some(session), Some(client)) = (event.what, &event.session, client) {
@@ -98,8 +98,8 @@ impl Cast {
     /// The client that made the private pipe of this name: `NAME.client.PID.RANDOM`, or any name by an
     /// external client.
     pub(super) fn maker_of(&self, pipe: &str) -> Option<usize> {
-        if self.pipes_of_guest.contains(pipe) {
-            return self.guest;
+        if self.external_pipes.contains(pipe) {
+            return self.external;
         }
         let pid = pipe.split_once(".client.")?.1.split('.').next()?.parse().ok()?;
         number_of(pid, &self.clients)
@@ -115,7 +115,7 @@ impl Cast {
     }
 
     /// The client that an actor is, or serves; none for the server.
-    pub(super) fn client_behind(&self, actor: Actor) -> Option<usize> {
+    pub(super) fn client_served_by(&self, actor: Actor) -> Option<usize> {
         match actor {
             Actor::Server => None,
             Actor::Client(number) => (number > 0).then_some(number),
