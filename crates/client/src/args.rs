@@ -118,7 +118,7 @@ impl Args {
             Dialect::Framed if self.newline => Err(wrong("--newline is for --dialect course")),
             Dialect::Framed => Ok(None),
             Dialect::Course if self.window > 1 => Err(wrong(
-                "--window is 1 with --dialect course: such a server takes all that it finds for one message",
+                "--window is 1 with --dialect course: such a server reads all that it finds as one message",
             )),
             Dialect::Course if self.name_form == Some(NameFormat::Number) && self.private_name.is_some() => {
                 Err(wrong("--name-form number is the process number, and --private-name another name"))

@@ -13,7 +13,7 @@ const AHEAD_MAX: usize = 1 << 20;
 const END: u8 = 0x04;
 
 /// The bytes that were typed and belong to no message yet. The buffer lives as long as the session, not only
-/// for one line: bytes that are typed or pasted while a reply is pending wait here.
+/// for one line. Bytes that are typed while a reply is pending wait here.
 #[derive(Debug)]
 pub(crate) struct Keyboard {
     ahead: VecDeque<u8>,

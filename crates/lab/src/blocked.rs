@@ -51,8 +51,7 @@ impl fmt::Display for Call {
 }
 
 /// The call that a process or one of its descendants is blocked in. If several are blocked, the youngest
-/// one's counts: a
-/// shell waits for the programs that it runs.
+/// one's counts: a shell waits for the programs that it runs.
 pub(crate) fn blocking_call(pid: u32) -> Option<Call> {
     proc::process_tree(pid).into_iter().rev().find_map(call)
 }
@@ -122,7 +121,7 @@ mod tests {
     fn an_open_and_a_read_that_wait_are_known() {
         if proc::text("/proc/self/syscall").is_empty() {
             // Libtest captures the output of eprintln!, so this writes to stderr directly.
-            let why = "/proc/self/syscall is empty: this kernel or sandbox does not tell the call";
+            let why = "/proc/self/syscall is empty: this kernel or sandbox does not show the call";
             let test = "blocked::tests::an_open_and_a_read_that_wait_are_known";
             let _ = writeln!(std::io::stderr(), "NOT RUN: {test}: {why}");
             return;

@@ -3,7 +3,7 @@
 use handshake_core::error::Result;
 
 use crate::demo::printer::Printer;
-use crate::server_under_test::{Ending, Look};
+use crate::server_under_test::{Ending, Snapshot};
 
 /// One check: what was seen (and expected), and what is wrong.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Ending {
     }
 }
 
-impl Look {
+impl Snapshot {
     /// The checks that a server without clients holds no more than before the first one.
     pub(crate) fn as_before(&self, before: &Self) -> [Check; 2] {
         let (had, has) = (before.descriptors.len(), self.descriptors.len());

@@ -49,8 +49,7 @@ impl Kind {
     }
 
     /// How many file descriptors the main server holds for each client. For dispatch, these are the upstream
-    /// and the pair of
-    /// unnamed pipes.
+    /// and the pair of unnamed pipes.
     pub(crate) fn descriptors_each(self) -> u64 {
         match self.paradigm {
             Paradigm::Basic | Paradigm::Forking => 0,

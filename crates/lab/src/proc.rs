@@ -1,6 +1,5 @@
 //! What the kernel reports about processes and their pipes: /proc (proc(5)), and the adoption of orphans
-//! (prctl(2)). Only
-//! this part of the lab needs Linux, and the demo's `watch` (inotify(7)).
+//! (prctl(2)). Only this part of the lab needs Linux, and the demo's `watch` (inotify(7)).
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -116,16 +115,14 @@ pub(crate) fn open_files(pid: u32) -> Vec<String> {
 }
 
 /// The private memory of a process, in KiB: the pages that it has written. Pages shared with a parent or
-/// child since a
-/// fork do not count. The program's pages do not count either: they are private only as long as one process
-/// runs it.
+/// child since a fork do not count. The program's pages do not count either: they are private only as long as
+/// one process runs it.
 pub(crate) fn private_memory(pid: u32) -> u64 {
     rollup(pid, "Private_Dirty").unwrap_or_default()
 }
 
 /// Anonymous pages, in KiB. A page that several processes share since a fork counts for each of them in part,
-/// so that the
-/// sum over all processes is right.
+/// so that the sum over all processes is right.
 pub(crate) fn own_pages(pid: u32) -> Option<u64> {
     rollup(pid, "Pss_Anon")
 }
@@ -141,8 +138,7 @@ pub(crate) fn meminfo() -> String {
 }
 
 /// Free pages that the processors keep in their own lists, in KiB (`pagesets` of /proc/zoneinfo). They can be
-/// hundreds of
-/// MiB, and no line of /proc/meminfo contains them, not even `MemFree`.
+/// hundreds of MiB, and no line of /proc/meminfo contains them, not even `MemFree`.
 pub(crate) fn kept_by_processors() -> u64 {
     let zones = fs::read_to_string("/proc/zoneinfo").unwrap_or_default();
     let counts = zones.lines().filter_map(|line| line.trim().strip_prefix("count:"));

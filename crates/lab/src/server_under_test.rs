@@ -26,7 +26,7 @@ use crate::{proc, temporary};
 /// How long the server may take to start, to become idle, and to end.
 pub(crate) const REST: Duration = Duration::from_secs(60);
 /// The pause between two checks, in milliseconds.
-const LOOK: u8 = 10;
+const POLL_INTERVAL: u8 = 10;
 
 /// The server and its directory. Dropping this ends the server and removes the directory.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub(crate) struct Ending {
 
 /// What /proc shows of the server at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct Snapshot {
     /// The main server's open files.
     pub(crate) descriptors: Vec<String>,
     /// The main server's private memory, in KiB.
@@ -90,9 +90,9 @@ impl ServerUnderTest {
         ends_with_us(&mut command, Signal::SIGTERM);
         let place = Place::new(&wkp)?;
         let server = command.spawn().map_err(failed)?;
-        let mut house = Self { server, ended: None, program, client, place, directory, stderr, words };
-        house.await_ready(process)?;
-        Ok(house)
+        let mut started = Self { server, ended: None, program, client, place, directory, stderr, words };
+        started.await_ready(process)?;
+        Ok(started)
     }
 
     /// Waits for the newline on the server's stdout and for EOF. After that, the server holds only its own
@@ -125,11 +125,11 @@ impl ServerUnderTest {
     }
 
     /// What /proc shows of the server now.
-    pub(crate) fn look(&self) -> Look {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let (dead, living): (Vec<_>, Vec<_>) =
             proc::children(self.pid()).into_iter().partition(|child| child.state == 'Z');
         let subservers: Vec<u32> = living.iter().map(|child| child.pid).collect();
-        Look {
+        Snapshot {
             descriptors: proc::open_files(self.pid()),
             memory: proc::private_memory(self.pid()),
             subservers,
@@ -138,20 +138,19 @@ impl ServerUnderTest {
     }
 
     /// Waits until the server has no subserver, no zombie, and as many file descriptors as `had` shows.
-    /// Returns the last
-    /// look, even if the time ran out.
+    /// Returns the last look, even if the time ran out.
     ///
     /// # Errors
     /// [`Error::Signal`].
-    pub(crate) fn at_rest(&self, process: &Process, had: Option<&Look>) -> Result<Look> {
+    pub(crate) fn at_rest(&self, process: &Process, had: Option<&Snapshot>) -> Result<Snapshot> {
         let until = Deadline::after(REST);
         loop {
-            let look = self.look();
-            let same = had.is_none_or(|had| had.descriptors.len() == look.descriptors.len());
-            if until.passed() || (same && look.subservers.is_empty() && look.zombies == 0) {
-                return Ok(look);
+            let snapshot = self.snapshot();
+            let same = had.is_none_or(|had| had.descriptors.len() == snapshot.descriptors.len());
+            if until.passed() || (same && snapshot.subservers.is_empty() && snapshot.zombies == 0) {
+                return Ok(snapshot);
             }
-            process.wait(&mut [], Deadline::in_exactly(Duration::from_millis(LOOK.into())))?;
+            process.wait(&mut [], Deadline::in_exactly(Duration::from_millis(POLL_INTERVAL.into())))?;
         }
     }
 
@@ -169,7 +168,7 @@ impl ServerUnderTest {
         }
         let until = Deadline::after(REST);
         while self.ended().is_none() && !until.passed() {
-            let _ = poll(&mut [], LOOK);
+            let _ = poll(&mut [], POLL_INTERVAL);
         }
         if self.ended.is_none() {
             let _ = self.server.kill();

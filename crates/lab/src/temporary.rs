@@ -8,9 +8,9 @@ use std::path::Path;
 use handshake_core::error::{Error, Result, errno_of};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-/// Makes a file that has no name. It goes when its last descriptor is closed.
-///
 /// Makes a file without a name. The kernel removes it when its last file descriptor is closed.
+///
+/// # Errors
 /// Those of the file system.
 pub(crate) fn file() -> Result<File> {
     tempfile::tempfile().map_err(|error| failed("make a temporary file in", &error))

@@ -45,7 +45,7 @@ pub(super) fn connect_more(
         await_reports(&mut excess_load, Deadline::in_exactly(Duration::from_millis(10)), server, process)?;
     }
     await_reports(&mut excess_load, Deadline::in_exactly(WATCHED), server, process)?;
-    let (waited, subservers) = (private_pipes(server), server.look().subservers.len());
+    let (waited, subservers) = (private_pipes(server), server.snapshot().subservers.len());
     leaving.leave();
     await_reports(&mut excess_load, Deadline::after(2 * TIMEOUT), server, process)?;
     let served =

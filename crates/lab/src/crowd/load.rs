@@ -1,4 +1,5 @@
-//! A load process: `lab load --hold`, which plays many of the clients, and stays until it is asked to leave.
+//! A load process: `lab load --hold`, which acts as many of the clients, and stays until it is asked to
+//! leave.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -25,7 +26,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
 /// How often to check that the server is alive.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// A process that plays many clients. Dropping it ends it.
+/// A process that acts as many clients. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Load {
     /// The process's command line.
@@ -44,7 +45,7 @@ pub(super) enum Stay {
 }
 
 impl Load {
-    /// Starts a process that plays `connections` clients.
+    /// Starts a process that acts as `connections` clients.
     ///
     /// # Errors
     /// The process cannot be started.

@@ -1,9 +1,8 @@
 //! The memory that an idle client costs, in parts, with all that the kernel keeps for it.
 //!
 //! A process's own pages and page tables are exact. For the rest the kernel reports only totals of the whole
-//! machine,
-//! read before the first client and when all are connected. Other programs that start or end meanwhile
-//! disturb them.
+//! machine, read before the first client and when all are connected. Other programs that start or end
+//! meanwhile disturb them.
 
 use crate::proc;
 
@@ -101,14 +100,14 @@ impl Memory {
             ("own pages", self.own_pages, format!("Pss_Anon, mean of {seen} subservers")),
             ("page tables", self.page_tables, format!("VmPTE, mean of {seen}, and a page at their top")),
             ("kernel stack", self.stack, "KernelStack of /proc/meminfo".into()),
-            ("kernel objects", self.slab, "Slab of /proc/meminfo; also what is for the client's end".into()),
+            ("kernel objects", self.slab, "Slab of /proc/meminfo; also those of the client's end".into()),
             (
                 "other pages",
                 self.unnamed,
                 "in no line of /proc/meminfo, and not free: those of pipes, for example".into(),
             ),
             ("total", self.total(), String::new()),
-            ("MemAvailable", self.available, "so much less, without what the load processes have".into()),
+            ("MemAvailable", self.available, "its decrease, without the share of the load processes".into()),
         ]
     }
 }

@@ -1,12 +1,8 @@
-//! `lab crowd`: a server with as many clients at once as it can have, observed and measured.
-//!
-//! Reading order: [`run`]; then `phases`, the course of a run; `load` is a process that plays thousands of
-//! clients;
-//! `excess` are the clients beyond the server's capacity; `memory` is what an idle client costs; `verdict`
-//! judges.
-//! Deliberately absent: any judgement of times and sizes. The lab prints them as it measured them. It judges
-//! only that no
-//! client is lost, and that nothing is left behind.
+//! `lab crowd`: a server with as many clients at once as it can have, observed and measured. Reading order:
+//! [`run`]; then `phases`, the order of a run; `load` is a process that acts as thousands of clients.
+//! `excess` are the clients beyond the server's capacity; `memory` is the cost of an idle client; `verdict`
+//! judges. Deliberately absent: any judgement of times and sizes. The lab prints them as it measured them. It
+//! judges only that no client is lost, and that nothing is left behind.
 
 mod excess;
 mod load;
@@ -42,13 +38,10 @@ const LOADS: usize = 2;
 /// Connect as many clients at once as a server supports, and see what that costs.
 ///
 /// Starts the real server in a directory of its own, on tmpfs if possible, and `lab load` processes that
-/// connect all
-/// clients at once. Each client asks once and stays. Then the command prints the time that it took, the file
-/// descriptors
-/// and processes, and the memory of an idle client. More clients come, find the server at capacity, and wait
-/// until others
-/// leave. At the end all leave, and the server must be as it was. Exits with 0 only then, and if no client
-/// was lost.
+/// connect all clients at once. Each client asks once and stays. Then the command prints the time that it
+/// took, the file descriptors and processes, and the memory of an idle client. More clients come, find the
+/// server at capacity, and wait until others leave. At the end all leave, and the server must be as it was.
+/// Exits with 0 only then, and if no client was lost.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which server: forking or dispatch; the basic server has one client at a time
@@ -60,8 +53,7 @@ pub struct Args {
     shared_wkp: bool,
 
     /// How many clients, which is also the server's --max-clients [default: what this process's limits allow;
-    /// for forking at
-    /// most 10,000]
+    /// for forking at most 10,000]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     clients: Option<usize>,
 
@@ -123,7 +115,7 @@ impl Plan {
         options.into_iter().map(str::to_owned).collect()
     }
 
-    /// How many clients each load process plays.
+    /// The number of clients of each load process.
     fn shares(&self) -> Vec<usize> {
         let loads = self.clients.div_ceil(self.share_max).max(LOADS).min(self.clients);
         (0..loads).map(|load| (self.clients + load) / loads).collect()
@@ -134,8 +126,7 @@ impl Plan {
 ///
 /// # Errors
 /// A program is missing, or a process cannot be started. [`Error::Signal`]: the lab was interrupted, and has
-/// ended all
-/// processes that it had started.
+/// ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
     if let Some(why) = args.misuse() {
         complain("lab", why);
@@ -173,7 +164,7 @@ fn announce(plan: &Plan, limits: &Limits, printer: &mut Printer) -> Result<()> {
     let shared = if kind.shared_wkp { " --shared-wkp" } else { "" };
     printer.heading(&format!("{}{shared}: {clients} clients at once", kind.paradigm.server()))?;
     let carried = limits.clients(kind.descriptors_each());
-    printer.paragraph(&format!("Each process may have {limits}: that carries {carried} clients."))?;
+    printer.paragraph(&format!("Each process may have {limits}: enough for {carried} clients."))?;
     printer.line("")
 }
 

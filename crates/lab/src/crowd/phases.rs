@@ -11,7 +11,7 @@ use super::memory::{Machine, Memory};
 use super::verdict::Seen;
 use crate::demo::printer::Printer;
 use crate::load::Report;
-use crate::server_under_test::{Look, ServerUnderTest};
+use crate::server_under_test::{ServerUnderTest, Snapshot};
 
 /// The width of the names in the output.
 const NAMES: usize = 24;
@@ -19,7 +19,8 @@ const NAMES: usize = 24;
 /// Runs all phases.
 ///
 /// # Errors
-/// [`handshake_core::Error::Lost`]: the server has ended by itself. [`handshake_core::Error::Signal`]. A process cannot be started.
+/// [`handshake_core::Error::Lost`]: the server has ended by itself. [`handshake_core::Error::Signal`]. A
+/// process cannot be started.
 pub(super) fn run(
     plan: &Plan,
     server: &mut ServerUnderTest,
@@ -32,7 +33,7 @@ pub(super) fn run(
     let mut loads = connect_all(plan, server, process, seen, printer)?;
     // The machine's memory comes first, because reading /proc costs kernel memory as well.
     let machine = (machine, Machine::now());
-    let full = server.look();
+    let full = server.snapshot();
     print_server(plan, (&before, &full), printer)?;
     let pids: Vec<u32> = loads.iter().map(Load::pid).collect();
     print_memory(&Memory::of(plan.clients, machine, &full.subservers, &pids), printer)?;
@@ -96,7 +97,7 @@ fn print_clients(
     row("handshake records", format!("{records}, {each:.2} a client"), printer)
 }
 
-fn print_server(plan: &Plan, (before, full): (&Look, &Look), printer: &mut Printer) -> Result<()> {
+fn print_server(plan: &Plan, (before, full): (&Snapshot, &Snapshot), printer: &mut Printer) -> Result<()> {
     let (had, has) = (before.descriptors.len(), full.descriptors.len());
     let each = (has as f64 - had as f64) / plan.clients as f64;
     row("server's descriptors", format!("{has}; {had} without clients, {each:.2} more a client"), printer)?;
@@ -110,7 +111,7 @@ fn print_memory(memory: &Memory, printer: &mut Printer) -> Result<()> {
         row(&format!("  {name}"), format!("{kib:>7.1}  {what}").trim_end().to_owned(), printer)?;
     }
     printer.paragraph(
-        "What comes from /proc/meminfo are differences of the whole machine: other programs disturb them.",
+        "The values from /proc/meminfo are differences of the whole machine: other programs disturb them.",
     )
 }
 

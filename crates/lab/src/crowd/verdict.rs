@@ -7,7 +7,7 @@ use handshake_core::error::Error;
 use super::excess::Excess;
 use crate::check::Check;
 use crate::load::Report;
-use crate::server_under_test::Look;
+use crate::server_under_test::Snapshot;
 
 /// Everything that is judged.
 #[derive(Debug)]
@@ -15,9 +15,9 @@ pub(super) struct Seen {
     clients: usize,
     beyond: usize,
     /// The server before the first client; with all clients; after all clients.
-    pub(super) before: Option<Look>,
-    pub(super) full: Option<Look>,
-    pub(super) after: Option<Look>,
+    pub(super) before: Option<Snapshot>,
+    pub(super) full: Option<Snapshot>,
+    pub(super) after: Option<Snapshot>,
     /// The reports of the load processes.
     pub(super) reports: Vec<Report>,
     complaints: Vec<String>,
@@ -47,7 +47,7 @@ impl Seen {
     /// Notes how a load process ended, and its complaints.
     pub(super) fn load_ended(&mut self, (status, complaints): (ExitStatus, Vec<String>)) {
         if !status.success() && complaints.is_empty() {
-            self.complaints.push(format!("a load process ended without a word: {status}"));
+            self.complaints.push(format!("a load process ended without a message: {status}"));
         }
         self.complaints.extend(complaints);
     }
@@ -86,7 +86,7 @@ impl Seen {
             Check::that(*waited == due && *subservers == self.clients, claim),
             Check::new(
                 format!("when others had left, {served} of these {due} got the right reply (expected all)"),
-                complaints.iter().cloned().chain((served != &due).then(|| "somebody was lost".to_owned())),
+                complaints.iter().cloned().chain((served != &due).then(|| "a client was lost".to_owned())),
             ),
         ]
     }

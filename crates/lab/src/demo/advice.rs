@@ -306,7 +306,7 @@ const OTHER_NAME: &str = "if it looks for another name, say so with --wkp NAME";
 fn cause(signal: Signal) -> &'static str {
     match signal {
         Signal::SIGPIPE => "it wrote into a pipe that no process reads any more",
-        _ => "gcc -g -fsanitize=address, or gdb, tells the line",
+        _ => "gcc -g -fsanitize=address, or gdb, shows the line",
     }
 }
 

@@ -76,7 +76,7 @@ impl From<Error> for Halt {
 }
 
 impl Director {
-    pub(super) fn set(
+    pub(super) fn new(
         process: Process,
         pause: Option<Pause>,
         processes: Processes,
@@ -107,7 +107,7 @@ impl Director {
 
     pub(super) fn start_server(&mut self) -> Result<(), Halt> {
         let pid = self.processes.start(Actor::Server)?;
-        self.roster.server_is(pid);
+        self.roster.set_server(pid);
         Ok(())
     }
 
@@ -137,7 +137,7 @@ impl Director {
         happened: impl Fn(&Self) -> bool,
     ) -> Result<(), Halt> {
         while !self.attempt(PATIENCE, &happened)? {
-            self.ask(|_| vec!["nothing moves; wait on".into()])?;
+            self.ask(|_| vec!["nothing happens; go on waiting".into()])?;
             if self.watchdog.passed() {
                 return Err(Halt::Stuck(expected.into()));
             }
@@ -146,8 +146,7 @@ impl Director {
     }
 
     /// Waits as [`Director::until`] does, for something that an external client may fail to do. Returns
-    /// whether it happened in
-    /// time.
+    /// whether it happened in time.
     pub(super) fn attempt(
         &mut self,
         patience: Duration,
@@ -289,7 +288,7 @@ impl Director {
                 let waiting = now.pause.iter().flat_map(Pause::waiting);
                 let names = waiting.filter_map(|pid| now.roster.actor(*pid)).map(|actor| actor.to_string());
                 let names: Vec<_> = names.collect();
-                let question = |who: &str| format!("next step; at the gate: {who}");
+                let question = |processes: &str| format!("next step; at the gate: {processes}");
                 vec![question(&names.join(", ")), question(&format!("{} processes", names.len()))]
             })?;
         }
@@ -312,8 +311,7 @@ impl Director {
     }
 
     /// With `--pause`: asks for Enter and waits; meanwhile prints what happens. `question`: the same question
-    /// in several
-    /// lengths, the longest first.
+    /// in several lengths, the longest first.
     fn ask(&mut self, question: impl Fn(&Self) -> Vec<String>) -> Result<(), Halt> {
         while self.pause.is_some() {
             self.follow()?;
@@ -329,7 +327,7 @@ impl Director {
             let Some(pause) = &mut self.pause else { break };
             let answer = pause.answer();
             match answer {
-                None if pause.is_over() => self.run_freely()?,
+                None if pause.is_over() => self.stop_pausing()?,
                 None => pause.listen(&self.process, Deadline::in_exactly(SETTLED))?,
                 Some(_) => self.printer.answered(),
             }
@@ -346,10 +344,10 @@ impl Director {
         Ok(())
     }
 
-    fn run_freely(&mut self) -> Result<()> {
+    fn stop_pausing(&mut self) -> Result<()> {
         self.pause = None;
         self.watchdog = Deadline::after(self.patience);
-        self.printer.note("The input is over: from here on everything runs freely.")
+        self.printer.note("The input has ended: from here on, no process stops at the gate.")
     }
 
     /// Ends all processes, and prints their last events. Returns the PIDs that had to be killed.

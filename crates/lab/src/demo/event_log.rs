@@ -13,8 +13,7 @@ use handshake_core::event::{Event, What};
 const HOLD: Duration = Duration::from_millis(40);
 
 /// How long an event is held back if its cause is missing. On a busy machine, the kernel may preempt a
-/// process between an
-/// action and its line.
+/// process between an action and its line.
 const HOLD_FOR_CAUSE: Duration = Duration::from_secs(1);
 
 /// The events so far.
@@ -40,12 +39,12 @@ impl LogReader {
     /// # Errors
     /// Those of read(2), and a line that is no event.
     pub(super) fn read(&mut self) -> Result<usize> {
-        let failed = |error: std::io::Error| Error::on("read", "the event record", errno_of(&error));
+        let failed = |error: std::io::Error| Error::on("read", "the event log", errno_of(&error));
         self.file.read_to_end(&mut self.part).map_err(failed)?;
         while let Some(end) = self.part.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.part.drain(..=end).collect();
             let event: Event = serde_json::from_slice(&line).map_err(|error| Error::Protocol {
-                what: format!("no event in the record: {error}: were server and client built with this lab?"),
+                what: format!("a line of the event log is no event: {error}: were server and client built with this lab?"),
             })?;
             self.held.push(event.clone());
             self.seen.push(event);
@@ -86,8 +85,7 @@ impl LogReader {
     }
 
     /// All pairs of an effect and its cause, which should be older; `None` if the cause was never logged.
-    /// Only effects that
-    /// `count` accepts.
+    /// Only effects that `count` accepts.
     pub(super) fn pairs(
         &self,
         count: impl Fn(&Event) -> bool,
@@ -144,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_that_of_time_and_in_a_tie_that_of_the_course() {
+    fn events_are_sorted_by_time_and_then_by_step() {
         let lines = [
             line(2, "ack-sent", ",\"step\":8"),
             line(2, "awaiting-ack", ",\"step\":5"),
@@ -155,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_too_young_waits_for_older_ones() {
+    fn a_new_event_waits_for_older_ones() {
         assert_eq!(printed(&[line(1, "waiting", ""), line(monotonic_ns(), "bye-sent", "")]), [What::Waiting]);
     }
 

@@ -1,8 +1,7 @@
 //! A program from outside this project, as one of the clients: `--client PATH`.
 //!
 //! It writes no event log, and it does not stop at the gate. The demo reports what the server's log says
-//! about it, what can
-//! be seen from outside, and what it prints.
+//! about it, what can be seen from outside, and what it prints.
 
 use std::cmp::Ordering;
 use std::ffi::OsString;
@@ -82,12 +81,10 @@ impl ExternalProgram {
     }
 
     /// Starts the program in `place`, with `screen` as its stdout and stderr. It starts as from a shell: no
-    /// signal is blocked
-    /// or ignored.
+    /// signal is blocked or ignored.
     ///
     /// # Errors
     /// The program cannot be started.
-    /// It cannot be started.
     pub(super) fn start(&self, place: &Path, screen: OwnedFd) -> Result<Child> {
         let failed = |errno| failed(&self.program, errno);
         let mut command = Command::new(&self.program);
@@ -162,7 +159,7 @@ impl ExternalClient {
             let text = match self.printed_lines.len() {
                 _ if self.events_printed >= self.print_max() => None,
                 LINES_PRINTED.. => None,
-                printed if printed + 1 == LINES_PRINTED => Some("says more than is told here".into()),
+                printed if printed + 1 == LINES_PRINTED => Some("says more than is shown here".into()),
                 _ => Some(quoted("says:", &line)),
             };
             seen.extend(text.map(|text| Seen { step: None, text }));

@@ -1,6 +1,5 @@
 //! The sections of an external client: it connects, receives messages, leaves. It may fail in any of them, so
-//! each wait has
-//! a limit.
+//! each wait has a limit.
 
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ pub(super) fn connect(director: &mut Director, external: &ExternalProgram) -> Re
     let number = director.roster.clients().count() + 1;
     director.section(&format!("Client {number} connects"))?;
     director.printer.note(&format!("Client {number} is a program of yours: {}", external.words()))?;
-    director.printer.note("What follows \"seen\" is what one sees of it from outside.")?;
+    director.printer.note("\"seen\" marks what can be seen of it from outside.")?;
     director.start_external(external)?;
     let client = Actor::Client(number);
     director.attempt(HANDSHAKE, |now| {
@@ -73,7 +72,7 @@ pub(super) fn give(director: &mut Director, number: usize) -> Result<(), Halt> {
     director.section(&format!("Client {of_external} is given message {number}"))?;
     let line = message(of_external, number);
     director.printer.note(&format!("typed: {line}"))?;
-    director.processes.say(client, &line);
+    director.processes.send_line(client, &line);
     let is_answered = director.attempt(ANSWER, |now| {
         now.count_of(What::ReplySent, of_external) >= number
             || now.has_ended(client)
@@ -110,7 +109,7 @@ fn blocked(director: &mut Director) -> String {
 /// Ends the program: by the end of its input, or else by signals.
 fn end(director: &mut Director, number: usize) -> Result<(), Halt> {
     let client = Actor::Client(number);
-    director.processes.hang_up(client);
+    director.processes.close_stdin(client);
     let mut has_ended = director.attempt(END, |now| now.has_ended(client))?;
     for signal in SIGNALS {
         if has_ended || director.has_ended(client) {

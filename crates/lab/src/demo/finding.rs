@@ -31,8 +31,7 @@ impl Judged {
 }
 
 /// Prints the findings. Returns whether the program is a proper client: it completed the handshake, printed
-/// the replies to
-/// its messages, and ended.
+/// the replies to its messages, and ended.
 pub(super) fn judge(director: &mut Director, args: &Args) -> Result<bool> {
     let messages = args.messages;
     let Some(external) = &director.external else {
@@ -126,8 +125,7 @@ fn handshake(director: &Director, external: &ExternalClient, facts: &Facts) -> J
 }
 
 /// Checks that the program sent the given messages, and printed the replies. A program that sends messages of
-/// its own must
-/// print at least one of its replies.
+/// its own must print at least one of its replies.
 fn replies(director: &Director, external: &ExternalClient, facts: &Facts, messages: usize) -> Judged {
     let prints =
         |text: &String| external.printed_lines.iter().any(|line| line.contains(text.trim_end_matches('…')));
@@ -145,8 +143,12 @@ fn replies(director: &Director, external: &ExternalClient, facts: &Facts, messag
         let right = sent.iter().any(|sent| !sent.is_empty() && prints(sent));
         (
             right,
-            if right { "it asks by itself, and prints replies" } else { "it printed none of them" }
-                .to_owned(),
+            if right {
+                "it sends messages of its own, and prints replies"
+            } else {
+                "it printed none of them"
+            }
+            .to_owned(),
         )
     } else {
         let printed = due.iter().filter(|due| prints(due)).count();

@@ -65,7 +65,7 @@ pub(super) fn show_with_rounds(director: &mut Director, paradigm: Paradigm) -> R
 
 /// Shows the processes and the pipes under a heading.
 pub(super) fn show_again(director: &mut Director) -> Result<()> {
-    director.printer.heading("Who is there, and who holds which end of which pipe")?;
+    director.printer.heading("The processes, and the pipe ends that they hold")?;
     show(director)
 }
 

@@ -1,17 +1,11 @@
-//! `lab demo`: the course's steps as they happen, reported from the event log of the real programs.
-//!
-//! Reading order: `script` is the sequence of a demo; `director` follows the log, prints, and waits; `map`
-//! and `ring` show
-//! which process holds which pipe; `verdict` checks. They use `processes` (starts and ends them), `pause`
-//! (`--pause`),
-//! `event_log` (events in the order of time), `roster` (which PID is which process), `sentence` (an event in
-//! words), `printer`
-//! (the layout) and `wkp` (which names belong to whom).
-//!
-//! Any program can be one of the clients, as an `external_client`: `external_script` is its part of the
-//! script, `finding`
-//! judges it, and `advice` says what to correct. Its output goes to a `terminal`, and `watch` observes it
-//! from outside.
+//! `lab demo`: the course's steps as they happen, reported from the event log of the real programs. Reading
+//! order: `script` is the sequence of a demo; `director` follows the log, prints, and waits. `map` and `ring`
+//! show which process holds which pipe; `verdict` checks. They use `processes` (starts and ends them),
+//! `pause` (`--pause`) and `event_log` (events in the order of time). `roster` knows which PID is which
+//! process, and `wkp` which names belong to the server. `sentence` puts an event into words, and `printer`
+//! defines the layout. Any program can be one of the clients, as an `external_client`. `external_script` is
+//! its part of the script, `finding` judges it, and `advice` says what to correct. Its output goes to a
+//! `terminal`, and `watch` observes it from outside.
 
 mod advice;
 mod director;
@@ -55,20 +49,15 @@ use wkp::Wkp;
 const CLIENTS_MAX: usize = 20;
 const MESSAGES_MAX: usize = 100;
 
-/// Watch a paradigm's steps as they happen.
-///
-/// Starts the real server and clients in a directory of their own, prints each step as it happens, shows
-/// which process
-/// holds which end of which pipe, and checks at the end that every reply is right and nothing is left. Exits
-/// with 0
-/// only then.
+/// Watch a paradigm's steps as they happen. Starts the real server and clients in a directory of their own,
+/// prints each step as it happens, and shows which process holds which end of which pipe. At the end it
+/// checks that every reply is right and nothing is left. Exits with 0 only then.
 ///
 /// With --client, a program of yours is one more client, unchanged, in the course dialect or the framed one.
 /// The demo prints what the server sees of it, and what can be seen from outside. The program must complete
-/// the handshake,
-/// print the reply to each message, and end when its input ends or by Ctrl-C's signal. If it deadlocks,
-/// crashes or gets
-/// no reply, the demo says which mistake that is and exits with 1; it prints everything else as a finding.
+/// the handshake, print the reply to each message, and end when its input ends or by Ctrl-C's signal. If it
+/// deadlocks, crashes or gets no reply, the demo names the mistake and exits with 1. It prints everything
+/// else as a finding.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which server
@@ -95,7 +84,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "mario")]
     wkp: Wkp,
 
-    /// A program of yours as one more client: in the directory of the pipes, with the messages as lines of its stdin
+    /// A program of yours as one more client: in the directory of the pipes, with the messages as lines of
+    /// its stdin
     #[arg(long, value_name = "PATH")]
     client: Option<PathBuf>,
 
@@ -130,8 +120,7 @@ const RING: &str = "server --> subserver 1 --> client 1 --> well-known pipe --> 
 ///
 /// # Errors
 /// A program is missing, or the demo itself cannot go on. [`Signal`](handshake_core::Error::Signal): the demo
-/// was
-/// interrupted, and has ended all processes that it had started.
+/// was interrupted, and has ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
     if args.shared_wkp && args.paradigm != Paradigm::Dispatch {
         complain("lab", "--shared-wkp is for the central dispatch server: lab demo dispatch --shared-wkp");
@@ -142,10 +131,10 @@ pub fn run(args: Args) -> Result<Status> {
     let process = Process::quiet(Role::Client)?;
     let (pause, gate) =
         if args.pause { Pause::new().map(|(pause, gate)| (Some(pause), Some(gate)))? } else { (None, None) };
-    let processes = Processes::gather(args.paradigm, args.shared_wkp, args.wkp.clone(), gate)?;
-    let mut director = Director::set(process, pause, processes, Printer::new())?;
+    let processes = Processes::prepare(args.paradigm, args.shared_wkp, args.wkp.clone(), gate)?;
+    let mut director = Director::new(process, pause, processes, Printer::new())?;
     announce(&mut director, &args)?;
-    let played = script::play(&mut director, &args, external.as_ref());
+    let played = script::run(&mut director, &args, external.as_ref());
     let right = close(&mut director, &args, played)?;
     Ok(if right { Status::Done } else { Status::Broken })
 }

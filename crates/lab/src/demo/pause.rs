@@ -65,8 +65,7 @@ impl Pause {
     }
 
     /// Forgets processes that have ended. A process at the gate cannot end, so the last release went to this
-    /// one, and the
-    /// other one is still at the gate.
+    /// one, and the other one is still at the gate.
     pub(super) fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
         let stood = self.waiting.len();
         self.waiting.retain(|pid| !is_gone(*pid));
@@ -130,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_at_the_gate_is_known_even_after_a_wrong_guess() {
+    fn the_processes_at_the_gate_are_known_even_after_a_wrong_guess() {
         let (mut pause, gate) = Pause::new().unwrap();
         pause.arrived(1);
         pause.arrived(2);
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn who_ended_was_let_go_and_not_the_other() {
+    fn a_process_that_ended_was_the_released_one() {
         let (mut pause, _gate) = Pause::new().unwrap();
         pause.arrived(1);
         pause.arrived(2);
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_wishes() {
+    fn lines_are_answers() {
         let (mut pause, _gate) = Pause::new().unwrap();
         pause.typed.extend(b"\nm\n q \nwhat?\nq");
         let answers: Vec<_> = std::iter::from_fn(|| pause.answer()).collect();

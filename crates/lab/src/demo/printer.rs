@@ -1,6 +1,5 @@
 //! The layout of the output: columns, colours, headings, and line breaks. On a terminal each client has a
-//! colour, which its
-//! subserver shares.
+//! colour, which its subserver shares.
 
 use std::env;
 use std::io::{Write, stderr, stdout};
@@ -66,8 +65,8 @@ impl Printer {
     ) -> Result<()> {
         let step = step.map(|step| format!("step {step}")).unwrap_or_default();
         let (bold, own) = (self.style(Style::new().bold()), self.of(actor, roster));
-        let who = roster.name(actor);
-        self.fill(&format!("{bold}{step:<STEP$}{bold:#}{own}{who:<WHO$}{own:#}"), STEP + WHO, text)
+        let process = roster.name(actor);
+        self.fill(&format!("{bold}{step:<STEP$}{bold:#}{own}{process:<WHO$}{own:#}"), STEP + WHO, text)
     }
 
     /// Prints an explanation.

@@ -75,7 +75,7 @@ impl Processes {
     ///
     /// # Errors
     /// A program is missing, or temporary files cannot be made.
-    pub(super) fn gather(
+    pub(super) fn prepare(
         paradigm: Paradigm,
         shared_wkp: bool,
         wkp: Wkp,
@@ -119,7 +119,7 @@ impl Processes {
     pub(super) fn events(&self) -> Result<File> {
         self.events
             .reopen()
-            .map_err(|error| Error::at("open the event record", self.events.path(), errno_of(&error), ""))
+            .map_err(|error| Error::at("open the event log", self.events.path(), errno_of(&error), ""))
     }
 
     /// Starts the server or a client; returns its PID.
@@ -166,7 +166,7 @@ impl Processes {
     }
 
     /// Gives a client a line to send.
-    pub(super) fn say(&mut self, actor: Actor, line: &str) {
+    pub(super) fn send_line(&mut self, actor: Actor, line: &str) {
         if let Some(stdin) = self.member(actor).and_then(|member| member.stdin.as_mut()) {
             // The pipe holds far more, so this never blocks. If the client has ended, the verdict shows it.
             let _ = stdin.write_all(format!("{line}\n").as_bytes());
@@ -174,7 +174,7 @@ impl Processes {
     }
 
     /// Closes a client's stdin: it has nothing more to send.
-    pub(super) fn hang_up(&mut self, actor: Actor) {
+    pub(super) fn close_stdin(&mut self, actor: Actor) {
         if let Some(member) = self.member(actor) {
             member.stdin = None;
         }
@@ -277,13 +277,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_inherits_blocked_signals_still_hears_them() {
+    fn a_program_with_inherited_blocked_signals_still_receives_them() {
         // The demo blocks SIGTERM. A program that it starts inherits the blocked signal, and starts in the
         // same way.
         let _demo = Process::quiet(Role::Client).unwrap();
         let started = Process::quiet(Role::Client).unwrap();
         raise(Signal::SIGTERM).unwrap();
-        let heard = started.wait(&mut [], Deadline::after(GRACE));
-        assert!(matches!(heard, Err(Error::Signal(Signal::SIGTERM))), "{heard:?}");
+        let received = started.wait(&mut [], Deadline::after(GRACE));
+        assert!(matches!(received, Err(Error::Signal(Signal::SIGTERM))), "{received:?}");
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Roster {
 }
 
 impl Roster {
-    pub(super) fn server_is(&mut self, pid: u32) {
+    pub(super) fn set_server(&mut self, pid: u32) {
         self.server = Some(pid);
     }
 

@@ -1,8 +1,7 @@
 //! Whether the kernel can run a file.
 //!
 //! The demo starts programs with execvp(3), which passes a file that the kernel cannot run to /bin/sh. The
-//! shell would read
-//! a program for another machine as a script of garbage, and the demo would see no error.
+//! shell would read a program for another machine as a script of garbage, and the demo would see no error.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -19,7 +18,8 @@ const MACHINE: usize = 18;
 /// Checks the x bit and the first bytes of the file.
 ///
 /// # Errors
-/// `EACCES`: no x bit. `ENOEXEC`: neither a program for this machine nor a script with a `#!` line. Those of open(2).
+/// `EACCES`: no x bit. `ENOEXEC`: neither a program for this machine nor a script with a `#!` line. Those of
+/// open(2).
 pub(super) fn check(path: &Path) -> Result<(), Errno> {
     access(path, AccessFlags::X_OK)?;
     let head = head(path)?;

@@ -9,7 +9,7 @@ use super::{Args, external_script, map};
 use crate::paradigm::Paradigm;
 
 /// Runs the whole demo. Returns the pipes that were expected and not found.
-pub(super) fn play(
+pub(super) fn run(
     director: &mut Director,
     args: &Args,
     external: Option<&ExternalProgram>,
@@ -62,7 +62,7 @@ fn one_after_the_other(
             _ if next > args.clients => format!("Client {client} leaves"),
             _ => format!("Client {client} leaves, and client {next} has its turn"),
         })?;
-        director.processes.hang_up(Actor::Client(client));
+        director.processes.close_stdin(Actor::Client(client));
         director.until(format!("client {client} to end, and the server to wait for the next"), |now| {
             let next_is_served = next > args.clients || is_connected(now, next);
             now.has_ended(Actor::Client(client)) && next_is_served && now.server_waits()
@@ -111,7 +111,7 @@ fn all_at_once(
     }
     for client in 1..=args.clients {
         director.section(&format!("Client {client} leaves"))?;
-        director.processes.hang_up(Actor::Client(client));
+        director.processes.close_stdin(Actor::Client(client));
         director.until(format!("client {client} to end, and its subserver to be reaped"), |now| {
             let reaped = now.count(What::SubserverReaped) >= client;
             now.has_ended(Actor::Client(client)) && reaped || now.has_ended(Actor::Server)
@@ -138,7 +138,7 @@ fn is_connected(director: &Director, client: usize) -> bool {
 }
 
 fn send(director: &mut Director, client: usize, number: usize) {
-    director.processes.say(Actor::Client(client), &message(client, number));
+    director.processes.send_line(Actor::Client(client), &message(client, number));
 }
 
 fn replied(director: &mut Director, client: usize, number: usize) -> Result<(), Halt> {

@@ -9,8 +9,7 @@ use super::roster::{Actor, Roster};
 const RANDOM_SHOWN: usize = 4;
 
 /// What the event's process did; `None` if the demo does not print the event. `replaces_wkp`: the server
-/// removes the
-/// well-known pipe's name by renaming the next pipe to it, in one step.
+/// removes the well-known pipe's name by renaming the next pipe to it, in one step.
 pub(super) fn of_event(
     event: &Event,
     roster: &Roster,
@@ -51,9 +50,9 @@ pub(super) fn of_event(
         What::RequestSent | What::RequestReceived | What::ReplySent | What::ReplyReceived => message(event),
         What::RequestRefused if event.role == Role::Client => format!("is refused a request: {text}"),
         What::RequestRefused => format!("refuses a request: {text}"),
-        What::ByeSent => "has all it wanted: says BYE".into(),
+        What::ByeSent => "needs nothing more: says BYE".into(),
         What::SessionEnded => format!("its session with {client} is over: {text}"),
-        What::NewsReceived => format!("hears from {}: {text}", subserver_of(event, roster)),
+        What::NewsReceived => format!("is notified by {}: {text}", subserver_of(event, roster)),
         What::SubserverReaped => format!("reaps {peer}: {text}"),
         What::ClientDropped => format!("drops {client}: {text}"),
         What::TryingAgain => format!("tries again: {text}"),
@@ -64,7 +63,7 @@ pub(super) fn of_event(
         What::Short => format!("lets clients wait: {text}"),
         What::AskedToEnd => format!("is asked to end: {text}"),
         What::WkpClosed => format!("removes the well-known pipe {pipe} for good"),
-        What::Ended => "has tidied up".into(),
+        What::Ended => "has cleaned up".into(),
         What::EventsDropped => format!("has a gap in its event log: {text}"),
     };
     Some(words(sentence.as_bytes()))

@@ -133,10 +133,10 @@ fn causes(director: &Director) -> Check {
         match cause {
             Some(cause) if cause.ns <= event.ns => {}
             Some(cause) => wrong.push(format!("expected {:?} before {:?}", cause.what, event.what)),
-            None => wrong.push(format!("{:?} was recorded, and never what caused it", event.what)),
+            None => wrong.push(format!("{:?} is in the event log, but its cause is not", event.what)),
         }
     }
-    Check { claim: format!("each of {pairs} receptions was recorded after its sending"), wrong }
+    Check { claim: format!("each of {pairs} receptions was logged after its sending"), wrong }
 }
 
 /// Checks that all processes ended with status 0.
@@ -201,5 +201,5 @@ fn processes(director: &Director, left: &[u32]) -> Check {
 
 /// Checks stderr: with `-q`, it is for errors only.
 fn complaints(director: &mut Director) -> Check {
-    Check { claim: "nobody complained on stderr".into(), wrong: director.processes.complaints() }
+    Check { claim: "no messages on stderr".into(), wrong: director.processes.complaints() }
 }

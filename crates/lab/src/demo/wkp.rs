@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn one_knows_whose_a_name_is() {
+    fn names_of_server_and_client_are_distinguished() {
         let wkp: Wkp = "mario".parse().unwrap();
         for name in ["mario", ".mario.lock", "mario.new.1", "mario.up.1.0123456789abcdef"] {
             assert!(wkp.is_of_server(name) && !wkp.is_of_client(name, 1), "{name}");

@@ -79,7 +79,7 @@ impl Crowd {
             }
             for _ in 0..BATCH_MAX {
                 let Some(worker) = self.timers.pop() else { break };
-                self.advance(worker, Cause::Time)?;
+                self.advance(worker, Cause::Timer)?;
             }
         }
         Ok(&self.shared.tally)

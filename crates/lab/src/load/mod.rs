@@ -1,12 +1,8 @@
-//! `lab load`: many connections to one server, all in this process, with every reply checked.
-//!
-//! Reading order: [`run`]; then the event loop in `crowd`, one connection in `worker` and its session in
-//! `session`; what
-//! these use: `tally` and the crate's `many`; and at the end the [`Report`]. Deliberately absent: threads,
-//! and more than
+//! `lab load`: many connections to one server, all in this process, with every reply checked. Reading order:
+//! [`run`]; then the event loop in `crowd`, one connection in `worker` and its session in `session`. They use
+//! `tally` and the crate's `many`. The result is a [`Report`]. Deliberately absent: threads, and more than
 //! one place that blocks. Each connection sends as soon as it is connected, and leaves when it has its
-//! answers. So a
-//! server with one client at a time can be measured like the others.
+//! answers. So a server with one client at a time can be measured like the others.
 
 mod crowd;
 mod worker;
@@ -148,14 +144,12 @@ impl Args {
 }
 
 /// Runs the load, reports failures on stderr, and prints the report. [`Status::Done`]: every reply came and
-/// was right.
-/// [`Status::Refused`]: no connection was possible, because the system or the server refused. Otherwise
-/// [`Status::Broken`].
+/// was right. [`Status::Refused`]: no connection was possible, because the system or the server refused.
+/// Otherwise [`Status::Broken`].
 ///
 /// # Errors
 /// [`Error::System`]: this process cannot hold so many connections. [`Error::Signal`]. Failures of a
-/// connection are no
-/// errors here; they are counted.
+/// connection are no errors here; they are counted.
 pub fn run(args: Args) -> Result<Status> {
     let plan = args.plan()?;
     check_descriptors(plan.connections)?;

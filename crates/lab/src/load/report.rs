@@ -27,7 +27,8 @@ pub struct Report {
     pub seconds: f64,
     /// `requests` per second of `seconds`.
     pub requests_per_second: f64,
-    /// Requests without an answer: the deadline passed, or the connection was lost. With `--connect-only`, HELLOs.
+    /// Requests without an answer: the deadline passed, or the connection was lost. With `--connect-only`,
+    /// HELLOs.
     pub lost: u64,
     /// Connections that failed, for any reason.
     pub errors: u64,
@@ -35,7 +36,8 @@ pub struct Report {
     pub mismatches: u64,
     /// Frames exchanged in all handshakes together: 3 for each that needed no retry.
     pub handshake_records: u64,
-    /// From before the write to the parsed reply; with `--connect-only`, from a handshake's first system call to READY.
+    /// From before the write to the parsed reply; with `--connect-only`, from a handshake's first system call
+    /// to READY.
     pub latency_ns: Latency,
     /// Only with `--connect-only`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,8 +78,8 @@ impl Usage {
         Self::of(UsageWho::RUSAGE_CHILDREN)
     }
 
-    fn of(who: UsageWho) -> Self {
-        let usage = getrusage(who).expect("there is no other way to ask wrongly");
+    fn of(counted: UsageWho) -> Self {
+        let usage = getrusage(counted).expect("there is no other way to ask wrongly");
         let time = (usage.user_time() + usage.system_time()).num_microseconds();
         let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
         Self { processor_seconds: time as f64 / 1e6, context_switches: switches.cast_unsigned() }

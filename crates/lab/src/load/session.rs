@@ -68,7 +68,7 @@ impl Session {
     /// Those of [`Session::advance`].
     pub(super) fn begin(&mut self, shared: &mut Shared) -> Result<()> {
         if !shared.plan.connect_only {
-            let token = Cause::Shown.token(self.worker);
+            let token = Cause::Readable.token(self.worker);
             let from_server = self.connection.from_server();
             shared.poller.add(from_server, token, EpollFlags::EPOLLIN).map_err(cannot_watch)?;
         }
@@ -85,7 +85,7 @@ impl Session {
         } else {
             self.receive(shared)?;
         }
-        if cause == Cause::Time && self.until.passed() {
+        if cause == Cause::Timer && self.until.passed() {
             let what = "no answer came within --timeout".into();
             return Err(Error::Lost { what, unanswered: self.unanswered() });
         }
@@ -146,7 +146,7 @@ impl Session {
             }
             self.connection.flush()?;
         }
-        self.order_room(shared)
+        self.watch_room(shared)
     }
 
     fn may_ask(&self, plan: &Plan) -> bool {
@@ -155,11 +155,11 @@ impl Session {
             && self.connection.may_send(plan.payload)
     }
 
-    fn order_room(&mut self, shared: &Shared) -> Result<()> {
+    fn watch_room(&mut self, shared: &Shared) -> Result<()> {
         if self.connection.is_flushed() {
             return Ok(());
         }
-        self.room.order(self.connection.to_server(), self.worker, &shared.poller)
+        self.room.watch_once(self.connection.to_server(), self.worker, &shared.poller)
     }
 
     /// Sends BYE.
@@ -174,8 +174,8 @@ impl Session {
 fn difference(expected: &[u8], reply: &[u8], plan: &Plan) -> String {
     let differs = expected.iter().zip(reply).take_while(|(due, came)| due == came).count();
     format!(
-        "{} bytes came where {} were due, and from byte {differs} on they differ: the service was expected to be {}: \
-         is it? Say which it is with --expect",
+        "the reply has {} bytes instead of {}, and differs from byte {differs} on: is the server's service {}? If \
+         not, name it with --expect",
         reply.len(),
         expected.len(),
         plan.expect
@@ -184,6 +184,6 @@ fn difference(expected: &[u8], reply: &[u8], plan: &Plan) -> String {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Talk").field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("Session").field("connection", &self.connection).finish_non_exhaustive()
     }
 }

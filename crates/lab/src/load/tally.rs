@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_says_who_is_to_blame() {
+    fn the_status_depends_on_the_kind_of_failure() {
         let mut tally = Tally::new();
         assert_eq!(tally.status(), Status::Done);
         tally.failed(&Error::on("make", "a pipe", Errno::ENOSPC), 0);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_once_each_and_not_without_end() {
+    fn each_failure_is_reported_once_up_to_a_limit() {
         let mut tally = Tally::new();
         for number in [1, 1, 2, 3, 4, 5, 6, 7] {
             tally.failed(&Error::Refused { reason: format!("reason {number}") }, 0);

@@ -25,7 +25,7 @@ pub(super) struct Worker {
 enum State {
     /// Between two connections, or before the first; never after [`Worker::advance`].
     Between,
-    Shaking {
+    InHandshake {
         handshake: Handshake,
         /// When the handshake began.
         since: Duration,
@@ -44,7 +44,7 @@ impl Worker {
         match &self.state {
             State::Over => true,
             State::InSession(session) => plan.hold && session.is_done(plan),
-            State::Between | State::Shaking { .. } => false,
+            State::Between | State::InHandshake { .. } => false,
         }
     }
 
@@ -52,7 +52,7 @@ impl Worker {
     pub(super) fn until(&self) -> Deadline {
         match &self.state {
             State::Between | State::Over => Deadline::NEVER,
-            State::Shaking { handshake, .. } => handshake.watch().1,
+            State::InHandshake { handshake, .. } => handshake.watch().1,
             State::InSession(session) => session.until(),
         }
     }
@@ -75,15 +75,15 @@ impl Worker {
     fn try_advance(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
         match &mut self.state {
             State::Between => self.begin(shared),
-            State::Shaking { handshake, .. } => {
-                if cause == Cause::Time {
+            State::InHandshake { handshake, .. } => {
+                if cause == Cause::Timer {
                     judge(handshake, &shared.process)?;
                 }
-                self.shake(shared)
+                self.advance_handshake(shared)
             }
             State::InSession(session) => {
                 session.advance(cause, shared)?;
-                self.leave_if_done(shared)
+                self.leave_if_finished(shared)
             }
             State::Over => Ok(()),
         }
@@ -97,13 +97,13 @@ impl Worker {
         let deadline = Deadline::after(shared.plan.timeout);
         let handshake = Handshake::new(&shared.process, &shared.plan.place, deadline);
         self.handshakes_left -= 1;
-        self.state = State::Shaking { handshake, since };
-        self.shake(shared)
+        self.state = State::InHandshake { handshake, since };
+        self.advance_handshake(shared)
     }
 
     /// Advances the handshake as far as possible. Its watched file descriptors change on the way.
-    fn shake(&mut self, shared: &mut Shared) -> Result<()> {
-        let State::Shaking { handshake, since } = &mut self.state else { return Ok(()) };
+    fn advance_handshake(&mut self, shared: &mut Shared) -> Result<()> {
+        let State::InHandshake { handshake, since } = &mut self.state else { return Ok(()) };
         unwatch(handshake, &shared.poller)?;
         match handshake.advance()? {
             Progress::Pending => watch(handshake, self.number, &shared.poller),
@@ -114,14 +114,14 @@ impl Worker {
                 let begun = session.begin(shared);
                 self.state = State::InSession(session);
                 begun?;
-                self.leave_if_done(shared)
+                self.leave_if_finished(shared)
             }
         }
     }
 
     /// Sends BYE when all is done, so that the next client in the queue is served. Then begins the next
     /// handshake, if any.
-    fn leave_if_done(&mut self, shared: &mut Shared) -> Result<()> {
+    fn leave_if_finished(&mut self, shared: &mut Shared) -> Result<()> {
         let State::InSession(session) = &self.state else { return Ok(()) };
         if shared.plan.hold || !session.is_done(&shared.plan) {
             return Ok(());
@@ -140,7 +140,7 @@ impl Worker {
     fn fail(&mut self, error: &Error, shared: &mut Shared) {
         let unanswered = match std::mem::replace(&mut self.state, State::Over) {
             State::InSession(session) => session.unanswered(),
-            State::Shaking { handshake, .. } => {
+            State::InHandshake { handshake, .. } => {
                 shared.tally.handshake_records += handshake.frames();
                 let said_hello = matches!(error, Error::NoAnswer { .. } | Error::Lost { .. });
                 usize::from(shared.plan.connect_only && said_hello)

@@ -11,8 +11,7 @@ pub(super) enum Outcome {
     /// It received EOF or an error: it knows, and may try again.
     Notified,
     /// It received something else, such as another client's reply. Or it received EOF, and went on in another
-    /// client's
-    /// session.
+    /// client's session.
     Wrong,
     /// It still waited when no other client had ended for the length of `--patience`.
     Hanging,
@@ -69,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fate_is_what_was_printed_and_how_it_ended() {
+    fn the_outcome_follows_from_the_output_and_the_exit_status() {
         for (printed, code, expected) in [
             ("hello\n", Some(0), Outcome::Served),
             ("hello\n", Some(1), Outcome::Wrong),

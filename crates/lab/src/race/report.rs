@@ -17,7 +17,7 @@ pub(super) fn announce(plan: &Plan, printer: &mut Printer) -> Result<()> {
     printer.line(&format!("{clients} clients at one instant, {times}."))?;
     printer.paragraph(&format!(
         "Each has made its private pipe (step 3) before all are let go. A client that still waits when no \
-         client has come to an end for {patience:?} is hanging, and is ended by its number."
+         client has come to an end for {patience:?} counts as hanging, and is killed."
     ))
 }
 
@@ -37,7 +37,7 @@ pub(super) fn table(plan: &Plan, finished: &[FinishedMatch], printer: &mut Print
         table.add_row([Cell::new(name)].into_iter().chain(figures));
     }
     printer.line(&table.to_string())?;
-    printer.note("seconds: from the instant to the last end that was nobody's but the client's own")
+    printer.note("seconds: from the start until the last client ended by itself")
 }
 
 fn right(text: String) -> Cell {
@@ -120,31 +120,33 @@ fn print_stages(rounds: &[Round], printer: &mut Printer) -> Result<()> {
 }
 
 const NAMES_UNREAD: &str = "\
-Several had opened the same well-known pipe. The server read the first name; the others'
-came after it, into the first one's session, where they were taken for messages, or never read.
-Nobody will ever open their private pipes.";
+Several clients had opened the same well-known pipe. The server read the first name. The other
+names came after it, into the first client's session: the server took them for messages, or
+never read them. It will never open the private pipes of these clients.";
 
 const REPLY_TO_NAME: &str = "\
-Those messages were answered: so the first one got somebody's name for a reply.";
+The server answered those messages, so the first client got another client's name as a reply.";
 
 const NO_NEXT_WKP: &str = "\
-Who hangs holds its end of that pipe open. So it never ends, the server waits there for
-ever and makes no other, and all the rest look for one in vain.";
+A hanging client holds its end of that pipe open. The pipe never ends, so the server waits there
+for ever and makes no other pipe. The other clients look for one in vain.";
 
 const OPENED_TOO_LATE: &str = "\
-One had found the well-known pipe's name and opened it when the server had closed it
-already: open(2) waits for a reader, and none will come.";
+A client had found the well-known pipe's name, and opened the pipe after the server had closed
+it: open(2) waits for a reader, and none will come.";
 
 const LUCK: &str = "\
-Nobody was lost: each opened a well-known pipe that nobody else had open. That is luck.";
+No client was lost: each opened a well-known pipe that no other client had open. That is luck.";
 
 const SENT_AWAY: &str = "\
-Some were sent away: their private pipes were opened and closed, which is end of file.";
+The server turned some clients away: it opened and closed their private pipes, and they read
+end of file.";
 
 const QUEUED: &str = "\
-Several had opened the same well-known pipe, here too: naive clients take no lock. But
-whoever's name comes through a pipe that another one has waits for it, in open(2) of its own
-private pipe, and is acknowledged when the other one leaves. They share it, one at a time.";
+Several clients had opened the same well-known pipe, here too: naive clients take no lock. But
+a client whose name comes through another client's pipe waits for that pipe, in open(2) of its
+own private pipe. The server acknowledges it when the other client leaves. They share the pipe,
+one at a time.";
 
 const OWN_TURN: &str = "\
 A name is a record, written under a lock while the pipe still has its name. So no two are

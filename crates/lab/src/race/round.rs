@@ -93,8 +93,8 @@ impl fmt::Display for Round {
             self.outcomes.iter().map(|(outcome, count)| format!("{count} {}", outcome.in_words())).collect();
         f.write_str(&parts.join(", "))?;
         match self.took {
-            Some(took) => write!(f, "; the last that ended did so after {:.3} s", took.as_secs_f64()),
-            None => f.write_str("; nobody came to an end"),
+            Some(took) => write!(f, "; the last one ended after {:.3} s", took.as_secs_f64()),
+            None => f.write_str("; no client ended by itself"),
         }
     }
 }

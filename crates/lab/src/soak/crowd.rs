@@ -98,8 +98,7 @@ impl<'a> Crowd<'a> {
     }
 
     /// Carries the plan out for `lasting`, dismisses the clients that are owed nothing, and waits for the
-    /// rest. After each
-    /// second, calls `report`.
+    /// rest. After each second, calls `report`.
     ///
     /// # Errors
     /// [`Error::Signal`], and those of `report`.
@@ -164,7 +163,7 @@ impl<'a> Crowd<'a> {
         }
         for _ in 0..BATCH_MAX {
             let Some(client) = self.timers.pop() else { break };
-            self.advance(client, Cause::Time)?;
+            self.advance(client, Cause::Timer)?;
         }
         if self.shared.process.child_ended() {
             self.running.iter().for_each(|client| self.clients[*client].reap(self.shared));
@@ -188,12 +187,11 @@ impl<'a> Crowd<'a> {
     }
 
     /// Kills the subservers whose time has come. Stops each one first, so that its open files no longer
-    /// change: they include
-    /// the private pipe of its client.
+    /// change: they include the private pipe of its client.
     fn kill_subservers(&mut self, spent: Duration) {
         while let Some((_, which)) = self.kill.filter(|(at, _)| *at <= spent) {
             self.kill = self.kills.next();
-            let living = self.server.look().subservers;
+            let living = self.server.snapshot().subservers;
             let Some(subserver) = living.get(which as usize % living.len().max(1)).copied() else { continue };
             if !stop(subserver, self.server.pid()) {
                 continue;

@@ -2,8 +2,7 @@
 //! libraries.
 //!
 //! It is Marsaglia's xorshift128, whose 128 bits come from the seed. The code that makes ranges of its
-//! numbers is here,
-//! because libraries change theirs, and a soak of today must be repeatable tomorrow.
+//! numbers is here, because libraries change theirs, and a soak of today must be repeatable tomorrow.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

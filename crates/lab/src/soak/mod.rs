@@ -1,13 +1,9 @@
 //! `lab soak`: clients of every behaviour come and go at random, and at the end everything must be as it was.
-//!
-//! Reading order: `plan` is what happens, drawn at random by `dice`; `crowd` carries it out; `virtual_client`
-//! is one
-//! client, with its session in `session`, in the course dialect in `naive`, or as a process of its own in
-//! `program`;
-//! `server_options` are the options of the server. `score` defines what counts as what, `table` prints it
-//! every second,
-//! `verdict` judges. Deliberately absent: any measure of speed. On a slow machine less happens, and all of it
-//! must be right.
+//! Reading order: `plan` is what happens, drawn at random by `dice`; `crowd` carries it out. `virtual_client`
+//! is one client: its session is in `session`, in the course dialect in `naive`, and as a process of its own
+//! in `program`. `server_options` are the options of the server. `score` defines what counts as what, `table`
+//! prints it every second, `verdict` judges. Deliberately absent: any measure of speed. On a slow machine
+//! less happens, and all of it must be right.
 
 mod crowd;
 mod dice;
@@ -40,15 +36,11 @@ use plan::Plan;
 use table::Table;
 use verdict::Findings;
 
-/// Let clients of every behaviour come and go, and see that nothing is lost and nothing is left.
-///
-/// Starts the real server in a directory of its own. Clients come at random: polite, flooding, silent,
-/// stopped, dying at
-/// any step, never reading, writing garbage, and in bursts of the course dialect; now and then a subserver is
-/// killed.
-/// Every reply is checked; one line a second shows the state. At the end all leave, and the server must be as
-/// it was
-/// before the first client. Exits with 0 only then.
+/// Let clients of every behaviour come and go, and see that nothing is lost and nothing is left. Starts the
+/// real server in a directory of its own. Clients come at random: polite, flooding, silent, stopped, dying at
+/// any step, never reading, writing garbage, and in bursts of the course dialect. Now and then a subserver is
+/// killed. Every reply is checked; one line a second shows the state. At the end all leave, and the server
+/// must be as it was before the first client. Exits with 0 only then.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How long clients come, for each paradigm
@@ -64,8 +56,7 @@ pub struct Args {
     shared_wkp: bool,
 
     /// The same seed gives the same plan: which client comes when, and what it does; the kernel's scheduling
-    /// may differ
-    /// [default: a random seed, which is printed]
+    /// may differ [default: a random seed, which is printed]
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
 }
@@ -74,8 +65,7 @@ pub struct Args {
 ///
 /// # Errors
 /// A program is missing, or the soak itself cannot go on. [`Error::Signal`]: the lab was interrupted, and has
-/// ended all
-/// processes that it had started.
+/// ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
     if args.shared_wkp && args.paradigm != Some(Paradigm::Dispatch) {
         let hint = "lab soak --paradigm dispatch --shared-wkp";
@@ -157,7 +147,7 @@ fn carry_out(
     let mut table = Table::default();
     let mut shared = Shared::new(process, server)?;
     let soaked = Crowd::new(plan, server, &mut shared).run(lasting, |second, server, score| {
-        table.print_line(second, &server.look(), score, printer)?;
+        table.print_line(second, &server.snapshot(), score, printer)?;
         check_alive(second, server, score)
     });
     findings.score = shared.score;

@@ -9,8 +9,7 @@ use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
 use handshake_core::stream::{Filled, read_once};
 
 /// A naive client, advanced by a timer. Its replies are not judged: other clients may write into its pipe,
-/// and the dialect
-/// does not show it.
+/// and the dialect does not show it.
 #[derive(Debug)]
 pub(super) struct Naive {
     private: Fifo,

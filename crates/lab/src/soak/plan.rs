@@ -1,6 +1,5 @@
 //! The plan: when each client comes, its behaviour and its messages, and when a subserver is killed.
-//! Everything is drawn
-//! before anything starts, so a seed gives the same plan on every machine.
+//! Everything is drawn before anything starts, so a seed gives the same plan on every machine.
 
 use std::time::Duration;
 
@@ -53,8 +52,7 @@ pub(super) enum Behaviour {
     /// Writes random bytes between its requests.
     GarbageInSession,
     /// Opens the well-known pipe, and writes only beginnings of valid frames there, even when the pipe has
-    /// become another
-    /// client's upstream.
+    /// become another client's upstream.
     CuttingRecords,
     /// Speaks the course dialect, and comes with other naive clients at one instant.
     Naive,
@@ -73,8 +71,7 @@ impl Behaviour {
 }
 
 /// Each behaviour with its weight, and its weight for a basic server. A silent client holds up a basic
-/// server, and all
-/// clients behind it, until a deadline passes.
+/// server, and all clients behind it, until a deadline passes.
 const BEHAVIOURS: [(Behaviour, u64, u64); 19] = [
     (Behaviour::Polite, 34, 60),
     (Behaviour::PoliteProcess, 8, 12),
@@ -248,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn every_temper_comes_even_in_a_short_run() {
+    fn every_behaviour_occurs_even_in_a_short_run() {
         for kind in Kind::ALL {
             let plan = Plan::new(7, kind, Duration::from_secs(5));
             let behaviours: HashSet<Behaviour> = plan.visits.iter().map(|visit| visit.behaviour).collect();
@@ -259,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn no_message_outgrows_what_its_server_takes() {
+    fn no_message_exceeds_the_limit_of_its_server() {
         let plan = Plan::new(7, Kind { shared_wkp: true, ..Kind::ALL[2] }, MINUTE);
         assert!(plan.visits.iter().flat_map(|visit| &visit.sizes).all(|size| *size <= LONGEST_IN_WINDOW));
     }

@@ -18,7 +18,7 @@ pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 /// this process and perhaps for its clients. A deadline that passes then is not the server's fault.
 pub(super) const STALL: Duration = Duration::from_millis(250);
 
-/// How soon the client of a killed subserver must notice. Only EOF of its pipe can tell it.
+/// How soon the client of a killed subserver must notice. Only EOF of its pipe shows the kill.
 pub(super) const NOTICE_MAX: Duration = Duration::from_secs(5);
 
 /// How long after its deadline a client that never reads must be evicted, even on a busy machine.
@@ -30,8 +30,8 @@ pub(super) fn rules() -> [String; 2] {
         format!(
             "Lost: a client that follows the protocol (polite, flooding; in this process or a real client), \
              whose subserver was not killed, and that does not get every reply, each within {REPLY_TIMEOUT:?}; or \
-             a client of any temper that finds no server within that time, or does not end. (Excused: the \
-             server ended a session, while one turn of the soak's own loop took {STALL:?} or longer: the \
+             a client of any behaviour that finds no server within that time, or does not end. (Excused: the \
+             server ended a session, while one iteration of the soak's own loop took {STALL:?} or longer: the \
              machine was too busy for its deadlines.)"
         ),
         "Wrong: a reply or refusal, to any client, that is not what the service makes of the request of that \
@@ -107,11 +107,11 @@ impl Score {
     /// Counts how a client's visit ended.
     pub(super) fn ended(&mut self, number: usize, behaviour: Behaviour, end: End) {
         self.alive -= 1;
-        let tell = |told: &mut Vec<String>, text: String| {
-            if told.len() < REPORTED_MAX {
-                told.push(format!("client {} ({behaviour:?}): {text}", number + 1));
-            } else if told.len() == REPORTED_MAX {
-                told.push("and more".into());
+        let tell = |reported: &mut Vec<String>, text: String| {
+            if reported.len() < REPORTED_MAX {
+                reported.push(format!("client {} ({behaviour:?}): {text}", number + 1));
+            } else if reported.len() == REPORTED_MAX {
+                reported.push("and more".into());
             }
         };
         let failed = matches!(end, End::Lost(_) | End::Wrong(_));
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_stall_excuses_and_only_what_a_deadline_did() {
+    fn only_a_stall_excuses_and_only_a_missed_deadline() {
         let mut score = Score::default();
         let since = now();
         let deadline = || "the server said BYE: nothing came or went within --idle-timeout".to_string();

@@ -118,7 +118,7 @@ impl Session {
     }
 
     fn watch(&mut self, shared: &Shared) -> Result<()> {
-        let token = Cause::Shown.token(self.number);
+        let token = Cause::Readable.token(self.number);
         let from_server = self.connection.from_server();
         shared.poller.add(from_server, token, EpollFlags::EPOLLIN).map_err(cannot_watch)?;
         self.reads = true;
@@ -143,7 +143,7 @@ impl Session {
             }
         }
         if self.reads && cause != Cause::Room {
-            if self.behaviour == Behaviour::DyingMidReply && cause == Cause::Shown {
+            if self.behaviour == Behaviour::DyingMidReply && cause == Cause::Readable {
                 self.connection.read()?;
                 return Ok(Next::Leaves);
             }
@@ -197,7 +197,7 @@ impl Session {
         }
         let same = message.iter().zip(&*reply).take_while(|(due, came)| due == came).count();
         let what = format!(
-            "reply {request} has {} bytes where {size} were due, and from byte {same} on they differ",
+            "reply {request} has {} bytes instead of {size}, and differs from byte {same} on",
             reply.len()
         );
         Err(Error::Protocol { what })
@@ -225,7 +225,7 @@ impl Session {
         if self.connection.is_flushed() {
             return Ok(());
         }
-        self.room.order(self.connection.to_server(), self.number, &shared.poller)
+        self.room.watch_once(self.connection.to_server(), self.number, &shared.poller)
     }
 
     fn may_send_next(&self) -> bool {
@@ -288,7 +288,7 @@ fn valid_frame(dice: &mut Dice) -> Vec<u8> {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Talk").field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("Session").field("connection", &self.connection).finish_non_exhaustive()
     }
 }
 

@@ -5,7 +5,7 @@ use handshake_core::error::Result;
 use super::score::Score;
 use crate::demo::printer::Printer;
 use crate::proc;
-use crate::server_under_test::Look;
+use crate::server_under_test::Snapshot;
 
 /// The column headings are repeated after this many lines.
 const PAGE: u64 = 20;
@@ -38,7 +38,7 @@ impl Table {
     pub(super) fn print_line(
         &mut self,
         second: u64,
-        look: &Look,
+        look: &Snapshot,
         score: &Score,
         printer: &mut Printer,
     ) -> Result<()> {

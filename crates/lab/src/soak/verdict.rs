@@ -7,7 +7,7 @@ use super::score::{NOTICE_MAX, REPLY_TIMEOUT, STALL, Score};
 use crate::check::{self, Check};
 use crate::demo::printer::Printer;
 use crate::paradigm::Kind;
-use crate::server_under_test::{Ending, Look, ServerUnderTest};
+use crate::server_under_test::{Ending, ServerUnderTest, Snapshot};
 
 /// How far the main server's memory may grow after the warm-up, in KiB: pages that the allocator keeps.
 const GROWTH: u64 = 512;
@@ -17,9 +17,9 @@ const GROWTH: u64 = 512;
 pub(super) struct Findings {
     pub(super) kind: Kind,
     /// The server before the first client; after the warm-up; after all clients.
-    pub(super) before: Option<Look>,
-    pub(super) warm: Option<Look>,
-    pub(super) after: Option<Look>,
+    pub(super) before: Option<Snapshot>,
+    pub(super) warm: Option<Snapshot>,
+    pub(super) after: Option<Snapshot>,
     pub(super) score: Score,
     /// The counts of the last client.
     pub(super) one_more: Option<Score>,
@@ -61,7 +61,7 @@ pub(super) fn judge(findings: &Findings, printer: &mut Printer) -> Result<bool> 
     let right = check::print(clients(findings).into_iter().chain(rest(findings)).chain(ending), printer)?;
     let Score { slowest_turn, stalls, .. } = &findings.score;
     printer.line(&format!(
-        "  the slowest turn of the soak's own loop took {slowest_turn:.3?}; {stalls} took {STALL:?} or longer"
+        "  the slowest iteration of the soak's own loop took {slowest_turn:.3?}; {stalls} took {STALL:?} or longer"
     ))?;
     printer.line(if right { "passed" } else { "failed" })?;
     Ok(right)
@@ -111,7 +111,7 @@ fn peers(findings: &Findings) -> Vec<Check> {
         checks.push(Check::that(
             score.slowest_orphan <= NOTICE_MAX,
             format!(
-                "{killed} subservers killed; the {orphans} clients that lost one in their session knew within {:.3?} \
+                "{killed} subservers killed; the {orphans} clients that lost one in their session noticed within {:.3?} \
                  (expected at most {NOTICE_MAX:?}){}",
                 score.slowest_orphan, score.slowest
             ),

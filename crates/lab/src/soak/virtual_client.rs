@@ -171,7 +171,7 @@ impl VirtualClient {
             State::AtWkp { .. } => self.wait_at_wkp(shared),
             State::Naive { .. } => self.advance_naive(shared),
             State::InHandshake(handshake) => {
-                if cause == Cause::Time {
+                if cause == Cause::Timer {
                     judge(handshake, &shared.process)?;
                 }
                 self.advance_handshake(shared)?;
@@ -290,8 +290,7 @@ impl VirtualClient {
         // HELLO, ACK and READY; further frames were repeated HELLOs.
         shared.score.turned_away += frames.saturating_sub(3);
         // A client that exchanged more than ACK and READY since the kill has retried, and has another
-        // subserver. (Its new pipe may
-        // well have the inode number of the old one.)
+        // subserver. (Its new pipe may well have the inode number of the old one.)
         self.orphaned = self.orphaned.filter(|(_, before)| before.is_none_or(|before| frames == before + 2));
         self.since = now();
         let mut session = Session::new(connection, self.number, &self.visit);

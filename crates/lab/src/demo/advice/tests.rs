@@ -25,7 +25,7 @@ fn facts() -> Facts {
 
 /// With the real programs of the tests, the kernel usually reports the blocking call. Here it does not.
 #[test]
-fn without_the_kernels_word_the_advice_is_no_less_right() {
+fn without_the_blocking_call_the_advice_is_still_right() {
     let deadlock = facts().on_handshake();
     assert!(
         deadlock.starts_with("it made 4711, and waited without having opened mario: open mario before"),
@@ -39,7 +39,7 @@ fn without_the_kernels_word_the_advice_is_no_less_right() {
 }
 
 #[test]
-fn a_crash_is_told_with_what_came_before_it() {
+fn a_crash_is_reported_with_the_last_step() {
     let crashed = Facts { end: End::Crash(Signal::SIGSEGV), ..facts() };
     let opened = Facts { wkp_opened: WkpOpened::Shortly, ..crashed.clone() };
     assert!(crashed.on_handshake().starts_with("it crashed (SIGSEGV) before it opened mario: "));
@@ -62,7 +62,7 @@ fn a_crash_is_told_with_what_came_before_it() {
 }
 
 #[test]
-fn the_servers_word_is_passed_on() {
+fn the_servers_reason_is_passed_on() {
     let dropped = Facts { dropped: Some("no".into()), ..facts() };
     assert_eq!(dropped.on_handshake(), "the server says: no");
     let shared = Facts { shared_wkp: true, ..dropped };
