@@ -8,9 +8,11 @@ use std::process::{Command, ExitCode};
 
 use crate::cargo::{build_for_speed, root};
 
-/// Build the programs of a comparison, optimized, and run `lab compare` with these options. `--write-docs`
-/// also writes the result into docs/comparison.md. All other options are those of `lab compare`; `cargo xtask
-/// compare --help` lists them. The files go to target/comparison, unless `--out` names another directory.
+/// Build the programs of a comparison, optimized, and run `lab compare` with these options.
+///
+/// `--write-docs` also writes the result into docs/comparison.md. All other options are those of `lab
+/// compare`; `cargo xtask compare --help` lists them. The files go to target/comparison, unless `--out` names
+/// another directory.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {

@@ -45,8 +45,10 @@ enum Task {
 
     Compare(compare::Args),
 
-    /// Build the programs of a soak, and run `lab soak` with these options. Without --paradigm, it runs all
-    /// four, one after the other. All options are those of `lab soak`; `cargo xtask soak --help` lists them.
+    /// Build the programs of a soak, and run `lab soak` with these options.
+    ///
+    /// Without --paradigm, it runs all four, one after the other. All options are those of `lab soak`; `cargo
+    /// xtask soak --help` lists them.
     #[command(disable_help_flag = true)]
     Soak(lab::Options),
 

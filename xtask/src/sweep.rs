@@ -8,7 +8,9 @@ use std::process::{Command, ExitCode};
 use crate::cargo::build;
 
 /// Let each system call of a session fail, once and for ever, and judge what happens (needs strace; about
-/// half an hour). All options are those of the sweep itself; `cargo xtask sweep --help` lists them.
+/// half an hour).
+///
+/// All options are those of the sweep itself; `cargo xtask sweep --help` lists them.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {

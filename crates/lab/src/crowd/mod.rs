@@ -1,8 +1,9 @@
-//! `lab crowd`: a server with as many clients at once as it can have, observed and measured. Reading order:
-//! [`run`]; then `phases`, the order of a run; `load` is a process that acts as thousands of clients.
-//! `excess` are the clients beyond the server's capacity; `memory` is the cost of an idle client; `verdict`
-//! judges. Deliberately absent: any judgement of times and sizes. The lab prints them as it measured them. It
-//! judges only that no client is lost, and that nothing is left behind.
+//! `lab crowd`: a server with as many clients at once as it can have, observed and measured.
+//!
+//! Reading order: [`run`]; then `phases`, the order of a run; `load` is a process that acts as thousands of
+//! clients. `excess` are the clients beyond the server's capacity; `memory` is the cost of an idle client;
+//! `verdict` judges. Deliberately absent: any judgement of times and sizes. The lab prints them as it
+//! measured them. It judges only that no client is lost, and that nothing is left behind.
 
 mod excess;
 mod load;

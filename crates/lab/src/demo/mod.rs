@@ -1,11 +1,14 @@
-//! `lab demo`: the course's steps as they happen, reported from the event log of the real programs. Reading
-//! order: `script` is the sequence of a demo; `director` follows the log, prints, and waits. `map` and `ring`
-//! show which process holds which pipe; `verdict` checks. They use `processes` (starts and ends them),
-//! `pause` (`--pause`) and `event_log` (events in the order of time). `roster` knows which PID is which
-//! process, and `wkp` which names belong to the server. `sentence` puts an event into words, and `printer`
-//! defines the layout. Any program can be one of the clients, as an `external_client`. `external_script` is
-//! its part of the script, `finding` judges it, and `advice` says what to correct. Its output goes to a
-//! `terminal`, and `watch` observes it from outside.
+//! `lab demo`: the course's steps as they happen, reported from the event log of the real programs.
+//!
+//! Reading order: `script` is the sequence of a demo; `director` follows the log, prints, and waits. `map`
+//! and `ring` show which process holds which pipe; `verdict` checks. They use `processes` (starts and ends
+//! them), `pause` (`--pause`) and `event_log` (events in the order of time). `roster` knows which PID is
+//! which process, and `wkp` which names belong to the server. `sentence` puts an event into words, and
+//! `printer` defines the layout.
+//!
+//! Any program can be one of the clients, as an `external_client`. `external_script` is its part of the
+//! script, `finding` judges it, and `advice` says what to correct. Its output goes to a `terminal`, and
+//! `watch` observes it from outside.
 
 mod advice;
 mod director;
@@ -49,9 +52,11 @@ use wkp::Wkp;
 const CLIENTS_MAX: usize = 20;
 const MESSAGES_MAX: usize = 100;
 
-/// Watch a paradigm's steps as they happen. Starts the real server and clients in a directory of their own,
-/// prints each step as it happens, and shows which process holds which end of which pipe. At the end it
-/// checks that every reply is right and nothing is left. Exits with 0 only then.
+/// Watch a paradigm's steps as they happen.
+///
+/// Starts the real server and clients in a directory of their own, prints each step as it happens, and shows
+/// which process holds which end of which pipe. At the end it checks that every reply is right and nothing is
+/// left. Exits with 0 only then.
 ///
 /// With --client, a program of yours is one more client, unchanged, in the course dialect or the framed one.
 /// The demo prints what the server sees of it, and what can be seen from outside. The program must complete

@@ -1,8 +1,9 @@
-//! `lab load`: many connections to one server, all in this process, with every reply checked. Reading order:
-//! [`run`]; then the event loop in `crowd`, one connection in `worker` and its session in `session`. They use
-//! `tally` and the crate's `many`. The result is a [`Report`]. Deliberately absent: threads, and more than
-//! one place that blocks. Each connection sends as soon as it is connected, and leaves when it has its
-//! answers. So a server with one client at a time can be measured like the others.
+//! `lab load`: many connections to one server, all in this process, with every reply checked.
+//!
+//! Reading order: [`run`]; then the event loop in `crowd`, one connection in `worker` and its session in
+//! `session`. They use `tally` and the crate's `many`. The result is a [`Report`]. Deliberately absent:
+//! threads, and more than one place that blocks. Each connection sends as soon as it is connected, and leaves
+//! when it has its answers. So a server with one client at a time can be measured like the others.
 
 mod crowd;
 mod worker;

@@ -1,8 +1,10 @@
 //! `lab race`: many clients start at one instant, with the protocol as taught and with ours. It shows their
-//! outcomes. Reading order: [`run`]; `plan` pairs servers and clients; `host` is a server, the original or
-//! one of this workspace. `round` is one race at a server, and `outcome` the result for a client; `report`
-//! prints and explains the results. Deliberately absent: any judgement of the original. The lab measures it
-//! for comparison; it judges only that no client of our servers waits in vain.
+//! outcomes.
+//!
+//! Reading order: [`run`]; `plan` pairs servers and clients; `host` is a server, the original or one of this
+//! workspace. `round` is one race at a server, and `outcome` the result for a client; `report` prints and
+//! explains the results. Deliberately absent: any judgement of the original. The lab measures it for
+//! comparison; it judges only that no client of our servers waits in vain.
 
 mod host;
 mod outcome;
@@ -29,12 +31,14 @@ use round::Round;
 const CLIENTS: RangeInclusive<usize> = 2..=1000;
 const ROUNDS: RangeInclusive<usize> = 1..=1000;
 
-/// See why the plain handshake loses clients, and that ours does not. Starts many clients at one instant.
-/// Naive clients race at the course's server, taken literally, and at our servers; framed clients race at our
-/// servers. Each client makes its private pipe first, so that all begin with step 4. The lab reports how many
-/// were served, told that they were not (end of file, an error), answered wrongly, or left hanging, and why.
-/// Most naive programs go on after an end of file, and write into another client's session: such a client
-/// counts as answered wrongly. Exits with 0 only if our servers served every client.
+/// See why the plain handshake loses clients, and that ours does not.
+///
+/// Starts many clients at one instant. Naive clients race at the course's server, taken literally, and at our
+/// servers; framed clients race at our servers. Each client makes its private pipe first, so that all begin
+/// with step 4. The lab reports how many were served, told that they were not (end of file, an error),
+/// answered wrongly, or left hanging, and why. Most naive programs go on after an end of file, and write into
+/// another client's session: such a client counts as answered wrongly. Exits with 0 only if our servers
+/// served every client.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which servers [default: original basic forking dispatch]

@@ -1,4 +1,5 @@
 //! `lab soak`: clients of every behaviour come and go at random, and at the end everything must be as it was.
+//!
 //! Reading order: `plan` is what happens, drawn at random by `dice`; `crowd` carries it out. `virtual_client`
 //! is one client: its session is in `session`, in the course dialect in `naive`, and as a process of its own
 //! in `program`. `server_options` are the options of the server. `score` defines what counts as what, `table`
@@ -36,11 +37,12 @@ use plan::Plan;
 use table::Table;
 use verdict::Findings;
 
-/// Let clients of every behaviour come and go, and see that nothing is lost and nothing is left. Starts the
-/// real server in a directory of its own. Clients come at random: polite, flooding, silent, stopped, dying at
-/// any step, never reading, writing garbage, and in bursts of the course dialect. Now and then a subserver is
-/// killed. Every reply is checked; one line a second shows the state. At the end all leave, and the server
-/// must be as it was before the first client. Exits with 0 only then.
+/// Let clients of every behaviour come and go, and see that nothing is lost and nothing is left.
+///
+/// Starts the real server in a directory of its own. Clients come at random: polite, flooding, silent,
+/// stopped, dying at any step, never reading, writing garbage, and in bursts of the course dialect. Now and
+/// then a subserver is killed. Every reply is checked; one line a second shows the state. At the end all
+/// leave, and the server must be as it was before the first client. Exits with 0 only then.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How long clients come, for each paradigm
