@@ -1,14 +1,15 @@
-//! The lab: see, measure and break the three paradigms.
+//! The lab: it shows, measures and breaks the three paradigms.
 //!
-//! Reading order: [`demo`] shows the course's steps as they happen; [`race`] what becomes of clients that
-//! come at one instant, with the protocol as taught and with ours; [`load`] puts many connections on a
-//! server, measures it, and checks every reply; [`crowd`] has as many clients at once as a server carries;
-//! [`soak`] lets clients of all tempers come and go; [`compare`] measures all paradigms beside what else one
-//! could use, and says which is for what. They stand on `paradigm`, `programs`, `temporary` (files in
-//! `$TMPDIR`), `house` (a server looked at from outside), `check` (what is judged), `proc` and `blocked`
-//! (what the kernel tells), `many` (one process as many clients) and `naive` (the course's client, taken
-//! literally). What is deliberately absent: nothing here knows how a server works inside. The lab sees what
-//! any client sees, the event record, /proc, and nothing else.
+//! Reading order: [`demo`] shows the course's steps as they happen. [`race`] shows what happens to clients
+//! that start at one instant, with the protocol as taught and with ours. [`load`] opens many connections to a
+//! server, measures it, and checks every reply. [`crowd`] connects as many clients at once as a server
+//! supports. [`soak`] lets clients of every behaviour come and go. [`compare`] measures all paradigms and
+//! their alternatives, and says what each is good for.
+//!
+//! They use `paradigm`, `programs`, `temporary` (files in `$TMPDIR`), `server_under_test` (a server observed
+//! from outside) and `check` (the final checks). `proc` and `blocked` read what the kernel reports; `many` is
+//! many clients in one process; `naive` is the protocol as taught. Deliberately absent: nothing here knows
+//! how a server works inside. The lab sees only what any client sees, the event log, and /proc.
 
 mod args;
 
@@ -21,12 +22,13 @@ pub mod soak;
 
 mod blocked;
 mod check;
-mod house;
+
 mod many;
 mod naive;
 mod paradigm;
 mod proc;
 mod programs;
+mod server_under_test;
 mod temporary;
 
 pub use args::{Args, run};

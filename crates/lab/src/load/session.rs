@@ -1,4 +1,4 @@
-//! One connection's session: keep the window full, check every reply.
+//! The session of one connection: keeps the window full, and checks every reply.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use super::crowd::Shared;
 use crate::many::payload;
 use crate::many::watch::{Cause, Room, cannot_watch};
 
-/// A session under way.
-pub(super) struct Talk {
+/// A session in progress.
+pub(super) struct Session {
     connection: Connection,
     worker: usize,
     /// When the handshake began.
     since: Duration,
-    /// Says what the server must answer.
+    /// Computes the expected replies.
     service: Box<dyn Service>,
-    /// When each request without an answer was sent; the answers come in this order.
+    /// When each unanswered request was sent; answers come in this order.
     sent: VecDeque<Duration>,
     asked: usize,
     answered: usize,
     room: Room,
-    /// When the patience for the next answer ends.
+    /// When the timeout for the next answer passes.
     until: Deadline,
 }
 
-impl Talk {
+impl Session {
     pub(super) fn new(mut connection: Connection, worker: usize, since: Duration, plan: &Plan) -> Self {
         connection.limit_messages(usize::MAX);
         Self {
@@ -49,7 +49,7 @@ impl Talk {
     }
 
     pub(super) fn until(&self) -> Deadline {
-        // Who stays when all is answered waits for nothing.
+        // A held connection with all its answers waits for nothing.
         if self.asked > 0 && self.unanswered() == 0 { Deadline::NEVER } else { self.until }
     }
 
@@ -57,35 +57,35 @@ impl Talk {
         self.asked - self.answered
     }
 
-    /// Whether everything is sent and answered; without any request, whether READY is sent.
+    /// Whether every request is sent and answered; without requests, whether READY is sent.
     pub(super) fn is_done(&self, plan: &Plan) -> bool {
         self.answered == plan.requests && self.connection.is_flushed()
     }
 
-    /// Watches for answers, if there are to be any, and sends the first requests.
+    /// Watches for answers, if any are expected, and sends the first requests.
     ///
     /// # Errors
-    /// As [`Talk::go_on`].
+    /// Those of [`Session::advance`].
     pub(super) fn begin(&mut self, shared: &mut Shared) -> Result<()> {
         if !shared.plan.connect_only {
-            let token = Cause::Shown.token(self.worker);
+            let token = Cause::Readable.token(self.worker);
             let from_server = self.connection.from_server();
             shared.poller.add(from_server, token, EpollFlags::EPOLLIN).map_err(cannot_watch)?;
         }
         self.send(shared)
     }
 
-    /// Takes the answers that are there, if that is why it goes on, and sends what may be sent.
+    /// Takes the available answers, if `cause` says so, and sends what it may.
     ///
     /// # Errors
-    /// [`Error::Lost`], [`Error::Protocol`], [`Error::TooLong`]: this connection is over.
-    pub(super) fn go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
+    /// [`Error::Lost`], [`Error::Protocol`], [`Error::TooLong`]: the connection has failed.
+    pub(super) fn advance(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
         if cause == Cause::Room {
             self.room = Room::Quiet;
         } else {
             self.receive(shared)?;
         }
-        if cause == Cause::Time && self.until.passed() {
+        if cause == Cause::Timer && self.until.passed() {
             let what = "no answer came within --timeout".into();
             return Err(Error::Lost { what, unanswered: self.unanswered() });
         }
@@ -94,7 +94,7 @@ impl Talk {
 
     fn receive(&mut self, shared: &mut Shared) -> Result<()> {
         self.connection.read()?;
-        // One look at the clock for all that one read brought.
+        // Read the clock once for all answers of one read.
         let mut at = None;
         loop {
             let refused = match self.connection.answer(&mut shared.reply)? {
@@ -115,7 +115,7 @@ impl Talk {
         }
     }
 
-    /// Makes the request again, lets the service have it, and compares.
+    /// Rebuilds the request, computes the expected reply, and compares.
     fn check(&mut self, refused: bool, shared: &mut Shared) {
         let Shared { plan, tally, message, reply, .. } = shared;
         let number = || format!("connection {}, request {}", self.worker + 1, self.answered + 1);
@@ -130,7 +130,7 @@ impl Talk {
         }
     }
 
-    /// Fills the window, and writes all of it at once.
+    /// Fills the window, and writes all requests at once.
     fn send(&mut self, shared: &mut Shared) -> Result<()> {
         self.connection.flush()?;
         while self.connection.is_flushed() && self.may_ask(&shared.plan) {
@@ -146,7 +146,7 @@ impl Talk {
             }
             self.connection.flush()?;
         }
-        self.order_room(shared)
+        self.watch_room(shared)
     }
 
     fn may_ask(&self, plan: &Plan) -> bool {
@@ -155,14 +155,14 @@ impl Talk {
             && self.connection.may_send(plan.payload)
     }
 
-    fn order_room(&mut self, shared: &Shared) -> Result<()> {
+    fn watch_room(&mut self, shared: &Shared) -> Result<()> {
         if self.connection.is_flushed() {
             return Ok(());
         }
-        self.room.order(self.connection.to_server(), self.worker, &shared.poller)
+        self.room.watch_once(self.connection.to_server(), self.worker, &shared.poller)
     }
 
-    /// Says BYE.
+    /// Sends BYE.
     pub(super) fn leave(self, shared: &mut Shared) {
         if shared.plan.connect_only {
             shared.tally.done(self.since, now());
@@ -174,16 +174,16 @@ impl Talk {
 fn difference(expected: &[u8], reply: &[u8], plan: &Plan) -> String {
     let differs = expected.iter().zip(reply).take_while(|(due, came)| due == came).count();
     format!(
-        "{} bytes came where {} were due, and from byte {differs} on they differ: the service was expected to be {}: \
-         is it? Say which it is with --expect",
+        "the reply has {} bytes instead of {}, and differs from byte {differs} on: is the server's service {}? If \
+         not, name it with --expect",
         reply.len(),
         expected.len(),
         plan.expect
     )
 }
 
-impl std::fmt::Debug for Talk {
+impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Talk").field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("Session").field("connection", &self.connection).finish_non_exhaustive()
     }
 }

@@ -1,23 +1,27 @@
-//! An event in a sentence, in the course's words.
+//! An event as a sentence, in the course's words.
 
 use handshake_core::event::{Event, Role, What};
 use handshake_core::text::words;
 
-use super::cast::{Actor, Cast};
+use super::roster::{Actor, Roster};
 
-/// Digits of RANDOM that are shown; all 16 would fill the line and tell no more.
+/// How many digits of RANDOM are shown; all 16 would fill the line without more information.
 const RANDOM_SHOWN: usize = 4;
 
-/// What the event's process did; `None` if the demo does not show the event as a step of its own.
-/// `replaces_wkp`: the server takes the well-known pipe's name away by giving it to the next one, in one
-/// step.
-pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_wkp: bool) -> Option<String> {
+/// What the event's process did; `None` if the demo does not print the event. `replaces_wkp`: the server
+/// removes the well-known pipe's name by renaming the next pipe to it, in one step.
+pub(super) fn of_event(
+    event: &Event,
+    roster: &Roster,
+    is_first_wkp: bool,
+    replaces_wkp: bool,
+) -> Option<String> {
     let text = event.text.as_deref().unwrap_or_default();
     let pipe = shorten(event.pipe.as_deref().unwrap_or_default());
-    let client = Actor::Client(cast.client_of(event).unwrap_or(0)).to_string();
-    let peer = event.peer.map(|pid| other(pid, cast)).unwrap_or_default();
+    let client = Actor::Client(roster.client_of(event).unwrap_or(0)).to_string();
+    let peer = event.peer.map(|pid| other(pid, roster)).unwrap_or_default();
     let bytes = event.bytes.unwrap_or_default();
-    let told = match event.what {
+    let sentence = match event.what {
         What::WkpCreated if is_first_wkp => format!("creates the well-known pipe {pipe}"),
         What::WkpCreated => format!("creates a new well-known pipe {pipe}"),
         What::Waiting => "waits for a connection".into(),
@@ -29,7 +33,7 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_
         What::WkpRemoved => format!("removes the well-known pipe {pipe}"),
         What::HelloReceived => format!("receives from {client} [{pipe}]"),
         What::SubserverForked => format!("forks off {peer} for {client}"),
-        // It says no more than its forking did.
+        // This event adds nothing to the fork.
         What::SubserverBegan => return None,
         What::UpstreamCreated => format!("makes a fresh pipe {pipe}"),
         What::AckSent => format!("connects to {pipe}, acknowledges"),
@@ -42,13 +46,13 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_
         What::InDoubt => format!("is in doubt: {text}"),
         What::Queued => format!("lets [{pipe}] wait for a pipe that another client has"),
         What::UpstreamRemoved => format!("removes the name of {pipe}"),
-        What::Routed => format!("routes {bytes} bytes of {client} down to {}", subserver_of(event, cast)),
+        What::Routed => format!("routes {bytes} bytes of {client} down to {}", subserver_of(event, roster)),
         What::RequestSent | What::RequestReceived | What::ReplySent | What::ReplyReceived => message(event),
         What::RequestRefused if event.role == Role::Client => format!("is refused a request: {text}"),
         What::RequestRefused => format!("refuses a request: {text}"),
-        What::ByeSent => "has all it wanted: says BYE".into(),
+        What::ByeSent => "needs nothing more: says BYE".into(),
         What::SessionEnded => format!("its session with {client} is over: {text}"),
-        What::NewsReceived => format!("hears from {}: {text}", subserver_of(event, cast)),
+        What::NewsReceived => format!("is notified by {}: {text}", subserver_of(event, roster)),
         What::SubserverReaped => format!("reaps {peer}: {text}"),
         What::ClientDropped => format!("drops {client}: {text}"),
         What::TryingAgain => format!("tries again: {text}"),
@@ -59,10 +63,10 @@ pub(super) fn sentence(event: &Event, cast: &Cast, is_first_wkp: bool, replaces_
         What::Short => format!("lets clients wait: {text}"),
         What::AskedToEnd => format!("is asked to end: {text}"),
         What::WkpClosed => format!("removes the well-known pipe {pipe} for good"),
-        What::Ended => "has tidied up".into(),
+        What::Ended => "has cleaned up".into(),
         What::EventsDropped => format!("has a gap in its event log: {text}"),
     };
-    Some(words(told.as_bytes()))
+    Some(words(sentence.as_bytes()))
 }
 
 fn message(event: &Event) -> String {
@@ -76,17 +80,17 @@ fn message(event: &Event) -> String {
     quoted(&format!("{verb} {}", event.seq.unwrap_or_default()), text)
 }
 
-/// Texts one under the other.
+/// Aligns the texts of several lines.
 pub(super) fn quoted(what: &str, text: &str) -> String {
     format!("{what:<18} [{text}]")
 }
 
-fn other(pid: u32, cast: &Cast) -> String {
-    cast.actor(pid).map_or_else(|| format!("process {pid}"), |actor| cast.name(actor))
+fn other(pid: u32, roster: &Roster) -> String {
+    roster.actor(pid).map_or_else(|| format!("process {pid}"), |actor| roster.name(actor))
 }
 
-fn subserver_of(event: &Event, cast: &Cast) -> String {
-    let number = cast.client_of(event).and_then(|client| cast.subserver_of(client));
+fn subserver_of(event: &Event, roster: &Roster) -> String {
+    let number = roster.client_of(event).and_then(|client| roster.subserver_of(client));
     number.map_or_else(|| "its subserver".into(), |number| Actor::Subserver(number).to_string())
 }
 
@@ -95,7 +99,7 @@ pub(super) fn own_name(pipe: &str) -> String {
     words(pipe.rsplit('/').next().unwrap_or(pipe).as_bytes())
 }
 
-/// The name that [`own_name`] gives, with the beginning of RANDOM only.
+/// The name that [`own_name`] gives, with only the beginning of RANDOM.
 pub(super) fn shorten(pipe: &str) -> String {
     let name = own_name(pipe);
     match name.rsplit_once('.') {

@@ -1,4 +1,4 @@
-//! The processes of the play: the real programs, started here, and all ended and reaped when this is dropped.
+//! The processes of a demo: the real programs, started here. Dropping this ends and reaps all of them.
 
 use std::fs::File;
 use std::io::Write;
@@ -15,36 +15,37 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use tempfile::{NamedTempFile, TempDir};
 
-use super::cast::Actor;
-use super::guest::Invitation;
+use super::external_client::ExternalProgram;
+use super::roster::Actor;
 use super::wkp::Wkp;
 use crate::paradigm::Paradigm;
 use crate::programs::{end_orphans, lines_of, programs};
 use crate::{proc, temporary};
 
-/// What who does not end by itself is given, before it is killed.
+/// How long a process may take to end by itself, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
-/// A guest that leaves more than that forks faster than one can end them.
-const STRAYS_MAX: usize = 1000;
-/// Between two looks whether somebody has ended, in milliseconds.
+/// The limit for killing processes that an external client left: one that leaves more forks faster than they
+/// can be killed.
+const LEFTOVER_MAX: usize = 1000;
+/// The pause between two checks whether a process has ended, in milliseconds.
 const LOOK: u8 = 10;
 
-/// A process of ours.
+/// A process that the demo started.
 #[derive(Debug)]
 struct Member {
     actor: Actor,
     child: Child,
     /// A client stays connected as long as this is open.
     stdin: Option<ChildStdin>,
-    /// None: a guest's is a terminal.
+    /// `None` for the external client, whose stdout is a terminal.
     stdout: Option<File>,
     ended: Option<ExitStatus>,
 }
 
-/// All of them, and where they play.
+/// All processes, and their directory.
 #[derive(Debug)]
-pub(super) struct Troupe {
-    /// Dropping the troupe ends them first, and then removes the directory.
+pub(super) struct Processes {
+    /// Dropping this struct ends them first, and then removes the directory.
     members: Vec<Member>,
     pub(super) paradigm: Paradigm,
     server: PathBuf,
@@ -54,26 +55,27 @@ pub(super) struct Troupe {
     wkp: Wkp,
     place: TempDir,
     events: NamedTempFile,
-    /// All stderr, in a file without a name.
+    /// The stderr of all processes, a file without a name.
     stderr: File,
-    /// The reading end of the gate, inherited under its number.
+    /// The read end of the gate, inherited under its number.
     gate: Option<OwnedFd>,
-    /// Processes that a guest had started, and that lived longer than all.
-    pub(super) strays: Vec<u32>,
+    /// PIDs of processes that the external client started, and that outlived it.
+    pub(super) leftover_processes: Vec<u32>,
 }
 
-/// Deadlines for a play that runs by itself: nobody is to wait longer than the watchdog.
+/// The options of clients in a demo without a pause: no client waits longer than the watchdog.
 const CLIENT: &[&str] = &["-q", "--timeout", "1m"];
-/// A person takes time, and deadlines only stand still for who stands at the gate itself.
+/// The options with a pause. A person takes time, and a deadline stands still only for the process at the
+/// gate.
 const PATIENT_SERVER: [&str; 4] = ["--handshake-timeout", "0", "--grace", "1h"];
 const PATIENT_CLIENT: &[&str] = &["-q", "--timeout", "0", "--reply-timeout", "0"];
 
-impl Troupe {
-    /// Nobody yet. With `gate` all will stop there.
+impl Processes {
+    /// Prepares a demo without any process. With `gate`, all processes will stop there.
     ///
     /// # Errors
-    /// A program is missing, or there is no place for temporary files.
-    pub(super) fn gather(
+    /// A program is missing, or temporary files cannot be made.
+    pub(super) fn prepare(
         paradigm: Paradigm,
         shared_wkp: bool,
         wkp: Wkp,
@@ -97,7 +99,7 @@ impl Troupe {
             events: temporary::named_file("lab-events-")?,
             stderr: temporary::file()?,
             gate,
-            strays: Vec::new(),
+            leftover_processes: Vec::new(),
         })
     }
 
@@ -110,20 +112,20 @@ impl Troupe {
         &self.wkp
     }
 
-    /// The event record, to be read.
+    /// Opens the event log for reading.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// The event log cannot be opened.
     pub(super) fn events(&self) -> Result<File> {
         self.events
             .reopen()
-            .map_err(|error| Error::at("open the event record", self.events.path(), errno_of(&error), ""))
+            .map_err(|error| Error::at("open the event log", self.events.path(), errno_of(&error), ""))
     }
 
-    /// Starts the server or a client; returns its process number.
+    /// Starts the server or a client; returns its PID.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// The program cannot be started.
     pub(super) fn start(&mut self, actor: Actor) -> Result<u32> {
         let (program, options) = match actor {
             Actor::Server => (&self.server, &self.server_options),
@@ -146,42 +148,47 @@ impl Troupe {
         Ok(pid)
     }
 
-    /// Starts somebody else's program, in the directory of the pipes, with `screen` as its stdout and stderr; returns its
-    /// process number.
+    /// Starts the external client, in the directory of the pipes, with `screen` as its stdout and stderr;
+    /// returns its PID.
     ///
     /// # Errors
-    /// It cannot be started.
-    pub(super) fn start_guest(&mut self, actor: Actor, guest: &Invitation, screen: OwnedFd) -> Result<u32> {
-        let mut child = guest.start(self.place(), screen)?;
+    /// The program cannot be started.
+    pub(super) fn start_external(
+        &mut self,
+        actor: Actor,
+        external: &ExternalProgram,
+        screen: OwnedFd,
+    ) -> Result<u32> {
+        let mut child = external.start(self.place(), screen)?;
         let (pid, stdin) = (child.id(), child.stdin.take());
         self.members.push(Member { actor, child, stdin, stdout: None, ended: None });
         Ok(pid)
     }
 
     /// Gives a client a line to send.
-    pub(super) fn say(&mut self, actor: Actor, line: &str) {
+    pub(super) fn send_line(&mut self, actor: Actor, line: &str) {
         if let Some(stdin) = self.member(actor).and_then(|member| member.stdin.as_mut()) {
-            // Far less than the pipe holds, so this never waits; a client that has gone shows in the verdict.
+            // The pipe holds far more, so this never blocks. If the client has ended, the verdict shows it.
             let _ = stdin.write_all(format!("{line}\n").as_bytes());
         }
     }
 
-    /// Ends a client's stdin: it has nothing more to say.
-    pub(super) fn hang_up(&mut self, actor: Actor) {
+    /// Closes a client's stdin: it has nothing more to send.
+    pub(super) fn close_stdin(&mut self, actor: Actor) {
         if let Some(member) = self.member(actor) {
             member.stdin = None;
         }
     }
 
-    /// Sends a signal to one who has not ended.
+    /// Sends a signal to a process that has not ended.
     pub(super) fn signal(&mut self, actor: Actor, signal: Signal) {
         if let Some(member) = self.member(actor).filter(|member| member.ended.is_none()) {
-            // Not reaped yet, so the number is still its own.
+            // The process is not reaped yet, so its PID is still valid.
             let _ = kill(Pid::from_raw(member.child.id().cast_signed()), signal);
         }
     }
 
-    /// Reaps who has ended since; returns who, and how.
+    /// Reaps the processes that have ended since the last call; returns them and their statuses.
     pub(super) fn reap(&mut self) -> Vec<(Actor, ExitStatus)> {
         let mut reaped = Vec::new();
         for member in self.members.iter_mut().filter(|member| member.ended.is_none()) {
@@ -193,23 +200,24 @@ impl Troupe {
         reaped
     }
 
-    /// How one has ended, if it has.
+    /// The exit status of a process, if it has ended.
     pub(super) fn ended(&self, actor: Actor) -> Option<ExitStatus> {
         self.members.iter().find(|member| member.actor == actor)?.ended
     }
 
-    /// The lines that one has printed. Only for who has ended: the place in the file is shared.
+    /// The lines that a process has printed. Call it only after its end, because it shares the file offset.
     pub(super) fn printed(&mut self, actor: Actor) -> Vec<String> {
         let stdout = self.member(actor).and_then(|member| member.stdout.as_mut());
         stdout.map(lines_of).unwrap_or_default()
     }
 
-    /// What anybody complained about. Only when all have ended.
+    /// The messages of all processes on stderr. Call it only after the end of all.
     pub(super) fn complaints(&mut self) -> Vec<String> {
         lines_of(&mut self.stderr)
     }
 
-    /// Ends everybody who still runs; returns those who should not have been there: who had to be killed, and orphans.
+    /// Ends all running processes. Returns the PIDs that should not have been left: processes that had to be
+    /// killed, and orphans.
     pub(super) fn end(&mut self) -> Vec<u32> {
         self.members.iter_mut().for_each(|member| member.stdin = None);
         for actor in self.members.iter().map(|member| member.actor).collect::<Vec<_>>() {
@@ -230,20 +238,21 @@ impl Troupe {
             member.ended = member.child.wait().ok();
         }
         left.extend(end_orphans(&self.server));
-        self.end_strays();
+        self.end_leftover_processes();
         left
     }
 
-    /// Whoever else is a child of this process by now: an orphan that a guest has left. Its own are adopted when it ends.
-    fn end_strays(&mut self) {
-        for _ in 0..STRAYS_MAX {
-            let Some(stray) = proc::children(std::process::id()).into_iter().next() else { return };
-            // A child of this process and not reaped yet, so the number is still its own.
-            let pid = Pid::from_raw(stray.pid.cast_signed());
+    /// Kills the remaining children of this process: orphans of the external client. Their own children are
+    /// adopted in turn.
+    fn end_leftover_processes(&mut self) {
+        for _ in 0..LEFTOVER_MAX {
+            let Some(leftover) = proc::children(std::process::id()).into_iter().next() else { return };
+            // It is a child of this process and not reaped yet, so its PID is still valid.
+            let pid = Pid::from_raw(leftover.pid.cast_signed());
             let _ = kill(pid, Signal::SIGKILL);
             let _ = waitpid(pid, None);
-            if stray.state != 'Z' {
-                self.strays.push(stray.pid);
+            if leftover.state != 'Z' {
+                self.leftover_processes.push(leftover.pid);
             }
         }
     }
@@ -253,7 +262,7 @@ impl Troupe {
     }
 }
 
-impl Drop for Troupe {
+impl Drop for Processes {
     fn drop(&mut self) {
         self.end();
     }
@@ -268,12 +277,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_inherits_blocked_signals_still_hears_them() {
-        // The demo's own, which blocks SIGTERM; what it starts inherits that, and begins in the same way.
+    fn a_program_with_inherited_blocked_signals_still_receives_them() {
+        // The demo blocks SIGTERM. A program that it starts inherits the blocked signal, and starts in the
+        // same way.
         let _demo = Process::quiet(Role::Client).unwrap();
         let started = Process::quiet(Role::Client).unwrap();
         raise(Signal::SIGTERM).unwrap();
-        let heard = started.wait(&mut [], Deadline::after(GRACE));
-        assert!(matches!(heard, Err(Error::Signal(Signal::SIGTERM))), "{heard:?}");
+        let received = started.wait(&mut [], Deadline::after(GRACE));
+        assert!(matches!(received, Err(Error::Signal(Signal::SIGTERM))), "{received:?}");
     }
 }

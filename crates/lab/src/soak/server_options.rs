@@ -1,12 +1,12 @@
-//! How the server under the soak is told to serve.
+//! The options of the server under test.
 
 use std::time::Duration;
 
 use crate::paradigm::Kind;
 
-/// The server's deadlines are short, so that the silent do not hold up a basic server for long.
+/// The server's deadlines are short, so that silent clients do not hold up a basic server for long.
 pub(super) const DEADLINE: Duration = Duration::from_secs(1);
-/// More clients than this wait at the door: a full house is part of the soak.
+/// The most clients at a time. More come than that, because a server at capacity is part of the soak.
 const MOST: &str = "8";
 
 /// The server's options.

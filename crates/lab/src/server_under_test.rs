@@ -1,4 +1,5 @@
-//! The server that a soak or a crowd comes to: a real one, in a directory of its own, looked at from outside.
+//! The server under test of a soak, a crowd or a race: a real server in its own directory, observed from
+//! outside.
 
 use std::fs::{self, File};
 use std::io;
@@ -22,14 +23,14 @@ use crate::paradigm::Kind;
 use crate::programs::{end_orphans, lines_of, programs};
 use crate::{proc, temporary};
 
-/// How long the server may take to begin, to come to rest, and to end.
+/// How long the server may take to start, to become idle, and to end.
 pub(crate) const REST: Duration = Duration::from_secs(60);
-/// Between two looks, in milliseconds.
-const LOOK: u8 = 10;
+/// The pause between two checks, in milliseconds.
+const POLL_INTERVAL: u8 = 10;
 
-/// The server, and where it serves. Dropping it ends the server and removes the directory.
+/// The server and its directory. Dropping this ends the server and removes the directory.
 #[derive(Debug)]
-pub(crate) struct House {
+pub(crate) struct ServerUnderTest {
     server: Child,
     ended: Option<ExitStatus>,
     program: PathBuf,
@@ -37,40 +38,39 @@ pub(crate) struct House {
     pub(crate) place: Place,
     directory: TempDir,
     stderr: File,
-    /// Its command line.
+    /// The server's command line.
     pub(crate) words: String,
 }
 
-/// How the server ended, and what it left.
+/// How the server ended, and what it left behind.
 #[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) status: ExitStatus,
-    /// Subservers that lived longer.
+    /// Subservers that outlived the server.
     pub(crate) outlived: Vec<u32>,
-    /// Names in its directory.
+    /// Names left in the server's directory.
     pub(crate) names: Vec<String>,
-    /// What it said on stderr.
+    /// The server's messages on stderr.
     pub(crate) complaints: Vec<String>,
 }
 
-/// What is to be seen of the server at a moment.
+/// What /proc shows of the server at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Look {
-    /// The main server's descriptors.
+pub(crate) struct Snapshot {
+    /// The main server's open files.
     pub(crate) descriptors: Vec<String>,
     /// The main server's private memory, in KiB.
     pub(crate) memory: u64,
-    /// Subservers that live.
+    /// PIDs of the living subservers.
     pub(crate) subservers: Vec<u32>,
     pub(crate) zombies: usize,
 }
 
-impl House {
-    /// Starts the server with these options in `directory`, which goes with it, and waits until clients can
-    /// connect.
+impl ServerUnderTest {
+    /// Starts the server with these options in `directory`, and waits until clients can connect.
     ///
     /// # Errors
-    /// A program is missing, or the server does not begin. [`Error::Signal`].
+    /// A program is missing, or the server does not start. [`Error::Signal`].
     pub(crate) fn open(
         kind: Kind,
         options: &[String],
@@ -90,19 +90,20 @@ impl House {
         ends_with_us(&mut command, Signal::SIGTERM);
         let place = Place::new(&wkp)?;
         let server = command.spawn().map_err(failed)?;
-        let mut house = Self { server, ended: None, program, client, place, directory, stderr, words };
-        house.await_ready(process)?;
-        Ok(house)
+        let mut started = Self { server, ended: None, program, client, place, directory, stderr, words };
+        started.await_ready(process)?;
+        Ok(started)
     }
 
-    /// A newline on its stdout, and then the end of it: from then on its descriptors are those of a server at rest.
+    /// Waits for the newline on the server's stdout and for EOF. After that, the server holds only its own
+    /// file descriptors.
     fn await_ready(&mut self, process: &Process) -> Result<()> {
         let Some(ready) = self.server.stdout.take() else { return Ok(()) };
         let until = Deadline::after(REST);
         let mut newline = [0];
         loop {
             match process.wait(&mut [PollFd::new(ready.as_fd(), PollFlags::POLLIN)], until)? {
-                // Something is there, or the end, so this does not wait.
+                // Stdout is readable or at EOF, so this read does not block.
                 Woken::Ready(_) if matches!(read(&ready, &mut newline), Ok(1)) => {}
                 Woken::Ready(_) => return Ok(()),
                 Woken::Signal => {}
@@ -118,17 +119,17 @@ impl House {
         self.server.id()
     }
 
-    /// Where the pipes are.
+    /// The directory of the pipes.
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Looks at the server.
-    pub(crate) fn look(&self) -> Look {
+    /// What /proc shows of the server now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let (dead, living): (Vec<_>, Vec<_>) =
             proc::children(self.pid()).into_iter().partition(|child| child.state == 'Z');
         let subservers: Vec<u32> = living.iter().map(|child| child.pid).collect();
-        Look {
+        Snapshot {
             descriptors: proc::open_files(self.pid()),
             memory: proc::private_memory(self.pid()),
             subservers,
@@ -136,38 +137,38 @@ impl House {
         }
     }
 
-    /// Waits until the server has no subserver, no zombie, and the descriptors that it had, if `had` says so; returns
-    /// the last look, whether or not that came to pass.
+    /// Waits until the server has no subserver, no zombie, and as many file descriptors as `had` shows.
+    /// Returns the last look, even if the time ran out.
     ///
     /// # Errors
     /// [`Error::Signal`].
-    pub(crate) fn at_rest(&self, process: &Process, had: Option<&Look>) -> Result<Look> {
+    pub(crate) fn at_rest(&self, process: &Process, had: Option<&Snapshot>) -> Result<Snapshot> {
         let until = Deadline::after(REST);
         loop {
-            let look = self.look();
-            let same = had.is_none_or(|had| had.descriptors.len() == look.descriptors.len());
-            if until.passed() || (same && look.subservers.is_empty() && look.zombies == 0) {
-                return Ok(look);
+            let snapshot = self.snapshot();
+            let same = had.is_none_or(|had| had.descriptors.len() == snapshot.descriptors.len());
+            if until.passed() || (same && snapshot.subservers.is_empty() && snapshot.zombies == 0) {
+                return Ok(snapshot);
             }
-            process.wait(&mut [], Deadline::in_exactly(Duration::from_millis(LOOK.into())))?;
+            process.wait(&mut [], Deadline::in_exactly(Duration::from_millis(POLL_INTERVAL.into())))?;
         }
     }
 
-    /// How it has ended, if it has.
+    /// The server's exit status, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.ended = self.ended.or_else(|| self.server.try_wait().ok().flatten());
         self.ended
     }
 
-    /// Asks the server to end, and waits for that; kills it if it does not.
+    /// Asks the server to end, and waits for that; kills it if it does not end in time.
     pub(crate) fn close(&mut self) -> Ending {
         if self.ended().is_none() {
-            // Not reaped yet, so the number is its own.
+            // The server is not reaped yet, so its PID is still valid.
             let _ = kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGTERM);
         }
         let until = Deadline::after(REST);
         while self.ended().is_none() && !until.passed() {
-            let _ = poll(&mut [], LOOK);
+            let _ = poll(&mut [], POLL_INTERVAL);
         }
         if self.ended.is_none() {
             let _ = self.server.kill();
@@ -175,18 +176,18 @@ impl House {
         let status = self.ended.or_else(|| self.server.wait().ok()).unwrap_or(ExitStatus::from_raw(0x7f00));
         self.ended = Some(status);
         let outlived = end_orphans(&self.program);
-        // The place in the file is shared with whoever wrote there: all have ended.
+        // The server and its subservers shared the file offset of stderr, but all have ended.
         Ending { status, outlived, names: self.names(), complaints: lines_of(&mut self.stderr) }
     }
 
-    /// The names in its directory.
+    /// The names in the server's directory.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path()).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 }
 
-impl Drop for House {
+impl Drop for ServerUnderTest {
     fn drop(&mut self) {
         if self.ended.is_none() {
             self.close();
@@ -194,7 +195,7 @@ impl Drop for House {
     }
 }
 
-/// A command as one would type it.
+/// A command as a person would type it.
 pub(crate) fn words(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words: Vec<_> =

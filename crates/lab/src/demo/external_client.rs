@@ -1,7 +1,7 @@
-//! A program that is none of ours, as one of the clients: `--client PATH`.
+//! A program from outside this project, as one of the clients: `--client PATH`.
 //!
-//! It keeps no record, and it does not stop at the gate. What is told of it is what the server's record says, what one sees
-//! from outside, and what it says itself.
+//! It writes no event log, and it does not stop at the gate. The demo reports what the server's log says
+//! about it, what can be seen from outside, and what it prints.
 
 use std::cmp::Ordering;
 use std::ffi::OsString;
@@ -16,56 +16,56 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use super::runnable;
-use super::tell::quoted;
+use super::sentence::quoted;
 use super::terminal::Terminal;
 use super::watch::{Seen, Watch, WkpOpened};
-use crate::blocked::{Call, call_of_family};
+use crate::blocked::{Call, blocking_call};
 
-/// So many of its lines are told.
-const TOLD: usize = 200;
-/// So many of its lines are kept, to find the replies in them.
-const KEPT: usize = 10_000;
-/// So many requests are told that nobody has given it.
-const OWN_TOLD: usize = 5;
+/// How many of its lines are printed.
+const LINES_PRINTED: usize = 200;
+/// How many of its lines are kept, to find the replies in them.
+const LINES_KEPT: usize = 10_000;
+/// How many requests of its own are printed.
+const OWN_REQUESTS_PRINTED: usize = 5;
 
-/// Who is invited: the program, and its arguments.
+/// The program to start, and its arguments.
 #[derive(Debug, Clone)]
-pub(super) struct Invitation {
+pub(super) struct ExternalProgram {
     program: PathBuf,
     arguments: Vec<OsString>,
 }
 
 /// The program, running or ended.
 #[derive(Debug)]
-pub(super) struct Guest {
-    /// Which of the clients it is.
+pub(super) struct ExternalClient {
+    /// Its number among the clients.
     pub(super) number: usize,
     pub(super) pid: u32,
     pub(super) watch: Watch,
     terminal: Terminal,
     /// Its lines, up to a limit.
-    pub(super) said: Vec<String>,
-    /// How many of its lines came before it was given a message.
-    pub(super) said_before: usize,
-    /// How many lines it was given.
-    pub(super) typed: usize,
-    /// How many events about its requests have been told.
-    told: usize,
-    /// The last signal that was needed to end it.
+    pub(super) printed_lines: Vec<String>,
+    /// How many of its lines came before its first message.
+    pub(super) printed_before: usize,
+    /// How many messages it was given.
+    pub(super) given: usize,
+    /// How many events about its requests were printed.
+    events_printed: usize,
+    /// The last signal that the demo sent to end it.
     pub(super) ended_by: Option<Signal>,
-    /// What it was blocked in when it first did not do what was expected of it.
+    /// The call that blocked it when it first missed an expected step.
     pub(super) blocked: Option<Call>,
-    /// Whether that was before it opened the well-known pipe.
+    /// Whether it was blocked before it opened the well-known pipe.
     pub(super) blocked_before_wkp: bool,
-    /// Whether it had closed the well-known pipe when it was given its first message.
+    /// Whether it had closed the well-known pipe before its first message.
     pub(super) closed_wkp: bool,
 }
 
-impl Invitation {
+impl ExternalProgram {
     /// # Errors
-    /// There is no such program, or the kernel cannot run it.
+    /// The program does not exist, or the kernel cannot run it.
     pub(super) fn new(path: &Path, arguments: &[OsString]) -> Result<Self> {
-        // It will be started in another directory.
+        // The program will be started in another directory.
         let program = fs::canonicalize(path).map_err(|error| failed(path, errno_of(&error)))?;
         if program.is_dir() {
             return Err(failed(path, Errno::EISDIR));
@@ -74,17 +74,17 @@ impl Invitation {
         Ok(Self { program, arguments: arguments.into() })
     }
 
-    /// As one would type it.
+    /// The command as a person would type it.
     pub(super) fn words(&self) -> String {
         let words = [self.program.as_os_str()].into_iter().chain(self.arguments.iter().map(AsRef::as_ref));
         words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
-    /// Starts it in `place` with `screen` as its stdout and stderr. It begins as a program of a shell does:
-    /// no signal is blocked or ignored.
+    /// Starts the program in `place`, with `screen` as its stdout and stderr. It starts as from a shell: no
+    /// signal is blocked or ignored.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// The program cannot be started.
     pub(super) fn start(&self, place: &Path, screen: OwnedFd) -> Result<Child> {
         let failed = |errno| failed(&self.program, errno);
         let mut command = Command::new(&self.program);
@@ -97,7 +97,7 @@ impl Invitation {
     }
 }
 
-/// Why a program cannot be started, and what to try.
+/// The error of a program that cannot be started, with a hint.
 fn failed(program: &Path, errno: Errno) -> Error {
     let hint = match errno {
         Errno::ENOEXEC => "is it built for another machine, or a script without a #! line? Ask file(1)",
@@ -111,22 +111,22 @@ fn failed(program: &Path, errno: Errno) -> Error {
     Error::at("start", program, errno, hint)
 }
 
-impl Guest {
-    /// A program may ask something by itself. One that asks more than that, which nobody gave it, does not notice the end of
-    /// its input.
+impl ExternalClient {
+    /// The most requests of its own that a program may send. A program that sends more does not notice the
+    /// end of its input.
     pub(super) const OWN_REQUESTS: usize = 50;
 
     pub(super) fn new(number: usize, pid: u32, watch: Watch, terminal: Terminal) -> Self {
-        let said = Vec::new();
+        let printed_lines = Vec::new();
         Self {
             number,
             pid,
             watch,
             terminal,
-            said,
-            said_before: 0,
-            typed: 0,
-            told: 0,
+            printed_lines,
+            printed_before: 0,
+            given: 0,
+            events_printed: 0,
             ended_by: None,
             blocked: None,
             blocked_before_wkp: false,
@@ -134,47 +134,48 @@ impl Guest {
         }
     }
 
-    /// Whether one more event about a request of it is to be told; then what, if it is the last.
-    pub(super) fn tells_of_request(&mut self) -> Result<(), Option<&'static str>> {
-        self.told += 1;
-        match self.told.cmp(&self.most_told()) {
+    /// Whether to print one more event about a request. The error is the final text, once the limit is
+    /// reached.
+    pub(super) fn may_print_request(&mut self) -> Result<(), Option<&'static str>> {
+        self.events_printed += 1;
+        match self.events_printed.cmp(&self.print_max()) {
             Ordering::Less => Ok(()),
             Ordering::Equal => Err(Some("asks on and on, and nobody gave it that; no more of this is told")),
             Ordering::Greater => Err(None),
         }
     }
 
-    /// Received, routed, answered.
-    fn most_told(&self) -> usize {
-        3 * (self.typed + OWN_TOLD)
+    /// Each request has up to three events: received, routed, answered.
+    fn print_max(&self) -> usize {
+        3 * (self.given + OWN_REQUESTS_PRINTED)
     }
 
-    /// What is to be told of it since the last look.
+    /// What to print about the program since the last look.
     pub(super) fn look(&mut self, has_ended: bool) -> Vec<Seen> {
         let mut seen = self.watch.look(self.pid);
         seen.iter_mut().for_each(|seen| seen.text.insert_str(0, "seen: "));
         let lines = if has_ended { self.terminal.rest() } else { self.terminal.lines() };
         for line in lines.into_iter().filter(|line| !line.is_empty()) {
-            let text = match self.said.len() {
-                _ if self.told >= self.most_told() => None,
-                TOLD.. => None,
-                told if told + 1 == TOLD => Some("says more than is told here".into()),
+            let text = match self.printed_lines.len() {
+                _ if self.events_printed >= self.print_max() => None,
+                LINES_PRINTED.. => None,
+                printed if printed + 1 == LINES_PRINTED => Some("says more than is shown here".into()),
                 _ => Some(quoted("says:", &line)),
             };
             seen.extend(text.map(|text| Seen { step: None, text }));
-            self.said.push(line);
-            self.said.truncate(KEPT);
+            self.printed_lines.push(line);
+            self.printed_lines.truncate(LINES_KEPT);
         }
-        if self.typed == 0 {
-            self.said_before = self.said.len();
+        if self.given == 0 {
+            self.printed_before = self.printed_lines.len();
         }
         seen
     }
 
-    /// Notes what it is blocked in, unless that was noted before.
+    /// Notes the call that blocks the program, unless one was noted before.
     pub(super) fn note_blocked(&mut self) {
         if self.blocked.is_none() {
-            self.blocked = call_of_family(self.pid);
+            self.blocked = blocking_call(self.pid);
             self.blocked_before_wkp = self.watch.wkp_opened() == WkpOpened::Never;
         }
     }

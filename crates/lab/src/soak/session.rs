@@ -1,4 +1,4 @@
-//! A session of a client that is in this process, as its temper has it.
+//! The session of a client in this process, as its behaviour requires.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,69 +7,69 @@ use handshake_core::client::session::{Answer, Connection};
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::service::{BuiltIn, Service};
-use handshake_core::wire::{Header, Kind as Record, Part, append};
+use handshake_core::wire::{Header, Kind as FrameKind, Part, append};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::write;
 
 use super::crowd::Shared;
 use super::dice::Dice;
-use super::plan::{Temper, Visit};
-use super::score::PATIENCE;
+use super::plan::{Behaviour, Visit};
+use super::score::REPLY_TIMEOUT;
 use crate::many::payload;
 use crate::many::watch::{Cause, Room, cannot_watch};
 
-/// What the server is told to do: turned round, a reply shows every byte that was lost, doubled or moved.
+/// The server's service: in a reversed reply, every lost, doubled or moved byte shows.
 pub(super) const SERVICE: BuiltIn = BuiltIn::Reverse;
 
-/// A session under way.
-pub(super) struct Talk {
+/// A session in progress.
+pub(super) struct Session {
     connection: Connection,
     number: usize,
-    temper: Temper,
+    behaviour: Behaviour,
     service: Box<dyn Service>,
-    /// What is still to be asked, and what is to be answered.
+    /// Requests still to send, and requests without a reply.
     to_ask: VecDeque<usize>,
     due: VecDeque<usize>,
     window: usize,
     pause: Duration,
     answered: usize,
     room: Room,
-    /// Whether answers are watched for.
+    /// Whether the poller watches for answers.
     reads: bool,
-    /// Thinks until then; not now, if it is none.
-    thinks: Option<Deadline>,
-    /// Its temper's own moment: it begins to read, or leaves.
-    turning: Deadline,
-    patience: Deadline,
+    /// Pauses until then; `None` while it does not pause.
+    pause_until: Option<Deadline>,
+    /// When it begins to read, or leaves, as its behaviour requires.
+    turn_at: Deadline,
+    reply_deadline: Deadline,
     garbage: Dice,
 }
 
 /// Whether a session goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    GoesOn,
-    /// All is answered: BYE.
+    Continues,
+    /// All requests are answered: say BYE.
     Served,
-    /// It goes as its temper has it: without a word.
-    Goes,
+    /// The client leaves without a BYE, as its behaviour requires.
+    Leaves,
 }
 
-impl Talk {
+impl Session {
     pub(super) fn new(connection: Connection, number: usize, visit: &Visit) -> Self {
-        let turning = match visit.temper {
-            Temper::SilentInSession | Temper::ReadingLate | Temper::NeverReading => {
+        let turn_at = match visit.behaviour {
+            Behaviour::SilentInSession | Behaviour::ReadingLate | Behaviour::NeverReading => {
                 Deadline::in_exactly(visit.span)
             }
-            // Some of these stay longer than the server's patience lasts.
-            Temper::GarbageInSession => Deadline::in_exactly(visit.span * 3),
+            // Some of these clients stay longer than the server's idle timeout.
+            Behaviour::GarbageInSession => Deadline::in_exactly(visit.span * 3),
             _ => Deadline::NEVER,
         };
-        let silent = visit.temper == Temper::SilentInSession;
+        let silent = visit.behaviour == Behaviour::SilentInSession;
         Self {
             connection,
             number,
-            temper: visit.temper,
+            behaviour: visit.behaviour,
             service: SERVICE.for_session(),
             to_ask: if silent { VecDeque::new() } else { visit.sizes.iter().copied().collect() },
             due: VecDeque::new(),
@@ -78,78 +78,79 @@ impl Talk {
             answered: 0,
             room: Room::Unknown,
             reads: false,
-            thinks: None,
-            turning,
-            patience: Deadline::after(PATIENCE),
+            pause_until: None,
+            turn_at,
+            reply_deadline: Deadline::after(REPLY_TIMEOUT),
             garbage: Dice::new(visit.seed, 1),
         }
     }
 
     pub(super) fn until(&self) -> Deadline {
-        self.thinks.unwrap_or(Deadline::NEVER).or(self.turning).or(self.patience)
+        self.pause_until.unwrap_or(Deadline::NEVER).or(self.turn_at).or(self.reply_deadline)
     }
 
-    /// Whether the server has closed the private pipe, however much stands in it unread.
+    /// Whether the server has closed the private pipe, even if unread bytes are left in it.
     pub(super) fn is_evicted(&self) -> bool {
         let mut look = [PollFd::new(self.connection.from_server(), PollFlags::empty())];
         poll(&mut look, PollTimeout::ZERO) == Ok(1)
             && look[0].revents().is_some_and(|shown| shown.contains(PollFlags::POLLHUP))
     }
 
-    /// Whether it did not read from the beginning.
-    pub(super) fn began_late(&self) -> bool {
-        matches!(self.temper, Temper::ReadingLate | Temper::NeverReading)
+    /// Whether it does not read from the beginning.
+    pub(super) fn starts_late(&self) -> bool {
+        matches!(self.behaviour, Behaviour::ReadingLate | Behaviour::NeverReading)
     }
 
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Watches for answers, if its temper reads them, and sends the first requests.
+    /// Watches for answers, unless its behaviour reads late or never, and sends the first requests.
     ///
     /// # Errors
-    /// As [`Talk::go_on`].
+    /// As [`Session::advance`].
     pub(super) fn begin(&mut self, shared: &mut Shared) -> Result<Next> {
-        if !self.began_late() {
+        if !self.starts_late() {
             self.watch(shared)?;
         }
         self.send(shared)?;
-        Ok(if self.temper == Temper::DyingMidRequest { Next::Goes } else { self.next() })
+        Ok(if self.behaviour == Behaviour::DyingMidRequest { Next::Leaves } else { self.next() })
     }
 
     fn watch(&mut self, shared: &Shared) -> Result<()> {
-        let token = Cause::Shown.token(self.number);
+        let token = Cause::Readable.token(self.number);
         let from_server = self.connection.from_server();
         shared.poller.add(from_server, token, EpollFlags::EPOLLIN).map_err(cannot_watch)?;
         self.reads = true;
         Ok(())
     }
 
-    /// Goes as far as it can without waiting.
+    /// Goes on as far as possible without blocking.
     ///
     /// # Errors
-    /// [`Error::Lost`]: the connection is over, or the patience is. [`Error::Protocol`]: an answer that nobody was owed.
-    pub(super) fn go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<Next> {
+    /// [`Error::Lost`]: the connection is closed, or a reply did not come in time. [`Error::Protocol`]: a
+    /// wrong reply.
+    pub(super) fn advance(&mut self, cause: Cause, shared: &mut Shared) -> Result<Next> {
         if cause == Cause::Room {
             self.room = Room::Quiet;
         }
-        if self.turning.passed() {
-            self.turning = Deadline::NEVER;
-            match self.temper {
-                Temper::ReadingLate => self.watch(shared)?,
-                Temper::SilentInSession => return Ok(Next::Served),
-                _ => return Ok(Next::Goes),
+        if self.turn_at.passed() {
+            self.turn_at = Deadline::NEVER;
+            match self.behaviour {
+                Behaviour::ReadingLate => self.watch(shared)?,
+                Behaviour::SilentInSession => return Ok(Next::Served),
+                _ => return Ok(Next::Leaves),
             }
         }
         if self.reads && cause != Cause::Room {
-            if self.temper == Temper::DyingMidReply && cause == Cause::Shown {
+            if self.behaviour == Behaviour::DyingMidReply && cause == Cause::Readable {
                 self.connection.read()?;
-                return Ok(Next::Goes);
+                return Ok(Next::Leaves);
             }
             self.receive(shared)?;
         }
-        if self.patience.passed() {
-            let what = format!("no reply came within {PATIENCE:?}");
+        if self.reply_deadline.passed() {
+            let what = format!("no reply came within {REPLY_TIMEOUT:?}");
             return Err(Error::Lost { what, unanswered: self.due.len() });
         }
         self.send(shared)?;
@@ -157,9 +158,9 @@ impl Talk {
     }
 
     fn next(&self) -> Next {
-        let silent = self.temper == Temper::SilentInSession;
+        let silent = self.behaviour == Behaviour::SilentInSession;
         let done = self.to_ask.is_empty() && self.due.is_empty() && self.connection.is_flushed();
-        if done && !silent { Next::Served } else { Next::GoesOn }
+        if done && !silent { Next::Served } else { Next::Continues }
     }
 
     fn receive(&mut self, shared: &mut Shared) -> Result<()> {
@@ -173,14 +174,14 @@ impl Talk {
             self.check(refused, shared)?;
             self.answered += 1;
             shared.score.replies += 1;
-            self.patience = Deadline::after(PATIENCE);
+            self.reply_deadline = Deadline::after(REPLY_TIMEOUT);
             if self.due.is_empty() {
-                self.thinks = Some(Deadline::in_exactly(self.pause));
+                self.pause_until = Some(Deadline::in_exactly(self.pause));
             }
         }
     }
 
-    /// Makes the request again, turns it round, and compares.
+    /// Rebuilds the request, reverses it, and compares.
     fn check(&mut self, refused: bool, shared: &mut Shared) -> Result<()> {
         let size = self.due.pop_front().expect("an answer that is not due is an error of the connection's");
         let Shared { message, reply, .. } = shared;
@@ -196,25 +197,25 @@ impl Talk {
         }
         let same = message.iter().zip(&*reply).take_while(|(due, came)| due == came).count();
         let what = format!(
-            "reply {request} has {} bytes where {size} were due, and from byte {same} on they differ",
+            "reply {request} has {} bytes instead of {size}, and differs from byte {same} on",
             reply.len()
         );
         Err(Error::Protocol { what })
     }
 
-    /// Fills the window, and writes what the pipe takes.
+    /// Fills the window, and writes as much as the pipe takes.
     fn send(&mut self, shared: &mut Shared) -> Result<()> {
-        self.thinks = self.thinks.filter(|thinks| !thinks.passed());
+        self.pause_until = self.pause_until.filter(|pause_until| !pause_until.passed());
         self.connection.flush()?;
-        while self.connection.is_flushed() && self.may_ask() {
-            while let Some(size) = self.to_ask.front().copied().filter(|_| self.may_ask()) {
+        while self.connection.is_flushed() && self.may_send_next() {
+            while let Some(size) = self.to_ask.front().copied().filter(|_| self.may_send_next()) {
                 let request = self.answered + self.due.len();
                 payload::fill(&mut shared.message, size, self.number, request);
                 self.connection.send(&shared.message)?;
                 self.to_ask.pop_front();
                 self.due.push_back(size);
-                if self.temper == Temper::GarbageInSession {
-                    // Each write by itself, so that garbage can come between.
+                if self.behaviour == Behaviour::GarbageInSession {
+                    // Flush after each request, so that garbage can come between two requests.
                     self.connection.flush()?;
                     self.write_garbage();
                 }
@@ -224,72 +225,74 @@ impl Talk {
         if self.connection.is_flushed() {
             return Ok(());
         }
-        self.room.order(self.connection.to_server(), self.number, &shared.poller)
+        self.room.watch_once(self.connection.to_server(), self.number, &shared.poller)
     }
 
-    fn may_ask(&self) -> bool {
+    fn may_send_next(&self) -> bool {
         let Some(size) = self.to_ask.front() else { return false };
-        self.thinks.is_none() && self.due.len() < self.window && self.connection.may_send(*size)
+        self.pause_until.is_none() && self.due.len() < self.window && self.connection.may_send(*size)
     }
 
-    /// Only between records: behind one that is not all written it would be the same as a request that breaks off.
+    /// Writes garbage, but only between frames: behind a partly written frame it would look like a broken
+    /// request.
     fn write_garbage(&mut self) {
         if self.connection.is_flushed() {
-            // A full pipe takes none, and a closed one neither.
+            // A full or closed pipe takes no garbage.
             let _ = write(self.connection.to_server(), &garbage(&mut self.garbage));
         }
     }
 
-    /// Says BYE.
+    /// Sends BYE.
     pub(super) fn leave(self) {
         self.connection.bye();
     }
 }
 
-/// At most PIPE_BUF of what no good client writes: noise, or a record that was right before it was cut off or a bit of it
-/// changed, or one of somebody else's session.
+/// At most PIPE_BUF of garbage: noise, a frame that was cut off or has a flipped bit, or a frame of another
+/// session.
 pub(super) fn garbage(dice: &mut Dice) -> Vec<u8> {
     match dice.below(4) {
         0 => {
             let size = dice.size(4000);
             dice.bytes(size)
         }
-        1 => sound_record(dice),
-        2 => cut_record(dice),
+        1 => valid_frame(dice),
+        2 => cut_frame(dice),
         _ => {
-            let mut record = sound_record(dice);
-            let place = dice.below(record.len() as u64) as usize;
-            record[place] ^= 1 << dice.below(8);
-            record
+            let mut frame = valid_frame(dice);
+            let place = dice.below(frame.len() as u64) as usize;
+            frame[place] ^= 1 << dice.below(8);
+            frame
         }
     }
 }
 
-/// The beginning of a record, of any length.
-pub(super) fn cut_record(dice: &mut Dice) -> Vec<u8> {
-    let mut record = sound_record(dice);
-    record.truncate(dice.within(1..=record.len() as u64 - 1) as usize);
-    record
+/// The beginning of a frame, of any length.
+pub(super) fn cut_frame(dice: &mut Dice) -> Vec<u8> {
+    let mut frame = valid_frame(dice);
+    frame.truncate(dice.within(1..=frame.len() as u64 - 1) as usize);
+    frame
 }
 
-/// A record of a session that nobody has.
-fn sound_record(dice: &mut Dice) -> Vec<u8> {
-    let kind = [Record::Hello, Record::Ready, Record::Request, Record::Bye][dice.below(4) as usize];
+/// A valid frame of a session that does not exist.
+fn valid_frame(dice: &mut Dice) -> Vec<u8> {
+    let kind =
+        [FrameKind::Hello, FrameKind::Ready, FrameKind::Request, FrameKind::Bye][dice.below(4) as usize];
     let part = Part { number: 0, more: dice.chance(50) };
     let header = Header { kind, part, session: dice.below(u64::MAX), sequence: 1 };
     let size = dice.size(400);
-    let mut record = Vec::new();
-    append(&mut record, header, &dice.bytes(size));
-    record
+    let mut frame = Vec::new();
+    append(&mut frame, header, &dice.bytes(size));
+    frame
 }
 
-impl std::fmt::Debug for Talk {
+impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Talk").field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("Session").field("connection", &self.connection).finish_non_exhaustive()
     }
 }
 
-/// When the client whose subserver was killed at `killed` knew it: now.
+/// How long ago the subserver was killed: the client notices now.
 pub(super) fn since(killed: Duration) -> Duration {
     now().saturating_sub(killed)
 }

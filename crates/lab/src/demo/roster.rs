@@ -1,15 +1,17 @@
-//! Who is who: process numbers and sessions, learnt from the record and from who was started.
+//! The roster of the demo: PIDs, sessions and pipes of each process, learnt from the event log and at the
+//! start.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use handshake_core::event::{Event, Role, What};
 
-/// A process of the play. Clients are numbered as they start, subservers as they are forked.
+/// A process of the demo. Clients are numbered in the order of their starts, subservers in the order of their
+/// forks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Actor {
     Server,
-    /// From 1; 0 is somebody whom the demo did not start.
+    /// From 1; 0 is a client that the demo did not start.
     Client(usize),
     Subserver(usize),
 }
@@ -25,63 +27,63 @@ impl fmt::Display for Actor {
     }
 }
 
-/// All processes of the play so far.
+/// All processes of the demo so far.
 #[derive(Debug, Default)]
-pub(super) struct Cast {
+pub(super) struct Roster {
     server: Option<u32>,
     /// `clients[0]` is client 1.
     clients: Vec<u32>,
     subservers: Vec<u32>,
-    /// Which client has which session.
+    /// The client of each session.
     sessions: HashMap<String, usize>,
-    /// The client that is a program of somebody else.
-    guest: Option<usize>,
-    /// Its private pipes.
-    pipes_of_guest: HashSet<String>,
+    /// The number of the external client.
+    external: Option<usize>,
+    /// The private pipes of the external client.
+    external_pipes: HashSet<String>,
     /// `served[0]` is the client of subserver 1.
     served: Vec<Option<usize>>,
 }
 
-impl Cast {
-    pub(super) fn server_is(&mut self, pid: u32) {
+impl Roster {
+    pub(super) fn set_server(&mut self, pid: u32) {
         self.server = Some(pid);
     }
 
-    /// One more client; returns its number.
+    /// Adds a client; returns its number.
     pub(super) fn add_client(&mut self, pid: u32) -> usize {
         self.clients.push(pid);
         self.clients.len()
     }
 
-    /// One more client, which is a program of somebody else; returns its number.
-    pub(super) fn add_guest(&mut self, pid: u32) -> usize {
+    /// Adds the external client; returns its number.
+    pub(super) fn add_external(&mut self, pid: u32) -> usize {
         let number = self.add_client(pid);
-        self.guest = Some(number);
+        self.external = Some(number);
         number
     }
 
-    pub(super) fn guest(&self) -> Option<usize> {
-        self.guest
+    pub(super) fn external(&self) -> Option<usize> {
+        self.external
     }
 
-    /// The guest has made this pipe.
-    pub(super) fn is_of_guest(&mut self, pipe: &str) {
-        self.pipes_of_guest.insert(pipe.into());
+    /// Notes that the external client has made this pipe.
+    pub(super) fn note_external_pipe(&mut self, pipe: &str) {
+        self.external_pipes.insert(pipe.into());
     }
 
-    /// Whether an event is about the guest, who keeps no record.
-    pub(super) fn concerns_guest(&self, event: &Event) -> bool {
-        self.guest.is_some() && self.client_of(event) == self.guest
+    /// Whether an event concerns the external client, which writes no event log.
+    pub(super) fn concerns_external(&self, event: &Event) -> bool {
+        self.external.is_some() && self.client_of(event) == self.external
     }
 
-    /// Learns from an event who belongs to whom.
+    /// Learns from an event which session, pipe and subserver belong to which client.
     pub(super) fn learn(&mut self, event: &Event) {
         if let (What::HelloReceived | What::ClientDropped, Some(pipe)) = (event.what, &event.pipe)
-            && self.guest.is_some()
+            && self.external.is_some()
             && self.maker_of(pipe).is_none()
         {
-            // The others are ours, and made theirs.
-            self.is_of_guest(pipe);
+            // All other clients have made their own pipes, under known names.
+            self.note_external_pipe(pipe);
         }
         let client = event.pipe.as_deref().and_then(|pipe| self.maker_of(pipe));
         if let (What::HelloReceived, Some(session), Some(client)) = (event.what, &event.session, client) {
@@ -93,16 +95,17 @@ impl Cast {
         }
     }
 
-    /// Which client made the private pipe of this name: `NAME.client.PID.RANDOM`, or what a guest likes.
+    /// The client that made the private pipe of this name: `NAME.client.PID.RANDOM`, or any name by an
+    /// external client.
     pub(super) fn maker_of(&self, pipe: &str) -> Option<usize> {
-        if self.pipes_of_guest.contains(pipe) {
-            return self.guest;
+        if self.external_pipes.contains(pipe) {
+            return self.external;
         }
         let pid = pipe.split_once(".client.")?.1.split('.').next()?.parse().ok()?;
         number_of(pid, &self.clients)
     }
 
-    /// Which client an event is about.
+    /// The client that an event concerns.
     pub(super) fn client_of(&self, event: &Event) -> Option<usize> {
         if event.role == Role::Client {
             return number_of(event.pid, &self.clients);
@@ -112,7 +115,7 @@ impl Cast {
     }
 
     /// The client that an actor is, or serves; none for the server.
-    pub(super) fn client_behind(&self, actor: Actor) -> Option<usize> {
+    pub(super) fn client_served_by(&self, actor: Actor) -> Option<usize> {
         match actor {
             Actor::Server => None,
             Actor::Client(number) => (number > 0).then_some(number),
@@ -139,7 +142,7 @@ impl Cast {
         }
     }
 
-    /// The name with the process number: `client 1 [4711]`.
+    /// The name with the PID: `client 1 [4711]`.
     pub(super) fn name(&self, actor: Actor) -> String {
         self.pid(actor).map_or_else(|| actor.to_string(), |pid| format!("{actor} [{pid}]"))
     }
@@ -152,7 +155,7 @@ impl Cast {
         1..=self.subservers.len()
     }
 
-    /// Everybody: the server, then each client with its subserver.
+    /// All processes: the server, the subservers, the clients.
     pub(super) fn all(&self) -> impl Iterator<Item = (Actor, u32)> + '_ {
         let clients = self.clients().map(Actor::Client);
         let subservers = self.subservers().map(Actor::Subserver);

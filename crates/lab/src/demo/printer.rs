@@ -1,5 +1,5 @@
-//! How the story looks: columns, colours, headings, and where lines break. On a terminal each client has a
-//! colour, shared by its subserver.
+//! The layout of the output: columns, colours, headings, and line breaks. On a terminal each client has a
+//! colour, which its subserver shares.
 
 use std::env;
 use std::io::{Write, stderr, stdout};
@@ -12,33 +12,33 @@ use nix::sys::signal::Signal;
 use terminal_size::{Width, terminal_size_of};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
-use super::cast::{Actor, Cast};
+use super::roster::{Actor, Roster};
 
-/// Columns of a page that is no terminal, unless `COLUMNS` says otherwise.
+/// The width of output that goes to no terminal, unless `COLUMNS` is set.
 const COLUMNS: usize = 80;
 /// The longest rule of a heading.
 const RULE: usize = 79;
-/// Does not break where a line may: stands for the space in a name.
+/// Stands for a space at which no line may break.
 const NO_BREAK: char = '\u{a0}';
-/// `step 1  `: the course's number.
+/// The width of `step 1  `, the course's number.
 const STEP: usize = 8;
-/// `subserver 1 [12345] `: who.
+/// The width of `subserver 1 [12345] `, the process.
 const WHO: usize = 21;
 
 const COLOURS: [AnsiColor; 5] =
     [AnsiColor::Green, AnsiColor::Magenta, AnsiColor::Cyan, AnsiColor::Yellow, AnsiColor::Red];
 
-/// The one that speaks.
+/// The printer of the lab's output.
 #[derive(Debug)]
-pub(crate) struct Voice {
+pub(crate) struct Printer {
     colour: bool,
-    /// Whether prompts can be wiped away once they are answered.
+    /// Whether a prompt can be erased after its answer.
     wipes: bool,
-    /// A prompt stands on the last line.
+    /// Whether a prompt stands on the last line.
     prompted: bool,
 }
 
-impl Voice {
+impl Printer {
     pub(crate) fn new() -> Self {
         Self {
             colour: has_colour(&stdout()),
@@ -47,7 +47,7 @@ impl Voice {
         }
     }
 
-    /// A new scene.
+    /// Prints the heading of a section.
     pub(crate) fn heading(&mut self, title: &str) -> Result<()> {
         let width = columns().saturating_sub(1).min(RULE);
         let rule = "─".repeat(width.saturating_sub(title.chars().count() + 4));
@@ -55,15 +55,21 @@ impl Voice {
         self.say(&format!("\n{bold}── {title} {rule}{bold:#}\n"))
     }
 
-    /// What an actor did.
-    pub(super) fn deed(&mut self, step: Option<u8>, actor: Actor, cast: &Cast, text: &str) -> Result<()> {
+    /// Prints an action of a process.
+    pub(super) fn action(
+        &mut self,
+        step: Option<u8>,
+        actor: Actor,
+        roster: &Roster,
+        text: &str,
+    ) -> Result<()> {
         let step = step.map(|step| format!("step {step}")).unwrap_or_default();
-        let (bold, own) = (self.style(Style::new().bold()), self.of(actor, cast));
-        let who = cast.name(actor);
-        self.fill(&format!("{bold}{step:<STEP$}{bold:#}{own}{who:<WHO$}{own:#}"), STEP + WHO, text)
+        let (bold, own) = (self.style(Style::new().bold()), self.of(actor, roster));
+        let process = roster.name(actor);
+        self.fill(&format!("{bold}{step:<STEP$}{bold:#}{own}{process:<WHO$}{own:#}"), STEP + WHO, text)
     }
 
-    /// What the narrator has to say.
+    /// Prints an explanation.
     pub(crate) fn note(&mut self, text: &str) -> Result<()> {
         let quiet = self.style(Style::new().italic());
         let lines = wrap("", 0, text, columns().saturating_sub(STEP));
@@ -71,48 +77,48 @@ impl Voice {
         self.say(&lines.collect::<String>())
     }
 
-    /// A paragraph that begins at the left edge.
+    /// Prints a paragraph that begins at the left edge.
     pub(crate) fn paragraph(&mut self, text: &str) -> Result<()> {
         self.fill("", 0, text)
     }
 
-    /// What belongs to the line above it.
+    /// Prints a detail of the line above.
     pub(crate) fn detail(&mut self, text: &str) -> Result<()> {
         self.fill("    ", 4, text)
     }
 
-    /// `text` behind `first`. Where it does not fit, it goes on in lines with an indent of `rest`.
+    /// Prints `text` behind `first`. Further lines have an indent of `rest`.
     pub(super) fn fill(&mut self, first: &str, rest: usize, text: &str) -> Result<()> {
         let lines = wrap(first, rest, text, columns());
         self.say(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
     }
 
-    /// A line as it is: one of a table, or a command.
+    /// Prints a line unchanged: one of a table, or a command.
     pub(crate) fn line(&mut self, text: &str) -> Result<()> {
         self.say(&format!("{text}\n"))
     }
 
-    /// One thing that was checked.
+    /// Prints the result of a check.
     pub(crate) fn verdict(&mut self, right: bool, claim: &str) -> Result<()> {
         let (mark, colour) = if right { ("✔", AnsiColor::Green) } else { ("✘", AnsiColor::Red) };
         let style = self.style(Style::new().bold().fg_color(Some(Color::Ansi(colour))));
         self.fill(&format!("{style}{mark}{style:#} "), 2, claim)
     }
 
-    /// Something that is worth knowing, and neither right nor wrong.
+    /// Prints a remark, which is neither right nor wrong.
     pub(crate) fn remark(&mut self, text: &str) -> Result<()> {
         let bold = self.style(Style::new().bold());
         self.fill(&format!("{bold}•{bold:#} "), 2, text)
     }
 
     /// An actor's name in its colour; no line breaks inside it.
-    pub(super) fn name(&self, actor: Actor, cast: &Cast, name: &str) -> String {
-        let (own, name) = (self.of(actor, cast), unbroken(name));
+    pub(super) fn name(&self, actor: Actor, roster: &Roster, name: &str) -> String {
+        let (own, name) = (self.of(actor, roster), unbroken(name));
         format!("{own}{name}{own:#}")
     }
 
-    /// Asks for Enter, on stderr: by the first of these texts that fits one line, so that it can be wiped
-    /// away.
+    /// Asks for Enter, on stderr: with the first of these texts that fits on one line, so that it can be
+    /// erased.
     pub(super) fn prompt(&mut self, texts: &[String]) {
         let fits = |text: &&String| text.chars().count() < columns();
         let Some(text) = texts.iter().find(fits).or(texts.last()) else { return };
@@ -123,7 +129,7 @@ impl Voice {
         }
     }
 
-    /// The prompt was answered with Enter, which has moved the cursor to the next line.
+    /// Erases the prompt after Enter, which has moved the cursor to the next line.
     pub(super) fn answered(&mut self) {
         if std::mem::take(&mut self.prompted) && self.wipes {
             let _ = stderr().write_all(b"\x1b[A\r\x1b[K");
@@ -137,15 +143,15 @@ impl Voice {
         let mut stdout = stdout().lock();
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
             match errno_of(&error) {
-                // As any filter whose reader has enough.
+                // The reader of stdout has closed it: end as any filter does.
                 Errno::EPIPE => Error::Signal(Signal::SIGPIPE),
                 errno => Error::on("write to", "stdout", errno),
             }
         })
     }
 
-    fn of(&self, actor: Actor, cast: &Cast) -> Style {
-        let Some(client) = cast.client_behind(actor) else {
+    fn of(&self, actor: Actor, roster: &Roster) -> Style {
+        let Some(client) = roster.client_served_by(actor) else {
             return self.style(AnsiColor::Blue.on_default().bold());
         };
         let colour = COLOURS[(client - 1) % COLOURS.len()].on_default();
@@ -157,15 +163,16 @@ impl Voice {
     }
 }
 
-/// Columns of the terminal; of any other page, what `COLUMNS` says.
+/// The width of the terminal, or the value of `COLUMNS`.
 fn columns() -> usize {
     let terminal = terminal_size_of(stdout()).map(|(Width(columns), _)| columns.into());
-    let said = || env::var("COLUMNS").ok()?.parse().ok();
-    terminal.or_else(said).filter(|columns| *columns > 0).unwrap_or(COLUMNS)
+    let from_environment = || env::var("COLUMNS").ok()?.parse().ok();
+    terminal.or_else(from_environment).filter(|columns| *columns > 0).unwrap_or(COLUMNS)
 }
 
-/// Lines of at most `width` columns, broken between words only: `text` behind `first`, then with an indent of
-/// `rest`. Line breaks in `text` are spaces; escape sequences have no width.
+/// Breaks `text` into lines of at most `width` columns, between words only. `first` stands before the first
+/// line, and an
+/// indent of `rest` before the others. Line breaks in `text` are spaces; escape sequences have no width.
 fn wrap(first: &str, rest: usize, text: &str, width: usize) -> Vec<String> {
     let rest = " ".repeat(rest);
     let options = Options::new(width)
@@ -179,7 +186,7 @@ fn wrap(first: &str, rest: usize, text: &str, width: usize) -> Vec<String> {
     textwrap::wrap(&text, options).iter().map(|line| line.replace(NO_BREAK, " ")).collect()
 }
 
-/// A text that no line breaks in.
+/// A text without line breaks.
 pub(super) fn unbroken(text: &str) -> String {
     text.replace(' ', &NO_BREAK.to_string())
 }

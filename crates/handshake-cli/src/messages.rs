@@ -1,4 +1,4 @@
-//! The talk on stderr: what the course's programs print, one line an event.
+//! The messages on stderr: those that the course's programs print, one line for each event.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -15,55 +15,57 @@ use nix::sys::stat::{FileStat, SFlag, fstat};
 
 use crate::colour::has_colour;
 
-/// Says why the program ends, in the form "program: cannot ...".
+/// Prints why the program ends, in the form "program: cannot ...".
 pub fn complain(program: &str, error: impl std::fmt::Display) {
-    // A terminal that takes nothing must not keep the program from ending.
+    // A blocked terminal must not keep the program from ending.
     if stderr().is_terminal() && !takes_a_line() {
         return;
     }
-    // One write, so that lines of several processes do not mix. A closed stderr is no reason to fail.
+    // One write, so that the lines of several processes do not mix. A closed stderr is ignored.
     let _ = stderr().write_all(format!("{program}: {}\n", lines(&error.to_string())).as_bytes());
 }
 
-/// Of so many sessions it is remembered that skipped bytes were told.
-const SESSIONS_TOLD_OF: usize = 1024;
+/// Reports of skipped bytes are remembered for this many sessions.
+const REPORTED_SESSIONS_MAX: usize = 1024;
 
-/// Tells events on stderr: those that the course's programs tell, or with `all` every one.
+/// Returns a function that reports events on stderr: the events that the course's programs report, or with
+/// `all` every event.
 pub fn observer(all: bool) -> Box<dyn Fn(&Event)> {
     let colour = has_colour(&stderr());
-    let told_of = RefCell::new(HashSet::new());
-    // Once a session: a client that writes garbage may go on writing it.
+    let reported = RefCell::new(HashSet::new());
+    // Once for each session: a client that writes garbage may go on writing it.
     let skipped = move |event: &Event| {
         let is_servers = event.what == What::Skipped && event.role != Role::Client;
         let session = event.session.clone().filter(|_| is_servers)?;
-        let mut told_of = told_of.borrow_mut();
-        if told_of.len() >= SESSIONS_TOLD_OF {
-            told_of.clear();
+        let mut reported = reported.borrow_mut();
+        if reported.len() >= REPORTED_SESSIONS_MAX {
+            reported.clear();
         }
         let bytes = event.bytes.unwrap_or_default();
-        told_of.insert(session).then(|| format!("skipped {bytes} bytes that are no record"))
+        reported.insert(session).then(|| format!("skipped {bytes} bytes that are no record"))
     };
     Box::new(move |event| {
-        let told = course(event).or_else(|| skipped(event)).or_else(|| all.then(|| otherwise(event)));
-        if let Some(told) = told {
-            write_line(event.role, &told, colour);
+        let message =
+            usual_message(event).or_else(|| skipped(event)).or_else(|| all.then(|| verbose_message(event)));
+        if let Some(message) = message {
+            write_line(event.role, &message, colour);
         }
     })
 }
 
-/// Tells what is no event.
-pub(crate) fn tell(role: Role, told: &str) {
-    write_line(role, told, has_colour(&stderr()));
+/// Reports something that is no event.
+pub(crate) fn report(role: Role, message: &str) {
+    write_line(role, message, has_colour(&stderr()));
 }
 
-/// How many lines of this process stderr has not taken since it took one.
+/// How many lines of this process were dropped since stderr last took one.
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
-/// The process that counted them: a child just forked has dropped none.
+/// The process that counted them: a newly forked child has dropped none.
 static DROPPED_BY: AtomicU32 = AtomicU32::new(0);
 
-/// Writes a line, if stderr takes one now. A server must not wait for whatever reads its talk; what is
-/// missing is told later.
-fn write_line(role: Role, told: &str, colour: bool) {
+/// Writes a line, if stderr takes one now. A server must not wait for the reader of its messages; the next
+/// line that stderr takes reports the dropped ones.
+fn write_line(role: Role, message: &str, colour: bool) {
     if !takes_a_line() {
         if DROPPED_BY.swap(std::process::id(), Relaxed) != std::process::id() {
             DROPPED.store(0, Relaxed);
@@ -72,20 +74,20 @@ fn write_line(role: Role, told: &str, colour: bool) {
         return;
     }
     let style = if colour { style(role) } else { Style::new() };
-    let told = words(told.as_bytes());
+    let message = words(message.as_bytes());
     let mut lines = String::new();
     let dropped = DROPPED.swap(0, Relaxed);
     if dropped > 0 && DROPPED_BY.load(Relaxed) == std::process::id() {
         lines = format!("{style}<{role}>{style:#} ({dropped} lines are missing: stderr was full)\n");
     }
-    lines += &format!("{style}<{role}>{style:#} {told}\n");
+    lines += &format!("{style}<{role}>{style:#} {message}\n");
     let _ = stderr().write_all(lines.as_bytes());
 }
 
-/// Whether a line of at most PIPE_BUF bytes can be written without waiting (poll(2)). An error is for the
-/// write to find.
+/// Whether a line of at most PIPE_BUF bytes can be written without blocking (poll(2)). If poll(2) fails, the
+/// write reports the error.
 fn takes_a_line() -> bool {
-    // A write to a regular file or to /dev/null never waits.
+    // A write to a regular file or to /dev/null never blocks.
     static MAY_BE_FULL: LazyLock<bool> = LazyLock::new(|| {
         let is_pipe_or_socket = |stat: FileStat| {
             matches!(
@@ -112,8 +114,8 @@ fn style(role: Role) -> Style {
     }
 }
 
-/// What everybody wants to see.
-fn course(event: &Event) -> Option<String> {
+/// The message for an event that is always reported.
+fn usual_message(event: &Event) -> Option<String> {
     let text = event.text.as_deref().unwrap_or_default();
     let pipe = event.pipe.as_deref().unwrap_or_default();
     let peer = event.peer.unwrap_or_default();
@@ -141,8 +143,8 @@ fn course(event: &Event) -> Option<String> {
     })
 }
 
-/// What only `-v` tells.
-fn otherwise(event: &Event) -> String {
+/// The message for an event that only `-v` reports.
+fn verbose_message(event: &Event) -> String {
     let step = event.step.map(|step| format!("step {step}: ")).unwrap_or_default();
     let what = in_words(event.what);
     let mut line = format!("{step}{what}");
