@@ -49,12 +49,22 @@ fn run(process: &Rc<Process>, directory: &Path, script: Script, central: bool) {
             assert!(arrived.is_connection(), "there is something in the pipe");
             server.receive_and_remove().expect("the name is ours");
         }
-        while let Some(caller) = server.next_pending().expect("there are random numbers") {
-            world.borrow_mut().turn_of(caller.session);
-            let served =
-                if central { serve_behind(&server, caller, &world) } else { serve(&server, caller, &world) };
-            assert!(!matches!(served, Err(Error::Signal(_))), "nobody sent a signal");
-            world.borrow_mut().turn_is_over();
+        loop {
+            while let Some(client) = server.next_pending().expect("there are random numbers") {
+                world.borrow_mut().turn_of(client.session);
+                let served = if central {
+                    serve_behind(&server, client, &world)
+                } else {
+                    serve(&server, client, &world)
+                };
+                assert!(!matches!(served, Err(Error::Signal(_))), "no process sent a signal");
+                world.borrow_mut().turn_is_over();
+            }
+            if !server.has_queue() {
+                break;
+            }
+            // The server serves so many clients in one turn, and then looks around.
+            server.wait(true).expect("the name is ours");
         }
         server.create_wkp().expect("a pipe can be made");
         world.borrow_mut().judge_answers();
