@@ -16,11 +16,10 @@ use handshake_core::sys::ends_with_us;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, read};
+use probe::paradigm::Kind;
+use probe::programs::{end_orphans, lines_of, programs};
+use probe::{proc, temporary};
 use tempfile::TempDir;
-
-use crate::paradigm::Kind;
-use crate::programs::{end_orphans, lines_of, programs};
-use crate::{proc, temporary};
 
 /// How long the server may take to begin, to come to rest, and to end.
 pub(crate) const REST: Duration = Duration::from_secs(60);

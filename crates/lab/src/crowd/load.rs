@@ -9,15 +9,15 @@ use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::{Process, Woken};
 use handshake_core::sys::ends_with_us;
+use load::Report;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::unistd::read;
+use probe::programs::lines_of;
+use probe::temporary;
 
 use crate::house::{House, REST, words};
-use crate::load::Report;
-use crate::programs::lines_of;
-use crate::temporary;
 
 /// What its clients may take for a handshake, and for a reply: so long that a slow machine is no failure.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);

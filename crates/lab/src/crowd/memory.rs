@@ -3,7 +3,7 @@
 //! Own pages and page tables are each process's own, and exact. For the rest there is only what the kernel tells of the
 //! whole machine, before the first client and when all are there: other programs that come and go meanwhile disturb it.
 
-use crate::proc;
+use probe::proc;
 
 /// The machine's memory at a moment, in KiB.
 #[derive(Debug, Clone, Copy)]

@@ -3,6 +3,7 @@
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::Result;
 use handshake_core::process::Process;
+use load::Report;
 
 use super::Plan;
 use super::late::let_more_come;
@@ -11,7 +12,6 @@ use super::memory::{Machine, Memory};
 use super::verdict::Seen;
 use crate::demo::voice::Voice;
 use crate::house::{House, Look};
-use crate::load::Report;
 
 /// How wide the names of what is told are.
 const NAMES: usize = 24;

@@ -3,11 +3,11 @@
 use std::process::ExitStatus;
 
 use handshake_core::error::Error;
+use load::Report;
 
 use super::late::Late;
 use crate::check::Check;
 use crate::house::Look;
-use crate::load::Report;
 
 /// All that is judged.
 #[derive(Debug)]

@@ -6,11 +6,11 @@ use std::process::ExitStatus;
 
 use handshake_core::error::LEFT_BEFORE;
 use nix::sys::signal::Signal;
+use probe::blocked::{Access, Call};
 
 use super::tell::shorten;
 use super::voice::unbroken;
 use super::watch::WkpOpened;
-use crate::blocked::{Access, Call};
 
 /// What is known of a guest.
 #[derive(Debug, Clone)]

@@ -14,12 +14,12 @@ use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::sys::{ends_with_us, with_default_signals};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
+use probe::blocked::{Call, call_of_family};
 
 use super::runnable;
 use super::tell::quoted;
 use super::terminal::Terminal;
 use super::watch::{Seen, Watch, WkpOpened};
-use crate::blocked::{Call, call_of_family};
 
 /// So many of its lines are told.
 const TOLD: usize = 200;

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use handshake_core::error::Result;
+use probe::proc::{self, PipeEnd, Way};
 
 use super::cast::{Actor, Cast};
 use super::stage::Stage;
 use super::voice::Voice;
 use super::wkp::Wkp;
 use super::{Paradigm, tell};
-use crate::proc::{self, PipeEnd, Way};
 
 /// Columns of the table.
 const PIPE: usize = 30;

@@ -37,8 +37,8 @@ use handshake_core::Result;
 use handshake_core::error::Status;
 use handshake_core::event::Role;
 use handshake_core::process::Process;
+use probe::paradigm::Paradigm;
 
-use crate::paradigm::Paradigm;
 use guest::Invitation;
 use pause::Pause;
 use stage::{Halt, Stage};

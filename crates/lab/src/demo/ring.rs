@@ -1,12 +1,12 @@
 //! Each client's round trip, drawn from the pipes that were really found.
 
 use handshake_core::error::Result;
+use probe::paradigm::Paradigm;
 
 use super::cast::Actor::{self, Client, Server, Subserver};
 use super::map::{Row, arc};
 use super::stage::Stage;
 use super::voice::unbroken;
-use crate::paradigm::Paradigm;
 
 /// Draws the round trip of each client that is being served; returns what is missing.
 pub(super) fn show(stage: &mut Stage, rows: &[Row], paradigm: Paradigm) -> Result<Vec<String>> {

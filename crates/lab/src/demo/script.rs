@@ -1,12 +1,12 @@
 //! What is played, scene by scene.
 
 use handshake_core::event::What;
+use probe::paradigm::Paradigm;
 
 use super::cast::Actor;
 use super::guest::Invitation;
 use super::stage::{Halt, Stage};
 use super::{Args, map, visit};
-use crate::paradigm::Paradigm;
 
 /// The whole play. Returns the pipes that were looked for and not found.
 pub(super) fn play(stage: &mut Stage, args: &Args, guest: Option<&Invitation>) -> Result<Vec<String>, Halt> {

@@ -8,6 +8,7 @@ use handshake_core::event::{Event, Role, What};
 use handshake_core::process::Process;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
+use probe::proc;
 
 use super::cast::{Actor, Cast};
 use super::guest::{Guest, Invitation};
@@ -18,7 +19,6 @@ use super::troupe::Troupe;
 use super::voice::Voice;
 use super::watch::{Seen, Watch};
 use super::{map, tell};
-use crate::proc;
 
 /// The watchdog: nothing between two scenes takes longer, or something is wrong.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -13,14 +13,14 @@ use nix::poll::poll;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
+use probe::paradigm::Paradigm;
+use probe::programs::{end_orphans, lines_of, programs};
+use probe::{proc, temporary};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::cast::Actor;
 use super::guest::Invitation;
 use super::wkp::Wkp;
-use crate::paradigm::Paradigm;
-use crate::programs::{end_orphans, lines_of, programs};
-use crate::{proc, temporary};
 
 /// What who does not end by itself is given, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);

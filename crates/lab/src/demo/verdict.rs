@@ -5,11 +5,11 @@ use std::fs;
 use handshake_core::error::Result;
 use handshake_core::event::{Event, What};
 use handshake_core::service::BuiltIn;
+use probe::proc;
 
 use super::cast::Actor;
 use super::stage::Stage;
 use super::{Args, counted, script};
-use crate::proc;
 
 /// A client's handshake, each before the next.
 const HANDSHAKE: [What; 11] = [

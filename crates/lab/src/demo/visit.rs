@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
+use probe::blocked::Call;
 
 use super::cast::Actor;
 use super::guest::Invitation;
 use super::script::message;
 use super::stage::{Halt, Stage};
 use super::voice::unbroken;
-use crate::blocked::Call;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);

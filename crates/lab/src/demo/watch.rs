@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Standing, look};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
+use probe::proc::{self, PipeEnd, Way};
 
 use super::tell::shorten;
 use super::wkp::Wkp;
-use crate::proc::{self, PipeEnd, Way};
 
 /// Looks at a directory, and at the descriptors of a program and of those that it has started.
 #[derive(Debug)]

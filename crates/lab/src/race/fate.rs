@@ -1,7 +1,8 @@
 //! What became of a client.
 
+use naive::{End, Stage};
+
 use super::plan::Dialect;
-use crate::naive::{End, Stage};
 
 /// How it came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

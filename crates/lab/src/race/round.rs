@@ -8,12 +8,12 @@ use std::time::Duration;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result};
 use handshake_core::process::Process;
+use naive::{Crowd, End, Stage};
 
 use super::fate::Fate;
 use super::host::{Host, LOOK};
 use super::plan::{Match, Plan};
 use crate::house::REST;
-use crate::naive::{Crowd, End, Stage};
 
 /// However slowly it goes on, no race takes longer.
 const LONGEST: Duration = Duration::from_secs(120);

@@ -3,13 +3,13 @@
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{Cell, CellAlignment, Table};
 use handshake_core::error::Result;
+use naive::Stage;
 
 use super::Played;
 use super::fate::Fate;
 use super::plan::{Dialect, Match, Plan, Server};
 use super::round::Round;
 use crate::demo::voice::Voice;
-use crate::naive::Stage;
 
 pub(super) fn announce(plan: &Plan, voice: &mut Voice) -> Result<()> {
     let Plan { clients, rounds, patience, .. } = plan;

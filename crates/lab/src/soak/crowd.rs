@@ -8,18 +8,18 @@ use handshake_core::error::{Error, Result};
 use handshake_core::place::Place;
 use handshake_core::process::Process;
 use handshake_core::sys::Poller;
+use load::many::timers::Timers;
+use load::many::watch::{Cause, wait};
 use nix::poll::poll;
 use nix::sys::epoll::EpollEvent;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use probe::proc::{self, Way};
 
 use super::guest::Guest;
 use super::plan::Plan;
 use super::score::Score;
 use crate::house::House;
-use crate::many::timers::Timers;
-use crate::many::watch::{Cause, wait};
-use crate::proc::{self, Way};
 
 /// So much is taken in one turn, so that nobody waits for a long row of others.
 const TURN: usize = 64;

@@ -8,6 +8,7 @@ use handshake_core::client::session::Connection;
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
+use load::many::watch::{Cause, judge, unwatch, watch};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::fstat;
@@ -21,7 +22,6 @@ use super::program::Program;
 use super::score::{End, PATIENCE};
 use super::talk::{Next, Talk, cut_record, garbage, since};
 use crate::house::House;
-use crate::many::watch::{Cause, judge, unwatch, watch};
 
 /// Between two looks for a well-known pipe that is not there.
 const AGAIN: Duration = Duration::from_millis(10);

@@ -25,11 +25,11 @@ use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::place::random;
 use handshake_core::process::Process;
+use probe::paradigm::{Kind, Paradigm};
+use probe::temporary;
 
 use crate::demo::voice::Voice;
 use crate::house::House;
-use crate::paradigm::{Kind, Paradigm};
-use crate::temporary;
 use crowd::{Crowd, Shared};
 use plan::Plan;
 use table::Table;
@@ -161,7 +161,7 @@ fn carry_out(
 
 /// A server that has died answers nobody any more.
 fn lives(_second: u64, house: &House, _score: &score::Score) -> Result<()> {
-    if crate::proc::lives(house.pid()) {
+    if probe::proc::lives(house.pid()) {
         return Ok(());
     }
     Err(Error::Lost { what: "the server has ended by itself".into(), unanswered: 0 })

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use handshake_core::wire::PAYLOAD_MAX;
+use probe::paradigm::Kind;
 
 use super::dice::Dice;
-use crate::paradigm::Kind;
 
 /// The longest message of all: several times what a pipe holds.
 pub(super) const LONGEST: usize = 512 << 10;
@@ -150,8 +150,8 @@ impl Plan {
         let all = tempers.into_iter().cycle().take(12);
         let mut visits: Vec<Visit> =
             all.map(|temper| visit(&mut dice, kind, temper, Duration::ZERO)).collect();
-        let longest = visits[0].sizes.iter_mut().take(3);
-        longest.for_each(|size| *size = kind.longest());
+        let first_three = visits[0].sizes.iter_mut().take(3);
+        first_three.for_each(|size| *size = longest(kind));
         Self { visits, kills: Vec::new() }
     }
 
@@ -162,10 +162,9 @@ impl Plan {
     }
 }
 
-impl Kind {
-    fn longest(self) -> usize {
-        if self.is_shared() { LONGEST_IN_WINDOW } else { LONGEST }
-    }
+/// The longest message that a server of this kind takes.
+fn longest(kind: Kind) -> usize {
+    if kind.is_shared() { LONGEST_IN_WINDOW } else { LONGEST }
 }
 
 /// Every temper, in some order.
@@ -187,9 +186,9 @@ fn by_weight(dice: &mut Dice, kind: Kind) -> Temper {
 
 fn visit(dice: &mut Dice, kind: Kind, temper: Temper, at: Duration) -> Visit {
     let (requests, largest) = match temper {
-        Temper::Flooding => (dice.within(4..=24), kind.longest()),
+        Temper::Flooding => (dice.within(4..=24), longest(kind)),
         Temper::ReadingLate | Temper::NeverReading => (dice.within(20..=200), 16 << 10),
-        Temper::DyingMidRequest | Temper::DyingMidReply => (1, kind.longest()),
+        Temper::DyingMidRequest | Temper::DyingMidReply => (1, longest(kind)),
         Temper::PoliteProcess => (dice.within(1..=200), 2 << 10),
         // All of it must fit the smallest pipe, its stdin.
         Temper::Killed | Temper::Stopped => (dice.within(0..=12), 300),
@@ -197,7 +196,7 @@ fn visit(dice: &mut Dice, kind: Kind, temper: Temper, at: Duration) -> Visit {
     };
     let mut sizes: Vec<usize> = (0..requests).map(|_| dice.size(largest)).collect();
     if matches!(temper, Temper::DyingMidRequest | Temper::DyingMidReply) {
-        sizes[0] = sizes[0].max(kind.longest() / 2);
+        sizes[0] = sizes[0].max(longest(kind) / 2);
     }
     Visit {
         at,

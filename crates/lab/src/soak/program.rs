@@ -9,16 +9,16 @@ use std::time::Duration;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::sys::ends_with_us;
+use load::many::payload;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use probe::programs::lines_of;
+use probe::temporary;
 
 use super::plan::{Temper, Visit};
 use super::score::{End, PATIENCE, Score};
 use super::talk::{SERVICE, since};
 use crate::house::House;
-use crate::many::payload;
-use crate::programs::lines_of;
-use crate::temporary;
 
 /// A client's process. Dropping it kills it.
 #[derive(Debug)]

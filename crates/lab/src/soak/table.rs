@@ -1,11 +1,11 @@
 //! How things are, a line a second.
 
 use handshake_core::error::Result;
+use probe::proc;
 
 use super::score::Score;
 use crate::demo::voice::Voice;
 use crate::house::Look;
-use crate::proc;
 
 /// After so many lines the columns are named again.
 const PAGE: u64 = 20;

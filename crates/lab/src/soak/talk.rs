@@ -8,6 +8,8 @@ use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::service::{BuiltIn, Service};
 use handshake_core::wire::{Header, Kind as Record, Part, append};
+use load::many::payload;
+use load::many::watch::{Cause, Room, cannot_watch};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::write;
@@ -16,8 +18,6 @@ use super::crowd::Shared;
 use super::dice::Dice;
 use super::plan::{Temper, Visit};
 use super::score::PATIENCE;
-use crate::many::payload;
-use crate::many::watch::{Cause, Room, cannot_watch};
 
 /// What the server is told to do: turned round, a reply shows every byte that was lost, doubled or moved.
 pub(super) const SERVICE: BuiltIn = BuiltIn::Reverse;

@@ -1,13 +1,13 @@
 //! What is checked at the end: what was seen, and what had to be.
 
 use handshake_core::error::{Error, Result};
+use probe::paradigm::Kind;
 
 use super::plan::LONGEST;
 use super::score::{AT_ONCE, PATIENCE, STALL, Score};
 use crate::check::{self, Check};
 use crate::demo::voice::Voice;
 use crate::house::{Ending, House, Look};
-use crate::paradigm::Kind;
 
 /// What the main server's memory may have grown by since the warm-up, in KiB: pages that the allocator keeps.
 const GROWTH: u64 = 512;

@@ -1,0 +1,230 @@
+//! The processes of a trial: started where they are to run, waited for with a deadline, and ended by number.
+
+use std::fs::File;
+use std::io::{self, PipeReader, Read, Seek, pipe};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+use handshake_core::deadline::Deadline;
+use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::process::{Process, Woken};
+use handshake_core::spin::Waiting;
+use handshake_core::sys::ends_with_us;
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, read};
+use probe::paradigm::Paradigm;
+use probe::programs::{self, program};
+use probe::temporary;
+use tempfile::TempDir;
+
+use super::directory;
+use super::placement::Cpus;
+
+/// Nothing here takes so long; whoever does is ended, and the trial has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What who was asked to end is given.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why a trial has no result.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The whole comparison is to end.
+    Stop(Error),
+    /// This trial has failed.
+    Failed(String),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Signal(_) => Self::Stop(error),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// What all trials share.
+#[derive(Debug)]
+pub(super) struct Bench {
+    pub(super) process: Rc<Process>,
+    pub(super) cpus: Cpus,
+    /// How our programs wait.
+    pub(super) wait: Waiting,
+    /// The directory of the programs.
+    programs: PathBuf,
+    /// Each trial has a directory of its own in it.
+    place: TempDir,
+}
+
+impl Bench {
+    /// Finds the programs, beside this one.
+    ///
+    /// # Errors
+    /// One is missing. No directory can be made.
+    pub(super) fn set_up(process: &Rc<Process>, wait: Waiting) -> Result<Self> {
+        let programs = programs::directory()?;
+        for paradigm in [Paradigm::Basic, Paradigm::Forking, Paradigm::Dispatch] {
+            program(paradigm.server())?;
+        }
+        let place = directory::make()?;
+        // Each trial needs one. If none can be made, the comparison ends here.
+        temporary::file()?;
+        Ok(Self { process: Rc::clone(process), cpus: Cpus::of_this_process()?, wait, programs, place })
+    }
+
+    pub(super) fn place(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// An empty directory, for one trial.
+    pub(super) fn directory(&self) -> Result<TempDir, Trouble> {
+        let made = tempfile::tempdir_in(self.place());
+        Ok(made.map_err(|error| Error::at("make a directory in", self.place(), errno_of(&error), ""))?)
+    }
+
+    /// A command of these words, on this processor.
+    pub(super) fn command(&self, words: &[String], cpu: Option<usize>) -> Command {
+        let mut command = Command::new(self.programs.join("lab"));
+        command.args(["reference", "leash"]);
+        if let Some(cpu) = cpu {
+            command.args(["--cpus", &cpu.to_string()]);
+        }
+        if let Some((program, arguments)) = words.split_first() {
+            command.arg("--").arg(self.programs.join(program)).args(arguments);
+        }
+        ends_with_us(&mut command, Signal::SIGKILL);
+        command
+    }
+
+    /// Starts a program. `stdin`: whether it has one, until [`Member::close_stdin`].
+    pub(super) fn start(&self, words: &[String], cpu: Option<usize>, stdin: bool) -> Result<Member, Trouble> {
+        let failed = |error: io::Error| Error::on("start", words[0].as_str(), errno_of(&error));
+        let (stdout, writer) = pipe().map_err(failed)?;
+        let stderr = temporary::file()?;
+        let mut command = self.command(words, cpu);
+        command.stdin(if stdin { Stdio::piped() } else { Stdio::null() });
+        command.stdout(writer).stderr(stderr.try_clone().map_err(failed)?);
+        let child = command.spawn().map_err(failed)?;
+        let (process, name) = (Rc::clone(&self.process), words[0].clone());
+        Ok(Member { child, status: None, process, name, stdout, said: Vec::new(), stderr })
+    }
+}
+
+/// How one would type a command oneself.
+pub(super) fn in_words(words: &[String], dir: &Path, cpu: Option<usize>) -> String {
+    let line = words.join(" ").replace(&dir.display().to_string(), "DIR");
+    cpu.map_or_else(|| line.clone(), |cpu| format!("taskset -c {cpu} {line}"))
+}
+
+/// A process of a trial. Dropping it kills it.
+#[derive(Debug)]
+pub(super) struct Member {
+    child: Child,
+    status: Option<ExitStatus>,
+    process: Rc<Process>,
+    name: String,
+    stdout: PipeReader,
+    /// What came from there so far.
+    said: Vec<u8>,
+    stderr: File,
+}
+
+impl Member {
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the first line of its stdout.
+    pub(super) fn first_line(&mut self) -> Result<(), Trouble> {
+        self.listen(|said| said.contains(&b'\n'))?;
+        if self.said.contains(&b'\n') { Ok(()) } else { Err(self.trouble("ended before it was ready")) }
+    }
+
+    /// Waits until it has said all and ended; returns what it said.
+    pub(super) fn finish(&mut self) -> Result<Vec<u8>, Trouble> {
+        self.listen(|_| false)?;
+        self.wait(Deadline::after(PATIENCE))?;
+        Ok(std::mem::take(&mut self.said))
+    }
+
+    fn listen(&mut self, enough: impl Fn(&[u8]) -> bool) -> Result<(), Trouble> {
+        let until = Deadline::after(PATIENCE);
+        let mut room = [0; 1 << 16];
+        while !enough(&self.said) {
+            let mut fds = [PollFd::new(self.stdout.as_fd(), PollFlags::POLLIN)];
+            match self.process.wait(&mut fds, until)? {
+                Woken::Signal => {}
+                Woken::Deadline => return Err(self.trouble("took too long")),
+                Woken::Ready(_) => match read(&self.stdout, &mut room) {
+                    Ok(count) if count > 0 => self.said.extend_from_slice(&room[..count]),
+                    _ => break,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for its end.
+    pub(super) fn wait(&mut self, until: Deadline) -> Result<ExitStatus, Trouble> {
+        loop {
+            if self.has_ended()
+                && let Some(status) = self.status
+            {
+                return Ok(status);
+            }
+            if until.passed() {
+                return Err(self.trouble("took too long to end"));
+            }
+            self.process.wait(&mut [], until)?;
+        }
+    }
+
+    /// Whether it has ended.
+    pub(super) fn has_ended(&mut self) -> bool {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().ok().flatten();
+        }
+        self.status.is_some()
+    }
+
+    pub(super) fn close_stdin(&mut self) {
+        self.child.stdin = None;
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(super) fn end(&mut self) -> Result<(), Trouble> {
+        self.signal(Signal::SIGTERM);
+        self.wait(Deadline::after(GRACE)).map(drop)
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        if self.status.is_none() {
+            // Not reaped, so the number is still its own.
+            let _ = kill(Pid::from_raw(self.pid().cast_signed()), signal);
+        }
+    }
+
+    /// With what it has complained about.
+    pub(super) fn trouble(&mut self, what: &str) -> Trouble {
+        let mut words = String::new();
+        // A file without a name; nothing more can be said if it could not be read.
+        let _ = self.stderr.rewind().and_then(|()| self.stderr.read_to_string(&mut words));
+        let words = words.trim();
+        let colon = if words.is_empty() { "" } else { ": " };
+        Trouble::Failed(format!("{} {what}{colon}{words}", self.name))
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            self.signal(Signal::SIGKILL);
+            let _ = self.child.wait();
+        }
+    }
+}

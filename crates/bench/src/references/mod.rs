@@ -1,0 +1,116 @@
+//! What the paradigms are measured against: the plainest programs that do the same, written with direct system calls.
+//!
+//! Reading order: `fifo` is the bare ping-pong and echo, `ring` the bare three hops, `unix` the socket servers; `client`
+//! is the client of all of them, in its rooms `one`, `many` and `bulk`; `leash` is how the comparison starts any process.
+//! Each is a role of the hidden `lab reference`, so that it runs as a process of its own. What is deliberately absent:
+//! framing, checks, deadlines, and all else that a bare program does without. But every reply is checked, and in the same
+//! way as `lab load` does it.
+
+mod fifo;
+mod ring;
+mod unix;
+
+mod bulk;
+pub(super) mod client;
+mod many;
+mod one;
+
+mod leash;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use handshake_core::error::{Error, Result, Status, errno_of};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{mkfifo, write};
+
+/// What a client and a Unix-socket server say to each other first, each once: as the handshake here does.
+const GREETING: &[u8; 16] = b"its-a-me, mario!";
+
+/// Room for one read; as much as a pipe holds.
+const ROOM: usize = 1 << 16;
+
+/// The roles that `lab compare` gives to processes of its own.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Echo between two named pipes
+    FifoEcho(fifo::Args),
+    /// The central process of a bare ring
+    RingCentral(ring::Args),
+    /// A subserver of a bare ring: from stdin to this named pipe
+    RingSubserver { pipe: PathBuf },
+    /// A server on a Unix socket
+    UnixServer(unix::Args),
+    /// The client of all these
+    Client(client::Args),
+    /// The course's server as it is taught
+    NaiveServer { dir: PathBuf },
+    /// The course's client as it is taught; begins when its stdin ends
+    NaiveClient { dir: PathBuf },
+    /// Keep a processor busy
+    Busy,
+    /// Become a program that stays on these processors
+    Leash(leash::Args),
+}
+
+/// Plays the role until the peer leaves.
+///
+/// # Errors
+/// The system refuses something; what a client does, too: nobody bad comes here.
+pub fn run(args: Args) -> Result<Status> {
+    match args.role {
+        Role::FifoEcho(args) => fifo::run(&args),
+        Role::RingCentral(args) => ring::run(&args),
+        Role::RingSubserver { pipe } => ring::subserver(&pipe),
+        Role::UnixServer(args) => unix::run(&args),
+        Role::Client(args) => client::run(&args),
+        Role::NaiveServer { dir } => ready().and_then(|()| naive::server(&dir)),
+        Role::NaiveClient { dir } => return naive::client(&dir),
+        Role::Busy => loop {
+            std::hint::spin_loop();
+        },
+        Role::Leash(args) => leash::run(&args),
+    }
+    .map(|()| Status::Done)
+}
+
+/// Makes a FIFO.
+fn make(path: &Path) -> Result<()> {
+    mkfifo(path, Mode::from_bits_truncate(0o600)).map_err(|errno| Error::at("make", path, errno, ""))
+}
+
+/// Opens one end of a FIFO, which waits for the other end.
+fn open_fifo(path: &Path, way: OFlag) -> Result<OwnedFd> {
+    open(path, way | OFlag::O_CLOEXEC, Mode::empty()).map_err(|errno| Error::at("open", path, errno, ""))
+}
+
+/// Writes all, however many calls it takes.
+fn write_all(to: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        bytes = &bytes[write(&to, bytes)?..];
+    }
+    Ok(())
+}
+
+/// Says on stdout that clients may come.
+fn ready() -> Result<()> {
+    write_all(io::stdout(), b"\n").map_err(|errno| Error::on("write to", "stdout", errno))
+}
+
+fn failed(operation: &'static str) -> impl Fn(Errno) -> Error {
+    move |errno| Error::on(operation, "the other process", errno)
+}
+
+fn io_failed(operation: &'static str) -> impl Fn(io::Error) -> Error {
+    move |error| Error::on(operation, "the other process", errno_of(&error))
+}

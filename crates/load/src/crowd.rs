@@ -1,0 +1,109 @@
+//! The loop: one process, one poller, one heap of timers, any number of connections.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use handshake_core::deadline::Deadline;
+use handshake_core::error::{Error, Result};
+use handshake_core::process::Process;
+use handshake_core::sys::Poller;
+use nix::sys::epoll::EpollEvent;
+
+use super::Plan;
+use super::tally::Tally;
+use super::worker::Worker;
+use crate::many::timers::Timers;
+use crate::many::watch::{Cause, wait};
+
+/// So much is taken in one turn: no more, so that answers that have come are not kept waiting by beginners.
+const TURN: usize = 64;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) process: Rc<Process>,
+    pub(crate) plan: Plan,
+    pub(crate) poller: Poller,
+    pub(crate) tally: Tally,
+    /// Room for a request, or for what its reply must be.
+    pub(crate) message: Vec<u8>,
+    /// Room for a reply.
+    pub(crate) reply: Vec<u8>,
+}
+
+/// All connections.
+pub(crate) struct Crowd {
+    shared: Shared,
+    workers: Vec<Worker>,
+    timers: Timers,
+    events: Vec<EpollEvent>,
+    /// Workers that are not settled.
+    busy: usize,
+}
+
+impl Crowd {
+    /// A crowd in which everybody begins at once.
+    ///
+    /// # Errors
+    /// No descriptor for the poller.
+    pub(crate) fn new(process: &Rc<Process>, plan: Plan) -> Result<Self> {
+        let count = plan.connections;
+        let mut timers = Timers::new(count);
+        let at_once = Deadline::in_exactly(Duration::ZERO);
+        (0..count).for_each(|worker| timers.set(worker, at_once));
+        Ok(Self {
+            workers: (0..count).map(|number| Worker::new(number, &plan)).collect(),
+            timers,
+            events: vec![EpollEvent::empty(); TURN],
+            busy: count,
+            shared: Shared {
+                process: Rc::clone(process),
+                plan,
+                poller: Poller::new().map_err(|errno| Error::on("make", "a poller", errno))?,
+                tally: Tally::default(),
+                message: Vec::new(),
+                reply: Vec::new(),
+            },
+        })
+    }
+
+    /// Runs until everybody is done or has failed; returns what was counted.
+    ///
+    /// # Errors
+    /// [`Error::Signal`].
+    pub(crate) fn run(&mut self) -> Result<&Tally> {
+        while self.busy > 0 {
+            for shown in 0..self.wait()? {
+                let (worker, cause) = Cause::of(self.events[shown].data());
+                self.go_on(worker, cause)?;
+            }
+            for _ in 0..TURN {
+                let Some(worker) = self.timers.pop() else { break };
+                self.go_on(worker, Cause::Time)?;
+            }
+        }
+        Ok(&self.shared.tally)
+    }
+
+    /// Those who were held leave.
+    pub(crate) fn leave(mut self) {
+        self.workers.iter_mut().for_each(|worker| worker.leave(&mut self.shared));
+    }
+
+    /// Waits until something is shown or a timer is due; returns how many of the events were filled in.
+    fn wait(&mut self) -> Result<usize> {
+        let Shared { process, poller, .. } = &self.shared;
+        wait(process, poller, &mut self.events, self.timers.next())
+    }
+
+    fn go_on(&mut self, worker: usize, cause: Cause) -> Result<()> {
+        let worker_of = &mut self.workers[worker];
+        if worker_of.is_settled(&self.shared.plan) {
+            return Ok(());
+        }
+        worker_of.go_on(cause, &mut self.shared)?;
+        self.timers.set(worker, worker_of.until());
+        self.busy -= usize::from(worker_of.is_settled(&self.shared.plan));
+        Ok(())
+    }
+}
