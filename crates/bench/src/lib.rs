@@ -1,37 +1,13 @@
 //! `lab compare`: the paradigms, measured side by side with what else one could use, and what follows from that.
 //!
-//! Reading order: `rows` and `columns` say what is compared; `sampling` runs `trial` after trial, interleaved, on a `bench`
-//! of processes, each where `placement` says; `statistics` and `figures` make medians and ratios of them; `conclusion` says
-//! in words what they mean. `table`, `files`, `html` and `markdown` write all that down. `references` are the bare programs
-//! that the paradigms are held against. What is deliberately absent: threads, and any figure whose replies were not checked.
+//! Reading order: `model` says what is compared, and has what follows from it: rows, columns, results, figures, targets.
+//! `run` measures: trial after trial, interleaved. `report` writes all that down, for the terminal, as a page and into
+//! files. `references` are the bare programs that the paradigms are held against. What is deliberately absent: threads, and any figure whose replies were not checked.
 
-mod columns;
-mod metrics;
-mod placement;
-mod rows;
-
-mod bench;
-mod directory;
-mod holdings;
-mod progress;
-mod sampling;
-mod trial;
-
-mod figures;
-mod machine;
-mod results;
-mod statistics;
-mod targets;
-
+mod model;
 mod references;
-
-mod baseline;
-mod conclusion;
-mod files;
-mod grid;
-mod html;
-mod markdown;
-mod table;
+mod report;
+mod run;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -46,15 +22,18 @@ use handshake_core::limits::Limits;
 use handshake_core::process::Process;
 use handshake_core::spin::Waiting;
 
-use bench::Bench;
-use columns::{Column, Group, Task, columns};
-use machine::Machine;
-use placement::Placement;
-use progress::Progress;
+use model::baseline::Changes;
+use model::columns::{Column, Group, Pair, Task, columns};
+use model::machine::Machine;
+use model::placement::Placement;
+use model::results::{FORMAT, Results, Total};
+use model::rows::{ROWS, Row, row};
+use model::{figures, targets};
 pub use references::{Args as ReferenceArgs, run as play};
-use results::{FORMAT, Results};
-use rows::{ROWS, Row};
-use sampling::{Cell, Plan};
+use report::{conclusion, files, markdown, table};
+use run::bench::Bench;
+use run::progress::Progress;
+use run::sampling::{Cell, Plan};
 
 /// How long a trial takes in the quick form, and in the full one.
 const QUICK: Duration = Duration::from_millis(150);
@@ -131,7 +110,7 @@ pub fn run(args: Args) -> Result<Status> {
         Some(results) => (results.judged(), None),
         None => measure(&args)?,
     };
-    let changes = baseline.map(|baseline| baseline::Changes::between(&baseline, &results));
+    let changes = baseline.map(|baseline| Changes::between(&baseline, &results));
     files::write(&args.out, &results, changes.as_ref())?;
     if let Some(page) = &args.markdown {
         markdown::put(page, &results)?;
@@ -150,9 +129,8 @@ pub fn run(args: Args) -> Result<Status> {
 
 /// Whether every trial came to its end, and nobody was lost but by the protocol as taught.
 fn is_sound(results: &Results) -> bool {
-    let good = |total: &results::Total| {
-        total.failed_trials == 0 && (total.row == "course" || total.lost + total.wrong == 0)
-    };
+    let good =
+        |total: &Total| total.failed_trials == 0 && (total.row == "course" || total.lost + total.wrong == 0);
     results.totals.iter().all(good)
 }
 
@@ -248,11 +226,11 @@ fn is_named(args: &Args, column: &Column, placement: Placement, name: &str) -> b
 /// Those of a column that were asked for, with their references.
 fn rows_of(column: &Column, is_named: impl Fn(&str) -> bool) -> Vec<&'static Row> {
     let is_needed = |name: &str| {
-        let by = |pair: &&columns::Pair| is_named(pair.0) && pair.1.contains(&name);
+        let by = |pair: &&Pair| is_named(pair.0) && pair.1.contains(&name);
         column.pairs.iter().find(by).is_some()
     };
     let taken = column.pairs.iter().map(|pair| pair.0).filter(|name| is_named(name) || is_needed(name));
-    taken.filter_map(rows::row).collect()
+    taken.filter_map(row).collect()
 }
 
 fn command_line(words: impl Iterator<Item = OsString>) -> String {

@@ -9,8 +9,8 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{read, write};
 
-use super::client::{Args, Connection, Talk};
 use super::failed;
+use super::talk::{Args, Connection, Talk};
 
 /// All requests over one connection, which is returned: who is to hold it does.
 pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<Vec<Connection>> {

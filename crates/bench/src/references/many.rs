@@ -10,7 +10,7 @@ use load::tally::Tally;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::unistd::read;
 
-use super::client::{Args, Connection, Talk, Way, greet, split};
+use super::talk::{Args, Connection, Talk, Way, greet, split};
 use super::{ROOM, failed, write_all};
 
 /// Nothing at all for so long, in milliseconds: whoever is not done then is lost.

@@ -5,8 +5,8 @@ use handshake_core::error::{Error, Result};
 use load::tally::Tally;
 use nix::unistd::read;
 
-use super::client::{Args, Connection, Talk, greet};
 use super::fifo::wait_for;
+use super::talk::{Args, Connection, Talk, greet};
 use super::{ROOM, failed, write_all};
 
 /// All requests over one connection, which is returned: who is to hold it does.

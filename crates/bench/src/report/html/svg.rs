@@ -3,42 +3,42 @@
 use std::fmt::Write as _;
 
 use super::escape;
-use crate::metrics::number;
+use crate::model::metrics::number;
 
 /// A line of a chart.
 #[derive(Debug)]
-pub(super) struct Series {
-    pub(super) label: String,
+pub(crate) struct Series {
+    pub(crate) label: String,
     /// The class that gives it its colour.
-    pub(super) class: String,
+    pub(crate) class: String,
     /// Places on the x axis, and values.
-    pub(super) points: Vec<(f64, f64)>,
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 /// Lines over a logarithmic scale.
 #[derive(Debug)]
-pub(super) struct Lines {
-    pub(super) x_title: String,
-    pub(super) y_title: String,
+pub(crate) struct Lines {
+    pub(crate) x_title: String,
+    pub(crate) y_title: String,
     /// Where the x axis has marks, and which.
-    pub(super) marks: Vec<(f64, String)>,
-    pub(super) series: Vec<Series>,
+    pub(crate) marks: Vec<(f64, String)>,
+    pub(crate) series: Vec<Series>,
     /// Whether each point is drawn, and not only the line.
-    pub(super) dots: bool,
+    pub(crate) dots: bool,
 }
 
 /// A bar, with the least and the greatest of its runs.
 #[derive(Debug)]
-pub(super) struct Bar {
-    pub(super) label: String,
-    pub(super) class: String,
-    pub(super) value: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
+pub(crate) struct Bar {
+    pub(crate) label: String,
+    pub(crate) class: String,
+    pub(crate) value: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
 }
 
 /// Bars that belong together, under a heading that may be empty.
-pub(super) type Bars = (String, Vec<Bar>);
+pub(crate) type Bars = (String, Vec<Bar>);
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 340.0;
@@ -90,7 +90,7 @@ impl Scale {
 }
 
 /// Draws lines; nothing, if there is no data.
-pub(super) fn lines(chart: &Lines) -> String {
+pub(crate) fn lines(chart: &Lines) -> String {
     let Some(scale) = Scale::of(chart) else { return String::new() };
     let mut svg = open(WIDTH, HEIGHT, &chart.y_title);
     let [left, right, top, bottom] = MARGINS;
@@ -147,7 +147,7 @@ fn line(series: &Series, scale: &Scale, dots: bool) -> String {
 }
 
 /// Draws bars from zero, in groups; nothing, if there is none.
-pub(super) fn bars(groups: &[Bars], unit: &str) -> String {
+pub(crate) fn bars(groups: &[Bars], unit: &str) -> String {
     let longest = groups.iter().flat_map(|group| &group.1).map(|bar| bar.max).fold(0.0, f64::max);
     if longest <= 0.0 {
         return String::new();

@@ -10,17 +10,14 @@ use naive::{Crowd, Outcome as Ends, Stage};
 use probe::proc::family;
 use tempfile::TempDir;
 
-use super::bench::{Bench, Member, Trouble, in_words};
-use super::columns::{POLITE, Task};
-use super::holdings::{available, holdings, usage};
-use super::placement::Placement;
-use super::rows::{Load, Row};
-
-/// So long the first client keeps its connection while a second one waits.
-pub(super) const KEPT: Duration = Duration::from_millis(200);
+use crate::model::columns::{KEPT, POLITE, Task};
+use crate::model::placement::Placement;
+use crate::model::rows::{Load, Row};
+use crate::run::bench::{Bench, Member, Trouble, in_words};
+use crate::run::holdings::{available, holdings, usage};
 
 /// So long naive clients may take; then whoever still waits hangs.
-pub(super) const NAIVE_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const NAIVE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A flood has begun when its server has worked for so long.
 const FLOOD_BEGUN: f64 = 0.002;
@@ -33,18 +30,18 @@ const FLOOD_WINDOW: usize = 512;
 
 /// What came out.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
-    pub(super) values: BTreeMap<String, f64>,
-    pub(super) answered: u64,
-    pub(super) lost: u64,
-    pub(super) wrong: u64,
-    pub(super) histogram: Vec<(u64, u64)>,
+pub(crate) struct Outcome {
+    pub(crate) values: BTreeMap<String, f64>,
+    pub(crate) answered: u64,
+    pub(crate) lost: u64,
+    pub(crate) wrong: u64,
+    pub(crate) histogram: Vec<(u64, u64)>,
     /// The server's and the client's.
-    pub(super) commands: (String, String),
+    pub(crate) commands: (String, String),
 }
 
 impl Outcome {
-    pub(super) fn value(&self, metric: &str) -> Option<f64> {
+    pub(crate) fn value(&self, metric: &str) -> Option<f64> {
         self.values.get(metric).copied()
     }
 
@@ -61,10 +58,10 @@ impl Outcome {
 
 /// Who is tried, where.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Trial<'a> {
-    pub(super) bench: &'a Bench,
-    pub(super) row: &'static Row,
-    pub(super) placement: Placement,
+pub(crate) struct Trial<'a> {
+    pub(crate) bench: &'a Bench,
+    pub(crate) row: &'static Row,
+    pub(crate) placement: Placement,
 }
 
 /// A server that is ready.
@@ -78,7 +75,7 @@ struct Server {
 
 impl Trial<'_> {
     /// Carries out `task`; each client makes `count` requests or connections, where that is to be said.
-    pub(super) fn run(&self, task: Task, count: usize) -> Result<Outcome, Trouble> {
+    pub(crate) fn run(&self, task: Task, count: usize) -> Result<Outcome, Trouble> {
         match task {
             Task::Talk { clients, window, payload } => {
                 let load = Load { clients, window, payload, requests: count, ..Load::ONE };

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::columns::Column;
-use super::metrics::{Better, METRICS, Metric};
-use super::placement::Placement;
-use super::results::{Figure, Ratio, Total, Trial};
-use super::rows::ROWS;
-use super::statistics::{Summary, ratio};
+use crate::model::columns::Column;
+use crate::model::metrics::{Better, METRICS, Metric};
+use crate::model::placement::Placement;
+use crate::model::results::{Figure, Ratio, Total, Trial};
+use crate::model::rows::ROWS;
+use crate::model::statistics::{Summary, ratio};
 
 /// All figures that the trials give.
-pub(super) fn figures(trials: &[Trial], columns: &[Column]) -> Vec<Figure> {
+pub(crate) fn figures(trials: &[Trial], columns: &[Column]) -> Vec<Figure> {
     let mut figures = Vec::new();
     for column in columns {
         let of_column: Vec<&Trial> = trials.iter().filter(|trial| trial.column == column.id).collect();
@@ -95,7 +95,7 @@ fn summary(samples: &[(usize, f64)]) -> Option<Summary> {
 }
 
 /// Over all trials, in the order of the rows.
-pub(super) fn totals(trials: &[Trial]) -> Vec<Total> {
+pub(crate) fn totals(trials: &[Trial]) -> Vec<Total> {
     let total = |name: &str| {
         let of_row: Vec<&Trial> = trials.iter().filter(|trial| trial.row == name).collect();
         let sum = |what: fn(&Trial) -> u64| of_row.iter().map(|trial| what(trial)).sum();
@@ -113,7 +113,7 @@ pub(super) fn totals(trials: &[Trial]) -> Vec<Total> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::columns::columns;
+    use crate::model::columns::columns;
 
     fn trial(column: &str, row: &str, run: usize, metric: &str, value: f64) -> Trial {
         Trial {

@@ -6,12 +6,11 @@ use std::path::Path;
 use handshake_core::error::{Error, Result, errno_of};
 use nix::errno::Errno;
 
-use super::files::write_file;
-use super::grid::{Grid, LEGEND, short_grids};
-use super::metrics::number;
-use super::results::Results;
-use super::rows::{row, title};
-use super::targets;
+use crate::model::metrics::number;
+use crate::model::results::Results;
+use crate::model::rows::{row, title};
+use crate::report::files::write_file;
+use crate::report::grid::{self, Grid, LEGEND, short_grids};
 
 const BEGIN: &str = "<!-- The result begins: written by cargo xtask compare --write-docs -->";
 const END: &str = "<!-- The result ends -->";
@@ -20,7 +19,7 @@ const END: &str = "<!-- The result ends -->";
 ///
 /// # Errors
 /// It cannot be read, or has none.
-pub(super) fn check(page: &Path) -> Result<()> {
+pub(crate) fn check(page: &Path) -> Result<()> {
     with(page, "").map(drop)
 }
 
@@ -28,7 +27,7 @@ pub(super) fn check(page: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The page cannot be read or written, or has no marks.
-pub(super) fn put(page: &Path, results: &Results) -> Result<()> {
+pub(crate) fn put(page: &Path, results: &Results) -> Result<()> {
     write_file(page, &with(page, &result(results))?)
 }
 
@@ -62,7 +61,7 @@ fn result(results: &Results) -> String {
             .iter()
             .map(|finding| format!("**{}** {}", finding.question, escaped(&finding.answer))),
     );
-    parts.extend(targets::grid(results).iter().map(|grid| drawn("###", grid)));
+    parts.extend(grid::targets(results).iter().map(|grid| drawn("###", grid)));
     parts.push("### The figures".into());
     parts.push(LEGEND.replace('~', "`~`"));
     parts.extend(short_grids(results).iter().map(|grid| drawn("####", grid)));
@@ -113,7 +112,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::samples::results;
+    use crate::model::results::samples::results;
 
     #[test]
     fn only_what_is_between_the_marks_changes_and_twice_is_once() {

@@ -7,13 +7,13 @@ use probe::paradigm::Paradigm as Served;
 
 /// What is measured.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// On the command line and in the files.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// In tables.
-    pub(super) title: &'static str,
+    pub(crate) title: &'static str,
     /// In a sentence.
-    pub(super) what: &'static str,
+    pub(crate) what: &'static str,
     server: Server,
     /// What its client is told besides: for `lab load` nothing, for that of the references how to reach the server.
     client: &'static [&'static str],
@@ -30,7 +30,7 @@ enum Server {
 use Server::{Paradigm, Reference};
 
 /// All of them.
-pub(super) const ROWS: [Row; 14] = [
+pub(crate) const ROWS: [Row; 14] = [
     Row {
         name: "basic",
         title: "basic",
@@ -132,12 +132,12 @@ pub(super) const ROWS: [Row; 14] = [
 ];
 
 /// The row of this name.
-pub(super) fn row(name: &str) -> Option<&'static Row> {
+pub(crate) fn row(name: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.name == name)
 }
 
 /// The title of a row, or its name if it is of another version of this program.
-pub(super) fn title(name: &str) -> &str {
+pub(crate) fn title(name: &str) -> &str {
     row(name).map_or(name, |row| row.title)
 }
 
@@ -145,22 +145,22 @@ const THOUSAND: usize = 1_000;
 
 /// What is asked of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Load {
-    pub(super) clients: usize,
+pub(crate) struct Load {
+    pub(crate) clients: usize,
     /// Of each client; or handshakes, one after the other.
-    pub(super) requests: usize,
+    pub(crate) requests: usize,
     /// Of each client, before the clock runs.
-    pub(super) warm_up: usize,
-    pub(super) payload: usize,
-    pub(super) window: usize,
-    pub(super) connect_only: bool,
+    pub(crate) warm_up: usize,
+    pub(crate) payload: usize,
+    pub(crate) window: usize,
+    pub(crate) connect_only: bool,
     /// Stay connected.
-    pub(super) hold: bool,
+    pub(crate) hold: bool,
 }
 
 impl Load {
     /// One client, one short request.
-    pub(super) const ONE: Self = Self {
+    pub(crate) const ONE: Self = Self {
         clients: 1,
         requests: 1,
         warm_up: 0,
@@ -186,12 +186,12 @@ impl Load {
 
 impl Row {
     /// Whether it is one of the paradigms, and no reference.
-    pub(super) fn is_paradigm(&self) -> bool {
+    pub(crate) fn is_paradigm(&self) -> bool {
         matches!(self.server, Paradigm(..))
     }
 
     /// The server's program and arguments, with its pipes in `dir`.
-    pub(super) fn server(&self, dir: &Path, clients: usize, wait: Waiting) -> Vec<String> {
+    pub(crate) fn server(&self, dir: &Path, clients: usize, wait: Waiting) -> Vec<String> {
         let dir = dir.display().to_string();
         match self.server {
             Paradigm(paradigm, options) => {
@@ -208,7 +208,7 @@ impl Row {
     }
 
     /// Its client's program and arguments.
-    pub(super) fn client(&self, dir: &Path, load: &Load, wait: Waiting) -> Vec<String> {
+    pub(crate) fn client(&self, dir: &Path, load: &Load, wait: Waiting) -> Vec<String> {
         let dir = dir.display().to_string();
         let words: Vec<String> = match self.client {
             [] => {

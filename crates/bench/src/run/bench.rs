@@ -21,8 +21,8 @@ use probe::programs::{self, program};
 use probe::temporary;
 use tempfile::TempDir;
 
-use super::directory;
-use super::placement::Cpus;
+use crate::run::cpus::Cpus;
+use crate::run::directory;
 
 /// Nothing here takes so long; whoever does is ended, and the trial has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Why a trial has no result.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// The whole comparison is to end.
     Stop(Error),
     /// This trial has failed.
@@ -50,11 +50,11 @@ impl From<Error> for Trouble {
 
 /// What all trials share.
 #[derive(Debug)]
-pub(super) struct Bench {
-    pub(super) process: Rc<Process>,
-    pub(super) cpus: Cpus,
+pub(crate) struct Bench {
+    pub(crate) process: Rc<Process>,
+    pub(crate) cpus: Cpus,
     /// How our programs wait.
-    pub(super) wait: Waiting,
+    pub(crate) wait: Waiting,
     /// The directory of the programs.
     programs: PathBuf,
     /// Each trial has a directory of its own in it.
@@ -66,7 +66,7 @@ impl Bench {
     ///
     /// # Errors
     /// One is missing. No directory can be made.
-    pub(super) fn set_up(process: &Rc<Process>, wait: Waiting) -> Result<Self> {
+    pub(crate) fn set_up(process: &Rc<Process>, wait: Waiting) -> Result<Self> {
         let programs = programs::directory()?;
         for paradigm in [Paradigm::Basic, Paradigm::Forking, Paradigm::Dispatch] {
             program(paradigm.server())?;
@@ -77,18 +77,18 @@ impl Bench {
         Ok(Self { process: Rc::clone(process), cpus: Cpus::of_this_process()?, wait, programs, place })
     }
 
-    pub(super) fn place(&self) -> &Path {
+    pub(crate) fn place(&self) -> &Path {
         self.place.path()
     }
 
     /// An empty directory, for one trial.
-    pub(super) fn directory(&self) -> Result<TempDir, Trouble> {
+    pub(crate) fn directory(&self) -> Result<TempDir, Trouble> {
         let made = tempfile::tempdir_in(self.place());
         Ok(made.map_err(|error| Error::at("make a directory in", self.place(), errno_of(&error), ""))?)
     }
 
     /// A command of these words, on this processor.
-    pub(super) fn command(&self, words: &[String], cpu: Option<usize>) -> Command {
+    pub(crate) fn command(&self, words: &[String], cpu: Option<usize>) -> Command {
         let mut command = Command::new(self.programs.join("lab"));
         command.args(["reference", "leash"]);
         if let Some(cpu) = cpu {
@@ -102,7 +102,7 @@ impl Bench {
     }
 
     /// Starts a program. `stdin`: whether it has one, until [`Member::close_stdin`].
-    pub(super) fn start(&self, words: &[String], cpu: Option<usize>, stdin: bool) -> Result<Member, Trouble> {
+    pub(crate) fn start(&self, words: &[String], cpu: Option<usize>, stdin: bool) -> Result<Member, Trouble> {
         let failed = |error: io::Error| Error::on("start", words[0].as_str(), errno_of(&error));
         let (stdout, writer) = pipe().map_err(failed)?;
         let stderr = temporary::file()?;
@@ -116,14 +116,14 @@ impl Bench {
 }
 
 /// How one would type a command oneself.
-pub(super) fn in_words(words: &[String], dir: &Path, cpu: Option<usize>) -> String {
+pub(crate) fn in_words(words: &[String], dir: &Path, cpu: Option<usize>) -> String {
     let line = words.join(" ").replace(&dir.display().to_string(), "DIR");
     cpu.map_or_else(|| line.clone(), |cpu| format!("taskset -c {cpu} {line}"))
 }
 
 /// A process of a trial. Dropping it kills it.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(crate) struct Member {
     child: Child,
     status: Option<ExitStatus>,
     process: Rc<Process>,
@@ -135,18 +135,18 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits for the first line of its stdout.
-    pub(super) fn first_line(&mut self) -> Result<(), Trouble> {
+    pub(crate) fn first_line(&mut self) -> Result<(), Trouble> {
         self.listen(|said| said.contains(&b'\n'))?;
         if self.said.contains(&b'\n') { Ok(()) } else { Err(self.trouble("ended before it was ready")) }
     }
 
     /// Waits until it has said all and ended; returns what it said.
-    pub(super) fn finish(&mut self) -> Result<Vec<u8>, Trouble> {
+    pub(crate) fn finish(&mut self) -> Result<Vec<u8>, Trouble> {
         self.listen(|_| false)?;
         self.wait(Deadline::after(PATIENCE))?;
         Ok(std::mem::take(&mut self.said))
@@ -170,7 +170,7 @@ impl Member {
     }
 
     /// Waits for its end.
-    pub(super) fn wait(&mut self, until: Deadline) -> Result<ExitStatus, Trouble> {
+    pub(crate) fn wait(&mut self, until: Deadline) -> Result<ExitStatus, Trouble> {
         loop {
             if self.has_ended()
                 && let Some(status) = self.status
@@ -185,19 +185,19 @@ impl Member {
     }
 
     /// Whether it has ended.
-    pub(super) fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         if self.status.is_none() {
             self.status = self.child.try_wait().ok().flatten();
         }
         self.status.is_some()
     }
 
-    pub(super) fn close_stdin(&mut self) {
+    pub(crate) fn close_stdin(&mut self) {
         self.child.stdin = None;
     }
 
     /// Asks it to end, and waits until it has.
-    pub(super) fn end(&mut self) -> Result<(), Trouble> {
+    pub(crate) fn end(&mut self) -> Result<(), Trouble> {
         self.signal(Signal::SIGTERM);
         self.wait(Deadline::after(GRACE)).map(drop)
     }
@@ -210,7 +210,7 @@ impl Member {
     }
 
     /// With what it has complained about.
-    pub(super) fn trouble(&mut self, what: &str) -> Trouble {
+    pub(crate) fn trouble(&mut self, what: &str) -> Trouble {
         let mut words = String::new();
         // A file without a name; nothing more can be said if it could not be read.
         let _ = self.stderr.rewind().and_then(|()| self.stderr.read_to_string(&mut words));

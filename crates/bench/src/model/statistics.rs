@@ -7,16 +7,16 @@ const WIDE: f64 = 0.3;
 
 /// Of an odd number of runs the middle one, with the least and the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(super) struct Summary {
-    pub(super) median: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
-    pub(super) runs: usize,
+pub(crate) struct Summary {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    pub(crate) runs: usize,
 }
 
 impl Summary {
     /// Of at least one sample.
-    pub(super) fn of(samples: &[f64]) -> Option<Self> {
+    pub(crate) fn of(samples: &[f64]) -> Option<Self> {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (min, max) = (*sorted.first()?, *sorted.last()?);
@@ -25,25 +25,25 @@ impl Summary {
     }
 
     /// How far the runs were apart, in parts of the median.
-    pub(super) fn spread(&self) -> f64 {
+    pub(crate) fn spread(&self) -> f64 {
         let width = self.max - self.min;
         if width == 0.0 { 0.0 } else { width / self.median.abs() }
     }
 
     /// Whether they were too far apart.
-    pub(super) fn is_wide(&self) -> bool {
+    pub(crate) fn is_wide(&self) -> bool {
         self.spread() > WIDE
     }
 
     /// Whether some run of the one was on the other side of some run of the other: then nobody can say which is greater.
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.min <= other.max && other.min <= self.max
     }
 }
 
 /// What each run has over the same run of the reference, and from that the summary: so what changed on the machine from
 /// run to run falls out. Runs that only one of them has do not count.
-pub(super) fn ratio(samples: &[(usize, f64)], reference: &[(usize, f64)]) -> Option<Summary> {
+pub(crate) fn ratio(samples: &[(usize, f64)], reference: &[(usize, f64)]) -> Option<Summary> {
     let of = |run: usize| reference.iter().find(|sample| sample.0 == run).map(|sample| sample.1);
     let ratios: Vec<f64> = samples
         .iter()

@@ -1,7 +1,8 @@
-//! The client of all references: the same requests, the same checks and the same report as those of `lab load`.
+//! What the client of all references is asked, and its talk on one connection: the same requests and the same checks as
+//! those of `lab load`.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write, stdin};
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -11,17 +12,14 @@ use clap::ValueEnum;
 use handshake_cli::at_least_one;
 use handshake_core::deadline::now;
 use handshake_core::error::{Error, Result};
-use handshake_core::limits::Limits;
 use load::many::payload;
-use load::print;
-use load::report::{Asked, Report, Usage};
 use load::tally::Tally;
 use nix::fcntl::OFlag;
 
-use super::{GREETING, ROOM, bulk, io_failed, many, one, open_fifo};
+use super::{GREETING, ROOM, io_failed, open_fifo};
 
 #[derive(Debug, Clone, clap::Args)]
-pub(in super::super) struct Args {
+pub(super) struct Args {
     /// How the server is reached
     pub(super) way: Way,
     /// Where its pipes or its socket are
@@ -61,30 +59,6 @@ pub(super) enum Way {
 pub(super) struct Connection {
     pub(super) from: OwnedFd,
     pub(super) to: OwnedFd,
-}
-
-pub(super) fn run(args: &Args) -> Result<()> {
-    Limits::raise();
-    let before = Usage::of_this_process();
-    let mut tally = Tally::default();
-    let _kept = if args.connect_only && args.connections == 1 {
-        one::connect(args, &mut tally)?
-    } else if args.payload * args.window > ROOM / 2 {
-        bulk::talk(args, &mut tally)?
-    } else if args.connections == 1 {
-        one::talk(args, &mut tally)?
-    } else {
-        many::talk(args, &mut tally)?
-    };
-    let (payload, window) = (args.payload, args.window);
-    let asked = Asked { connections: args.connections, payload, window, connect_only: args.connect_only };
-    let usage = Usage::of_this_process().since(before);
-    tally.complaints().for_each(|complaint| handshake_cli::complain("lab", complaint));
-    print(&Report::new(&asked, &tally, usage, true).json())?;
-    if args.hold {
-        stdin().read_to_end(&mut Vec::new()).map_err(io_failed("listen to"))?;
-    }
-    Ok(())
 }
 
 impl Args {

@@ -1,13 +1,9 @@
 //! What speed is aimed at, as ratios to the references, and whether a comparison shows it reached.
 
-use serde::{Deserialize, Serialize};
-
-use super::grid::{Grid, Line, spread};
-use super::placement::Placement;
-use super::placement::Placement::{Busy, DifferentCores, Free, SameCore};
-use super::results::{Figure, Ratio, Results};
-use super::rows::{row, title};
-use super::statistics::Summary;
+use crate::model::placement::Placement;
+use crate::model::placement::Placement::{Busy, DifferentCores, Free, SameCore};
+use crate::model::results::{Figure, Ratio, Results, Verdict};
+use crate::model::statistics::Summary;
 
 /// What is aimed at.
 #[derive(Debug)]
@@ -93,28 +89,8 @@ const TARGETS: [Target; 17] = [
     },
 ];
 
-/// What came out for one row at one placement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Verdict {
-    pub(super) column: String,
-    pub(super) placement: Placement,
-    pub(super) row: String,
-    pub(super) metric: String,
-    /// The reference; empty where the figure is a ratio itself.
-    pub(super) to: String,
-    /// `at most 0.1`.
-    pub(super) target: String,
-    /// By the median.
-    pub(super) reached: bool,
-    /// All runs say the same.
-    pub(super) in_every_run: bool,
-    #[serde(flatten)]
-    pub(super) measured: Summary,
-    pub(super) wide: bool,
-}
-
 /// Where targets want a column measured.
-pub(super) fn placements(column: &str) -> Vec<Placement> {
+pub(crate) fn placements(column: &str) -> Vec<Placement> {
     let of_column = TARGETS.iter().filter(|target| target.column == column);
     let mut placements: Vec<Placement> = of_column.flat_map(|target| target.placements).copied().collect();
     placements.sort();
@@ -123,13 +99,13 @@ pub(super) fn placements(column: &str) -> Vec<Placement> {
 }
 
 /// Of whom targets want it measured there.
-pub(super) fn rows(column: &str, placement: Placement) -> impl Iterator<Item = &'static str> {
+pub(crate) fn rows(column: &str, placement: Placement) -> impl Iterator<Item = &'static str> {
     let wants = move |target: &&Target| target.column == column && target.placements.contains(&placement);
     TARGETS.iter().filter(wants).flat_map(|target| target.rows).copied()
 }
 
 /// For each target that was measured.
-pub(super) fn verdicts(results: &Results) -> Vec<Verdict> {
+pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
     TARGETS.iter().flat_map(|target| target.verdicts(results)).flatten().collect()
 }
 
@@ -183,58 +159,17 @@ impl Bound {
     }
 }
 
-impl Verdict {
-    /// In a word or two, one below the other.
-    pub(super) fn in_words(&self) -> Vec<String> {
-        let words: &[&str] = match (self.reached, self.in_every_run) {
-            (true, true) => &["reached"],
-            (true, false) => &["reached", "not in every run"],
-            (false, true) => &["not reached"],
-            (false, false) => &["not reached", "in some runs"],
-        };
-        words.iter().map(|word| (*word).into()).collect()
-    }
-}
-
-/// The table; none if nothing of it was measured.
-pub(super) fn grid(results: &Results) -> Option<Grid> {
-    let verdicts = &results.targets;
-    let wanted: usize = TARGETS.iter().map(|target| target.placements.len() * target.rows.len()).sum();
-    let reached = verdicts.iter().filter(|verdict| verdict.reached).count();
-    let mut notes = vec![format!(
-        "{reached} of {} are reached, judged by the median of the ratios, run by run.",
-        verdicts.len()
-    )];
-    if verdicts.len() < wanted {
-        notes.push(format!("{} more were not measured; --targets or --full does.", wanted - verdicts.len()));
-    }
-    (!verdicts.is_empty()).then(|| Grid {
-        title: "Targets".into(),
-        header: ["", "placement", "column", "target", "measured", "verdict"].map(String::from).into(),
-        lines: verdicts.iter().map(line).collect(),
-        notes,
-    })
-}
-
-fn line(verdict: &Verdict) -> Line {
-    let over = if verdict.to.is_empty() { "x alone".into() } else { format!("x {}", verdict.to) };
-    let cells = vec![
-        vec![title(&verdict.row).into()],
-        vec![verdict.placement.title().into()],
-        vec![verdict.column.clone()],
-        vec![verdict.target.clone(), over],
-        spread(&verdict.measured, verdict.wide),
-        verdict.in_words(),
-    ];
-    Line { is_paradigm: row(&verdict.row).is_some_and(|row| row.is_paradigm()), cells }
+/// How many verdicts there are when all targets are measured.
+pub(crate) fn count() -> usize {
+    TARGETS.iter().map(|target| target.placements.len() * target.rows.len()).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::columns::columns;
-    use crate::metrics::metric_of;
-    use crate::results::samples::results;
+    use crate::model::columns::columns;
+    use crate::model::metrics::metric_of;
+    use crate::model::results::samples::results;
 
     #[test]
     fn every_target_is_of_a_column_that_has_its_rows_and_its_reference() {
@@ -267,16 +202,12 @@ mod tests {
         let ratio = &mut basic.ratios[0].summary;
         (ratio.median, ratio.min, ratio.max) = (0.1, 0.05, 0.3);
         assert_eq!(find(&results).in_words(), ["reached", "not in every run"]);
-        results.targets = verdicts(&results);
-        let grid = grid(&results).unwrap();
-        assert_eq!(grid.lines[0].cells[3], ["at most 0.1", "x fifo-ping-pong"]);
-        assert!(grid.notes[0].starts_with("1 of ") && grid.notes[1].contains("not measured"), "{grid:?}");
     }
 
     #[test]
-    fn without_figures_there_is_no_table() {
+    fn without_figures_there_is_no_verdict() {
         let mut results = results();
         results.figures.clear();
-        assert!(verdicts(&results).is_empty() && grid(&results).is_none());
+        assert!(verdicts(&results).is_empty());
     }
 }

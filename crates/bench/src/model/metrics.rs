@@ -2,22 +2,22 @@
 
 /// Which way is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Better {
+pub(crate) enum Better {
     Less,
     More,
 }
 
 /// One kind of figure.
 #[derive(Debug)]
-pub(super) struct Metric {
+pub(crate) struct Metric {
     /// In the files.
-    pub(super) id: &'static str,
+    pub(crate) id: &'static str,
     /// In tables.
-    pub(super) title: &'static str,
-    pub(super) unit: &'static str,
-    pub(super) better: Better,
+    pub(crate) title: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) better: Better,
     /// Whether its ratio to a reference says something.
-    pub(super) compared: bool,
+    pub(crate) compared: bool,
 }
 
 const fn metric(id: &'static str, title: &'static str, unit: &'static str, better: Better) -> Metric {
@@ -31,7 +31,7 @@ const fn plain(id: &'static str, title: &'static str, unit: &'static str) -> Met
 use Better::{Less, More};
 
 /// All of them, in the order of tables.
-pub(super) const METRICS: [Metric; 30] = [
+pub(crate) const METRICS: [Metric; 30] = [
     metric("p50", "p50", "us", Less),
     metric("p99", "p99", "us", Less),
     metric("p999", "p99.9", "us", Less),
@@ -65,12 +65,12 @@ pub(super) const METRICS: [Metric; 30] = [
 ];
 
 /// The metric of this id.
-pub(super) fn metric_of(id: &str) -> Option<&'static Metric> {
+pub(crate) fn metric_of(id: &str) -> Option<&'static Metric> {
     METRICS.iter().find(|metric| metric.id == id)
 }
 
 /// A figure to three digits, large ones with thousands set apart.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if !size.is_finite() => "-".into(),
         0.0 => "0".into(),

@@ -3,17 +3,17 @@
 mod plots;
 mod svg;
 
-use super::baseline::Changes;
-use super::grid::{Grid, LEGEND, grids, short_grids};
-use super::metrics::{metric_of, number};
-use super::results::{Finding, Results};
-use super::rows::{row, title};
+use crate::model::baseline::Changes;
+use crate::model::metrics::{metric_of, number};
+use crate::model::results::{Finding, Results};
+use crate::model::rows::{row, title};
+use crate::report::grid::{self, Grid, LEGEND, grids, short_grids};
 use plots::{Plot, class, plots};
 
 const STYLE: &str = include_str!("style.css");
 
 /// The whole page.
-pub(super) fn page(results: &Results, changes: Option<&Changes>) -> String {
+pub(crate) fn page(results: &Results, changes: Option<&Changes>) -> String {
     let body: String = [
         heading(results),
         section("What follows from it", &findings(&results.conclusion)),
@@ -88,7 +88,7 @@ fn findings(findings: &[Finding]) -> String {
 
 fn targets(results: &Results) -> String {
     let table = |grid| table(&Grid { title: String::new(), ..grid });
-    section("Targets", &super::targets::grid(results).map(table).unwrap_or_default())
+    section("Targets", &grid::targets(results).map(table).unwrap_or_default())
 }
 
 fn drawings(results: &Results) -> String {
@@ -145,7 +145,7 @@ fn table(grid: &Grid) -> String {
         };
         format!("<td{class}>{}{more}</td>", escape(first))
     };
-    let line = |line: &super::grid::Line| {
+    let line = |line: &crate::report::grid::Line| {
         let cells: String = line.cells.iter().map(cell).collect();
         format!("<tr{}>{cells}</tr>\n", if line.is_paradigm { " class=paradigm" } else { "" })
     };
@@ -158,7 +158,7 @@ fn table(grid: &Grid) -> String {
 }
 
 fn totals(results: &Results) -> String {
-    let line = |total: &super::results::Total| {
+    let line = |total: &crate::model::results::Total| {
         let counts = [total.answered, total.lost, total.wrong, total.failed_trials];
         let counts: String =
             counts.iter().map(|count| format!("<td>{}</td>", number(*count as f64))).collect();
@@ -174,7 +174,7 @@ fn totals(results: &Results) -> String {
 }
 
 fn told(changes: &Changes) -> String {
-    let line = |change: &super::baseline::Change| {
+    let line = |change: &crate::model::baseline::Change| {
         let metric = metric_of(&change.metric).map_or(change.metric.as_str(), |metric| metric.title);
         let over = change.to.as_ref().map(|to| format!(" over {}", title(to))).unwrap_or_default();
         let (class, word) = if change.better { ("better", "better") } else { ("worse", "worse") };
@@ -218,8 +218,9 @@ fn commands(results: &Results) -> String {
         escape(&results.command)
     );
     for column in results.columns.iter().filter(|column| !column.commands.is_empty()) {
-        let line =
-            |one: &super::results::Commands| format!("{}\n{}\n", escape(&one.server), escape(&one.client));
+        let line = |one: &crate::model::results::Commands| {
+            format!("{}\n{}\n", escape(&one.server), escape(&one.client))
+        };
         let lines: Vec<String> = column.commands.iter().map(line).collect();
         html.push_str(&format!(
             "<details><summary>{}: {}</summary><pre>{}</pre></details>\n",
@@ -234,7 +235,7 @@ fn commands(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::samples::results;
+    use crate::model::results::samples::results;
 
     #[test]
     fn the_page_needs_nothing_from_elsewhere() {

@@ -1,38 +1,39 @@
 //! Figures laid out in rows and columns, for whatever shows them: the terminal, the report, a Markdown page.
 
-use super::columns::Group;
-use super::metrics::{METRICS, Metric, metric_of, number};
-use super::placement::Placement;
-use super::results::{ColumnInfo, Figure, Results};
-use super::rows::{row, title};
-use super::statistics::Summary;
+use crate::model::columns::Group;
+use crate::model::metrics::{METRICS, Metric, metric_of, number};
+use crate::model::placement::Placement;
+use crate::model::results::{ColumnInfo, Figure, Ratio, Results, Trial, Verdict};
+use crate::model::rows::{row, title};
+use crate::model::statistics::Summary;
+use crate::model::targets;
 
 /// A table.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Grid {
-    pub(super) title: String,
-    pub(super) header: Vec<String>,
-    pub(super) lines: Vec<Line>,
+pub(crate) struct Grid {
+    pub(crate) title: String,
+    pub(crate) header: Vec<String>,
+    pub(crate) lines: Vec<Line>,
     /// What is to be said below.
-    pub(super) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// One line of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Whether it is of a paradigm, and of no reference.
-    pub(super) is_paradigm: bool,
+    pub(crate) is_paradigm: bool,
     /// In each cell, the figure first, and what is said of it after.
-    pub(super) cells: Vec<Vec<String>>,
+    pub(crate) cells: Vec<Vec<String>>,
 }
 
 /// All tables, in the order of measuring.
-pub(super) fn grids(results: &Results) -> Vec<Grid> {
+pub(crate) fn grids(results: &Results) -> Vec<Grid> {
     results.columns.iter().map(|column| grid(results, column)).collect()
 }
 
 /// The tables, with those of throughput drawn together to one for each number of clients.
-pub(super) fn short_grids(results: &Results) -> Vec<Grid> {
+pub(crate) fn short_grids(results: &Results) -> Vec<Grid> {
     let is_throughput = |column: &&ColumnInfo| column.group == Group::Throughput.to_string();
     if results.columns.iter().filter(is_throughput).count() < 2 {
         return grids(results);
@@ -55,7 +56,7 @@ pub(super) fn short_grids(results: &Results) -> Vec<Grid> {
 }
 
 /// The metric that a group of columns is about.
-pub(super) fn first_metric(group: &str) -> &'static str {
+pub(crate) fn first_metric(group: &str) -> &'static str {
     const FIRST: [(Group, &str); 9] = [
         (Group::RoundTrip, "p50"),
         (Group::Throughput, "rate"),
@@ -122,6 +123,39 @@ fn throughput(results: &Results, columns: &[&ColumnInfo]) -> Grid {
     Grid { title: format!("Messages a second, {clients}"), header, lines, notes }
 }
 
+/// The targets; none if nothing of them was measured.
+pub(crate) fn targets(results: &Results) -> Option<Grid> {
+    let verdicts = &results.targets;
+    let wanted = targets::count();
+    let reached = verdicts.iter().filter(|verdict| verdict.reached).count();
+    let mut notes = vec![format!(
+        "{reached} of {} are reached, judged by the median of the ratios, run by run.",
+        verdicts.len()
+    )];
+    if verdicts.len() < wanted {
+        notes.push(format!("{} more were not measured; --targets or --full does.", wanted - verdicts.len()));
+    }
+    (!verdicts.is_empty()).then(|| Grid {
+        title: "Targets".into(),
+        header: ["", "placement", "column", "target", "measured", "verdict"].map(String::from).into(),
+        lines: verdicts.iter().map(target).collect(),
+        notes,
+    })
+}
+
+fn target(verdict: &Verdict) -> Line {
+    let over = if verdict.to.is_empty() { "x alone".into() } else { format!("x {}", verdict.to) };
+    let cells = vec![
+        vec![title(&verdict.row).into()],
+        vec![verdict.placement.title().into()],
+        vec![verdict.column.clone()],
+        vec![verdict.target.clone(), over],
+        spread(&verdict.measured, verdict.wide),
+        verdict.in_words(),
+    ];
+    Line { is_paradigm: row(&verdict.row).is_some_and(|row| row.is_paradigm()), cells }
+}
+
 /// Where a column has figures, and of whom.
 fn places<'a>(results: &'a Results, column: &ColumnInfo) -> Vec<(Placement, &'a str)> {
     let of = |placement: &Placement| {
@@ -149,7 +183,7 @@ fn cell(figure: Option<&Figure>) -> Vec<String> {
 }
 
 /// The same of any summary.
-pub(super) fn spread(summary: &Summary, wide: bool) -> Vec<String> {
+pub(crate) fn spread(summary: &Summary, wide: bool) -> Vec<String> {
     let mark = if wide { "~" } else { "" };
     let median = format!("{mark}{}", number(summary.median));
     let (min, max) = (number(summary.min), number(summary.max));
@@ -162,7 +196,7 @@ fn has_ratio(figure: &Figure, metric: &str) -> bool {
 
 /// `1.8 x fifo-ping-pong`, for each reference.
 fn against(figure: &Figure) -> Vec<String> {
-    let one = |ratio: &super::results::Ratio| {
+    let one = |ratio: &Ratio| {
         let mark = if ratio.wide { "~" } else { "" };
         format!("{mark}{} x {}", number(ratio.summary.median), ratio.to)
     };
@@ -172,7 +206,7 @@ fn against(figure: &Figure) -> Vec<String> {
 fn notes(results: &Results, column: &ColumnInfo) -> Vec<String> {
     let left_out = column.left_out.iter().map(|(name, why)| format!("Without {}: {why}.", title(name)));
     let mut notes: Vec<String> = left_out.collect();
-    let failed = |trial: &&super::results::Trial| trial.column == column.id && trial.failure.is_some();
+    let failed = |trial: &&Trial| trial.column == column.id && trial.failure.is_some();
     for trial in results.trials.iter().filter(failed) {
         let failure = trial.failure.as_deref().unwrap_or_default();
         notes.push(format!("Failed: {} ({}): {failure}", title(&trial.row), trial.placement.title()));
@@ -188,13 +222,13 @@ fn sentence(text: &str) -> String {
 }
 
 /// What the marks mean.
-pub(super) const LEGEND: &str = "Each figure is the median of its runs, with the least and the greatest of them; ratios are \
+pub(crate) const LEGEND: &str = "Each figure is the median of its runs, with the least and the greatest of them; ratios are \
     taken run by run. ~ means that the runs were more than 30 % apart: take it as a hint.";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::samples::results;
+    use crate::model::results::samples::results;
 
     #[test]
     fn a_grid_has_its_figures_their_spread_and_their_ratios() {
@@ -213,6 +247,17 @@ mod tests {
         let grids = grids(&results());
         let losses = grids.last().unwrap();
         assert_eq!(losses.header, ["", "placement", "clients", "served", "lost"]);
+    }
+
+    #[test]
+    fn targets_say_what_is_reached_and_what_was_not_measured() {
+        let mut results = results();
+        results.targets = targets::verdicts(&results);
+        let grid = super::targets(&results).unwrap();
+        assert_eq!(grid.lines[0].cells[3], ["at most 0.1", "x fifo-ping-pong"]);
+        assert!(grid.notes[0].starts_with("0 of ") && grid.notes[1].contains("not measured"), "{grid:?}");
+        results.targets.clear();
+        assert_eq!(super::targets(&results), None);
     }
 
     #[test]

@@ -11,24 +11,24 @@ const BUSY_LOAD: f64 = 0.5;
 
 /// What a reader wants to know of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Machine {
-    pub(super) processor: String,
-    pub(super) processors: usize,
-    pub(super) virtual_machine: bool,
-    pub(super) memory_gib: f64,
-    pub(super) kernel: String,
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    pub(crate) processors: usize,
+    pub(crate) virtual_machine: bool,
+    pub(crate) memory_gib: f64,
+    pub(crate) kernel: String,
     /// Processes that wanted to run, over the last minute before it began.
-    pub(super) load_before: f64,
+    pub(crate) load_before: f64,
     /// Where the pipes were, and whether in memory only.
-    pub(super) place: String,
-    pub(super) tmpfs: bool,
-    pub(super) version: String,
-    pub(super) release_build: bool,
+    pub(crate) place: String,
+    pub(crate) tmpfs: bool,
+    pub(crate) version: String,
+    pub(crate) release_build: bool,
 }
 
 impl Machine {
     /// This one.
-    pub(super) fn look(place: &Path) -> Self {
+    pub(crate) fn look(place: &Path) -> Self {
         let cpuinfo = text("/proc/cpuinfo");
         let field = |name: &str| value_of(&cpuinfo, name).unwrap_or_default();
         Self {
@@ -50,7 +50,7 @@ impl Machine {
     }
 
     /// In one line.
-    pub(super) fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         let Self { processor, processors, memory_gib, kernel, place, .. } = self;
         let kind = if self.virtual_machine { "virtual machine" } else { "machine" };
         let file_system = if self.tmpfs { "tmpfs" } else { "a disk's file system" };
@@ -63,7 +63,7 @@ impl Machine {
     }
 
     /// What makes its figures doubtful.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if !self.release_build {
             warnings.push(

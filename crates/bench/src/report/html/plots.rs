@@ -1,23 +1,23 @@
 //! What is drawn: how long replies take, messages by clients, handshakes, memory, waits and losses.
 
 use super::svg::{Bar, Bars, Lines, Series, bars, lines};
-use crate::columns::Group;
-use crate::placement::Placement;
-use crate::results::{Figure, Results};
-use crate::rows::{ROWS, title};
+use crate::model::columns::Group;
+use crate::model::placement::Placement;
+use crate::model::results::{Figure, Results};
+use crate::model::rows::{ROWS, title};
 
 /// A drawing with what is said of it.
 #[derive(Debug)]
-pub(super) struct Plot {
-    pub(super) title: String,
-    pub(super) svg: String,
-    pub(super) says: &'static str,
+pub(crate) struct Plot {
+    pub(crate) title: String,
+    pub(crate) svg: String,
+    pub(crate) says: &'static str,
     /// The rows in it, where lines need to be told apart.
-    pub(super) legend: Vec<String>,
+    pub(crate) legend: Vec<String>,
 }
 
 /// The drawings that there is data for.
-pub(super) fn plots(results: &Results) -> Vec<Plot> {
+pub(crate) fn plots(results: &Results) -> Vec<Plot> {
     let mut plots: Vec<Plot> =
         [Placement::Free, Placement::SameCore, Placement::DifferentCores, Placement::Busy]
             .into_iter()
@@ -44,7 +44,7 @@ pub(super) fn plots(results: &Results) -> Vec<Plot> {
 }
 
 /// The class that gives a row its colour.
-pub(super) fn class(row: &str) -> String {
+pub(crate) fn class(row: &str) -> String {
     let place = ROWS.iter().position(|one| one.name == row);
     place.map_or_else(|| "other".into(), |place| format!("c{place}"))
 }
@@ -119,7 +119,7 @@ fn throughput(results: &Results) -> Plot {
         let says = "More is better. One client with 64 messages in flight.";
         return barred_column(results, &[column], "rate", "/s", "Messages a second", says);
     }
-    let of_row = |row: &crate::rows::Row| {
+    let of_row = |row: &crate::model::rows::Row| {
         let point = |(column, clients): &(&str, f64)| {
             let figure = results.figure(column, Placement::Free, row.name, "rate")?;
             Some((clients.log2(), figure.summary.median))
@@ -128,7 +128,7 @@ fn throughput(results: &Results) -> Plot {
         Series { label: row.title.into(), class: class(row.name), points }
     };
     let series: Vec<Series> = ROWS.iter().map(of_row).filter(|series| !series.points.is_empty()).collect();
-    let with_points = |row: &crate::rows::Row| series.iter().any(|one| one.class == class(row.name));
+    let with_points = |row: &crate::model::rows::Row| series.iter().any(|one| one.class == class(row.name));
     let legend = ROWS.iter().filter(|row| with_points(row)).map(|row| row.name.into()).collect();
     let chart = Lines {
         x_title: "clients".into(),
@@ -167,7 +167,7 @@ fn barred_column(
     says: &'static str,
 ) -> Plot {
     let bar = |figure: &Figure| Bar {
-        label: crate::rows::title(&figure.row).into(),
+        label: crate::model::rows::title(&figure.row).into(),
         class: class(&figure.row),
         value: figure.summary.median,
         min: figure.summary.min,
@@ -187,7 +187,7 @@ fn barred_column(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::samples::results;
+    use crate::model::results::samples::results;
 
     #[test]
     fn there_is_a_plot_for_what_was_measured_and_none_for_what_was_not() {

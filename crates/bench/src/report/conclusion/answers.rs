@@ -3,15 +3,14 @@
 use naive::Stage;
 
 use super::{Data, NOTICEABLE, finding, listed, ranked};
-use crate::columns::counted;
-use crate::metrics::number;
-use crate::placement::Placement;
-use crate::results::{ColumnInfo, Finding, Total};
-use crate::rows::{ROWS, Row, row, title};
-use crate::trial::KEPT;
+use crate::model::columns::{KEPT, counted};
+use crate::model::metrics::number;
+use crate::model::placement::Placement;
+use crate::model::results::{ColumnInfo, Finding, Total};
+use crate::model::rows::{ROWS, Row, row, title};
 
 /// The rule of the whole: who must not wait needs a process of its own; what that costs, and what dispatch costs on top.
-pub(super) fn which_for_what(data: &Data<'_>) -> Option<Finding> {
+pub(crate) fn which_for_what(data: &Data<'_>) -> Option<Finding> {
     let waits = |name: &str| data.median("second-client", name, "in-line").map(|part| part > 0.5);
     let round_trips = data.ranking("round-trip", "p50");
     let at_once: Vec<_> = round_trips.iter().filter(|one| waits(one.0) == Some(false)).copied().collect();
@@ -54,7 +53,7 @@ pub(super) fn which_for_what(data: &Data<'_>) -> Option<Finding> {
     finding("Which paradigm for which need?", parts.join(" "))
 }
 
-pub(super) fn soonest(data: &Data<'_>) -> Option<Finding> {
+pub(crate) fn soonest(data: &Data<'_>) -> Option<Finding> {
     let ranking = data.ranking("round-trip", "p50");
     let mut answer = format!("{}.", ranked(&ranking, "us")?);
     if let (Some(forking), Some(dispatch)) =
@@ -66,7 +65,7 @@ pub(super) fn soonest(data: &Data<'_>) -> Option<Finding> {
     finding("Who answers one client soonest? (median, 64 bytes)", answer)
 }
 
-pub(super) fn against_bare_pipes(data: &Data<'_>) -> Option<Finding> {
+pub(crate) fn against_bare_pipes(data: &Data<'_>) -> Option<Finding> {
     let mut parts = Vec::new();
     for row in ROWS.iter().filter(|row| row.is_paradigm()) {
         let ratio = data.figure("round-trip", row.name, "p50").and_then(|figure| figure.ratios.first());
@@ -86,7 +85,7 @@ pub(super) fn against_bare_pipes(data: &Data<'_>) -> Option<Finding> {
     finding("How far is that from the least that pipes can do?", format!("{}. {why}", parts.join("; ")))
 }
 
-pub(super) fn placement(data: &Data<'_>) -> Option<Finding> {
+pub(crate) fn placement(data: &Data<'_>) -> Option<Finding> {
     let p50 =
         |row: &str, placement| Some(data.results.figure("round-trip", placement, row, "p50")?.summary.median);
     let name =
@@ -124,7 +123,7 @@ pub(super) fn placement(data: &Data<'_>) -> Option<Finding> {
     finding("What does it matter where the processes run?", answer)
 }
 
-pub(super) fn batching(data: &Data<'_>) -> Option<Finding> {
+pub(crate) fn batching(data: &Data<'_>) -> Option<Finding> {
     let gain = |name: &'static str| {
         let (one, many) =
             (data.median("round-trip", name, "rate")?, data.median("throughput-1x64", name, "rate")?);
@@ -150,7 +149,7 @@ pub(super) fn batching(data: &Data<'_>) -> Option<Finding> {
     )
 }
 
-pub(super) fn most(data: &Data<'_>) -> Option<Finding> {
+pub(crate) fn most(data: &Data<'_>) -> Option<Finding> {
     let (column, clients) = data.largest("throughput-", "x64").filter(|found| found.1 > 1)?;
     let ranking = data.ranking(column, "rate");
     let question = format!("Who carries the most messages of {}, 64 in flight each?", counted(clients));
@@ -162,7 +161,7 @@ pub(super) fn most(data: &Data<'_>) -> Option<Finding> {
     finding(&question, format!("{}.{turn}", ranked(&ranking, "messages a second")?))
 }
 
-pub(super) fn long_messages(data: &Data<'_>) -> Option<Finding> {
+pub(crate) fn long_messages(data: &Data<'_>) -> Option<Finding> {
     let ranking = data.ranking("bulk", "gigabytes");
     let best = data.figure("bulk", ranking.first()?.0, "gigabytes")?;
     let against = best
@@ -177,7 +176,7 @@ pub(super) fn long_messages(data: &Data<'_>) -> Option<Finding> {
     finding("How fast do long messages go? (1 MiB there and back)", answer)
 }
 
-pub(super) fn connecting(data: &Data<'_>) -> Option<Finding> {
+pub(crate) fn connecting(data: &Data<'_>) -> Option<Finding> {
     let ranking = data.ranking("connects-8", "connects");
     let mut parts = vec![format!("{}.", ranked(&ranking, "a second")?)];
     for (name, _) in &ranking {
@@ -189,7 +188,7 @@ pub(super) fn connecting(data: &Data<'_>) -> Option<Finding> {
     finding("How many can connect? (8 clients, over and over)", parts.join(" "))
 }
 
-pub(super) fn waiting(data: &Data<'_>) -> Option<Finding> {
+pub(crate) fn waiting(data: &Data<'_>) -> Option<Finding> {
     let (mut wait, mut served) = (Vec::new(), Vec::new());
     for row in &ROWS {
         let Some(figure) = data.figure("second-client", row.name, "wait") else { continue };
@@ -213,7 +212,7 @@ pub(super) fn waiting(data: &Data<'_>) -> Option<Finding> {
     )
 }
 
-pub(super) fn idle(data: &Data<'_>) -> Option<Finding> {
+pub(crate) fn idle(data: &Data<'_>) -> Option<Finding> {
     let mut parts = Vec::new();
     for row in &ROWS {
         let (Some(memory), Some(descriptors), Some(processes), Some(clients)) = (
@@ -241,7 +240,7 @@ pub(super) fn idle(data: &Data<'_>) -> Option<Finding> {
     finding("What does a client cost that says nothing?", format!("{}. {how}", parts.join("; ")))
 }
 
-pub(super) fn flooded(data: &Data<'_>) -> Option<Finding> {
+pub(crate) fn flooded(data: &Data<'_>) -> Option<Finding> {
     let part = |row: &Row| {
         let factor = data.median("flood", row.name, "flood-factor")?;
         Some(format!("{} {} times", row.title, number(factor)))
@@ -259,7 +258,7 @@ pub(super) fn flooded(data: &Data<'_>) -> Option<Finding> {
     )
 }
 
-pub(super) fn lost(data: &Data<'_>) -> Option<Finding> {
+pub(crate) fn lost(data: &Data<'_>) -> Option<Finding> {
     let mut parts = Vec::new();
     let paradigms: Vec<_> = data
         .results
@@ -302,7 +301,7 @@ pub(super) fn lost(data: &Data<'_>) -> Option<Finding> {
     if parts.is_empty() { None } else { finding("Is anybody lost, or answered wrongly?", parts.join(" ")) }
 }
 
-pub(super) fn doubtful(data: &Data<'_>) -> Finding {
+pub(crate) fn doubtful(data: &Data<'_>) -> Finding {
     let results = data.results;
     let wide = results.figures.iter().filter(|figure| figure.wide).count();
     let mut parts = results.machine.warnings();

@@ -7,12 +7,9 @@ use std::time::{Duration, Instant};
 use handshake_cli::has_escapes;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::rows::Row;
-use super::sampling::Cell;
-
 /// A bar on stderr.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     since: Instant,
     /// How long all was thought to take, and what is done of that, in seconds.
@@ -25,7 +22,7 @@ const TELLING: f64 = 0.05;
 
 impl Progress {
     /// Of something that will take about so many seconds.
-    pub(super) fn of(seconds: f64) -> Self {
+    pub(crate) fn of(seconds: f64) -> Self {
         // It starts no thread.
         let target =
             if has_escapes(&stderr()) { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -36,15 +33,14 @@ impl Progress {
     }
 
     /// What is measured now.
-    pub(super) fn shows(&self, cell: &Cell, row: &Row) {
+    pub(crate) fn shows(&self, what: &str) {
         let left = left(self.whole, self.done.get(), self.since.elapsed().as_secs_f64());
         let left = HumanDuration(Duration::from_secs_f64(left));
-        let (what, whence) = (&cell.column.title, cell.placement.title());
-        self.bar.set_message(format!("{left} left: {}, {whence}: {what}", row.title));
+        self.bar.set_message(format!("{left} left: {what}"));
     }
 
     /// So much is done.
-    pub(super) fn advance(&self, seconds: f64) {
+    pub(crate) fn advance(&self, seconds: f64) {
         self.done.set(self.done.get() + seconds);
         self.bar.set_position(milliseconds(self.done.get()));
     }

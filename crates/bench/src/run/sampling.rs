@@ -5,38 +5,45 @@ use std::time::Duration;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::Error;
 
-use super::bench::{Bench, Member, Trouble};
-use super::columns::{Column, POLITE, Task};
-use super::placement::{BUSY, Placement};
-use super::progress::Progress;
-use super::results::{ColumnInfo, Commands, Trial};
-use super::rows::Row;
-use super::trial::{KEPT, NAIVE_PATIENCE, Outcome, Trial as OneTrial};
+use crate::model::columns::{Column, KEPT, POLITE, Task};
+use crate::model::placement::{BUSY, Placement};
+use crate::model::results::{ColumnInfo, Commands, Trial};
+use crate::model::rows::Row;
+use crate::run::bench::{Bench, Member, Trouble};
+use crate::run::progress::Progress;
+use crate::run::trial::{NAIVE_PATIENCE, Outcome, Trial as OneTrial};
 
 /// What is to be measured.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
-    pub(super) cells: Vec<Cell>,
-    pub(super) runs: usize,
+pub(crate) struct Plan {
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) runs: usize,
     /// How long a trial is to take, in seconds.
-    pub(super) seconds: f64,
+    pub(crate) seconds: f64,
 }
 
 /// A column at a placement, and who takes part.
 #[derive(Debug, Clone)]
-pub(super) struct Cell {
-    pub(super) column: Column,
-    pub(super) placement: Placement,
-    pub(super) rows: Vec<&'static Row>,
+pub(crate) struct Cell {
+    pub(crate) column: Column,
+    pub(crate) placement: Placement,
+    pub(crate) rows: Vec<&'static Row>,
+}
+
+impl Cell {
+    /// What is measured of a row: `basic, same core: round trip, ...`.
+    fn title_of(&self, row: &Row) -> String {
+        format!("{}, {}: {}", row.title, self.placement.title(), self.column.title)
+    }
 }
 
 /// What was measured so far.
 #[derive(Debug, Default)]
-pub(super) struct Samples {
-    pub(super) trials: Vec<Trial>,
-    pub(super) columns: Vec<ColumnInfo>,
+pub(crate) struct Samples {
+    pub(crate) trials: Vec<Trial>,
+    pub(crate) columns: Vec<ColumnInfo>,
     /// Why it ended before its time.
-    pub(super) stopped: Option<Error>,
+    pub(crate) stopped: Option<Error>,
 }
 
 /// What a trial costs besides: processes that start and end. For the time left, nothing else.
@@ -56,7 +63,7 @@ const MOST: usize = 10_000_000;
 
 impl Plan {
     /// How long it will take, in seconds, as far as one can know.
-    pub(super) fn estimate(&self) -> f64 {
+    pub(crate) fn estimate(&self) -> f64 {
         self.cells.iter().map(|cell| self.trial_seconds(cell) * self.trials_of(cell)).sum()
     }
 
@@ -79,7 +86,7 @@ impl Plan {
     }
 
     /// Measures all. Whatever ends it early, what was measured is returned.
-    pub(super) fn measure(&self, bench: &Bench, progress: &Progress) -> Samples {
+    pub(crate) fn measure(&self, bench: &Bench, progress: &Progress) -> Samples {
         let mut samples = Samples::default();
         for cell in &self.cells {
             samples.begin(cell);
@@ -102,7 +109,7 @@ impl Plan {
         let busy = judged(Busy::start(bench, cell.placement))?;
         let mut counts = Vec::new();
         for row in &cell.rows {
-            progress.shows(cell, row);
+            progress.shows(&cell.title_of(row));
             counts.push(match &busy {
                 Ok(_) => judged(self.calibrate(cell, row, bench))?,
                 Err(failure) => Err(failure.clone()),
@@ -112,7 +119,7 @@ impl Plan {
             // Each run begins with another row, so that none always comes after the same one.
             for index in (0..cell.rows.len()).map(|index| (index + run) % cell.rows.len()) {
                 let row = cell.rows[index];
-                progress.shows(cell, row);
+                progress.shows(&cell.title_of(row));
                 let outcome = match &counts[index] {
                     Ok(count) => judged(tried(cell, row, bench, *count))?,
                     Err(failure) => Err(failure.clone()),

@@ -17,7 +17,7 @@ const PREFIX: &str = "lab-compare-";
 ///
 /// # Errors
 /// No directory can be made.
-pub(super) fn make() -> Result<TempDir> {
+pub(crate) fn make() -> Result<TempDir> {
     [Path::new(temporary::MEMORY), &env::temp_dir()].into_iter().for_each(sweep);
     temporary::directory_in_memory(&format!("{PREFIX}{}-", std::process::id()))
 }

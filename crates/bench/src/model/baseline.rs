@@ -1,43 +1,43 @@
 //! What has changed since an earlier run: figure by figure, and ratio by ratio where there is a reference.
 
-use super::metrics::{Better, metric_of};
-use super::placement::Placement;
-use super::results::{Figure, Results};
-use super::statistics::Summary;
+use crate::model::metrics::{Better, metric_of};
+use crate::model::placement::Placement;
+use crate::model::results::{Figure, Results};
+use crate::model::statistics::Summary;
 
 /// Changes of less than this part are not told: no two runs are the same.
 const TELLING: f64 = 0.1;
 
 /// Between two comparisons.
 #[derive(Debug)]
-pub(super) struct Changes {
+pub(crate) struct Changes {
     /// What makes the two hard to compare; empty if nothing does.
-    pub(super) warning: String,
+    pub(crate) warning: String,
     /// When the earlier one began.
-    pub(super) since: String,
+    pub(crate) since: String,
     /// How many figures both have.
-    pub(super) compared: usize,
+    pub(crate) compared: usize,
     /// The greatest first.
-    pub(super) changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
 }
 
 /// A figure that is another one now.
 #[derive(Debug)]
-pub(super) struct Change {
-    pub(super) column: String,
-    pub(super) placement: Placement,
-    pub(super) row: String,
-    pub(super) metric: String,
+pub(crate) struct Change {
+    pub(crate) column: String,
+    pub(crate) placement: Placement,
+    pub(crate) row: String,
+    pub(crate) metric: String,
     /// The reference, if it is the ratio that is compared.
-    pub(super) to: Option<String>,
-    pub(super) before: f64,
-    pub(super) now: f64,
-    pub(super) better: bool,
+    pub(crate) to: Option<String>,
+    pub(crate) before: f64,
+    pub(crate) now: f64,
+    pub(crate) better: bool,
 }
 
 impl Changes {
     /// All that is more than chance: where no run of the one is among those of the other.
-    pub(super) fn between(before: &Results, now: &Results) -> Self {
+    pub(crate) fn between(before: &Results, now: &Results) -> Self {
         let mut changes = Self {
             warning: warning(before, now),
             since: since(before, now),
@@ -120,7 +120,7 @@ fn warning(before: &Results, now: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::samples::results;
+    use crate::model::results::samples::results;
 
     #[test]
     fn ratios_that_changed_are_told_and_chance_is_not() {

@@ -1,16 +1,17 @@
 //! The columns: what is measured of which rows, against which references. A new one is an entry in [`columns`].
 
 use std::fmt;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::metrics::number;
-use super::placement::Placement;
-use super::placement::Placement::{Busy, DifferentCores, Free, SameCore};
+use crate::model::metrics::number;
+use crate::model::placement::Placement;
+use crate::model::placement::Placement::{Busy, DifferentCores, Free, SameCore};
 
 /// What columns are chosen by on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(super) enum Group {
+pub(crate) enum Group {
     /// One request of 64 bytes at a time
     RoundTrip,
     /// Messages a second, by clients and messages in flight
@@ -39,7 +40,7 @@ impl fmt::Display for Group {
 
 /// What a trial does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Task {
+pub(crate) enum Task {
     /// So many clients ask, each with so many requests in flight, of so many bytes.
     Talk {
         clients: usize,
@@ -67,21 +68,21 @@ pub(super) enum Task {
 }
 
 /// A row, and the references that it is compared with.
-pub(super) type Pair = (&'static str, &'static [&'static str]);
+pub(crate) type Pair = (&'static str, &'static [&'static str]);
 
 /// A column.
 #[derive(Debug, Clone)]
-pub(super) struct Column {
+pub(crate) struct Column {
     /// `throughput-8x64`.
-    pub(super) id: String,
-    pub(super) group: Group,
-    pub(super) title: String,
-    pub(super) task: Task,
-    pub(super) pairs: &'static [Pair],
+    pub(crate) id: String,
+    pub(crate) group: Group,
+    pub(crate) title: String,
+    pub(crate) task: Task,
+    pub(crate) pairs: &'static [Pair],
     /// Only the best of the references counts, whichever that is.
-    pub(super) best_reference: bool,
+    pub(crate) best_reference: bool,
     /// Who is not asked, and why not.
-    pub(super) left_out: &'static [(&'static str, &'static str)],
+    pub(crate) left_out: &'static [(&'static str, &'static str)],
     /// Where, in the quick form; empty: not there at all, unless asked for by name.
     quick: &'static [Placement],
     full: &'static [Placement],
@@ -89,7 +90,7 @@ pub(super) struct Column {
 
 impl Column {
     /// Where it is measured.
-    pub(super) fn placements(&self, full: bool, by_name: bool) -> &'static [Placement] {
+    pub(crate) fn placements(&self, full: bool, by_name: bool) -> &'static [Placement] {
         match (full, by_name && self.quick.is_empty()) {
             (true, _) => self.full,
             (false, true) => &[Free],
@@ -181,7 +182,10 @@ const CLIENTS: [usize; 4] = [1, 8, 64, 256];
 const WINDOWS: [usize; 4] = [1, 8, 64, 512];
 
 /// One flooding and so many polite clients, as in docs/failure-modes.md.
-pub(super) const POLITE: usize = 63;
+pub(crate) const POLITE: usize = 63;
+
+/// So long the first client keeps its connection while a second one waits.
+pub(crate) const KEPT: Duration = Duration::from_millis(200);
 
 /// Idle clients whose memory is looked at; with one client at a time, there is but one.
 const IDLE: usize = 64;
@@ -190,13 +194,13 @@ const IDLE: usize = 64;
 const KNOCKING: usize = 50;
 
 /// Clients that stay connected while the next ones come.
-pub(super) const CROWDED: usize = 5_000;
+pub(crate) const CROWDED: usize = 5_000;
 
 /// Payload of short messages.
 const SHORT: usize = 64;
 
 /// All columns, in the order of measuring and telling.
-pub(super) fn columns() -> Vec<Column> {
+pub(crate) fn columns() -> Vec<Column> {
     let mut all = vec![Column {
         quick: EVERYWHERE,
         full: &[Free, SameCore, DifferentCores, Busy],
@@ -282,14 +286,14 @@ fn throughput(clients: usize, window: usize) -> Column {
 }
 
 /// `1 client`, `8 clients`.
-pub(super) fn counted(clients: usize) -> String {
+pub(crate) fn counted(clients: usize) -> String {
     format!("{clients} client{}", if clients == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::row;
+    use crate::model::rows::row;
 
     #[test]
     fn every_name_in_a_column_is_a_row_and_every_reference_is_measured_in_it() {

@@ -6,15 +6,15 @@ use std::{fs, io};
 use handshake_core::error::{Error, Result, errno_of};
 use nix::errno::Errno;
 
-use super::baseline::Changes;
-use super::html;
-use super::results::{FORMAT, Figure, Results};
+use crate::model::baseline::Changes;
+use crate::model::results::{FORMAT, Figure, Results};
+use crate::report::html;
 
 /// Makes the directory, and sees that files can be made in it.
 ///
 /// # Errors
 /// Those of the file system.
-pub(super) fn prepare(dir: &Path) -> Result<()> {
+pub(crate) fn prepare(dir: &Path) -> Result<()> {
     let failed = |error: io::Error| {
         Error::at("make files in", dir, errno_of(&error), "name another directory with --out")
     };
@@ -26,7 +26,7 @@ pub(super) fn prepare(dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Those of the file system.
-pub(super) fn write(dir: &Path, results: &Results, changes: Option<&Changes>) -> Result<()> {
+pub(crate) fn write(dir: &Path, results: &Results, changes: Option<&Changes>) -> Result<()> {
     let json = serde_json::to_string(results).expect("results are plain data");
     write_file(&dir.join("results.json"), &json)?;
     write_file(&dir.join("results.csv"), &csv(&results.figures))?;
@@ -34,7 +34,7 @@ pub(super) fn write(dir: &Path, results: &Results, changes: Option<&Changes>) ->
 }
 
 /// Writes one file.
-pub(super) fn write_file(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_file(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).map_err(|error| Error::at("write", path, errno_of(&error), ""))
 }
 
@@ -42,7 +42,7 @@ pub(super) fn write_file(path: &Path, text: &str) -> Result<()> {
 ///
 /// # Errors
 /// It cannot be read, or is none of this form.
-pub(super) fn read(path: &Path) -> Result<Results> {
+pub(crate) fn read(path: &Path) -> Result<Results> {
     let text = fs::read(path).map_err(|error| {
         Error::at("read", path, errno_of(&error), "name the results.json of an earlier run")
     })?;
@@ -90,7 +90,7 @@ fn placement_name(figure: &Figure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::samples::results;
+    use crate::model::results::samples::results;
 
     #[test]
     fn results_come_back_as_they_were_written() {

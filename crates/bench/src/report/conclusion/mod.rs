@@ -2,17 +2,17 @@
 
 mod answers;
 
-use super::metrics::{Better, metric_of, number};
-use super::placement::Placement;
-use super::results::{Figure, Finding, Results};
-use super::rows::{ROWS, title};
-use super::statistics::Summary;
+use crate::model::metrics::{Better, metric_of, number};
+use crate::model::placement::Placement;
+use crate::model::results::{Figure, Finding, Results};
+use crate::model::rows::{ROWS, title};
+use crate::model::statistics::Summary;
 
 /// A difference of less than this is none that anyone would notice.
 const NOTICEABLE: f64 = 1.15;
 
 /// All that the data can answer.
-pub(super) fn conclude(results: &Results) -> Vec<Finding> {
+pub(crate) fn conclude(results: &Results) -> Vec<Finding> {
     const RULES: [fn(&Data<'_>) -> Option<Finding>; 12] = [
         answers::which_for_what,
         answers::soonest,
@@ -114,7 +114,7 @@ fn finding(question: &str, answer: String) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::samples::results;
+    use crate::model::results::samples::results;
 
     fn answer(results: &Results, start: &str) -> String {
         let findings = conclude(results);

@@ -1,44 +1,16 @@
-//! On which processors a trial's processes run: what moves latency more than anything else.
+//! The processors of this machine, and which of them a trial's processes get.
 
 use std::fs;
 
 use handshake_core::error::{Error, Result};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
-use serde::{Deserialize, Serialize};
 
-/// So many processes keep processors busy in [`Placement::Busy`].
-pub(super) const BUSY: usize = 2;
-
-/// Where server and clients are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Placement {
-    /// Wherever the kernel puts them.
-    Free,
-    /// All on one.
-    SameCore,
-    /// The server with its subservers on one, the clients on another.
-    DifferentCores,
-    /// Wherever the kernel puts them, beside two processes that never sleep.
-    Busy,
-}
-
-impl Placement {
-    /// For tables.
-    pub(super) fn title(self) -> &'static str {
-        match self {
-            Self::Free => "free",
-            Self::SameCore => "same core",
-            Self::DifferentCores => "different cores",
-            Self::Busy => "free, 2 busy others",
-        }
-    }
-}
+use crate::model::placement::Placement;
 
 /// The processors that this process may use: one for the server, and another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cpus {
+pub(crate) struct Cpus {
     one: usize,
     other: Option<usize>,
 }
@@ -48,7 +20,7 @@ impl Cpus {
     ///
     /// # Errors
     /// The kernel does not say.
-    pub(super) fn of_this_process() -> Result<Self> {
+    pub(crate) fn of_this_process() -> Result<Self> {
         let failed = |errno| Error::on("learn", "which processors there are", errno);
         let allowed = sched_getaffinity(Pid::from_raw(0)).map_err(failed)?;
         let numbers = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu) == Ok(true));
@@ -63,7 +35,7 @@ impl Cpus {
     }
 
     /// Where the server stays, and where its clients do; `None`: anywhere.
-    pub(super) fn at(&self, placement: Placement) -> (Option<usize>, Option<usize>) {
+    pub(crate) fn at(&self, placement: Placement) -> (Option<usize>, Option<usize>) {
         match placement {
             Placement::Free | Placement::Busy => (None, None),
             Placement::SameCore => (Some(self.one), Some(self.one)),
@@ -72,7 +44,7 @@ impl Cpus {
     }
 
     /// Whether this machine has what it takes.
-    pub(super) fn allow(&self, placement: Placement) -> bool {
+    pub(crate) fn allow(&self, placement: Placement) -> bool {
         placement != Placement::DifferentCores || self.other.is_some()
     }
 }

@@ -4,7 +4,7 @@ use load::report::Usage;
 use probe::proc::{kib, meminfo, open_files, own_pages, page_tables, text, value_of};
 
 /// What these have used so far.
-pub(super) fn usage(family: &[u32]) -> Usage {
+pub(crate) fn usage(family: &[u32]) -> Usage {
     let mut sum = Usage::default();
     for pid in family {
         let nanoseconds = text(&format!("/proc/{pid}/schedstat"))
@@ -22,16 +22,16 @@ pub(super) fn usage(family: &[u32]) -> Usage {
 
 /// What some processes hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Holdings {
-    pub(super) processes: usize,
+pub(crate) struct Holdings {
+    pub(crate) processes: usize,
     /// KiB: pages of their own, each counted once (Pss_Anon), and page tables. Program text is not in it: that is shared with
     /// whoever runs the same program.
-    pub(super) memory: f64,
-    pub(super) descriptors: usize,
+    pub(crate) memory: f64,
+    pub(crate) descriptors: usize,
 }
 
 /// What these hold now.
-pub(super) fn holdings(family: &[u32]) -> Holdings {
+pub(crate) fn holdings(family: &[u32]) -> Holdings {
     let mut sum = Holdings { processes: family.len(), ..Holdings::default() };
     for pid in family {
         sum.memory += (own_pages(*pid).unwrap_or(0) + page_tables(*pid).unwrap_or(0)) as f64;
@@ -41,7 +41,7 @@ pub(super) fn holdings(family: &[u32]) -> Holdings {
 }
 
 /// KiB that are left on the whole machine.
-pub(super) fn available() -> f64 {
+pub(crate) fn available() -> f64 {
     kib(&meminfo(), "MemAvailable").unwrap_or(0) as f64
 }
 

@@ -4,136 +4,155 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::machine::Machine;
-use super::placement::Placement;
-use super::statistics::Summary;
-use super::targets::Verdict;
+use crate::model::machine::Machine;
+use crate::model::placement::Placement;
+use crate::model::statistics::Summary;
 
 /// Of this form; a reader refuses another one.
-pub(super) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// A whole comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Results {
-    pub(super) format: u32,
+pub(crate) struct Results {
+    pub(crate) format: u32,
     /// It was interrupted; what there is, is whole.
-    pub(super) incomplete: bool,
+    pub(crate) incomplete: bool,
     /// As typed.
-    pub(super) command: String,
+    pub(crate) command: String,
     /// When it began, in UTC.
-    pub(super) began: String,
-    pub(super) seconds: f64,
+    pub(crate) began: String,
+    pub(crate) seconds: f64,
     /// Runs of each cell that were asked for, and how long a trial was meant to take.
-    pub(super) runs: usize,
-    pub(super) trial_seconds: f64,
-    pub(super) full: bool,
+    pub(crate) runs: usize,
+    pub(crate) trial_seconds: f64,
+    pub(crate) full: bool,
     /// How our own programs waited; empty: before one could choose.
     #[serde(default)]
-    pub(super) wait: String,
-    pub(super) machine: Machine,
+    pub(crate) wait: String,
+    pub(crate) machine: Machine,
     /// In the order of measuring.
-    pub(super) columns: Vec<ColumnInfo>,
-    pub(super) trials: Vec<Trial>,
-    pub(super) figures: Vec<Figure>,
-    pub(super) totals: Vec<Total>,
+    pub(crate) columns: Vec<ColumnInfo>,
+    pub(crate) trials: Vec<Trial>,
+    pub(crate) figures: Vec<Figure>,
+    pub(crate) totals: Vec<Total>,
     /// Of the targets that were measured.
     #[serde(default)]
-    pub(super) targets: Vec<Verdict>,
-    pub(super) conclusion: Vec<Finding>,
+    pub(crate) targets: Vec<Verdict>,
+    pub(crate) conclusion: Vec<Finding>,
 }
 
 /// A column that was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct ColumnInfo {
-    pub(super) id: String,
-    pub(super) group: String,
-    pub(super) title: String,
-    pub(super) placements: Vec<Placement>,
+pub(crate) struct ColumnInfo {
+    pub(crate) id: String,
+    pub(crate) group: String,
+    pub(crate) title: String,
+    pub(crate) placements: Vec<Placement>,
     /// Rows without figures here, and why.
-    pub(super) left_out: Vec<(String, String)>,
+    pub(crate) left_out: Vec<(String, String)>,
     /// The exact commands.
-    pub(super) commands: Vec<Commands>,
+    pub(crate) commands: Vec<Commands>,
 }
 
 /// How a row was started; DIR is a new directory for each trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Commands {
-    pub(super) row: String,
-    pub(super) placement: Placement,
-    pub(super) server: String,
-    pub(super) client: String,
+pub(crate) struct Commands {
+    pub(crate) row: String,
+    pub(crate) placement: Placement,
+    pub(crate) server: String,
+    pub(crate) client: String,
 }
 
 /// One run of one row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Trial {
-    pub(super) column: String,
-    pub(super) placement: Placement,
-    pub(super) row: String,
-    pub(super) run: usize,
+pub(crate) struct Trial {
+    pub(crate) column: String,
+    pub(crate) placement: Placement,
+    pub(crate) row: String,
+    pub(crate) run: usize,
     /// By metric.
-    pub(super) values: BTreeMap<String, f64>,
+    pub(crate) values: BTreeMap<String, f64>,
     /// Requests whose replies were checked; or handshakes.
-    pub(super) answered: u64,
-    pub(super) lost: u64,
-    pub(super) wrong: u64,
+    pub(crate) answered: u64,
+    pub(crate) lost: u64,
+    pub(crate) wrong: u64,
     /// Nanoseconds, and how many took so long.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) histogram: Vec<(u64, u64)>,
+    pub(crate) histogram: Vec<(u64, u64)>,
     /// Why there are no values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) failure: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 /// All runs of a row, in one number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Figure {
-    pub(super) column: String,
-    pub(super) placement: Placement,
-    pub(super) row: String,
-    pub(super) metric: String,
+pub(crate) struct Figure {
+    pub(crate) column: String,
+    pub(crate) placement: Placement,
+    pub(crate) row: String,
+    pub(crate) metric: String,
     #[serde(flatten)]
-    pub(super) summary: Summary,
+    pub(crate) summary: Summary,
     /// The runs were too far apart.
-    pub(super) wide: bool,
-    pub(super) ratios: Vec<Ratio>,
+    pub(crate) wide: bool,
+    pub(crate) ratios: Vec<Ratio>,
 }
 
 /// A figure over that of a reference, run by run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Ratio {
-    pub(super) to: String,
+pub(crate) struct Ratio {
+    pub(crate) to: String,
     #[serde(flatten)]
-    pub(super) summary: Summary,
-    pub(super) wide: bool,
+    pub(crate) summary: Summary,
+    pub(crate) wide: bool,
 }
 
 /// Over all trials of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Total {
-    pub(super) row: String,
-    pub(super) answered: u64,
-    pub(super) lost: u64,
-    pub(super) wrong: u64,
-    pub(super) failed_trials: u64,
+pub(crate) struct Total {
+    pub(crate) row: String,
+    pub(crate) answered: u64,
+    pub(crate) lost: u64,
+    pub(crate) wrong: u64,
+    pub(crate) failed_trials: u64,
+}
+
+/// What came out for one row at one placement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Verdict {
+    pub(crate) column: String,
+    pub(crate) placement: Placement,
+    pub(crate) row: String,
+    pub(crate) metric: String,
+    /// The reference; empty where the figure is a ratio itself.
+    pub(crate) to: String,
+    /// `at most 0.1`.
+    pub(crate) target: String,
+    /// By the median.
+    pub(crate) reached: bool,
+    /// All runs say the same.
+    pub(crate) in_every_run: bool,
+    #[serde(flatten)]
+    pub(crate) measured: Summary,
+    pub(crate) wide: bool,
 }
 
 /// A sentence of the conclusion, and what it rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Finding {
+pub(crate) struct Finding {
     /// What one wants to know.
-    pub(super) question: String,
-    pub(super) answer: String,
+    pub(crate) question: String,
+    pub(crate) answer: String,
 }
 
 impl Results {
     /// How our own programs waited, in words that follow others.
-    pub(super) fn waited(&self) -> String {
+    pub(crate) fn waited(&self) -> String {
         if self.wait.is_empty() { String::new() } else { format!(" with --wait {}", self.wait) }
     }
 
     /// The figure of this place in the tables.
-    pub(super) fn figure(
+    pub(crate) fn figure(
         &self,
         column: &str,
         placement: Placement,
@@ -149,7 +168,7 @@ impl Results {
     }
 
     /// The rows that have trials in a column, in the order of the first run.
-    pub(super) fn rows_of(&self, column: &str, placement: Placement) -> Vec<&str> {
+    pub(crate) fn rows_of(&self, column: &str, placement: Placement) -> Vec<&str> {
         let mut rows: Vec<&str> = Vec::new();
         for trial in self.trials.iter().filter(|trial| trial.column == column && trial.placement == placement)
         {
@@ -157,19 +176,32 @@ impl Results {
                 rows.push(&trial.row);
             }
         }
-        rows.sort_by_key(|name| super::rows::ROWS.iter().position(|row| row.name == *name));
+        rows.sort_by_key(|name| crate::model::rows::ROWS.iter().position(|row| row.name == *name));
         rows
+    }
+}
+
+impl Verdict {
+    /// In a word or two, one below the other.
+    pub(crate) fn in_words(&self) -> Vec<String> {
+        let words: &[&str] = match (self.reached, self.in_every_run) {
+            (true, true) => &["reached"],
+            (true, false) => &["reached", "not in every run"],
+            (false, true) => &["not reached"],
+            (false, false) => &["not reached", "in some runs"],
+        };
+        words.iter().map(|word| (*word).into()).collect()
     }
 }
 
 /// Results to test with.
 #[cfg(test)]
-pub(super) mod samples {
+pub(crate) mod samples {
     use std::path::Path;
 
     use super::*;
-    use crate::columns::columns;
-    use crate::figures::{figures, totals};
+    use crate::model::columns::columns;
+    use crate::model::figures::{figures, totals};
 
     fn trial(column: &str, row: &str, run: usize, values: &[(&str, f64)]) -> Trial {
         Trial {
@@ -187,7 +219,7 @@ pub(super) mod samples {
     }
 
     /// Of made-up trials.
-    pub(in super::super) fn results() -> Results {
+    pub(crate) fn results() -> Results {
         let mut trials = Vec::new();
         for (row, p50) in [
             ("basic", [20.0, 24.0]),

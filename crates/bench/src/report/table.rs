@@ -5,12 +5,11 @@ use comfy_table::{Cell, CellAlignment, Table};
 use handshake_core::error::Result;
 use load::print;
 
-use super::baseline::Changes;
-use super::grid::{Grid, LEGEND, short_grids};
-use super::metrics::{metric_of, number};
-use super::results::Results;
-use super::rows::title;
-use super::targets;
+use crate::model::baseline::Changes;
+use crate::model::metrics::{metric_of, number};
+use crate::model::results::Results;
+use crate::model::rows::title;
+use crate::report::grid::{self, Grid, LEGEND, short_grids};
 
 /// So many changes are told; the files have all figures.
 const TOLD: usize = 20;
@@ -19,13 +18,13 @@ const TOLD: usize = 20;
 ///
 /// # Errors
 /// stdout is closed.
-pub(super) fn print_all(results: &Results, changes: Option<&Changes>) -> Result<()> {
+pub(crate) fn print_all(results: &Results, changes: Option<&Changes>) -> Result<()> {
     print(&text(results, changes))
 }
 
-pub(super) fn text(results: &Results, changes: Option<&Changes>) -> String {
+pub(crate) fn text(results: &Results, changes: Option<&Changes>) -> String {
     let mut parts: Vec<String> = short_grids(results).iter().map(drawn).collect();
-    parts.extend(targets::grid(results).iter().map(drawn));
+    parts.extend(grid::targets(results).iter().map(drawn));
     parts.push(LEGEND.into());
     parts.push(totals(results));
     parts.extend(changes.map(told));
@@ -103,7 +102,7 @@ fn told(changes: &Changes) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::samples::results;
+    use crate::model::results::samples::results;
 
     #[test]
     fn all_tables_are_there_and_what_is_incomplete_says_so() {
