@@ -30,7 +30,7 @@ use model::results::{FORMAT, Results, Total};
 use model::rows::{ROWS, Row, row};
 use model::{figures, targets};
 pub use references::{Args as ReferenceArgs, run as play};
-use report::{conclusion, files, markdown, table};
+use report::{conclusion, files, markdown};
 use run::bench::Bench;
 use run::progress::Progress;
 use run::sampling::{Cell, Plan};
@@ -115,7 +115,7 @@ pub fn run(args: Args) -> Result<Status> {
     if let Some(page) = &args.markdown {
         markdown::put(page, &results)?;
     }
-    table::print_all(&results, changes.as_ref())?;
+    load::print(&report::terminal(&results, changes.as_ref()))?;
     for trial in results.trials.iter().filter(|trial| trial.failure.is_some()) {
         let failure = trial.failure.as_deref().unwrap_or_default();
         complain("lab", format!("{}, {}, run {}: {failure}", trial.column, trial.row, trial.run + 1));

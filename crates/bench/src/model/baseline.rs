@@ -1,15 +1,17 @@
 //! What has changed since an earlier run: figure by figure, and ratio by ratio where there is a reference.
 
+use serde::Serialize;
+
 use crate::model::metrics::{Better, metric_of};
-use crate::model::placement::Placement;
 use crate::model::results::{Figure, Results};
+use crate::model::rows::title;
 use crate::model::statistics::Summary;
 
 /// Changes of less than this part are not told: no two runs are the same.
 const TELLING: f64 = 0.1;
 
 /// Between two comparisons.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Changes {
     /// What makes the two hard to compare; empty if nothing does.
     pub(crate) warning: String,
@@ -22,17 +24,17 @@ pub(crate) struct Changes {
 }
 
 /// A figure that is another one now.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Change {
     pub(crate) column: String,
-    pub(crate) placement: Placement,
+    placement: &'static str,
     pub(crate) row: String,
-    pub(crate) metric: String,
-    /// The reference, if it is the ratio that is compared.
-    pub(crate) to: Option<String>,
+    /// The metric; and the reference, if it is the ratio that is compared.
+    figure: String,
     pub(crate) before: f64,
     pub(crate) now: f64,
-    pub(crate) better: bool,
+    /// `better` or `worse`.
+    verdict: &'static str,
 }
 
 impl Changes {
@@ -69,19 +71,21 @@ fn change(before: &Figure, now: &Figure) -> Option<Change> {
     let metric = metric_of(&now.metric)?;
     let reference = now.ratios.first();
     let earlier = reference.and_then(|ratio| before.ratios.iter().find(|one| one.to == ratio.to));
-    let (to, before, now_summary) = match (reference, earlier) {
-        (Some(ratio), Some(earlier)) => (Some(ratio.to.clone()), earlier.summary, ratio.summary),
-        _ => (None, before.summary, now.summary),
+    let (over, before, now_summary) = match (reference, earlier) {
+        (Some(ratio), Some(earlier)) => {
+            (format!(" over {}", title(&ratio.to)), earlier.summary, ratio.summary)
+        }
+        _ => (String::new(), before.summary, now.summary),
     };
+    let better = (now_summary.median < before.median) == (metric.better == Better::Less);
     is_telling(&before, &now_summary).then(|| Change {
         column: now.column.clone(),
-        placement: now.placement,
+        placement: now.placement.title(),
         row: now.row.clone(),
-        metric: now.metric.clone(),
-        to,
+        figure: format!("{}{over}", metric.title),
         before: before.median,
         now: now_summary.median,
-        better: (now_summary.median < before.median) == (metric.better == Better::Less),
+        verdict: if better { "better" } else { "worse" },
     })
 }
 
@@ -132,8 +136,8 @@ mod tests {
         (ratio.median, ratio.min, ratio.max) = (1.0, 0.9, 1.1);
         let changes = Changes::between(&before, &now);
         let [change] = &changes.changes[..] else { panic!("{changes:?}") };
-        assert_eq!((change.row.as_str(), change.to.as_deref()), ("basic", Some("fifo-ping-pong")));
-        assert!(change.better && changes.warning.is_empty());
+        assert_eq!((change.row.as_str(), change.figure.as_str()), ("basic", "p50 over bare FIFO ping-pong"));
+        assert!(change.verdict == "better" && changes.warning.is_empty());
         // The same median with runs all over the place says nothing.
         let basic = now.figures.iter_mut().find(|figure| figure.row == "basic" && figure.metric == "p50");
         basic.unwrap().ratios[0].summary.max = 5.0;

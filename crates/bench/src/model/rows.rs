@@ -4,9 +4,10 @@ use std::path::Path;
 
 use handshake_core::spin::Waiting;
 use probe::paradigm::Paradigm as Served;
+use serde::Serialize;
 
 /// What is measured.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Row {
     /// On the command line and in the files.
     pub(crate) name: &'static str,
@@ -14,8 +15,10 @@ pub(crate) struct Row {
     pub(crate) title: &'static str,
     /// In a sentence.
     pub(crate) what: &'static str,
+    #[serde(skip)]
     server: Server,
     /// What its client is told besides: for `lab load` nothing, for that of the references how to reach the server.
+    #[serde(skip)]
     client: &'static [&'static str],
 }
 

@@ -8,7 +8,6 @@ use nix::errno::Errno;
 
 use crate::model::baseline::Changes;
 use crate::model::results::{FORMAT, Figure, Results};
-use crate::report::html;
 
 /// Makes the directory, and sees that files can be made in it.
 ///
@@ -30,7 +29,7 @@ pub(crate) fn write(dir: &Path, results: &Results, changes: Option<&Changes>) ->
     let json = serde_json::to_string(results).expect("results are plain data");
     write_file(&dir.join("results.json"), &json)?;
     write_file(&dir.join("results.csv"), &csv(&results.figures))?;
-    write_file(&dir.join("report.html"), &html::page(results, changes))
+    write_file(&dir.join("report.html"), &super::page(results, changes))
 }
 
 /// Writes one file.

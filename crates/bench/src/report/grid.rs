@@ -1,17 +1,23 @@
 //! Figures laid out in rows and columns, for whatever shows them: the terminal, the report, a Markdown page.
 
+use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::{Cell, CellAlignment, Table};
+use serde::{Deserialize, Serialize};
+
 use crate::model::columns::Group;
 use crate::model::metrics::{METRICS, Metric, metric_of, number};
 use crate::model::placement::Placement;
-use crate::model::results::{ColumnInfo, Figure, Ratio, Results, Trial, Verdict};
-use crate::model::rows::{row, title};
+use crate::model::results::{ColumnInfo, Figure, Ratio, Results, Total, Trial, Verdict};
+use crate::model::rows::{Row, row, title};
 use crate::model::statistics::Summary;
 use crate::model::targets;
 
 /// A table.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Grid {
     pub(crate) title: String,
+    /// So many columns at the left have names, and the others figures.
+    pub(crate) names: usize,
     pub(crate) header: Vec<String>,
     pub(crate) lines: Vec<Line>,
     /// What is to be said below.
@@ -19,7 +25,7 @@ pub(crate) struct Grid {
 }
 
 /// One line of it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Line {
     /// Whether it is of a paradigm, and of no reference.
     pub(crate) is_paradigm: bool,
@@ -89,9 +95,9 @@ fn grid(results: &Results, column: &ColumnInfo) -> Grid {
         if compared {
             cells.push(figure(first).map(against).unwrap_or_default());
         }
-        lines.push(Line { is_paradigm: row(name).is_some_and(|row| row.is_paradigm()), cells });
+        lines.push(Line { is_paradigm: is_paradigm(name), cells });
     }
-    Grid { title: sentence(&column.title), header, lines, notes: notes(results, column) }
+    Grid { title: sentence(&column.title), names: 2, header, lines, notes: notes(results, column) }
 }
 
 /// With a column for each number of messages in flight.
@@ -115,12 +121,12 @@ fn throughput(results: &Results, columns: &[&ColumnInfo]) -> Grid {
             cell.extend(figure.map(against).unwrap_or_default());
             cell
         }));
-        lines.push(Line { is_paradigm: row(name).is_some_and(|row| row.is_paradigm()), cells });
+        lines.push(Line { is_paradigm: is_paradigm(name), cells });
     }
     let clients = columns[0].title.split(',').next().unwrap_or_default();
     let mut notes: Vec<String> = columns.iter().flat_map(|column| notes(results, column)).collect();
     notes.dedup();
-    Grid { title: format!("Messages a second, {clients}"), header, lines, notes }
+    Grid { title: format!("Messages a second, {clients}"), names: 2, header, lines, notes }
 }
 
 /// The targets; none if nothing of them was measured.
@@ -137,6 +143,7 @@ pub(crate) fn targets(results: &Results) -> Option<Grid> {
     }
     (!verdicts.is_empty()).then(|| Grid {
         title: "Targets".into(),
+        names: 2,
         header: ["", "placement", "column", "target", "measured", "verdict"].map(String::from).into(),
         lines: verdicts.iter().map(target).collect(),
         notes,
@@ -153,7 +160,47 @@ fn target(verdict: &Verdict) -> Line {
         spread(&verdict.measured, verdict.wide),
         verdict.in_words(),
     ];
-    Line { is_paradigm: row(&verdict.row).is_some_and(|row| row.is_paradigm()), cells }
+    Line { is_paradigm: is_paradigm(&verdict.row), cells }
+}
+
+/// What each row was asked and answered in all.
+pub(crate) fn totals(results: &Results) -> Grid {
+    let line = |total: &Total| {
+        let counts = [total.answered, total.lost, total.wrong, total.failed_trials];
+        let counts = counts.map(|count| vec![number(count as f64)]);
+        let cells = [vec![title(&total.row).into()]].into_iter().chain(counts).collect();
+        Line { is_paradigm: is_paradigm(&total.row), cells }
+    };
+    let header = ["", "replies and handshakes checked", "lost", "wrong", "failed trials"];
+    Grid {
+        title: "Over all trials".into(),
+        names: 1,
+        header: header.map(String::from).into(),
+        lines: results.totals.iter().map(line).collect(),
+        notes: Vec::new(),
+    }
+}
+
+impl Grid {
+    /// For a terminal, without its title and its notes.
+    pub(crate) fn drawn(&self) -> String {
+        let cell = |(index, text): (usize, String)| {
+            let side = if index < self.names { CellAlignment::Left } else { CellAlignment::Right };
+            Cell::new(text).set_alignment(side)
+        };
+        let mut table = Table::new();
+        let header = self.header.iter().map(|text| text.replace(", ", "\n"));
+        table.load_style(UTF8_BORDERS_ONLY).set_header(header.enumerate().map(cell));
+        for line in &self.lines {
+            table.add_row(line.cells.iter().map(|lines| lines.join("\n")).enumerate().map(cell));
+        }
+        table.to_string()
+    }
+}
+
+/// Whether a row is one of the paradigms, and no reference.
+fn is_paradigm(name: &str) -> bool {
+    row(name).is_some_and(Row::is_paradigm)
 }
 
 /// Where a column has figures, and of whom.
