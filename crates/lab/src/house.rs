@@ -1,24 +1,22 @@
 //! The server that a soak or a crowd comes to: a real one, in a directory of its own, looked at from outside.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use handshake_core::place::Place;
 use handshake_core::process::{Process, Woken};
-use handshake_core::sys::ends_with_us;
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, read};
+use nix::sys::signal::Signal;
+use nix::unistd::read;
 use probe::paradigm::Kind;
-use probe::programs::{end_orphans, lines_of, programs};
-use probe::{proc, temporary};
+use probe::proc;
+use probe::programs::{end_orphans, programs};
+use probe::running::Running;
 use tempfile::TempDir;
 
 /// How long the server may take to begin, to come to rest, and to end.
@@ -29,13 +27,11 @@ const LOOK: u8 = 10;
 /// The server, and where it serves. Dropping it ends the server and removes the directory.
 #[derive(Debug)]
 pub(crate) struct House {
-    server: Child,
-    ended: Option<ExitStatus>,
+    server: Running,
     program: PathBuf,
     pub(crate) client: PathBuf,
     pub(crate) place: Place,
     directory: TempDir,
-    stderr: File,
     /// Its command line.
     pub(crate) words: String,
 }
@@ -78,25 +74,21 @@ impl House {
     ) -> Result<Self> {
         let (program, client) = programs(kind.paradigm)?;
         proc::adopt_orphans();
-        let stderr = temporary::file()?;
         let wkp = directory.path().join("mario");
         let mut command = Command::new(&program);
         command.args(options).arg("--wkp").arg(&wkp);
         command.args(["--ready-fd", "1"]).stdin(Stdio::null()).stdout(Stdio::piped());
         let words = words(&command);
-        let failed = |error: io::Error| Error::at("start", &program, errno_of(&error), "");
-        command.stderr(stderr.try_clone().map_err(failed)?);
-        ends_with_us(&mut command, Signal::SIGTERM);
         let place = Place::new(&wkp)?;
-        let server = command.spawn().map_err(failed)?;
-        let mut house = Self { server, ended: None, program, client, place, directory, stderr, words };
+        let server = Running::start(&mut command, Signal::SIGTERM)?;
+        let mut house = Self { server, program, client, place, directory, words };
         house.await_ready(process)?;
         Ok(house)
     }
 
     /// A newline on its stdout, and then the end of it: from then on its descriptors are those of a server at rest.
     fn await_ready(&mut self, process: &Process) -> Result<()> {
-        let Some(ready) = self.server.stdout.take() else { return Ok(()) };
+        let Some(ready) = self.server.take_stdout() else { return Ok(()) };
         let until = Deadline::after(REST);
         let mut newline = [0];
         loop {
@@ -114,7 +106,7 @@ impl House {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.server.id()
+        self.server.pid()
     }
 
     /// Where the pipes are.
@@ -154,28 +146,20 @@ impl House {
 
     /// How it has ended, if it has.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.ended = self.ended.or_else(|| self.server.try_wait().ok().flatten());
-        self.ended
+        self.server.status()
     }
 
     /// Asks the server to end, and waits for that; kills it if it does not.
     pub(crate) fn close(&mut self) -> Ending {
-        if self.ended().is_none() {
-            // Not reaped yet, so the number is its own.
-            let _ = kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGTERM);
-        }
+        self.server.signal(Signal::SIGTERM);
         let until = Deadline::after(REST);
         while self.ended().is_none() && !until.passed() {
             let _ = poll(&mut [], LOOK);
         }
-        if self.ended.is_none() {
-            let _ = self.server.kill();
-        }
-        let status = self.ended.or_else(|| self.server.wait().ok()).unwrap_or(ExitStatus::from_raw(0x7f00));
-        self.ended = Some(status);
+        let status = self.server.kill();
         let outlived = end_orphans(&self.program);
-        // The place in the file is shared with whoever wrote there: all have ended.
-        Ending { status, outlived, names: self.names(), complaints: lines_of(&mut self.stderr) }
+        // Only now have all ended that write to its stderr.
+        Ending { status, outlived, names: self.names(), complaints: self.server.complaints() }
     }
 
     /// The names in its directory.
@@ -187,7 +171,7 @@ impl House {
 
 impl Drop for House {
     fn drop(&mut self) {
-        if self.ended.is_none() {
+        if self.ended().is_none() {
             self.close();
         }
     }

@@ -1,10 +1,8 @@
 //! The processes of a trial: started where they are to run, waited for with a deadline, and ended by number.
 
-use std::fs::File;
-use std::io::{self, PipeReader, Read, Seek, pipe};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,17 +10,17 @@ use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::{Process, Woken};
 use handshake_core::spin::Waiting;
-use handshake_core::sys::ends_with_us;
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, read};
+use nix::sys::signal::Signal;
+use nix::unistd::read;
 use probe::paradigm::Paradigm;
 use probe::programs::{self, program};
+use probe::running::Running;
 use probe::temporary;
 use tempfile::TempDir;
 
-use crate::run::cpus::Cpus;
-use crate::run::directory;
+use super::cpus::Cpus;
+use super::directory;
 
 /// Nothing here takes so long; whoever does is ended, and the trial has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -97,21 +95,16 @@ impl Bench {
         if let Some((program, arguments)) = words.split_first() {
             command.arg("--").arg(self.programs.join(program)).args(arguments);
         }
-        ends_with_us(&mut command, Signal::SIGKILL);
         command
     }
 
     /// Starts a program. `stdin`: whether it has one, until [`Member::close_stdin`].
     pub(crate) fn start(&self, words: &[String], cpu: Option<usize>, stdin: bool) -> Result<Member, Trouble> {
-        let failed = |error: io::Error| Error::on("start", words[0].as_str(), errno_of(&error));
-        let (stdout, writer) = pipe().map_err(failed)?;
-        let stderr = temporary::file()?;
         let mut command = self.command(words, cpu);
-        command.stdin(if stdin { Stdio::piped() } else { Stdio::null() });
-        command.stdout(writer).stderr(stderr.try_clone().map_err(failed)?);
-        let child = command.spawn().map_err(failed)?;
-        let (process, name) = (Rc::clone(&self.process), words[0].clone());
-        Ok(Member { child, status: None, process, name, stdout, said: Vec::new(), stderr })
+        command.stdin(if stdin { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped());
+        let mut running = Running::start(&mut command, Signal::SIGKILL)?;
+        let (process, name, stdout) = (Rc::clone(&self.process), words[0].clone(), running.take_stdout());
+        Ok(Member { running, process, name, stdout, said: Vec::new() })
     }
 }
 
@@ -124,19 +117,18 @@ pub(crate) fn in_words(words: &[String], dir: &Path, cpu: Option<usize>) -> Stri
 /// A process of a trial. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Member {
-    child: Child,
-    status: Option<ExitStatus>,
+    running: Running,
     process: Rc<Process>,
     name: String,
-    stdout: PipeReader,
+    /// `None` after EOF.
+    stdout: Option<ChildStdout>,
     /// What came from there so far.
     said: Vec<u8>,
-    stderr: File,
 }
 
 impl Member {
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.running.pid()
     }
 
     /// Waits for the first line of its stdout.
@@ -155,76 +147,47 @@ impl Member {
     fn listen(&mut self, enough: impl Fn(&[u8]) -> bool) -> Result<(), Trouble> {
         let until = Deadline::after(PATIENCE);
         let mut room = [0; 1 << 16];
-        while !enough(&self.said) {
-            let mut fds = [PollFd::new(self.stdout.as_fd(), PollFlags::POLLIN)];
+        while let Some(stdout) = self.stdout.as_ref().filter(|_| !enough(&self.said)) {
+            let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
             match self.process.wait(&mut fds, until)? {
                 Woken::Signal => {}
                 Woken::Deadline => return Err(self.trouble("took too long")),
-                Woken::Ready(_) => match read(&self.stdout, &mut room) {
+                Woken::Ready(_) => match read(stdout, &mut room) {
                     Ok(count) if count > 0 => self.said.extend_from_slice(&room[..count]),
-                    _ => break,
+                    _ => self.stdout = None,
                 },
             }
         }
         Ok(())
     }
 
-    /// Waits for its end.
-    pub(crate) fn wait(&mut self, until: Deadline) -> Result<ExitStatus, Trouble> {
-        loop {
-            if self.has_ended()
-                && let Some(status) = self.status
-            {
-                return Ok(status);
-            }
-            if until.passed() {
-                return Err(self.trouble("took too long to end"));
-            }
-            self.process.wait(&mut [], until)?;
+    fn wait(&mut self, until: Deadline) -> Result<(), Trouble> {
+        match self.running.wait(&self.process, until)? {
+            Some(_) => Ok(()),
+            None => Err(self.trouble("took too long to end")),
         }
     }
 
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
-        if self.status.is_none() {
-            self.status = self.child.try_wait().ok().flatten();
-        }
-        self.status.is_some()
+        self.running.status().is_some()
     }
 
     pub(crate) fn close_stdin(&mut self) {
-        self.child.stdin = None;
+        self.running.close_stdin();
     }
 
     /// Asks it to end, and waits until it has.
     pub(crate) fn end(&mut self) -> Result<(), Trouble> {
-        self.signal(Signal::SIGTERM);
-        self.wait(Deadline::after(GRACE)).map(drop)
-    }
-
-    fn signal(&mut self, signal: Signal) {
-        if self.status.is_none() {
-            // Not reaped, so the number is still its own.
-            let _ = kill(Pid::from_raw(self.pid().cast_signed()), signal);
-        }
+        self.running.signal(Signal::SIGTERM);
+        self.wait(Deadline::after(GRACE))
     }
 
     /// With what it has complained about.
     pub(crate) fn trouble(&mut self, what: &str) -> Trouble {
-        let mut words = String::new();
-        // A file without a name; nothing more can be said if it could not be read.
-        let _ = self.stderr.rewind().and_then(|()| self.stderr.read_to_string(&mut words));
+        let words = self.running.complaints().join("\n");
         let words = words.trim();
         let colon = if words.is_empty() { "" } else { ": " };
         Trouble::Failed(format!("{} {what}{colon}{words}", self.name))
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        if self.status.is_none() {
-            self.signal(Signal::SIGKILL);
-            let _ = self.child.wait();
-        }
     }
 }

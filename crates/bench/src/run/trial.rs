@@ -64,7 +64,7 @@ pub(crate) struct Trial<'a> {
     pub(crate) placement: Placement,
 }
 
-/// A server that is ready.
+/// A server that accepts clients.
 struct Server {
     member: Member,
     dir: TempDir,
@@ -125,13 +125,24 @@ impl Trial<'_> {
         Ok(used)
     }
 
+    /// Ends the server, as [`Trial::end`] does, and counts what its clients report. `client` is the command of the client
+    /// that is measured.
+    fn close(
+        &self,
+        server: Server,
+        client: String,
+        reports: &[&Report],
+    ) -> Result<(Outcome, Usage), Trouble> {
+        let mut outcome = Outcome { commands: (server.command.clone(), client), ..Outcome::default() };
+        reports.iter().for_each(|report| outcome.count(report));
+        Ok((outcome, self.end(server)?))
+    }
+
     fn talk(&self, load: Load) -> Result<Outcome, Trouble> {
         let server = self.serve(load.clients)?;
         let (mut client, words) = self.client(&server, &load)?;
         let report = report(&mut client)?;
-        let mut outcome = Outcome { commands: (server.command.clone(), words), ..Outcome::default() };
-        let used = self.end(server)?;
-        outcome.count(&report);
+        let (mut outcome, used) = self.close(server, words, &[&report])?;
         set_latency(&mut outcome, &report);
         if load.connect_only {
             outcome.set("connects", report.connects_per_second.unwrap_or(0.0));
@@ -164,9 +175,7 @@ impl Trial<'_> {
         let beside = report(&mut beside)?;
         crowd.close_stdin();
         let crowd = report(&mut crowd)?;
-        let mut outcome = Outcome { commands: (server.command.clone(), words), ..Outcome::default() };
-        self.end(server)?;
-        [&alone, &crowd, &beside].into_iter().for_each(|report| outcome.count(report));
+        let (mut outcome, _) = self.close(server, words, &[&alone, &crowd, &beside])?;
         let rate = |report: &Report| report.connects_per_second.unwrap_or(0.0);
         outcome.set("connects-alone", rate(&alone));
         outcome.set("connects-beside", rate(&beside));
@@ -186,9 +195,7 @@ impl Trial<'_> {
         let in_line = !second.has_ended();
         first.close_stdin();
         let (first, second) = (report(&mut first)?, report(&mut second)?);
-        let mut outcome = Outcome { commands: (server.command.clone(), words), ..Outcome::default() };
-        self.end(server)?;
-        [&first, &second].into_iter().for_each(|report| outcome.count(report));
+        let (mut outcome, _) = self.close(server, words, &[&first, &second])?;
         outcome.set("wait", second.latency_ns.max as f64 / 1e6);
         outcome.set("in-line", f64::from(u8::from(in_line)));
         Ok(outcome)
@@ -208,9 +215,7 @@ impl Trial<'_> {
             return Err(flooding.trouble("ended before the polite clients"));
         }
         flooding.end()?;
-        let mut outcome = Outcome { commands: (server.command.clone(), words), ..Outcome::default() };
-        self.end(server)?;
-        [&alone, &beside].into_iter().for_each(|report| outcome.count(report));
+        let (mut outcome, _) = self.close(server, words, &[&alone, &beside])?;
         let (alone, beside) = (alone.latency_ns.p99 as f64 / 1e3, beside.latency_ns.p99 as f64 / 1e3);
         outcome.set("alone-p99", alone);
         outcome.set("beside-p99", beside);
@@ -244,9 +249,7 @@ impl Trial<'_> {
         let of_client = holdings(&[client.pid()]).memory;
         client.close_stdin();
         let report = report(&mut client)?;
-        let mut outcome = Outcome { commands: (server.command.clone(), words), ..Outcome::default() };
-        self.end(server)?;
-        outcome.count(&report);
+        let (mut outcome, _) = self.close(server, words, &[&report])?;
         let each = clients as f64;
         outcome.set("memory", (after.memory - before.memory) / each);
         outcome.set("memory-all", (free - less_free - of_client) / each);
@@ -260,9 +263,7 @@ impl Trial<'_> {
         let server = self.serve(clients)?;
         let (mut client, words) = self.client(&server, &Load { clients, ..Load::ONE })?;
         let report = report(&mut client)?;
-        let mut outcome = Outcome { commands: (server.command.clone(), words), ..Outcome::default() };
-        self.end(server)?;
-        outcome.count(&report);
+        let (mut outcome, _) = self.close(server, words, &[&report])?;
         outcome.set("clients", clients as f64);
         outcome.set("served", report.requests as f64);
         outcome.set("lost", clients as f64 - report.requests as f64);
@@ -279,8 +280,7 @@ impl Trial<'_> {
         let members = Crowd::gather(std::iter::repeat_with(command).take(clients))?;
         let crowd = Ends::of(&members.release(NAIVE_PATIENCE, until, &self.bench.process)?);
         let client = format!("{} ({clients} of them)", in_words(&words, dir, None));
-        let mut outcome = Outcome { commands: (server.command.clone(), client), ..Outcome::default() };
-        self.end(server)?;
+        let (mut outcome, _) = self.close(server, client, &[])?;
         let (served, wrong) = (crowd.at(Stage::Served), crowd.at(Stage::Wrong));
         let lost = clients - served - wrong;
         (outcome.answered, outcome.lost, outcome.wrong) = (served as u64, lost as u64, wrong as u64);

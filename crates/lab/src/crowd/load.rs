@@ -1,21 +1,18 @@
 //! A load process: `lab load --hold`, which is many of the clients, and stays until it is told to leave.
 
-use std::fs::File;
 use std::os::fd::AsFd;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::{Process, Woken};
-use handshake_core::sys::ends_with_us;
 use load::Report;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::unistd::read;
-use probe::programs::lines_of;
-use probe::temporary;
+use probe::running::Running;
 
 use crate::house::{House, REST, words};
 
@@ -30,9 +27,9 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) struct Load {
     /// Its command line.
     pub(super) words: String,
-    child: Child,
+    running: Running,
+    /// `None` after EOF.
     stdout: Option<ChildStdout>,
-    stderr: File,
     printed: Vec<u8>,
 }
 
@@ -50,7 +47,6 @@ impl Load {
     /// It cannot be started.
     pub(super) fn start(house: &House, connections: usize, stay: Stay) -> Result<Self> {
         let failed = |error: std::io::Error| Error::on("start", "lab load", errno_of(&error));
-        let stderr = temporary::file()?;
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.args(["load", "--connections", &connections.to_string(), "--requests", "1"]);
         command.args([
@@ -63,14 +59,13 @@ impl Load {
         command.args((stay == Stay::UntilTold).then_some("--hold"));
         command.arg("--wkp").arg(house.place.wkp());
         let words = words(&command);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr.try_clone().map_err(failed)?);
-        ends_with_us(&mut command, Signal::SIGTERM);
-        let mut child = command.spawn().map_err(failed)?;
-        Ok(Self { words, stdout: child.stdout.take(), child, stderr, printed: Vec::new() })
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut running = Running::start(&mut command, Signal::SIGTERM)?;
+        Ok(Self { words, stdout: running.take_stdout(), running, printed: Vec::new() })
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.child.id()
+        self.running.pid()
     }
 
     /// What it has reported, if it has.
@@ -98,30 +93,14 @@ impl Load {
 
     /// Tells its clients to leave.
     pub(super) fn leave(&mut self) {
-        self.child.stdin = None;
+        self.running.close_stdin();
     }
 
     /// Tells its clients to leave, and waits for that. Returns how it ended, and what it had to complain of.
     pub(super) fn end(&mut self, process: &Process) -> Result<(ExitStatus, Vec<String>)> {
         self.leave();
-        let until = Deadline::after(REST);
-        let failed = |error: std::io::Error| Error::on("wait for", "lab load", errno_of(&error));
-        while self.child.try_wait().map_err(failed)?.is_none() && !until.passed() {
-            process.wait(&mut [], Deadline::in_exactly(Duration::from_millis(10)))?;
-        }
-        // Nothing, if it has ended.
-        let _ = self.child.kill();
-        let status = self.child.wait().map_err(failed)?;
-        // It has ended, so the place in the file is nobody else's.
-        Ok((status, lines_of(&mut self.stderr)))
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        // Both do nothing if it has ended and been waited for.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.running.wait(process, Deadline::after(REST))?;
+        Ok((self.running.kill(), self.running.complaints()))
     }
 }
 

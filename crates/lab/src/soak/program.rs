@@ -3,16 +3,14 @@
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
-use handshake_core::sys::ends_with_us;
 use load::many::payload;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use probe::programs::lines_of;
+use nix::sys::signal::Signal;
+use probe::running::Running;
 use probe::temporary;
 
 use super::plan::{Temper, Visit};
@@ -23,11 +21,9 @@ use crate::house::House;
 /// A client's process. Dropping it kills it.
 #[derive(Debug)]
 pub(super) struct Program {
-    child: Child,
-    /// As long as this is open, it stays connected.
-    stdin: Option<ChildStdin>,
+    /// It stays connected until its stdin is closed.
+    running: Running,
     stdout: File,
-    stderr: File,
     /// What it must print.
     due: Vec<u8>,
     stopped: bool,
@@ -44,7 +40,7 @@ impl Program {
     pub(super) fn start(house: &House, number: usize, visit: &Visit) -> Result<Self> {
         let failed = |error: std::io::Error| Error::at("start", &house.client, errno_of(&error), "");
         let (said, due) = lines(number, visit);
-        let (stdout, stderr) = (temporary::file()?, temporary::file()?);
+        let stdout = temporary::file()?;
         let mut command = Command::new(&house.client);
         let timeout = format!("{}s", PATIENCE.as_secs());
         command.args(["-q", "--timeout", &timeout, "--window", &visit.window.to_string()]);
@@ -57,21 +53,19 @@ impl Program {
             stdin.write_all(&said).and_then(|()| stdin.rewind()).map_err(failed)?;
             command.stdin(stdin);
         }
-        command.stdout(stdout.try_clone().map_err(failed)?).stderr(stderr.try_clone().map_err(failed)?);
-        ends_with_us(&mut command, Signal::SIGKILL);
-        let mut child = command.spawn().map_err(failed)?;
-        let mut stdin = child.stdin.take();
-        if let Some(stdin) = &mut stdin {
+        command.stdout(stdout.try_clone().map_err(failed)?);
+        let mut running = Running::start(&mut command, Signal::SIGKILL)?;
+        if let Some(stdin) = running.stdin() {
             // Less than the smallest pipe holds, so this never waits; nobody can have closed it yet but by dying.
             let _ = stdin.write_all(&said);
         }
         let turning = if stays { Deadline::in_exactly(visit.span) } else { Deadline::NEVER };
         let patience = Deadline::after(PATIENCE + visit.span + visit.stopped);
-        Ok(Self { child, stdin, stdout, stderr, due, stopped: false, turning, patience })
+        Ok(Self { running, stdout, due, stopped: false, turning, patience })
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.child.id()
+        self.running.pid()
     }
 
     pub(super) fn until(&self) -> Deadline {
@@ -81,15 +75,14 @@ impl Program {
     /// Stops, continues or kills it, if it is time. Returns how it ended if its patience has: it is killed then.
     pub(super) fn go_on(&mut self, visit: &Visit) -> Option<End> {
         if self.patience.passed() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+            self.running.kill();
             return Some(End::Lost(format!("the process did not end within {PATIENCE:?}")));
         }
         if self.turning.passed() {
             self.turning = Deadline::NEVER;
             match visit.temper {
                 Temper::Stopped if !self.stopped => {
-                    self.signal(Signal::SIGSTOP);
+                    self.running.signal(Signal::SIGSTOP);
                     self.stopped = true;
                     self.turning = Deadline::in_exactly(visit.stopped);
                 }
@@ -103,15 +96,10 @@ impl Program {
     pub(super) fn dismiss(&mut self, visit: &Visit) {
         self.turning = Deadline::NEVER;
         match visit.temper {
-            Temper::Killed => self.signal(Signal::SIGKILL),
-            _ => self.signal(Signal::SIGCONT),
+            Temper::Killed => self.running.signal(Signal::SIGKILL),
+            _ => self.running.signal(Signal::SIGCONT),
         }
-        self.stdin = None;
-    }
-
-    fn signal(&self, signal: Signal) {
-        // Not reaped yet, so the number is its own.
-        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), signal);
+        self.running.close_stdin();
     }
 
     /// How it ended, if it has.
@@ -122,7 +110,7 @@ impl Program {
         score: &mut Score,
         came: Duration,
     ) -> Option<End> {
-        let status = self.child.try_wait().ok().flatten()?;
+        let status = self.running.status()?;
         let mut printed = Vec::new();
         if self.stdout.rewind().and_then(|()| self.stdout.read_to_end(&mut printed)).is_err()
             || !self.due.starts_with(&printed)
@@ -131,7 +119,7 @@ impl Program {
             return Some(End::Wrong(format!("it printed {printed:?}")));
         }
         score.replies += printed.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let complaint = lines_of(&mut self.stderr).join("; ");
+        let complaint = self.running.complaints().join("; ");
         let all = printed.len() == self.due.len();
         Some(match status.code() {
             Some(0) if all => End::Served,
@@ -151,14 +139,6 @@ impl Program {
 
 fn told(status: ExitStatus, complaint: &str, printed: usize, due: usize) -> String {
     format!("{status}, having printed {printed} of {due} bytes: {complaint}")
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // Both fail for one that was reaped, which is as it should be.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// What it is to say, a line for each request, and what it must print.
