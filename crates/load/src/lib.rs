@@ -1,9 +1,9 @@
 //! `lab load`: many connections to one server, all held by this one process, with every reply checked.
 //!
-//! Reading order: [`run`]; then the loop in `crowd`, one connection of it in `worker` and its session in `talk`; what
-//! these stand on: [`tally`] and [`many`]; and at the end the [`Report`]. What is deliberately absent: threads, and
-//! any wait but one. Each connection sends as soon as it is connected and leaves when it has its answers, so that a
-//! server with one client at a time can be measured like the others.
+//! Reading order: [`run`]; then the loop in `crowd`, one connection of it in `worker` and its session in
+//! `talk`; what these stand on: [`tally`] and [`many`]; and at the end the [`Report`]. What is deliberately
+//! absent: threads, and any wait but one. Each connection sends as soon as it is connected and leaves when it
+//! has its answers, so that a server with one client at a time can be measured like the others.
 
 mod crowd;
 mod worker;
@@ -42,7 +42,8 @@ pub use report::{Latency, Report};
 /// Descriptors for everything but connections: the standard ones, the poller, and what the shell left open.
 const OWN_DESCRIPTORS: u64 = 16;
 
-/// A connection has its private pipe and its upstream; a handshake has the private pipe and the well-known one.
+/// A connection has its private pipe and its upstream; a handshake has the private pipe and the well-known
+/// one.
 const DESCRIPTORS_EACH: u64 = 2;
 
 /// Put many connections on a server, check every reply, and measure.
@@ -92,7 +93,8 @@ pub struct Args {
     #[arg(long, value_name = "SERVICE", default_value_t = BuiltIn::Echo)]
     expect: BuiltIn,
 
-    /// How to wait: adaptive (look for a moment where that has paid of late, then sleep) or block (sleep at once)
+    /// How to wait: adaptive (look for a moment where that has paid of late, then sleep) or block (sleep at
+    /// once)
     #[arg(long, value_name = "HOW", default_value_t)]
     wait: Waiting,
 
@@ -141,13 +143,13 @@ impl Args {
     }
 }
 
-/// Puts load on a server, says what failed on stderr, and prints the report. [`Status::Done`] if everything was answered,
-/// and rightly; [`Status::Refused`] if there was not one connection, because the system or the server refused; else
-/// [`Status::Broken`].
+/// Puts load on a server, says what failed on stderr, and prints the report. [`Status::Done`] if everything
+/// was answered, and rightly; [`Status::Refused`] if there was not one connection, because the system or the
+/// server refused; else [`Status::Broken`].
 ///
 /// # Errors
-/// [`Error::System`]: this process cannot hold so many connections. [`Error::Signal`]. What befalls a connection is no
-/// error here, but counted.
+/// [`Error::System`]: this process cannot hold so many connections. [`Error::Signal`]. What befalls a
+/// connection is no error here, but counted.
 pub fn run(args: Args) -> Result<Status> {
     let plan = args.plan()?;
     check_descriptors(plan.connections)?;

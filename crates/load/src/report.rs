@@ -27,7 +27,8 @@ pub struct Report {
     pub seconds: f64,
     /// `requests` in each of those.
     pub requests_per_second: f64,
-    /// Requests without an answer: the deadline passed, or the connection was lost. With `--connect-only`, HELLOs.
+    /// Requests without an answer: the deadline passed, or the connection was lost. With `--connect-only`,
+    /// HELLOs.
     pub lost: u64,
     /// Connections that failed, by any error.
     pub errors: u64,
@@ -35,7 +36,8 @@ pub struct Report {
     pub mismatches: u64,
     /// Records exchanged in all handshakes together: 3 each, when nobody had to try again.
     pub handshake_records: u64,
-    /// From before the write to the parsed reply; with `--connect-only`, from a handshake's first system call to READY.
+    /// From before the write to the parsed reply; with `--connect-only`, from a handshake's first system call
+    /// to READY.
     pub latency_ns: Latency,
     /// With `--connect-only`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

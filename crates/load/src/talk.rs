@@ -174,8 +174,8 @@ impl Talk {
 fn difference(expected: &[u8], reply: &[u8], plan: &Plan) -> String {
     let differs = expected.iter().zip(reply).take_while(|(due, came)| due == came).count();
     format!(
-        "{} bytes came where {} were due, and from byte {differs} on they differ: the service was expected to be {}: \
-         is it? Say which it is with --expect",
+        "{} bytes came where {} were due, and from byte {differs} on they differ: the service was expected to \
+         be {}: is it? Say which it is with --expect",
         reply.len(),
         expected.len(),
         plan.expect

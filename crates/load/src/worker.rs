@@ -1,4 +1,5 @@
-//! One connection from its handshake to its end, as a state machine; with `--connect-only`, one after the other.
+//! One connection from its handshake to its end, as a state machine; with `--connect-only`, one after the
+//! other.
 
 use std::time::Duration;
 
@@ -118,7 +119,8 @@ impl Worker {
         }
     }
 
-    /// Says BYE when all is done, so that the next in line gets served; then the next handshake, if there is one.
+    /// Says BYE when all is done, so that the next in line gets served; then the next handshake, if there is
+    /// one.
     fn leave_if_done(&mut self, shared: &mut Shared) -> Result<()> {
         let State::Talking(talk) = &self.state else { return Ok(()) };
         if shared.plan.hold || !talk.is_done(&shared.plan) {

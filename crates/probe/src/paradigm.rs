@@ -52,7 +52,8 @@ impl Kind {
         self.paradigm.forks()
     }
 
-    /// How many descriptors the main server holds for each client: dispatch the upstream and the pair of unnamed pipes.
+    /// How many descriptors the main server holds for each client: dispatch the upstream and the pair of
+    /// unnamed pipes.
     pub fn descriptors_each(self) -> u64 {
         match self.paradigm {
             Paradigm::Basic | Paradigm::Forking => 0,

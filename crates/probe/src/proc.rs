@@ -1,5 +1,5 @@
-//! What the kernel tells of processes and their pipes. The only part of the lab that needs Linux, with the demo's `watch`
-//! (inotify(7)): /proc (proc(5)), and the adoption of orphans (prctl(2)).
+//! What the kernel tells of processes and their pipes. The only part of the lab that needs Linux, with the
+//! demo's `watch` (inotify(7)): /proc (proc(5)), and the adoption of orphans (prctl(2)).
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -114,14 +114,15 @@ pub fn open_files(pid: u32) -> Vec<String> {
     files
 }
 
-/// Memory that a process has for itself, in KiB: what it has written. Pages that it shares with a parent or child since a
-/// fork are not counted, and neither is the program, which is private only as long as nobody else runs it.
+/// Memory that a process has for itself, in KiB: what it has written. Pages that it shares with a parent or
+/// child since a fork are not counted, and neither is the program, which is private only as long as nobody
+/// else runs it.
 pub fn private_memory(pid: u32) -> u64 {
     rollup(pid, "Private_Dirty").unwrap_or_default()
 }
 
-/// Pages that are no file's, in KiB: those that it shares with others since a fork count for each of them in part, so
-/// that the sum over all is what all have.
+/// Pages that are no file's, in KiB: those that it shares with others since a fork count for each of them in
+/// part, so that the sum over all is what all have.
 pub fn own_pages(pid: u32) -> Option<u64> {
     rollup(pid, "Pss_Anon")
 }
@@ -136,8 +137,8 @@ pub fn meminfo() -> String {
     text("/proc/meminfo")
 }
 
-/// Free pages that the processors keep at hand for themselves, in KiB (`pagesets` of /proc/zoneinfo). They can be hundreds
-/// of MiB, and no line of /proc/meminfo has them, `MemFree` neither.
+/// Free pages that the processors keep at hand for themselves, in KiB (`pagesets` of /proc/zoneinfo). They
+/// can be hundreds of MiB, and no line of /proc/meminfo has them, `MemFree` neither.
 pub fn kept_by_processors() -> u64 {
     let zones = fs::read_to_string("/proc/zoneinfo").unwrap_or_default();
     let counts = zones.lines().filter_map(|line| line.trim().strip_prefix("count:"));

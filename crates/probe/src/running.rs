@@ -1,5 +1,5 @@
-//! A program that this process has started: it can be sent signals, it is reaped once, and what it writes on stderr is
-//! kept. Dropping it kills it.
+//! A program that this process has started: it can be sent signals, it is reaped once, and what it writes on
+//! stderr is kept. Dropping it kills it.
 
 use std::fs::File;
 use std::io;
@@ -29,8 +29,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a program whose stderr is a file without a name. If this process dies first, the kernel sends `with_us` to the
-    /// program.
+    /// Starts a program whose stderr is a file without a name. If this process dies first, the kernel sends
+    /// `with_us` to the program.
     ///
     /// # Errors
     /// It cannot be started; there is no temporary file.

@@ -1,4 +1,5 @@
-//! The columns: what is measured of which rows, against which references. A new one is an entry in [`columns`].
+//! The columns: what is measured of which rows, against which references. A new one is an entry in
+//! [`columns`].
 
 use std::fmt;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use crate::model::metrics::number;
+use crate::model::pairs::{CROWD, FLOODED, HELD, LONG, MANY_CLIENTS, ONE_CLIENT, Pair, ROUND_TRIP, SOCKETS};
 use crate::model::placement::Placement;
 use crate::model::placement::Placement::{Busy, DifferentCores, Free, SameCore};
 
@@ -67,9 +69,6 @@ pub(crate) enum Task {
     },
 }
 
-/// A row, and the references that it is compared with.
-pub(crate) type Pair = (&'static str, &'static [&'static str]);
-
 /// A column.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
@@ -98,80 +97,6 @@ impl Column {
         }
     }
 }
-
-const PING: &[&str] = &["fifo-ping-pong", "fifo-poll"];
-const RING: &[&str] = &["fifo-ring"];
-const PIPE: &[&str] = &["fifo-pipelined"];
-const BULK: &[&str] = &["fifo-4k", "fifo-64k", "fifo-1m"];
-const IN_TURN: &[&str] = &["unix-in-turn"];
-const FORKS: &[&str] = &["unix-forking"];
-
-const ROUND_TRIP: &[Pair] = &[
-    ("basic", PING),
-    ("forking", PING),
-    ("dispatch", RING),
-    ("shared-wkp", RING),
-    ("fifo-ping-pong", &[]),
-    ("fifo-poll", &["fifo-ping-pong"]),
-    ("fifo-ring", &["fifo-ping-pong"]),
-    ("unix-in-turn", &["fifo-ping-pong"]),
-    ("unix-forking", &["fifo-ping-pong"]),
-];
-
-const ONE_CLIENT: &[Pair] = &[
-    ("basic", PIPE),
-    ("forking", PIPE),
-    ("dispatch", RING),
-    ("shared-wkp", RING),
-    ("fifo-pipelined", &[]),
-    ("fifo-ring", PIPE),
-    ("unix-in-turn", PIPE),
-    ("unix-forking", PIPE),
-];
-
-const MANY_CLIENTS: &[Pair] = &[
-    ("basic", IN_TURN),
-    ("forking", FORKS),
-    ("dispatch", RING),
-    ("shared-wkp", RING),
-    ("fifo-ring", FORKS),
-    ("unix-in-turn", &[]),
-    ("unix-forking", &[]),
-];
-
-const LONG: &[Pair] = &[
-    ("basic", BULK),
-    ("forking", BULK),
-    ("dispatch", BULK),
-    ("fifo-4k", &[]),
-    ("fifo-64k", &[]),
-    ("fifo-1m", &[]),
-    ("unix-forking", BULK),
-];
-
-const SOCKETS: &[Pair] = &[
-    ("basic", IN_TURN),
-    ("forking", FORKS),
-    ("dispatch", FORKS),
-    ("shared-wkp", FORKS),
-    ("unix-in-turn", &[]),
-    ("unix-forking", &[]),
-];
-
-const FLOODED: &[Pair] =
-    &[("forking", FORKS), ("dispatch", FORKS), ("shared-wkp", FORKS), ("unix-forking", &[])];
-
-const HELD: &[Pair] = &[("forking", &[]), ("dispatch", &[]), ("shared-wkp", &[])];
-
-const CROWD: &[Pair] = &[
-    ("basic", &[]),
-    ("forking", &[]),
-    ("dispatch", &[]),
-    ("shared-wkp", &[]),
-    ("unix-in-turn", &[]),
-    ("unix-forking", &[]),
-    ("course", &[]),
-];
 
 const EVERYWHERE: &[Placement] = &[Free, SameCore, DifferentCores];
 const HERE: &[Placement] = &[Free];

@@ -6,7 +6,8 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use probe::proc::{kib, text, value_of};
 use serde::{Deserialize, Serialize};
 
-/// More runnable processes a processor than this before anything began, and the figures are of a busy machine.
+/// More runnable processes a processor than this before anything began, and the figures are of a busy
+/// machine.
 const BUSY_LOAD: f64 = 0.5;
 
 /// What a reader wants to know of it.
@@ -56,8 +57,8 @@ impl Machine {
         let file_system = if self.tmpfs { "tmpfs" } else { "a disk's file system" };
         let build = if self.release_build { "release" } else { "debug" };
         format!(
-            "{kind} with {processors} processors ({processor}), {memory_gib:.0} GiB, Linux {kernel}; pipes in {place} \
-             ({file_system}); {build} build {}",
+            "{kind} with {processors} processors ({processor}), {memory_gib:.0} GiB, Linux {kernel}; \
+             pipes in {place} ({file_system}); {build} build {}",
             self.version
         )
     }
@@ -67,13 +68,15 @@ impl Machine {
         let mut warnings = Vec::new();
         if !self.release_build {
             warnings.push(
-                "This is a debug build: its figures say nothing. Use cargo xtask compare, which builds for speed.".into(),
+                "This is a debug build: its figures say nothing. Use cargo xtask compare, which builds for \
+                 speed."
+                    .into(),
             );
         }
         if self.load_before / self.processors as f64 > BUSY_LOAD {
             warnings.push(format!(
-                "The machine was busy before this began (load {:.1} on {} processors): wait until it is idle, and measure \
-                 again. The ratios suffer less than the times.",
+                "The machine was busy before this began (load {:.1} on {} processors): wait until it is \
+                 idle, and measure again. The ratios suffer less than the times.",
                 self.load_before, self.processors
             ));
         }

@@ -1,4 +1,5 @@
-//! What is kept of a comparison: the raw trials and what was worked out from them. results.json is exactly this.
+//! What is kept of a comparison: the raw trials and what was worked out from them. results.json is exactly
+//! this.
 
 use std::collections::BTreeMap;
 

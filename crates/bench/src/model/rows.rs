@@ -1,4 +1,5 @@
-//! The rows: the paradigms and their references. A new one is an entry in [`ROWS`], and its name where a column compares.
+//! The rows: the paradigms and their references. A new one is an entry in [`ROWS`], and its name where a
+//! column compares.
 
 use std::path::Path;
 
@@ -17,7 +18,8 @@ pub(crate) struct Row {
     pub(crate) what: &'static str,
     #[serde(skip)]
     server: Server,
-    /// What its client is told besides: for `lab load` nothing, for that of the references how to reach the server.
+    /// What its client is told besides: for `lab load` nothing, for that of the references how to reach the
+    /// server.
     #[serde(skip)]
     client: &'static [&'static str],
 }

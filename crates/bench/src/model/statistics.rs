@@ -35,14 +35,15 @@ impl Summary {
         self.spread() > WIDE
     }
 
-    /// Whether some run of the one was on the other side of some run of the other: then nobody can say which is greater.
+    /// Whether some run of the one was on the other side of some run of the other: then nobody can say which
+    /// is greater.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.min <= other.max && other.min <= self.max
     }
 }
 
-/// What each run has over the same run of the reference, and from that the summary: so what changed on the machine from
-/// run to run falls out. Runs that only one of them has do not count.
+/// What each run has over the same run of the reference, and from that the summary: so what changed on the
+/// machine from run to run falls out. Runs that only one of them has do not count.
 pub(crate) fn ratio(samples: &[(usize, f64)], reference: &[(usize, f64)]) -> Option<Summary> {
     let of = |run: usize| reference.iter().find(|sample| sample.0 == run).map(|sample| sample.1);
     let ratios: Vec<f64> = samples

@@ -1,10 +1,12 @@
-//! What the paradigms are measured against: the plainest programs that do the same, written with direct system calls.
+//! What the paradigms are measured against: the plainest programs that do the same, written with direct
+//! system calls.
 //!
-//! Reading order: `fifo` is the bare ping-pong and echo, `ring` the bare three hops, `unix` the socket servers; `talk` is
-//! what the client of all of them says on one connection, `one`, `many` and `bulk` are its loops; `leash` is how the comparison starts any process.
-//! Each is a role of the hidden `lab reference`, so that it runs as a process of its own. What is deliberately absent:
-//! framing, checks, deadlines, and all else that a bare program does without. But every reply is checked, and in the same
-//! way as `lab load` does it.
+//! Reading order: `fifo` is the bare ping-pong and echo, `ring` the bare three hops, `unix` the socket
+//! servers; `talk` is what the client of all of them says on one connection, `one`, `many` and `bulk` are its
+//! loops; `leash` is how the comparison starts any process. Each is a role of the hidden `lab reference`, so
+//! that it runs as a process of its own. What is deliberately absent: framing, checks, deadlines, and all
+//! else that a bare program does without. But every reply is checked, and in the same way as `lab load` does
+//! it.
 
 mod fifo;
 mod ring;

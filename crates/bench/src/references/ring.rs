@@ -1,5 +1,5 @@
-//! The bare ring of three hops: client -> central process -> subserver -> client. One named pipe up and one down for each
-//! client, one unnamed pipe from the central process to each subserver.
+//! The bare ring of three hops: client -> central process -> subserver -> client. One named pipe up and one
+//! down for each client, one unnamed pipe from the central process to each subserver.
 
 use std::env::current_exe;
 use std::io::{PipeWriter, pipe};

@@ -1,5 +1,5 @@
-//! What the client of all references is asked, and its talk on one connection: the same requests and the same checks as
-//! those of `lab load`.
+//! What the client of all references is asked, and its talk on one connection: the same requests and the same
+//! checks as those of `lab load`.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};

@@ -1,4 +1,5 @@
-//! A server on a Unix socket: accepts and serves in turn, or accepts and forks. It greets, takes the answer, and echoes.
+//! A server on a Unix socket: accepts and serves in turn, or accepts and forks. It greets, takes the answer,
+//! and echoes.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -40,8 +41,8 @@ fn serve_in_turn(listener: &UnixListener) -> Result<()> {
     }
 }
 
-/// The signals SIGCHLD, so that nobody stays a zombie, and SIGTERM, so that all are reaped and counted at the end, can only
-/// arrive in the wait.
+/// The signals SIGCHLD, so that nobody stays a zombie, and SIGTERM, so that all are reaped and counted at the
+/// end, can only arrive in the wait.
 fn serve_each(listener: &UnixListener) -> Result<()> {
     let process = Process::quiet(Role::Server)?;
     while process.asked_to_end().is_none() {

@@ -1,5 +1,5 @@
-//! Two kinds of drawings: lines over a logarithmic scale, and bars. Here is what is in them; templates/charts.html knows
-//! how large they are, and draws.
+//! Two kinds of drawings: lines over a logarithmic scale, and bars. Here is what is in them;
+//! templates/charts.html knows how large they are, and draws.
 
 use serde::Serialize;
 
@@ -76,8 +76,8 @@ impl Point {
 }
 
 impl Chart {
-    /// From values to places. `x_marks`: where the x axis has marks, and which; the first is at its left end, and the last
-    /// at its right one. None, if there is no data.
+    /// From values to places. `x_marks`: where the x axis has marks, and which; the first is at its left end,
+    /// and the last at its right one. None, if there is no data.
     pub(crate) fn lines(
         (x_title, y_title): (&'static str, &'static str),
         mut x_marks: Vec<(f64, String)>,

@@ -1,5 +1,5 @@
-//! What the figures mean, in words. The facts are worked out here; the words, and which of them the facts call for, are
-//! in templates/conclusion.txt.
+//! What the figures mean, in words. The facts are worked out here; the words, and which of them the facts
+//! call for, are in templates/conclusion.txt.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::templates;
 use crate::model::columns::{KEPT, counted};
 use crate::model::metrics::{Better, metric_of, number};
 use crate::model::placement::Placement;
-use crate::model::results::{Figure, Finding, Results, Total};
+use crate::model::results::{ColumnInfo, Figure, Finding, Results, Total};
 use crate::model::rows::{ROWS, Row, row, title};
 use crate::model::statistics::Summary;
 
@@ -39,6 +39,7 @@ fn facts(results: &Results) -> Value {
         clients.iter().map(|one| format!("{} ({} ms)", title(one.row), number(one.wait))).collect()
     };
     let serves_many = |name: &str| waits_in_line(results, name) == Some(false);
+    let on_one_core_only = |column: &ColumnInfo| !column.placements.contains(&Placement::DifferentCores);
     let round_trip = results.columns.iter().find(|column| column.id == "round-trip");
     json!({
         "of": by_row(results),
@@ -58,7 +59,7 @@ fn facts(results: &Results) -> Value {
         "ends": ends(results),
         "warnings": results.machine.warnings(),
         "incomplete": results.incomplete,
-        "one_core_only": round_trip.is_some_and(|column| !column.placements.contains(&Placement::DifferentCores)),
+        "one_core_only": round_trip.is_some_and(on_one_core_only),
         "runs": results.runs,
         "figures": results.figures.len(),
         "wide": results.figures.iter().filter(|figure| figure.wide).count(),
@@ -136,7 +137,8 @@ fn ranking(results: &Results, column: &str, metric: &str) -> Vec<Ranked> {
     ranking.into_iter().map(ranked).collect()
 }
 
-/// The round trip of the first paradigm that was kept on one core, and on two; and that of two bare processes.
+/// The round trip of the first paradigm that was kept on one core, and on two; and that of two bare
+/// processes.
 fn placed(results: &Results) -> Option<Value> {
     let p50 = |row, placement| Some(results.figure("round-trip", placement, row, "p50")?.summary.median);
     let both = |row| Some((p50(row, Placement::SameCore)?, p50(row, Placement::DifferentCores)?));

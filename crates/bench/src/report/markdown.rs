@@ -1,4 +1,5 @@
-//! The result in a Markdown page, between two marks, so that a page in the repository can be made new by command.
+//! The result in a Markdown page, between two marks, so that a page in the repository can be made new by
+//! command.
 
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! Results, written down: on the terminal, as a page, in a Markdown page, and in files.
 //!
-//! Reading order: `grid` lays the figures out in tables, `conclusion` works out what they mean, `plots` what is drawn, as
-//! `charts`. All three forms show the same [`view`] of that, each by its template in templates/. What is deliberately
-//! absent: a table that is laid out twice.
+//! Reading order: `tables` lays the figures out, each table as a `grid`; `conclusion` works out what they
+//! mean, `plots` what is drawn, as `charts`. All three forms show the same [`view`] of that, each by its
+//! template in templates/. What is deliberately absent: a table that is laid out twice.
 
 pub(crate) mod conclusion;
 pub(crate) mod files;
@@ -11,6 +11,7 @@ pub(crate) mod markdown;
 mod charts;
 mod grid;
 mod plots;
+mod tables;
 mod templates;
 
 use serde_json::{Value, json};
@@ -18,7 +19,8 @@ use serde_json::{Value, json};
 use crate::model::baseline::Changes;
 use crate::model::results::{Results, Total};
 use crate::model::rows::row;
-use grid::{Grid, LEGEND, grids, short_grids};
+use grid::Grid;
+use tables::{LEGEND, grids, short_grids};
 
 const STYLE: &str = include_str!("templates/style.css");
 
@@ -54,13 +56,13 @@ fn view(results: &Results, changes: Option<&Changes>) -> Value {
         "machine": results.machine.in_words(),
         "warnings": results.machine.warnings(),
         "conclusion": results.conclusion,
-        "targets": grid::targets(results),
+        "targets": tables::targets(results),
         "plots": plots::plots(results),
         "changes": changes,
         "legend": LEGEND,
         "grids": short,
         "details": details,
-        "totals": grid::totals(results),
+        "totals": tables::totals(results),
         "rows": results.totals.iter().filter_map(of_total).collect::<Vec<_>>(),
         "columns": results.columns,
     })

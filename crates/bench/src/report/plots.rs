@@ -36,7 +36,8 @@ pub(crate) fn plots(results: &Results) -> Vec<Plot> {
         ),
         Plot::of(
             "The second client's wait",
-            "Less is better: whoever serves one client at a time keeps the next one waiting until the first leaves.",
+            "Less is better: whoever serves one client at a time keeps the next one waiting until the first \
+             leaves.",
             bars(Group::SecondClient, "wait", "ms"),
         ),
         Plot::of(

@@ -1,5 +1,5 @@
-//! The templates: what is written of results, in words and in HTML. Figures come with all their digits, rows by name; the
-//! templates write them as tables do.
+//! The templates: what is written of results, in words and in HTML. Figures come with all their digits, rows
+//! by name; the templates write them as tables do.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;

@@ -24,8 +24,8 @@ pub(crate) fn usage(family: &[u32]) -> Usage {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Holdings {
     pub(crate) processes: usize,
-    /// KiB: pages of their own, each counted once (Pss_Anon), and page tables. Program text is not in it: that is shared with
-    /// whoever runs the same program.
+    /// KiB: pages of their own, each counted once (Pss_Anon), and page tables. Program text is not in it:
+    /// that is shared with whoever runs the same program.
     pub(crate) memory: f64,
     pub(crate) descriptors: usize,
 }

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod cpus;
 pub(crate) mod directory;
 pub(crate) mod holdings;
+pub(crate) mod outcome;
 pub(crate) mod progress;
 pub(crate) mod sampling;
 pub(crate) mod trial;

@@ -1,4 +1,5 @@
-//! Trial after trial: all rows of a cell in turn, run by run, so that what changes on the machine meets all of them.
+//! Trial after trial: all rows of a cell in turn, run by run, so that what changes on the machine meets all
+//! of them.
 
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use crate::model::placement::{BUSY, Placement};
 use crate::model::results::{ColumnInfo, Commands, Trial};
 use crate::model::rows::Row;
 use crate::run::bench::{Bench, Member, Trouble};
+use crate::run::outcome::Outcome;
 use crate::run::progress::Progress;
-use crate::run::trial::{NAIVE_PATIENCE, Outcome, Trial as OneTrial};
+use crate::run::trial::{NAIVE_PATIENCE, Trial as OneTrial};
 
 /// What is to be measured.
 #[derive(Debug, Clone)]
@@ -132,8 +134,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Finds out how much each client has to do so that a trial takes as long as it is to: from trials that do not count,
-    /// and that warm up the machine.
+    /// Finds out how much each client has to do so that a trial takes as long as it is to: from trials that
+    /// do not count, and that warm up the machine.
     fn calibrate(&self, cell: &Cell, row: &'static Row, bench: &Bench) -> Result<usize, Trouble> {
         let (clients, least) = match cell.column.task {
             Task::Talk { clients, window, payload } => (clients, if payload > 4096 { 2 } else { 2 * window }),

@@ -1,6 +1,5 @@
 //! One trial: a server, its clients, and what they and the kernel say of it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
@@ -15,6 +14,7 @@ use crate::model::placement::Placement;
 use crate::model::rows::{Load, Row};
 use crate::run::bench::{Bench, Member, Trouble, in_words};
 use crate::run::holdings::{available, holdings, usage};
+use crate::run::outcome::Outcome;
 
 /// So long naive clients may take; then whoever still waits hangs.
 pub(crate) const NAIVE_PATIENCE: Duration = Duration::from_secs(2);
@@ -27,34 +27,6 @@ const ENDLESS: usize = 1 << 40;
 
 /// Requests that a flooding client has in flight.
 const FLOOD_WINDOW: usize = 512;
-
-/// What came out.
-#[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    pub(crate) values: BTreeMap<String, f64>,
-    pub(crate) answered: u64,
-    pub(crate) lost: u64,
-    pub(crate) wrong: u64,
-    pub(crate) histogram: Vec<(u64, u64)>,
-    /// The server's and the client's.
-    pub(crate) commands: (String, String),
-}
-
-impl Outcome {
-    pub(crate) fn value(&self, metric: &str) -> Option<f64> {
-        self.values.get(metric).copied()
-    }
-
-    fn set(&mut self, metric: &str, value: f64) {
-        self.values.insert(metric.into(), value);
-    }
-
-    fn count(&mut self, report: &Report) {
-        self.answered += report.requests;
-        self.lost += report.lost.max(report.errors);
-        self.wrong += report.mismatches;
-    }
-}
 
 /// Who is tried, where.
 #[derive(Debug, Clone, Copy)]
@@ -125,8 +97,8 @@ impl Trial<'_> {
         Ok(used)
     }
 
-    /// Ends the server, as [`Trial::end`] does, and counts what its clients report. `client` is the command of the client
-    /// that is measured.
+    /// Ends the server, as [`Trial::end`] does, and counts what its clients report. `client` is the command
+    /// of the client that is measured.
     fn close(
         &self,
         server: Server,
@@ -143,7 +115,7 @@ impl Trial<'_> {
         let (mut client, words) = self.client(&server, &load)?;
         let report = report(&mut client)?;
         let (mut outcome, used) = self.close(server, words, &[&report])?;
-        set_latency(&mut outcome, &report);
+        outcome.set_latency(&report);
         if load.connect_only {
             outcome.set("connects", report.connects_per_second.unwrap_or(0.0));
         } else if load.payload >= 1 << 16 {
@@ -298,11 +270,4 @@ impl Trial<'_> {
 fn report(client: &mut Member) -> Result<Report, Trouble> {
     let said = client.finish()?;
     serde_json::from_slice(&said).map_err(|_| client.trouble("ended without a report"))
-}
-
-fn set_latency(outcome: &mut Outcome, report: &Report) {
-    let latency = report.latency_ns;
-    for (metric, ns) in [("p50", latency.p50), ("p99", latency.p99), ("p999", latency.p999)] {
-        outcome.set(metric, ns as f64 / 1e3);
-    }
 }

@@ -1,4 +1,5 @@
-//! What one process needs to be many clients: a timer for each, one poller for all, and bytes that differ. No threads.
+//! What one process needs to be many clients: a timer for each, one poller for all, and bytes that differ. No
+//! threads.
 
 pub mod payload;
 pub mod timers;

@@ -1,10 +1,11 @@
-//! What is sent: bytes that differ for each connection, request and place, and can be made again to check the reply.
+//! What is sent: bytes that differ for each connection, request and place, and can be made again to check the
+//! reply.
 
 /// 2^64 divided by the golden ratio: its multiples spread evenly.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Fills `message` with so many bytes for the `request`-th request of a connection. Words do not depend on each other, so
-/// this runs as fast as memory does, and measures the server and not itself.
+/// Fills `message` with so many bytes for the `request`-th request of a connection. Words do not depend on
+/// each other, so this runs as fast as memory does, and measures the server and not itself.
 pub fn fill(message: &mut Vec<u8>, bytes: usize, connection: usize, request: usize) {
     message.resize(bytes, 0);
     let mut word = mix((connection as u64).wrapping_mul(STEP) ^ mix(request as u64));

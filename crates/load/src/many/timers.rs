@@ -5,8 +5,8 @@ use std::collections::BinaryHeap;
 
 use handshake_core::deadline::Deadline;
 
-/// A heap of timers. One that is put off, which happens with every answer, costs a comparison: it stays in the heap where
-/// it was and is put back when its old time comes.
+/// A heap of timers. One that is put off, which happens with every answer, costs a comparison: it stays in
+/// the heap where it was and is put back when its old time comes.
 #[derive(Debug)]
 pub struct Timers {
     /// When each worker's timer is due.

@@ -12,8 +12,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 
-/// Waits shorter than this are made by ppoll(2): epoll_wait(2) counts in milliseconds, and a client that seeks a server
-/// tries again after 20 microseconds.
+/// Waits shorter than this are made by ppoll(2): epoll_wait(2) counts in milliseconds, and a client that
+/// seeks a server tries again after 20 microseconds.
 const SHORT: Duration = Duration::from_millis(25);
 
 /// Why a client goes on. For what a poller shows, it is in the token, beside the client's number.
@@ -92,8 +92,8 @@ pub fn judge(handshake: &Handshake, process: &Process) -> Result<()> {
     }
 }
 
-/// How an upstream is watched for room. Each look at it is ordered, and shown once: a pipe that is always watched for
-/// room would show its every emptying, and its error after the end.
+/// How an upstream is watched for room. Each look at it is ordered, and shown once: a pipe that is always
+/// watched for room would show its every emptying, and its error after the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Room {
     /// The poller does not know it yet.
