@@ -33,20 +33,20 @@ use report::{conclusion, files, markdown};
 use run::bench::Bench;
 use run::progress::Progress;
 
-/// Measures, and shows and writes what came out. [`Status::Broken`]: somebody who should not have was lost or
-/// answered wrongly, or a trial has failed.
+/// Measures, and shows and writes the results. [`Status::Broken`]: a client of a server other than the
+/// protocol as taught was lost or answered wrongly, or a trial has failed.
 ///
 /// # Errors
 /// A program is missing; a file cannot be read or written. [`Error::Signal`]: interrupted; what was measured
 /// by then is shown and written all the same.
 pub fn run(args: Args) -> Result<Status> {
-    // What would fail at the end is tried first: nobody wants to measure for 20 minutes in vain.
+    // Everything that could fail after 20 minutes of measuring is tried first.
     let baseline = args.baseline.as_deref().map(files::read).transpose()?;
     let earlier = args.from.as_deref().map(files::read).transpose()?;
     files::prepare(&args.out)?;
     args.markdown.as_deref().map(markdown::check).transpose()?;
     let (results, stopped) = match earlier {
-        // In the words of today.
+        // With the targets and the conclusion of this version.
         Some(results) => (results.judged(), None),
         None => measure(&args)?,
     };
@@ -67,7 +67,7 @@ pub fn run(args: Args) -> Result<Status> {
     }
 }
 
-/// Whether every trial came to its end, and nobody was lost but by the protocol as taught.
+/// Whether no trial has failed, and no client was lost but those of the protocol as taught.
 fn is_sound(results: &Results) -> bool {
     let good =
         |total: &Total| total.failed_trials == 0 && (total.row == "course" || total.lost + total.wrong == 0);

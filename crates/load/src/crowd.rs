@@ -42,7 +42,7 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// A crowd in which everybody begins at once.
+    /// A crowd whose connections all begin at once.
     ///
     /// # Errors
     /// No descriptor for the poller.
@@ -67,7 +67,7 @@ impl Crowd {
         })
     }
 
-    /// Runs until everybody is done or has failed; returns what was counted.
+    /// Runs until each connection is done or has failed; returns what was counted.
     ///
     /// # Errors
     /// [`Error::Signal`].
@@ -85,7 +85,7 @@ impl Crowd {
         Ok(&self.shared.tally)
     }
 
-    /// Those who were held leave.
+    /// Closes the connections that were held.
     pub(crate) fn leave(mut self) {
         self.workers.iter_mut().for_each(|worker| worker.leave(&mut self.shared));
     }

@@ -34,7 +34,7 @@ pub struct Report {
     pub errors: u64,
     /// Replies that were not what the service must answer.
     pub mismatches: u64,
-    /// Records exchanged in all handshakes together: 3 each, when nobody had to try again.
+    /// Frames exchanged in all handshakes together: 3 each, if no client had to retry.
     pub handshake_records: u64,
     /// From before the write to the parsed reply; with `--connect-only`, from a handshake's first system call
     /// to READY.
@@ -151,7 +151,7 @@ impl Report {
     }
 }
 
-/// The same, aligned, for people.
+/// A line for each figure, aligned.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let latency = self.latency_ns;

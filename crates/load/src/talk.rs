@@ -49,7 +49,7 @@ impl Talk {
     }
 
     pub(crate) fn until(&self) -> Deadline {
-        // Who stays when all is answered waits for nothing.
+        // A connection that is held with all its answers waits for nothing.
         if self.asked > 0 && self.unanswered() == 0 { Deadline::NEVER } else { self.until }
     }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use handshake_core::error::{Error, Status};
 use hdrhistogram::Histogram;
 
-/// Latencies are told apart to three digits, up to this many nanoseconds: an hour.
+/// Latencies are kept to three digits, up to this many nanoseconds: an hour.
 const LONGEST: u64 = 3_600_000_000_000;
 
-/// So many different failures are told in words.
+/// The most different failures that are printed.
 const TOLD: usize = 5;
 
 /// Counts, times and complaints.

@@ -60,7 +60,7 @@ impl Worker {
     /// Goes as far as it can without waiting. A cause that is none any more does no harm.
     ///
     /// # Errors
-    /// [`Error::Signal`]. Other errors end this worker, and nobody else.
+    /// [`Error::Signal`]. Other errors end this worker alone.
     pub(crate) fn go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
         match self.try_to_go_on(cause, shared) {
             Err(Error::Signal(signal)) => Err(Error::Signal(signal)),

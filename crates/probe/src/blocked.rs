@@ -1,6 +1,6 @@
 //! The system call that a process of another program is blocked in, as /proc/PID/syscall tells it (proc(5)).
 //!
-//! Linux only, as `proc` is. A kernel or a sandbox may not tell; then nothing is known, and nothing else
+//! Linux only, as `proc` is. A kernel or a sandbox may hide it; then the call is unknown, and nothing else
 //! fails.
 
 use std::fmt;

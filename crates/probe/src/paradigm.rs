@@ -29,7 +29,7 @@ impl Paradigm {
     }
 }
 
-/// A server, and how it is told to serve.
+/// A server with the option that makes it another kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
     /// Which of the three.

@@ -173,7 +173,7 @@ pub fn kib(text: &str, name: &str) -> Option<u64> {
 
 /// Has the kernel give this process the children of those of its own that die, so that none can get lost.
 pub fn adopt_orphans() {
-    // Without it the lab still sees who lives on, and says so, but cannot end them.
+    // Without it, the lab still sees and reports the processes that live on, but cannot end them.
     let _ = nix::sys::prctl::set_child_subreaper(true);
 }
 

@@ -7,23 +7,23 @@ use crate::model::results::{Figure, Results};
 use crate::model::rows::title;
 use crate::model::statistics::Summary;
 
-/// Changes of less than this part are not told: no two runs are the same.
+/// Smaller changes are not reported: no two runs are the same.
 const TELLING: f64 = 0.1;
 
 /// Between two comparisons.
 #[derive(Debug, Serialize)]
 pub(crate) struct Changes {
-    /// What makes the two hard to compare; empty if nothing does.
+    /// Why the two are hard to compare; empty if they are not.
     pub(crate) warning: String,
     /// When the earlier one began.
     pub(crate) since: String,
     /// How many figures both have.
     pub(crate) compared: usize,
-    /// The greatest first.
+    /// The greatest change first.
     pub(crate) changes: Vec<Change>,
 }
 
-/// A figure that is another one now.
+/// A figure that has changed.
 #[derive(Debug, Serialize)]
 pub(crate) struct Change {
     pub(crate) column: String,
@@ -138,7 +138,7 @@ mod tests {
         let [change] = &changes.changes[..] else { panic!("{changes:?}") };
         assert_eq!((change.row.as_str(), change.figure.as_str()), ("basic", "p50 over bare FIFO ping-pong"));
         assert!(change.verdict == "better" && changes.warning.is_empty());
-        // The same median with runs all over the place says nothing.
+        // With runs that overlap, the median says nothing.
         let basic = now.figures.iter_mut().find(|figure| figure.row == "basic" && figure.metric == "p50");
         basic.unwrap().ratios[0].summary.max = 5.0;
         assert!(Changes::between(&before, &now).changes.is_empty());

@@ -63,7 +63,7 @@ pub(crate) enum Task {
     Memory {
         clients: usize,
     },
-    /// So many knock at one instant.
+    /// So many clients connect at one instant.
     Crowd {
         clients: usize,
     },
@@ -80,7 +80,7 @@ pub(crate) struct Column {
     pub(crate) pairs: &'static [Pair],
     /// Only the best of the references counts, whichever that is.
     pub(crate) best_reference: bool,
-    /// Who is not asked, and why not.
+    /// The rows that are not measured, and why not.
     pub(crate) left_out: &'static [(&'static str, &'static str)],
     /// Where, in the quick form; empty: not there at all, unless asked for by name.
     quick: &'static [Placement],
@@ -115,7 +115,7 @@ pub(crate) const KEPT: Duration = Duration::from_millis(200);
 /// Idle clients whose memory is looked at; with one client at a time, there is but one.
 const IDLE: usize = 64;
 
-/// Clients that knock at one instant.
+/// Clients that connect at one instant.
 const KNOCKING: usize = 50;
 
 /// Clients that stay connected while the next ones come.

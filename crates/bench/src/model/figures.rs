@@ -79,7 +79,7 @@ impl Cell<'_> {
         references.iter().filter_map(one).collect()
     }
 
-    /// The reference that nobody can call handicapped.
+    /// The best of the references.
     fn best(&self, metric: &Metric, references: &[&'static str]) -> Vec<&'static str> {
         let median =
             |name: &&'static str| Some((*name, summary(self.samples.get(&(*name, metric.id))?)?.median));

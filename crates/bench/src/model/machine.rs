@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// machine.
 const BUSY_LOAD: f64 = 0.5;
 
-/// What a reader wants to know of it.
+/// What the report says about it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,

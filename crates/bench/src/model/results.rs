@@ -9,14 +9,14 @@ use crate::model::machine::Machine;
 use crate::model::placement::Placement;
 use crate::model::statistics::Summary;
 
-/// Of this form; a reader refuses another one.
+/// The version of the format; files of another version are refused.
 pub(crate) const FORMAT: u32 = 1;
 
 /// A whole comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) format: u32,
-    /// It was interrupted; what there is, is whole.
+    /// It was interrupted. The results so far are complete.
     pub(crate) incomplete: bool,
     /// As typed.
     pub(crate) command: String,
@@ -138,10 +138,9 @@ pub(crate) struct Verdict {
     pub(crate) wide: bool,
 }
 
-/// A sentence of the conclusion, and what it rests on.
+/// A question, and the answer that the figures give.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finding {
-    /// What one wants to know.
     pub(crate) question: String,
     pub(crate) answer: String,
 }

@@ -18,8 +18,7 @@ pub(crate) struct Row {
     pub(crate) what: &'static str,
     #[serde(skip)]
     server: Server,
-    /// What its client is told besides: for `lab load` nothing, for that of the references how to reach the
-    /// server.
+    /// Arguments of the references' client: how to reach the server. None for `lab load`.
     #[serde(skip)]
     client: &'static [&'static str],
 }

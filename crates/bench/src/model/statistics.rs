@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Runs that are further apart than this part of their median are no sound figure, and it is said.
+/// A figure is marked as wide if its runs are further apart than this part of their median.
 const WIDE: f64 = 0.3;
 
-/// Of an odd number of runs the middle one, with the least and the greatest.
+/// The median of several runs, with the least and the greatest of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) median: f64,
@@ -35,15 +35,14 @@ impl Summary {
         self.spread() > WIDE
     }
 
-    /// Whether some run of the one was on the other side of some run of the other: then nobody can say which
-    /// is greater.
+    /// Whether the ranges of the runs overlap. If they do, neither summary counts as greater.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.min <= other.max && other.min <= self.max
     }
 }
 
-/// What each run has over the same run of the reference, and from that the summary: so what changed on the
-/// machine from run to run falls out. Runs that only one of them has do not count.
+/// The ratios of each run to the same run of the reference, summarized. Changes of the machine from run to
+/// run cancel out. Runs that only one of the two has do not count.
 pub(crate) fn ratio(samples: &[(usize, f64)], reference: &[(usize, f64)]) -> Option<Summary> {
     let of = |run: usize| reference.iter().find(|sample| sample.0 == run).map(|sample| sample.1);
     let ratios: Vec<f64> = samples

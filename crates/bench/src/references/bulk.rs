@@ -12,7 +12,7 @@ use nix::unistd::{read, write};
 use super::failed;
 use super::talk::{Args, Connection, Talk};
 
-/// All requests over one connection, which is returned: who is to hold it does.
+/// Makes all requests over one connection. Returns the connection, for `--hold`.
 pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<Vec<Connection>> {
     let connection = args.connect(0)?;
     for fd in [connection.from.as_fd(), connection.to.as_fd()] {

@@ -13,10 +13,10 @@ use nix::unistd::read;
 use super::talk::{Args, Connection, Talk, Way, greet, split};
 use super::{ROOM, failed, write_all};
 
-/// Nothing at all for so long, in milliseconds: whoever is not done then is lost.
+/// After so many milliseconds without any event, the connections that are not done are lost.
 const PATIENCE: u16 = 10_000;
 
-/// So many events are taken in one turn, as by `lab load`.
+/// The most events of one turn, as in `lab load`.
 const TURN: usize = 64;
 
 enum State {
@@ -37,14 +37,14 @@ struct Many<'a> {
     tally: &'a mut Tally,
     epoll: Epoll,
     states: Vec<State>,
-    /// With `--connect-only`: connections that each is still to make.
+    /// With `--connect-only`: the connections that each client has still to make.
     left: Vec<usize>,
     busy: usize,
     out: Vec<u8>,
     room: Vec<u8>,
 }
 
-/// All requests over all connections; returns those that are to be held.
+/// Makes all requests over all connections. Returns the connections, for `--hold`.
 pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<Vec<Connection>> {
     let mut many = Many {
         args,
@@ -141,7 +141,7 @@ impl Many<'_> {
 
     fn answered(&mut self, number: usize, connection: Connection, mut talk: Talk) -> Result<()> {
         if talk.is_done() {
-            // It stayed, and the server has gone first.
+            // The connection is held, and the server has closed it.
             return Ok(());
         }
         let count = read(&connection.from, &mut self.room).map_err(failed("read from"))?;
@@ -163,7 +163,7 @@ impl Many<'_> {
         Ok(())
     }
 
-    /// Who is still owed something is lost.
+    /// Counts the connections without all their answers as lost.
     fn give_up(&mut self) -> Result<()> {
         for state in &self.states {
             let unanswered = match state {

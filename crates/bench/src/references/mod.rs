@@ -3,7 +3,7 @@
 //!
 //! Reading order: `fifo` is the bare ping-pong and echo, `ring` the bare three hops, `unix` the socket
 //! servers; `talk` is what the client of all of them says on one connection, `one`, `many` and `bulk` are its
-//! loops; `leash` is how the comparison starts any process. Each is a role of the hidden `lab reference`, so
+//! loops; `pin` is how the comparison starts any process. Each is a role of the hidden `lab reference`, so
 //! that it runs as a process of its own. What is deliberately absent: framing, checks, deadlines, and all
 //! else that a bare program does without. But every reply is checked, and in the same way as `lab load` does
 //! it.
@@ -18,7 +18,7 @@ mod bulk;
 mod many;
 mod one;
 
-mod leash;
+mod pin;
 
 use std::io::{self, Read, stdin};
 use std::os::fd::{AsFd, OwnedFd};
@@ -67,13 +67,13 @@ enum Role {
     /// Keep a processor busy
     Busy,
     /// Become a program that stays on these processors
-    Leash(leash::Args),
+    Pin(pin::Args),
 }
 
 /// Plays the role until the peer leaves.
 ///
 /// # Errors
-/// The system refuses something; what a client does, too: nobody bad comes here.
+/// A system call fails. An error of a client counts as well: the comparison starts no client that misbehaves.
 pub fn run(args: Args) -> Result<Status> {
     match args.role {
         Role::FifoEcho(args) => fifo::run(&args),
@@ -86,7 +86,7 @@ pub fn run(args: Args) -> Result<Status> {
         Role::Busy => loop {
             std::hint::spin_loop();
         },
-        Role::Leash(args) => leash::run(&args),
+        Role::Pin(args) => pin::run(&args),
     }
     .map(|()| Status::Done)
 }

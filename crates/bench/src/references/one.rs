@@ -9,7 +9,7 @@ use super::fifo::wait_for;
 use super::talk::{Args, Connection, Talk, greet};
 use super::{ROOM, failed, write_all};
 
-/// All requests over one connection, which is returned: who is to hold it does.
+/// Makes all requests over one connection. Returns the connection, for `--hold`.
 pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<Vec<Connection>> {
     let connection = args.connect(0)?;
     let mut talk = Talk::new(0, args);

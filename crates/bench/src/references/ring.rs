@@ -56,7 +56,7 @@ fn start_subserver(dir: &Path, number: usize) -> Result<(Child, PipeWriter)> {
 fn route(mut ways: Vec<Way>) -> Result<(), Errno> {
     let mut room = vec![0; ROOM];
     if let [(up, down)] = &ways[..] {
-        // With one client there is nothing to choose from: as plain as it gets.
+        // With one client, no poll is needed.
         while pass(up, down, &mut room)? {}
         return Ok(());
     }

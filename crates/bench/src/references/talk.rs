@@ -54,7 +54,7 @@ pub(super) enum Way {
     Unix,
 }
 
-/// What is read from and what is written to; of a socket, two names for one thing.
+/// The descriptors to read from and to write to; a socket's are duplicates of each other.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) from: OwnedFd,
@@ -113,7 +113,7 @@ pub(super) struct Talk {
     sent: VecDeque<Duration>,
     /// The bytes of a reply that is not whole yet.
     rest: Vec<u8>,
-    /// Room for what a reply must be.
+    /// A buffer for the expected reply.
     due: Vec<u8>,
 }
 
@@ -151,7 +151,7 @@ impl Talk {
         }
     }
 
-    /// Checks what came. All replies of one read count as come at one time.
+    /// Checks the replies of one read. All of them have the same time of arrival.
     pub(super) fn take(&mut self, came: &[u8], tally: &mut Tally) {
         let at = now();
         if self.rest.is_empty() && came.len().is_multiple_of(self.payload) {

@@ -41,8 +41,8 @@ fn serve_in_turn(listener: &UnixListener) -> Result<()> {
     }
 }
 
-/// The signals SIGCHLD, so that nobody stays a zombie, and SIGTERM, so that all are reaped and counted at the
-/// end, can only arrive in the wait.
+/// Signals can only arrive in the wait: SIGCHLD, to reap each subserver, and SIGTERM, to reap and count all
+/// of them at the end.
 fn serve_each(listener: &UnixListener) -> Result<()> {
     let process = Process::quiet(Role::Server)?;
     while process.asked_to_end().is_none() {

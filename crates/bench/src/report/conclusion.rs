@@ -15,7 +15,7 @@ use crate::model::results::{ColumnInfo, Figure, Finding, Results, Total};
 use crate::model::rows::{ROWS, Row, row, title};
 use crate::model::statistics::Summary;
 
-/// A difference of less than this is none that anyone would notice.
+/// A smaller factor between two medians counts as no difference.
 const NOTICEABLE: f64 = 1.15;
 
 /// All that the data can answer.
@@ -130,7 +130,7 @@ fn ranking(results: &Results, column: &str, metric: &str) -> Vec<Ranked> {
     let mut alike = true;
     let ranked = |(row, summary): (&'static Row, Summary)| {
         let times = summary.median / best.median;
-        // What comes after one that differs differs as well.
+        // All that follow one that differs count as different, too.
         alike = alike && (summary.overlaps(&best) || times.max(1.0 / times) < NOTICEABLE);
         Ranked { name: row.name, title: row.title, median: summary.median, times, alike }
     };

@@ -188,7 +188,7 @@ fn cell(figure: Option<&Figure>) -> Vec<String> {
     figure.map_or(Vec::new(), |figure| spread(&figure.summary, figure.wide))
 }
 
-/// The same of any summary.
+/// The median of a summary, and below it the least and the greatest of its runs.
 pub(crate) fn spread(summary: &Summary, wide: bool) -> Vec<String> {
     let mark = if wide { "~" } else { "" };
     let median = format!("{mark}{}", number(summary.median));

@@ -1,4 +1,4 @@
-//! The processes of a trial: started where they are to run, waited for with a deadline, and ended by number.
+//! The processes of a trial: pinned to their processors, waited for with a deadline, and ended by PID.
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -22,10 +22,10 @@ use tempfile::TempDir;
 use super::cpus::Cpus;
 use super::directory;
 
-/// Nothing here takes so long; whoever does is ended, and the trial has failed.
+/// No step of a trial takes this long. If one does, its process is killed, and the trial has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What who was asked to end is given.
+/// How long a process may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Why a trial has no result.
@@ -88,7 +88,7 @@ impl Bench {
     /// A command of these words, on this processor.
     pub(crate) fn command(&self, words: &[String], cpu: Option<usize>) -> Command {
         let mut command = Command::new(self.programs.join("lab"));
-        command.args(["reference", "leash"]);
+        command.args(["reference", "pin"]);
         if let Some(cpu) = cpu {
             command.args(["--cpus", &cpu.to_string()]);
         }
@@ -108,7 +108,7 @@ impl Bench {
     }
 }
 
-/// How one would type a command oneself.
+/// A command as one would type it.
 pub(crate) fn in_words(words: &[String], dir: &Path, cpu: Option<usize>) -> String {
     let line = words.join(" ").replace(&dir.display().to_string(), "DIR");
     cpu.map_or_else(|| line.clone(), |cpu| format!("taskset -c {cpu} {line}"))

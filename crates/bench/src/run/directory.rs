@@ -22,7 +22,8 @@ pub(crate) fn make() -> Result<TempDir> {
     temporary::directory_in_memory(&format!("{PREFIX}{}-", std::process::id()))
 }
 
-/// Only what a killed comparison of this user has left: nobody else can remove it in its stead.
+/// Removes directories that killed comparisons of this user have left. Other users' processes cannot remove
+/// them.
 fn sweep(parent: &Path) {
     for entry in parent.read_dir().into_iter().flatten().flatten() {
         let is_dead = entry.file_name().to_str().and_then(owner).is_some_and(|pid| !proc::lives(pid));

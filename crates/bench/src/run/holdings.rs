@@ -25,7 +25,7 @@ pub(crate) fn usage(family: &[u32]) -> Usage {
 pub(crate) struct Holdings {
     pub(crate) processes: usize,
     /// KiB: pages of their own, each counted once (Pss_Anon), and page tables. Program text is not in it:
-    /// that is shared with whoever runs the same program.
+    /// processes that run the same program share it.
     pub(crate) memory: f64,
     pub(crate) descriptors: usize,
 }

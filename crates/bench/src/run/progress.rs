@@ -1,4 +1,4 @@
-//! How far the comparison is, and how long it will still take; on a terminal only.
+//! A progress bar, with the time left; on a terminal only.
 
 use std::cell::Cell as Counter;
 use std::io::stderr;
@@ -17,7 +17,7 @@ pub(crate) struct Progress {
     done: Counter<f64>,
 }
 
-/// After so much of it, what it really took tells more than what was thought.
+/// After this part of the whole, the pace so far replaces the estimate.
 const TELLING: f64 = 0.05;
 
 impl Progress {
@@ -39,7 +39,7 @@ impl Progress {
         self.bar.set_message(format!("{left} left: {what}"));
     }
 
-    /// So much is done.
+    /// Moves the bar on by so many seconds of work.
     pub(crate) fn advance(&self, seconds: f64) {
         self.done.set(self.done.get() + seconds);
         self.bar.set_position(milliseconds(self.done.get()));

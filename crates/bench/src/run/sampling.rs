@@ -1,5 +1,5 @@
-//! Trial after trial: all rows of a cell in turn, run by run, so that what changes on the machine meets all
-//! of them.
+//! Trial after trial: each run measures all rows of a cell in turn. Changes of the machine then affect all
+//! rows.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) struct Plan {
     pub(crate) seconds: f64,
 }
 
-/// A column at a placement, and who takes part.
+/// A column at a placement, with its rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Cell {
     pub(crate) column: Column,
@@ -48,13 +48,13 @@ pub(crate) struct Samples {
     pub(crate) stopped: Option<Error>,
 }
 
-/// What a trial costs besides: processes that start and end. For the time left, nothing else.
+/// What a trial costs besides, for processes that start and end. Only the estimate of the time left uses it.
 const OVERHEAD: f64 = 0.04;
 
-/// So long thousands of clients take to come and to leave.
+/// How long thousands of clients take to connect and to leave.
 const GATHERING: f64 = 3.0;
 
-/// Trials that find out how much a trial has to do cost so much of one.
+/// The cost of the trials that calibrate, as a part of a trial.
 const CALIBRATION: f64 = 0.3;
 
 /// The first guess of requests for each client, and of connections.
@@ -107,7 +107,7 @@ impl Plan {
         progress: &Progress,
         samples: &mut Samples,
     ) -> Result<(), Error> {
-        // Without it the cell would be another one: so its trials have failed, each of them.
+        // Without the busy processes, all trials of this cell have failed.
         let busy = judged(Busy::start(bench, cell.placement))?;
         let mut counts = Vec::new();
         for row in &cell.rows {
@@ -118,7 +118,7 @@ impl Plan {
             });
         }
         for run in 0..self.runs {
-            // Each run begins with another row, so that none always comes after the same one.
+            // Each run begins with another row: no row always comes after the same one.
             for index in (0..cell.rows.len()).map(|index| (index + run) % cell.rows.len()) {
                 let row = cell.rows[index];
                 progress.shows(&cell.title_of(row));

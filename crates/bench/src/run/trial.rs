@@ -16,7 +16,7 @@ use crate::run::bench::{Bench, Member, Trouble, in_words};
 use crate::run::holdings::{available, holdings, usage};
 use crate::run::outcome::Outcome;
 
-/// So long naive clients may take; then whoever still waits hangs.
+/// Naive clients that still wait after this time count as hanging.
 pub(crate) const NAIVE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A flood has begun when its server has worked for so long.
@@ -28,7 +28,7 @@ const ENDLESS: usize = 1 << 40;
 /// Requests that a flooding client has in flight.
 const FLOOD_WINDOW: usize = 512;
 
-/// Who is tried, where.
+/// A row at a placement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trial<'a> {
     pub(crate) bench: &'a Bench,

@@ -1,4 +1,4 @@
-//! How the comparison starts a program: on the processors that it is to stay on, with no signal blocked.
+//! How the comparison starts a program: pinned to its processors, with no signal blocked.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -22,7 +22,7 @@ pub(super) struct Args {
 /// Only returns if it fails.
 pub(super) fn run(args: &Args) -> Result<()> {
     let failed = |errno| Error::on("keep to", format!("processors {:?}", args.cpus), errno);
-    // The comparison itself blocks signals, and what it starts would inherit that.
+    // The comparison blocks signals, and its children inherit that.
     SigSet::empty().thread_set_mask().map_err(failed)?;
     if !args.cpus.is_empty() {
         let mut cpus = CpuSet::new();
