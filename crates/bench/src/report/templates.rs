@@ -1,6 +1,7 @@
 //! The templates: what is written of results, in words and in HTML. Figures come with all their digits, rows
 //! by name; the templates write them as tables do.
 
+use handshake_cli::complain;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, UndefinedBehavior, Value};
@@ -18,11 +19,15 @@ const TEMPLATES: [(&str, &str); 5] = [
     ("charts.html", include_str!("templates/charts.html")),
 ];
 
-/// Fills in a template.
+/// Fills in a template. Results that took long to measure are worth more than an error in a template, which
+/// the tests find: it is printed on stderr, and stands where the text would be.
 pub(crate) fn render(name: &str, with: &impl Serialize) -> String {
     let text = environment().and_then(|all| all.get_template(name)?.render(Serde(with)));
-    // Results that took long to measure are worth more than an error in a template, which the tests find.
-    text.unwrap_or_else(|error| format!("{name} cannot be filled in: {error:#}"))
+    text.unwrap_or_else(|error| {
+        let text = format!("{name} cannot be filled in: {error:#}");
+        complain("lab", &text);
+        text
+    })
 }
 
 fn environment() -> Result<Environment<'static>, Error> {
