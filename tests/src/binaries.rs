@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 /// The programs, named like their packages.
-pub(crate) const PROGRAMS: [&str; 5] = ["basic-server", "forking-server", "dispatch-server", "client", "lab"];
+pub(crate) const PROGRAMS: [&str; 6] =
+    ["naive-server", "basic-server", "forking-server", "dispatch-server", "client", "lab"];
 
 /// Builds all programs now. A test that measures time calls this first.
 pub fn build_programs() {

@@ -100,8 +100,10 @@ fn a_subserver_without_close_range_holds_only_its_own_descriptors(paradigm: Para
         assert_only_its_own(&scene, paradigm);
         until_true("the server to have no children", || children_of(server.pid()).is_empty());
         let happened = |what| scene.event_log().all(|event| event.what == what);
-        // A client may try again by itself, if it was slow between its lock and its HELLO.
-        assert_eq!(happened(What::ClientDropped), [], "a client was told to try again");
+        // On a busy machine, a client may be slow between its lock and its HELLO, and has to try again.
+        let mut dropped = happened(What::ClientDropped);
+        dropped.retain(|event| !event.text.as_deref().is_some_and(|text| text.starts_with("its name came")));
+        assert_eq!(dropped, [], "a subserver could not begin");
         assert_eq!(happened(What::SubserverForked).len(), 5);
         let ends = happened(What::SubserverReaped);
         assert!(ends.iter().all(|end| end.text.as_deref() == Some("exit status 0")), "{ends:?}");

@@ -36,6 +36,9 @@ mod temporary;
 /// Clients that are lost with the protocol as taught, and none with ours.
 mod race;
 
+/// The course's own server, which loses clients.
+mod naive;
+
 /// The comparison of the paradigms.
 mod compare;
 

@@ -1,4 +1,4 @@
-//! The cargo that runs this task, asked to do more.
+//! Runs cargo: the one that runs this task.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-/// `cargo`, the same one, in the workspace's directory.
+/// A command for the cargo that runs this task, in the workspace's directory.
 pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
@@ -21,16 +21,16 @@ pub(crate) fn root() -> &'static Path {
     xtask.parent().unwrap_or(xtask)
 }
 
-/// Builds packages, quietly unless that fails; returns where their programs are, as cargo itself says: it need not be
-/// `target/debug`.
+/// Builds packages, and prints nothing unless that fails. Returns the paths of their programs, which cargo
+/// reports: they need not be in `target/debug`.
 ///
 /// # Errors
-/// Cargo cannot be started, or the build fails, which cargo has explained by then.
+/// Cargo cannot be started, or the build fails; cargo has then printed why.
 pub(crate) fn build(packages: &[&str]) -> io::Result<HashMap<String, PathBuf>> {
     build_with(&[], packages)
 }
 
-/// The same, optimized.
+/// Builds packages as [`build`] does, but optimized.
 ///
 /// # Errors
 /// As [`build`].
@@ -50,14 +50,15 @@ fn build_with(options: &[&str], packages: &[&str]) -> io::Result<HashMap<String,
     Ok(messages.filter_map(|line| executable(&serde_json::from_slice(line).ok()?)).collect())
 }
 
-/// What the lab starts, and the lab. All are built: whoever asks for help, or has mistyped the paradigm, is answered by the
-/// lab.
+/// The lab and the programs that it starts. All are built first, because the lab itself prints the help and
+/// reports a mistyped paradigm.
 const PACKAGES: [&str; 5] = ["lab", "client", "basic-server", "forking-server", "dispatch-server"];
 
-/// Builds what the lab needs, and becomes `lab SUBCOMMAND`: so Ctrl-C, the terminal and the exit status are the lab's own.
+/// Builds the lab's programs, and replaces this process by `lab SUBCOMMAND`. Ctrl-C, the terminal and the
+/// exit status are then the lab's.
 ///
 /// # Errors
-/// As [`build`], and the lab cannot be started.
+/// Those of [`build`], or the lab cannot be started.
 pub(crate) fn run_lab(subcommand: &str, options: &[OsString]) -> io::Result<ExitCode> {
     let built = build(&PACKAGES)?;
     let lab = built.get("lab").ok_or_else(|| io::Error::other("cargo built no program named lab"))?;

@@ -5,31 +5,31 @@ use std::process::{Command, ExitCode};
 
 use crate::cargo::{cargo, root};
 
-/// Exactly what CI runs: formatting, lints, the oldest Rust, tests, the fuzz package, documentation; stops at
-/// the first failure.
+/// Run all checks of the CI: formatting, lints, the oldest Rust, tests, the fuzz package, documentation; stop
+/// at the first failure.
 ///
-/// The oldest Rust is the one that Cargo.toml names as rust-version. The task checks with it if rustup has
-/// it; where the variable CI is set, it must.
+/// The oldest Rust is the rust-version of Cargo.toml. The task checks with it if rustup has installed it.
+/// Where the variable CI is set, a missing toolchain is an error.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
-/// A check by this cargo.
+/// A check that cargo runs.
 struct Check {
-    /// What cargo is told.
+    /// The arguments of cargo.
     arguments: &'static [&'static str],
-    /// What is set in its environment.
+    /// An environment variable to set.
     variable: Option<(&'static str, &'static str)>,
-    /// Whether the oldest Rust does it, not this one.
+    /// Whether to run it with the oldest Rust instead of this one.
     with_oldest: bool,
 }
 
-/// `--locked`: what is checked is the versions that are committed, and a Cargo.lock out of date is a failure.
+/// `--locked`: cargo checks the committed versions, and fails if Cargo.lock is out of date.
 const CHECKS: [Check; 6] = [
     check(&["fmt", "--all", "--check"]),
     check(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     Check { with_oldest: true, ..check(&["check", "--locked", "--workspace", "--all-targets"]) },
     check(&["test", "--locked", "--workspace"]),
-    // Without the default feature, which would compile libFuzzer and wants a C++ compiler.
+    // Without the default feature, which compiles libFuzzer and needs a C++ compiler.
     check(&["check", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--no-default-features"]),
     Check {
         variable: Some(("RUSTDOCFLAGS", "-D warnings")),
@@ -41,7 +41,7 @@ const fn check(arguments: &'static [&'static str]) -> Check {
     Check { arguments, variable: None, with_oldest: false }
 }
 
-/// The task.
+/// Runs the task.
 pub(crate) fn run(_args: &Args) -> io::Result<ExitCode> {
     for check in CHECKS {
         if !check.passes()? {
@@ -52,7 +52,7 @@ pub(crate) fn run(_args: &Args) -> io::Result<ExitCode> {
 }
 
 impl Check {
-    /// Runs it. One that is not run passes.
+    /// Runs the check. A check that is not run counts as passed.
     fn passes(&self) -> io::Result<bool> {
         let (name, mut cargo) = if self.with_oldest {
             let Some(toolchain) = oldest()? else { return Ok(true) };
@@ -66,7 +66,7 @@ impl Check {
     }
 }
 
-/// `cargo +TOOLCHAIN`. The cargo that runs this task sets variables for its children, which name its own
+/// `cargo +TOOLCHAIN`. It must not inherit the variables in which the cargo that runs this task names its own
 /// programs.
 fn cargo_of(toolchain: &str) -> Command {
     let mut rustup = Command::new("rustup");
@@ -75,10 +75,10 @@ fn cargo_of(toolchain: &str) -> Command {
     rustup
 }
 
-/// The toolchain of the workspace's rust-version, as rustup calls it. Without it, says NOT RUN.
+/// The toolchain of the workspace's rust-version, under rustup's name. If it is missing, prints NOT RUN.
 ///
 /// # Errors
-/// It is missing, and the variable CI is set.
+/// The toolchain is missing, and the variable CI is set.
 fn oldest() -> io::Result<Option<String>> {
     let version = env!("CARGO_PKG_RUST_VERSION");
     let full = if version.split('.').count() == 2 { format!("{version}.0") } else { version.to_owned() };

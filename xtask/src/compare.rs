@@ -8,10 +8,11 @@ use std::process::{Command, ExitCode};
 
 use crate::cargo::{build_for_speed, root};
 
-/// Build for speed what a comparison needs, and run `lab compare` with these options.
+/// Build the programs of a comparison, optimized, and run `lab compare` with these options.
 ///
-/// `--write-docs` puts the result into docs/comparison.md as well. Everything else is an option of `lab compare`; `cargo
-/// xtask compare --help` tells them. The files go to target/comparison, unless `--out` says otherwise.
+/// `--write-docs` also writes the result into docs/comparison.md. All other options are those of `lab
+/// compare`; `cargo xtask compare --help` lists them. The files go to target/comparison, unless `--out` names
+/// another directory.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {
@@ -20,7 +21,7 @@ pub(crate) struct Args {
     compare: Vec<OsString>,
 }
 
-/// A path in the workspace, as one would type it here: the result tells the command.
+/// A path in the workspace, relative to the current directory if possible: the result quotes the command.
 fn from_here(path: &str) -> PathBuf {
     let path = root().join(path);
     let here = std::env::current_dir().ok();
@@ -29,7 +30,7 @@ fn from_here(path: &str) -> PathBuf {
 
 const PACKAGES: [&str; 4] = ["lab", "basic-server", "forking-server", "dispatch-server"];
 
-/// The task.
+/// Runs the task.
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let built = build_for_speed(&PACKAGES)?;
     let lab = built.get("lab").ok_or_else(|| io::Error::other("cargo built no program named lab"))?;
@@ -46,6 +47,6 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
             _ => command.arg(word),
         };
     }
-    // In place of this program: so Ctrl-C, the terminal and the exit status are the lab's own.
+    // Replace this process: Ctrl-C, the terminal and the exit status are then the lab's.
     Err(command.exec())
 }

@@ -1,4 +1,4 @@
-//! The tasks that are the lab's: build what it needs, and pass the options on.
+//! The tasks that run the lab: build its programs, and pass the options on.
 
 use std::ffi::OsString;
 use std::io;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::cargo::run_lab;
 
-/// What follows the task's name.
+/// The arguments after the task's name.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Options of the lab's command of the same name
@@ -14,7 +14,7 @@ pub(crate) struct Options {
     options: Vec<OsString>,
 }
 
-/// The task of this name.
+/// Runs the lab's command of this name.
 pub(crate) fn run(name: &str, options: &Options) -> io::Result<ExitCode> {
     run_lab(name, &options.options)
 }

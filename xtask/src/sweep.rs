@@ -7,9 +7,10 @@ use std::process::{Command, ExitCode};
 
 use crate::cargo::build;
 
-/// Let every system call of a session fail, once and for good, and judge what happens (needs strace; about half an hour).
+/// Let each system call of a session fail, once and for ever, and judge what happens (needs strace; about
+/// half an hour).
 ///
-/// All options are those of the sweep itself; `cargo xtask sweep --help` tells them.
+/// All options are those of the sweep itself; `cargo xtask sweep --help` lists them.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {
@@ -18,10 +19,10 @@ pub(crate) struct Args {
     sweep: Vec<OsString>,
 }
 
-/// The task.
+/// Runs the task.
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let built = build(&["workspace-tests"])?;
     let sweep = built.get("sweep").ok_or_else(|| io::Error::other("cargo built no program named sweep"))?;
-    // In place of this program: so Ctrl-C and the exit status are the sweep's own.
+    // Replace this process: Ctrl-C and the exit status are then the sweep's.
     Err(Command::new(sweep).args(&args.sweep).exec())
 }

@@ -1,4 +1,4 @@
-//! The command line, as typed; what is meant goes to [`serve`].
+//! The command line.
 
 use clap::Parser;
 use handshake_cli::ServerArgs;
@@ -9,8 +9,8 @@ use crate::serve;
 
 /// Serve clients over named pipes, one at a time.
 ///
-/// The others wait in line, each for its turn. SIGTERM, SIGINT, SIGHUP: remove the well-known pipe, finish the requests
-/// that run, exit 0; a second one ends at once.
+/// The other clients wait in a queue. SIGTERM, SIGINT, SIGHUP: remove the well-known pipe, finish the
+/// requests that run, exit 0; a second signal ends the server at once.
 #[derive(Debug, Parser)]
 #[command(name = "basic-server", version)]
 pub struct Args {
@@ -18,14 +18,14 @@ pub struct Args {
     server: ServerArgs,
 }
 
-/// The program.
+/// Runs the program.
 ///
 /// # Errors
 /// As [`serve`].
 pub fn run(args: Args) -> Result<Status> {
     let (process, options) = args.server.start()?;
     process.reap_all_children();
-    args.server.most_clients(Some(1), 0);
+    args.server.max_clients(Some(1), 0);
     serve(&process, options)?;
     Ok(Status::Done)
 }

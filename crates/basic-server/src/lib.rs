@@ -1,10 +1,11 @@
 //! The basic server: one client at a time.
 //!
-//! Handshake; the server gets data from the client, processes it, sends back a response; once the client exits, the
-//! server recreates the well-known pipe, removes the old client's connections, and the steps restart.
+//! After the handshake, the server receives data from the client, processes it, and sends a response. When
+//! the client
+//! exits, the server recreates the well-known pipe, removes the old client's connections, and starts again.
 //!
-//! Read [`serve`], then `serve_client`; the steps are those of docs/protocol.md. What is deliberately absent: it never
-//! forks, and while it serves one client there is no well-known pipe for the next.
+//! Read [`serve`], then `serve_client`; the steps are those of docs/protocol.md. Deliberately absent: the
+//! server never forks, and while it serves one client there is no well-known pipe for the next.
 
 mod args;
 
@@ -18,7 +19,7 @@ pub use args::{Args, run};
 /// Serves clients, one after the other, until the process is asked to end.
 ///
 /// # Errors
-/// The place cannot be served at, or not any longer; what a client does is no error.
+/// The server cannot use the well-known pipe, or can no longer use it; a client's mistake is no error.
 pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
     let mut server = Server::start(process, options)?;
     server.create_wkp()?; // Step 1.
@@ -39,7 +40,7 @@ pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
     server.end()
 }
 
-/// One client, from its acknowledgement to its end.
+/// Serves one client, from its acknowledgement to its end.
 fn serve_client(server: &Server, client: PendingClient) -> Result<()> {
     let mut service = server.new_service();
     let mut session = server.acknowledge(client)?; // Step 7.
@@ -47,7 +48,7 @@ fn serve_client(server: &Server, client: PendingClient) -> Result<()> {
     let mut message = Vec::new();
     while session.receive(&mut message)? {
         session.process(service.as_mut(), &mut message)?;
-        session.send(&message)?;
+        session.reply(&message)?;
     }
     Ok(())
 }

@@ -1,16 +1,16 @@
-//! The command line of `basic-server`: that of every server, and what only this paradigm has.
+//! The command line of `basic-server`: the tests of every server, and the options of this one alone.
 
 #[path = "../../handshake-cli/tests/common/mod.rs"]
 mod common;
 #[path = "../../handshake-cli/tests/common/server.rs"]
 mod server;
 
-/// Its own options, in the form of its help.
+/// The options of this server alone, in the form of its help.
 const OPTIONS: &[&str] = &[];
 
-/// What it does not take, and what it says to it.
+/// Wrong command lines, and what the server says about each.
 const WRONG: &[(&[&str], &str)] =
     &[(&["--max-clients", "2"], "'--max-clients'"), (&["--shared-wkp"], "'--shared-wkp'")];
 
-/// HandshakeSteps to run.
+/// Command lines under which the server must run and end well.
 const RUNS: &[&[&str]] = &[&[], &["--verbose"], &["--service", "echo", "--idle-timeout", "5s"]];

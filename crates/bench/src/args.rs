@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use handshake_cli::{at_least_one, complain, duration};
 use handshake_core::limits::Limits;
-use handshake_core::spin::Waiting;
+use handshake_core::wait::spin::WaitMode;
 
 use crate::model::columns::{Column, Group, Task, columns};
 use crate::model::pairs::Pair;
@@ -39,7 +39,7 @@ pub struct Args {
     /// How our programs wait: adaptive (look for a moment where that has paid of late, then sleep) or block
     /// (sleep at once)
     #[arg(long, value_name = "HOW", default_value_t)]
-    pub(crate) wait: Waiting,
+    pub(crate) wait: WaitMode,
 
     /// Only these rows, and the references that they are compared with
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = row_names())]

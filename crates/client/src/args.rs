@@ -14,8 +14,8 @@ use handshake_core::course::HandshakeSteps;
 
 /// Talk to a server over named pipes.
 ///
-/// Each MESSAGE is sent, and each reply printed on a line of its own, in order. Without MESSAGE, every line of stdin is
-/// one, and on a terminal there is a prompt.
+/// Sends each MESSAGE, and prints each reply on a line of its own, in order. Without MESSAGE, every line of
+/// stdin is one message; on a terminal there is a prompt.
 #[derive(Debug, Parser)]
 #[command(name = "client", version)]
 pub struct Args {
@@ -26,24 +26,26 @@ pub struct Args {
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
 
-    /// How long nothing may come from the server while a message is unanswered; 0: for ever
+    /// How long the server may send nothing while a message is unanswered; 0: for ever
     #[arg(long, value_name = "DUR", default_value = "60s", value_parser = duration)]
     pub(crate) reply_timeout: Duration,
 
-    /// What is spoken: framed, as by this workspace's servers, or course, as by the course's programs
+    /// The dialect to speak: framed (servers of this workspace) or course (programs of the course)
     #[arg(long, value_name = "DIALECT", default_value = "framed")]
     dialect: Dialect,
 
-    /// In the course dialect, whether the server waits for a third step: 2 (no), 3 (yes), auto (as its acknowledgement suggests)
+    /// In the course dialect, whether the server waits for a third step: 2 (no), 3 (yes), auto (as its
+    /// acknowledgement suggests)
     #[arg(long, value_name = "WAYS")]
     handshake: Option<HandshakeSteps>,
 
-    /// In the course dialect, the private pipe's name, for a server that knows but one
-    #[arg(long, value_name = "NAME", value_parser = OsStringValueParser::new().try_map(bare))]
+    /// In the course dialect, the private pipe's name, for a server that knows only one name
+    #[arg(long, value_name = "NAME", value_parser = OsStringValueParser::new().try_map(bare_name))]
     private_name: Option<OsString>,
 
-    /// In the course dialect, how the private pipe's name is told: name, path (after the directory of --wkp),
-    /// absolute (after that directory from the root on), number (the process number as 4 bytes) [default: name]
+    /// In the course dialect, the form in which to send the private pipe's name: name, path (after the
+    /// directory of --wkp), absolute (after that directory from the root on), number (the PID as 4 bytes)
+    /// [default: name]
     #[arg(long, value_name = "FORM", hide_possible_values = true)]
     name_form: Option<NameFormat>,
 
@@ -56,7 +58,7 @@ pub struct Args {
     #[arg(default_value_if("dialect", "course", "1"))]
     pub(crate) window: usize,
 
-    /// The longest message that is sent or taken, whatever the server grants; suffixes K, M, G
+    /// The longest message to send or receive, whatever the server grants; suffixes K, M, G
     #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = size)]
     pub(crate) max_message: usize,
 
@@ -69,7 +71,7 @@ pub struct Args {
     pub(crate) messages: Vec<OsString>,
 }
 
-/// How the private pipe's name is told.
+/// The form in which the client sends its private pipe's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum NameFormat {
     Name,
@@ -89,7 +91,7 @@ impl From<NameFormat> for course::NameFormat {
     }
 }
 
-/// How the server is spoken to.
+/// The dialect in which the client and the server speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Dialect {
     Framed,
@@ -101,11 +103,11 @@ impl Args {
         self.messages.into_iter().map(OsString::into_vec)
     }
 
-    /// How to speak to a program of the course, if that is meant.
+    /// The options of the course dialect, or `None` for the framed dialect.
     ///
     /// # Errors
-    /// Options that do not go together, as clap would say it.
-    pub(crate) fn manner(&self) -> Result<Option<CourseClientOptions>, Error> {
+    /// The options contradict each other; the error is clap's.
+    pub(crate) fn course_options(&self) -> Result<Option<CourseClientOptions>, Error> {
         let wrong = |what| Self::command().error(ErrorKind::ArgumentConflict, what);
         match self.dialect {
             Dialect::Framed if self.handshake.is_some() => Err(wrong("--handshake is for --dialect course")),
@@ -116,7 +118,7 @@ impl Args {
             Dialect::Framed if self.newline => Err(wrong("--newline is for --dialect course")),
             Dialect::Framed => Ok(None),
             Dialect::Course if self.window > 1 => Err(wrong(
-                "--window is 1 with --dialect course: such a server takes all that it finds for one message",
+                "--window is 1 with --dialect course: such a server reads all that it finds as one message",
             )),
             Dialect::Course if self.name_form == Some(NameFormat::Number) && self.private_name.is_some() => {
                 Err(wrong("--name-form number is the process number, and --private-name another name"))
@@ -131,8 +133,8 @@ impl Args {
     }
 }
 
-/// Takes a name without a directory: a private pipe stands beside the WKP.
-fn bare(name: OsString) -> Result<OsString, &'static str> {
+/// Accepts only a name without a directory: a private pipe stands beside the WKP.
+fn bare_name(name: OsString) -> Result<OsString, &'static str> {
     let is_bare = Path::new(&name).file_name() == Some(&name);
     if is_bare { Ok(name) } else { Err("a bare name: the private pipe is made beside the well-known one") }
 }

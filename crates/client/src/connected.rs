@@ -1,4 +1,4 @@
-//! What a conversation needs of a connection, whichever dialect that speaks.
+//! The methods that a conversation needs of a connection, in either dialect.
 
 use std::os::fd::BorrowedFd;
 
@@ -6,7 +6,7 @@ use handshake_core::client::course;
 use handshake_core::client::session::{self as framed, Answer};
 use handshake_core::error::{Error, Length, Result};
 
-/// A connection to a server, which never waits. [`framed::Connection`] has the words for each of these.
+/// A connection to a server, which never blocks. [`framed::Connection`] documents each method.
 #[expect(missing_docs, reason = "the connections say what each does")]
 #[expect(clippy::missing_errors_doc, reason = "the connections say which")]
 #[expect(clippy::wrong_self_convention, reason = "`from` and `to` are the ways that the pipes go")]
@@ -27,7 +27,7 @@ pub trait Connected {
     fn to_server(&self) -> BorrowedFd<'_>;
 }
 
-/// Each has methods of just these names.
+/// Forwards each method of the trait to the connection's own method of that name.
 macro_rules! connected {
     ($connection:ty) => {
         impl Connected for $connection {

@@ -19,10 +19,11 @@ use crate::silence::{Silence, seen};
 use crate::terminal::{Output, is_in_foreground};
 use crate::{Connected, Cut, Input, Message, Prompt};
 
-/// Replies that may wait for stdout, in bytes, before no more are read.
+/// The client stops reading replies while this many bytes wait for stdout.
 const OUTPUT_MAX: usize = 65_536;
 
-/// A client that could not stop in the background (its process group is orphaned) looks again after this.
+/// How often a client in the background checks whether it is in the foreground again. An orphaned process
+/// group cannot be stopped, so such a client stays awake.
 const BACKGROUND_LOOK: Duration = Duration::from_secs(1);
 
 /// How a conversation is held.
@@ -30,13 +31,13 @@ const BACKGROUND_LOOK: Duration = Duration::from_secs(1);
 pub struct Rules {
     /// The most messages that may be unanswered at a time.
     pub window: usize,
-    /// How long nothing may come from the server while something is unanswered; 0: for ever.
+    /// How long the server may send nothing while a message is unanswered; 0: for ever.
     pub reply_timeout: Duration,
-    /// Whether to say nothing on stderr but errors.
+    /// Whether to print only errors on stderr.
     pub quiet: bool,
 }
 
-/// A conversation under way.
+/// A conversation in progress.
 struct Conversation<C> {
     connection: C,
     input: Input,
@@ -44,18 +45,18 @@ struct Conversation<C> {
     silence: Silence,
     prompt: Option<Prompt>,
     stdout: Output<Stdout>,
-    /// Printed when stdout takes it: a client must be able to hear its server, and signals, while it prints.
+    /// Printed when stdout has room: the client must react to its server and to signals while it prints.
     output: Vec<u8>,
     /// `output[..printed]` has been printed.
     printed: usize,
     reply: Vec<u8>,
-    /// What the bytes of a reply are followed by.
+    /// Whether to print a newline after each reply.
     newline: bool,
     status: Status,
 }
 
-/// Sends all of `input`, prints the replies, and says BYE. A message that is refused does not end it, but shows in
-/// the status.
+/// Sends all of `input`, prints the replies, and says BYE. A refused message does not end the conversation;
+/// the returned status reports it.
 ///
 /// # Errors
 /// The connection is lost, the server broke the protocol, or it does not reply.
@@ -66,7 +67,7 @@ pub fn converse(
     rules: Rules,
     prompt: Option<Prompt>,
 ) -> Result<Status> {
-    let mut talk = Conversation {
+    let mut conversation = Conversation {
         newline: input.cut() == Cut::Lines,
         connection,
         input,
@@ -79,50 +80,50 @@ pub fn converse(
         reply: Vec::new(),
         status: Status::Done,
     };
-    // Something may have come with the acknowledgement.
-    let mut talked = talk.take_answers();
-    while talked.is_ok() && !talk.is_over() {
-        talked = talk.ask(process).and_then(|()| talk.turn(process));
+    // Replies may have arrived together with the acknowledgement.
+    let mut outcome = conversation.take_answers();
+    while outcome.is_ok() && !conversation.is_over() {
+        outcome = conversation.ask(process).and_then(|()| conversation.step(process));
     }
-    if !matches!(talked, Err(Error::Signal(_))) {
-        // Without a reply in time, a stdout that takes nothing ends the session as well.
-        let is_late = matches!(talked, Err(Error::NoReply { .. })) && !rules.reply_timeout.is_zero();
-        talk.print_all(process, is_late.then_some(rules.reply_timeout))?;
+    if !matches!(outcome, Err(Error::Signal(_))) {
+        // After a reply timeout, a stdout that accepts nothing must not keep the client alive either.
+        let is_late = matches!(outcome, Err(Error::NoReply { .. })) && !rules.reply_timeout.is_zero();
+        conversation.print_all(process, is_late.then_some(rules.reply_timeout))?;
     }
-    // Before anything else is said: the cursor may stand behind it.
-    let is_typed = talk.prompt.take().is_some();
-    match talked {
-        // It has all it wanted; that the server left first is no loss.
-        Err(Error::Lost { .. }) if talk.has_nothing_to_say(is_typed)? => {}
-        talked => talked?,
+    // Drop the prompt before printing anything else: the cursor may stand behind it.
+    let is_typed = conversation.prompt.take().is_some();
+    match outcome {
+        // The client has all its replies, so it ignores that the server closed the connection first.
+        Err(Error::Lost { .. }) if conversation.is_over_after_read(is_typed)? => {}
+        outcome => outcome?,
     }
-    talk.connection.bye();
-    Ok(talk.status)
+    conversation.connection.bye();
+    Ok(conversation.status)
 }
 
 impl<C: Connected> Conversation<C> {
     fn is_over(&self) -> bool {
-        self.input.is_over() && self.is_quiet()
+        self.input.is_over() && self.is_idle()
     }
 
-    /// Whether the conversation is over. Looks once more at the input, whose end may not have been read yet; not at a
-    /// terminal.
-    fn has_nothing_to_say(&mut self, is_typed: bool) -> Result<bool> {
+    /// Whether the conversation is over. Reads the input once more, because its EOF may not have been read
+    /// yet; skips this at a terminal.
+    fn is_over_after_read(&mut self, is_typed: bool) -> Result<bool> {
         let shows = |source| poll(&mut [PollFd::new(source, PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(1);
-        if !is_typed && self.is_quiet() && self.input.wanting(true).is_some_and(shows) {
+        if !is_typed && self.is_idle() && self.input.wanting(true).is_some_and(shows) {
             self.input.read()?;
         }
         Ok(self.is_over())
     }
 
-    /// Whether all that was sent is answered, and all that was answered printed.
-    fn is_quiet(&self) -> bool {
+    /// Whether every message is answered and every reply printed.
+    fn is_idle(&self) -> bool {
         self.input.front().is_none() && self.connection.unanswered() == 0 && self.output.is_empty()
     }
 
-    /// Asks for a line where a person types, one at a time: replies stand between a line and the next prompt.
+    /// At a terminal, asks for the next line. The prompt appears only after all replies to the line before.
     fn ask(&mut self, process: &Process) -> Result<()> {
-        let is_quiet = self.is_quiet();
+        let is_idle = self.is_idle();
         let Some(prompt) = &mut self.prompt else { return Ok(()) };
         let mut was_stopped = self.input.take_stop();
         if was_stopped {
@@ -133,11 +134,11 @@ impl<C: Connected> Conversation<C> {
             was_stopped = true;
         }
         if was_stopped {
-            // Takes SIGCONT, and a signal to end that came meanwhile.
+            // Accept SIGCONT, and a termination signal that arrived meanwhile.
             process.wait(&mut [], Deadline::in_exactly(Duration::ZERO))?;
         }
         if process.was_continued() {
-            prompt.lose();
+            prompt.forget_terminal();
         }
         if !is_in_foreground() {
             return Ok(());
@@ -145,7 +146,7 @@ impl<C: Connected> Conversation<C> {
         if let Some(was_cooked) = prompt.take_terminal() {
             self.input.read_typed(was_cooked)?;
         }
-        if is_quiet {
+        if is_idle {
             self.input.ask(prompt);
         } else {
             prompt.end();
@@ -153,76 +154,77 @@ impl<C: Connected> Conversation<C> {
         Ok(())
     }
 
-    /// Sends what may be sent, waits for whatever comes first, and takes it.
-    fn turn(&mut self, process: &Process) -> Result<()> {
+    /// Sends what it may, waits for the first event, and handles it.
+    fn step(&mut self, process: &Process) -> Result<()> {
         let refused = self.send()?;
         self.connection.flush()?;
-        // After a message that is not sent, the next line is asked for at once.
+        // This client refused a message, so it asks for the next line at once.
         if refused || self.is_over() {
             return Ok(());
         }
-        // What the client does not read, since stdout is full, is not missing.
-        self.silence.goes_on(self.connection.unanswered() > 0 && self.output.len() < OUTPUT_MAX);
-        if self.silence.is_to_be_told() {
+        // While stdout is full the client reads no replies, so the silence is not the server's.
+        self.silence.update(self.connection.unanswered() > 0 && self.output.len() < OUTPUT_MAX);
+        if self.silence.take_notice() {
             let seen = seen(self.connection.is_read());
             self.complain(format_args!("waiting for a reply: {seen}"));
         }
-        // First one more look, then the judgement: this process may have been stopped for a while.
+        // Poll once more before giving up: this process may have been stopped for a while.
         let late = self.silence.end().passed();
         match self.wait(process)? {
-            Some(Shown::Replies) => {
-                self.silence.is_broken();
+            Some(Ready::Replies) => {
+                self.silence.reset();
                 self.receive()
             }
-            Some(Shown::Input) => self.input.read(),
-            Some(Shown::Output) => self.print(),
-            Some(Shown::Screen) => {
+            Some(Ready::Input) => self.input.read(),
+            Some(Ready::Output) => self.print(),
+            Some(Ready::Screen) => {
                 self.prompt.iter_mut().for_each(Prompt::flush);
                 Ok(())
             }
-            Some(Shown::Room) => {
-                self.silence.is_broken();
+            Some(Ready::Room) => {
+                self.silence.reset();
                 Ok(())
             }
-            Some(Shown::Nothing) if late => {
+            Some(Ready::Nothing) if late => {
                 Err(self.silence.error(self.connection.unanswered(), self.connection.is_read()))
             }
-            Some(Shown::Nothing) | None => Ok(()),
+            Some(Ready::Nothing) | None => Ok(()),
         }
     }
 
-    /// Watches just what would be of use, since poll(2) tells of errors and hang-ups unasked. What shows
-    /// first in this order comes first: a reply is printed before the next is read.
-    fn wait(&self, process: &Process) -> Result<Option<Shown>> {
+    /// Watches only the file descriptors that matter now, since poll(2) reports errors and hang-ups unasked.
+    /// If several are ready, the order below decides: the client prints a reply before it reads the next.
+    fn wait(&self, process: &Process) -> Result<Option<Ready>> {
         let (input, output) = (PollFlags::POLLIN, PollFlags::POLLOUT);
         let mut fds = Vec::with_capacity(5);
-        // In the background, another program has the terminal. A look tells whether that is still so.
+        // In the background, another program has the terminal. Check regularly whether that is still the
+        // case.
         let is_ours = self.prompt.is_none() || is_in_foreground();
         let look = if is_ours { Deadline::NEVER } else { Deadline::after(BACKGROUND_LOOK) };
         if let Some(prompt) = self.prompt.as_ref().filter(|prompt| is_ours && !prompt.is_flushed()) {
-            fds.push((Shown::Screen, PollFd::new(prompt.as_fd(), output)));
+            fds.push((Ready::Screen, PollFd::new(prompt.as_fd(), output)));
         }
         if !self.output.is_empty() {
-            fds.push((Shown::Output, PollFd::new(self.stdout.as_fd(), output)));
+            fds.push((Ready::Output, PollFd::new(self.stdout.as_fd(), output)));
         }
         if self.output.len() < OUTPUT_MAX {
-            fds.push((Shown::Replies, PollFd::new(self.connection.from_server(), input)));
+            fds.push((Ready::Replies, PollFd::new(self.connection.from_server(), input)));
         }
         if !self.connection.is_flushed() {
-            fds.push((Shown::Room, PollFd::new(self.connection.to_server(), output)));
+            fds.push((Ready::Room, PollFd::new(self.connection.to_server(), output)));
         }
         let source = self.input.wanting(self.connection.unanswered() < self.window);
         if let Some(source) = source.filter(|_| is_ours) {
-            fds.push((Shown::Input, PollFd::new(source, input)));
+            fds.push((Ready::Input, PollFd::new(source, input)));
         }
         let (shown, mut fds): (Vec<_>, Vec<_>) = fds.into_iter().unzip();
         if process.wait(&mut fds, self.silence.until().or(look))? == Woken::Deadline {
-            return Ok(Some(Shown::Nothing));
+            return Ok(Some(Ready::Nothing));
         }
         Ok(shown.into_iter().zip(fds).find_map(|(shown, fd)| fd.any().unwrap_or(false).then_some(shown)))
     }
 
-    /// Sends what may be sent. Returns whether this client refused to send a message.
+    /// Sends what it may. Returns whether this client refused to send a message.
     fn send(&mut self) -> Result<bool> {
         let mut refused = false;
         while let Some(message) = self.input.front() {
@@ -247,7 +249,7 @@ impl<C: Connected> Conversation<C> {
         Ok(refused)
     }
 
-    /// Complains, below what was entered at the prompt.
+    /// Prints a complaint below the line entered at the prompt.
     fn complain(&mut self, what: impl Display) {
         self.prompt.iter_mut().for_each(Prompt::flush_what_fits);
         complain("client", what);
@@ -267,7 +269,7 @@ impl<C: Connected> Conversation<C> {
             match self.connection.answer(&mut self.reply)? {
                 Answer::Reply(_) => {
                     if self.output.is_empty() {
-                        // A long reply is not copied.
+                        // Swap the buffers, so that a long reply is not copied.
                         std::mem::swap(&mut self.output, &mut self.reply);
                     } else {
                         self.output.extend_from_slice(&self.reply);
@@ -284,12 +286,12 @@ impl<C: Connected> Conversation<C> {
         }
     }
 
-    /// Writes as much of the output as cannot make us wait; call it when stdout shows room.
+    /// Writes as much of the output as stdout takes without blocking; call it when stdout has room.
     fn print(&mut self) -> Result<()> {
         match self.stdout.write(&self.output[self.printed..]) {
             Ok(count) => self.printed += count,
             Err(Errno::EAGAIN | Errno::EINTR) => {}
-            // As any filter whose reader has enough.
+            // The reader of stdout has closed it: end as any filter does.
             Err(Errno::EPIPE) => return Err(Error::Signal(Signal::SIGPIPE)),
             Err(errno) => return Err(Error::on("write to", "stdout", errno)),
         }
@@ -300,11 +302,11 @@ impl<C: Connected> Conversation<C> {
         Ok(())
     }
 
-    /// Prints what was answered before the connection was lost. Gives up when stdout takes nothing for so
-    /// long.
-    fn print_all(&mut self, process: &Process, patience: Option<Duration>) -> Result<()> {
+    /// Prints the replies that arrived before the connection was lost. Gives up when stdout takes nothing for
+    /// `timeout`.
+    fn print_all(&mut self, process: &Process, timeout: Option<Duration>) -> Result<()> {
         while !self.output.is_empty() {
-            let until = patience.map_or(Deadline::NEVER, Deadline::after);
+            let until = timeout.map_or(Deadline::NEVER, Deadline::after);
             let mut room = [PollFd::new(self.stdout.as_fd(), PollFlags::POLLOUT)];
             match process.wait(&mut room, until)? {
                 Woken::Ready(_) => self.print()?,
@@ -316,14 +318,14 @@ impl<C: Connected> Conversation<C> {
     }
 }
 
-/// What a wait of the conversation showed.
+/// What a wait of the conversation found.
 #[derive(Clone, Copy)]
-enum Shown {
+enum Ready {
     Replies,
     Room,
     Output,
     Screen,
     Input,
-    /// Nothing until the deadline.
+    /// Nothing happened before the deadline.
     Nothing,
 }

@@ -12,52 +12,52 @@ use nix::unistd::read;
 use crate::Prompt;
 use crate::keyboard::{Asked, Keyboard};
 
-/// Bytes that one read takes at most.
+/// The most bytes that one read takes.
 const READ_SIZE: usize = 65_536;
 
 /// Where one message ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// At each newline, which is not part of it. What follows the last one is a message as well, unless it is empty.
+    /// At each newline, which is not part of the message. Bytes after the last newline are a message too.
     Lines,
-    /// Only at the end: all is one message, even if it is empty.
+    /// Only at EOF: the whole input is one message, even if it is empty.
     Nowhere,
 }
 
-/// A message that is to be sent.
+/// A message to send.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Message {
-    /// All of it.
+    /// A complete message.
     Whole(Vec<u8>),
-    /// It is longer than the longest, and was given up at that length.
+    /// A message that exceeds the limit; its bytes were discarded.
     TooLong,
 }
 
-/// Messages still to be sent.
+/// The messages still to send.
 #[derive(Debug)]
 pub struct Input {
-    /// Read whenever it shows something; `None` once it has ended.
+    /// Read whenever it is readable; `None` after EOF.
     source: Option<OwnedFd>,
     cut: Cut,
-    /// The longest message, in bytes: no more than that is kept of one.
+    /// The longest message, in bytes. The client never buffers more than this of one message.
     longest: usize,
-    /// Read, and not whole yet.
+    /// The beginning of a message that is not complete yet.
     part: Vec<u8>,
     /// Whether the rest of a message that is too long is being skipped.
     skipping: bool,
     messages: VecDeque<Message>,
-    /// Where the client edits the lines, they come from here, when they are asked for.
+    /// The source of lines that the client edits itself.
     keyboard: Option<Keyboard>,
 }
 
 impl Input {
-    /// These messages.
+    /// The messages of the command line.
     pub fn messages(messages: impl Iterator<Item = Vec<u8>>) -> Self {
         let messages = messages.map(Message::Whole).collect();
         Self { source: None, messages, ..Self::empty(Cut::Lines, usize::MAX) }
     }
 
-    /// What comes from `source`, in messages of at most `longest` bytes.
+    /// Messages of at most `longest` bytes, read from `source`.
     pub fn from(source: OwnedFd, cut: Cut, longest: usize) -> Self {
         Self { source: Some(source), ..Self::empty(cut, longest) }
     }
@@ -83,20 +83,20 @@ impl Input {
         self.messages.front()
     }
 
-    /// Takes [`Input::front`] away.
+    /// Removes [`Input::front`].
     pub fn pop(&mut self) {
         self.messages.pop_front();
     }
 
-    /// Whether there is nothing left, and nothing to come.
+    /// Whether no message is left and none can follow.
     pub fn is_over(&self) -> bool {
         self.source.is_none()
             && self.messages.is_empty()
             && self.keyboard.as_ref().is_none_or(Keyboard::is_empty)
     }
 
-    /// What to watch for more messages: when there is none, if more `may_be_sent`. Keys are taken at any
-    /// time, so that the terminal is never full of them, and Ctrl-C works.
+    /// The file descriptor to watch for more messages, if none is left and more `may_be_sent`. Keys are read
+    /// at any time, so that the terminal's buffer never fills up and Ctrl-C works.
     pub fn wanting(&self, may_be_sent: bool) -> Option<BorrowedFd<'_>> {
         let wants = match &self.keyboard {
             Some(keyboard) => keyboard.has_room(),
@@ -105,12 +105,12 @@ impl Input {
         self.source.as_ref().filter(|_| wants).map(AsFd::as_fd)
     }
 
-    /// Whether Ctrl-Z was pressed since this was asked last.
+    /// Whether Ctrl-Z was pressed since the last call.
     pub(crate) fn take_stop(&mut self) -> bool {
         self.keyboard.as_mut().is_some_and(Keyboard::take_stop)
     }
 
-    /// Asks for the next line, at a prompt that is shown here.
+    /// Asks for the next line, at the prompt.
     pub(crate) fn ask(&mut self, prompt: &mut Prompt) {
         let is_shown = prompt.begin();
         let Some(keyboard) = &mut self.keyboard else { return };
@@ -124,10 +124,10 @@ impl Input {
         }
     }
 
-    /// Reads what there is; call it when the source shows something, or it waits.
+    /// Reads what is available; call it when the source is readable.
     ///
     /// # Errors
-    /// Those of read(2), but EIO of a terminal that has gone means the end.
+    /// Those of read(2), except that EIO of a closed terminal counts as EOF.
     pub fn read(&mut self) -> Result<(), Error> {
         self.read_typed(false)
     }
@@ -140,7 +140,7 @@ impl Input {
         if let Some(keyboard) = &mut self.keyboard {
             match came {
                 Ok(count @ 1..) => keyboard.take(&bytes[..count], was_cooked),
-                // There is nothing now, but for a terminal that has hung up.
+                // Nothing is available now, unless the terminal has hung up.
                 Ok(0) if !has_hung_up(source) => {}
                 Ok(0) | Err(Errno::EIO) => {
                     keyboard.hang_up();
@@ -176,7 +176,7 @@ impl Input {
         self.add(bytes);
     }
 
-    /// Adds to the message that is being read, or gives it up.
+    /// Adds `bytes` to the current message, or discards the message if it gets too long.
     fn add(&mut self, bytes: &[u8]) {
         if self.skipping {
             return;
@@ -188,7 +188,7 @@ impl Input {
         self.messages.push_back(Message::TooLong);
         match self.cut {
             Cut::Lines => self.skipping = true,
-            // There is no next message to look for.
+            // No message can follow.
             Cut::Nowhere => self.source = None,
         }
     }
@@ -213,7 +213,7 @@ mod tests {
 
     use super::*;
 
-    /// What is taken from these reads, in messages of at most 3 bytes.
+    /// The messages of at most 3 bytes that these reads give.
     fn taken(reads: &[&[u8]], cut: Cut) -> Vec<Message> {
         let (end, _) = std::io::pipe().expect("a pipe");
         let mut input = Input::from(end.into(), cut, 3);
@@ -226,7 +226,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lines_are_whole_or_too_long_however_they_are_read(
+        fn lines_do_not_depend_on_how_reads_split_them(
             text in "[ab\n]{0,40}",
             cuts in vec(0_usize..40, 0..5),
         ) {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_message_that_is_too_long_is_the_last_thing_read() {
+    fn a_raw_message_that_is_too_long_ends_the_input() {
         assert_eq!(taken(&[b"a\nb"], Cut::Nowhere), [Message::Whole(b"a\nb".into())]);
         assert_eq!(taken(&[b"a\nb", b"c"], Cut::Nowhere), [Message::TooLong]);
     }

@@ -1,37 +1,37 @@
-//! What is typed at the prompt: keys that wait, and the editor that they go to when a line is asked for.
+//! The bytes typed at the prompt: they wait here until a line is asked for, and then go to the editor.
 
 use std::collections::VecDeque;
 
 use crate::Message;
 use crate::editor::{Editor, LITERAL, Pressed, STOP};
 
-/// Bytes that may be typed ahead. Beyond them the client stops reading the terminal, and the kernel holds the
-/// writer up. It is far more than a person types or pastes.
+/// How many bytes may be typed ahead. Beyond that the client stops reading the terminal, and the kernel
+/// blocks the writer. It is far more than a person types or pastes.
 const AHEAD_MAX: usize = 1 << 20;
 
 /// Ctrl-D.
 const END: u8 = 0x04;
 
-/// The bytes that were typed and are not in a message yet. The buffer lasts as long as the session, and not
-/// only for one line: what is typed or pasted ahead waits here while a reply is awaited.
+/// The bytes that were typed and belong to no message yet. The buffer lives as long as the session, not only
+/// for one line. Bytes that are typed while a reply is pending wait here.
 #[derive(Debug)]
 pub(crate) struct Keyboard {
     ahead: VecDeque<u8>,
     editor: Editor,
-    /// Whether the last byte was Ctrl-V: then the next one is no key.
+    /// Whether the last byte was Ctrl-V: the next byte is then no key.
     is_literal: bool,
     /// Whether Ctrl-Z was pressed.
     stop: bool,
 }
 
-/// What a line that was asked for has come to.
+/// What [`Keyboard::ask`] returns.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// It is being typed.
+    /// The line is not complete yet.
     Nothing,
-    /// It was entered.
+    /// The line was entered.
     Line(Message),
-    /// There is none, and will be none.
+    /// EOF: there are no more lines.
     End,
 }
 
@@ -40,8 +40,8 @@ impl Keyboard {
         Self { ahead: VecDeque::new(), editor: Editor::new(longest), is_literal: false, stop: false }
     }
 
-    /// Takes what was typed. The kernel has made a NUL of each Ctrl-D that was typed while it edited the
-    /// lines itself (n_tty): `was_cooked` says that these bytes may have such.
+    /// Takes bytes from the terminal. While the kernel edited the lines itself, it turned each Ctrl-D into a
+    /// NUL (n_tty). `was_cooked` says that these bytes may contain such NULs.
     pub(crate) fn take(&mut self, bytes: &[u8], was_cooked: bool) {
         for byte in bytes {
             let is_literal = std::mem::take(&mut self.is_literal);
@@ -60,7 +60,7 @@ impl Keyboard {
         self.ahead.len() < AHEAD_MAX
     }
 
-    /// The terminal has gone. A line that was not entered is no message.
+    /// The terminal has hung up. A line without Enter is no message, so it is discarded.
     pub(crate) fn hang_up(&mut self) {
         let entered =
             self.ahead.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
@@ -71,13 +71,13 @@ impl Keyboard {
         self.ahead.is_empty()
     }
 
-    /// Whether Ctrl-Z was pressed since this was asked last.
+    /// Whether Ctrl-Z was pressed since the last call.
     pub(crate) fn take_stop(&mut self) -> bool {
         std::mem::take(&mut self.stop)
     }
 
-    /// Lets the editor have what was typed, up to the end of a line. Appends to `screen` what changes there,
-    /// in a row of so many columns; `is_shown` says whether the prompt is there already.
+    /// Passes the typed bytes to the editor, up to the end of a line. Appends to `screen` the bytes that
+    /// update a row of `columns` columns; `is_shown` says whether the prompt is already on the screen.
     pub(crate) fn ask(&mut self, is_shown: bool, columns: usize, screen: &mut Vec<u8>) -> Asked {
         let mut changed = !is_shown;
         while let Some(byte) = self.ahead.pop_front() {
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_typed_ahead_waits_for_its_prompt() {
+    fn bytes_typed_ahead_wait_for_their_prompt() {
         let (mut keyboard, mut screen) = (Keyboard::new(10), Vec::new());
         keyboard.take(b"a\nb\nc", false);
         let line = |text: &str| Asked::Line(Message::Whole(text.into()));
@@ -125,11 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn ctrl_z_is_seen_before_its_turn_and_is_no_part_of_a_line() {
+    fn ctrl_z_acts_at_once_and_is_no_part_of_a_line() {
         let (mut keyboard, mut screen) = (Keyboard::new(10), Vec::new());
         keyboard.take(b"a\x1ab\x16", false);
         assert!(keyboard.take_stop());
-        // The editor takes the Ctrl-V before the next byte comes.
+        // The editor handles Ctrl-V before the next byte arrives.
         assert_eq!(keyboard.ask(false, 80, &mut screen), Asked::Nothing);
         keyboard.take(b"\x1a\n", false);
         assert!(!keyboard.take_stop(), "after Ctrl-V it is a byte");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_not_entered_ends_with_its_terminal() {
+    fn a_hang_up_discards_a_line_without_enter() {
         let mut keyboard = Keyboard::new(10);
         keyboard.take(b"a\nrm -r", false);
         keyboard.hang_up();

@@ -1,10 +1,10 @@
-//! The client: the same one for all three servers.
+//! The client: one program for all three servers.
 //!
-//! It shakes hands (steps 3, 4, 5 and 8), sends messages and prints the replies in order, in either dialect.
-//! Replies on stdout are data: they reach a terminal as they are, as with cat(1).
-//! Read [`run`], then [`converse`]; for the prompt, `prompt` (the terminal), `keyboard` (what was typed) and
-//! `editor` (the line). What is deliberately absent: the client knows nothing of the paradigm on the other
-//! side and has no thread. It waits in one place only, where it watches server, input, output and signals.
+//! It performs the client's steps of the handshake (3, 4, 5 and 8), sends messages and prints the replies in
+//! order, in either dialect. Replies on stdout are data: they reach a terminal unchanged, as with cat(1).
+//! Read [`run`], then [`converse`]; for the prompt, `prompt` (the terminal), `keyboard` (the typed bytes) and
+//! `editor` (the line). Deliberately absent: the client knows nothing of the server's paradigm and has no
+//! thread. It blocks in one place only, where it watches server, input, output and signals.
 
 mod args;
 mod connected;
@@ -34,23 +34,25 @@ pub use converse::{Rules, converse};
 pub use input::{Cut, Input, Message};
 pub use prompt::Prompt;
 
-/// The program: connect, in the dialect that the server speaks; converse; say BYE, where there is such a word.
+/// Runs the program: connects in the chosen dialect, converses, and says BYE in the framed dialect.
 ///
 /// # Errors
-/// No connection, or one that is lost; see [`Error`].
+/// The client cannot connect, or loses the connection; see [`Error`].
 pub fn run(args: Args) -> Result<Status, Error> {
-    let manner = args.manner().unwrap_or_else(|error| error.exit());
+    let course_options = args.course_options().unwrap_or_else(|error| error.exit());
     let process = args.common.start(Role::Client)?;
     let place = Place::new(&args.common.wkp)?;
     let deadline = Deadline::after(args.timeout);
-    match manner {
-        None => talk(&process, connect(&process, &place, deadline)?, args),
-        Some(manner) => talk(&process, course::connect(&process, &place, &manner, deadline)?, args),
+    match course_options {
+        None => run_session(&process, connect(&process, &place, deadline)?, args),
+        Some(course_options) => {
+            run_session(&process, course::connect(&process, &place, &course_options, deadline)?, args)
+        }
     }
 }
 
-/// Sends what the command line says is to be sent.
-fn talk(process: &Process, mut connection: impl Connected, args: Args) -> Result<Status, Error> {
+/// Sends the messages of the command line or of stdin.
+fn run_session(process: &Process, mut connection: impl Connected, args: Args) -> Result<Status, Error> {
     connection.limit_messages(args.max_message);
     let longest = connection.longest();
     let rules = Rules { window: args.window, reply_timeout: args.reply_timeout, quiet: args.common.quiet };

@@ -1,4 +1,4 @@
-//! The prompt, for a person at a terminal.
+//! The prompt at a terminal.
 
 use std::io::{IsTerminal, Stderr, stderr, stdin};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,7 +12,7 @@ use terminal_size::{Width, terminal_size_of};
 
 use crate::terminal::{Output, is_in_foreground};
 
-/// What most terminals have, for one that does not say.
+/// The width of most terminals, for a terminal that does not report its own.
 const COLUMNS: usize = 80;
 
 /// A prompt on stderr, which leaves stdout to the replies.
@@ -20,21 +20,21 @@ const COLUMNS: usize = 80;
 pub struct Prompt {
     /// Whether the client edits the lines; otherwise the kernel echoes and edits them.
     edits: bool,
-    /// How the terminal was before the client set it.
+    /// The terminal's modes before the client changed them.
     before: Option<Termios>,
-    /// Whether the client has set the terminal, as far as it knows.
+    /// Whether the client has set the terminal's modes, as far as it knows.
     is_set: bool,
     stderr: Output<Stderr>,
-    /// What is to be shown and is not yet.
+    /// Bytes that stderr has not taken yet.
     screen: Vec<u8>,
-    /// Whether a prompt stands there, and the cursor behind it.
+    /// Whether the prompt is on the screen, with the cursor behind it.
     is_shown: bool,
 }
 
 impl Prompt {
-    /// A prompt, if stdin and stderr are terminals. Where stderr understands no escape sequences, the prompt
-    /// is a plain `> `. Otherwise the client gets each key from `Prompt::take_terminal` on, until this is
-    /// dropped.
+    /// The prompt, if stdin and stderr are terminals. Where stderr understands no escape sequences, it is a
+    /// plain `> `.
+    /// Otherwise `Prompt::take_terminal` gives each key to the client, until the prompt is dropped.
     pub fn start() -> Option<Self> {
         if !stdin().is_terminal() || !stderr().is_terminal() {
             return None;
@@ -48,7 +48,7 @@ impl Prompt {
         self.edits
     }
 
-    /// What is to be shown and is not yet.
+    /// Bytes that stderr has not taken yet.
     pub(crate) fn screen(&mut self) -> &mut Vec<u8> {
         &mut self.screen
     }
@@ -57,7 +57,7 @@ impl Prompt {
         self.screen.is_empty()
     }
 
-    /// The columns of the terminal as it is now.
+    /// The terminal's current number of columns.
     pub(crate) fn columns() -> usize {
         match terminal_size_of(stderr()) {
             Some((Width(columns @ 1..), _)) => columns.into(),
@@ -65,7 +65,7 @@ impl Prompt {
         }
     }
 
-    /// A line is asked for: the prompt is shown. Returns whether it was shown already.
+    /// Shows the prompt, for the next line. Returns whether it was on the screen already.
     pub(crate) fn begin(&mut self) -> bool {
         if !self.edits && !self.is_shown {
             self.screen.extend_from_slice(b"> ");
@@ -73,22 +73,22 @@ impl Prompt {
         std::mem::replace(&mut self.is_shown, true)
     }
 
-    /// The line was entered, and the cursor stands below it.
+    /// Notes that a line was entered: the cursor stands below it.
     pub(crate) fn end(&mut self) {
         self.is_shown = false;
     }
 
-    /// Shows some of what is to be shown; call it when stderr shows room.
+    /// Writes some of the pending bytes; call it when stderr has room.
     pub(crate) fn flush(&mut self) {
         match self.stderr.write(&self.screen) {
             Ok(count) => drop(self.screen.drain(..count)),
             Err(Errno::EAGAIN | Errno::EINTR) => {}
-            // The terminal has gone, and stdin tells of that.
+            // The terminal has gone; the next read of stdin reports it.
             Err(_) => self.screen.clear(),
         }
     }
 
-    /// Shows what stderr takes now.
+    /// Writes as many of the pending bytes as stderr takes now.
     pub(crate) fn flush_what_fits(&mut self) {
         let mut before = usize::MAX;
         while (1..before).contains(&self.screen.len()) && self.stderr.has_room() {
@@ -97,36 +97,35 @@ impl Prompt {
         }
     }
 
-    /// Stops the process and those of its job, as Ctrl-Z does; this returns when it goes on.
+    /// Stops the process group, as Ctrl-Z does; returns when it is continued.
     pub(crate) fn stop(&mut self) {
         self.leave();
-        // As the kernel does it. Where no shell looks after the job, nothing happens.
+        // The kernel does the same. In an orphaned process group, nothing happens.
         let _ = kill(Pid::from_raw(0), Signal::SIGTSTP);
     }
 
-    /// Stops the process and those of its job, as the kernel does when one reads the terminal in the
-    /// background.
+    /// Stops the process group, as the kernel does when a background process reads the terminal.
     pub(crate) fn stop_in_background(&mut self) {
-        self.lose();
+        self.forget_terminal();
         let _ = kill(Pid::from_raw(0), Signal::SIGTTIN);
     }
 
-    /// Another program (a shell, while this one was stopped) may have used the terminal and set it otherwise.
-    pub(crate) fn lose(&mut self) {
+    /// Forgets the terminal's state: another program may have changed it while this one was stopped.
+    pub(crate) fn forget_terminal(&mut self) {
         (self.is_set, self.is_shown) = (false, false);
     }
 
-    /// Sets the terminal, if that is due: it shows no keys, and hands over each at once. Then returns whether
-    /// the kernel edited the lines until now.
+    /// Sets the terminal, if necessary: no echo, and each key is available at once. Returns whether the
+    /// kernel edited the lines until now.
     pub(crate) fn take_terminal(&mut self) -> Option<bool> {
         if !self.edits || self.is_set {
             return None;
         }
-        // If the terminal has gone, a read will tell.
+        // If the terminal has gone, the next read reports it.
         let now = tcgetattr(stdin()).ok()?;
         let was_cooked = now.local_flags.contains(LocalFlags::ICANON);
-        let keys = of_keys(&now);
-        // What this client has set itself is not how the terminal was.
+        let keys = raw_modes(&now);
+        // Do not take the client's own settings for the original ones.
         if was_cooked || self.before.is_none() {
             self.before = Some(now);
         }
@@ -134,7 +133,7 @@ impl Prompt {
         Some(was_cooked)
     }
 
-    /// Leaves the terminal as it was, and the cursor at the beginning of a row.
+    /// Restores the terminal, and moves the cursor to the beginning of a row.
     fn leave(&mut self) {
         if std::mem::take(&mut self.is_shown) {
             self.screen.push(b'\n');
@@ -162,15 +161,15 @@ impl Drop for Prompt {
     }
 }
 
-/// Modes in which the terminal shows no keys and hands over each at once. Ctrl-C and Ctrl-\ remain signals,
-/// and work whatever the client does. Ctrl-Z and Ctrl-V are for the client.
-fn of_keys(before: &Termios) -> Termios {
+/// The modes without echo, in which each key is available at once. Ctrl-C and Ctrl-\ still send signals,
+/// whatever the client does. The client handles Ctrl-Z and Ctrl-V itself.
+fn raw_modes(before: &Termios) -> Termios {
     let mut modes = before.clone();
     modes.local_flags -= LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ECHONL | LocalFlags::IEXTEN;
     modes.local_flags |= LocalFlags::ISIG;
     let characters = [
         (SpecialCharacterIndices::VSUSP, nix::libc::_POSIX_VDISABLE),
-        // A read waits for nothing: Ctrl-C may have thrown away what there was.
+        // A read must not block: Ctrl-C may have discarded the input.
         (SpecialCharacterIndices::VMIN, 0),
         (SpecialCharacterIndices::VTIME, 0),
     ];

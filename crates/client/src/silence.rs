@@ -1,73 +1,73 @@
-//! A server that does not reply: how long it has been silent, when to say so, and when to give it up.
+//! A server that does not reply: how long it has been silent, when to say so, and when to give up.
 
 use std::time::Duration;
 
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::Error;
 
-/// After so long without a reply the client says that it waits.
+/// After this long without a reply the client reports that it waits.
 const NOTICE: Duration = Duration::from_secs(3);
 
-/// The time since the server was heard last, while it owes a reply.
+/// The time since the server last read or wrote, while it owes a reply.
 #[derive(Debug)]
 pub(crate) struct Silence {
-    /// When it began; `None` while no reply is due, as at the prompt.
+    /// When the silence began; `None` while no reply is due, as at the prompt.
     since: Option<Duration>,
-    /// How long it may be; 0: for ever.
-    patience: Duration,
-    /// Whether to say that the client waits. It is said once.
+    /// How long the silence may last; 0: for ever.
+    timeout: Duration,
+    /// Whether the client still has to report that it waits. It does so once.
     notice: bool,
 }
 
 impl Silence {
-    pub(crate) fn new(patience: Duration, notice: bool) -> Self {
-        Self { since: None, patience, notice }
+    pub(crate) fn new(timeout: Duration, notice: bool) -> Self {
+        Self { since: None, timeout, notice }
     }
 
-    /// The server reads or writes.
-    pub(crate) fn is_broken(&mut self) {
+    /// Ends the silence: the server has read or written.
+    pub(crate) fn reset(&mut self) {
         self.since = None;
     }
 
-    /// Whether a reply `is_due` now; then the silence goes on, or begins.
-    pub(crate) fn goes_on(&mut self, is_due: bool) {
+    /// Continues or begins the silence if a reply `is_due`; otherwise ends it.
+    pub(crate) fn update(&mut self, is_due: bool) {
         self.since = if is_due { self.since.or_else(|| Some(now())) } else { None };
     }
 
-    /// When to look at it again.
+    /// When to check the silence next.
     pub(crate) fn until(&self) -> Deadline {
         let notice = if self.notice { self.after(NOTICE) } else { Deadline::NEVER };
         self.end().or(notice)
     }
 
-    /// When the patience with the server ends.
+    /// When the reply timeout passes.
     pub(crate) fn end(&self) -> Deadline {
-        if self.patience.is_zero() { Deadline::NEVER } else { self.after(self.patience) }
+        if self.timeout.is_zero() { Deadline::NEVER } else { self.after(self.timeout) }
     }
 
-    /// Whether to say now that the client waits.
-    pub(crate) fn is_to_be_told(&mut self) -> bool {
-        let told = self.notice && self.after(NOTICE).passed();
-        self.notice &= !told;
-        told
+    /// Whether the client has to report now that it waits. Returns true once.
+    pub(crate) fn take_notice(&mut self) -> bool {
+        let is_due = self.notice && self.after(NOTICE).passed();
+        self.notice &= !is_due;
+        is_due
     }
 
-    /// Why the session ends when the patience has ended.
+    /// The error that ends the session after the reply timeout.
     pub(crate) fn error(&self, unanswered: usize, is_read: bool) -> Error {
         let seen = if is_read {
             "all that was sent has been read, by the server or by another program that reads its pipe"
         } else {
             seen(is_read)
         };
-        Error::NoReply { silent: self.patience, unanswered, seen }
+        Error::NoReply { silent: self.timeout, unanswered, seen }
     }
 
-    fn after(&self, patience: Duration) -> Deadline {
-        self.since.map_or(Deadline::NEVER, |since| Deadline::at(since + patience))
+    fn after(&self, timeout: Duration) -> Deadline {
+        self.since.map_or(Deadline::NEVER, |since| Deadline::at(since + timeout))
     }
 }
 
-/// What the pipe to a silent server tells of it.
+/// What the pipe to the server reveals about a silent server.
 pub(crate) fn seen(is_read: bool) -> &'static str {
     if is_read { "all that was sent has been read" } else { "the server has not read all that was sent" }
 }

@@ -1,8 +1,8 @@
-//! The terminal of stdin, stdout or stderr, opened once more so that neither a read nor a write waits.
+//! The terminal of stdin, stdout or stderr, opened once more so that neither a read nor a write blocks.
 //!
-//! `O_NONBLOCK` belongs to the open file description, which other programs share. A terminal that is opened
-//! again has a description of its own. That fails where /proc is not mounted, or where another user owns the
-//! terminal.
+//! `O_NONBLOCK` belongs to the open file description, which other programs share. A reopened terminal has an
+//! open file description of its own. Reopening fails where /proc is not mounted, or where another user owns
+//! the terminal.
 
 use std::io::{IsTerminal, stdin};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -13,31 +13,31 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::{getpgrp, tcgetpgrp, write};
 
-/// What poll(2) promises to be writable without waiting: PIPE_BUF.
+/// A pipe that poll(2) reports as writable takes PIPE_BUF bytes without blocking.
 const PIPE_PIECE: usize = 4096;
 
-/// A terminal promises less. A pseudo-terminal's room is a multiple of 256 bytes, and a newline takes two of
-/// them.
+/// A terminal guarantees less. The room of a pseudo-terminal is a multiple of 256 bytes, and a newline takes
+/// two of them.
 const TERMINAL_PIECE: usize = 128;
 
-/// The terminal that `stream` is, opened again.
+/// Opens the terminal that `stream` refers to again.
 pub(crate) fn reopened(stream: &(impl AsFd + IsTerminal), mode: OFlag) -> Option<OwnedFd> {
     let flags = mode | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let path = format!("/proc/self/fd/{}", stream.as_fd().as_raw_fd());
     stream.is_terminal().then(|| open(path.as_str(), flags, Mode::empty()).ok()).flatten()
 }
 
-/// Whether this process may use the terminal of stdin. In the background it belongs to another program's job.
+/// Whether this process may use the terminal of stdin: in the background it must not.
 pub(crate) fn is_in_foreground() -> bool {
     tcgetpgrp(stdin()).map_or(true, |group| group == getpgrp())
 }
 
-/// Stdout or stderr, to which the client writes without waiting.
+/// Stdout or stderr, to which the client writes without blocking.
 #[derive(Debug)]
 pub(crate) struct Output<S> {
     stream: S,
     terminal: Option<OwnedFd>,
-    /// Bytes that one write takes at most.
+    /// The most bytes that one write takes.
     piece: usize,
 }
 
@@ -48,7 +48,7 @@ impl<S: AsFd + IsTerminal> Output<S> {
         Self { stream, terminal, piece }
     }
 
-    /// Writes the first of `bytes`; call it when this shows room.
+    /// Writes the first of `bytes`; call it when the output has room.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
         write(self, &bytes[..bytes.len().min(self.piece)])
     }

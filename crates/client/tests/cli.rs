@@ -1,4 +1,4 @@
-//! The command line of `client`: what it says of itself, wrong usage, and every way not to get a connection.
+//! The command line of `client`: its help, wrong usage, and every reason why it cannot connect.
 
 #[path = "../../handshake-cli/tests/common/mod.rs"]
 mod common;
@@ -10,11 +10,11 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use common::{Stage, is_wrong_usage, program, refuses, says_of_itself};
+use common::{TestDirectory, check_error, check_help_and_version, check_wrong_usage, program};
 
 #[test]
 fn help_names_every_option() {
-    says_of_itself(&[
+    check_help_and_version(&[
         "--wkp <PATH> = mario",
         "--timeout <DUR> = 10s",
         "--reply-timeout <DUR> = 60s",
@@ -65,13 +65,13 @@ fn wrong_usage_ends_with_2() {
         (&["--wait", "long"], "one of adaptive, block"),
     ];
     for (args, because) in all {
-        is_wrong_usage(args, because);
+        check_wrong_usage(args, because);
     }
 }
 
 #[test]
-fn what_is_no_well_known_pipe_is_refused() {
-    Stage::set().refuse_as_wkp([
+fn a_path_that_is_no_fifo_is_refused() {
+    TestDirectory::new().check_refused_as_wkp([
         ("none/mario", "ENOENT"),
         ("directory", "EISDIR"),
         ("file", "EINVAL"),
@@ -82,74 +82,74 @@ fn what_is_no_well_known_pipe_is_refused() {
 
 #[test]
 fn a_path_without_a_name_is_wrong_usage() {
-    refuses(program(["--wkp", "/"]), 2, "EINVAL");
+    check_error(program(["--wkp", "/"]), 2, "EINVAL");
 }
 
 #[test]
-fn what_is_not_open_is_refused() {
-    Stage::set().refuse_closed(&["--gate"]);
+fn a_closed_file_descriptor_is_refused() {
+    TestDirectory::new().check_refused_fds(&["--gate"]);
 }
 
 /// Tries to connect to this pipe for 200 ms.
-fn try_for_a_while(wkp: &Path) -> assert_cmd::Command {
+fn connect_for_200_ms(wkp: &Path) -> assert_cmd::Command {
     program([Path::new("--timeout"), "200ms".as_ref(), "--wkp".as_ref(), wkp, "hello".as_ref()])
 }
 
 #[test]
 fn without_a_server_it_says_how_to_start_one() {
-    let stage = Stage::set();
-    let wkp = stage.at("mario");
+    let directory = TestDirectory::new();
+    let wkp = directory.at("mario");
     let hint = format!("Start one with: forking-server --wkp {}", wkp.display());
     let begun = Instant::now();
-    refuses(
-        try_for_a_while(&wkp),
+    check_error(
+        connect_for_200_ms(&wkp),
         3,
         &format!(
             "cannot connect to {wkp:?}: ENOENT (no such pipe): is a server running, and not busy with another client? {hint}"
         ),
     );
     assert!(begun.elapsed().as_millis() >= 200, "it tried until its deadline");
-    stage.is_untouched();
+    directory.check_untouched();
 
     mkfifo(&wkp, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-    refuses(
-        try_for_a_while(&wkp),
+    check_error(
+        connect_for_200_ms(&wkp),
         3,
         &format!(
             "cannot connect to {wkp:?}: ENXIO (no reader): is a server running, and not busy with another client? {hint}"
         ),
     );
-    assert_eq!(stage.added(), ["mario"], "its private pipe has gone, and nobody else's");
+    assert_eq!(directory.added(), ["mario"], "the client removed its private pipe and nothing else");
 }
 
 #[test]
 fn without_an_answer_it_ends_with_1() {
-    let stage = Stage::set();
-    let wkp = stage.at("mario");
+    let directory = TestDirectory::new();
+    let wkp = directory.at("mario");
     mkfifo(&wkp, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-    // A server that reads nothing and says nothing.
+    // A server that neither reads nor writes.
     let _reader = open(&wkp, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty()).unwrap();
-    refuses(try_for_a_while(&wkp), 1, &format!("cannot connect to {wkp:?}: no answer in time ("));
-    assert_eq!(stage.added(), ["mario"]);
+    check_error(connect_for_200_ms(&wkp), 1, &format!("cannot connect to {wkp:?}: no answer in time ("));
+    assert_eq!(directory.added(), ["mario"]);
 }
 
 #[test]
 fn the_environment_names_the_well_known_pipe() {
-    let stage = Stage::set();
+    let directory = TestDirectory::new();
     let mut from_environment = program(["--timeout", "200ms", "hello"]);
-    from_environment.env("HANDSHAKE_WKP", stage.at("luigi"));
-    refuses(from_environment, 3, &format!("cannot connect to {:?}", stage.at("luigi")));
-    let mut from_both = try_for_a_while(&stage.at("mario"));
-    from_both.env("HANDSHAKE_WKP", stage.at("luigi"));
-    refuses(from_both, 3, &format!("cannot connect to {:?}", stage.at("mario")));
-    stage.is_untouched();
+    from_environment.env("HANDSHAKE_WKP", directory.at("luigi"));
+    check_error(from_environment, 3, &format!("cannot connect to {:?}", directory.at("luigi")));
+    let mut from_both = connect_for_200_ms(&directory.at("mario"));
+    from_both.env("HANDSHAKE_WKP", directory.at("luigi"));
+    check_error(from_both, 3, &format!("cannot connect to {:?}", directory.at("mario")));
+    directory.check_untouched();
 }
 
 #[test]
 fn without_a_name_it_is_mario_here() {
-    let stage = Stage::set();
+    let directory = TestDirectory::new();
     let mut command = program(["--timeout", "200ms"]);
-    command.current_dir(stage.path());
-    refuses(command, 3, "cannot connect to \"mario\": ENOENT");
-    stage.is_untouched();
+    command.current_dir(directory.path());
+    check_error(command, 3, "cannot connect to \"mario\": ENOENT");
+    directory.check_untouched();
 }

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
+use handshake_core::server::options::UpstreamMode;
 use handshake_core::server::pending::PendingClient;
 use handshake_core::stream::FrameReader;
 use handshake_core::sys::out_of_the_way;
@@ -13,9 +14,9 @@ use nix::unistd::Pid;
 
 use crate::central::{Arrival, Central};
 use crate::client::{Client, ToSubserver};
-use crate::mode::{UpstreamMode, WINDOW};
 use crate::pair::{CentralEnds, SubserverEnds, pair};
 use crate::serve_client;
+use crate::shared_wkp::WINDOW;
 
 impl Central {
     /// Step 7: forks off a subserver, with a pair of unnamed pipes. If there are none to be had, or no process, the client
@@ -32,7 +33,7 @@ impl Central {
 
     /// All that a new client needs, before there is a subserver for it.
     fn prepare(&mut self, server: &Server, client: &PendingClient) -> Result<(Client, SubserverEnds)> {
-        let longest = server.limits().longest;
+        let longest = server.options().limits.longest;
         let (from_client, pipe, fresh, in_ack, window, longest) = match self.mode {
             UpstreamMode::PerClient => {
                 let mut upstream = client.upstream(&self.site)?;

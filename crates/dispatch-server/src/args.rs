@@ -4,8 +4,9 @@ use clap::Parser;
 use handshake_cli::{ServerArgs, at_least_one};
 use handshake_core::Result;
 use handshake_core::error::Status;
+use handshake_core::server::options::UpstreamMode;
 
-use crate::{UpstreamMode, serve};
+use crate::serve;
 
 /// Serve many clients over named pipes: one process routes all they send to subservers, which answer.
 ///
@@ -31,9 +32,11 @@ pub struct Args {
 /// # Errors
 /// As [`serve`].
 pub fn run(args: Args) -> Result<Status> {
-    let (process, options) = args.server.start()?;
-    let mode = if args.shared_wkp { UpstreamMode::Shared } else { UpstreamMode::PerClient };
-    let most = args.server.most_clients(args.max_clients, mode.descriptors_each());
-    serve(&process, options, most, mode)?;
+    let (process, mut options) = args.server.start()?;
+    // The central process holds them for each client: a pair of unnamed pipes, and its upstream.
+    let descriptors_each = if args.shared_wkp { 2 } else { 3 };
+    options.upstream = if args.shared_wkp { UpstreamMode::Shared } else { UpstreamMode::PerClient };
+    options.max_clients = args.server.max_clients(args.max_clients, descriptors_each);
+    serve(&process, options)?;
     Ok(Status::Done)
 }

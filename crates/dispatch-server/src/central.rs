@@ -9,6 +9,7 @@ use handshake_core::event::What;
 use handshake_core::process::Woken;
 use handshake_core::server::Arrived;
 use handshake_core::server::course::used_pipe::{USED_MAX, UsedPipe};
+use handshake_core::server::options::UpstreamMode;
 use handshake_core::server::site::Site;
 use handshake_core::server::subservers::Subservers;
 use handshake_core::server::upstream::reader_of_shared;
@@ -21,8 +22,8 @@ use nix::sys::epoll::{EpollEvent, EpollFlags};
 use nix::unistd::read;
 
 use crate::client::Client;
-use crate::mode::{NO_COURSE, UpstreamMode};
 use crate::pair::{ASK, DONE};
+use crate::shared_wkp::NO_COURSE;
 
 /// What is watched at most in one turn; whoever shows something beyond that comes first in the next.
 const TURN: usize = 256;
@@ -97,7 +98,8 @@ impl Central {
     ///
     /// # Errors
     /// No descriptor for a poller.
-    pub(crate) fn new(site: &Rc<Site>, most: usize, mode: UpstreamMode) -> Result<Self> {
+    pub(crate) fn new(server: &Server) -> Result<Self> {
+        let (site, mode) = (server.site(), server.options().upstream);
         if mode == UpstreamMode::Shared {
             site.serve_no_course(NO_COURSE);
         }
@@ -106,7 +108,7 @@ impl Central {
             poller: Poller::new().map_err(|errno| Error::on("make", "a poller", errno))?,
             events: vec![EpollEvent::empty(); TURN],
             buffer: new_buffer(),
-            subservers: Subservers::at_most(most, site)?.of_many_descriptors(),
+            subservers: Subservers::of(server)?.of_many_descriptors(),
             mode,
             clients: HashMap::new(),
             by_session: HashMap::new(),
@@ -258,7 +260,7 @@ impl Central {
         for number in asked {
             self.route_if(number, false);
             // In the order of the pipe: if anything came after the question, the subserver sees it before this.
-            self.say(number, Kind::Refuse, "");
+            self.say(number, Kind::Idle, "");
         }
         Ok(())
     }
@@ -361,7 +363,7 @@ impl Central {
             self.say(number, Kind::Bye, "the server is shutting down");
             self.close_upstream(number);
         }
-        let until = self.site.process.end_of(server.limits().grace);
+        let until = self.site.process.end_of(server.options().limits.grace);
         while !until.passed() && self.clients.len() + self.subservers.len() > 0 {
             let patience = until.or(self.subservers.patience());
             if let Woken::Ready(count) =

@@ -17,9 +17,9 @@ mod admission;
 mod args;
 mod central;
 mod client;
-mod mode;
 mod pair;
 mod route;
+mod shared_wkp;
 
 use std::rc::Rc;
 
@@ -30,16 +30,15 @@ use central::{Arrival, Central};
 use pair::SubserverEnds;
 
 pub use args::{Args, run};
-pub use mode::UpstreamMode;
 
-/// Serves clients, at most `most` at the same time, until the process is asked to end.
+/// Serves clients, each by a subserver, until the process is asked to end.
 ///
 /// # Errors
 /// The place cannot be served at, or not any longer; what a client does is no error. `EDEADLK`: this process has other threads,
 /// beside which it cannot fork.
-pub fn serve(process: &Rc<Process>, options: Options, most: usize, mode: UpstreamMode) -> Result<()> {
+pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
     let mut server = Server::start(process, options)?;
-    let mut central = Central::new(server.site(), most, mode)?;
+    let mut central = Central::new(&server)?;
     server.create_wkp()?; // Step 1.
     // Step 2. (Steps 3, 4 and 5 are the client's.) A full house leaves the well-known pipe to the kernel.
     while let Some(arrivals) = central.wait(&mut server)? {
@@ -70,7 +69,7 @@ fn serve_client(server: &Server, client: PendingClient, ends: SubserverEnds) -> 
     let mut message = Vec::new();
     while session.receive(&mut message)? {
         session.process(service.as_mut(), &mut message)?;
-        session.send(&message)?; // subserver --> client
+        session.reply(&message)?; // subserver --> client
     }
     Ok(())
 }

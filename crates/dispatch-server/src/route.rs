@@ -2,15 +2,17 @@
 
 use handshake_core::deadline::monotonic_ns;
 use handshake_core::event::What;
+use handshake_core::io::Filled;
 use handshake_core::server::course::used_pipe::UsedPipe;
+use handshake_core::server::options::UpstreamMode;
 use handshake_core::strays::{drain, note_skipped};
-use handshake_core::stream::{Filled, FrameReader, READ_SIZE};
+use handshake_core::stream::{FrameReader, READ_SIZE};
 use handshake_core::wire::{FRAME_MAX, Frame, Header, Kind, Part, append};
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
 
 use crate::central::{Arrival, Central};
-use crate::mode::{UpstreamMode, WINDOW};
+use crate::shared_wkp::WINDOW;
 
 impl Central {
     /// One read of a shared well-known pipe: HELLOs join the line, the rest is routed by session number, in one write as

@@ -1,4 +1,4 @@
-//! The command line, as typed; what is meant goes to [`serve`].
+//! The command line.
 
 use clap::Parser;
 use handshake_cli::{ServerArgs, at_least_one};
@@ -9,26 +9,26 @@ use crate::serve;
 
 /// Serve many clients over named pipes, each by a subserver of its own.
 ///
-/// SIGTERM, SIGINT, SIGHUP: remove the well-known pipe, let subservers finish the requests that run, exit 0; a second
-/// one ends at once.
+/// SIGTERM, SIGINT, SIGHUP: remove the well-known pipe, let subservers finish the requests that run, exit 0;
+/// a second signal ends the server at once.
 #[derive(Debug, Parser)]
 #[command(name = "forking-server", version)]
 pub struct Args {
     #[command(flatten)]
     server: ServerArgs,
 
-    /// The most clients at the same time; further ones wait [default: what the limits carry, see -v]
+    /// The most clients at the same time; further clients wait [default: what the limits allow, see -v]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     max_clients: Option<usize>,
 }
 
-/// The program.
+/// Runs the program.
 ///
 /// # Errors
 /// As [`serve`].
 pub fn run(args: Args) -> Result<Status> {
-    let (process, options) = args.server.start()?;
-    let most = args.server.most_clients(args.max_clients, 0);
-    serve(&process, options, most)?;
+    let (process, mut options) = args.server.start()?;
+    options.max_clients = args.server.max_clients(args.max_clients, 0);
+    serve(&process, options)?;
     Ok(Status::Done)
 }

@@ -1,11 +1,12 @@
 //! The forking server: the main server forks off a dedicated subserver for each client.
 //!
-//! Steps 1 to 6 are those of the basic server. Step 7: the server forks off a subserver. Step 8: the *subserver* connects
-//! to the client's pipe and sends the acknowledgement. After that the main server has a new well-known pipe already, and
-//! waits for a new client.
+//! Steps 1 to 6 are those of the basic server. Step 7: the server forks off a subserver. Step 8: the
+//! *subserver* connects to the client's pipe and sends the acknowledgement. By then the main server already
+//! has a new well-known pipe, and waits for a new client.
 //!
-//! Read [`serve`], then `serve_pipe` and `serve_client`; the steps are those of docs/protocol.md. What is deliberately absent: the main
-//! server never talks to a client, and holds nothing of any session once its subserver is forked.
+//! Read [`serve`], then `serve_pipe` and `serve_client`; the steps are those of docs/protocol.md.
+//! Deliberately absent:
+//! the main server never talks to a client, and keeps nothing of a session once its subserver is forked.
 
 mod args;
 
@@ -17,16 +18,16 @@ use handshake_core::{Options, Process, Result, Server};
 
 pub use args::{Args, run};
 
-/// Serves clients, at most `most` at the same time, until the process is asked to end.
+/// Serves clients, each by a subserver, until the process is asked to end.
 ///
 /// # Errors
-/// The place cannot be served at, or not any longer; what a client does is no error. `EDEADLK`: this process has other threads,
-/// beside which it cannot fork.
-pub fn serve(process: &Rc<Process>, options: Options, most: usize) -> Result<()> {
+/// The server cannot use the well-known pipe, or can no longer use it; a client's mistake is no error.
+/// `EDEADLK`: this process has other threads, so it cannot fork.
+pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
     let mut server = Server::start(process, options)?;
-    let mut subservers = Subservers::at_most(most, server.site())?;
+    let mut subservers = Subservers::of(&server)?;
     server.create_wkp()?; // Step 1.
-    // Step 2. (Steps 3, 4 and 5 are the client's.) A full house leaves the well-known pipe to the kernel.
+    // Step 2. (Steps 3, 4 and 5 are the client's.) At capacity, the well-known pipe is left to the kernel.
     while let Some(arrived) = server.wait(subservers.have_room() && !server.has_queue())? {
         if arrived.is_connection() {
             server.receive_and_replace()?; // Step 6, and step 1 for the next client.
@@ -39,11 +40,11 @@ pub fn serve(process: &Rc<Process>, options: Options, most: usize) -> Result<()>
         }
     }
     server.close()?;
-    subservers.end(server.limits().grace)?;
+    subservers.end(server.options().limits.grace)?;
     server.end()
 }
 
-/// Step 7. If no process can be had, the client stays first in line.
+/// Step 7. If the fork fails, the client stays at the head of the queue.
 fn fork_subserver(server: &mut Server, subservers: &mut Subservers, client: PendingClient) {
     let forked = subservers.fork(client, &[], |client| serve_pipe(server, client));
     if let Err(failed) = forked {
@@ -51,8 +52,8 @@ fn fork_subserver(server: &mut Server, subservers: &mut Subservers, client: Pend
     }
 }
 
-/// The whole life of a subserver: its client, and then the course clients whose names came through that client's pipe, one
-/// after the other. They know no other pipe, and this process is the one that reads it.
+/// The whole life of a subserver. It serves its own client, and then the course clients whose names came
+/// through that client's pipe, one after the other. They know no other pipe, and only this process reads it.
 fn serve_pipe(server: &Server, client: PendingClient) -> Result<()> {
     let Some(mut pipe) = client.used_pipe() else { return serve_client(server, client) };
     let mut next = Some(client);
@@ -63,7 +64,7 @@ fn serve_pipe(server: &Server, client: PendingClient) -> Result<()> {
     Ok(())
 }
 
-/// One client, from its acknowledgement to its end.
+/// Serves one client, from its acknowledgement to its end.
 fn serve_client(server: &Server, client: PendingClient) -> Result<()> {
     let mut service = server.new_service();
     let mut session = server.acknowledge(client)?; // Step 8.
@@ -71,7 +72,7 @@ fn serve_client(server: &Server, client: PendingClient) -> Result<()> {
     let mut message = Vec::new();
     while session.receive(&mut message)? {
         session.process(service.as_mut(), &mut message)?;
-        session.send(&message)?;
+        session.reply(&message)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Whether output has colour and other escape sequences: the one place that decides it, for all commands.
+//! Whether output has colour and other escape sequences. All commands decide it here.
 
 use std::env;
 use std::io::IsTerminal;
@@ -16,7 +16,7 @@ pub struct ColourArgs {
 }
 
 impl ColourArgs {
-    /// Makes this choice the process's.
+    /// Applies this choice to the whole process.
     pub fn choose(self) {
         let choice = match self.color {
             When::Auto => ColorChoice::Auto,
@@ -27,7 +27,7 @@ impl ColourArgs {
     }
 }
 
-/// Whether what is written to `stream` has colour.
+/// Whether output to `stream` has colour.
 ///
 /// `--color` decides. With `auto` the first of these that holds does:
 ///
@@ -39,7 +39,7 @@ impl ColourArgs {
 pub fn has_colour(stream: &impl RawStream) -> bool {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_forced = ColorChoice::global() != ColorChoice::Auto || is_set("CLICOLOR_FORCE");
-    // anstream by itself also takes the variable CI for a terminal with colour.
+    // anstream by itself also assumes colour where the variable CI is set.
     AutoStream::choice(stream) != ColorChoice::Never && (is_forced || has_colour_term())
 }
 
@@ -47,7 +47,7 @@ fn has_colour_term() -> bool {
     env::var_os("TERM").is_some_and(|term| term != "dumb")
 }
 
-/// Whether `stream` is a terminal that understands escape sequences, as its `TERM` says.
+/// Whether `stream` is a terminal that understands escape sequences, according to `TERM`.
 pub fn has_escapes(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && has_colour_term()
 }

@@ -1,25 +1,25 @@
-//! What the commands share: options as typed and as meant, the talk on stderr, exit statuses.
+//! What the commands share: command-line options, messages on stderr, exit statuses.
 //!
-//! It stands between clap and [`handshake_core`], which knows no command line and prints nothing. Each program is
-//! a library with a `run` and a `main` that hands it to [`main()`].
+//! This crate stands between clap and [`handshake_core`], which has no command line and prints nothing. Each
+//! program is a library with a `run`, and a `main` that passes `run` to [`main()`].
 
 mod colour;
+mod messages;
 mod options;
-mod talk;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use handshake_core::Error;
 use handshake_core::error::Status;
-use handshake_core::signals::die_by;
+use handshake_core::wait::signals::die_by;
 
 pub use colour::{ColourArgs, has_colour, has_escapes};
+pub use messages::{complain, observer};
 pub use options::{Common, ServerArgs, at_least_one, duration, size};
-pub use talk::{complain, observer};
 
-/// Parses the command line, runs the program, and turns how it ended into its exit status: the table in
-/// docs/protocol.md. clap itself exits with 2 for a wrong command line.
+/// Parses the command line, runs the program, and turns its result into the exit status: the table in
+/// docs/protocol.md. For a wrong command line, clap itself exits with 2.
 pub fn main<A: Parser>(program: &str, run: impl FnOnce(A) -> Result<Status, Error>) -> ExitCode {
     let status = match run(A::parse()) {
         Ok(status) => status,

@@ -1,4 +1,4 @@
-//! The options that several commands have: as typed here, as meant in what they are turned into.
+//! The options that several commands share, and their conversion into the library's types.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{OwnedFd, RawFd};
@@ -16,17 +16,18 @@ use handshake_core::limits::Limits;
 use handshake_core::process::Process;
 use handshake_core::server::course::open::CourseOptions;
 use handshake_core::server::options::Options;
+use handshake_core::server::options::UpstreamMode;
 use handshake_core::server::session::SessionLimits;
 use handshake_core::service::BuiltIn;
-use handshake_core::spin::Waiting;
 use handshake_core::sys;
+use handshake_core::wait::spin::WaitMode;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use crate::colour::ColourArgs;
-use crate::talk::{observer, tell};
+use crate::messages::{observer, report};
 
-/// Options of servers and client alike.
+/// The options of servers and clients.
 #[derive(Debug, Args)]
 pub struct Common {
     /// The well-known pipe
@@ -41,28 +42,29 @@ pub struct Common {
     #[arg(long, value_name = "FD")]
     gate: Option<RawFd>,
 
-    /// How to wait: adaptive (look for a moment where that has paid of late, then sleep) or block (sleep at once)
+    /// How to wait: adaptive (spin for a moment where that has paid off lately, then sleep) or block (sleep
+    /// at once)
     #[arg(long, value_name = "HOW", default_value_t)]
-    wait: Waiting,
+    wait: WaitMode,
 
     #[command(flatten)]
     colour: ColourArgs,
 
-    /// Say nothing on stderr but errors
+    /// Print only errors on stderr
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Tell every step on stderr
+    /// Report every step on stderr
     #[arg(short, long)]
     pub verbose: bool,
 }
 
 impl Common {
-    /// This process, with its record, talk and signals. Descriptors named on the command line become ours here,
-    /// before anything else is opened.
+    /// Sets up this process: event log, messages on stderr, and signals. It takes over the file descriptors
+    /// named on the command line before it opens anything else.
     ///
     /// # Errors
-    /// A descriptor that is not open, a file that cannot be.
+    /// A file descriptor is not open, or a file cannot be opened.
     pub fn start(&self, role: Role) -> Result<Rc<Process>> {
         self.colour.choose();
         let gate = self.gate.map(|fd| adopt("--gate", fd)).transpose()?;
@@ -75,8 +77,8 @@ impl Common {
     }
 }
 
-/// Opens the event log, which never waits. A FIFO is opened for reading as well: so its reader may come late,
-/// go, and come back (fifo(7)).
+/// Opens the event log, and never blocks. A FIFO is opened for reading as well, so that its reader may come
+/// late, leave, and come back (fifo(7)).
 fn open_events(path: &PathBuf) -> Result<File> {
     let is_fifo = fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo());
     let options = &mut OpenOptions::new();
@@ -95,29 +97,29 @@ fn adopt(option: &str, fd: RawFd) -> Result<OwnedFd> {
     })
 }
 
-/// Options of all servers.
+/// The options of all servers.
 #[derive(Debug, Args)]
 pub struct ServerArgs {
     #[command(flatten)]
     common: Common,
 
-    /// What is done with a message: echo, upper, reverse, rot13, count, sleep:MS
+    /// What to do with a message: echo, upper, reverse, rot13, count, sleep:MS
     #[arg(long, value_name = "NAME", default_value_t)]
     service: BuiltIn,
 
-    /// The longest message; suffixes K, M, G
+    /// The longest message that a client may send; suffixes K, M, G
     #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = size)]
     max_message: usize,
 
-    /// How long a client may take from the acknowledgement to its confirmation; 0: for ever
+    /// How long a client may take to confirm the acknowledgement; 0: for ever
     #[arg(long, value_name = "DUR", default_value = "5s", value_parser = duration)]
     handshake_timeout: Duration,
 
-    /// How long a session may be silent; 0: for ever
+    /// How long a client may be silent during its session; 0: for ever
     #[arg(long, value_name = "DUR", default_value = "0", value_parser = duration)]
     idle_timeout: Duration,
 
-    /// How long running requests may take when the server is asked to end; 0: none
+    /// How long running requests may take after the server is asked to end; 0: no time
     #[arg(long, value_name = "DUR", default_value = "2s", value_parser = duration)]
     grace: Duration,
 
@@ -129,11 +131,11 @@ pub struct ServerArgs {
     ready_fd: Option<RawFd>,
 }
 
-/// What clients of the course dialect expect, where their names do not tell (docs/course-dialect.md).
+/// What course clients expect where their names do not show it (docs/course-dialect.md).
 #[derive(Debug, Args)]
 struct CourseArgs {
-    /// For course clients: the acknowledgement, with @name for the client's own name [default: HOLA, or what the
-    /// name's form asks for]
+    /// For course clients: the acknowledgement, with @name for the client's own name [default: HOLA, or what
+    /// the name's form asks for]
     #[arg(long, value_name = "TEXT")]
     ack: Option<String>,
 
@@ -141,11 +143,13 @@ struct CourseArgs {
     #[arg(long, value_name = "N", value_parser = record_size)]
     ack_size: Option<usize>,
 
-    /// For course clients: the steps of their handshake: 2, 3 (they confirm the acknowledgement), or auto (find out)
+    /// For course clients: the steps of their handshake: 2, 3 (they confirm the acknowledgement), or auto
+    /// (detect)
     #[arg(long, value_name = "WAYS", default_value_t)]
     handshake: HandshakeSteps,
 
-    /// For course clients: how long one may wait until another leaves the pipe that both came through; 0: for ever
+    /// For course clients: how long one may wait until another client leaves the pipe that both used; 0: for
+    /// ever
     #[arg(long, value_name = "DUR", default_value = "0", value_parser = duration)]
     queue_timeout: Duration,
 }
@@ -157,7 +161,7 @@ impl CourseArgs {
 }
 
 impl ServerArgs {
-    /// This process, and what it is to serve.
+    /// Sets up this process, and returns it with the options of its server.
     ///
     /// # Errors
     /// As [`Common::start`].
@@ -173,6 +177,8 @@ impl ServerArgs {
         let options = Options {
             wkp: self.common.wkp.clone(),
             service: Box::new(move || service.for_session()),
+            max_clients: 1,
+            upstream: UpstreamMode::PerClient,
             limits: SessionLimits {
                 longest: self.max_message,
                 handshake_timeout: self.handshake_timeout,
@@ -186,16 +192,16 @@ impl ServerArgs {
         Ok((process, options))
     }
 
-    /// How many clients there may be at a time: as many as were `asked` for, or as many as the limits of this process carry,
-    /// which are raised for that; with `-v`, it says so.
-    pub fn most_clients(&self, asked: Option<usize>, descriptors_each: u64) -> usize {
+    /// The most clients at a time: `asked`, or else as many as the limits of this process allow. The function
+    /// raises these limits first; with `-v`, it reports them.
+    pub fn max_clients(&self, asked: Option<usize>, descriptors_each: u64) -> usize {
         let limits = Limits::raise();
         let carried = limits.clients(descriptors_each);
         let most = asked.unwrap_or(carried);
         if self.common.verbose {
             let beyond =
                 if most > carried { format!(", and these limits carry {carried}") } else { String::new() };
-            tell(Role::Server, &format!("may have {limits}: at most {} at a time{beyond}", counted(most)));
+            report(Role::Server, &format!("may have {limits}: at most {} at a time{beyond}", counted(most)));
         }
         most
     }
@@ -205,10 +211,10 @@ fn counted(clients: usize) -> String {
     format!("{clients} client{}", if clients == 1 { "" } else { "s" })
 }
 
-/// Reads a duration: a number with ms, s, m or h; a bare 0 means none.
+/// Parses a duration: a number with ms, s, m or h; a bare 0 means none.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A message that says which form is expected.
 pub fn duration(text: &str) -> Result<Duration, String> {
     const UNITS: [(&str, f64); 4] = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
     if text == "0" {
@@ -224,10 +230,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a duration is a number with ms, s, m or h: 300ms, 5s; 0 is none".into())
 }
 
-/// Reads a number of bytes, perhaps with K, M or G (of 1,024).
+/// Parses a number of bytes, perhaps with K, M or G (of 1,024).
 ///
 /// # Errors
-/// What is wrong with it.
+/// A message that says which form is expected.
 pub fn size(text: &str) -> Result<usize, String> {
     let shifts = [("K", 10), ("M", 20), ("G", 30)];
     let (number, shift) = shifts
@@ -241,10 +247,10 @@ pub fn size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "a size is a number of bytes, perhaps with K, M or G: 4096, 16M".into())
 }
 
-/// Reads a number of at least 1.
+/// Parses a number of at least 1.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A message that says which form is expected.
 pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number >= 1 => Ok(number),
@@ -252,10 +258,10 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Reads the size of a record in the course dialect.
+/// Parses the size of a record in the course dialect.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A message that says which sizes are allowed.
 fn record_size(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if (1..=RECORD_MAX).contains(&number) => Ok(number),

@@ -7,9 +7,7 @@ use std::time::Duration;
 /// Clients that a server takes out of its queue in one turn: 16 forks take some 3 ms.
 pub const CLIENTS_A_TURN: usize = 16;
 
-/// How long waits that find something at once may go on without a look at signals: a poll that returns at
-/// once lets none through.
-pub const SIGNALS_WITHIN: Duration = Duration::from_millis(10);
+pub use handshake_fifo::wait::SIGNALS_WITHIN;
 
 /// How often a server looks whether the well-known name and its lock file are still its own: often enough to
 /// notice within a second that they were removed.

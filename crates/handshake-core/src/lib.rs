@@ -13,30 +13,24 @@
 //! no word printed, no thread, and no `unsafe` outside [`sys`]. No call waits but
 //! [`Process::wait`](process::Process::wait), and that one has a deadline.
 
-pub mod wire;
-
 pub mod client;
 pub mod server;
 
 pub mod service;
 
-pub mod course;
-
 pub mod budget;
-pub mod deadline;
 pub mod error;
 pub mod event;
 pub mod event_log;
-pub mod fifo;
-pub mod limits;
 pub mod place;
 pub mod process;
-pub mod signals;
-pub mod spin;
 pub mod strays;
 pub mod stream;
-pub mod sys;
 pub mod text;
+
+pub use handshake_fifo::{deadline, fifo, io, limits, sys, wait};
+pub use handshake_wire as wire;
+pub use handshake_wire::course;
 
 pub use error::{Error, Result};
 pub use process::Process;

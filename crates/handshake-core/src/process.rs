@@ -5,36 +5,21 @@ use std::os::fd::BorrowedFd;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollTimeout, poll, ppoll};
+use nix::poll::PollFd;
 use nix::sys::epoll::EpollEvent;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getppid};
 
-use crate::budget::SIGNALS_WITHIN;
 use crate::deadline::{Deadline, monotonic_ns, now};
 use crate::error::{Error, Result};
 use crate::event::{Event, Role, What};
 use crate::event_log::EventLog;
-use crate::signals::Signals;
-use crate::spin::{AdaptiveSpin, Waiting};
 use crate::sys::{Poller, Punctual};
+use crate::wait::spin::WaitMode;
+use crate::wait::{Many, Pollable, Waiter};
 
-/// Why a wait is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Woken {
-    /// So many descriptors show something.
-    Ready(usize),
-    /// A signal came: look at [`Process::asked_to_end`] and [`Process::child_ended`].
-    Signal,
-    /// The deadline passed, and nothing was there.
-    Deadline,
-}
-
-/// How many waits in a row may fail for want of memory before that is an error: there is no other way to
-/// pause.
-const FAILED_WAITS_MAX: u32 = 16;
+pub use crate::wait::Woken;
 
 /// Work that a process does on the side, before each wait.
 pub trait Errand {
@@ -50,16 +35,11 @@ pub struct Process {
     role: Cell<Role>,
     /// Whose death ends this process; set in subservers.
     parent: Cell<Option<Pid>>,
-    signals: Signals,
+    waiter: Waiter,
     /// Whether each child that ends is reaped at once.
     reaps_all: Cell<bool>,
     /// The first signal that asked, and when it came.
     asked_to_end: Cell<Option<(Signal, Duration)>>,
-    /// When signals were last let through, on [`monotonic_ns`].
-    looked_at_signals: Cell<u64>,
-    /// Waits in a row for which the kernel had no memory.
-    failed_waits: Cell<u32>,
-    eager: AdaptiveSpin,
     errand: RefCell<Option<Weak<dyn Errand>>>,
     log: EventLog,
     /// In a client, whose short pauses while it seeks a server would be twice as long otherwise.
@@ -77,12 +57,9 @@ impl Process {
         Ok(Self {
             role: Cell::new(role),
             parent: Cell::new(None),
-            signals: Signals::install()?,
+            waiter: Waiter::new().map_err(|errno| Error::on("handle", "signals", errno))?,
             reaps_all: Cell::new(false),
             asked_to_end: Cell::new(None),
-            looked_at_signals: Cell::new(monotonic_ns()),
-            failed_waits: Cell::new(0),
-            eager: AdaptiveSpin::new(),
             errand: RefCell::new(None),
             log,
             _punctual: (role == Role::Client).then(Punctual::begin),
@@ -100,7 +77,7 @@ impl Process {
     /// For a program whose whole life this is: the signals stay as they are now until it exits, also after
     /// this value is dropped. So a signal that comes in the last moment does not change the exit status.
     pub fn keep_signals(&self) {
-        self.signals.keep();
+        self.waiter.signals().keep();
     }
 
     /// For a program without children of its own: reaps each child that ends. A program may inherit children
@@ -112,8 +89,8 @@ impl Process {
     }
 
     /// How this process waits from now on, and its subservers.
-    pub fn set_wait_mode(&self, how: Waiting) {
-        self.eager.set(how);
+    pub fn set_wait_mode(&self, mode: WaitMode) {
+        self.waiter.set_mode(mode);
     }
 
     /// Runs `errand` before each wait from now on, as long as it exists, instead of an earlier one.
@@ -131,7 +108,7 @@ impl Process {
         self.role.set(Role::Subserver(number));
         self.parent.set(Some(parent));
         self.asked_to_end.set(None);
-        self.eager.begin_asleep();
+        self.waiter.begin_asleep();
         if let Some(errand) = self.errand() {
             errand.forget();
         }
@@ -155,36 +132,24 @@ impl Process {
 
     /// Whether a child has ended since this was asked last.
     pub fn child_ended(&self) -> bool {
-        self.signals.take_child()
+        self.waiter.signals().take_child()
     }
 
     /// Whether this process was stopped and continued since this was asked last.
     pub fn was_continued(&self) -> bool {
-        self.signals.take_continued()
+        self.waiter.signals().take_continued()
     }
 
     /// Waits for one of `fds` to show what it is watched for, for a signal, or until the deadline.
     ///
     /// # Errors
-    /// [`Error::Signal`]: a client was asked to end; a server was asked for the second time. The caller lets it pass
-    /// up, so that all guards tidy up.
+    /// [`Error::Signal`]: a client was asked to end; a server was asked for the second time. The caller returns it, and all
+    /// guards clean up.
     pub fn wait(&self, fds: &mut [PollFd<'_>], until: Deadline) -> Result<Woken> {
-        if let Some(woken) = self.look_at_signals_now_and_then()? {
-            return Ok(woken);
-        }
-        // A mere pause, and a look without a wait, are what they are.
-        if !fds.is_empty() && !until.passed() {
-            let look = || poll(fds, PollTimeout::ZERO).ok().filter(|count| *count > 0);
-            if let Some(count) = self.eager.look(until.left(), look) {
-                return Ok(Woken::Ready(count.cast_unsigned() as usize));
-            }
-        }
-        self.woken(until, |until| {
-            ppoll(fds, until.timespec(), Some(self.signals.mask())).map(i32::cast_unsigned)
-        })
+        self.wait_for(fds, until)
     }
 
-    /// The same for the many descriptors of a [`Poller`]; `Ready(n)`: the first n of `events` are filled in.
+    /// As [`Process::wait`], for the many descriptors of a [`Poller`]; `Ready(n)`: the first n of `events` are filled in.
     ///
     /// # Errors
     /// As [`Process::wait`].
@@ -194,71 +159,28 @@ impl Process {
         events: &mut [EpollEvent],
         until: Deadline,
     ) -> Result<Woken> {
-        if let Some(woken) = self.look_at_signals_now_and_then()? {
-            return Ok(woken);
-        }
-        if !until.passed() {
-            let mask = SigSet::all();
-            let look = || poller.wait(events, 0, &mask).ok().filter(|count| *count > 0);
-            if let Some(count) = self.eager.look(until.left(), look) {
-                return Ok(Woken::Ready(count));
-            }
-        }
-        self.woken(until, |until| {
-            let count = poller.wait(events, until.milliseconds(), &self.signals.mask())?;
-            Ok(u32::try_from(count).expect("fewer events than fit an int"))
-        })
+        self.wait_for(Many { poller, events }, until)
     }
 
-    fn woken(&self, until: Deadline, mut wait: impl FnMut(Deadline) -> Result<u32, Errno>) -> Result<Woken> {
-        let failed_before = self.failed_waits.take();
-        let waited = loop {
-            let again = self.errand().map_or(Deadline::NEVER, |errand| errand.run());
-            if self.signals.asks_to_end() {
-                break Err(Errno::EINTR);
-            }
-            match wait(until.or(again)) {
-                Ok(0) if again < until => {}
-                waited => break waited,
-            }
-        };
-        match waited {
-            Ok(0) => Ok(Woken::Deadline),
-            Ok(count) => Ok(Woken::Ready(count as usize)),
-            Err(Errno::EINTR) => self.take_signals().map(|()| Woken::Signal),
-            // To the caller it is a signal that it knows already: it looks around, and waits again.
-            Err(Errno::ENOMEM) if failed_before < FAILED_WAITS_MAX => {
-                self.failed_waits.set(failed_before + 1);
-                Ok(Woken::Signal)
-            }
-            Err(errno) => Err(Error::on("wait for", "pipes", errno)),
+    fn wait_for(&self, what: impl Pollable, until: Deadline) -> Result<Woken> {
+        let errand = || self.errand().map_or(Deadline::NEVER, |errand| errand.run());
+        let woken = self.waiter.wait(what, until, errand);
+        let woken = woken.map_err(|errno| Error::on("wait for", "pipes", errno))?;
+        if woken == Woken::Signal {
+            self.take_signals()?;
         }
+        Ok(woken)
     }
 
     fn errand(&self) -> Option<Rc<dyn Errand>> {
         self.errand.borrow().as_ref().and_then(Weak::upgrade)
     }
 
-    /// A look at signals, if the last one was [long enough](SIGNALS_WITHIN) ago. What came is told to the
-    /// caller: the wait that it was about to begin would not be ended by it any more.
-    fn look_at_signals_now_and_then(&self) -> Result<Option<Woken>> {
-        let now = monotonic_ns();
-        if u128::from(now - self.looked_at_signals.get()) < SIGNALS_WITHIN.as_nanos() {
-            return Ok(None);
-        }
-        self.looked_at_signals.set(now);
-        let at_once = Deadline::in_exactly(Duration::ZERO);
-        let look = |until: Deadline| {
-            ppoll(&mut [], until.timespec(), Some(self.signals.mask())).map(i32::cast_unsigned)
-        };
-        Ok(Some(self.woken(at_once, look)?).filter(|woken| *woken == Woken::Signal))
-    }
-
     fn take_signals(&self) -> Result<()> {
-        if self.reaps_all.get() && self.signals.take_child() {
+        if self.reaps_all.get() && self.waiter.signals().take_child() {
             reap_all();
         }
-        while let Some(signal) = self.signals.take_termination() {
+        while let Some(signal) = self.waiter.signals().take_termination() {
             match self.role.get() {
                 // Ctrl-C reaches the whole group; what it means for subservers is the main server's to say. A TERM may
                 // come twice, from the group and from the main server; both mean the same, and KILL is the end.
@@ -292,11 +214,6 @@ impl Process {
         self.log.fds()
     }
 
-    /// Whether each event must be recorded on its own, after it was really done.
-    pub fn is_traced(&self) -> bool {
-        self.log.is_traced()
-    }
-
     /// Records that `what` has just been received or seen; `more` adds to the event. Then waits at the gate.
     pub fn log(&self, what: What, more: impl FnOnce(Event) -> Event) {
         self.record(None, what, more);
@@ -313,7 +230,7 @@ impl Process {
         more: impl FnOnce(Event) -> Event,
         action: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        let before = self.is_traced().then(monotonic_ns);
+        let before = self.log.is_traced().then(monotonic_ns);
         let done = action()?;
         self.record(before, what, more);
         Ok(done)
@@ -322,6 +239,18 @@ impl Process {
     /// Records what was done at `before` (of [`monotonic_ns`]) and could only be described afterwards.
     pub fn log_since(&self, what: What, before: u64, more: impl FnOnce(Event) -> Event) {
         self.record(Some(before), what, more);
+    }
+
+    /// Describes an event that is logged [later](Process::log_described), when it happens; `None` if the log has no reader.
+    pub(crate) fn describe(&self, what: What, more: impl FnOnce(Event) -> Event) -> Option<Event> {
+        self.log.is_read().then(|| more(Event::new(0, self.role.get(), what)))
+    }
+
+    /// Logs what has just been done, since `before` (of [`monotonic_ns`]).
+    pub(crate) fn log_described(&self, events: &mut Vec<Event>, before: u64) {
+        for event in events.drain(..) {
+            self.log.tell(&Event { ns: before, ..event });
+        }
     }
 
     fn record(&self, ns: Option<u64>, what: What, more: impl FnOnce(Event) -> Event) {

@@ -1,8 +1,9 @@
 //! Bytes in a client's pipe that are none of its frames.
 
 use crate::event::{Event, What};
+use crate::io::Filled;
 use crate::process::Process;
-use crate::stream::{Filled, FrameReader, READS_MAX};
+use crate::stream::{FrameReader, READS_MAX};
 
 /// Logs what a reader skipped, if anything, and hands over what other clients may have written.
 pub fn note_skipped(reader: &mut FrameReader, session: Option<u64>, process: &Process) {

@@ -11,8 +11,9 @@ use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::libc::PIPE_BUF;
-use nix::unistd::{read, write};
+use nix::unistd::write;
 
+use crate::io::{Filled, read_once};
 use crate::sys::enlarge;
 use crate::wire::{FRAME_MAX, Frame, Header, Scanner, Span, Trust, append, append_to_trusting};
 
@@ -50,17 +51,6 @@ pub enum Framing {
     Trusted,
     /// No frames, but what a [`Translate`] makes frames of.
     Messages,
-}
-
-/// What a read brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filled {
-    /// So many bytes.
-    Bytes(usize),
-    /// Nothing now (EAGAIN).
-    Nothing,
-    /// `read` = 0: the end, if `poll` showed something before; else perhaps nobody has opened it yet (fifo(7)).
-    End,
 }
 
 /// Makes frames of a pipe that brings something else: a course client's messages.
@@ -359,19 +349,6 @@ impl FrameReader {
             self.buffer.copy_within(self.scan.at..self.end, 0);
             (self.scan.at, self.end) = (0, self.end - self.scan.at);
         }
-    }
-}
-
-/// One read(2) of a non-blocking pipe.
-///
-/// # Errors
-/// Those of read(2) but EAGAIN.
-pub fn read_once(pipe: impl AsFd, buffer: &mut [u8]) -> Result<Filled, Errno> {
-    match read(pipe, buffer) {
-        Ok(0) => Ok(Filled::End),
-        Ok(count) => Ok(Filled::Bytes(count)),
-        Err(Errno::EAGAIN) => Ok(Filled::Nothing),
-        Err(errno) => Err(errno),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The command line, as typed: one subcommand for each thing that the lab does.
+//! The command line: one subcommand for each task of the lab.
 
 use clap::{Parser, Subcommand};
 use handshake_cli::ColourArgs;
@@ -8,7 +8,7 @@ use handshake_core::sys::keep_inherited_to_ourselves;
 
 use crate::{crowd, demo, race, soak};
 
-/// See, measure and break servers over named pipes.
+/// Show, measure and break servers over named pipes.
 #[derive(Debug, Parser)]
 #[command(name = "lab", version)]
 pub struct Args {
@@ -31,12 +31,12 @@ enum Command {
     Reference(bench::ReferenceArgs),
 }
 
-/// The program.
+/// Runs the program.
 ///
 /// # Errors
 /// Those of the subcommand.
 pub fn run(args: Args) -> Result<Status> {
-    // Or what the lab counts in a server would be its own terminal's, too.
+    // Otherwise the lab would count inherited file descriptors as the server's.
     keep_inherited_to_ourselves();
     args.colour.choose();
     match args.command {

@@ -1,11 +1,11 @@
-//! What is checked at the end: what was seen, what had to be, and what is wrong.
+//! The checks at the end of a run: what was seen, what was expected, and what is wrong.
 
 use handshake_core::error::Result;
 
-use crate::demo::voice::Voice;
-use crate::house::{Ending, Look};
+use crate::demo::printer::Printer;
+use crate::server_under_test::{Ending, Snapshot};
 
-/// One thing that was checked: what was seen (and expected), and what is wrong.
+/// One check: what was seen (and expected), and what is wrong.
 #[derive(Debug)]
 pub(crate) struct Check {
     pub(crate) claim: String,
@@ -22,24 +22,24 @@ impl Check {
     }
 }
 
-/// Says what was found. Returns whether all is right.
+/// Prints the results. Returns whether all checks passed.
 ///
 /// # Errors
-/// Stdout has gone.
-pub(crate) fn tell(checks: impl IntoIterator<Item = Check>, voice: &mut Voice) -> Result<bool> {
+/// Stdout was closed.
+pub(crate) fn print(checks: impl IntoIterator<Item = Check>, printer: &mut Printer) -> Result<bool> {
     let mut right = true;
     for check in checks {
-        voice.verdict(check.wrong.is_empty(), &check.claim)?;
+        printer.verdict(check.wrong.is_empty(), &check.claim)?;
         right &= check.wrong.is_empty();
         for wrong in &check.wrong {
-            voice.detail(wrong)?;
+            printer.detail(wrong)?;
         }
     }
     Ok(right)
 }
 
 impl Ending {
-    /// It ended well, and left nothing.
+    /// The checks that the server ended well and left nothing behind.
     pub(crate) fn checks(&self) -> [Check; 4] {
         let Self { status, outlived, names, complaints } = self;
         [
@@ -63,8 +63,8 @@ impl Ending {
     }
 }
 
-impl Look {
-    /// When all clients have left, a server is as it was before the first came.
+impl Snapshot {
+    /// The checks that a server without clients holds no more than before the first one.
     pub(crate) fn as_before(&self, before: &Self) -> [Check; 2] {
         let (had, has) = (before.descriptors.len(), self.descriptors.len());
         let listed =

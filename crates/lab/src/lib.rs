@@ -1,13 +1,14 @@
-//! The lab: see, measure and break the three paradigms.
+//! The lab: it shows, measures and breaks the three paradigms.
 //!
-//! Reading order: [`demo`] shows the course's steps as they happen; [`race`] what becomes of clients that
-//! come at one instant, with the protocol as taught and with ours; [`crowd`] has as many clients at once as a
-//! server carries; [`soak`] lets clients of all tempers come and go. Two commands are crates of their own:
-//! `load` puts many connections on a server, and `bench` compares the servers with each other. The commands
-//! stand on `house` (a server looked at from outside), `check` (what is judged), and the crates `probe` (what
-//! the kernel tells, the programs, files in `$TMPDIR`), `load::many` (one process as many clients) and `naive`
-//! (the protocol as taught). What is deliberately absent: nothing here knows how a server works inside. The
-//! lab sees what any client sees, the event record, /proc, and nothing else.
+//! Reading order: [`demo`] shows the course's steps as they happen. [`race`] shows what happens to clients
+//! that start at one instant, with the protocol as taught and with ours. [`crowd`] connects as many clients at
+//! once as a server supports. [`soak`] lets clients of every behaviour come and go. Two commands are crates of
+//! their own: `load` opens many connections to a server, and `bench` compares the servers.
+//!
+//! They use `server_under_test` (a server observed from outside), `check` (the final checks), and the crates
+//! `probe` (what the kernel reports, programs, temporary files), `load::many` (many clients in one process)
+//! and `naive` (the protocol as taught). Deliberately absent: nothing here knows how a server works inside.
+//! The lab sees only what any client sees, the event log, and /proc.
 
 mod args;
 
@@ -17,6 +18,6 @@ pub mod race;
 pub mod soak;
 
 mod check;
-mod house;
+mod server_under_test;
 
 pub use args::{Args, run};

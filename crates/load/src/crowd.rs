@@ -1,4 +1,4 @@
-//! The loop: one process, one poller, one heap of timers, any number of connections.
+//! The event loop: one process, one poller, one heap of timers, any number of connections.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use super::worker::Worker;
 use crate::many::timers::Timers;
 use crate::many::watch::{Cause, wait};
 
-/// So much is taken in one turn: no more, so that answers that have come are not kept waiting by beginners.
-const TURN: usize = 64;
+/// The most events and timers of one iteration: new connections must not delay answers that have arrived.
+const BATCH_MAX: usize = 64;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -25,9 +25,9 @@ pub(crate) struct Shared {
     pub(crate) plan: Plan,
     pub(crate) poller: Poller,
     pub(crate) tally: Tally,
-    /// Room for a request, or for what its reply must be.
+    /// A buffer for a request, or for its expected reply.
     pub(crate) message: Vec<u8>,
-    /// Room for a reply.
+    /// A buffer for a reply.
     pub(crate) reply: Vec<u8>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Crowd {
     workers: Vec<Worker>,
     timers: Timers,
     events: Vec<EpollEvent>,
-    /// Workers that are not settled.
+    /// How many workers are not settled.
     busy: usize,
 }
 
@@ -45,7 +45,7 @@ impl Crowd {
     /// A crowd whose connections all begin at once.
     ///
     /// # Errors
-    /// No descriptor for the poller.
+    /// No file descriptor is left for the poller.
     pub(crate) fn new(process: &Rc<Process>, plan: Plan) -> Result<Self> {
         let count = plan.connections;
         let mut timers = Timers::new(count);
@@ -54,7 +54,7 @@ impl Crowd {
         Ok(Self {
             workers: (0..count).map(|number| Worker::new(number, &plan)).collect(),
             timers,
-            events: vec![EpollEvent::empty(); TURN],
+            events: vec![EpollEvent::empty(); BATCH_MAX],
             busy: count,
             shared: Shared {
                 process: Rc::clone(process),
@@ -67,7 +67,7 @@ impl Crowd {
         })
     }
 
-    /// Runs until each connection is done or has failed; returns what was counted.
+    /// Runs until every connection is done or has failed; returns the counts.
     ///
     /// # Errors
     /// [`Error::Signal`].
@@ -75,35 +75,35 @@ impl Crowd {
         while self.busy > 0 {
             for shown in 0..self.wait()? {
                 let (worker, cause) = Cause::of(self.events[shown].data());
-                self.go_on(worker, cause)?;
+                self.advance(worker, cause)?;
             }
-            for _ in 0..TURN {
+            for _ in 0..BATCH_MAX {
                 let Some(worker) = self.timers.pop() else { break };
-                self.go_on(worker, Cause::Time)?;
+                self.advance(worker, Cause::Timer)?;
             }
         }
         Ok(&self.shared.tally)
     }
 
-    /// Closes the connections that were held.
+    /// Closes the connections that `--hold` kept open.
     pub(crate) fn leave(mut self) {
         self.workers.iter_mut().for_each(|worker| worker.leave(&mut self.shared));
     }
 
-    /// Waits until something is shown or a timer is due; returns how many of the events were filled in.
+    /// Waits until an event occurs or a timer is due; returns how many of the events were filled in.
     fn wait(&mut self) -> Result<usize> {
         let Shared { process, poller, .. } = &self.shared;
         wait(process, poller, &mut self.events, self.timers.next())
     }
 
-    fn go_on(&mut self, worker: usize, cause: Cause) -> Result<()> {
-        let worker_of = &mut self.workers[worker];
-        if worker_of.is_settled(&self.shared.plan) {
+    fn advance(&mut self, worker: usize, cause: Cause) -> Result<()> {
+        let state = &mut self.workers[worker];
+        if state.is_settled(&self.shared.plan) {
             return Ok(());
         }
-        worker_of.go_on(cause, &mut self.shared)?;
-        self.timers.set(worker, worker_of.until());
-        self.busy -= usize::from(worker_of.is_settled(&self.shared.plan));
+        state.advance(cause, &mut self.shared)?;
+        self.timers.set(worker, state.until());
+        self.busy -= usize::from(state.is_settled(&self.shared.plan));
         Ok(())
     }
 }

@@ -1,14 +1,14 @@
-//! `lab load`: many connections to one server, all held by this one process, with every reply checked.
+//! `lab load`: many connections to one server, all in this process, with every reply checked.
 //!
-//! Reading order: [`run`]; then the loop in `crowd`, one connection of it in `worker` and its session in
-//! `talk`; what these stand on: [`tally`] and [`many`]; and at the end the [`Report`]. What is deliberately
-//! absent: threads, and any wait but one. Each connection sends as soon as it is connected and leaves when it
-//! has its answers, so that a server with one client at a time can be measured like the others.
+//! Reading order: [`run`]; then the event loop in `crowd`, one connection in `worker` and its session in
+//! `session`. They use [`tally`] and [`many`]. The result is a [`Report`]. Deliberately absent:
+//! threads, and more than one place that blocks. Each connection sends as soon as it is connected, and leaves
+//! when it has its answers. So a server with one client at a time can be measured like the others.
 
 mod crowd;
 mod worker;
 
-mod talk;
+mod session;
 
 pub mod many;
 pub mod tally;
@@ -29,7 +29,7 @@ use handshake_core::limits::Limits;
 use handshake_core::place::Place;
 use handshake_core::process::Process;
 use handshake_core::service::BuiltIn;
-use handshake_core::spin::Waiting;
+use handshake_core::wait::spin::WaitMode;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
@@ -39,25 +39,27 @@ use crowd::Crowd;
 use report::{Asked, Usage};
 pub use report::{Latency, Report};
 
-/// Descriptors for everything but connections: the standard ones, the poller, and what the shell left open.
+/// File descriptors for everything but connections: the standard ones, the poller, and those that the shell
+/// left open.
 const OWN_DESCRIPTORS: u64 = 16;
 
-/// A connection has its private pipe and its upstream; a handshake has the private pipe and the well-known
-/// one.
+/// A connection holds its private pipe and its upstream; a handshake holds the private pipe and the
+/// well-known one.
 const DESCRIPTORS_EACH: u64 = 2;
 
-/// Put many connections on a server, check every reply, and measure.
+/// Open many connections to a server, check every reply, and measure.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The well-known pipe
     #[arg(long, value_name = "PATH", default_value = "mario", env = "HANDSHAKE_WKP")]
     wkp: PathBuf,
 
-    /// How many connections
+    /// How many connections to open
     #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
     connections: usize,
 
-    /// How many requests on each connection; with --connect-only, how many handshakes, one after the other
+    /// How many requests to send on each connection; with --connect-only, how many handshakes, one after the
+    /// other
     #[arg(long, value_name = "R", default_value = "1000", value_parser = at_least_one)]
     requests: usize,
 
@@ -69,23 +71,23 @@ pub struct Args {
     #[arg(long, value_name = "W", default_value = "1", value_parser = at_least_one)]
     window: usize,
 
-    /// Shake hands and leave, over and over
+    /// Only connect and leave, again and again
     #[arg(long)]
     connect_only: bool,
 
-    /// How many requests more each connection makes before those that are timed; they are checked as well
+    /// How many extra requests each connection sends before the timed ones; their replies are checked as well
     #[arg(long, value_name = "N", default_value = "0")]
     warm_up: usize,
 
-    /// Keep every connection when it has its answers; print the report, and leave at the end of stdin
+    /// Keep every connection open after its answers; print the report, and leave at the end of stdin
     #[arg(long, conflicts_with = "connect_only")]
     hold: bool,
 
-    /// Print one JSON object
+    /// Print the report as one JSON object
     #[arg(long)]
     json: bool,
 
-    /// With --json, the distribution of latencies as well
+    /// With --json, print the distribution of latencies as well
     #[arg(long, requires = "json")]
     histogram: bool,
 
@@ -93,31 +95,31 @@ pub struct Args {
     #[arg(long, value_name = "SERVICE", default_value_t = BuiltIn::Echo)]
     expect: BuiltIn,
 
-    /// How to wait: adaptive (look for a moment where that has paid of late, then sleep) or block (sleep at
-    /// once)
+    /// How to wait: adaptive (spin for a moment where that has paid off lately, then sleep) or block (sleep
+    /// at once)
     #[arg(long, value_name = "HOW", default_value_t)]
-    wait: Waiting,
+    wait: WaitMode,
 
     /// How long a handshake may take, and how long a connection may wait for its next answer; 0: for ever
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = duration)]
     timeout: Duration,
 }
 
-/// What is to be done, as meant.
+/// What to do.
 #[derive(Debug, Clone)]
 struct Plan {
     place: Place,
     connections: usize,
-    /// How often each connection is made.
+    /// How many handshakes each connection makes, one after the other.
     handshakes: usize,
-    /// How many requests go over it each time, with those that warm up.
+    /// How many requests each session sends, the warm-up included.
     requests: usize,
-    /// The first so many are not timed.
+    /// How many of the first requests are not timed.
     warm_up: usize,
     payload: usize,
     window: usize,
     connect_only: bool,
-    /// Whether connections stay when they are done.
+    /// Whether connections stay open when they are done.
     hold: bool,
     expect: BuiltIn,
     timeout: Duration,
@@ -143,13 +145,13 @@ impl Args {
     }
 }
 
-/// Puts load on a server, says what failed on stderr, and prints the report. [`Status::Done`] if everything
-/// was answered, and rightly; [`Status::Refused`] if there was not one connection, because the system or the
-/// server refused; else [`Status::Broken`].
+/// Runs the load, reports failures on stderr, and prints the report. [`Status::Done`]: every reply came and
+/// was right. [`Status::Refused`]: no connection was possible, because the system or the server refused.
+/// Otherwise [`Status::Broken`].
 ///
 /// # Errors
-/// [`Error::System`]: this process cannot hold so many connections. [`Error::Signal`]. What befalls a
-/// connection is no error here, but counted.
+/// [`Error::System`]: this process cannot hold so many connections. [`Error::Signal`]. Failures of a
+/// connection are no errors here; they are counted.
 pub fn run(args: Args) -> Result<Status> {
     let plan = args.plan()?;
     check_descriptors(plan.connections)?;
@@ -213,7 +215,7 @@ fn check_descriptors(connections: usize) -> Result<()> {
 /// Stdout is closed: [`Error::Signal`] with SIGPIPE. It cannot be written to.
 pub fn print(text: &str) -> Result<()> {
     writeln!(stdout(), "{text}").map_err(|error| match error.kind() {
-        // As any program whose reader has enough.
+        // The reader of stdout has closed it: end as any filter does.
         ErrorKind::BrokenPipe => Error::Signal(Signal::SIGPIPE),
         _ => Error::on("write to", "stdout", errno_of(&error)),
     })

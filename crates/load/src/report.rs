@@ -1,4 +1,4 @@
-//! What was measured, for people and for programs.
+//! The results, as text and as JSON.
 
 use std::fmt;
 
@@ -12,44 +12,44 @@ use super::tally::Tally;
 /// The result of one run; its JSON form has these keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// As asked for.
+    /// The number of connections, as requested.
     pub connections: usize,
-    /// Requests answered, in all; with `--connect-only`, handshakes done.
+    /// Requests answered in total; with `--connect-only`, completed handshakes.
     pub requests: u64,
     /// Bytes of each request.
     pub payload: usize,
-    /// Requests of a connection that might be unanswered at a time.
+    /// The most unanswered requests of a connection at a time.
     pub window: usize,
     /// From the first handshake's first system call to the last READY.
     #[serde(default)]
     pub connect_seconds: f64,
     /// From the first request written to the last reply parsed.
     pub seconds: f64,
-    /// `requests` in each of those.
+    /// `requests` per second of `seconds`.
     pub requests_per_second: f64,
     /// Requests without an answer: the deadline passed, or the connection was lost. With `--connect-only`,
     /// HELLOs.
     pub lost: u64,
-    /// Connections that failed, by any error.
+    /// Connections that failed, for any reason.
     pub errors: u64,
-    /// Replies that were not what the service must answer.
+    /// Replies that differ from what the service must answer.
     pub mismatches: u64,
-    /// Frames exchanged in all handshakes together: 3 each, if no client had to retry.
+    /// Frames exchanged in all handshakes together: 3 for each that needed no retry.
     pub handshake_records: u64,
     /// From before the write to the parsed reply; with `--connect-only`, from a handshake's first system call
     /// to READY.
     pub latency_ns: Latency,
-    /// With `--connect-only`.
+    /// Only with `--connect-only`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connects_per_second: Option<f64>,
-    /// What this process itself has used.
+    /// What this process itself used.
     pub usage: Usage,
-    /// With `--histogram`: nanoseconds, to two digits, and how many took so long.
+    /// With `--histogram`: pairs of a latency in nanoseconds, rounded to two digits, and its count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histogram: Option<Vec<(u64, u64)>>,
 }
 
-/// What was asked for.
+/// What was requested.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
     /// How many connections.
@@ -62,34 +62,34 @@ pub struct Asked {
     pub connect_only: bool,
 }
 
-/// What the kernel has counted of processes (getrusage(2)).
+/// The kernel's counters of processes (getrusage(2)).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Time on a processor, in user and kernel together.
+    /// Processor time, user and kernel together.
     pub processor_seconds: f64,
-    /// How often a process left the processor, whether it waited or was made to.
+    /// How often a process left the processor, voluntarily or not.
     pub context_switches: u64,
 }
 
 impl Usage {
-    /// Of this process so far.
+    /// Of this process until now.
     pub fn of_this_process() -> Self {
         Self::of(UsageWho::RUSAGE_SELF)
     }
 
-    /// Of all children that were reaped so far, and of theirs.
+    /// Of all children that were reaped until now, and of their children.
     pub fn of_the_reaped() -> Self {
         Self::of(UsageWho::RUSAGE_CHILDREN)
     }
 
-    fn of(who: UsageWho) -> Self {
-        let usage = getrusage(who).expect("there is no other way to ask wrongly");
+    fn of(counted: UsageWho) -> Self {
+        let usage = getrusage(counted).expect("there is no other way to ask wrongly");
         let time = (usage.user_time() + usage.system_time()).num_microseconds();
         let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
         Self { processor_seconds: time as f64 / 1e6, context_switches: switches.cast_unsigned() }
     }
 
-    /// What was added since `before`.
+    /// The increase since `before`.
     #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self {
@@ -99,23 +99,23 @@ impl Usage {
     }
 }
 
-/// Some points of a distribution, in nanoseconds.
+/// Points of a distribution, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
-    /// Half were quicker.
+    /// The median.
     pub p50: u64,
-    /// Nine in ten were quicker.
+    /// Nine in ten were faster.
     pub p90: u64,
-    /// 99 in 100 were quicker.
+    /// 99 in 100 were faster.
     pub p99: u64,
-    /// 999 in 1,000 were quicker.
+    /// 999 in 1,000 were faster.
     pub p999: u64,
     /// The slowest.
     pub max: u64,
 }
 
 impl Report {
-    /// Of what was counted.
+    /// The report of what was counted.
     pub fn new(asked: &Asked, tally: &Tally, usage: Usage, with_histogram: bool) -> Self {
         let seconds = tally.seconds();
         let rate = if seconds > 0.0 { tally.requests as f64 / seconds } else { 0.0 };
@@ -151,7 +151,7 @@ impl Report {
     }
 }
 
-/// A line for each figure, aligned.
+/// Formats the report as an aligned table.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let latency = self.latency_ns;
@@ -182,7 +182,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// A distribution to two digits: far smaller, and no eye sees the difference.
+/// Reduces a distribution to two digits: far smaller, with no visible difference.
 fn coarse(fine: &Histogram<u64>) -> Vec<(u64, u64)> {
     let mut coarse = Histogram::<u64>::new_with_max(fine.high(), 2).expect("the bounds are sound");
     coarse.add(fine).expect("it has room for all that the other one has");

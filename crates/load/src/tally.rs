@@ -1,41 +1,41 @@
-//! What is counted, over all connections.
+//! The counts of all connections.
 
 use std::time::Duration;
 
 use handshake_core::error::{Error, Status};
 use hdrhistogram::Histogram;
 
-/// Latencies are kept to three digits, up to this many nanoseconds: an hour.
+/// The highest latency that is recorded, in nanoseconds (an hour); latencies have three digits.
 const LONGEST: u64 = 3_600_000_000_000;
 
-/// The most different failures that are printed.
-const TOLD: usize = 5;
+/// How many different failures are reported in words.
+const REPORTED_MAX: usize = 5;
 
 /// Counts, times and complaints.
 #[derive(Debug)]
 pub struct Tally {
-    /// Requests answered, or handshakes done.
+    /// Answered requests, or completed handshakes.
     pub requests: u64,
     /// Requests without an answer.
     pub lost: u64,
-    /// Connections that failed.
+    /// Failed connections.
     pub errors: u64,
-    /// Replies that were not what they must be.
+    /// Wrong replies.
     pub mismatches: u64,
-    /// Frames exchanged in all handshakes.
+    /// Frames of all handshakes.
     pub handshake_records: u64,
-    /// How long each took, in nanoseconds.
+    /// The latencies, in nanoseconds.
     pub latency: Histogram<u64>,
     /// The beginning of the first handshake, and the end of the last.
     connecting: Option<(Duration, Duration)>,
     /// When the first request was about to be written, and when the last reply had been parsed.
     begun: Option<Duration>,
     ended: Duration,
-    /// Whether every connection that failed was refused before it was one.
+    /// Whether every failed connection was refused before it was established.
     only_refused: bool,
-    /// The first different failures, and how often each was seen.
-    told: Vec<(String, u64)>,
-    untold: u64,
+    /// The first different failures, and the count of each.
+    reported: Vec<(String, u64)>,
+    unreported: u64,
 }
 
 impl Default for Tally {
@@ -51,14 +51,14 @@ impl Default for Tally {
             begun: None,
             ended: Duration::ZERO,
             only_refused: true,
-            told: Vec::new(),
-            untold: 0,
+            reported: Vec::new(),
+            unreported: 0,
         }
     }
 }
 
 impl Tally {
-    /// A handshake that began at `since` is done.
+    /// Counts a handshake that began at `since` and ended at `now`.
     pub(crate) fn connected(&mut self, since: Duration, now: Duration) {
         let (first, _) = self.connecting.unwrap_or((since, now));
         self.connecting = Some((first.min(since), now));
@@ -69,52 +69,52 @@ impl Tally {
         self.connecting.map_or(0.0, |(first, last)| (last - first).as_secs_f64())
     }
 
-    /// The first thing that is measured begins at `now`; later calls say nothing.
+    /// Notes that the first measured request begins at `now`; later calls have no effect.
     pub fn begins(&mut self, now: Duration) {
         self.begun.get_or_insert(now);
     }
 
-    /// What began at `since` was done at `now`.
+    /// Counts a request that was sent at `since` and answered at `now`.
     pub fn done(&mut self, since: Duration, now: Duration) {
         self.requests += 1;
         self.ended = now;
         self.latency.saturating_record(u64::try_from((now - since).as_nanos()).unwrap_or(LONGEST));
     }
 
-    /// A reply was not what it must be; `how` says it in words.
+    /// Counts a wrong reply; `how` describes it.
     pub fn mismatch(&mut self, how: impl FnOnce() -> String) {
         self.mismatches += 1;
-        // The first stands for all: each has other numbers.
-        if self.mismatches == 1 { self.tell(how()) } else { self.untold += 1 }
+        // Report only the first one, because each has different numbers.
+        if self.mismatches == 1 { self.report(how()) } else { self.unreported += 1 }
     }
 
-    /// A connection failed, with so much unanswered.
+    /// Counts a failed connection, and its unanswered requests.
     pub fn failed(&mut self, error: &Error, unanswered: usize) {
         self.errors += 1;
         self.lost += unanswered as u64;
         self.only_refused &= error.status() == Status::Refused;
-        self.tell(error.to_string());
+        self.report(error.to_string());
     }
 
-    fn tell(&mut self, text: String) {
-        let all_told = self.told.len() == TOLD;
-        match self.told.iter_mut().find(|(told, _)| *told == text) {
+    fn report(&mut self, text: String) {
+        let all_told = self.reported.len() == REPORTED_MAX;
+        match self.reported.iter_mut().find(|(reported, _)| *reported == text) {
             Some((_, times)) => *times += 1,
-            None if all_told => self.untold += 1,
-            None => self.told.push((text, 1)),
+            None if all_told => self.unreported += 1,
+            None => self.reported.push((text, 1)),
         }
     }
 
-    /// What went wrong, in words.
+    /// The failures, in words.
     pub fn complaints(&self) -> impl Iterator<Item = String> {
-        let told = self.told.iter().map(|(text, times)| match times {
+        let reported = self.reported.iter().map(|(text, times)| match times {
             1 => text.clone(),
             _ => format!("{text} ({times} times)"),
         });
-        told.chain((self.untold > 0).then(|| format!("and {} failures more", self.untold)))
+        reported.chain((self.unreported > 0).then(|| format!("and {} failures more", self.unreported)))
     }
 
-    /// From the first thing measured to the last.
+    /// The time from the first measured request to the last reply.
     pub fn seconds(&self) -> f64 {
         self.begun.map_or(Duration::ZERO, |begun| self.ended.saturating_sub(begun)).as_secs_f64()
     }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_says_who_is_to_blame() {
+    fn the_status_depends_on_the_kind_of_failure() {
         let mut tally = Tally::default();
         assert_eq!(tally.status(), Status::Done);
         tally.failed(&Error::on("make", "a pipe", Errno::ENOSPC), 0);
@@ -149,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_once_each_and_not_without_end() {
+    fn each_failure_is_reported_once_up_to_a_limit() {
         let mut tally = Tally::default();
         for number in [1, 1, 2, 3, 4, 5, 6, 7] {
             tally.failed(&Error::Refused { reason: format!("reason {number}") }, 0);
         }
-        let told: Vec<String> = tally.complaints().collect();
-        assert_eq!(told.len(), TOLD + 1);
-        assert!(told[0].ends_with("reason 1 (2 times)"), "{told:?}");
-        assert_eq!(told[TOLD], "and 2 failures more");
+        let reported: Vec<String> = tally.complaints().collect();
+        assert_eq!(reported.len(), REPORTED_MAX + 1);
+        assert!(reported[0].ends_with("reason 1 (2 times)"), "{reported:?}");
+        assert_eq!(reported[REPORTED_MAX], "and 2 failures more");
     }
 }

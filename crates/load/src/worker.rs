@@ -1,5 +1,5 @@
-//! One connection from its handshake to its end, as a state machine; with `--connect-only`, one after the
-//! other.
+//! One connection from its handshake to its end, as a state machine; with `--connect-only`, one connection
+//! after another.
 
 use std::time::Duration;
 
@@ -9,28 +9,28 @@ use handshake_core::error::{Error, Result};
 
 use super::Plan;
 use super::crowd::Shared;
-use super::talk::Talk;
+use super::session::Session;
 use crate::many::watch::{Cause, judge, unwatch, watch};
 
-/// One of the crowd.
+/// One connection of the crowd.
 #[derive(Debug)]
 pub(crate) struct Worker {
     number: usize,
-    /// Handshakes that are not begun yet.
+    /// Handshakes that have not begun yet.
     handshakes_left: usize,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Between two connections, or before the first; never after [`Worker::go_on`].
+    /// Between two connections, or before the first; never after [`Worker::advance`].
     Between,
-    Shaking {
+    InHandshake {
         handshake: Handshake,
-        /// When it began.
+        /// When the handshake began.
         since: Duration,
     },
-    Talking(Talk),
+    InSession(Session),
     Over,
 }
 
@@ -39,30 +39,30 @@ impl Worker {
         Self { number, handshakes_left: plan.handshakes, state: State::Between }
     }
 
-    /// Whether it has nothing more to do: it is over, or held with all its answers.
+    /// Whether nothing is left to do: the connection is closed, or held open with all its answers.
     pub(crate) fn is_settled(&self, plan: &Plan) -> bool {
         match &self.state {
             State::Over => true,
-            State::Talking(talk) => plan.hold && talk.is_done(plan),
-            State::Between | State::Shaking { .. } => false,
+            State::InSession(session) => plan.hold && session.is_done(plan),
+            State::Between | State::InHandshake { .. } => false,
         }
     }
 
-    /// When to go on even if nothing is shown.
+    /// When to advance even without an event.
     pub(crate) fn until(&self) -> Deadline {
         match &self.state {
             State::Between | State::Over => Deadline::NEVER,
-            State::Shaking { handshake, .. } => handshake.watch().1,
-            State::Talking(talk) => talk.until(),
+            State::InHandshake { handshake, .. } => handshake.watch().1,
+            State::InSession(session) => session.until(),
         }
     }
 
-    /// Goes as far as it can without waiting. A cause that is none any more does no harm.
+    /// Goes on as far as possible without blocking. An outdated cause does no harm.
     ///
     /// # Errors
-    /// [`Error::Signal`]. Other errors end this worker alone.
-    pub(crate) fn go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
-        match self.try_to_go_on(cause, shared) {
+    /// [`Error::Signal`]. Other errors end this connection only.
+    pub(crate) fn advance(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
+        match self.try_advance(cause, shared) {
             Err(Error::Signal(signal)) => Err(Error::Signal(signal)),
             Err(error) => {
                 self.fail(&error, shared);
@@ -72,18 +72,18 @@ impl Worker {
         }
     }
 
-    fn try_to_go_on(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
+    fn try_advance(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
         match &mut self.state {
             State::Between => self.begin(shared),
-            State::Shaking { handshake, .. } => {
-                if cause == Cause::Time {
+            State::InHandshake { handshake, .. } => {
+                if cause == Cause::Timer {
                     judge(handshake, &shared.process)?;
                 }
-                self.shake(shared)
+                self.advance_handshake(shared)
             }
-            State::Talking(talk) => {
-                talk.go_on(cause, shared)?;
-                self.leave_if_done(shared)
+            State::InSession(session) => {
+                session.advance(cause, shared)?;
+                self.leave_if_finished(shared)
             }
             State::Over => Ok(()),
         }
@@ -97,50 +97,50 @@ impl Worker {
         let deadline = Deadline::after(shared.plan.timeout);
         let handshake = Handshake::new(&shared.process, &shared.plan.place, deadline);
         self.handshakes_left -= 1;
-        self.state = State::Shaking { handshake, since };
-        self.shake(shared)
+        self.state = State::InHandshake { handshake, since };
+        self.advance_handshake(shared)
     }
 
-    /// Takes the handshake as far as it goes. What it watches changes on the way.
-    fn shake(&mut self, shared: &mut Shared) -> Result<()> {
-        let State::Shaking { handshake, since } = &mut self.state else { return Ok(()) };
+    /// Advances the handshake as far as possible. Its watched file descriptors change on the way.
+    fn advance_handshake(&mut self, shared: &mut Shared) -> Result<()> {
+        let State::InHandshake { handshake, since } = &mut self.state else { return Ok(()) };
         unwatch(handshake, &shared.poller)?;
         match handshake.advance()? {
             Progress::Pending => watch(handshake, self.number, &shared.poller),
             Progress::Connected(connection) => {
                 shared.tally.handshake_records += handshake.frames();
                 shared.tally.connected(*since, now());
-                let mut talk = Talk::new(*connection, self.number, *since, &shared.plan);
-                let begun = talk.begin(shared);
-                self.state = State::Talking(talk);
+                let mut session = Session::new(*connection, self.number, *since, &shared.plan);
+                let begun = session.begin(shared);
+                self.state = State::InSession(session);
                 begun?;
-                self.leave_if_done(shared)
+                self.leave_if_finished(shared)
             }
         }
     }
 
-    /// Says BYE when all is done, so that the next in line gets served; then the next handshake, if there is
-    /// one.
-    fn leave_if_done(&mut self, shared: &mut Shared) -> Result<()> {
-        let State::Talking(talk) = &self.state else { return Ok(()) };
-        if shared.plan.hold || !talk.is_done(&shared.plan) {
+    /// Sends BYE when all is done, so that the next client in the queue is served. Then begins the next
+    /// handshake, if any.
+    fn leave_if_finished(&mut self, shared: &mut Shared) -> Result<()> {
+        let State::InSession(session) = &self.state else { return Ok(()) };
+        if shared.plan.hold || !session.is_done(&shared.plan) {
             return Ok(());
         }
         self.leave(shared);
         if self.handshakes_left > 0 { self.begin(shared) } else { Ok(()) }
     }
 
-    /// Says BYE, if it is connected.
+    /// Sends BYE, if the worker is connected.
     pub(crate) fn leave(&mut self, shared: &mut Shared) {
-        if let State::Talking(talk) = std::mem::replace(&mut self.state, State::Over) {
-            talk.leave(shared);
+        if let State::InSession(session) = std::mem::replace(&mut self.state, State::Over) {
+            session.leave(shared);
         }
     }
 
     fn fail(&mut self, error: &Error, shared: &mut Shared) {
         let unanswered = match std::mem::replace(&mut self.state, State::Over) {
-            State::Talking(talk) => talk.unanswered(),
-            State::Shaking { handshake, .. } => {
+            State::InSession(session) => session.unanswered(),
+            State::InHandshake { handshake, .. } => {
                 shared.tally.handshake_records += handshake.frames();
                 let said_hello = matches!(error, Error::NoAnswer { .. } | Error::Lost { .. });
                 usize::from(shared.plan.connect_only && said_hello)

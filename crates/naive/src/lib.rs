@@ -1,10 +1,9 @@
-//! The protocol as the course teaches it, with a server and clients that take it literally: what it loses, and where those
-//! hang who are lost.
+//! The client that the course teaches, taken literally. Its server is the crate `naive-server`.
 //!
-//! Reading order: [`server`], [`client`]; `stage`, where a client stands; and `crowd`, any clients that are let go at one
-//! instant. Each client says on its stdout where it stands before every call that may wait, so one that hangs shows in
-//! which. Both are kinder than the originals, so that one mishap does not hide the next: the server survives a client that
-//! has gone; a client that finds no well-known pipe looks again, and one that is cut off removes its private pipe.
+//! Reading order: [`client`]; `stage`, where a client stands; and `crowd`, any clients that are let go at one
+//! instant. Each client says on its stdout where it stands before every call that may wait, so one that hangs
+//! shows in which. The client is kinder than the original, so that one mishap does not hide the next: if it
+//! finds no well-known pipe, it looks again, and if it is cut off, it removes its private pipe.
 
 mod crowd;
 mod stage;
@@ -33,36 +32,6 @@ const ACKNOWLEDGEMENT: &[u8] = b"its-a-me, mario!";
 const LOOK: u8 = 1;
 
 type Record = [u8; RECORD];
-
-/// Serves one client after the other, for ever; the numbers are the course's steps.
-///
-/// # Errors
-/// The well-known pipe cannot be made.
-pub fn server(dir: &Path) -> Result<()> {
-    let wkp = dir.join("mario");
-    loop {
-        let made = mkfifo(&wkp, Mode::from_bits_truncate(0o644)); // 1.
-        made.map_err(|errno| Error::at("make", &wkp, errno, ""))?;
-        let from_client = open_end(&wkp, OFlag::O_RDONLY); // 2.
-        let _ = fs::remove_file(&wkp); // 6: before the read, as in the course's code.
-        if let Ok(from_client) = from_client {
-            // Whatever befalls this client, the next is served.
-            let _ = serve(&from_client, dir);
-        }
-    }
-}
-
-fn serve(from_client: &OwnedFd, dir: &Path) -> Result<(), Errno> {
-    let mut buffer: Record = [0; RECORD];
-    read(from_client, &mut buffer)?; // 6.
-    let to_client = open_end(&dir.join(text(&buffer)), OFlag::O_WRONLY)?; // 7.
-    write(&to_client, &record(ACKNOWLEDGEMENT))?;
-    while read(from_client, &mut buffer)? > 0 {
-        write(&to_client, &buffer)?;
-        buffer = [0; RECORD];
-    }
-    Ok(())
-}
 
 /// One client: makes its private pipe, knocks when its stdin ends, asks once, checks the reply.
 ///
@@ -134,22 +103,4 @@ fn record(text: &[u8]) -> Record {
     let mut record = [0; RECORD];
     record[..text.len()].copy_from_slice(text);
     record
-}
-
-/// Up to the first NUL.
-fn text(record: &Record) -> String {
-    let end = record.iter().position(|byte| *byte == 0).unwrap_or(RECORD);
-    String::from_utf8_lossy(&record[..end]).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn records_are_padded_text() {
-        assert_eq!(text(&record(b"4711")), "4711");
-        assert_eq!(text(&[b'x'; RECORD]).len(), RECORD);
-        assert_eq!(record(ACKNOWLEDGEMENT).len(), 100);
-    }
 }

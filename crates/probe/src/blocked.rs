@@ -1,7 +1,6 @@
-//! The system call that a process of another program is blocked in, as /proc/PID/syscall tells it (proc(5)).
+//! The system call that another process is blocked in, read from /proc/PID/syscall (proc(5)).
 //!
-//! Linux only, as `proc` is. A kernel or a sandbox may hide it; then the call is unknown, and nothing else
-//! fails.
+//! Linux only, as `proc` is. A kernel or a sandbox may hide the call; the lab then goes on without it.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -12,10 +11,10 @@ use nix::libc;
 
 use crate::proc;
 
-/// A call that waits for another process.
+/// A system call that waits for another process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
-    /// open(2) of a FIFO, which waits until the other end is opened.
+    /// open(2) of a FIFO, which blocks until the other end is opened.
     Open {
         /// The last part of its path.
         name: String,
@@ -34,7 +33,7 @@ pub enum Call {
     },
 }
 
-/// How a file is opened.
+/// The access mode of an open(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// `O_RDONLY`.
@@ -65,14 +64,14 @@ impl fmt::Display for Call {
     }
 }
 
-/// The call that a process or one of its descendants is blocked in. Of several, the youngest descendant's: a
-/// shell waits for the programs that it runs.
-pub fn call_of_family(pid: u32) -> Option<Call> {
-    proc::family(pid).into_iter().rev().find_map(call)
+/// The call that a process or one of its descendants is blocked in. If several are blocked, the youngest
+/// one's counts: a shell waits for the programs that it runs.
+pub fn blocking_call(pid: u32) -> Option<Call> {
+    proc::process_tree(pid).into_iter().rev().find_map(call)
 }
 
 fn call(pid: u32) -> Option<Call> {
-    // "257 0xffffff9c 0x5587 0x0 ...": the call's number and its arguments; "running" if it is in none.
+    // "257 0xffffff9c 0x5587 0x0 ...": the call's number and its arguments; or "running".
     let line = proc::text(&format!("/proc/{pid}/syscall"));
     let mut words = line.split_whitespace();
     let number: libc::c_long = words.next()?.parse().ok()?;
@@ -97,7 +96,7 @@ fn call(pid: u32) -> Option<Call> {
     }
 }
 
-/// The last part of the path that stands in the memory of a process, as a C string.
+/// The last part of the path that a process has at `address` of its memory, as a C string.
 fn text_at(pid: u32, address: u64) -> Option<String> {
     let mut bytes = vec![0; libc::PATH_MAX as usize];
     let read = File::open(format!("/proc/{pid}/mem")).ok()?.read_at(&mut bytes, address).ok()?;
@@ -108,7 +107,7 @@ fn text_at(pid: u32, address: u64) -> Option<String> {
 fn file(pid: u32, fd: u64) -> Option<String> {
     let link = fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?;
     let link = link.to_string_lossy();
-    // What is no file of a name is "pipe:[4711]".
+    // The link of an unnamed pipe is "pipe:[4711]".
     Some(if fd == 0 && !link.starts_with('/') {
         "stdin".into()
     } else {
@@ -135,8 +134,8 @@ mod tests {
     #[test]
     fn an_open_and_a_read_that_wait_are_known() {
         if proc::text("/proc/self/syscall").is_empty() {
-            // Libtest keeps back what a test prints with eprintln!, so this goes straight to stderr.
-            let why = "/proc/self/syscall is empty: this kernel or sandbox does not tell the call";
+            // Libtest captures the output of eprintln!, so this writes to stderr directly.
+            let why = "/proc/self/syscall is empty: this kernel or sandbox does not show the call";
             let test = "blocked::tests::an_open_and_a_read_that_wait_are_known";
             let _ = writeln!(std::io::stderr(), "NOT RUN: {test}: {why}");
             return;
@@ -156,7 +155,7 @@ mod tests {
             let until = Instant::now() + Duration::from_secs(20);
             let mut seen = None;
             while seen.as_ref() != Some(&due) && Instant::now() < until {
-                seen = call_of_family(shell.id());
+                seen = blocking_call(shell.id());
                 #[expect(clippy::disallowed_methods, reason = "/proc shows no event to wait for")]
                 std::thread::sleep(Duration::from_millis(1));
             }

@@ -1,8 +1,8 @@
-//! The three ways to serve, as the command line names them.
+//! The three paradigms, as the command line names them.
 
 use clap::ValueEnum;
 
-/// The three ways to serve.
+/// The three paradigms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Paradigm {
     /// One client at a time
@@ -14,7 +14,7 @@ pub enum Paradigm {
 }
 
 impl Paradigm {
-    /// The server's program and package.
+    /// The name of the server's program and package.
     pub fn server(self) -> &'static str {
         match self {
             Self::Basic => "basic-server",
@@ -23,13 +23,13 @@ impl Paradigm {
         }
     }
 
-    /// Whether there are subservers.
+    /// Whether the server has subservers.
     pub fn forks(self) -> bool {
         self != Self::Basic
     }
 }
 
-/// A server with the option that makes it another kind.
+/// A paradigm, and whether all clients share one well-known pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
     /// Which of the three.
@@ -47,13 +47,13 @@ impl Kind {
         Self { paradigm: Paradigm::Dispatch, shared_wkp: true },
     ];
 
-    /// Whether there are subservers.
+    /// Whether the server has subservers.
     pub fn forks(self) -> bool {
         self.paradigm.forks()
     }
 
-    /// How many descriptors the main server holds for each client: dispatch the upstream and the pair of
-    /// unnamed pipes.
+    /// How many file descriptors the main server holds for each client. For dispatch, these are the upstream
+    /// and the pair of unnamed pipes.
     pub fn descriptors_each(self) -> u64 {
         match self.paradigm {
             Paradigm::Basic | Paradigm::Forking => 0,

@@ -1,4 +1,4 @@
-//! The programs that the lab starts, and what it knows of them when they have gone.
+//! The programs that the lab starts, and the traces that they leave.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -12,18 +12,18 @@ use nix::unistd::Pid;
 use crate::paradigm::Paradigm;
 use crate::proc;
 
-/// The server and the client: they stand beside this program.
+/// The paths of the server and the client, which must be in this program's directory.
 ///
 /// # Errors
-/// One is missing.
+/// A program is missing.
 pub fn programs(paradigm: Paradigm) -> Result<(PathBuf, PathBuf)> {
     Ok((program(paradigm.server())?, program("client")?))
 }
 
-/// A program of the package of the same name, which stands beside this one.
+/// The path of the program `name`, which must be in this program's directory.
 ///
 /// # Errors
-/// It is missing.
+/// The program is missing.
 pub fn program(name: &str) -> Result<PathBuf> {
     let directory = directory()?;
     let program = directory.join(name);
@@ -33,24 +33,24 @@ pub fn program(name: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Where this program and the others are.
+/// The directory of this program and the others.
 ///
 /// # Errors
-/// The kernel does not say.
+/// The kernel does not report it.
 pub fn directory() -> Result<PathBuf> {
     let failed = |error: std::io::Error| Error::on("find", "this program's own directory", errno_of(&error));
     let own = std::env::current_exe().and_then(|path| path.canonicalize()).map_err(failed)?;
     Ok(own.parent().unwrap_or(Path::new("/")).into())
 }
 
-/// Ends and reaps subservers of this program that outlived it: they are this process's children now (see
-/// [`proc::adopt_orphans`]). Returns who still lived.
+/// Ends and reaps the subservers that outlived their server: they are children of this process now (see
+/// [`proc::adopt_orphans`]). Returns the PIDs of those that were alive.
 pub fn end_orphans(server: &Path) -> Vec<u32> {
     let (dead, living): (Vec<_>, Vec<_>) =
         proc::children(std::process::id()).into_iter().partition(|child| child.state == 'Z');
     let is_ours = |pid: &u32| proc::program(*pid).is_some_and(|program| program == server);
     let orphans: Vec<u32> = living.iter().map(|child| child.pid).filter(is_ours).collect();
-    // Children of this process and not reaped yet, so the numbers are still theirs.
+    // They are children of this process and not reaped yet, so their PIDs are still valid.
     for pid in &orphans {
         let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
     }
@@ -60,10 +60,10 @@ pub fn end_orphans(server: &Path) -> Vec<u32> {
     orphans
 }
 
-/// The lines of a file without a name that others have written to.
+/// The lines of an unnamed file that other processes have written.
 pub fn lines_of(file: &mut File) -> Vec<String> {
     let mut text = Vec::new();
-    // Files without a name in /tmp; if one could not be read, its lines would be missed in the verdict.
+    // A failed read of an unnamed file in /tmp would only hide complaints, so it is ignored.
     let _ = file.rewind().and_then(|()| file.read_to_end(&mut text));
     String::from_utf8_lossy(&text).lines().map(str::to_string).collect()
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use handshake_core::error::{Error, Result, errno_of};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-/// Makes a file that has no name. It goes when its last descriptor is closed.
+/// Makes a file without a name. The kernel removes it when its last file descriptor is closed.
 ///
 /// # Errors
 /// Those of the file system.
@@ -25,8 +25,7 @@ pub fn named_file(prefix: &str) -> Result<NamedTempFile> {
     made.map_err(|error| failed("make a temporary file in", &error))
 }
 
-/// Makes a directory whose name begins with `prefix`. Dropping it removes the directory with all that is in
-/// it.
+/// Makes a directory whose name begins with `prefix`. Dropping it removes the directory and its contents.
 ///
 /// # Errors
 /// Those of the file system.
@@ -35,8 +34,7 @@ pub fn directory(prefix: &str) -> Result<TempDir> {
     made.map_err(|error| failed("make a temporary directory in", &error))
 }
 
-/// Makes a directory as [`directory`] does, but in /dev/shm if that takes it: there, nothing is written to a
-/// disk.
+/// Makes a directory as [`directory`] does, but in /dev/shm if possible: nothing there is written to a disk.
 ///
 /// # Errors
 /// Those of the file system of `$TMPDIR`.

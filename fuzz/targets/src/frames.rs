@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use handshake_core::stream::{Filled, FrameReader, Framing, READ_SIZE};
+use handshake_core::io::Filled;
+use handshake_core::stream::{FrameReader, Framing, READ_SIZE};
 use handshake_core::wire::{FRAME_MAX, Front, Header, MAGIC, Part, front};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;

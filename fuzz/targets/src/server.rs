@@ -107,7 +107,7 @@ fn converse(server: &Server, mut session: Session, world: &Rc<RefCell<World>>) -
         // The service may have made it longer, and a vector grows to twice its length.
         assert!(message.capacity() <= 2 * (LONGEST + 1), "{} bytes are kept", message.capacity());
         session.process(service.as_mut(), &mut message)?;
-        session.send(&message)?;
+        session.reply(&message)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use handshake_core::spin::Waiting;
+use handshake_core::wait::spin::WaitMode;
 use probe::paradigm::Paradigm as Served;
 use serde::Serialize;
 
@@ -195,7 +195,7 @@ impl Row {
     }
 
     /// The server's program and arguments, with its pipes in `dir`.
-    pub(crate) fn server(&self, dir: &Path, clients: usize, wait: Waiting) -> Vec<String> {
+    pub(crate) fn server(&self, dir: &Path, clients: usize, wait: WaitMode) -> Vec<String> {
         let dir = dir.display().to_string();
         match self.server {
             Paradigm(paradigm, options) => {
@@ -212,7 +212,7 @@ impl Row {
     }
 
     /// Its client's program and arguments.
-    pub(crate) fn client(&self, dir: &Path, load: &Load, wait: Waiting) -> Vec<String> {
+    pub(crate) fn client(&self, dir: &Path, load: &Load, wait: WaitMode) -> Vec<String> {
         let dir = dir.display().to_string();
         let words: Vec<String> = match self.client {
             [] => {
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn commands_are_as_one_would_type_them() {
         let (dir, load) = (Path::new("/p"), Load { clients: 8, window: 64, hold: true, ..Load::ONE });
-        let words = |name: &str| row(name).unwrap().server(dir, 8, Waiting::Block).join(" ");
+        let words = |name: &str| row(name).unwrap().server(dir, 8, WaitMode::Block).join(" ");
         assert_eq!(
             words("shared-wkp"),
             "dispatch-server -q --service echo --ready-fd 1 --wkp /p/mario --wait block --shared-wkp"
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(words("fifo-ring"), "lab reference ring-central /p --clients 8");
         assert_eq!(words("fifo-poll"), "lab reference fifo-echo /p --poll");
         let options = "--connections 8 --requests 1 --warm-up 0 --payload 64 --window 64 --hold";
-        let words = |name: &str| row(name).unwrap().client(dir, &load, Waiting::Adaptive).join(" ");
+        let words = |name: &str| row(name).unwrap().client(dir, &load, WaitMode::Adaptive).join(" ");
         assert_eq!(
             words("basic"),
             format!("lab load --json --histogram --wkp /p/mario --wait adaptive {options}")

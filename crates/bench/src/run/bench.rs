@@ -9,7 +9,7 @@ use std::time::Duration;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::{Process, Woken};
-use handshake_core::spin::Waiting;
+use handshake_core::wait::spin::WaitMode;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::unistd::read;
@@ -52,7 +52,7 @@ pub(crate) struct Bench {
     pub(crate) process: Rc<Process>,
     pub(crate) cpus: Cpus,
     /// How our programs wait.
-    pub(crate) wait: Waiting,
+    pub(crate) wait: WaitMode,
     /// The directory of the programs.
     programs: PathBuf,
     /// Each trial has a directory of its own in it.
@@ -64,7 +64,7 @@ impl Bench {
     ///
     /// # Errors
     /// One is missing. No directory can be made.
-    pub(crate) fn set_up(process: &Rc<Process>, wait: Waiting) -> Result<Self> {
+    pub(crate) fn set_up(process: &Rc<Process>, wait: WaitMode) -> Result<Self> {
         let programs = programs::directory()?;
         for paradigm in [Paradigm::Basic, Paradigm::Forking, Paradigm::Dispatch] {
             program(paradigm.server())?;

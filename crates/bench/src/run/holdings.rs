@@ -50,7 +50,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
-    use probe::proc::family;
+    use probe::proc::process_tree;
 
     #[test]
     fn a_family_is_counted_with_its_children() {
@@ -59,7 +59,7 @@ mod tests {
         shell.args(["-c", "exec 3<&0; cat <&3 & echo; wait"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut shell = shell.spawn().unwrap();
         std::io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut [0]).unwrap();
-        let both = family(shell.id());
+        let both = process_tree(shell.id());
         let held = holdings(&both);
         drop(shell.stdin.take());
         shell.wait().unwrap();

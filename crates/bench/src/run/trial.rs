@@ -6,7 +6,7 @@ use handshake_core::deadline::Deadline;
 use load::Report;
 use load::report::Usage;
 use naive::{Crowd, Outcome as Ends, Stage};
-use probe::proc::family;
+use probe::proc::process_tree;
 use tempfile::TempDir;
 
 use crate::model::columns::{KEPT, POLITE, Task};
@@ -71,7 +71,7 @@ impl Trial<'_> {
             (self.row.server(dir.path(), clients, self.bench.wait), self.bench.cpus.at(self.placement).0);
         let mut member = self.bench.start(&words, cpu, false)?;
         member.first_line()?;
-        let before = usage(&family(member.pid()));
+        let before = usage(&process_tree(member.pid()));
         let command = in_words(&words, dir.path(), cpu);
         Ok(Server { member, dir, before, command })
     }
@@ -139,7 +139,7 @@ impl Trial<'_> {
         let alone = report(&mut alone)?;
         let (mut crowd, _) = self.client(&server, &Load { clients: held, hold: true, ..Load::ONE })?;
         crowd.first_line()?;
-        let subservers = family(server.member.pid()).len() - 1;
+        let subservers = process_tree(server.member.pid()).len() - 1;
         if subservers < held {
             return Err(crowd.trouble(&format!("holds {subservers} connections only")));
         }
@@ -197,7 +197,7 @@ impl Trial<'_> {
 
     /// Waits until the server has work.
     fn flood_begins(&self, server: &Server, flooding: &mut Member) -> Result<(), Trouble> {
-        let worked = || usage(&family(server.member.pid())).processor_seconds;
+        let worked = || usage(&process_tree(server.member.pid())).processor_seconds;
         let before = worked();
         let until = Deadline::after(Duration::from_secs(10));
         while worked() < before + FLOOD_BEGUN {
@@ -214,10 +214,10 @@ impl Trial<'_> {
         let clients = if in_turn { 1 } else { clients };
         let server = self.serve(clients)?;
         let pid = server.member.pid();
-        let (before, free) = (holdings(&family(pid)), available());
+        let (before, free) = (holdings(&process_tree(pid)), available());
         let (mut client, words) = self.client(&server, &Load { clients, hold: true, ..Load::ONE })?;
         client.first_line()?;
-        let (after, less_free) = (holdings(&family(pid)), available());
+        let (after, less_free) = (holdings(&process_tree(pid)), available());
         let of_client = holdings(&[client.pid()]).memory;
         client.close_stdin();
         let report = report(&mut client)?;

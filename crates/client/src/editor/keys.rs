@@ -1,4 +1,4 @@
-//! Bytes of a terminal become keys: single bytes, and the sequences that begin with ESC.
+//! Turns the bytes of a terminal into keys: single bytes, and sequences that begin with ESC.
 
 /// Ctrl-V: the next byte is no key.
 pub(crate) const LITERAL: u8 = 0x16;
@@ -7,10 +7,10 @@ pub(crate) const STOP: u8 = 0x1a;
 const ESC: u8 = 0x1b;
 const DEL: u8 = 0x7f;
 
-/// No sequence that a terminal sends for a key is as long.
+/// Longer than any sequence that a terminal sends for a key.
 const SEQUENCE_MAX: usize = 16;
 
-/// What a key is for; those of Emacs, as in other programs with a prompt.
+/// The meaning of a key; the bindings are those of Emacs, as in other programs with a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     /// A byte of the line.
@@ -36,7 +36,7 @@ pub(super) enum Key {
     Paste,
 }
 
-/// Where in a sequence the next byte stands.
+/// The parser's position in a sequence.
 #[derive(Debug, Default)]
 enum State {
     #[default]
@@ -51,7 +51,7 @@ enum State {
     Csi(Vec<u8>),
 }
 
-/// Puts bytes together to keys.
+/// The parser of key sequences.
 #[derive(Debug, Default)]
 pub(super) struct Keys(State);
 
@@ -66,7 +66,7 @@ impl Keys {
             // A control byte ends a sequence and keeps its own meaning.
             _ if byte < b' ' => self.single(byte),
             State::Escape => self.after_escape(byte),
-            State::Ss3 => moving(byte),
+            State::Ss3 => cursor_key(byte),
             State::Csi(parameters) if (b'@'..=b'~').contains(&byte) => sequence(&parameters, byte),
             State::Csi(mut parameters) => {
                 if parameters.len() < SEQUENCE_MAX {
@@ -95,17 +95,17 @@ impl Keys {
             0x17 => Key::CutWordLeft,
             0x19 => Key::Paste,
             b'\t' | b' '.. => Key::Byte(byte),
-            LITERAL => return self.goes_on(State::Literal),
-            ESC => return self.goes_on(State::Escape),
-            // It means nothing here.
+            LITERAL => return self.continue_in(State::Literal),
+            ESC => return self.continue_in(State::Escape),
+            // Other control bytes have no meaning here.
             _ => return None,
         })
     }
 
     fn after_escape(&mut self, byte: u8) -> Option<Key> {
         match byte {
-            b'[' => self.goes_on(State::Csi(Vec::new())),
-            b'O' => self.goes_on(State::Ss3),
+            b'[' => self.continue_in(State::Csi(Vec::new())),
+            b'O' => self.continue_in(State::Ss3),
             b'b' => Some(Key::WordLeft),
             b'f' => Some(Key::WordRight),
             b'd' => Some(Key::CutWordRight),
@@ -114,14 +114,14 @@ impl Keys {
         }
     }
 
-    fn goes_on(&mut self, state: State) -> Option<Key> {
+    fn continue_in(&mut self, state: State) -> Option<Key> {
         self.0 = state;
         None
     }
 }
 
-/// A key that moves, by the last byte of its sequence.
-fn moving(byte: u8) -> Option<Key> {
+/// A cursor key, by the last byte of its sequence.
+fn cursor_key(byte: u8) -> Option<Key> {
     Some(match byte {
         b'A' => Key::Up,
         b'B' => Key::Down,
@@ -133,7 +133,7 @@ fn moving(byte: u8) -> Option<Key> {
     })
 }
 
-/// What `ESC [ parameters last` is.
+/// The key of the sequence `ESC [ parameters last`.
 fn sequence(parameters: &[u8], last: u8) -> Option<Key> {
     match (parameters, last) {
         (b"1" | b"7", b'~') => Some(Key::Home),
@@ -142,7 +142,7 @@ fn sequence(parameters: &[u8], last: u8) -> Option<Key> {
         // With Alt, Ctrl, or both.
         (b"1;3" | b"1;5" | b"1;7", b'C') => Some(Key::WordRight),
         (b"1;3" | b"1;5" | b"1;7", b'D') => Some(Key::WordLeft),
-        (b"" | b"1", last) => moving(last),
+        (b"" | b"1", last) => cursor_key(last),
         _ => None,
     }
 }

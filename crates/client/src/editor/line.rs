@@ -1,10 +1,10 @@
-//! The line itself: bytes, and a cursor between two characters of them.
+//! The edited line: bytes, and a cursor between two characters.
 
 use handshake_core::stream::extend_within;
 use handshake_core::text::printable;
 use unicode_width::UnicodeWidthChar;
 
-/// Bytes that need not be UTF-8.
+/// A line of bytes, which need not be UTF-8.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     bytes: Vec<u8>,
@@ -24,14 +24,14 @@ impl Line {
         self.cursor = place;
     }
 
-    /// Inserts before the cursor. The line gets no longer than `longest`.
+    /// Inserts before the cursor. The caller makes sure that the line stays within `longest` bytes.
     pub(super) fn insert(&mut self, bytes: &[u8], longest: usize) {
         extend_within(&mut self.bytes, bytes, longest);
         self.bytes[self.cursor..].rotate_right(bytes.len());
         self.cursor += bytes.len();
     }
 
-    /// Removes what is between the cursor and `place`.
+    /// Removes the bytes between the cursor and `place`.
     pub(super) fn remove_to(&mut self, place: usize) -> Vec<u8> {
         let (from, to) = (self.cursor.min(place), self.cursor.max(place));
         self.cursor = from;
@@ -47,7 +47,7 @@ impl Line {
         std::mem::take(&mut self.bytes)
     }
 
-    /// One character to the left of the cursor, with what is drawn onto it.
+    /// The position one character to the left of the cursor; combining characters belong to the one before.
     pub(super) fn left(&self) -> usize {
         let mut place = self.cursor;
         while place > 0 {
@@ -59,7 +59,7 @@ impl Line {
         place
     }
 
-    /// One character to the right of the cursor, with what is drawn onto it.
+    /// The position one character to the right of the cursor, behind its combining characters.
     pub(super) fn right(&self) -> usize {
         let next = |place: usize| Some(Shape::of(self.bytes.get(place..)?)).filter(|shape| shape.bytes > 0);
         let mut place = self.cursor + next(self.cursor).map_or(0, |shape| shape.bytes);
@@ -84,21 +84,21 @@ impl Line {
     }
 }
 
-/// Where the character begins that ends at `place`, which is not 0.
+/// Where the character that ends at `place` begins; `place` is not 0.
 pub(super) fn before(bytes: &[u8], place: usize) -> usize {
     (place.saturating_sub(4)..place)
         .find(|begin| Shape::of(&bytes[*begin..place]).bytes == place - begin)
         .unwrap_or(place - 1)
 }
 
-/// The first character of some bytes as it is shown.
+/// How the first character of some bytes is displayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// How many bytes it has; 0: there is none.
+    /// The number of bytes; 0: there is no character.
     pub(super) bytes: usize,
-    /// How many columns it takes.
+    /// The number of columns.
     pub(super) columns: usize,
-    /// The character, or for one that acts on a terminal what stands for it: `^[` for ESC.
+    /// The character, or the replacement for one that would act on the terminal: `^[` for ESC.
     pub(super) shown: (Option<char>, char),
 }
 
@@ -120,7 +120,7 @@ impl Shape {
         }
     }
 
-    /// Appends it to what is to be shown.
+    /// Appends the character to `screen`.
     pub(super) fn draw(self, screen: &mut Vec<u8>) {
         let (mark, c) = self.shown;
         for c in mark.into_iter().chain([c]) {

@@ -1,11 +1,12 @@
-//! A line editor for the prompt, without any I/O: it makes lines, and what to show, of a terminal's bytes.
+//! A line editor for the prompt, without any I/O: it turns a terminal's bytes into lines and into screen
+//! updates.
 //!
-//! The client has a line editor of its own because it must lose no byte. One buffer, which outlives the line,
-//! holds the terminal's bytes, and the editor keeps a byte that is not UTF-8. The editors that were tried do
-//! neither.
+//! The client has its own line editor because it must lose no byte. One buffer, which outlives the line,
+//! holds the terminal's bytes, and the editor keeps bytes that are not UTF-8. The existing editors that were
+//! tried do neither.
 //!
-//! Reading order: this, `keys` (bytes become keys), `line` (keys change the line), `view` (which part of the
-//! line is shown).
+//! Reading order: this, `keys` (bytes become keys), `line` (keys change the line), `view` (the visible part
+//! of the line).
 
 mod keys;
 mod line;
@@ -18,18 +19,18 @@ use crate::Message;
 
 pub(crate) use keys::{LITERAL, STOP};
 
-/// So many lines are remembered, and none that is longer than a few screens.
+/// The history keeps this many lines, and no line that is longer than a few screens.
 const HISTORY_LINES: usize = 100;
 const HISTORY_BYTES: usize = 4096;
 
-/// What came of a byte.
+/// The effect of a byte.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Pressed {
-    /// Nothing that would be seen.
+    /// Nothing changes on the screen.
     Nothing,
-    /// The line, or the cursor in it, is another.
+    /// The line or its cursor has changed.
     Changed,
-    /// The screen is to be cleared.
+    /// The screen must be cleared.
     Clear,
     /// Enter: the line is a message.
     Entered(Message),
@@ -37,23 +38,23 @@ pub(crate) enum Pressed {
     End,
 }
 
-/// The line that is being edited, and those before it.
+/// The edited line, and the lines before it.
 #[derive(Debug)]
 pub(crate) struct Editor {
     keys: Keys,
     line: Line,
     /// The longest message, in bytes.
     longest: usize,
-    /// More than that was typed into this line: it is no message, until a removal empties it.
+    /// Whether more than `longest` bytes were typed. The line is then no message, until a removal empties it.
     is_too_long: bool,
     history: Vec<Vec<u8>>,
-    /// Which of the history is shown; its length: none.
+    /// The history index on display; the history's length means the new line.
     at: usize,
-    /// The line, and whether it was too long, before one of the history was shown.
-    own: (Vec<u8>, bool),
-    /// What was cut last.
+    /// The new line, and whether it was too long, while an older one is on display.
+    draft: (Vec<u8>, bool),
+    /// The bytes that were cut last.
     cut: Vec<u8>,
-    /// The first byte that is shown.
+    /// The first visible byte.
     shown_from: usize,
 }
 
@@ -67,13 +68,13 @@ impl Editor {
             is_too_long: false,
             history: Vec::new(),
             at: 0,
-            own: (Vec::new(), false),
+            draft: (Vec::new(), false),
             cut: Vec::new(),
             shown_from: 0,
         }
     }
 
-    /// The next byte from the terminal.
+    /// Handles the next byte from the terminal.
     pub(crate) fn press(&mut self, byte: u8) -> Pressed {
         let Some(key) = self.keys.press(byte) else { return Pressed::Nothing };
         match key {
@@ -124,11 +125,11 @@ impl Editor {
     fn show_history(&mut self, at: Option<usize>) {
         let Some(at) = at.filter(|at| *at <= self.history.len()) else { return };
         if self.at == self.history.len() {
-            self.own = (self.line.take(), self.is_too_long);
+            self.draft = (self.line.take(), self.is_too_long);
         }
         // No line of the history is too long.
         let shown = self.history.get(at).map(|line| (line.clone(), false));
-        let (line, is_too_long) = shown.unwrap_or_else(|| std::mem::take(&mut self.own));
+        let (line, is_too_long) = shown.unwrap_or_else(|| std::mem::take(&mut self.draft));
         (self.at, self.is_too_long) = (at, is_too_long);
         self.line.set(line);
     }
@@ -150,13 +151,13 @@ impl Editor {
         Message::Whole(line)
     }
 
-    /// Appends to `screen` what shows the prompt and the line, or the part of it around the cursor, in one
-    /// row of so many columns.
+    /// Appends to `screen` one row of `columns` columns: the prompt and the line, or the part of it around
+    /// the cursor.
     pub(crate) fn draw(&mut self, columns: usize, screen: &mut Vec<u8>) {
         self.shown_from = view::draw(&self.line, self.shown_from, columns, screen);
     }
 
-    /// Appends to `screen` what shows a line that was entered, as it stays there.
+    /// Appends to `screen` an entered line, in its final form.
     pub(crate) fn draw_entered(message: &Message, screen: &mut Vec<u8>) {
         view::draw_entered(message, screen);
     }
@@ -169,7 +170,7 @@ mod tests {
 
     use super::*;
 
-    /// The messages that come of these bytes, and whether that is all.
+    /// The messages that these bytes give, and whether Ctrl-D ended the input.
     fn typed(bytes: &[u8], longest: usize) -> (Vec<Message>, bool) {
         let (mut editor, mut messages) = (Editor::new(longest), Vec::new());
         for byte in bytes {
@@ -182,7 +183,7 @@ mod tests {
         (messages, false)
     }
 
-    /// The one message that comes of these bytes and Enter.
+    /// The message that these bytes and Enter give.
     fn line(bytes: &[u8]) -> Vec<u8> {
         match typed(&[bytes, b"\n"].concat(), 100).0.pop() {
             Some(Message::Whole(line)) => line,
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_history_is_gone_through_up_and_down() {
+    fn up_and_down_go_through_the_history() {
         let whole = |lines: &[&str]| -> Vec<_> {
             lines.iter().map(|line| Message::Whole(line.as_bytes().to_vec())).collect()
         };
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_history_is_not_too_long_where_the_persons_own_is() {
+    fn a_history_line_is_not_too_long_while_the_new_line_is() {
         let abc = || Message::Whole(b"abc".into());
         assert_eq!(typed(b"abc\nabcd\x10\n", 3).0, [abc(), abc()]);
         assert_eq!(typed(b"abc\nabcd\x10\x0e\n", 3).0, [abc(), Message::TooLong]);
@@ -268,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_typed_without_keys_is_what_is_sent(
+        fn bytes_without_a_key_meaning_are_sent_unchanged(
             lines in vec(vec(prop_oneof![0x20..0x7f_u8, 0x80..=0xff_u8], 0..40), 0..5),
         ) {
             let bytes: Vec<u8> = lines.iter().flat_map(|line| [&line[..], b"\n"].concat()).collect();
@@ -277,7 +278,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_stumble(bytes in vec(any::<u8>(), 0..300), longest in 0_usize..40) {
+        fn no_bytes_give_a_message_beyond_the_limit(bytes in vec(any::<u8>(), 0..300), longest in 0_usize..40) {
             for message in typed(&bytes, longest).0 {
                 if let Message::Whole(line) = message {
                     prop_assert!(line.len() <= longest);

@@ -1,22 +1,21 @@
-//! What is shown of the line: one row of the screen, which moves along a line that is longer.
+//! The display of the line: one row of the screen, which scrolls along a longer line.
 //!
-//! With one row there is nothing to compute when the window changes its size, and a long line costs as much
-//! as a short one.
+//! With one row, a resized window needs no computation, and a long line costs no more than a short one.
 
 use super::line::{Line, Shape, before};
 use crate::Message;
 
-/// What stands before the line, and before a part of it that is not the beginning.
+/// The prompt, and the mark before a part that is not the line's beginning.
 const PROMPT: &[u8] = b"> ";
 const CONTINUED: &[u8] = b"< ";
 
-/// An entered line is shown up to so many bytes: several screens.
+/// At most this many bytes of an entered line are displayed: several screens.
 const ENTERED_MAX: usize = 4096;
 
-/// Shows the part of the line around the cursor. `from` is the first byte that was shown before. Returns the
-/// first byte that is shown now: another one only if the cursor would not be on the screen.
+/// Draws the part of the line around the cursor. `from` is the first byte that was visible before. Returns
+/// the first byte that is visible now; it changes only if the cursor would leave the row.
 pub(super) fn draw(line: &Line, from: usize, columns: usize, screen: &mut Vec<u8>) -> usize {
-    // The last column stays free: what a terminal does after a character there is for it to say.
+    // The last column stays free: terminals differ in what they do after a character there.
     let room = columns.saturating_sub(PROMPT.len() + 1).max(1);
     let from = place(line, from, room);
     let (bytes, cursor) = (line.bytes(), line.cursor());
@@ -39,17 +38,17 @@ pub(super) fn draw(line: &Line, from: usize, columns: usize, screen: &mut Vec<u8
     from
 }
 
-/// The first byte to show.
+/// The first byte to draw.
 fn place(line: &Line, from: usize, room: usize) -> usize {
     let (bytes, cursor) = (line.bytes(), line.cursor());
-    // In this order: the beginning of the line, what is shown already, the cursor in the middle of the row.
+    // Prefer the beginning of the line, then the current position, then one with the cursor in the middle.
     [0, from]
         .into_iter()
         .find(|from| *from <= cursor && back(bytes, cursor, room) <= *from)
         .unwrap_or_else(|| back(bytes, cursor, room / 2))
 }
 
-/// The first byte of those that end at `cursor` and fit `room`.
+/// The first of the bytes that end at `cursor` and fit into `room` columns.
 fn back(bytes: &[u8], cursor: usize, room: usize) -> usize {
     let (mut at, mut used) = (cursor, 0);
     while at > 0 {
@@ -63,7 +62,7 @@ fn back(bytes: &[u8], cursor: usize, room: usize) -> usize {
     at
 }
 
-/// Shows a line that was entered, from its beginning, in as many rows as it takes.
+/// Draws an entered line from its beginning, in as many rows as it needs.
 pub(super) fn draw_entered(message: &Message, screen: &mut Vec<u8>) {
     screen.extend_from_slice(b"\r\x1b[K");
     screen.extend_from_slice(PROMPT);
@@ -85,7 +84,7 @@ pub(super) fn draw_entered(message: &Message, screen: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// What is shown of this line with the cursor here, in 10 columns, when it was shown from `from` before.
+    /// The row of 10 columns for this line and cursor, if `from` was the first visible byte before.
     fn shown(text: &str, cursor: usize, from: usize) -> (String, usize) {
         let mut line = Line::default();
         line.set(text.into());
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entered_line_stays_from_its_beginning() {
+    fn an_entered_line_is_drawn_from_its_beginning() {
         let entered = |message: Message| {
             let mut screen = Vec::new();
             draw_entered(&message, &mut screen);

@@ -1,4 +1,4 @@
-//! The command line of every server: each includes these tests, and adds what only its paradigm has.
+//! The command line of every server: each server includes these tests, and adds those for its own options.
 
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -13,7 +13,9 @@ use nix::unistd::Pid;
 use predicates::prelude::*;
 use predicates::str::is_match;
 
-use crate::common::{PROGRAM, Stage, WATCHDOG, is_wrong_usage, program, refuses, says_of_itself};
+use crate::common::{
+    PROGRAM, TestDirectory, WATCHDOG, check_error, check_help_and_version, check_wrong_usage, program,
+};
 use crate::{OPTIONS, RUNS, WRONG};
 
 #[test]
@@ -37,7 +39,7 @@ fn help_names_every_option() {
         "--quiet",
         "--verbose",
     ];
-    says_of_itself(&[&all, OPTIONS].concat());
+    check_help_and_version(&[&all, OPTIONS].concat());
 }
 
 #[test]
@@ -67,13 +69,13 @@ fn wrong_usage_ends_with_2() {
         (&["--wait", "long"], "one of adaptive, block"),
     ];
     for (args, because) in all.iter().chain(WRONG) {
-        is_wrong_usage(args, because);
+        check_wrong_usage(args, because);
     }
 }
 
 #[test]
-fn what_cannot_be_the_well_known_pipe_is_refused() {
-    Stage::set().refuse_as_wkp([
+fn a_path_that_cannot_be_the_well_known_pipe_is_refused() {
+    TestDirectory::new().check_refused_as_wkp([
         ("none/mario", "ENOENT"),
         ("directory", "EEXIST"),
         ("file", "EEXIST"),
@@ -84,34 +86,34 @@ fn what_cannot_be_the_well_known_pipe_is_refused() {
 
 #[test]
 fn a_path_without_a_name_is_wrong_usage() {
-    refuses(program(["--wkp", "/"]), 2, "EINVAL");
+    check_error(program(["--wkp", "/"]), 2, "EINVAL");
 }
 
 #[test]
-fn what_is_not_open_is_refused() {
-    Stage::set().refuse_closed(&["--ready-fd", "--gate"]);
+fn a_closed_file_descriptor_is_refused() {
+    TestDirectory::new().check_refused_fds(&["--ready-fd", "--gate"]);
 }
 
 #[test]
 fn the_environment_names_the_well_known_pipe() {
-    let stage = Stage::set();
+    let directory = TestDirectory::new();
     let mut from_environment = program([""; 0]);
-    from_environment.env("HANDSHAKE_WKP", stage.at("directory"));
-    refuses(from_environment, 3, &format!("cannot use {:?}", stage.at("directory")));
-    let mut from_both = program([Path::new("--wkp"), &stage.at("file")]);
-    from_both.env("HANDSHAKE_WKP", stage.at("directory"));
-    refuses(from_both, 3, &format!("cannot use {:?}", stage.at("file")));
-    stage.is_untouched();
+    from_environment.env("HANDSHAKE_WKP", directory.at("directory"));
+    check_error(from_environment, 3, &format!("cannot use {:?}", directory.at("directory")));
+    let mut from_both = program([Path::new("--wkp"), &directory.at("file")]);
+    from_both.env("HANDSHAKE_WKP", directory.at("directory"));
+    check_error(from_both, 3, &format!("cannot use {:?}", directory.at("file")));
+    directory.check_untouched();
 }
 
-/// `-v` tells the limits before all else, and nobody else hears of them.
+/// `-v` reports the limits before anything else; without `-v` they are not reported.
 #[test]
-fn with_v_it_tells_its_limits_once_and_first() {
+fn with_v_it_reports_its_limits_once_and_first() {
     let mut all: Vec<(&[&str], &str)> = vec![(&["-v"], r"\d+ clients? at a time")];
     if OPTIONS.iter().any(|option| option.starts_with("--max-clients")) {
         all.push((&["-v", "--max-clients", "1"], "1 client at a time"));
         all.push((&["-v", "--max-clients", "2"], "2 clients at a time"));
-        // More than any limits carry: nobody has tried so many.
+        // More clients than any limits allow.
         let beyond = r"1000000 clients at a time, and these limits carry \d+";
         all.push((&["-v", "--max-clients", "1000000"], beyond));
     } else {
@@ -120,104 +122,105 @@ fn with_v_it_tells_its_limits_once_and_first() {
     for (args, most) in all {
         let limits = r"\A<server> may have \d+ descriptors, \d+ processes, \d+\.\d GiB of memory: at most";
         let told = is_match(format!("{limits} {most}\n")).expect("a good pattern");
-        let talk = talk_of(args);
-        assert!(told.eval(&talk), "with {args:?}: {talk}");
-        assert_eq!(talk.matches("may have").count(), 1, "with {args:?}: {talk}");
-        let others = talk_of(&args[1..]);
+        let printed = stderr_of(args);
+        assert!(told.eval(&printed), "with {args:?}: {printed}");
+        assert_eq!(printed.matches("may have").count(), 1, "with {args:?}: {printed}");
+        let others = stderr_of(&args[1..]);
         assert!(!others.contains("may have") && !others.contains("limits"), "{others}");
     }
 }
 
-/// All that a server says that comes and goes.
-fn talk_of(args: &[&str]) -> String {
-    let stage = Stage::set();
-    let mut server = Running::start(&stage, args);
-    let talk = server.talk_until("connection\n");
-    let talk = talk + &server.end_by(Signal::SIGTERM);
-    stage.is_untouched();
-    talk
+/// Everything that a server prints on stderr between its start and its end.
+fn stderr_of(args: &[&str]) -> String {
+    let directory = TestDirectory::new();
+    let mut server = Running::start(&directory, args);
+    let printed = server.stderr_until("connection\n");
+    let printed = printed + &server.end_by(Signal::SIGTERM);
+    directory.check_untouched();
+    printed
 }
 
 #[test]
 fn asked_to_end_it_ends_with_0_and_leaves_nothing() {
     let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
     for (args, signal) in RUNS.iter().flat_map(|args| signals.map(|signal| (args, signal))) {
-        let stage = Stage::set();
-        let mut server = Running::start(&stage, args);
-        server.talk_until("connection\n");
-        assert_eq!(stage.added().len(), 2, "the well-known pipe and the lock: {:?}", stage.added());
+        let directory = TestDirectory::new();
+        let mut server = Running::start(&directory, args);
+        server.stderr_until("connection\n");
+        assert_eq!(directory.added().len(), 2, "the well-known pipe and the lock: {:?}", directory.added());
         server.end_by(signal);
-        stage.is_untouched();
+        directory.check_untouched();
     }
 }
 
 #[test]
 fn it_says_on_ready_fd_when_clients_can_connect() {
-    let stage = Stage::set();
-    let mut server = Running::start(&stage, &["--quiet", "--ready-fd", "1"]);
+    let directory = TestDirectory::new();
+    let mut server = Running::start(&directory, &["--quiet", "--ready-fd", "1"]);
     let stdout = server.0.stdout.take().expect("it is piped");
     assert_eq!(read_until(stdout, None), "\n", "one newline, then the end");
-    assert!(stage.at("mario").exists());
+    assert!(directory.at("mario").exists());
     server.end_by(Signal::SIGTERM);
-    stage.is_untouched();
+    directory.check_untouched();
 }
 
 #[test]
 fn one_server_has_one_name() {
-    let stage = Stage::set();
-    let mut server = Running::start(&stage, &[]);
-    assert_eq!(server.talk_until("connection\n"), "<server> waiting for connection\n");
-    let because = format!("cannot serve at {:?}: the name is in use (", stage.at("mario"));
-    refuses(program([Path::new("--wkp"), &stage.at("mario")]), 3, &because);
+    let directory = TestDirectory::new();
+    let mut server = Running::start(&directory, &[]);
+    assert_eq!(server.stderr_until("connection\n"), "<server> waiting for connection\n");
+    let because = format!("cannot serve at {:?}: the name is in use (", directory.at("mario"));
+    check_error(program([Path::new("--wkp"), &directory.at("mario")]), 3, &because);
     server.end_by(Signal::SIGTERM);
-    stage.is_untouched();
+    directory.check_untouched();
 }
 
-/// A server that runs; it is killed when a test fails before its end.
+/// A running server; it is killed when a test fails early.
 struct Running(Child);
 
 impl Running {
-    fn start(stage: &Stage, args: &[&str]) -> Self {
+    fn start(directory: &TestDirectory, args: &[&str]) -> Self {
         let mut command = Command::new(assert_cmd::cargo_bin!());
-        command.arg("--wkp").arg(stage.at("mario")).args(args);
-        // This process may have been started to ignore SIGHUP or SIGINT.
+        command.arg("--wkp").arg(directory.at("mario")).args(args);
+        // This process may have been started with SIGHUP or SIGINT ignored.
         with_default_signals(&mut command);
         let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(piped.spawn().expect("it can be started"))
     }
 
-    /// What it says on stderr, up to this.
-    fn talk_until(&mut self, end: &str) -> String {
+    /// What the server prints on stderr, up to `end`.
+    fn stderr_until(&mut self, end: &str) -> String {
         read_until(self.0.stderr.as_mut().expect("it is piped"), Some(end))
     }
 
-    /// It ends in good order, and so does all that holds its stderr; returns what it still said.
+    /// Ends the server, and checks that it exits with 0. Returns the rest of what it and its subservers print
+    /// on stderr.
     fn end_by(mut self, signal: Signal) -> String {
         let pid = Pid::from_raw(self.0.id().try_into().expect("a process number"));
         kill(pid, signal).expect("it runs");
-        let talk = read_until(self.0.stderr.as_mut().expect("it is piped"), None);
+        let printed = read_until(self.0.stderr.as_mut().expect("it is piped"), None);
         let status = self.0.wait().expect("it is our child");
-        assert_eq!(status.code(), Some(0), "{PROGRAM} after {signal}: {status}: {talk}");
-        talk
+        assert_eq!(status.code(), Some(0), "{PROGRAM} after {signal}: {status}: {printed}");
+        printed
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended, unless a test has failed.
+        // The server has ended, unless the test failed.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// What comes out of a pipe up to `end`, or up to its own.
+/// Reads a pipe up to `end`, or else up to EOF.
 fn read_until(mut pipe: impl Read + AsFd, end: Option<&str>) -> String {
     let mut heard = String::new();
     while !end.is_some_and(|end| heard.ends_with(end)) {
         let mut watched = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
         let shown = poll(&mut watched, u16::try_from(WATCHDOG.as_millis()).expect("below a minute"));
         if shown == Err(Errno::EINTR) {
-            // assert_cmd's timeout() listens for the ends of the children of other tests.
+            // The child processes of other tests send SIGCHLD, which interrupts poll(2).
             continue;
         }
         assert_eq!(shown, Ok(1), "{PROGRAM} said only {heard:?}");

@@ -6,11 +6,13 @@ use std::rc::Rc;
 
 use nix::errno::Errno;
 
+use crate::deadline::monotonic_ns;
 use crate::error::{Error, Length, Limit, Named, Result};
-use crate::event::What;
+use crate::event::{Event, What};
+use crate::io::Filled;
 use crate::process::Process;
 use crate::strays::note_skipped;
-use crate::stream::{Filled, FrameReader, FrameWriter, reserve_within};
+use crate::stream::{FrameReader, FrameWriter, reserve_within};
 use crate::sys::unread;
 use crate::text::words;
 use crate::wire::{Ack, Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, frames_of, pieces};
@@ -26,6 +28,8 @@ pub struct Connection {
     own_longest: u64,
     from_server: FrameReader,
     to_server: FrameWriter,
+    /// Requests that are queued, as the log will have them.
+    queued: Vec<Event>,
     /// What is sent and not answered yet: number and frames.
     unanswered: VecDeque<(u32, usize)>,
     /// The frames of those together.
@@ -43,7 +47,7 @@ pub const LONGEST: u64 = 16 << 20;
 
 /// How many frames of a long message are written at once: half of what a pipe usually holds (pipe(7)), so
 /// that the server begins early, and is not woken for each.
-const RECORDS_A_WRITE: usize = 8;
+const FRAMES_A_WRITE: usize = 8;
 
 /// What [`Connection::answer`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +76,7 @@ impl Connection {
             own_longest: LONGEST,
             from_server,
             to_server,
+            queued: Vec::new(),
             unanswered: VecDeque::new(),
             in_flight: 0,
             next: 1,
@@ -135,7 +140,7 @@ impl Connection {
         }
     }
 
-    /// Sends a request; returns its number. What the pipe does not take now goes with [`Connection::flush`].
+    /// Queues a request; returns its number. [`Connection::flush`] writes it; a long message is written in part at once.
     ///
     /// # Errors
     /// [`Error::TooLong`]: nothing was sent, and the session goes on. [`Error::Lost`]: the pipe to the server fails.
@@ -148,22 +153,16 @@ impl Connection {
         self.unanswered.push_back((sequence, frames));
         self.in_flight += frames;
         self.next = sequence.wrapping_add(1);
-        let process = Rc::clone(&self.process);
-        process.log_around(
-            What::RequestSent,
-            |event| event.session(session).message(sequence, message),
-            || -> Result<()> {
-                self.to_server.reserve(message.len() + frames * OVERHEAD);
-                for (frame, (payload, part)) in (1..).zip(pieces(message)) {
-                    self.to_server.push(Header { kind: Kind::Request, part, session, sequence }, payload);
-                    // The server reads the beginning while the rest is made.
-                    if frame % RECORDS_A_WRITE == 0 {
-                        self.flush()?;
-                    }
-                }
-                if process.is_traced() { self.flush() } else { Ok(()) }
-            },
-        )?;
+        let event = |event: Event| event.session(session).message(sequence, message);
+        self.queued.extend(self.process.describe(What::RequestSent, event));
+        self.to_server.reserve(message.len() + frames * OVERHEAD);
+        for (frame, (payload, part)) in (1..).zip(pieces(message)) {
+            self.to_server.push(Header { kind: Kind::Request, part, session, sequence }, payload);
+            // The server reads the beginning while the rest is made.
+            if frame % FRAMES_A_WRITE == 0 {
+                self.flush()?;
+            }
+        }
         Ok(sequence)
     }
 
@@ -172,15 +171,18 @@ impl Connection {
     /// # Errors
     /// Those of write(2), but not EPIPE: replies may still be waiting to be read, and after them comes the end.
     pub fn flush(&mut self) -> Result<()> {
+        let before = (!self.queued.is_empty()).then(monotonic_ns);
         match self.to_server.flush() {
-            Err(Errno::EPIPE) => {
-                self.to_server.clear();
-                Ok(())
-            }
-            flushed => {
-                flushed.map_err(|errno| self.lost(&format!("the pipe to the server: {}", Named(errno))))
+            Ok(()) => {}
+            Err(Errno::EPIPE) => self.to_server.clear(),
+            Err(errno) => {
+                return Err(self.lost(&format!("the pipe to the server: {}", Named(errno))));
             }
         }
+        if let Some(before) = before {
+            self.process.log_described(&mut self.queued, before);
+        }
+        Ok(())
     }
 
     /// Reads once what there is. Call it when the private pipe shows something, and then [`Connection::answer`]

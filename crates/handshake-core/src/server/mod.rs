@@ -45,7 +45,7 @@ use crate::server::course::used_pipe::{Next, USED_MAX, UsedPipe};
 use crate::server::options::Options;
 use crate::server::pending::{AckParams, PendingClient};
 use crate::server::queue::{Queue, Said, WhenFull};
-use crate::server::session::{Session, SessionLimits};
+use crate::server::session::Session;
 use crate::server::site::Site;
 use crate::server::sweep::sweep;
 use crate::server::wkp::{TakenPipe, WellKnownPipe};
@@ -139,9 +139,9 @@ impl Server {
         &self.site.place
     }
 
-    /// What it grants each client.
-    pub fn limits(&self) -> &SessionLimits {
-        &self.options.limits
+    /// How it serves.
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// The well-known pipe, while there is one.

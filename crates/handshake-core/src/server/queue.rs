@@ -7,6 +7,7 @@ use crate::course::text_of;
 use crate::error::Result;
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Standing, look, name_of};
+use crate::io::Filled;
 use crate::place::random;
 use crate::server::course::names::{Lookups, NamedClient, named_clients};
 use crate::server::course::queue::PipeQueue;
@@ -15,7 +16,7 @@ use crate::server::fair::FairQueue;
 use crate::server::pending::PendingClient;
 use crate::server::site::Site;
 use crate::server::wkp::TakenPipe;
-use crate::stream::{Filled, FrameReader, Framing, READS_MAX};
+use crate::stream::{FrameReader, Framing, READS_MAX};
 use crate::wire::{Hello, Kind, VERSION};
 
 /// The longest line: more than the clients of any crowd that one machine can have, since with `--shared-wkp`

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::name_of;
 use crate::process::Process;
+use crate::server::Server;
 use crate::server::pending::{Orphans, PendingClient};
 use crate::server::site::Site;
 use crate::sys::{self, Scale};
@@ -45,21 +46,21 @@ pub struct Subservers {
 }
 
 impl Subservers {
-    /// None yet of this server's, and never more than `most` at a time.
+    /// None yet, and never more than [`Options::max_clients`](super::options::Options) at a time.
     ///
     /// # Errors
     /// `EDEADLK`: this process has other threads. Only the thread that forks lives on in a subserver, which would wait for
     /// ever for a lock that another thread held.
-    pub fn at_most(most: usize, site: &Rc<Site>) -> Result<Self> {
+    pub fn of(server: &Server) -> Result<Self> {
         match sys::threads() {
             1 => {}
             several => return Err(beside_threads(several)),
         }
         Ok(Self {
-            site: Rc::clone(site),
+            site: Rc::clone(server.site()),
             living: BTreeMap::new(),
             forked: 0,
-            most,
+            most: server.options().max_clients,
             look_at_all: Deadline::after(LOOK_AT_ALL_AFTER),
             scale: Scale::new(),
         })

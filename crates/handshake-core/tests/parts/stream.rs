@@ -3,7 +3,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use handshake_core::stream::{Filled, FrameReader, FrameWriter, Framing, READ_SIZE, READS_MAX, WRITE_SIZE};
+use handshake_core::io::Filled;
+use handshake_core::stream::{FrameReader, FrameWriter, Framing, READ_SIZE, READS_MAX, WRITE_SIZE};
 use handshake_core::wire::{FRAME_MAX, Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, Scanner};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};

@@ -1,4 +1,5 @@
-//! A load process: `lab load --hold`, which is many of the clients, and stays until it is told to leave.
+//! A load process: `lab load --hold`, which acts as many of the clients, and stays until it is asked to
+//! leave.
 
 use std::os::fd::AsFd;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
@@ -14,18 +15,18 @@ use nix::sys::signal::Signal;
 use nix::unistd::read;
 use probe::running::Running;
 
-use crate::house::{House, REST, words};
+use crate::server_under_test::{REST, ServerUnderTest, words};
 
-/// What its clients may take for a handshake, and for a reply: so long that a slow machine is no failure.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+/// How long its clients wait for a handshake and for a reply: so long that a slow machine is no failure.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// At least so often it is looked whether the server lives.
+/// How often to check that the server is alive.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// A process that is many clients. Dropping it ends it.
+/// A process that acts as many clients. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Load {
-    /// Its command line.
+    /// The process's command line.
     pub(super) words: String,
     running: Running,
     /// `None` after EOF.
@@ -33,31 +34,25 @@ pub(super) struct Load {
     printed: Vec<u8>,
 }
 
-/// Whether its clients stay when they have their replies, or leave at once.
+/// Whether the clients stay after their replies, or leave at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stay {
-    UntilTold,
+    UntilAsked,
     UntilServed,
 }
 
 impl Load {
-    /// Starts one that is so many clients.
+    /// Starts a process that acts as `connections` clients.
     ///
     /// # Errors
-    /// It cannot be started.
-    pub(super) fn start(house: &House, connections: usize, stay: Stay) -> Result<Self> {
+    /// The process cannot be started.
+    pub(super) fn start(server: &ServerUnderTest, connections: usize, stay: Stay) -> Result<Self> {
         let failed = |error: std::io::Error| Error::on("start", "lab load", errno_of(&error));
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.args(["load", "--connections", &connections.to_string(), "--requests", "1"]);
-        command.args([
-            "--expect",
-            super::SERVICE,
-            "--timeout",
-            &format!("{}s", PATIENCE.as_secs()),
-            "--json",
-        ]);
-        command.args((stay == Stay::UntilTold).then_some("--hold"));
-        command.arg("--wkp").arg(house.place.wkp());
+        command.args(["--expect", super::SERVICE, "--timeout", &format!("{}s", TIMEOUT.as_secs()), "--json"]);
+        command.args((stay == Stay::UntilAsked).then_some("--hold"));
+        command.arg("--wkp").arg(server.place.wkp());
         let words = words(&command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut running = Running::start(&mut command, Signal::SIGTERM)?;
@@ -68,18 +63,18 @@ impl Load {
         self.running.pid()
     }
 
-    /// What it has reported, if it has.
+    /// The report, if the process has printed it.
     pub(super) fn report(&self) -> Option<Report> {
         let line = self.printed.strip_suffix(b"\n")?;
         serde_json::from_slice(line).ok()
     }
 
-    /// Whether there is nothing to wait for: it has reported, or its stdout has ended.
-    pub(super) fn is_told(&self) -> bool {
+    /// Whether the process has printed its report, or has closed its stdout.
+    pub(super) fn is_finished(&self) -> bool {
         self.printed.ends_with(b"\n") || self.stdout.is_none()
     }
 
-    /// Takes what is there; its stdout was shown to have something, or the end.
+    /// Reads what the process has printed; call it when its stdout is readable.
     fn read(&mut self) {
         let Some(stdout) = &self.stdout else { return };
         let mut buffer = [0; 4096];
@@ -91,12 +86,12 @@ impl Load {
         }
     }
 
-    /// Tells its clients to leave.
+    /// Asks the clients to leave.
     pub(super) fn leave(&mut self) {
         self.running.close_stdin();
     }
 
-    /// Tells its clients to leave, and waits for that. Returns how it ended, and what it had to complain of.
+    /// Asks the clients to leave, and waits for the process's end. Returns its status and its complaints.
     pub(super) fn end(&mut self, process: &Process) -> Result<(ExitStatus, Vec<String>)> {
         self.leave();
         self.running.wait(process, Deadline::after(REST))?;
@@ -104,22 +99,22 @@ impl Load {
     }
 }
 
-/// Waits until all have reported or failed, or until the deadline.
+/// Waits until all processes have reported or failed, or until the deadline.
 ///
 /// # Errors
 /// [`Error::Lost`]: the server has ended by itself. [`Error::Signal`].
 pub(super) fn await_reports(
     loads: &mut [Load],
     until: Deadline,
-    house: &mut House,
+    server: &mut ServerUnderTest,
     process: &Process,
 ) -> Result<()> {
     while !until.passed() {
-        let mut waiting: Vec<&mut Load> = loads.iter_mut().filter(|load| !load.is_told()).collect();
+        let mut waiting: Vec<&mut Load> = loads.iter_mut().filter(|load| !load.is_finished()).collect();
         if waiting.is_empty() {
             return Ok(());
         }
-        if let Some(status) = house.ended() {
+        if let Some(status) = server.ended() {
             let what = format!("the server has ended by itself: {status}");
             return Err(Error::Lost { what, unanswered: 0 });
         }

@@ -1,22 +1,23 @@
-//! What an idle client costs, with all that the kernel keeps for it, in parts.
+//! The memory that an idle client costs, in parts, with all that the kernel keeps for it.
 //!
-//! Own pages and page tables are each process's own, and exact. For the rest there is only what the kernel tells of the
-//! whole machine, before the first client and when all are there: other programs that come and go meanwhile disturb it.
+//! A process's own pages and page tables are exact. For the rest the kernel reports only totals of the whole
+//! machine, read before the first client and when all are connected. Other programs that start or end
+//! meanwhile disturb them.
 
 use probe::proc;
 
-/// The machine's memory at a moment, in KiB.
+/// The machine's memory at one moment, in KiB.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Machine {
-    /// What is free, or could be, for whoever needs it.
+    /// Memory that is free, or can be freed when a program needs it.
     available: f64,
     stacks: f64,
     slab: f64,
-    /// In use, and in no line of /proc/meminfo.
+    /// Memory in use that no line of /proc/meminfo contains.
     unnamed: f64,
 }
 
-/// Whose pages /proc/meminfo names; what is neither free nor one of these is unnamed.
+/// The lines of /proc/meminfo that count pages. Pages in none of these lines are `unnamed`.
 const NAMED: [&str; 11] = [
     "MemFree",
     "Buffers",
@@ -32,13 +33,13 @@ const NAMED: [&str; 11] = [
 ];
 
 impl Machine {
-    /// As it is now.
+    /// The machine's memory now.
     pub(super) fn now() -> Self {
         Self::of(&proc::meminfo(), proc::kept_by_processors() as f64)
     }
 
     fn of(meminfo: &str, kept_by_processors: f64) -> Self {
-        // Older kernels lack some of the lines: none of those is large.
+        // Older kernels lack some of the lines, but none of those is large.
         let line = |name: &str| proc::kib(meminfo, name).unwrap_or_default() as f64;
         Self {
             available: line("MemAvailable") + kept_by_processors,
@@ -49,22 +50,23 @@ impl Machine {
     }
 }
 
-/// The memory of an idle client, in KiB: means.
+/// The mean memory of an idle client, in KiB.
 #[derive(Debug)]
 pub(super) struct Memory {
-    /// Of how many subservers the first two could be seen.
+    /// How many subservers the first two values could be read of.
     seen: usize,
     own_pages: f64,
     page_tables: f64,
     stack: f64,
     slab: f64,
     unnamed: f64,
-    /// What the machine has less for others, not counting what the load processes have.
+    /// The decrease of the machine's available memory, without the share of the load processes.
     available: f64,
 }
 
 impl Memory {
-    /// Of `clients` clients, with these subservers; the load processes are `loads`.
+    /// The memory of each of `clients` clients, from their subservers' PIDs and those of the load processes,
+    /// `loads`.
     pub(super) fn of(
         clients: usize,
         (before, full): (Machine, Machine),
@@ -91,21 +93,21 @@ impl Memory {
         self.own_pages + self.page_tables + self.stack + self.slab + self.unnamed
     }
 
-    /// For people: what, how many KiB, and what that is.
+    /// The rows of the printed table: name, KiB, explanation.
     pub(super) fn rows(&self) -> [(&'static str, f64, String); 7] {
         let seen = self.seen;
         [
             ("own pages", self.own_pages, format!("Pss_Anon, mean of {seen} subservers")),
             ("page tables", self.page_tables, format!("VmPTE, mean of {seen}, and a page at their top")),
             ("kernel stack", self.stack, "KernelStack of /proc/meminfo".into()),
-            ("kernel objects", self.slab, "Slab of /proc/meminfo; also what is for the client's end".into()),
+            ("kernel objects", self.slab, "Slab of /proc/meminfo; also those of the client's end".into()),
             (
                 "other pages",
                 self.unnamed,
                 "in no line of /proc/meminfo, and not free: those of pipes, for example".into(),
             ),
             ("total", self.total(), String::new()),
-            ("MemAvailable", self.available, "so much less, without what the load processes have".into()),
+            ("MemAvailable", self.available, "its decrease, without the share of the load processes".into()),
         ]
     }
 }
@@ -126,7 +128,7 @@ mod tests {
         let full = Machine::of(&lines(80_000, 260, 1300, 88_900), 600.0);
         let own = [std::process::id()];
         let memory = Memory::of(10, (before, full), &own, &[]);
-        // Of 1,000 KiB that are not free any more, 460 have a name.
+        // Of the 1,000 KiB that are no longer free, the lines above name 460.
         assert_eq!((memory.seen, memory.stack, memory.slab, memory.unnamed), (1, 16.0, 30.0, 54.0));
         assert_eq!(memory.available, 990.0);
         assert!(memory.own_pages > 0.0 && memory.page_tables > proc::page() as f64);

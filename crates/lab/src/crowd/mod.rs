@@ -1,14 +1,14 @@
-//! `lab crowd`: a server with as many clients at once as it can have, seen and measured.
+//! `lab crowd`: a server with as many clients at once as it can have, observed and measured.
 //!
-//! Reading order: [`run`]; then `scene`, what happens one after the other; a `load` process is thousands of the clients;
-//! `late` are those who find the house full; `memory` is what an idle client costs; `verdict` judges. What is deliberately
-//! absent: any judgement of times and sizes. They are printed as they were on this machine; what is judged is that nobody
-//! is lost, and nothing is left.
+//! Reading order: [`run`]; then `phases`, the order of a run; `load` is a process that acts as thousands of
+//! clients. `excess` are the clients beyond the server's capacity; `memory` is the cost of an idle client;
+//! `verdict` judges. Deliberately absent: any judgement of times and sizes. The lab prints them as it
+//! measured them. It judges only that no client is lost, and that nothing is left behind.
 
-mod late;
+mod excess;
 mod load;
 mod memory;
-mod scene;
+mod phases;
 mod verdict;
 
 use std::time::Duration;
@@ -23,62 +23,63 @@ use probe::paradigm::{Kind, Paradigm};
 use probe::temporary;
 
 use crate::check;
-use crate::demo::voice::Voice;
-use crate::house::House;
+use crate::demo::printer::Printer;
+use crate::server_under_test::ServerUnderTest;
 use verdict::Seen;
 
-/// Without `--clients`, so many come to a forking server, which needs no descriptor for them.
+/// The default number of clients at a forking server, which needs no file descriptor for them.
 const MANY: usize = 10_000;
 
-/// What the server does, and the load processes expect.
+/// The server's service, which the load processes expect.
 const SERVICE: &str = "reverse";
 
-/// The clients are shared out among so many processes, or as many as their descriptors ask for.
+/// How many load processes share the clients, unless their file descriptors require more.
 const LOADS: usize = 2;
 
-/// Have as many clients at once as a server carries, and see what that costs.
+/// Connect as many clients at once as a server supports, and see what that costs.
 ///
-/// Starts the real server in a directory of its own, on tmpfs where there is one, and `lab load` processes that connect
-/// all clients at once. Each asks once and stays. Then one can see the time that it took, the descriptors and processes,
-/// the memory of an idle client; more clients come, find the house full, and wait until others leave. At the end all
-/// leave, and the server must be as it was. Exits with 0 only then, and if nobody was lost.
+/// Starts the real server in a directory of its own, on tmpfs if possible, and `lab load` processes that
+/// connect all clients at once. Each client asks once and stays. Then the command prints the time that it
+/// took, the file descriptors and processes, and the memory of an idle client. More clients come, find the
+/// server at capacity, and wait until others leave. At the end all leave, and the server must be as it was.
+/// Exits with 0 only then, and if no client was lost.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which server: forking or dispatch; the basic one has one client at a time
+    /// Which server: forking or dispatch; the basic server has one client at a time
     #[arg(value_enum)]
     paradigm: Paradigm,
 
-    /// For dispatch: one well-known pipe that is never removed, for all that all clients send
+    /// For dispatch: use one well-known pipe for everything that all clients send, and never remove it
     #[arg(long)]
     shared_wkp: bool,
 
-    /// How many clients, which is also the server's --max-clients [default: what this process's limits carry; for forking
-    /// at most 10,000]
+    /// How many clients, which is also the server's --max-clients [default: what this process's limits allow;
+    /// for forking at most 10,000]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     clients: Option<usize>,
 
-    /// How many more come when the house is full
+    /// How many more clients come when the server is at capacity
     #[arg(long, value_name = "K", default_value = "2")]
     beyond: usize,
 
-    /// How long all stay idle, so that one can look around with ls and ps
+    /// How long all clients stay idle, so that you can look around with ls and ps
     #[arg(long, value_name = "DUR", default_value = "0", value_parser = duration)]
     idle_for: Duration,
 }
 
-/// What is to be done, as meant.
+/// What to do.
 #[derive(Debug)]
 struct Plan {
     kind: Kind,
     clients: usize,
     beyond: usize,
     idle_for: Duration,
-    /// What a load process can hold.
+    /// The most clients of one load process.
     share_max: usize,
 }
 
 impl Args {
-    /// Why this is no crowd, if it is none.
+    /// Why these options make no crowd, if they make none.
     fn misuse(&self) -> Option<&'static str> {
         match self.paradigm {
             Paradigm::Basic => Some(
@@ -106,7 +107,7 @@ impl Args {
 }
 
 impl Plan {
-    /// The server's options. Its patience is long, because a slow machine is no failure here.
+    /// The server's options. Its timeout is long, because a slow machine is no failure here.
     fn options(&self) -> Vec<String> {
         let mut options = vec!["-q", "--service", SERVICE, "--handshake-timeout", "60s"];
         let clients = self.clients.to_string();
@@ -115,18 +116,18 @@ impl Plan {
         options.into_iter().map(str::to_owned).collect()
     }
 
-    /// How many clients each load process is.
+    /// The number of clients of each load process.
     fn shares(&self) -> Vec<usize> {
         let loads = self.clients.div_ceil(self.share_max).max(LOADS).min(self.clients);
         (0..loads).map(|load| (self.clients + load) / loads).collect()
     }
 }
 
-/// Lets the crowd come and go. [`Status::Broken`]: something was not as it has to be; what, was told.
+/// Runs the crowd. [`Status::Broken`]: a check failed, and was printed.
 ///
 /// # Errors
-/// A program is missing, or a process cannot be started. [`Error::Signal`]: it was interrupted, and has ended all that it
-/// had started.
+/// A program is missing, or a process cannot be started. [`Error::Signal`]: the lab was interrupted, and has
+/// ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
     if let Some(why) = args.misuse() {
         complain("lab", why);
@@ -135,37 +136,37 @@ pub fn run(args: Args) -> Result<Status> {
     let limits = Limits::raise();
     let plan = args.plan(&limits);
     let process = Process::quiet(Role::Client)?;
-    let mut voice = Voice::new();
-    announce(&plan, &limits, &mut voice)?;
+    let mut printer = Printer::new();
+    announce(&plan, &limits, &mut printer)?;
     let directory = temporary::directory_in_memory("lab-crowd-")?;
-    let mut house = House::open(plan.kind, &plan.options(), directory, &process)?;
-    voice.line(&format!("$ {}", house.words))?;
+    let mut server = ServerUnderTest::open(plan.kind, &plan.options(), directory, &process)?;
+    printer.line(&format!("$ {}", server.words))?;
     let mut seen = Seen::new(plan.clients, plan.beyond);
-    match scene::play(&plan, &mut house, &process, &mut seen, &mut voice) {
+    match phases::run(&plan, &mut server, &process, &mut seen, &mut printer) {
         Err(Error::Signal(signal)) => {
-            drop(house);
-            voice.heading("Verdict")?;
-            voice.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
+            drop(server);
+            printer.heading("Verdict")?;
+            printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
             return Err(Error::Signal(signal));
         }
         Err(error @ Error::Lost { .. }) => seen.server_died(&error),
         Err(error) => return Err(error),
         Ok(()) => {}
     }
-    let ending = house.close();
-    voice.heading("Verdict")?;
-    let right = check::tell(seen.checks().into_iter().chain(ending.checks()), &mut voice)?;
-    voice.line(if right { "passed" } else { "failed" })?;
+    let ending = server.close();
+    printer.heading("Verdict")?;
+    let right = check::print(seen.checks().into_iter().chain(ending.checks()), &mut printer)?;
+    printer.line(if right { "passed" } else { "failed" })?;
     Ok(if right { Status::Done } else { Status::Broken })
 }
 
-fn announce(plan: &Plan, limits: &Limits, voice: &mut Voice) -> Result<()> {
+fn announce(plan: &Plan, limits: &Limits, printer: &mut Printer) -> Result<()> {
     let Plan { kind, clients, .. } = plan;
     let shared = if kind.shared_wkp { " --shared-wkp" } else { "" };
-    voice.heading(&format!("{}{shared}: {clients} clients at once", kind.paradigm.server()))?;
+    printer.heading(&format!("{}{shared}: {clients} clients at once", kind.paradigm.server()))?;
     let carried = limits.clients(kind.descriptors_each());
-    voice.paragraph(&format!("Each process may have {limits}: that carries {carried} clients."))?;
-    voice.line("")
+    printer.paragraph(&format!("Each process may have {limits}: enough for {carried} clients."))?;
+    printer.line("")
 }
 
 #[cfg(test)]

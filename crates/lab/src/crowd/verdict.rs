@@ -1,27 +1,27 @@
-//! What is checked at the end: nobody was lost, nobody came in beyond the limit, nothing is left.
+//! The checks at the end: no client was lost, none was served beyond the limit, nothing is left behind.
 
 use std::process::ExitStatus;
 
 use handshake_core::error::Error;
 use load::Report;
 
-use super::late::Late;
+use super::excess::Excess;
 use crate::check::Check;
-use crate::house::Look;
+use crate::server_under_test::Snapshot;
 
-/// All that is judged.
+/// Everything that is judged.
 #[derive(Debug)]
 pub(super) struct Seen {
     clients: usize,
     beyond: usize,
-    /// Before the first client; when all were there; when all had left.
-    pub(super) before: Option<Look>,
-    pub(super) full: Option<Look>,
-    pub(super) after: Option<Look>,
-    /// Of the load processes.
+    /// The server before the first client; with all clients; after all clients.
+    pub(super) before: Option<Snapshot>,
+    pub(super) full: Option<Snapshot>,
+    pub(super) after: Option<Snapshot>,
+    /// The reports of the load processes.
     pub(super) reports: Vec<Report>,
     complaints: Vec<String>,
-    pub(super) late: Option<Late>,
+    pub(super) excess: Option<Excess>,
     died: Option<String>,
 }
 
@@ -35,7 +35,7 @@ impl Seen {
             after: None,
             reports: Vec::new(),
             complaints: Vec::new(),
-            late: None,
+            excess: None,
             died: None,
         }
     }
@@ -44,10 +44,10 @@ impl Seen {
         self.died = Some(error.to_string());
     }
 
-    /// A load process has ended like this, and had this to complain of.
+    /// Notes how a load process ended, and its complaints.
     pub(super) fn load_ended(&mut self, (status, complaints): (ExitStatus, Vec<String>)) {
         if !status.success() && complaints.is_empty() {
-            self.complaints.push(format!("a load process ended without a word: {status}"));
+            self.complaints.push(format!("a load process ended without a message: {status}"));
         }
         self.complaints.extend(complaints);
     }
@@ -58,7 +58,7 @@ impl Seen {
             let (here, due) = (full.subservers.len(), self.clients);
             checks.push(Check::that(here == due, format!("{here} subservers at once (expected {due})")));
         }
-        checks.extend(self.late.iter().flat_map(|late| self.of_late(late)));
+        checks.extend(self.excess.iter().flat_map(|excess| self.of_excess(excess)));
         checks.extend(self.at_rest());
         checks
     }
@@ -73,25 +73,25 @@ impl Seen {
         Check::new(claim, short.into_iter().chain(self.complaints.iter().cloned()))
     }
 
-    fn of_late(&self, late: &Late) -> [Check; 2] {
-        let Late { waited, subservers, served, complaints } = late;
+    fn of_excess(&self, excess: &Excess) -> [Check; 2] {
+        let Excess { waited, subservers, served, complaints } = excess;
         let due = self.beyond;
         let claim = format!(
             "{due} more came: for {:?} {waited} of them waited for an answer (expected all), and there were {subservers} \
              subservers (expected {})",
-            Late::WATCHED,
+            Excess::WATCHED,
             self.clients
         );
         [
             Check::that(*waited == due && *subservers == self.clients, claim),
             Check::new(
                 format!("when others had left, {served} of these {due} got the right reply (expected all)"),
-                complaints.iter().cloned().chain((served != &due).then(|| "somebody was lost".to_owned())),
+                complaints.iter().cloned().chain((served != &due).then(|| "a client was lost".to_owned())),
             ),
         ]
     }
 
-    /// How the server stood when all had left.
+    /// The checks of the server after all clients have left.
     fn at_rest(&self) -> Vec<Check> {
         let (Some(before), Some(after)) = (&self.before, &self.after) else {
             return vec![Check::new("the server lived to the end".into(), self.died.clone())];

@@ -1,5 +1,4 @@
-//! What a guest did wrong, and what to do about it: one sentence for each usual mistake of a client of the
-//! course.
+//! The advice for an external client: one sentence for each common mistake in a client of the course.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -8,11 +7,11 @@ use handshake_core::error::LEFT_BEFORE;
 use nix::sys::signal::Signal;
 use probe::blocked::{Access, Call};
 
-use super::tell::shorten;
-use super::voice::unbroken;
+use super::printer::unbroken;
+use super::sentence::shorten;
 use super::watch::WkpOpened;
 
-/// What is known of a guest.
+/// The facts about an external client.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     /// The well-known pipe's name.
@@ -20,25 +19,25 @@ pub(super) struct Facts {
     /// Whether the server serves framed clients only.
     pub(super) shared_wkp: bool,
     pub(super) wkp_opened: WkpOpened,
-    /// The names of the pipes that it made, in full: [`Call`] has full names. They are shortened when
+    /// The full names of the pipes that it made, because [`Call`] has full names. They are shortened when
     /// printed.
     pub(super) made: Vec<String>,
-    /// What the server read instead of a private pipe's name: how many bytes, and the text at their
+    /// What the server read instead of a private pipe's name: the number of bytes, and the text at their
     /// beginning.
     pub(super) no_name: Option<(usize, String)>,
     /// The private pipe's name that the server received, in full.
     pub(super) name: Option<String>,
-    /// Why the server dropped it, in the server's words.
+    /// Why the server dropped the client, in the server's words.
     pub(super) dropped: Option<String>,
     /// Whether the server sent the acknowledgement.
     pub(super) acknowledged: bool,
-    /// Whether it printed the acknowledgement only after it had been given a message.
+    /// Whether the client printed the acknowledgement only after it had received a message.
     pub(super) printed_ack_late: bool,
-    /// What it was blocked in when it first did not do what was expected of it.
+    /// The call that blocked it when it first missed an expected step.
     pub(super) blocked: Option<Call>,
-    /// Whether that was before it opened the well-known pipe.
+    /// Whether it was blocked before it opened the well-known pipe.
     pub(super) blocked_before_wkp: bool,
-    /// Whether it had closed the well-known pipe before it was given a message.
+    /// Whether it had closed the well-known pipe before it received a message.
     pub(super) closed_wkp: bool,
     pub(super) end: End,
     /// Requests that the server received, and replies that it sent.
@@ -46,19 +45,19 @@ pub(super) struct Facts {
     pub(super) replies: usize,
 }
 
-/// How a guest ended.
+/// How an external client ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// By itself, with this status.
+    /// By itself, with this exit status.
     Status(i32),
-    /// By a signal of its own making.
+    /// By a signal that the demo did not send.
     Crash(Signal),
-    /// By a signal that the demo sent: until then it lived.
+    /// By a signal that the demo sent, because it had not ended before.
     Sent(Signal),
 }
 
 impl End {
-    /// `sent`: the signal that the demo sent last.
+    /// How it ended. `sent` is the last signal that the demo sent.
     pub(super) fn new(status: Option<ExitStatus>, sent: Option<Signal>) -> Self {
         let signal =
             status.and_then(|status| status.signal()).and_then(|number| Signal::try_from(number).ok());
@@ -71,7 +70,7 @@ impl End {
 }
 
 impl Facts {
-    /// About a handshake that was not completed.
+    /// The advice for a handshake that was not completed.
     pub(super) fn on_handshake(&self) -> String {
         let Self { wkp, name, no_name, dropped, .. } = self;
         if self.blocked_before_wkp && self.is_blocked_in_read_of("stdin") {
@@ -95,7 +94,7 @@ impl Facts {
         }
     }
 
-    /// The server has read nothing of it.
+    /// The advice if the server has read nothing from the client.
     fn before_name(&self) -> String {
         let wkp = &self.wkp;
         let write_name =
@@ -141,7 +140,7 @@ impl Facts {
         }
     }
 
-    /// The server has read something that is no private pipe's name.
+    /// The advice if the server has read something that is no private pipe's name.
     fn after_no_name(&self, bytes: usize, text: &str) -> String {
         let wkp = &self.wkp;
         if text.is_empty() {
@@ -163,7 +162,7 @@ impl Facts {
         }
     }
 
-    /// The server has read the name, and has not sent the acknowledgement.
+    /// The advice if the server has read the name, and has not sent the acknowledgement.
     fn after_name(&self, name: &str) -> String {
         let (wkp, full_name, name) = (&self.wkp, name, shorten(name));
         if !self.made.iter().any(|made| made == full_name) {
@@ -208,7 +207,7 @@ impl Facts {
         }
     }
 
-    /// The server has sent the acknowledgement, and then seen the end of the client.
+    /// The advice if the client left after the acknowledgement.
     fn after_acknowledgement(&self, name: &str) -> String {
         let (wkp, name) = (&self.wkp, shorten(name));
         match self.end {
@@ -234,8 +233,8 @@ impl Facts {
         )
     }
 
-    /// About messages without a reply, or replies that were not printed. `messages`: how many it was to be
-    /// given.
+    /// The advice for missing replies. `messages` is the number of messages that the client should have
+    /// received.
     pub(super) fn on_replies(&self, messages: usize) -> String {
         let (wkp, requests) = (&self.wkp, self.requests);
         let reads_private = self.name.as_deref().is_some_and(|name| self.is_blocked_in_read_of(name));
@@ -295,7 +294,7 @@ impl Facts {
     }
 }
 
-/// The names of pipes, shortened.
+/// The shortened names of pipes.
 pub(super) fn in_words(pipes: &[String]) -> String {
     pipes.iter().map(|pipe| shorten(pipe)).collect::<Vec<_>>().join(", ")
 }
@@ -303,11 +302,11 @@ pub(super) fn in_words(pipes: &[String]) -> String {
 const WITHOUT_SHARED: &str = "for a client of the course: lab demo dispatch, without --shared-wkp";
 const OTHER_NAME: &str = "if it looks for another name, say so with --wkp NAME";
 
-/// What a program died of, or how to find out.
+/// Why a signal killed a program, or how to find out.
 fn cause(signal: Signal) -> &'static str {
     match signal {
         Signal::SIGPIPE => "it wrote into a pipe that no process reads any more",
-        _ => "gcc -g -fsanitize=address, or gdb, tells the line",
+        _ => "gcc -g -fsanitize=address, or gdb, shows the line",
     }
 }
 

@@ -1,19 +1,19 @@
-//! What can be said at the end of a guest: as far as one can judge that from outside.
+//! The findings about an external client, as far as they can be judged from outside.
 
 use handshake_core::error::Result;
 use handshake_core::event::{Event, Role, What};
 use nix::sys::signal::Signal;
 
 use super::advice::{End, Facts, in_words};
-use super::cast::Actor;
-use super::guest::Guest;
-use super::stage::Stage;
-use super::tell::{own_name, shorten};
+use super::director::Director;
+use super::external_client::ExternalClient;
+use super::roster::Actor;
+use super::sentence::{own_name, shorten};
 use super::verdict::answer;
 use super::watch::WkpOpened;
 use super::{Args, counted, script};
 
-/// Something that was judged: whether it is right, in words, and what to do about it if it is not.
+/// A finding: whether it is right, what was seen, and advice if it is wrong.
 struct Judged {
     right: bool,
     claim: String,
@@ -30,71 +30,72 @@ impl Judged {
     }
 }
 
-/// Says what was found. Returns whether it is a client: it shook hands, got and printed the replies to its
-/// messages, and came to its end.
-pub(super) fn judge(stage: &mut Stage, args: &Args) -> Result<bool> {
+/// Prints the findings. Returns whether the program is a proper client: it completed the handshake, printed
+/// the replies to its messages, and ended.
+pub(super) fn judge(director: &mut Director, args: &Args) -> Result<bool> {
     let messages = args.messages;
-    let Some(guest) = &stage.guest else {
-        stage.voice.verdict(false, "the program was never started")?;
+    let Some(external) = &director.external else {
+        director.printer.verdict(false, "the program was never started")?;
         return Ok(false);
     };
-    let facts = facts(stage, guest, args);
-    let mut judged = vec![handshake(stage, guest, &facts)];
+    let facts = facts(director, external, args);
+    let mut judged = vec![handshake(director, external, &facts)];
     if judged[0].right && messages > 0 {
-        judged.push(replies(stage, guest, &facts, messages));
+        judged.push(replies(director, external, &facts, messages));
     }
     let did_its_work = judged.iter().all(|judged| judged.right);
-    let (end, remark) = end(stage, guest, &facts, did_its_work);
+    let (end, remark) = end(director, external, &facts, did_its_work);
     judged.extend(end);
     let right = judged.iter().all(|judged| judged.right);
-    let remarks: Vec<_> = remark.into_iter().chain(remarks(stage, guest, &facts, did_its_work)).collect();
-    let name = Actor::Client(guest.number);
+    let remarks: Vec<_> =
+        remark.into_iter().chain(remarks(director, external, &facts, did_its_work)).collect();
+    let name = Actor::Client(external.number);
     for Judged { right, claim, advice } in judged {
-        stage.voice.verdict(right, &claim)?;
-        advice.map_or(Ok(()), |advice| stage.voice.detail(&advice))?;
+        director.printer.verdict(right, &claim)?;
+        advice.map_or(Ok(()), |advice| director.printer.detail(&advice))?;
     }
-    remarks.iter().try_for_each(|remark| stage.voice.remark(remark))?;
+    remarks.iter().try_for_each(|remark| director.printer.remark(remark))?;
     let claim = if right { "passed" } else { "failed" };
-    stage.voice.verdict(right, &format!("{name}, your program, {claim}"))?;
+    director.printer.verdict(right, &format!("{name}, your program, {claim}"))?;
     Ok(right)
 }
 
-fn facts(stage: &Stage, guest: &Guest, args: &Args) -> Facts {
-    let first = |what| first(stage, guest, what);
+fn facts(director: &Director, external: &ExternalClient, args: &Args) -> Facts {
+    let first = |what| first(director, external, what);
     let text = |event: &Event| event.text.clone().unwrap_or_default();
-    // The server cannot say whose bytes these are. Of the clients, only the guest writes a line that is no
-    // name.
+    // The server cannot know which client wrote these bytes. But only the external client writes a line that
+    // is no name.
     let is_no_name = |event: &&Event| {
         event.what == What::Skipped
             && event.role == Role::Server
             && event.session.is_none()
             && event.text.is_some()
     };
-    let no_name = stage.record.seen().iter().find(is_no_name);
+    let no_name = director.event_log.seen().iter().find(is_no_name);
     let ack = first(What::AckSent).map(text).filter(|ack| !ack.is_empty());
     let prints_ack =
         |lines: &[String]| ack.as_ref().is_some_and(|ack| lines.iter().any(|line| line.contains(ack)));
-    let (before, after) = guest.said.split_at(guest.said_before);
+    let (before, after) = external.printed_lines.split_at(external.printed_before);
     Facts {
-        wkp: stage.troupe.wkp().name().into(),
+        wkp: director.processes.wkp().name().into(),
         shared_wkp: args.shared_wkp,
-        wkp_opened: guest.watch.wkp_opened(),
-        made: guest.watch.made().map(own_name).collect(),
+        wkp_opened: external.watch.wkp_opened(),
+        made: external.watch.made().map(own_name).collect(),
         no_name: no_name.map(|event| (event.bytes.unwrap_or_default(), text(event))),
         name: first(What::HelloReceived).and_then(|hello| hello.pipe.as_deref()).map(own_name),
         dropped: first(What::ClientDropped).map(text),
         acknowledged: first(What::AckSent).is_some(),
         printed_ack_late: !prints_ack(before) && prints_ack(after),
-        blocked: guest.blocked.clone(),
-        blocked_before_wkp: guest.blocked_before_wkp,
-        closed_wkp: guest.closed_wkp,
-        end: End::new(stage.troupe.ended(Actor::Client(guest.number)), guest.ended_by),
-        requests: stage.count_of(What::RequestReceived, guest.number),
-        replies: stage.count_of(What::ReplySent, guest.number),
+        blocked: external.blocked.clone(),
+        blocked_before_wkp: external.blocked_before_wkp,
+        closed_wkp: external.closed_wkp,
+        end: End::new(director.processes.ended(Actor::Client(external.number)), external.ended_by),
+        requests: director.count_of(What::RequestReceived, external.number),
+        replies: director.count_of(What::ReplySent, external.number),
     }
 }
 
-fn handshake(stage: &Stage, guest: &Guest, facts: &Facts) -> Judged {
+fn handshake(director: &Director, external: &ExternalClient, facts: &Facts) -> Judged {
     let wrong = |claim| Judged::wrong(claim, facts.on_handshake());
     let Some(name) = &facts.name else {
         return wrong(match &facts.dropped {
@@ -106,10 +107,13 @@ fn handshake(stage: &Stage, guest: &Guest, facts: &Facts) -> Judged {
     if !facts.acknowledged {
         return wrong(format!("{received}, and its pipe could not be answered"));
     }
-    if facts.blocked_before_wkp && guest.typed == 0 {
+    if facts.blocked_before_wkp && external.given == 0 {
         return wrong(format!("{received} only when its input had ended"));
     }
-    let third = match (first(stage, guest, What::ReadyReceived), first(stage, guest, What::ThirdStepSpared)) {
+    let third = match (
+        first(director, external, What::ReadyReceived),
+        first(director, external, What::ThirdStepSpared),
+    ) {
         (Some(ready), _) => match ready.text.as_deref() {
             Some(text) => format!("third step [{text}]"),
             None => "third step READY".into(),
@@ -120,26 +124,31 @@ fn handshake(stage: &Stage, guest: &Guest, facts: &Facts) -> Judged {
     Judged::right(format!("{received}, acknowledged; {third}"))
 }
 
-/// Whether it asked what it was given, and printed the replies. A program that asks something else by itself
-/// is to print one of its own replies.
-fn replies(stage: &Stage, guest: &Guest, facts: &Facts, messages: usize) -> Judged {
-    let prints = |text: &String| guest.said.iter().any(|line| line.contains(text.trim_end_matches('…')));
-    let sent = stage.record.seen().iter().filter(|event| event.what == What::ReplySent);
-    let sent = sent.filter(|event| stage.cast.client_of(event) == Some(guest.number));
+/// Checks that the program sent the given messages, and printed the replies. A program that sends messages of
+/// its own must print at least one of its replies.
+fn replies(director: &Director, external: &ExternalClient, facts: &Facts, messages: usize) -> Judged {
+    let prints =
+        |text: &String| external.printed_lines.iter().any(|line| line.contains(text.trim_end_matches('…')));
+    let sent = director.event_log.seen().iter().filter(|event| event.what == What::ReplySent);
+    let sent = sent.filter(|event| director.roster.client_of(event) == Some(external.number));
     let sent: Vec<String> = sent.filter_map(|event| event.text.clone()).collect();
     let due: Vec<String> =
-        (1..=messages).map(|number| answer(&script::message(guest.number, number))).collect();
+        (1..=messages).map(|number| answer(&script::message(external.number, number))).collect();
     let asks_by_itself =
         !sent.is_empty() && !due.iter().any(|due| sent.iter().any(|sent| sent.contains(due.as_str())));
-    let (given, requests) = (counted(guest.typed, "message"), counted(facts.requests, "request"));
+    let (given, requests) = (counted(external.given, "message"), counted(facts.requests, "request"));
     let replies = counted_replies(facts.replies);
     let served = format!("it was given {given}; the server received {requests} and sent {replies}");
     let (right, printed) = if asks_by_itself {
         let right = sent.iter().any(|sent| !sent.is_empty() && prints(sent));
         (
             right,
-            if right { "it asks by itself, and prints replies" } else { "it printed none of them" }
-                .to_owned(),
+            if right {
+                "it sends messages of its own, and prints replies"
+            } else {
+                "it printed none of them"
+            }
+            .to_owned(),
         )
     } else {
         let printed = due.iter().filter(|due| prints(due)).count();
@@ -153,16 +162,22 @@ fn counted_replies(number: usize) -> String {
     if number == 1 { "1 reply".into() } else { format!("{number} replies") }
 }
 
-/// Its end: judged, or only told. `did_its_work`: it shook hands and got its replies.
-fn end(stage: &Stage, guest: &Guest, facts: &Facts, did_its_work: bool) -> (Option<Judged>, Option<String>) {
-    let status = stage.troupe.ended(Actor::Client(guest.number));
+/// The program's end: a judged finding, or a remark. `did_its_work`: it completed the handshake and got its
+/// replies.
+fn end(
+    director: &Director,
+    external: &ExternalClient,
+    facts: &Facts,
+    did_its_work: bool,
+) -> (Option<Judged>, Option<String>) {
+    let status = director.processes.ended(Actor::Client(external.number));
     let status = status.map_or("it never ended".into(), |status| status.to_string());
     let claim = format!("its end: {status}");
     let judged = match facts.end {
         End::Status(0) if did_its_work => Judged::right(claim),
         End::Status(0) => return (None, Some(claim)),
         End::Status(_) => return (None, Some(format!("{claim}; 0 would say that all went well"))),
-        // What it was about is said above, unless all else was right.
+        // The advice is already given above, unless everything else was right.
         End::Crash(_) => Judged::wrong(claim, did_its_work.then(|| facts.on_replies(0))),
         End::Sent(Signal::SIGKILL) => {
             let advice =
@@ -177,8 +192,8 @@ fn end(stage: &Stage, guest: &Guest, facts: &Facts, did_its_work: bool) -> (Opti
     (Some(judged), None)
 }
 
-/// What is worth knowing.
-fn remarks(stage: &Stage, guest: &Guest, facts: &Facts, did_its_work: bool) -> Vec<String> {
+/// Remarks, which are neither right nor wrong.
+fn remarks(director: &Director, external: &ExternalClient, facts: &Facts, did_its_work: bool) -> Vec<String> {
     let mut remarks = Vec::new();
     if did_its_work && facts.wkp_opened == WkpOpened::Both {
         remarks.push(format!(
@@ -187,10 +202,10 @@ fn remarks(stage: &Stage, guest: &Guest, facts: &Facts, did_its_work: bool) -> V
             facts.wkp
         ));
     }
-    if stage.count_of(What::Skipped, guest.number) > 0 {
+    if director.count_of(What::Skipped, external.number) > 0 {
         remarks.push("the server skipped bytes of it that were no record".into());
     }
-    let left: Vec<String> = guest.watch.left().map(own_name).collect();
+    let left: Vec<String> = external.watch.left().map(own_name).collect();
     remarks.push(match left.as_slice() {
         [] => "it left nothing behind".into(),
         [name] if did_its_work && facts.name.as_ref() == Some(name) => {
@@ -201,16 +216,17 @@ fn remarks(stage: &Stage, guest: &Guest, facts: &Facts, did_its_work: bool) -> V
         }
         left => format!("it left behind: {}", in_words(left)),
     });
-    if !stage.troupe.strays.is_empty() {
+    if !director.processes.leftover_processes.is_empty() {
         remarks.push(format!(
             "processes that it had started and left, ended by number: {:?}",
-            stage.troupe.strays
+            director.processes.leftover_processes
         ));
     }
     remarks
 }
 
-fn first<'s>(stage: &'s Stage, guest: &Guest, what: What) -> Option<&'s Event> {
-    let is_it = |event: &&Event| event.what == what && stage.cast.client_of(event) == Some(guest.number);
-    stage.record.seen().iter().find(is_it)
+fn first<'s>(director: &'s Director, external: &ExternalClient, what: What) -> Option<&'s Event> {
+    let is_it =
+        |event: &&Event| event.what == what && director.roster.client_of(event) == Some(external.number);
+    director.event_log.seen().iter().find(is_it)
 }

@@ -1,30 +1,32 @@
-//! `lab demo`: the course's steps as they happen, told from the event record of the real programs.
+//! `lab demo`: the course's steps as they happen, reported from the event log of the real programs.
 //!
-//! Reading order: `script` is what is played; `stage` follows the record, tells, and waits; `map` and `ring` show who
-//! holds which pipe; `verdict` checks. They stand on `troupe` (the processes), `pause` (`--pause`), `record` (the order of
-//! time), `cast` (who is who), `tell` (sentences), `voice` (how it looks) and `wkp` (whose a name is).
+//! Reading order: `script` is the sequence of a demo; `director` follows the log, prints, and waits. `map`
+//! and `ring` show which process holds which pipe; `verdict` checks. They use `processes` (starts and ends
+//! them), `pause` (`--pause`) and `event_log` (events in the order of time). `roster` knows which PID is
+//! which process, and `wkp` which names belong to the server. `sentence` puts an event into words, and
+//! `printer` defines the layout.
 //!
-//! Any program can be one of the clients: it is a `guest`: `visit` plays its part of the script, `finding`
-//! judges it, and `advice` says what to mend. What it does, it says itself on its `terminal`, or is seen from
-//! outside by `watch`.
+//! Any program can be one of the clients, as an `external_client`. `external_script` is its part of the
+//! script, `finding` judges it, and `advice` says what to correct. Its output goes to a `terminal`, and
+//! `watch` observes it from outside.
 
 mod advice;
-mod cast;
+mod director;
+mod event_log;
+mod external_client;
+mod external_script;
 mod finding;
-mod guest;
 mod map;
 mod pause;
-mod record;
+pub(crate) mod printer;
+mod processes;
 mod ring;
+mod roster;
 mod runnable;
 mod script;
-mod stage;
-mod tell;
+mod sentence;
 mod terminal;
-mod troupe;
 mod verdict;
-mod visit;
-pub(crate) mod voice;
 mod watch;
 mod wkp;
 
@@ -39,27 +41,28 @@ use handshake_core::event::Role;
 use handshake_core::process::Process;
 use probe::paradigm::Paradigm;
 
-use guest::Invitation;
+use director::{Director, Halt};
+use external_client::ExternalProgram;
 use pause::Pause;
-use stage::{Halt, Stage};
-use troupe::Troupe;
-use voice::Voice;
+use printer::Printer;
+use processes::Processes;
 use wkp::Wkp;
 
-/// More would neither fit a page nor be read.
+/// More would neither fit a page nor be readable.
 const CLIENTS_MAX: usize = 20;
 const MESSAGES_MAX: usize = 100;
 
 /// Watch a paradigm's steps as they happen.
 ///
-/// Starts the real server and clients in a directory of their own, tells each step as it happens, shows which process
-/// holds which end of which pipe, and checks at the end that every reply is right and nothing is left. Exits with 0
-/// only then.
+/// Starts the real server and clients in a directory of their own, prints each step as it happens, and shows
+/// which process holds which end of which pipe. At the end it checks that every reply is right and nothing is
+/// left. Exits with 0 only then.
 ///
 /// With --client, a program of yours is one more client, unchanged, in the course dialect or the framed one.
-/// What it does is told as the server sees it and as one sees it from outside. It must shake hands, print the
-/// reply to each message, and end when its input does or by Ctrl-C's signal. If it deadlocks, crashes or gets
-/// no reply, the demo says which mistake that is and exits with 1; everything else is told as a finding.
+/// The demo prints what the server sees of it, and what can be seen from outside. The program must complete
+/// the handshake, print the reply to each message, and end when its input ends or by Ctrl-C's signal. If it
+/// deadlocks, crashes or gets no reply, the demo names the mistake and exits with 1. It prints everything
+/// else as a finding.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which server
@@ -74,11 +77,11 @@ pub struct Args {
     #[arg(long, value_name = "M", default_value = "2", value_parser = within(0..=MESSAGES_MAX))]
     messages: usize,
 
-    /// For dispatch: one well-known pipe that is never removed, for all that all clients send
+    /// For dispatch: use one well-known pipe for everything that all clients send, and never remove it
     #[arg(long)]
     shared_wkp: bool,
 
-    /// Stop all processes after each step, until Enter; look around meanwhile with ls and ps
+    /// Stop all processes after each step, until Enter; meanwhile, look around with ls and ps
     #[arg(long)]
     pause: bool,
 
@@ -86,16 +89,17 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "mario")]
     wkp: Wkp,
 
-    /// A program of yours as one more client: in the directory of the pipes, with the messages as lines of its stdin
+    /// A program of yours as one more client: in the directory of the pipes, with the messages as lines of
+    /// its stdin
     #[arg(long, value_name = "PATH")]
     client: Option<PathBuf>,
 
-    /// What the program is given as its arguments
+    /// The program's arguments
     #[arg(last = true, value_name = "ARGUMENT", requires = "client")]
     arguments: Vec<OsString>,
 }
 
-/// What it is, in the course's words.
+/// The paradigm, in the course's words.
 fn in_words(paradigm: Paradigm, shared_wkp: bool) -> &'static [&'static str] {
     match (paradigm, shared_wkp) {
         (Paradigm::Basic, _) => {
@@ -117,63 +121,64 @@ fn in_words(paradigm: Paradigm, shared_wkp: bool) -> &'static [&'static str] {
 
 const RING: &str = "server --> subserver 1 --> client 1 --> well-known pipe --> server";
 
-/// Plays the demo. `Broken`: something was not as it has to be; what, was told.
+/// Runs the demo. `Broken`: a check failed, and was printed.
 ///
 /// # Errors
-/// A program is missing, or the demo itself cannot go on. [`Signal`](handshake_core::Error::Signal): it was interrupted,
-/// and has ended all that it had started.
+/// A program is missing, or the demo itself cannot go on. [`Signal`](handshake_core::Error::Signal): the demo
+/// was interrupted, and has ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
     if args.shared_wkp && args.paradigm != Paradigm::Dispatch {
         complain("lab", "--shared-wkp is for the central dispatch server: lab demo dispatch --shared-wkp");
         return Ok(Status::Usage);
     }
-    let guest = args.client.as_ref().map(|path| Invitation::new(path, &args.arguments)).transpose()?;
+    let external =
+        args.client.as_ref().map(|path| ExternalProgram::new(path, &args.arguments)).transpose()?;
     let process = Process::quiet(Role::Client)?;
     let (pause, gate) =
         if args.pause { Pause::new().map(|(pause, gate)| (Some(pause), Some(gate)))? } else { (None, None) };
-    let troupe = Troupe::gather(args.paradigm, args.shared_wkp, args.wkp.clone(), gate)?;
-    let mut stage = Stage::set(process, pause, troupe, Voice::new())?;
-    announce(&mut stage, &args)?;
-    let played = script::play(&mut stage, &args, guest.as_ref());
-    let right = close(&mut stage, &args, played)?;
+    let processes = Processes::prepare(args.paradigm, args.shared_wkp, args.wkp.clone(), gate)?;
+    let mut director = Director::new(process, pause, processes, Printer::new())?;
+    announce(&mut director, &args)?;
+    let played = script::run(&mut director, &args, external.as_ref());
+    let right = close(&mut director, &args, played)?;
     Ok(if right { Status::Done } else { Status::Broken })
 }
 
-fn announce(stage: &mut Stage, args: &Args) -> Result<()> {
+fn announce(director: &mut Director, args: &Args) -> Result<()> {
     let (clients, messages) = (counted(args.clients, "client"), counted(args.messages, "message"));
     let title = format!("{}: {clients}, {messages} each", args.paradigm.server());
-    stage.voice.heading(&title)?;
-    in_words(args.paradigm, args.shared_wkp).iter().try_for_each(|text| stage.voice.note(text))?;
-    let place = stage.troupe.place().display().to_string();
-    stage.voice.note(&format!("The pipes are in {place}"))?;
+    director.printer.heading(&title)?;
+    in_words(args.paradigm, args.shared_wkp).iter().try_for_each(|text| director.printer.note(text))?;
+    let place = director.processes.place().display().to_string();
+    director.printer.note(&format!("The pipes are in {place}"))?;
     if args.pause {
-        stage
-            .voice
+        director
+            .printer
             .note("After each step all stand still: look around with ls -la, ps, ls -l /proc/PID/fd.")?;
     }
     Ok(())
 }
 
-/// Ends everybody, and says whether all was right.
-fn close(stage: &mut Stage, args: &Args, played: Result<Vec<String>, Halt>) -> Result<bool> {
+/// Ends all processes, and prints the verdict. Returns whether all checks passed.
+fn close(director: &mut Director, args: &Args, played: Result<Vec<String>, Halt>) -> Result<bool> {
     if let Err(Halt::Failed(error)) = played {
         return Err(error);
     }
-    let left = stage.end()?;
-    stage.voice.heading("What was checked")?;
+    let left = director.end()?;
+    director.printer.heading("What was checked")?;
     let right = match played {
-        Ok(missing) => verdict::judge(stage, args, missing, &left)?,
+        Ok(missing) => verdict::judge(director, args, missing, &left)?,
         Err(Halt::Stuck(expected)) => {
-            stage.voice.verdict(false, &format!("expected {expected}; it did not happen in time"))?;
-            verdict::judge(stage, args, Vec::new(), &left).map(|_| false)?
+            director.printer.verdict(false, &format!("expected {expected}; it did not happen in time"))?;
+            verdict::judge(director, args, Vec::new(), &left).map(|_| false)?
         }
-        Err(Halt::Quit | Halt::Failed(_)) => return verdict::judge_rest(stage, &left),
+        Err(Halt::Quit | Halt::Failed(_)) => return verdict::judge_rest(director, &left),
     };
     if args.client.is_none() {
         return Ok(right);
     }
-    stage.voice.heading("What was seen of your program")?;
-    Ok(finding::judge(stage, args)? && right)
+    director.printer.heading("What was seen of your program")?;
+    Ok(finding::judge(director, args)? && right)
 }
 
 /// `1 client`, `2 clients`.
@@ -181,7 +186,7 @@ fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A number of the command line.
+/// A parser for a number within `range`.
 fn within(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone {
     move |text| match text.parse() {
         Ok(number) if range.contains(&number) => Ok(number),

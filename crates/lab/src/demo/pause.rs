@@ -1,4 +1,5 @@
-//! `--pause`: the gate at which all processes stop after each event, and the Enter key that lets one of them go.
+//! `--pause`: the gate at which all processes stop after each event, and the Enter key that releases one of
+//! them.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -10,79 +11,80 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::{pipe2, read, write};
 
-/// Bytes that one read of the keyboard takes.
+/// The most bytes that one read of the keyboard takes.
 const READ_SIZE: usize = 1024;
 
-/// The demo's end of the gate. Dropping it lets everybody run for good.
+/// The demo's end of the gate. Dropping it releases all processes for good.
 #[derive(Debug)]
 pub(super) struct Pause {
     gate: OwnedFd,
-    /// Who stands at the gate, in the order of arrival. The kernel wakes readers in the order in which they came.
-    standing: Vec<u32>,
-    /// Who was let go last, as far as one can know from outside.
-    let_go: Option<u32>,
-    /// Typed, and not taken yet.
+    /// The PIDs of the processes at the gate, in the order of their arrival, in which the kernel wakes them.
+    waiting: Vec<u32>,
+    /// The process that was released last, as far as the demo can know.
+    released: Option<u32>,
+    /// Typed bytes that were not handled yet.
     typed: Vec<u8>,
-    /// Nothing more can be typed.
+    /// Whether the input has ended.
     over: bool,
 }
 
-/// What a person wants.
+/// What the person wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Answer {
     Next,
     Map,
     Quit,
 }
 
 impl Pause {
-    /// A gate, and its reading end for the processes.
+    /// Makes the gate; returns it and its read end for the processes.
     ///
     /// # Errors
     /// No pipe can be made.
     pub(super) fn new() -> Result<(Self, OwnedFd)> {
         let failed = |errno| Error::on("make", "the gate", errno);
-        // Inherited by whatever is started, under the same number; the other end is not.
+        // The processes inherit the read end, under the same number; they do not inherit the write end.
         let (read, gate) = pipe2(OFlag::empty()).map_err(failed)?;
         fcntl(&gate, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(failed)?;
-        Ok((Self { gate, standing: Vec::new(), let_go: None, typed: Vec::new(), over: false }, read))
+        Ok((Self { gate, waiting: Vec::new(), released: None, typed: Vec::new(), over: false }, read))
     }
 
-    /// A process has recorded an event, and so stands at the gate.
+    /// Notes that a process has logged an event, and therefore stands at the gate.
     pub(super) fn arrived(&mut self, pid: u32) {
-        if self.standing.contains(&pid) {
-            // Then it was this one that was let go, and the other stands there still.
-            self.standing.retain(|one| *one != pid);
-            self.standing.splice(0..0, self.let_go.take().filter(|other| *other != pid));
+        if self.waiting.contains(&pid) {
+            // The last release went to this process, so the other one is still at the gate.
+            self.waiting.retain(|one| *one != pid);
+            self.waiting.splice(0..0, self.released.take().filter(|other| *other != pid));
         }
-        self.standing.push(pid);
+        self.waiting.push(pid);
     }
 
-    /// Who stands at the gate; the first goes next.
-    pub(super) fn standing(&self) -> &[u32] {
-        &self.standing
+    /// The processes at the gate; the first is released next.
+    pub(super) fn waiting(&self) -> &[u32] {
+        &self.waiting
     }
 
-    /// Forgets who has ended. Nobody ends standing at the gate: then it was this one that was let go, and the other stands
-    /// there still.
+    /// Forgets processes that have ended. A process at the gate cannot end, so the last release went to this
+    /// one, and the other one is still at the gate.
     pub(super) fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
-        let stood = self.standing.len();
-        self.standing.retain(|pid| !is_gone(*pid));
-        if self.standing.len() < stood {
-            let other = self.let_go.take().filter(|other| !is_gone(*other) && !self.standing.contains(other));
-            self.standing.splice(0..0, other);
+        let stood = self.waiting.len();
+        self.waiting.retain(|pid| !is_gone(*pid));
+        if self.waiting.len() < stood {
+            let other =
+                self.released.take().filter(|other| !is_gone(*other) && !self.waiting.contains(other));
+            self.waiting.splice(0..0, other);
         }
     }
 
-    /// Lets one go, if there is one: a byte for nobody would be taken by whoever comes next.
+    /// Releases one process, if any is at the gate: otherwise the next process to arrive would take the byte.
     ///
     /// # Errors
     /// Those of write(2).
-    pub(super) fn let_one_go(&mut self) -> Result<()> {
-        if self.standing.is_empty() {
+    pub(super) fn release_one(&mut self) -> Result<()> {
+        if self.waiting.is_empty() {
             return Ok(());
         }
-        self.let_go = Some(self.standing.remove(0));
+        self.released = Some(self.waiting.remove(0));
         write(&self.gate, b"\n").map(drop).map_err(|errno| Error::on("write to", "the gate", errno))
     }
 
@@ -105,18 +107,18 @@ impl Pause {
         Ok(())
     }
 
-    /// The next line, as a wish.
-    pub(super) fn wish(&mut self) -> Option<Wish> {
+    /// The next typed line.
+    pub(super) fn answer(&mut self) -> Option<Answer> {
         let end = self.typed.iter().position(|byte| *byte == b'\n')?;
         let line: Vec<u8> = self.typed.drain(..=end).collect();
         Some(match line.trim_ascii() {
-            b"q" => Wish::Quit,
-            b"m" => Wish::Map,
-            _ => Wish::Next,
+            b"q" => Answer::Quit,
+            b"m" => Answer::Map,
+            _ => Answer::Next,
         })
     }
 
-    /// Whether nothing more will be typed.
+    /// Whether the input has ended.
     pub(super) fn is_over(&self) -> bool {
         self.over
     }
@@ -127,42 +129,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_at_the_gate_is_known_even_after_a_wrong_guess() {
+    fn the_processes_at_the_gate_are_known_even_after_a_wrong_guess() {
         let (mut pause, gate) = Pause::new().unwrap();
         pause.arrived(1);
         pause.arrived(2);
-        pause.let_one_go().unwrap();
-        assert_eq!(pause.standing(), [2]);
-        // 2 shows itself again, so the byte was for 2, and 1 is still there.
+        pause.release_one().unwrap();
+        assert_eq!(pause.waiting(), [2]);
+        // Process 2 logs another event, so the byte went to it, and 1 is still at the gate.
         pause.arrived(2);
-        assert_eq!(pause.standing(), [1, 2]);
+        assert_eq!(pause.waiting(), [1, 2]);
         pause.forget(|pid| pid == 1);
-        pause.let_one_go().unwrap();
-        pause.let_one_go().unwrap();
-        assert!(pause.standing().is_empty());
+        pause.release_one().unwrap();
+        pause.release_one().unwrap();
+        assert!(pause.waiting().is_empty());
         drop(pause);
         let mut bytes = [0; 8];
         assert_eq!(read(&gate, &mut bytes), Ok(2), "one byte for each that stood there, and none for nobody");
     }
 
     #[test]
-    fn who_ended_was_let_go_and_not_the_other() {
+    fn a_process_that_ended_was_the_released_one() {
         let (mut pause, _gate) = Pause::new().unwrap();
         pause.arrived(1);
         pause.arrived(2);
-        pause.let_one_go().unwrap();
+        pause.release_one().unwrap();
         pause.forget(|pid| pid == 2);
-        assert_eq!(pause.standing(), [1], "the byte was for 2, which ended, and 1 is still there");
-        pause.let_one_go().unwrap();
+        assert_eq!(pause.waiting(), [1], "the byte was for 2, which ended, and 1 is still there");
+        pause.release_one().unwrap();
         pause.forget(|pid| pid < 3);
-        assert!(pause.standing().is_empty());
+        assert!(pause.waiting().is_empty());
     }
 
     #[test]
-    fn lines_are_wishes() {
+    fn lines_are_answers() {
         let (mut pause, _gate) = Pause::new().unwrap();
         pause.typed.extend(b"\nm\n q \nwhat?\nq");
-        let wishes: Vec<_> = std::iter::from_fn(|| pause.wish()).collect();
-        assert_eq!(wishes, [Wish::Next, Wish::Map, Wish::Quit, Wish::Next]);
+        let answers: Vec<_> = std::iter::from_fn(|| pause.answer()).collect();
+        assert_eq!(answers, [Answer::Next, Answer::Map, Answer::Quit, Answer::Next]);
     }
 }

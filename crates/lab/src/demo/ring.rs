@@ -1,53 +1,55 @@
-//! Each client's round trip, drawn from the pipes that were really found.
+//! Each client's round trip, drawn from the pipes that /proc really shows.
 
 use handshake_core::error::Result;
 use probe::paradigm::Paradigm;
 
-use super::cast::Actor::{self, Client, Server, Subserver};
+use super::director::Director;
 use super::map::{Row, arc};
-use super::stage::Stage;
-use super::voice::unbroken;
+use super::printer::unbroken;
+use super::roster::Actor::{self, Client, Server, Subserver};
 
-/// Draws the round trip of each client that is being served; returns what is missing.
-pub(super) fn show(stage: &mut Stage, rows: &[Row], paradigm: Paradigm) -> Result<Vec<String>> {
+/// Draws the round trip of each client that is being served; returns the missing pipes.
+pub(super) fn show(director: &mut Director, rows: &[Row], paradigm: Paradigm) -> Result<Vec<String>> {
     let mut missing = Vec::new();
-    for client in stage.cast.clients() {
-        // What a guest lacks is its own affair.
-        let mut of_guest = Vec::new();
-        let missing = if stage.cast.guest() == Some(client) { &mut of_guest } else { &mut missing };
+    for client in director.roster.clients() {
+        // A missing pipe of the external client is no failure of the demo.
+        let mut of_external = Vec::new();
+        let missing =
+            if director.roster.external() == Some(client) { &mut of_external } else { &mut missing };
         if client == 1 || paradigm == Paradigm::Dispatch {
-            stage.voice.line("")?;
+            director.printer.line("")?;
         }
         if paradigm == Paradigm::Dispatch {
-            ring(stage, rows, client, missing)?;
+            ring(director, rows, client, missing)?;
         } else if paradigm == Paradigm::Forking || client == 1 {
-            round_trip(stage, rows, client, missing)?;
+            round_trip(director, rows, client, missing)?;
         }
     }
     Ok(missing)
 }
 
-/// Basic and forking: there and back between two processes.
-fn round_trip(stage: &mut Stage, rows: &[Row], client: usize, missing: &mut Vec<String>) -> Result<()> {
-    let server = stage.cast.subserver_of(client).map_or(Server, Subserver);
+/// The round trip of basic and forking: there and back between two processes.
+fn round_trip(director: &mut Director, rows: &[Row], client: usize, missing: &mut Vec<String>) -> Result<()> {
+    let server = director.roster.subserver_of(client).map_or(Server, Subserver);
     let client = Client(client);
     let there = found(rows, client, server, missing);
     let back = found(rows, server, client, missing);
-    let [client, server] = [client, server].map(|actor| coloured(stage, actor, actor.to_string()));
-    stage.voice.fill("  ", 4, &format!("{client} --> {there} --> {server} --> {back} --> {client}"))
+    let [client, server] = [client, server].map(|actor| coloured(director, actor, actor.to_string()));
+    director.printer.fill("  ", 4, &format!("{client} --> {there} --> {server} --> {back} --> {client}"))
 }
 
-/// Dispatch: server --> subserver --> client --> well-known pipe --> server.
-fn ring(stage: &mut Stage, rows: &[Row], client: usize, missing: &mut Vec<String>) -> Result<()> {
-    let Some(subserver) = stage.cast.subserver_of(client).map(Subserver) else {
+/// The round trip of dispatch: server --> subserver --> client --> well-known pipe --> server.
+fn ring(director: &mut Director, rows: &[Row], client: usize, missing: &mut Vec<String>) -> Result<()> {
+    let Some(subserver) = director.roster.subserver_of(client).map(Subserver) else {
         missing.push(format!("a subserver of client {client}"));
         return Ok(());
     };
     let client = Client(client);
-    let names = [Server, subserver, client].map(|actor| coloured(stage, actor, stage.cast.name(actor)));
-    let end = coloured(stage, Server, Server.to_string());
+    let names =
+        [Server, subserver, client].map(|actor| coloured(director, actor, director.roster.name(actor)));
+    let end = coloured(director, Server, Server.to_string());
     let wkp = unbroken("well-known pipe");
-    stage.voice.fill("  ", 4, &format!("{} --> {wkp} --> {end}", names.join(" --> ")))?;
+    director.printer.fill("  ", 4, &format!("{} --> {wkp} --> {end}", names.join(" --> ")))?;
     let down = found(rows, Server, subserver, missing);
     let up = found(rows, subserver, Server, missing);
     let reply = found(rows, subserver, client, missing);
@@ -59,13 +61,13 @@ fn ring(stage: &mut Stage, rows: &[Row], client: usize, missing: &mut Vec<String
         (subserver, Server, up, "that it has gone"),
     ] {
         let arc = format!("    {:27}{pipe:27} ", format!("{from} --> {to}"));
-        stage.voice.fill(&arc.replace('\u{a0}', " "), 59, what)?;
+        director.printer.fill(&arc.replace('\u{a0}', " "), 59, what)?;
     }
     Ok(())
 }
 
-fn coloured(stage: &Stage, actor: Actor, name: String) -> String {
-    stage.voice.name(actor, &stage.cast, &name)
+fn coloured(director: &Director, actor: Actor, name: String) -> String {
+    director.printer.name(actor, &director.roster, &name)
 }
 
 fn found(rows: &[Row], from: Actor, to: Actor, missing: &mut Vec<String>) -> String {

@@ -1,7 +1,7 @@
 //! Whether the kernel can run a file.
 //!
-//! execvp(3), by which programs are started, hands a file that the kernel cannot run to /bin/sh. A program
-//! that was built for another machine would become garbage on a command line, and no error would be seen.
+//! The demo starts programs with execvp(3), which passes a file that the kernel cannot run to /bin/sh. The
+//! shell would read a program for another machine as a script of garbage, and the demo would see no error.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -11,14 +11,15 @@ use handshake_core::error::errno_of;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
-/// The head of an ELF file, up to the number of the machine that it was built for (elf(5)).
+/// The size of an ELF header up to the number of its machine (elf(5)), and the offset of that number.
 const HEAD: usize = 20;
 const MACHINE: usize = 18;
 
-/// Looks at the x bit and at the first bytes of the file.
+/// Checks the x bit and the first bytes of the file.
 ///
 /// # Errors
-/// `EACCES`: no x bit. `ENOEXEC`: neither a program for this machine nor a script with a `#!` line. Those of open(2).
+/// `EACCES`: no x bit. `ENOEXEC`: neither a program for this machine nor a script with a `#!` line. Those of
+/// open(2).
 pub(super) fn check(path: &Path) -> Result<(), Errno> {
     access(path, AccessFlags::X_OK)?;
     let head = head(path)?;
@@ -51,7 +52,7 @@ fn own_machine() -> Option<Vec<u8>> {
     head(Path::new("/proc/self/exe")).ok()?.get(MACHINE..).map(<[u8]>::to_vec)
 }
 
-/// Whether the kernel was told how to run files of other formats (binfmt_misc), an emulator for example.
+/// Whether the kernel was configured to run files of other formats (binfmt_misc), for example by an emulator.
 fn has_other_formats() -> bool {
     let formats = fs::read_dir("/proc/sys/fs/binfmt_misc");
     let is_format = |name: &std::ffi::OsStr| name != "register" && name != "status";

@@ -1,5 +1,5 @@
-//! What a program says, as if it said it to a person: on a terminal, where a C program's lines come when they are printed
-//! and not all at its end.
+//! What a program prints, on a terminal: there, a C program's lines arrive when they are printed, and not all
+//! at its end.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -9,24 +9,24 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::openpty;
 use nix::unistd::read;
 
-/// A program that says more in one look is read on at the next.
+/// The most bytes that one look reads; the next look reads the rest.
 const READ_SIZE: usize = 4096;
-/// Of a line without end, so much is one.
+/// The longest line; a longer one is cut.
 const LINE_MAX: usize = 500;
 
-/// Our end of a terminal (pty(7)).
+/// The demo's end of a terminal (pty(7)).
 #[derive(Debug)]
 pub(super) struct Terminal {
     screen: OwnedFd,
-    /// A line that has not ended yet.
+    /// A line that is not complete yet.
     part: Vec<u8>,
 }
 
 impl Terminal {
-    /// One, and the end that a program gets as its stdout.
+    /// Makes a terminal; returns it and the end for a program's stdout.
     ///
     /// # Errors
-    /// There are no more of them.
+    /// The system has no more terminals.
     pub(super) fn new() -> Result<(Self, OwnedFd)> {
         let failed = |errno| Error::on("make", "a terminal", errno);
         let pair = openpty(None, None).map_err(failed)?;
@@ -37,13 +37,14 @@ impl Terminal {
         Ok((Self { screen: pair.master, part: Vec::new() }, pair.slave))
     }
 
-    /// The lines that have been said since.
+    /// The lines that were printed since the last call.
     pub(super) fn lines(&mut self) -> Vec<String> {
         self.read();
         self.whole_lines()
     }
 
-    /// Returns whether there was something. What read(2) says else, as EIO when nobody has the other end any more: nothing.
+    /// Returns whether there was something. Ignores the errors of read(2), such as EIO when no process holds
+    /// the other end.
     fn read(&mut self) -> bool {
         let mut buffer = [0; READ_SIZE];
         let count = read(self.screen.as_fd(), &mut buffer).unwrap_or(0);
@@ -62,7 +63,7 @@ impl Terminal {
         lines.iter().map(|line| in_words(line)).collect()
     }
 
-    /// All that is left, with what has no newline at its end. Only when the program has ended.
+    /// The rest of the output, including an incomplete last line; call it only after the program has ended.
     pub(super) fn rest(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         while self.read() {
@@ -74,7 +75,7 @@ impl Terminal {
     }
 }
 
-/// The beginning of a guest's line, in printable text.
+/// The beginning of a line, in printable text.
 fn in_words(line: &[u8]) -> String {
     words(line.trim_ascii_end()).chars().take(LINE_MAX).collect()
 }

@@ -1,12 +1,12 @@
-//! The well-known pipe's name, and the names that are made of it (docs/protocol.md).
+//! The well-known pipe's name, and the names derived from it (docs/protocol.md).
 
 use std::str::FromStr;
 
-/// A bare name: the pipe is made in the demo's directory.
+/// A name without a directory: the pipe is made in the demo's directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wkp(String);
 
-/// The course's own is `mario`; this leaves room for what is made of it.
+/// The longest name. The course's own is `mario`; this limit leaves room for the derived names.
 const LONGEST: usize = 200;
 
 impl FromStr for Wkp {
@@ -27,14 +27,15 @@ impl Wkp {
         &self.0
     }
 
-    /// Whether a server makes this name: the pipe itself, its lock, the next one before it is moved there, a fresh pipe.
+    /// Whether a server makes this name: the pipe itself, its lock, the next pipe before its rename, or a
+    /// fresh pipe.
     pub(super) fn is_of_server(&self, name: &str) -> bool {
         let made_of = |rest: &str| rest.is_empty() || rest.starts_with(".new.") || rest.starts_with(".up.");
         let is_lock = name.strip_prefix('.').and_then(|name| name.strip_prefix(&self.0)) == Some(".lock");
         is_lock || name.strip_prefix(&self.0).is_some_and(made_of)
     }
 
-    /// Whether it is the private pipe of the client that is this process.
+    /// Whether this is the private pipe of the client with this PID.
     pub(super) fn is_of_client(&self, name: &str, pid: u32) -> bool {
         name.strip_prefix(&self.0).is_some_and(|rest| rest.starts_with(&format!(".client.{pid}.")))
     }
@@ -53,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn one_knows_whose_a_name_is() {
+    fn names_of_server_and_client_are_distinguished() {
         let wkp: Wkp = "mario".parse().unwrap();
         for name in ["mario", ".mario.lock", "mario.new.1", "mario.up.1.0123456789abcdef"] {
             assert!(wkp.is_of_server(name) && !wkp.is_of_client(name, 1), "{name}");

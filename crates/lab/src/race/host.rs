@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::plan::{Dialect, Match, Server};
 use crate::check::Check;
-use crate::house::{House, REST, words};
+use crate::server_under_test::{REST, ServerUnderTest, words};
 
 /// The well-known pipe's name.
 const WKP: &str = "mario";
@@ -34,7 +34,7 @@ const PREFIX: &str = "lab-race-";
 #[derive(Debug)]
 pub(super) enum Host {
     Original(Original),
-    Ours(House),
+    Ours(ServerUnderTest),
 }
 
 /// The course's server.
@@ -52,7 +52,7 @@ impl Host {
         let Some(kind) = server.kind() else { return Ok(Self::Original(Original::start(process)?)) };
         let shared = kind.shared_wkp.then_some("--shared-wkp");
         let options: Vec<String> = OPTIONS.into_iter().chain(shared).map(str::to_owned).collect();
-        Ok(Self::Ours(House::open(kind, &options, temporary::directory(PREFIX)?, process)?))
+        Ok(Self::Ours(ServerUnderTest::open(kind, &options, temporary::directory(PREFIX)?, process)?))
     }
 
     /// Its command line.
@@ -125,7 +125,7 @@ impl Host {
 }
 
 /// Its first event is step 3: it stops there, at a gate that opens when its stdin ends.
-fn framed(house: &House, message: &str) -> Command {
+fn framed(house: &ServerUnderTest, message: &str) -> Command {
     let mut command = Command::new(&house.client);
     command.args(["-q", "--timeout", "0", "--gate", "0", "--wkp"]).arg(house.place.wkp()).arg(message);
     command

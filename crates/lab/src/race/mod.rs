@@ -1,14 +1,16 @@
-//! `lab race`: many clients at one instant, and what becomes of them: with the protocol as taught, and with ours.
+//! `lab race`: many clients start at one instant, with the protocol as taught and with ours. It shows their
+//! outcomes.
 //!
-//! Reading order: [`run`]; `plan` is who meets whom; `host` is a server, the original or one of ours; `round` is one race
-//! at it, and `fate` what became of a client; `tell` says all that, and why. What is deliberately absent: any judgement of
-//! the original. It is measured, and shown beside ours; what is judged is that at ours nobody waits in vain.
+//! Reading order: [`run`]; `plan` pairs servers and clients; `host` is a server, the original or one of this
+//! workspace. `round` is one race at a server, and `outcome` the result for a client; `report` prints and
+//! explains the results. Deliberately absent: any judgement of the original. The lab measures it for
+//! comparison; it judges only that no client of our servers waits in vain.
 
-mod fate;
 mod host;
+mod outcome;
 mod plan;
+mod report;
 mod round;
-mod tell;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -19,60 +21,61 @@ use handshake_core::event::Role;
 use handshake_core::process::Process;
 
 use crate::check::{self, Check};
-use crate::demo::voice::Voice;
-use fate::Fate;
+use crate::demo::printer::Printer;
 use host::Host;
+use outcome::Outcome;
 use plan::{Dialect, Match, Plan, Server};
 use round::Round;
 
-/// Each is a process, and all of them want to run at one instant.
+/// Each client is a process, and all of them run at one instant.
 const CLIENTS: RangeInclusive<usize> = 2..=1000;
 const ROUNDS: RangeInclusive<usize> = 1..=1000;
 
 /// See why the plain handshake loses clients, and that ours does not.
 ///
-/// Lets many clients go at one instant: at the course's server, taken literally; at ours, with the same naive clients; and
-/// at ours with framed ones. Each makes its private pipe first, so that all begin with step 4. It tells how many were
-/// served, told that they were not (end of file, an error), answered wrongly, or left hanging, and why. Who goes on after an
-/// end of file, as most such programs do, and writes into another's session counts as answered wrongly. Exits with 0 only
-/// if at our servers every client was served.
+/// Starts many clients at one instant. Naive clients race at the course's server, taken literally, and at our
+/// servers; framed clients race at our servers. Each client makes its private pipe first, so that all begin
+/// with step 4. The lab reports how many were served, told that they were not (end of file, an error),
+/// answered wrongly, or left hanging, and why. Most naive programs go on after an end of file, and write into
+/// another client's session: such a client counts as answered wrongly. Exits with 0 only if our servers
+/// served every client.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which servers [default: original basic forking dispatch]
     #[arg(value_enum, value_name = "SERVER")]
     servers: Vec<Server>,
 
-    /// How many clients at one instant
+    /// How many clients start at one instant
     #[arg(long, value_name = "N", default_value = "50", value_parser = within(CLIENTS))]
     clients: usize,
 
-    /// How often: it is a race, and no two are alike
+    /// How often to repeat the race, because no two races are alike
     #[arg(long, value_name = "K", default_value = "5", value_parser = within(ROUNDS))]
     rounds: usize,
 
-    /// What the clients of our servers speak [default: one after the other, both]
+    /// The dialect of the clients at our servers [default: both, one after the other]
     #[arg(long, value_enum, value_name = "DIALECT")]
     dialect: Option<Dialect>,
 
-    /// When nobody has come to an end for so long, whoever still waits is hanging
+    /// A client counts as hanging if it still waits when no client has ended for this long
     #[arg(long, value_name = "DUR", default_value = "3s", value_parser = duration)]
     patience: Duration,
 }
 
-/// A match that is over.
+/// A finished match.
 #[derive(Debug)]
-struct Played {
-    who: Match,
+struct FinishedMatch {
+    pairing: Match,
     rounds: Vec<Round>,
-    /// How a server of ours ended.
+    /// How a server of ours ended; `None` for the original.
     ending: Option<Vec<Check>>,
 }
 
-/// Runs all races. [`Status::Broken`]: at a server of ours somebody was lost.
+/// Runs all races. [`Status::Broken`]: a server of ours lost a client.
 ///
 /// # Errors
-/// A program is missing, or a process cannot be started. [`Error::Signal`]: it was interrupted, and has ended all that it
-/// had started.
+/// A program is missing, or a process cannot be started. [`Error::Signal`]: the lab was interrupted, and has
+/// ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
     let plan = match Plan::of(args) {
         Ok(plan) => plan,
@@ -82,63 +85,64 @@ pub fn run(args: Args) -> Result<Status> {
         }
     };
     let process = Process::quiet(Role::Client)?;
-    let mut voice = Voice::new();
-    tell::announce(&plan, &mut voice)?;
-    let mut played = Vec::new();
-    for who in &plan.matches {
-        match play(*who, &plan, &process, &mut voice) {
-            Ok(over) => played.push(over),
+    let mut printer = Printer::new();
+    report::announce(&plan, &mut printer)?;
+    let mut finished = Vec::new();
+    for pairing in &plan.matches {
+        match run_match(*pairing, &plan, &process, &mut printer) {
+            Ok(finished_match) => finished.push(finished_match),
             Err(Error::Signal(signal)) => {
-                voice.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
+                printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
                 return Err(Error::Signal(signal));
             }
             Err(error) => return Err(error),
         }
     }
-    tell::table(&plan, &played, &mut voice)?;
-    let checks: Vec<_> = played.into_iter().filter_map(Played::judged).flatten().collect();
-    voice.heading("Verdict")?;
+    report::table(&plan, &finished, &mut printer)?;
+    let checks: Vec<_> = finished.into_iter().filter_map(FinishedMatch::checks).flatten().collect();
+    printer.heading("Verdict")?;
     if checks.is_empty() {
-        voice.line("The original is measured, and not judged.")?;
+        printer.line("The original is measured, and not judged.")?;
     }
-    let right = check::tell(checks, &mut voice)?;
+    let right = check::print(checks, &mut printer)?;
     Ok(if right { Status::Done } else { Status::Broken })
 }
 
-/// All rounds at one server.
-fn play(who: Match, plan: &Plan, process: &Process, voice: &mut Voice) -> Result<Played> {
-    voice.heading(&who.title())?;
-    let mut host = Host::open(who.server, process)?;
-    voice.line(&format!("$ {}", host.words()))?;
-    voice.line(&format!("$ {}   ({} of them)", host.clients_words(who), plan.clients))?;
+/// Runs all rounds at one server.
+fn run_match(pairing: Match, plan: &Plan, process: &Process, printer: &mut Printer) -> Result<FinishedMatch> {
+    printer.heading(&pairing.title())?;
+    let mut host = Host::open(pairing.server, process)?;
+    printer.line(&format!("$ {}", host.words()))?;
+    printer.line(&format!("$ {}   ({} of them)", host.clients_words(pairing), plan.clients))?;
     let mut rounds = Vec::new();
     for number in 1..=plan.rounds {
         if number > 1 {
             host.begin_anew(process)?;
         }
-        let round = round::run(who, plan, &host, process)?;
-        voice.line(&format!("round {number}: {round}"))?;
+        let round = round::run(pairing, plan, &host, process)?;
+        printer.line(&format!("round {number}: {round}"))?;
         rounds.push(round);
     }
-    tell::why(who, &rounds, voice)?;
-    Ok(Played { who, rounds, ending: host.close() })
+    report::explain(pairing, &rounds, printer)?;
+    Ok(FinishedMatch { pairing, rounds, ending: host.close() })
 }
 
-impl Played {
-    /// What had to be, where the server is one of ours.
-    fn judged(self) -> Option<[Check; 2]> {
+impl FinishedMatch {
+    /// The checks for a server of ours.
+    fn checks(self) -> Option<[Check; 2]> {
         let ending = self.ending?;
         let all: usize = self.rounds.iter().map(Round::clients).sum();
-        let served: usize = self.rounds.iter().map(|round| round.of_fate(Fate::Served)).sum();
-        let title = self.who.title();
-        let people = Check::that(served == all, format!("{title}: of {all}, {served} served (expected all)"));
+        let served: usize = self.rounds.iter().map(|round| round.with_outcome(Outcome::Served)).sum();
+        let title = self.pairing.title();
+        let clients =
+            Check::that(served == all, format!("{title}: of {all}, {served} served (expected all)"));
         let wrong = ending.into_iter().filter(|check| !check.wrong.is_empty());
         let wrong = wrong.flat_map(|check| [vec![check.claim], check.wrong].concat());
-        Some([people, Check::new(format!("{title}: ended with 0 and left nothing behind"), wrong)])
+        Some([clients, Check::new(format!("{title}: ended with 0 and left nothing behind"), wrong)])
     }
 }
 
-/// A number of the command line.
+/// A parser for a number within `range`.
 fn within(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone {
     move |text| match text.parse() {
         Ok(number) if range.contains(&number) => Ok(number),

@@ -1,4 +1,4 @@
-//! One race: all clients are let go at one instant.
+//! One race: all clients start at one instant.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,39 +10,39 @@ use handshake_core::error::{Error, Result};
 use handshake_core::process::Process;
 use naive::{Crowd, End, Stage};
 
-use super::fate::Fate;
 use super::host::{Host, LOOK};
+use super::outcome::Outcome;
 use super::plan::{Match, Plan};
-use crate::house::REST;
+use crate::server_under_test::REST;
 
-/// However slowly it goes on, no race takes longer.
+/// The longest duration of a race, even if clients still come to their ends.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// What became of all.
+/// The outcomes of all clients in one race.
 #[derive(Debug)]
 pub(super) struct Round {
-    fates: BTreeMap<Fate, usize>,
-    /// Where those hang of whom that is known.
+    outcomes: BTreeMap<Outcome, usize>,
+    /// The number of hanging clients for each known step.
     hanging: BTreeMap<Stage, usize>,
-    /// Until the last one had ended that did so by itself; none, if nobody did.
+    /// The time until the last client ended by itself; `None` if all hang.
     pub(super) took: Option<Duration>,
 }
 
 /// # Errors
 /// A client cannot be started, or not all are ready in time. [`Error::Signal`].
-pub(super) fn run(who: Match, plan: &Plan, host: &Host, process: &Process) -> Result<Round> {
-    let commands = (1..=plan.clients).map(|number| host.client(who.dialect, &message(number)));
+pub(super) fn run(pairing: Match, plan: &Plan, host: &Host, process: &Process) -> Result<Round> {
+    let commands = (1..=plan.clients).map(|number| host.client(pairing.dialect, &message(number)));
     let crowd = Crowd::gather(commands.collect::<Result<Vec<Command>>>()?)?;
     await_all(plan.clients, host, process)?;
     let ends = crowd.release(plan.patience, Deadline::after(LONGEST), process)?;
-    Ok(Round::of(&ends, who))
+    Ok(Round::of(&ends, pairing))
 }
 
 fn message(number: usize) -> String {
     format!("hello from client {number}")
 }
 
-/// Until each has made its private pipe, and so holds back before step 4.
+/// Waits until each client has made its private pipe, and so stops before step 4.
 fn await_all(clients: usize, host: &Host, process: &Process) -> Result<()> {
     let until = Deadline::after(REST);
     loop {
@@ -60,21 +60,21 @@ fn await_all(clients: usize, host: &Host, process: &Process) -> Result<()> {
 }
 
 impl Round {
-    fn of(ends: &[End], who: Match) -> Self {
-        let (mut fates, mut hanging) = (BTreeMap::new(), BTreeMap::new());
+    fn of(ends: &[End], pairing: Match) -> Self {
+        let (mut outcomes, mut hanging) = (BTreeMap::new(), BTreeMap::new());
         for (end, number) in ends.iter().zip(1..) {
-            let (fate, stage) = Fate::of(end, who.dialect, &message(number));
-            *fates.entry(fate).or_default() += 1;
+            let (outcome, stage) = Outcome::of(end, pairing.dialect, &message(number));
+            *outcomes.entry(outcome).or_default() += 1;
             if let Some(stage) = stage {
                 *hanging.entry(stage).or_default() += 1;
             }
         }
         let took = ends.iter().filter(|end| end.status.is_some()).map(|end| end.after).max();
-        Self { fates, hanging, took }
+        Self { outcomes, hanging, took }
     }
 
-    pub(super) fn of_fate(&self, fate: Fate) -> usize {
-        self.fates.get(&fate).copied().unwrap_or(0)
+    pub(super) fn with_outcome(&self, outcome: Outcome) -> usize {
+        self.outcomes.get(&outcome).copied().unwrap_or(0)
     }
 
     pub(super) fn hanging_at(&self, stage: Stage) -> usize {
@@ -82,19 +82,19 @@ impl Round {
     }
 
     pub(super) fn clients(&self) -> usize {
-        self.fates.values().sum()
+        self.outcomes.values().sum()
     }
 }
 
-/// `16 served, 4 told, 30 hanging; the last one ended after 0.041 s`.
+/// Formats as `16 served, 4 told, 30 hanging; the last one ended after 0.041 s`.
 impl fmt::Display for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts: Vec<_> =
-            self.fates.iter().map(|(fate, count)| format!("{count} {}", fate.in_words())).collect();
+            self.outcomes.iter().map(|(outcome, count)| format!("{count} {}", outcome.in_words())).collect();
         f.write_str(&parts.join(", "))?;
         match self.took {
-            Some(took) => write!(f, "; the last that ended did so after {:.3} s", took.as_secs_f64()),
-            None => f.write_str("; nobody came to an end"),
+            Some(took) => write!(f, "; the last one ended after {:.3} s", took.as_secs_f64()),
+            None => f.write_str("; no client ended by itself"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The loop: who comes, who goes on, whose subserver is killed, and a line every second.
+//! The event loop: lets clients arrive, advances them, kills subservers, and reports once a second.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use nix::poll::poll;
 use nix::sys::epoll::EpollEvent;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use probe::proc::{self, Way};
+use probe::proc::{self, Direction};
 
-use super::guest::Guest;
 use super::plan::Plan;
 use super::score::Score;
-use crate::house::House;
+use super::virtual_client::VirtualClient;
+use crate::server_under_test::ServerUnderTest;
 
-/// So much is taken in one turn, so that nobody waits for a long row of others.
-const TURN: usize = 64;
+/// The most events and timers of one iteration, so that no client waits for a long row of others.
+const BATCH_MAX: usize = 64;
 
-/// The loop turns at least so often: by that it knows when the machine has no time for it.
-const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// The longest iteration of the loop; the loop uses it to notice that the machine is too busy.
+const ITERATION_MAX: Duration = Duration::from_millis(100);
 
 /// What all clients share.
 #[derive(Debug)]
@@ -34,21 +34,21 @@ pub(super) struct Shared {
     pub(super) place: Place,
     pub(super) poller: Poller,
     pub(super) score: Score,
-    /// Room for a request, or for what its reply must be.
+    /// A buffer for a request, or for its expected reply.
     pub(super) message: Vec<u8>,
-    /// Room for a reply.
+    /// A buffer for a reply.
     pub(super) reply: Vec<u8>,
 }
 
 impl Shared {
-    /// Of a crowd that nobody has come to.
+    /// The shared state before the first client.
     ///
     /// # Errors
-    /// No descriptor for the poller.
-    pub(super) fn new(process: &Rc<Process>, house: &House) -> Result<Self> {
+    /// No file descriptor is left for the poller.
+    pub(super) fn new(process: &Rc<Process>, server: &ServerUnderTest) -> Result<Self> {
         Ok(Self {
             process: Rc::clone(process),
-            place: house.place.clone(),
+            place: server.place.clone(),
             poller: Poller::new().map_err(|errno| Error::on("make", "a poller", errno))?,
             score: Score::default(),
             message: Vec::new(),
@@ -57,32 +57,38 @@ impl Shared {
     }
 }
 
-/// Everybody who comes and goes while one plan is carried out.
+/// All clients of one plan.
 pub(super) struct Crowd<'a> {
-    house: &'a House,
+    server: &'a ServerUnderTest,
     shared: &'a mut Shared,
-    guests: Vec<Guest>,
+    clients: Vec<VirtualClient>,
     timers: Timers,
     events: Vec<EpollEvent>,
-    /// Who comes next; who has come before, and which of these are processes that may end.
+    /// The index of the client that arrives next.
     next: usize,
+    /// The kills after `kill`, which comes next.
     kills: std::vec::IntoIter<(Duration, u64)>,
     kill: Option<(Duration, u64)>,
+    /// The clients that are processes and have not ended.
     running: Vec<usize>,
     began: Duration,
 }
 
 impl<'a> Crowd<'a> {
-    pub(super) fn new(plan: Plan, house: &'a House, shared: &'a mut Shared) -> Self {
-        let guests: Vec<Guest> =
-            plan.visits.into_iter().enumerate().map(|(number, visit)| Guest::new(number, visit)).collect();
+    pub(super) fn new(plan: Plan, server: &'a ServerUnderTest, shared: &'a mut Shared) -> Self {
+        let clients: Vec<VirtualClient> = plan
+            .visits
+            .into_iter()
+            .enumerate()
+            .map(|(number, visit)| VirtualClient::new(number, visit))
+            .collect();
         let mut kills = plan.kills.into_iter();
         Self {
-            house,
+            server,
             shared,
-            timers: Timers::new(guests.len()),
-            guests,
-            events: vec![EpollEvent::empty(); TURN],
+            timers: Timers::new(clients.len()),
+            clients,
+            events: vec![EpollEvent::empty(); BATCH_MAX],
             next: 0,
             kill: kills.next(),
             kills,
@@ -91,23 +97,23 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// Carries the plan out for so long, dismisses those who are owed nothing, and waits for the rest. After each second,
-    /// `tells` of it.
+    /// Carries the plan out for `lasting`, dismisses the clients that are owed nothing, and waits for the
+    /// rest. After each second, calls `report`.
     ///
     /// # Errors
-    /// [`Error::Signal`], and those of `tells`.
+    /// [`Error::Signal`], and those of `report`.
     pub(super) fn run(
         mut self,
         lasting: Duration,
-        mut tells: impl FnMut(u64, &House, &Score) -> Result<()>,
+        mut report: impl FnMut(u64, &ServerUnderTest, &Score) -> Result<()>,
     ) -> Result<()> {
         let (mut second, mut dismissed) = (0, false);
-        self.shared.score.begins();
+        self.shared.score.iterations_begin();
         loop {
             let spent = now() - self.began;
             if spent >= Duration::from_secs(second + 1) {
                 second += 1;
-                tells(second, self.house, &self.shared.score)?;
+                report(second, self.server, &self.shared.score)?;
             }
             if !dismissed {
                 self.admit(spent)?;
@@ -120,27 +126,27 @@ impl<'a> Crowd<'a> {
             if dismissed && self.shared.score.alive == 0 {
                 return Ok(());
             }
-            self.turn(Deadline::at(self.began + self.next_moment(second, lasting)))?;
-            self.shared.score.turned();
+            self.iterate(Deadline::at(self.began + self.next_deadline(second, lasting)))?;
+            self.shared.score.iteration_ended();
         }
     }
 
-    /// When the loop has something to do by itself, from the beginning.
-    fn next_moment(&self, second: u64, lasting: Duration) -> Duration {
-        let soon = now() - self.began + LONGEST_WAIT;
-        let comes = self.guests.get(self.next).map(|guest| guest.visit.at);
+    /// The next moment at which the loop has something to do, measured from its beginning.
+    fn next_deadline(&self, second: u64, lasting: Duration) -> Duration {
+        let soon = now() - self.began + ITERATION_MAX;
+        let arrival = self.clients.get(self.next).map(|client| client.visit.at);
         let moments =
-            [Some(Duration::from_secs(second + 1)), comes, self.kill.map(|(at, _)| at), Some(lasting)];
-        // A moment that has passed has been seen to.
-        let ahead = moments.into_iter().flatten().filter(|at| *at > soon - LONGEST_WAIT);
+            [Some(Duration::from_secs(second + 1)), arrival, self.kill.map(|(at, _)| at), Some(lasting)];
+        // A moment that has passed was already handled.
+        let ahead = moments.into_iter().flatten().filter(|at| *at > soon - ITERATION_MAX);
         ahead.min().unwrap_or(soon).min(soon)
     }
 
     fn admit(&mut self, spent: Duration) -> Result<()> {
-        while let Some(guest) = self.guests.get_mut(self.next).filter(|guest| guest.visit.at <= spent) {
-            guest.come(self.house, self.shared)?;
-            self.timers.set(self.next, guest.until());
-            if guest.visit.temper.is_process() {
+        while let Some(client) = self.clients.get_mut(self.next).filter(|client| client.visit.at <= spent) {
+            client.arrive(self.server, self.shared)?;
+            self.timers.set(self.next, client.until());
+            if client.visit.behaviour.is_process() {
                 self.running.push(self.next);
             }
             self.next += 1;
@@ -148,68 +154,68 @@ impl<'a> Crowd<'a> {
         Ok(())
     }
 
-    fn turn(&mut self, until: Deadline) -> Result<()> {
+    fn iterate(&mut self, until: Deadline) -> Result<()> {
         let until = until.or(self.timers.next());
         let shown = wait(&self.shared.process, &self.shared.poller, &mut self.events, until)?;
         for shown in 0..shown {
-            let (guest, cause) = Cause::of(self.events[shown].data());
-            self.go_on(guest, cause)?;
+            let (client, cause) = Cause::of(self.events[shown].data());
+            self.advance(client, cause)?;
         }
-        for _ in 0..TURN {
-            let Some(guest) = self.timers.pop() else { break };
-            self.go_on(guest, Cause::Time)?;
+        for _ in 0..BATCH_MAX {
+            let Some(client) = self.timers.pop() else { break };
+            self.advance(client, Cause::Timer)?;
         }
         if self.shared.process.child_ended() {
-            self.running.iter().for_each(|guest| self.guests[*guest].reap(self.shared));
-            self.running.retain(|guest| !self.guests[*guest].is_over());
+            self.running.iter().for_each(|client| self.clients[*client].reap(self.shared));
+            self.running.retain(|client| !self.clients[*client].is_over());
         }
         Ok(())
     }
 
-    fn go_on(&mut self, number: usize, cause: Cause) -> Result<()> {
-        let guest = &mut self.guests[number];
-        guest.go_on(cause, self.shared)?;
-        self.timers.set(number, guest.until());
+    fn advance(&mut self, number: usize, cause: Cause) -> Result<()> {
+        let client = &mut self.clients[number];
+        client.advance(cause, self.shared)?;
+        self.timers.set(number, client.until());
         Ok(())
     }
 
     fn dismiss(&mut self) {
-        for (number, guest) in self.guests.iter_mut().enumerate().filter(|(_, guest)| !guest.is_away()) {
-            guest.dismiss(self.shared);
-            self.timers.set(number, guest.until());
+        for (number, client) in self.clients.iter_mut().enumerate().filter(|(_, client)| !client.is_away()) {
+            client.dismiss(self.shared);
+            self.timers.set(number, client.until());
         }
     }
 
-    /// Kills the subservers whose time has come. Each is stopped first, so that what it holds open does not change any
-    /// more: whose private pipe is among that, is its client.
+    /// Kills the subservers whose time has come. Stops each one first, so that its open files no longer
+    /// change: they include the private pipe of its client.
     fn kill_subservers(&mut self, spent: Duration) {
         while let Some((_, which)) = self.kill.filter(|(at, _)| *at <= spent) {
             self.kill = self.kills.next();
-            let living = self.house.look().subservers;
-            let Some(victim) = living.get(which as usize % living.len().max(1)).copied() else { continue };
-            if !stop(victim, self.house.pid()) {
+            let living = self.server.snapshot().subservers;
+            let Some(subserver) = living.get(which as usize % living.len().max(1)).copied() else { continue };
+            if !stop(subserver, self.server.pid()) {
                 continue;
             }
-            let ends = proc::pipe_ends(victim).into_iter().filter(|end| end.way == Way::Write);
+            let ends = proc::pipe_ends(subserver).into_iter().filter(|end| end.direction == Direction::Write);
             let (pipes, names): (Vec<_>, Vec<_>) = ends.map(|end| (end.pipe, end.name)).unzip();
-            let pids: Vec<u32> = names.into_iter().flatten().filter_map(|name| maker(&name)).collect();
+            let pids: Vec<u32> = names.into_iter().flatten().filter_map(|name| pid_in_name(&name)).collect();
             let when = now();
-            // It stands still and cannot have ended, so the number is still its own.
-            let _ = kill(Pid::from_raw(victim.cast_signed()), Signal::SIGKILL);
+            // The subserver is stopped and cannot have ended, so its PID is still valid.
+            let _ = kill(Pid::from_raw(subserver.cast_signed()), Signal::SIGKILL);
             self.shared.score.killed += 1;
-            self.guests.iter_mut().for_each(|guest| guest.is_orphaned(&pipes, &pids, when));
+            self.clients.iter_mut().for_each(|client| client.note_kill(&pipes, &pids, when));
         }
     }
 }
 
-/// Stops a subserver of this server; says whether it stands still now.
+/// Stops a subserver of this server; returns whether it is stopped now.
 fn stop(subserver: u32, server: u32) -> bool {
-    // Its number was seen a moment ago, and numbers come round only after all others.
+    // The PID was read a moment ago, and the kernel reuses PIDs only after all others.
     if kill(Pid::from_raw(subserver.cast_signed()), Signal::SIGSTOP).is_err() {
         return false;
     }
     loop {
-        match proc::standing(subserver).filter(|process| process.parent == server) {
+        match proc::entry(subserver).filter(|process| process.parent == server) {
             Some(process) if process.state == 'T' => return true,
             Some(process) if process.state != 'Z' => drop(poll(&mut [], 1u8)),
             _ => return false,
@@ -217,7 +223,7 @@ fn stop(subserver: u32, server: u32) -> bool {
     }
 }
 
-/// Whose process number a private pipe's name bears: `mario.client.PID.RANDOM`.
-fn maker(name: &str) -> Option<u32> {
+/// The PID in a private pipe's name: `mario.client.PID.RANDOM`.
+fn pid_in_name(name: &str) -> Option<u32> {
     name.split_once(".client.")?.1.split('.').next()?.parse().ok()
 }

@@ -1,7 +1,8 @@
-//! Chance that comes again: the same seed gives the same numbers, with every version of everything.
+//! A reproducible random generator: a seed gives the same numbers in every version of the lab and its
+//! libraries.
 //!
-//! Marsaglia's xorshift128, whose 128 bits come from the seed. What makes ranges of it is here and not in a library,
-//! because libraries change that, and a soak of today must be playable tomorrow.
+//! It is Marsaglia's xorshift128, whose 128 bits come from the seed. The code that makes ranges of its
+//! numbers is here, because libraries change theirs, and a soak of today must be repeatable tomorrow.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,12 +11,12 @@ use load::many::payload::mix;
 use rand_core::{Rng, SeedableRng};
 use rand_xorshift::XorShiftRng;
 
-/// Numbers by chance.
+/// A random generator.
 #[derive(Debug)]
 pub(super) struct Dice(XorShiftRng);
 
 impl Dice {
-    /// Of one seed there are many dice that have nothing to do with each other.
+    /// The generator `which` of a seed; the generators of a seed are independent of each other.
     pub(super) fn new(seed: u64, which: u64) -> Self {
         let one = mix(mix(seed) ^ which);
         let mut bytes = [0; 16];
@@ -24,18 +25,18 @@ impl Dice {
         Self(XorShiftRng::from_seed(bytes))
     }
 
-    /// Less than `limit`, all alike.
+    /// A number less than `limit`; all are equally likely.
     pub(super) fn below(&mut self, limit: u64) -> u64 {
         let wide = u128::from(self.0.next_u64()) * u128::from(limit);
         u64::try_from(wide >> 64).expect("less than the limit")
     }
 
-    /// One of these.
+    /// A number of this range; all are equally likely.
     pub(super) fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
         range.start() + self.below(range.end() - range.start() + 1)
     }
 
-    /// A size up to `most`; small ones are as likely as large ones: first the number of digits is chosen.
+    /// A size up to `most`. It draws the number of bits first, so small sizes are as likely as large ones.
     pub(super) fn size(&mut self, most: usize) -> usize {
         let most = most as u64;
         let bits = self.below(u64::from(u64::BITS - most.leading_zeros()) + 1);
@@ -43,17 +44,17 @@ impl Dice {
         usize::try_from(size).expect("at most what was a size")
     }
 
-    /// A while of so many milliseconds.
+    /// A duration within this range of milliseconds.
     pub(super) fn while_of(&mut self, milliseconds: RangeInclusive<u64>) -> Duration {
         Duration::from_millis(self.within(milliseconds))
     }
 
-    /// True so often out of a hundred times.
+    /// True with a probability of `percent`.
     pub(super) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    /// One of `all`, each as often as its weight says.
+    /// One of `all`, by their weights.
     pub(super) fn weighed<T: Copy>(&mut self, all: &[(T, u64)]) -> T {
         let mut left = self.below(all.iter().map(|(_, weight)| weight).sum());
         for (one, weight) in all {
@@ -65,7 +66,7 @@ impl Dice {
         unreachable!("what is below the sum falls into one of the weights")
     }
 
-    /// Bytes of no meaning.
+    /// Random bytes.
     pub(super) fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         self.0.fill_bytes(&mut bytes);

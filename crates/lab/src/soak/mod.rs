@@ -1,20 +1,22 @@
-//! `lab soak`: clients of all tempers come and go at random, and at the end everything must be as it was.
+//! `lab soak`: clients of every behaviour come and go at random, and at the end everything must be as it was.
 //!
-//! Reading order: `plan` is what is to happen, drawn by `dice`; `crowd` makes it happen; `guest` is one client, with its
-//! session in `talk`, in the course dialect in `naive`, or as a process of its own in `program`; `terms` is how the server is told to serve. `score` says what counts as what, `table` shows it every second, `verdict` judges. What is deliberately absent: any measure of
-//! speed. On a slow machine less happens, and what happens must be right.
+//! Reading order: `plan` is what happens, drawn at random by `dice`; `crowd` carries it out. `virtual_client`
+//! is one client: its session is in `session`, in the course dialect in `naive`, and as a process of its own
+//! in `program`. `server_options` are the options of the server. `score` defines what counts as what, `table`
+//! prints it every second, `verdict` judges. Deliberately absent: any measure of speed. On a slow machine
+//! less happens, and all of it must be right.
 
 mod crowd;
 mod dice;
-mod guest;
 mod naive;
 mod plan;
 mod program;
 mod score;
+mod server_options;
+mod session;
 mod table;
-mod talk;
-mod terms;
 mod verdict;
+mod virtual_client;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,44 +30,44 @@ use handshake_core::process::Process;
 use probe::paradigm::{Kind, Paradigm};
 use probe::temporary;
 
-use crate::demo::voice::Voice;
-use crate::house::House;
+use crate::demo::printer::Printer;
+use crate::server_under_test::ServerUnderTest;
 use crowd::{Crowd, Shared};
 use plan::Plan;
 use table::Table;
 use verdict::Findings;
 
-/// Let clients of all tempers come and go, and see that nothing is lost and nothing is left.
+/// Let clients of every behaviour come and go, and see that nothing is lost and nothing is left.
 ///
-/// Starts the real server in a directory of its own. Clients come at random: polite, flooding, silent, stopped, dying at
-/// any step, never reading, writing garbage, and in bursts of the course dialect; and now and then a subserver is killed. Every reply is checked; a line a
-/// second says how things are. At the end all leave, and the server must be as it was before the first came.
-/// Exits with 0 only then.
+/// Starts the real server in a directory of its own. Clients come at random: polite, flooding, silent,
+/// stopped, dying at any step, never reading, writing garbage, and in bursts of the course dialect. Now and
+/// then a subserver is killed. Every reply is checked; one line a second shows the state. At the end all
+/// leave, and the server must be as it was before the first client. Exits with 0 only then.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How long clients come, for each paradigm
     #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
 
-    /// Which server; without it all, one after the other
+    /// Which server [default: all, one after the other]
     #[arg(long, value_enum)]
     paradigm: Option<Paradigm>,
 
-    /// For dispatch: one well-known pipe that is never removed, for all that all clients send
+    /// For dispatch: use one well-known pipe for everything that all clients send, and never remove it
     #[arg(long)]
     shared_wkp: bool,
 
-    /// The same seed gives the same plan: who comes when, and does what; what the kernel makes of it may differ.
-    /// Without it, one by chance, which is printed
+    /// The same seed gives the same plan: which client comes when, and what it does; the kernel's scheduling
+    /// may differ [default: a random seed, which is printed]
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
 }
 
-/// Soaks one paradigm or all. [`Status::Broken`]: something was not as it has to be; what, was told.
+/// Soaks one paradigm or all. [`Status::Broken`]: a check failed, and was printed.
 ///
 /// # Errors
-/// A program is missing, or the soak itself cannot go on. [`Error::Signal`]: it was interrupted, and has ended all that
-/// it had started.
+/// A program is missing, or the soak itself cannot go on. [`Error::Signal`]: the lab was interrupted, and has
+/// ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
     if args.shared_wkp && args.paradigm != Some(Paradigm::Dispatch) {
         let hint = "lab soak --paradigm dispatch --shared-wkp";
@@ -76,92 +78,92 @@ pub fn run(args: Args) -> Result<Status> {
     let process = Rc::new(Process::quiet(Role::Client)?);
     let seed = match args.seed {
         Some(seed) => seed,
-        // Short enough to be typed again.
+        // Short enough to type.
         None => random()? % 1_000_000,
     };
-    let mut voice = Voice::new();
+    let mut printer = Printer::new();
     let mut right = true;
     let asked_for = |kind: &Kind| match args.paradigm {
         Some(paradigm) => kind.paradigm == paradigm && kind.shared_wkp == args.shared_wkp,
         None => true,
     };
     for kind in Kind::ALL.into_iter().filter(asked_for) {
-        right &= soak(kind, &args, seed, &process, &mut voice)?;
+        right &= soak(kind, &args, seed, &process, &mut printer)?;
     }
     Ok(if right { Status::Done } else { Status::Broken })
 }
 
-/// One paradigm. Returns whether all was right.
-fn soak(kind: Kind, args: &Args, seed: u64, process: &Rc<Process>, voice: &mut Voice) -> Result<bool> {
+/// Soaks one paradigm. Returns whether all checks passed.
+fn soak(kind: Kind, args: &Args, seed: u64, process: &Rc<Process>, printer: &mut Printer) -> Result<bool> {
     let lasting = Duration::from_secs(args.seconds.into());
-    announce(kind, args.seconds, seed, voice)?;
+    announce(kind, args.seconds, seed, printer)?;
     let directory = temporary::directory("lab-soak-")?;
-    let mut house = House::open(kind, &terms::options(kind), directory, process)?;
-    voice.line(&format!("$ {}\n", house.words))?;
-    score::rules().iter().try_for_each(|rule| voice.paragraph(rule))?;
+    let mut server = ServerUnderTest::open(kind, &server_options::options(kind), directory, process)?;
+    printer.line(&format!("$ {}\n", server.words))?;
+    score::rules().iter().try_for_each(|rule| printer.paragraph(rule))?;
     let mut findings = Findings::new(kind);
     let plan = Plan::new(seed, kind, lasting);
-    match carry_out(plan, lasting, &house, process, &mut findings, voice) {
+    match carry_out(plan, lasting, &server, process, &mut findings, printer) {
         Err(Error::Signal(signal)) => {
-            drop(house);
-            voice.heading("Verdict")?;
-            voice.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
+            drop(server);
+            printer.heading("Verdict")?;
+            printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
             Err(Error::Signal(signal))
         }
-        // The server has died, or stdout has gone.
+        // The server has died, or stdout was closed.
         Err(error @ Error::Lost { .. }) => {
             findings.server_died(&error);
-            findings.close(&mut house);
-            verdict::judge(&findings, voice)
+            findings.close(&mut server);
+            verdict::judge(&findings, printer)
         }
         Err(error) => Err(error),
         Ok(()) => {
-            findings.close(&mut house);
-            verdict::judge(&findings, voice)
+            findings.close(&mut server);
+            verdict::judge(&findings, printer)
         }
     }
 }
 
-fn announce(kind: Kind, seconds: u32, seed: u64, voice: &mut Voice) -> Result<()> {
+fn announce(kind: Kind, seconds: u32, seed: u64, printer: &mut Printer) -> Result<()> {
     let shared = if kind.shared_wkp { " --shared-wkp" } else { "" };
     let server = kind.paradigm.server();
     let name = server.trim_end_matches("-server");
-    voice.heading(&format!("{server}{shared}: {seconds} s, seed {seed}"))?;
-    voice.line(&format!("Again: lab soak --paradigm {name}{shared} --seconds {seconds} --seed {seed}"))
+    printer.heading(&format!("{server}{shared}: {seconds} s, seed {seed}"))?;
+    printer.line(&format!("Again: lab soak --paradigm {name}{shared} --seconds {seconds} --seed {seed}"))
 }
 
-/// Warms up, carries the plan out, and has one more client served.
+/// Warms up, carries the plan out, and serves one more client.
 fn carry_out(
     plan: Plan,
     lasting: Duration,
-    house: &House,
+    server: &ServerUnderTest,
     process: &Rc<Process>,
     findings: &mut Findings,
-    voice: &mut Voice,
+    printer: &mut Printer,
 ) -> Result<()> {
-    let before = house.at_rest(process, None)?;
-    let mut warming = Shared::new(process, house)?;
-    Crowd::new(Plan::warm_up(findings.kind), house, &mut warming).run(Duration::ZERO, lives)?;
-    findings.warm = Some(house.at_rest(process, Some(&before))?);
+    let before = server.at_rest(process, None)?;
+    let mut warming = Shared::new(process, server)?;
+    Crowd::new(Plan::warm_up(findings.kind), server, &mut warming).run(Duration::ZERO, check_alive)?;
+    findings.warm = Some(server.at_rest(process, Some(&before))?);
     findings.before = Some(before);
     let mut table = Table::default();
-    let mut shared = Shared::new(process, house)?;
-    let soaked = Crowd::new(plan, house, &mut shared).run(lasting, |second, house, score| {
-        table.tell(second, &house.look(), score, voice)?;
-        lives(second, house, score)
+    let mut shared = Shared::new(process, server)?;
+    let soaked = Crowd::new(plan, server, &mut shared).run(lasting, |second, server, score| {
+        table.print_line(second, &server.snapshot(), score, printer)?;
+        check_alive(second, server, score)
     });
     findings.score = shared.score;
     soaked?;
-    findings.after = Some(house.at_rest(process, findings.before.as_ref())?);
-    let mut last = Shared::new(process, house)?;
-    Crowd::new(Plan::one_more(findings.kind), house, &mut last).run(Duration::ZERO, lives)?;
+    findings.after = Some(server.at_rest(process, findings.before.as_ref())?);
+    let mut last = Shared::new(process, server)?;
+    Crowd::new(Plan::one_more(findings.kind), server, &mut last).run(Duration::ZERO, check_alive)?;
     findings.one_more = Some(last.score);
     Ok(())
 }
 
-/// A server that has died answers nobody any more.
-fn lives(_second: u64, house: &House, _score: &score::Score) -> Result<()> {
-    if probe::proc::lives(house.pid()) {
+/// Ends the soak if the server has died: it answers no client any more.
+fn check_alive(_second: u64, server: &ServerUnderTest, _score: &score::Score) -> Result<()> {
+    if probe::proc::lives(server.pid()) {
         return Ok(());
     }
     Err(Error::Lost { what: "the server has ended by itself".into(), unanswered: 0 })

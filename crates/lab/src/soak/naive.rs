@@ -1,29 +1,30 @@
-//! A client of the course dialect among the others: a name, and then a message for each record that comes.
+//! A client of the course dialect: it sends its name, and then a message for each record that it receives.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use handshake_core::course::{ORIGINAL_SIZE, padded, write_record};
+use handshake_core::course::{ORIGINAL_SIZE, padded};
 use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
-use handshake_core::stream::{Filled, read_once};
+use handshake_core::io::write_record;
+use handshake_core::io::{Filled, read_once};
 
-/// A client that looks at its pipes when it is time to. What it gets is not judged: others may write into its pipe, and
-/// its dialect cannot tell.
+/// A naive client, advanced by a timer. Its replies are not judged: other clients may write into its pipe,
+/// and the dialect does not show it.
 #[derive(Debug)]
 pub(super) struct Naive {
     private: Fifo,
     name: String,
-    /// The well-known pipe, and its private one; once it has found a server.
+    /// The well-known pipe and the private pipe, once it has found a server.
     pipes: Option<(OwnedFd, OwnedFd)>,
     left: usize,
 }
 
 impl Naive {
-    /// Makes its private pipe. It has so many messages.
+    /// Makes its private pipe. It will send `messages` messages.
     ///
     /// # Errors
-    /// No pipe can be made.
+    /// The pipe cannot be made.
     pub(super) fn new(directory: &Path, number: usize, messages: usize) -> Result<Self> {
         let name = format!("naive.{number}");
         let path = directory.join(&name);
@@ -32,8 +33,8 @@ impl Naive {
         Ok(Self { private, name, pipes: None, left: messages })
     }
 
-    /// Goes as far as it can; returns whether it has more to do.
-    pub(super) fn go_on(&mut self, wkp: &Path) -> bool {
+    /// Goes on as far as possible; returns whether there is more to do.
+    pub(super) fn advance(&mut self, wkp: &Path) -> bool {
         let Some((to_server, from_server)) = &self.pipes else {
             self.pipes = self.connect(wkp);
             return true;
@@ -41,11 +42,11 @@ impl Naive {
         match read_once(from_server, &mut [0; ORIGINAL_SIZE]) {
             Ok(Filled::Bytes(_)) if self.left > 0 => {
                 self.left -= 1;
-                // A full pipe, or one without a reader: then no reply will come.
+                // If the pipe is full or has no reader, no reply will come.
                 write_record(to_server, &padded(b"how are you?", ORIGINAL_SIZE)).is_ok()
             }
             Ok(Filled::Bytes(_)) | Err(_) => false,
-            // Nobody has opened it yet, or nobody has it open any more.
+            // The server has not opened the pipe yet, or has closed it.
             Ok(Filled::Nothing | Filled::End) => true,
         }
     }

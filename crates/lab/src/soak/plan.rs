@@ -1,5 +1,5 @@
-//! What is to happen: who comes when, of which temper, with what to say; and when a subserver is killed. All of it is
-//! drawn before anything starts, so the same seed gives the same plan, whatever the machine makes of it.
+//! The plan: when each client comes, its behaviour and its messages, and when a subserver is killed.
+//! Everything is drawn before anything starts, so a seed gives the same plan on every machine.
 
 use std::time::Duration;
 
@@ -8,58 +8,58 @@ use probe::paradigm::Kind;
 
 use super::dice::Dice;
 
-/// The longest message of all: several times what a pipe holds.
+/// The longest message: several times the capacity of a pipe.
 pub(super) const LONGEST: usize = 512 << 10;
 
-/// With `--shared-wkp` no message is longer than its window: 16 records of 4,067 bytes.
+/// With `--shared-wkp`, a message must fit the window: 16 frames of 4,067 bytes.
 const LONGEST_IN_WINDOW: usize = 16 * PAYLOAD_MAX;
 
 /// How a client behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Temper {
-    /// Asks, checks every reply, thinks, asks again, says BYE.
+pub(super) enum Behaviour {
+    /// Asks, checks every reply, pauses, asks again, says BYE.
     Polite,
-    /// The same as a real `client`, a process of its own.
+    /// Behaves as `Polite`, but is a real `client`, a process of its own.
     PoliteProcess,
-    /// Many large requests at once; takes and checks every reply.
+    /// Sends many large requests at once; takes and checks every reply.
     Flooding,
-    /// Opens the well-known pipe and says nothing.
+    /// Opens the well-known pipe and sends nothing.
     SilentAtWkp,
-    /// Says HELLO and nothing more.
+    /// Sends HELLO and nothing more.
     SilentAfterHello,
-    /// Connects and says nothing.
+    /// Connects and sends nothing.
     SilentInSession,
-    /// Asks and reads nothing for a while; then takes and checks every reply, if it still may.
+    /// Asks and reads nothing for a while; then takes and checks every reply, if it still can.
     ReadingLate,
     /// Asks and never reads.
     NeverReading,
-    /// Goes when it has made its private pipe.
+    /// Leaves after it has made its private pipe.
     DyingAfterMkfifo,
-    /// Goes when it has said HELLO.
+    /// Leaves after its HELLO.
     DyingAfterHello,
-    /// Goes when its ACK is there.
+    /// Leaves when its ACK has arrived.
     DyingAfterAck,
-    /// Goes in the middle of a request.
+    /// Leaves in the middle of a request.
     DyingMidRequest,
-    /// Goes in the middle of a reply.
+    /// Leaves in the middle of a reply.
     DyingMidReply,
-    /// A real `client` that gets SIGKILL at some moment.
+    /// A real `client` that receives SIGKILL at some moment.
     Killed,
-    /// A real `client` that gets SIGSTOP at some moment, and SIGCONT later.
+    /// A real `client` that receives SIGSTOP at some moment, and SIGCONT later.
     Stopped,
-    /// Writes bytes of no meaning into the well-known pipe.
+    /// Writes random bytes into the well-known pipe.
     GarbageAtWkp,
-    /// Writes bytes of no meaning between its requests.
+    /// Writes random bytes between its requests.
     GarbageInSession,
-    /// Opens the well-known pipe, and writes only beginnings of sound records there, also when the pipe has become
-    /// another client's upstream.
+    /// Opens the well-known pipe, and writes only beginnings of valid frames there, even when the pipe has
+    /// become another client's upstream.
     CuttingRecords,
-    /// Speaks the course dialect, and comes with others of its kind at one instant.
+    /// Speaks the course dialect, and comes with other naive clients at one instant.
     Naive,
 }
 
-impl Temper {
-    /// Whether it follows the protocol to its end: so all its requests must be answered.
+impl Behaviour {
+    /// Whether it follows the protocol to its end, so that all its requests must be answered.
     pub(super) fn is_owed_all(self) -> bool {
         matches!(self, Self::Polite | Self::PoliteProcess | Self::Flooding)
     }
@@ -70,51 +70,51 @@ impl Temper {
     }
 }
 
-/// Each temper with its weight; and its weight in front of a basic server, where who is silent holds up everybody
-/// behind it until a deadline passes.
-const TEMPERS: [(Temper, u64, u64); 19] = [
-    (Temper::Polite, 34, 60),
-    (Temper::PoliteProcess, 8, 12),
-    (Temper::Flooding, 8, 8),
-    (Temper::SilentAtWkp, 5, 5),
-    (Temper::SilentAfterHello, 3, 1),
-    (Temper::SilentInSession, 4, 1),
-    (Temper::ReadingLate, 4, 2),
-    (Temper::NeverReading, 3, 1),
-    (Temper::DyingAfterMkfifo, 2, 3),
-    (Temper::DyingAfterHello, 3, 4),
-    (Temper::DyingAfterAck, 3, 4),
-    (Temper::DyingMidRequest, 3, 4),
-    (Temper::DyingMidReply, 3, 4),
-    (Temper::Killed, 6, 4),
-    (Temper::Stopped, 4, 1),
-    (Temper::GarbageAtWkp, 4, 5),
-    (Temper::GarbageInSession, 3, 3),
-    (Temper::CuttingRecords, 4, 5),
-    (Temper::Naive, 3, 2),
+/// Each behaviour with its weight, and its weight for a basic server. A silent client holds up a basic
+/// server, and all clients behind it, until a deadline passes.
+const BEHAVIOURS: [(Behaviour, u64, u64); 19] = [
+    (Behaviour::Polite, 34, 60),
+    (Behaviour::PoliteProcess, 8, 12),
+    (Behaviour::Flooding, 8, 8),
+    (Behaviour::SilentAtWkp, 5, 5),
+    (Behaviour::SilentAfterHello, 3, 1),
+    (Behaviour::SilentInSession, 4, 1),
+    (Behaviour::ReadingLate, 4, 2),
+    (Behaviour::NeverReading, 3, 1),
+    (Behaviour::DyingAfterMkfifo, 2, 3),
+    (Behaviour::DyingAfterHello, 3, 4),
+    (Behaviour::DyingAfterAck, 3, 4),
+    (Behaviour::DyingMidRequest, 3, 4),
+    (Behaviour::DyingMidReply, 3, 4),
+    (Behaviour::Killed, 6, 4),
+    (Behaviour::Stopped, 4, 1),
+    (Behaviour::GarbageAtWkp, 4, 5),
+    (Behaviour::GarbageInSession, 3, 3),
+    (Behaviour::CuttingRecords, 4, 5),
+    (Behaviour::Naive, 3, 2),
 ];
 
 /// One client's visit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Visit {
-    /// When it comes, from the beginning.
+    /// When the client comes, measured from the beginning.
     pub(super) at: Duration,
-    pub(super) temper: Temper,
+    pub(super) behaviour: Behaviour,
     /// The length of each request.
     pub(super) sizes: Vec<usize>,
-    /// How many may be unanswered.
+    /// The most unanswered requests at a time.
     pub(super) window: usize,
-    /// Thought between two requests.
+    /// The pause between two requests.
     pub(super) pause: Duration,
-    /// How long it is silent, reads nothing, or lives.
+    /// How long the client is silent, reads nothing, or lives.
     pub(super) span: Duration,
-    /// How long it is stopped.
+    /// How long the client is stopped.
     pub(super) stopped: Duration,
-    /// For the bytes of its garbage.
+    /// The seed of its garbage.
     pub(super) seed: u64,
 }
 
-/// All that is to happen.
+/// Everything that happens in a soak.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) visits: Vec<Visit>,
@@ -123,19 +123,19 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The plan of this seed, for so long.
+    /// The plan of this seed, for this duration.
     pub(super) fn new(seed: u64, kind: Kind, lasting: Duration) -> Self {
         let mut dice = Dice::new(seed, u64::from(kind.forks()) + 2 * u64::from(kind.is_shared()));
         let mut visits = Vec::new();
         let mut at = Duration::ZERO;
         let mut first = one_of_each(&mut dice);
         while at < lasting {
-            // Now and then many at one instant.
+            // Now and then, many clients at one instant.
             let together = if dice.chance(4) { dice.within(4..=12) } else { 1 };
             for _ in 0..together {
-                let temper = first.pop().unwrap_or_else(|| by_weight(&mut dice, kind));
-                let burst = if temper == Temper::Naive { dice.within(3..=8) } else { 1 };
-                visits.extend((0..burst).map(|_| visit(&mut dice, kind, temper, at)));
+                let behaviour = first.pop().unwrap_or_else(|| by_weight(&mut dice, kind));
+                let burst = if behaviour == Behaviour::Naive { dice.within(3..=8) } else { 1 };
+                visits.extend((0..burst).map(|_| visit(&mut dice, kind, behaviour, at)));
             }
             at += dice.while_of(if kind.forks() { 5..=85 } else { 40..=200 });
         }
@@ -143,21 +143,22 @@ impl Plan {
         Self { visits, kills }
     }
 
-    /// What is done before anything is measured: the longest message, and several clients at a time.
+    /// The plan before anything is measured: the longest message, and several clients at a time.
     pub(super) fn warm_up(kind: Kind) -> Self {
         let mut dice = Dice::new(0, 0);
-        let tempers = [Temper::Flooding, Temper::Polite, Temper::PoliteProcess, Temper::GarbageInSession];
-        let all = tempers.into_iter().cycle().take(12);
+        let behaviours =
+            [Behaviour::Flooding, Behaviour::Polite, Behaviour::PoliteProcess, Behaviour::GarbageInSession];
+        let all = behaviours.into_iter().cycle().take(12);
         let mut visits: Vec<Visit> =
-            all.map(|temper| visit(&mut dice, kind, temper, Duration::ZERO)).collect();
+            all.map(|behaviour| visit(&mut dice, kind, behaviour, Duration::ZERO)).collect();
         let first_three = visits[0].sizes.iter_mut().take(3);
         first_three.for_each(|size| *size = longest(kind));
         Self { visits, kills: Vec::new() }
     }
 
-    /// One more client, when all have left.
+    /// The plan after all clients have left: one more client.
     pub(super) fn one_more(kind: Kind) -> Self {
-        let visit = visit(&mut Dice::new(1, 0), kind, Temper::PoliteProcess, Duration::ZERO);
+        let visit = visit(&mut Dice::new(1, 0), kind, Behaviour::PoliteProcess, Duration::ZERO);
         Self { visits: vec![visit], kills: Vec::new() }
     }
 }
@@ -167,9 +168,9 @@ fn longest(kind: Kind) -> usize {
     if kind.is_shared() { LONGEST_IN_WINDOW } else { LONGEST }
 }
 
-/// Every temper, in some order.
-fn one_of_each(dice: &mut Dice) -> Vec<Temper> {
-    let mut left: Vec<Temper> = TEMPERS.iter().map(|(temper, ..)| *temper).collect();
+/// Every behaviour, in random order.
+fn one_of_each(dice: &mut Dice) -> Vec<Behaviour> {
+    let mut left: Vec<Behaviour> = BEHAVIOURS.iter().map(|(behaviour, ..)| *behaviour).collect();
     let mut shuffled = Vec::new();
     while !left.is_empty() {
         let next = usize::try_from(dice.below(left.len() as u64)).expect("an index");
@@ -178,36 +179,36 @@ fn one_of_each(dice: &mut Dice) -> Vec<Temper> {
     shuffled
 }
 
-fn by_weight(dice: &mut Dice, kind: Kind) -> Temper {
+fn by_weight(dice: &mut Dice, kind: Kind) -> Behaviour {
     let weights =
-        TEMPERS.map(|(temper, forking, basic)| (temper, if kind.forks() { forking } else { basic }));
+        BEHAVIOURS.map(|(behaviour, forking, basic)| (behaviour, if kind.forks() { forking } else { basic }));
     dice.weighed(&weights)
 }
 
-fn visit(dice: &mut Dice, kind: Kind, temper: Temper, at: Duration) -> Visit {
-    let (requests, largest) = match temper {
-        Temper::Flooding => (dice.within(4..=24), longest(kind)),
-        Temper::ReadingLate | Temper::NeverReading => (dice.within(20..=200), 16 << 10),
-        Temper::DyingMidRequest | Temper::DyingMidReply => (1, longest(kind)),
-        Temper::PoliteProcess => (dice.within(1..=200), 2 << 10),
-        // All of it must fit the smallest pipe, its stdin.
-        Temper::Killed | Temper::Stopped => (dice.within(0..=12), 300),
+fn visit(dice: &mut Dice, kind: Kind, behaviour: Behaviour, at: Duration) -> Visit {
+    let (requests, largest) = match behaviour {
+        Behaviour::Flooding => (dice.within(4..=24), longest(kind)),
+        Behaviour::ReadingLate | Behaviour::NeverReading => (dice.within(20..=200), 16 << 10),
+        Behaviour::DyingMidRequest | Behaviour::DyingMidReply => (1, longest(kind)),
+        Behaviour::PoliteProcess => (dice.within(1..=200), 2 << 10),
+        // All lines must fit the smallest pipe, its stdin.
+        Behaviour::Killed | Behaviour::Stopped => (dice.within(0..=12), 300),
         _ => (dice.within(0..=40), 8 << 10),
     };
     let mut sizes: Vec<usize> = (0..requests).map(|_| dice.size(largest)).collect();
-    if matches!(temper, Temper::DyingMidRequest | Temper::DyingMidReply) {
+    if matches!(behaviour, Behaviour::DyingMidRequest | Behaviour::DyingMidReply) {
         sizes[0] = sizes[0].max(longest(kind) / 2);
     }
     Visit {
         at,
-        temper,
+        behaviour,
         sizes,
         window: usize::try_from(dice.within(1..=64)).expect("it is small"),
         pause: if dice.chance(30) { dice.while_of(0..=30) } else { Duration::ZERO },
-        span: dice.while_of(match temper {
-            Temper::Killed => 0..=120,
-            // Long beyond the server's deadline.
-            Temper::NeverReading => 4000..=6000,
+        span: dice.while_of(match behaviour {
+            Behaviour::Killed => 0..=120,
+            // Far longer than the server's deadline.
+            Behaviour::NeverReading => 4000..=6000,
             _ => 0..=1500,
         }),
         stopped: dice.while_of(50..=2500),
@@ -243,18 +244,18 @@ mod tests {
     }
 
     #[test]
-    fn every_temper_comes_even_in_a_short_run() {
+    fn every_behaviour_occurs_even_in_a_short_run() {
         for kind in Kind::ALL {
             let plan = Plan::new(7, kind, Duration::from_secs(5));
-            let tempers: HashSet<Temper> = plan.visits.iter().map(|visit| visit.temper).collect();
-            assert_eq!(tempers.len(), TEMPERS.len(), "{kind:?}");
+            let behaviours: HashSet<Behaviour> = plan.visits.iter().map(|visit| visit.behaviour).collect();
+            assert_eq!(behaviours.len(), BEHAVIOURS.len(), "{kind:?}");
             assert!(plan.visits.is_sorted_by_key(|visit| visit.at));
             assert_eq!(plan.kills.is_empty(), !kind.forks());
         }
     }
 
     #[test]
-    fn no_message_outgrows_what_its_server_takes() {
+    fn no_message_exceeds_the_limit_of_its_server() {
         let plan = Plan::new(7, Kind { shared_wkp: true, ..Kind::ALL[2] }, MINUTE);
         assert!(plan.visits.iter().flat_map(|visit| &visit.sizes).all(|size| *size <= LONGEST_IN_WINDOW));
     }

@@ -1,36 +1,37 @@
-//! What is counted, and what counts as what.
+//! The counts, and the rules for them.
 
 use std::time::Duration;
 
 use handshake_core::deadline::now;
 
-use super::plan::Temper;
-use super::terms::DEADLINE;
+use super::plan::Behaviour;
+use super::server_options::DEADLINE;
 
-/// Of each kind of misfortune, so many are told in words.
-const TOLD: usize = 8;
+/// How many losses and wrong replies are reported in words, of each kind.
+const REPORTED_MAX: usize = 8;
 
 /// How long a client that follows the protocol waits for its ACK, and for each reply.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The soak's own loop turns at least every tenth of a second. If one turn takes this long, the machine has no time for us,
-/// and may have had none for our clients: a deadline that passes then is not the server's fault.
+/// The soak's own loop iterates at least ten times a second. If one iteration takes this long, the machine is
+/// too busy for
+/// this process and perhaps for its clients. A deadline that passes then is not the server's fault.
 pub(super) const STALL: Duration = Duration::from_millis(250);
 
-/// When the client of a killed subserver knows it at the latest. Nothing but the end of its pipe can tell it.
-pub(super) const AT_ONCE: Duration = Duration::from_secs(5);
+/// How soon the client of a killed subserver must notice. Only EOF of its pipe shows the kill.
+pub(super) const NOTICE_MAX: Duration = Duration::from_secs(5);
 
-/// So long after its deadline a client that never reads is out, even on a busy machine.
-const TO_EVICT: Duration = Duration::from_secs(3);
+/// How long after its deadline a client that never reads must be evicted, even on a busy machine.
+const EVICTION_MAX: Duration = Duration::from_secs(3);
 
-/// The rules, as printed.
+/// The printed rules.
 pub(super) fn rules() -> [String; 2] {
     [
         format!(
             "Lost: a client that follows the protocol (polite, flooding; in this process or a real client), \
-             whose subserver was not killed, and that does not get every reply, each within {PATIENCE:?}; or \
-             a client of any temper that finds no server within that time, or does not end. (Excused: the \
-             server ended a session, while one turn of the soak's own loop took {STALL:?} or longer: the \
+             whose subserver was not killed, and that does not get every reply, each within {REPLY_TIMEOUT:?}; or \
+             a client of any behaviour that finds no server within that time, or does not end. (Excused: the \
+             server ended a session, while one iteration of the soak's own loop took {STALL:?} or longer: the \
              machine was too busy for its deadlines.)"
         ),
         "Wrong: a reply or refusal, to any client, that is not what the service makes of the request of that \
@@ -44,89 +45,89 @@ pub(super) fn rules() -> [String; 2] {
 pub(super) enum End {
     /// All replies came, and were right.
     Served,
-    /// It did what its temper is.
-    AsMeant,
+    /// It acted as its behaviour requires.
+    AsPlanned,
     /// The server ended its session.
     Dropped,
-    /// A deadline passed while the machine had no time for us.
+    /// A deadline passed while the machine was too busy.
     Excused,
-    /// The server refused to begin one.
+    /// The server refused to begin a session.
     TurnedAway,
-    /// Its subserver was killed; it knew so much later.
+    /// Its subserver was killed; it noticed after this time.
     Orphaned(Duration),
-    /// It was owed more.
+    /// It did not get everything that it was owed.
     Lost(String),
-    /// It got what nobody was owed.
+    /// It got a reply that no client was owed.
     Wrong(String),
 }
 
 /// All counts.
 #[derive(Debug, Default)]
 pub(super) struct Score {
-    /// Replies that came and were right.
+    /// Right replies.
     pub(super) replies: u64,
     pub(super) came: u64,
     pub(super) alive: u64,
-    /// Clients that follow the protocol, and those of them that got all.
+    /// Clients that follow the protocol, and those of them that got everything.
     pub(super) owed: u64,
     pub(super) served: u64,
     pub(super) dropped: u64,
-    /// Refused, or told to try again.
+    /// Clients that were refused or told to retry.
     pub(super) turned_away: u64,
     pub(super) excused: u64,
-    /// Subservers killed, and their clients that noticed.
+    /// Killed subservers, and their clients that noticed.
     pub(super) killed: u64,
     pub(super) orphans: u64,
-    /// Those of them that were owed more.
+    /// The orphans that were owed more.
     pub(super) owed_orphans: u64,
     pub(super) slowest_orphan: Duration,
-    /// Who that was.
+    /// Which client the slowest orphan was.
     pub(super) slowest: String,
-    /// Lost, or answered wrongly, of those that are owed all.
+    /// Lost or wrongly answered clients, of those that are owed everything.
     pub(super) failed: u64,
     /// Clients that never read and stayed, and those of them that were evicted.
     pub(super) stayed: u64,
     pub(super) evicted: u64,
     pub(super) lost: Vec<String>,
     pub(super) wrong: Vec<String>,
-    /// When the present turn of the loop began, and when the last one ended that took too long.
-    turn: Duration,
+    /// When the current iteration began, and when the last slow iteration ended.
+    iteration_began: Duration,
     stalled: Option<Duration>,
     pub(super) stalls: u64,
     pub(super) slowest_turn: Duration,
 }
 
 impl Score {
-    pub(super) fn comes(&mut self, temper: Temper) {
+    pub(super) fn arrives(&mut self, behaviour: Behaviour) {
         self.came += 1;
         self.alive += 1;
-        self.owed += u64::from(temper.is_owed_all());
+        self.owed += u64::from(behaviour.is_owed_all());
     }
 
-    /// Takes note of how a client's visit ended.
-    pub(super) fn ends(&mut self, number: usize, temper: Temper, end: End) {
+    /// Counts how a client's visit ended.
+    pub(super) fn ended(&mut self, number: usize, behaviour: Behaviour, end: End) {
         self.alive -= 1;
-        let tell = |told: &mut Vec<String>, text: String| {
-            if told.len() < TOLD {
-                told.push(format!("client {} ({temper:?}): {text}", number + 1));
-            } else if told.len() == TOLD {
-                told.push("and more".into());
+        let tell = |reported: &mut Vec<String>, text: String| {
+            if reported.len() < REPORTED_MAX {
+                reported.push(format!("client {} ({behaviour:?}): {text}", number + 1));
+            } else if reported.len() == REPORTED_MAX {
+                reported.push("and more".into());
             }
         };
         let failed = matches!(end, End::Lost(_) | End::Wrong(_));
-        self.failed += u64::from(failed && temper.is_owed_all());
+        self.failed += u64::from(failed && behaviour.is_owed_all());
         match end {
-            End::Served => self.served += u64::from(temper.is_owed_all()),
-            End::AsMeant => {}
+            End::Served => self.served += u64::from(behaviour.is_owed_all()),
+            End::AsPlanned => {}
             End::Dropped => self.dropped += 1,
-            End::Excused => self.excused += u64::from(temper.is_owed_all()),
+            End::Excused => self.excused += u64::from(behaviour.is_owed_all()),
             End::TurnedAway => self.turned_away += 1,
             End::Orphaned(after) => {
                 self.orphans += 1;
-                self.owed_orphans += u64::from(temper.is_owed_all());
+                self.owed_orphans += u64::from(behaviour.is_owed_all());
                 if after > self.slowest_orphan && !self.has_stalled(now().saturating_sub(after)) {
                     self.slowest_orphan = after;
-                    self.slowest = format!(", the slowest client {} ({temper:?})", number + 1);
+                    self.slowest = format!(", the slowest client {} ({behaviour:?})", number + 1);
                 }
             }
             End::Lost(text) => tell(&mut self.lost, text),
@@ -134,23 +135,23 @@ impl Score {
         }
     }
 
-    /// A client that never reads goes, after so long in its session.
+    /// Counts a client that never reads, when it leaves after `stayed` in its session.
     pub(super) fn never_read(&mut self, stayed: Duration, evicted: bool) {
         let excused = self.has_stalled(now().saturating_sub(stayed));
-        if stayed >= DEADLINE + TO_EVICT && (evicted || !excused) {
+        if stayed >= DEADLINE + EVICTION_MAX && (evicted || !excused) {
             self.stayed += 1;
             self.evicted += u64::from(evicted);
         }
     }
 
-    /// The first turn of the loop begins.
-    pub(super) fn begins(&mut self) {
-        self.turn = now();
+    /// Starts the first iteration of the loop.
+    pub(super) fn iterations_begin(&mut self) {
+        self.iteration_began = now();
     }
 
-    /// A turn of the loop is over, and the next begins.
-    pub(super) fn turned(&mut self) {
-        let took = now() - std::mem::replace(&mut self.turn, now());
+    /// Ends an iteration of the loop, and starts the next.
+    pub(super) fn iteration_ended(&mut self) {
+        let took = now() - std::mem::replace(&mut self.iteration_began, now());
         self.slowest_turn = self.slowest_turn.max(took);
         if took >= STALL {
             self.stalled = Some(now());
@@ -158,14 +159,14 @@ impl Score {
         }
     }
 
-    /// Whether a turn has taken too long since then, the present one included.
+    /// Whether an iteration since then was too slow, the current one included.
     fn has_stalled(&self, since: Duration) -> bool {
-        now() - self.turn >= STALL || self.stalled.is_some_and(|stalled| stalled >= since)
+        now() - self.iteration_began >= STALL || self.stalled.is_some_and(|stalled| stalled >= since)
     }
 
-    /// What the loss of a client that is owed everything counts as.
+    /// How the loss of a client that is owed everything counts.
     pub(super) fn loss(&self, since: Duration, text: String) -> End {
-        // The last: its private pipe was full, and a BYE that would have named the deadline found no room.
+        // The third sign: the private pipe was full, so the BYE that names the deadline did not fit.
         let by_deadline = ["--handshake-timeout", "--idle-timeout", "has closed its pipe"];
         let by_deadline = by_deadline.iter().any(|sign| text.contains(sign));
         if by_deadline && self.has_stalled(since) {
@@ -180,18 +181,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_stall_excuses_and_only_what_a_deadline_did() {
+    fn only_a_stall_excuses_and_only_a_missed_deadline() {
         let mut score = Score::default();
         let since = now();
         let deadline = || "the server said BYE: nothing came or went within --idle-timeout".to_string();
-        score.begins();
+        score.iterations_begin();
         assert!(matches!(score.loss(since, deadline()), End::Lost(_)));
-        score.turned();
+        score.iteration_ended();
         assert!(matches!(score.loss(since, deadline()), End::Lost(_)));
-        // As if this turn had begun long ago.
-        score.turn = since.checked_sub(STALL).expect("the machine has run for so long");
+        // Pretend that this iteration began long ago.
+        score.iteration_began = since.checked_sub(STALL).expect("the machine has run for so long");
         assert_eq!(score.loss(since, deadline()), End::Excused, "the turn is not over");
-        score.turned();
+        score.iteration_ended();
         assert_eq!(score.loss(since, deadline()), End::Excused);
         assert!(matches!(score.loss(since, "no answer in time".into()), End::Lost(_)));
         assert!(matches!(score.loss(now() + STALL, deadline()), End::Lost(_)), "it came after the stall");

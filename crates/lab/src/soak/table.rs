@@ -1,16 +1,16 @@
-//! How things are, a line a second.
+//! The table: one line a second.
 
 use handshake_core::error::Result;
 use probe::proc;
 
 use super::score::Score;
-use crate::demo::voice::Voice;
-use crate::house::Look;
+use crate::demo::printer::Printer;
+use crate::server_under_test::Snapshot;
 
-/// After so many lines the columns are named again.
+/// The column headings are repeated after this many lines.
 const PAGE: u64 = 20;
 
-/// The columns: two lines of heading, and how wide each is.
+/// The columns: two lines of heading, and the width.
 const COLUMNS: [(&str, &str, usize); 10] = [
     ("", "second", 6),
     ("replies", "verified", 10),
@@ -24,22 +24,28 @@ const COLUMNS: [(&str, &str, usize); 10] = [
     ("pro-", "cesses", 7),
 ];
 
-/// What has been shown so far.
+/// The number of lines printed.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     lines: u64,
 }
 
 impl Table {
-    /// One line.
+    /// Prints one line.
     ///
     /// # Errors
-    /// Stdout has gone.
-    pub(super) fn tell(&mut self, second: u64, look: &Look, score: &Score, voice: &mut Voice) -> Result<()> {
+    /// Stdout was closed.
+    pub(super) fn print_line(
+        &mut self,
+        second: u64,
+        look: &Snapshot,
+        score: &Score,
+        printer: &mut Printer,
+    ) -> Result<()> {
         if self.lines.is_multiple_of(PAGE) {
-            voice.line("")?;
-            voice.line(&row(COLUMNS.map(|(above, _, _)| above.to_owned())))?;
-            voice.line(&row(COLUMNS.map(|(_, below, _)| below.to_owned())))?;
+            printer.line("")?;
+            printer.line(&row(COLUMNS.map(|(above, _, _)| above.to_owned())))?;
+            printer.line(&row(COLUMNS.map(|(_, below, _)| below.to_owned())))?;
         }
         self.lines += 1;
         let values = [
@@ -54,7 +60,7 @@ impl Table {
             look.zombies as u64,
             look.subservers.len() as u64 + 1,
         ];
-        voice.line(&row(values.map(|value| value.to_string())))
+        printer.line(&row(values.map(|value| value.to_string())))
     }
 }
 

@@ -1,27 +1,27 @@
-//! What is checked at the end: what was seen, and what had to be.
+//! The checks at the end: what was seen, and what was expected.
 
 use handshake_core::error::{Error, Result};
 use probe::paradigm::Kind;
 
 use super::plan::LONGEST;
-use super::score::{AT_ONCE, PATIENCE, STALL, Score};
+use super::score::{NOTICE_MAX, REPLY_TIMEOUT, STALL, Score};
 use crate::check::{self, Check};
-use crate::demo::voice::Voice;
-use crate::house::{Ending, House, Look};
+use crate::demo::printer::Printer;
+use crate::server_under_test::{Ending, ServerUnderTest, Snapshot};
 
-/// What the main server's memory may have grown by since the warm-up, in KiB: pages that the allocator keeps.
+/// How far the main server's memory may grow after the warm-up, in KiB: pages that the allocator keeps.
 const GROWTH: u64 = 512;
 
-/// All that is judged.
+/// Everything that is judged.
 #[derive(Debug)]
 pub(super) struct Findings {
     pub(super) kind: Kind,
-    /// Before the first client; after the warm-up; when all had left.
-    pub(super) before: Option<Look>,
-    pub(super) warm: Option<Look>,
-    pub(super) after: Option<Look>,
+    /// The server before the first client; after the warm-up; after all clients.
+    pub(super) before: Option<Snapshot>,
+    pub(super) warm: Option<Snapshot>,
+    pub(super) after: Option<Snapshot>,
     pub(super) score: Score,
-    /// Of the last client.
+    /// The counts of the last client.
     pub(super) one_more: Option<Score>,
     died: Option<String>,
     ending: Option<Ending>,
@@ -45,33 +45,33 @@ impl Findings {
         self.died = Some(error.to_string());
     }
 
-    /// Ends the server, and looks at what is left.
-    pub(super) fn close(&mut self, house: &mut House) {
-        self.ending = Some(house.close());
+    /// Ends the server, and notes what it leaves.
+    pub(super) fn close(&mut self, server: &mut ServerUnderTest) {
+        self.ending = Some(server.close());
     }
 }
 
-/// Says what was found. Returns whether all is right.
+/// Prints the results. Returns whether all checks passed.
 ///
 /// # Errors
-/// Stdout has gone.
-pub(super) fn judge(findings: &Findings, voice: &mut Voice) -> Result<bool> {
-    voice.heading("Verdict")?;
+/// Stdout was closed.
+pub(super) fn judge(findings: &Findings, printer: &mut Printer) -> Result<bool> {
+    printer.heading("Verdict")?;
     let ending = findings.ending.iter().flat_map(Ending::checks);
-    let right = check::tell(clients(findings).into_iter().chain(rest(findings)).chain(ending), voice)?;
+    let right = check::print(clients(findings).into_iter().chain(rest(findings)).chain(ending), printer)?;
     let Score { slowest_turn, stalls, .. } = &findings.score;
-    voice.line(&format!(
-        "  the slowest turn of the soak's own loop took {slowest_turn:.3?}; {stalls} took {STALL:?} or longer"
+    printer.line(&format!(
+        "  the slowest iteration of the soak's own loop took {slowest_turn:.3?}; {stalls} took {STALL:?} or longer"
     ))?;
-    voice.line(if right { "passed" } else { "failed" })?;
+    printer.line(if right { "passed" } else { "failed" })?;
     Ok(right)
 }
 
-/// What became of the clients.
+/// The checks of the clients that follow the protocol.
 fn clients(findings: &Findings) -> Vec<Check> {
     let score = &findings.score;
     let Score { replies, owed, served, excused, owed_orphans, .. } = score;
-    // Those of them that have not come to their end: the server died.
+    // Clients whose visits did not end, because the server died.
     let missing = owed - served - excused - owed_orphans - score.failed;
     let mut checks = vec![
         Check::new(
@@ -96,7 +96,7 @@ fn clients(findings: &Findings) -> Vec<Check> {
     checks
 }
 
-/// What became of those who misbehaved, and of those whose peer was killed.
+/// The checks of the misbehaving clients, and of those whose subserver was killed.
 fn peers(findings: &Findings) -> Vec<Check> {
     let score = &findings.score;
     let Score { killed, orphans, .. } = score;
@@ -109,10 +109,10 @@ fn peers(findings: &Findings) -> Vec<Check> {
     )];
     if findings.kind.forks() {
         checks.push(Check::that(
-            score.slowest_orphan <= AT_ONCE,
+            score.slowest_orphan <= NOTICE_MAX,
             format!(
-                "{killed} subservers killed; the {orphans} clients that lost one in their session knew within {:.3?} \
-                 (expected at most {AT_ONCE:?}){}",
+                "{killed} subservers killed; the {orphans} clients that lost one in their session noticed within {:.3?} \
+                 (expected at most {NOTICE_MAX:?}){}",
                 score.slowest_orphan, score.slowest
             ),
         ));
@@ -120,7 +120,7 @@ fn peers(findings: &Findings) -> Vec<Check> {
     checks
 }
 
-/// How the server stood when all had left.
+/// The checks of the server after all clients have left.
 fn rest(findings: &Findings) -> Vec<Check> {
     let (Some(before), Some(warm), Some(after)) = (&findings.before, &findings.warm, &findings.after) else {
         return vec![Check::new("the server lived to the end".into(), findings.died.clone())];
@@ -141,13 +141,14 @@ fn rest(findings: &Findings) -> Vec<Check> {
             ),
         ),
         Check::new(
-            format!("{served} of 1 more client was served, within {PATIENCE:?}"),
+            format!("{served} of 1 more client was served, within {REPLY_TIMEOUT:?}"),
             findings.one_more.iter().flat_map(|score| score.lost.iter().chain(&score.wrong).cloned()),
         ),
     ]
 }
 
-/// A basic server has messages in its own memory; others only route them.
+/// How far the server's memory may grow. A basic server holds messages in its own memory; others only route
+/// them.
 fn growth(kind: Kind) -> u64 {
     if kind.forks() { GROWTH } else { GROWTH + 2 * (LONGEST as u64 >> 10) }
 }

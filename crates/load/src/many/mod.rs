@@ -1,5 +1,5 @@
-//! What one process needs to be many clients: a timer for each, one poller for all, and bytes that differ. No
-//! threads.
+//! The parts of a process that acts as many clients, without threads: a timer for each client, one poller for
+//! all, and payloads that differ.
 
 pub mod payload;
 pub mod timers;

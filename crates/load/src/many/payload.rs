@@ -1,11 +1,12 @@
-//! What is sent: bytes that differ for each connection, request and place, and can be made again to check the
-//! reply.
+//! The payloads: bytes that differ for each connection, request and position, and can be computed again to
+//! check the reply.
 
 /// 2^64 divided by the golden ratio: its multiples spread evenly.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Fills `message` with so many bytes for the `request`-th request of a connection. Words do not depend on
-/// each other, so this runs as fast as memory does, and measures the server and not itself.
+/// Fills `message` with `bytes` bytes for the `request`-th request of a connection. The words do not depend
+/// on each other. So this runs at the speed of memory, and a measurement shows the server and not this
+/// function.
 pub fn fill(message: &mut Vec<u8>, bytes: usize, connection: usize, request: usize) {
     message.resize(bytes, 0);
     let mut word = mix((connection as u64).wrapping_mul(STEP) ^ mix(request as u64));
@@ -17,7 +18,7 @@ pub fn fill(message: &mut Vec<u8>, bytes: usize, connection: usize, request: usi
     rest.copy_from_slice(&word.to_le_bytes()[..rest.len()]);
 }
 
-/// Lets every bit of `word` change every other (the end of Steele's splitmix64).
+/// Mixes `word`, so that every bit depends on every other (the finalizer of Steele's splitmix64).
 pub fn mix(mut word: u64) -> u64 {
     word = word.wrapping_add(STEP);
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,23 +1,23 @@
-//! One timer for each worker, at a cost that hardly grows with their number.
+//! One timer for each worker, at a cost that hardly grows with the number of workers.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use handshake_core::deadline::Deadline;
 
-/// A heap of timers. One that is put off, which happens with every answer, costs a comparison: it stays in
-/// the heap where it was and is put back when its old time comes.
+/// A heap of timers. Each answer postpones a timer, which costs only a comparison: the entry stays in the
+/// heap, and is inserted again when its old time comes.
 #[derive(Debug)]
 pub struct Timers {
     /// When each worker's timer is due.
     due: Vec<Deadline>,
-    /// Which entry in the heap is each worker's; others of it no longer count.
+    /// The valid heap entry of each worker; its other entries are outdated.
     queued: Vec<Deadline>,
     heap: BinaryHeap<Reverse<(Deadline, usize)>>,
 }
 
 impl Timers {
-    /// Timers for so many workers, all never due.
+    /// Timers for this many workers, all unset.
     pub fn new(workers: usize) -> Self {
         let never = vec![Deadline::NEVER; workers];
         Self { due: never.clone(), queued: never, heap: BinaryHeap::new() }
@@ -29,16 +29,16 @@ impl Timers {
         if when < self.queued[worker] {
             self.queued[worker] = when;
             self.heap.push(Reverse((when, worker)));
-            self.forget_the_old();
+            self.drop_outdated();
         }
     }
 
-    /// When to look at [`Timers::pop`] next; never too late.
+    /// When to call [`Timers::pop`] next; never too late.
     pub fn next(&self) -> Deadline {
         self.heap.peek().map_or(Deadline::NEVER, |Reverse((when, _))| *when)
     }
 
-    /// A worker whose timer is due; its timer is unset.
+    /// Unsets a timer that is due, and returns its worker.
     pub fn pop(&mut self) -> Option<usize> {
         while self.next().passed() {
             let Reverse((when, worker)) = self.heap.pop()?;
@@ -55,8 +55,8 @@ impl Timers {
         None
     }
 
-    /// Keeps entries that no longer count from piling up.
-    fn forget_the_old(&mut self) {
+    /// Removes outdated entries when they are too many.
+    fn drop_outdated(&mut self) {
         if self.heap.len() > 4 * self.due.len() {
             self.heap.retain(|Reverse((when, worker))| self.queued[*worker] == *when);
         }

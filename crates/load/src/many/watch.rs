@@ -1,4 +1,4 @@
-//! One poller for many clients: what each of them watches, and why it goes on.
+//! One poller for many clients: the file descriptors of each client, and the causes for which it advances.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -12,35 +12,35 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 
-/// Waits shorter than this are made by ppoll(2): epoll_wait(2) counts in milliseconds, and a client that
-/// seeks a server tries again after 20 microseconds.
+/// Shorter waits use ppoll(2): epoll_wait(2) counts in milliseconds, and a connecting client retries after 20
+/// microseconds.
 const SHORT: Duration = Duration::from_millis(25);
 
-/// Why a client goes on. For what a poller shows, it is in the token, beside the client's number.
+/// Why a client advances. For an event of the poller, the token contains the cause and the client's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// Something of its handshake, or an answer.
-    Shown,
+    /// An event of its handshake, or an answer.
+    Readable,
     /// Its upstream has room again.
     Room,
     /// Its timer is due.
-    Time,
+    Timer,
 }
 
 impl Cause {
-    /// The token for this cause, [`Cause::Shown`] or [`Cause::Room`], and this client.
+    /// The token for this cause, [`Cause::Readable`] or [`Cause::Room`], and this client.
     pub fn token(self, client: usize) -> u64 {
         (client as u64) << 1 | u64::from(self == Self::Room)
     }
 
-    /// Whose a token is, and for what.
+    /// The client and the cause of a token.
     pub fn of(token: u64) -> (usize, Self) {
         let client = usize::try_from(token >> 1).expect("it was one");
-        (client, if token & 1 == 1 { Self::Room } else { Self::Shown })
+        (client, if token & 1 == 1 { Self::Room } else { Self::Readable })
     }
 }
 
-/// Waits until something is shown, or until the deadline; returns how many of `events` were filled in.
+/// Waits for an event, or until the deadline; returns how many of `events` were filled in.
 ///
 /// # Errors
 /// [`Error::Signal`].
@@ -60,26 +60,26 @@ pub fn wait(
     }
 }
 
-/// Has a handshake's next step shown to this client.
+/// Watches the file descriptors of a handshake's next step.
 ///
 /// # Errors
-/// The poller takes no more.
+/// The poller cannot watch more.
 pub fn watch(handshake: &Handshake, client: usize, poller: &Poller) -> Result<()> {
     for (fd, flags) in handshake.watch().0 {
-        poller.add(fd, Cause::Shown.token(client), interest(flags)).map_err(cannot_watch)?;
+        poller.add(fd, Cause::Readable.token(client), interest(flags)).map_err(cannot_watch)?;
     }
     Ok(())
 }
 
-/// No more of it. What a handshake watches changes with every step.
+/// Stops watching a handshake, whose file descriptors change with every step.
 ///
 /// # Errors
-/// It was not watched.
+/// The handshake was not watched.
 pub fn unwatch(handshake: &Handshake, poller: &Poller) -> Result<()> {
     handshake.watch().0.into_iter().try_for_each(|(fd, _)| poller.remove(fd)).map_err(cannot_watch)
 }
 
-/// A deadline is judged only after a look found nothing.
+/// Judges the handshake's deadline, but only after a poll has found nothing.
 ///
 /// # Errors
 /// Those of [`Handshake::judge_deadline`]. [`Error::Signal`].
@@ -92,37 +92,37 @@ pub fn judge(handshake: &Handshake, process: &Process) -> Result<()> {
     }
 }
 
-/// How an upstream is watched for room. Each look at it is ordered, and shown once: a pipe that is always
-/// watched for room would show its every emptying, and its error after the end.
+/// How the poller watches an upstream for room. Each watch reports once. A permanent watch would report each
+/// time the pipe is emptied, and the error after its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Room {
-    /// The poller does not know it yet.
+    /// The poller does not watch the pipe yet.
     Unknown,
-    /// The poller knows it, and says nothing.
+    /// The pipe is registered, but reports nothing.
     Quiet,
-    /// The poller will say once when there is room.
-    Ordered,
+    /// The poller will report once when there is room.
+    Watched,
 }
 
 impl Room {
-    /// Has room in this client's upstream shown once.
+    /// Lets the poller report once when this client's upstream has room.
     ///
     /// # Errors
-    /// The poller takes no more.
-    pub fn order(&mut self, to_server: BorrowedFd<'_>, client: usize, poller: &Poller) -> Result<()> {
+    /// The poller cannot watch more.
+    pub fn watch_once(&mut self, to_server: BorrowedFd<'_>, client: usize, poller: &Poller) -> Result<()> {
         let (token, once) = (Cause::Room.token(client), EpollFlags::EPOLLOUT | EpollFlags::EPOLLONESHOT);
         match self {
             Self::Unknown => poller.add(to_server, token, once),
             Self::Quiet => poller.change(to_server, token, once),
-            Self::Ordered => Ok(()),
+            Self::Watched => Ok(()),
         }
         .map_err(cannot_watch)?;
-        *self = Self::Ordered;
+        *self = Self::Watched;
         Ok(())
     }
 }
 
-/// The poller could not be changed.
+/// The error of a change of the poller.
 pub fn cannot_watch(errno: Errno) -> Error {
     Error::on("watch", "a pipe", errno)
 }
@@ -139,9 +139,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_say_whose_they_are_and_for_what() {
+    fn tokens_contain_client_and_cause() {
         for (client, cause) in
-            [(0, Cause::Shown), (0, Cause::Room), (9999, Cause::Shown), (9999, Cause::Room)]
+            [(0, Cause::Readable), (0, Cause::Room), (9999, Cause::Readable), (9999, Cause::Room)]
         {
             assert_eq!(Cause::of(cause.token(client)), (client, cause));
         }

@@ -4,7 +4,6 @@
 //! waits, and what it opens finds a reader already, or lets the server's open find one.
 
 mod session;
-mod third_step;
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,18 +17,19 @@ use nix::poll::{PollFd, PollFlags};
 use nix::unistd::getpid;
 
 use crate::client::private_pipe::{cannot_make, cannot_open, make_and_open};
-use crate::course::{HandshakeSteps, padded, text_of, write_record};
+use crate::course::{HandshakeSteps, padded, text_of, third_step};
 use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Named, Result};
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Fifo, open_to_write};
+use crate::io::write_record;
+use crate::io::{Filled, read_once};
 use crate::place::Place;
 use crate::process::Process;
-use crate::stream::{Filled, new_buffer, read_once};
+use crate::stream::new_buffer;
 use crate::sys::{keep_others_off, let_others_in, unread};
 
 pub use session::Connection;
-pub use third_step::third_step;
 
 /// The size of the record with the private pipe's name: every server that was tried understands 10 bytes.
 const NAME_SIZE: usize = 10;

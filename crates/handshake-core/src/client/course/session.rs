@@ -8,11 +8,12 @@ use nix::errno::Errno;
 use nix::libc::PIPE_BUF;
 
 use crate::client::session::Answer;
-use crate::course::{RECORD_MAX, text_of, without_newline, write_record};
+use crate::course::{RECORD_MAX, text_of, without_newline};
 use crate::error::{Error, Length, Limit, Named, Result};
 use crate::event::{Event, What, excerpt};
+use crate::io::write_record;
+use crate::io::{Filled, read_once};
 use crate::process::Process;
-use crate::stream::{Filled, read_once};
 use crate::sys::{capacity, unread};
 
 /// A client's connection to a server of the course. Dropping it closes both pipes, which is all the goodbye there is.

@@ -12,5 +12,4 @@ pub(crate) mod messages;
 pub(crate) mod names;
 pub mod open;
 pub mod queue;
-pub(crate) mod split;
 pub mod used_pipe;

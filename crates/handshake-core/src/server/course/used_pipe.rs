@@ -7,8 +7,9 @@ use super::foreign::ForeignNames;
 use super::queue::{PipeQueue, Waiting};
 use crate::budget::NAME_WITHIN;
 use crate::deadline::Deadline;
+use crate::io::{Filled, read_once};
 use crate::server::site::Site;
-use crate::stream::{Filled, READ_SIZE, READS_MAX, read_once};
+use crate::stream::{READ_SIZE, READS_MAX};
 
 /// The most pipes that a process keeps open for names that may still come.
 pub const USED_MAX: usize = 64;

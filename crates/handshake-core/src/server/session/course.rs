@@ -7,6 +7,7 @@ use nix::errno::Errno;
 
 use super::io::gone;
 use super::{Found, Session, Turn};
+use crate::course::split::{Front, Known, Shape};
 use crate::course::{HandshakeSteps, padded, text_of, without_newline};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
@@ -14,7 +15,6 @@ use crate::event::What;
 use crate::server::course::client_process::is_running;
 use crate::server::course::names::{NameFormat, NameRecord};
 use crate::server::course::open::{GRACE, GRACE_WHILE_RUNNING};
-use crate::server::course::split::{Front, Known, Shape};
 use crate::text::words;
 
 const NONE_CAME: &str = "none came within 100 ms: it has none";

@@ -6,12 +6,13 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 
 use super::{Session, Turn};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Named, Result};
 use crate::event::What;
+use crate::io::Filled;
 use crate::process::Woken;
 use crate::strays::note_skipped;
-use crate::stream::{Filled, FrameWriter, READS_MAX};
+use crate::stream::{FrameWriter, READS_MAX};
 use crate::wire::{Header, Kind, Part, payload_of};
 
 impl Session {
@@ -37,7 +38,7 @@ impl Session {
     /// Writes until `enough` is, and reads meanwhile: two sides that only write wait for each other for ever.
     pub(super) fn write_until(&mut self, enough: impl Fn(&FrameWriter) -> bool) -> Result<()> {
         loop {
-            self.to_client.flush().map_err(gone)?;
+            self.flush()?;
             if enough(&self.to_client) {
                 return Ok(());
             }
@@ -78,8 +79,8 @@ impl Session {
         }
     }
 
-    /// The central process found nothing when it was asked; if something came meanwhile, that was not the answer.
-    pub(super) fn deadline_judged(&mut self) -> Result<()> {
+    /// IDLE: the central process found nothing when it was asked. If something came before that answer, the client is not idle.
+    pub(super) fn is_idle(&mut self) -> Result<()> {
         match self.asked.take() {
             Some(_) if self.finds_no_third_step() => Ok(()),
             Some(reason) if self.centre.is_some() => Err(self.bye(reason)),
@@ -98,9 +99,20 @@ impl Session {
         if self.end_of_grace().passed() { Err(Error::lost("the grace was over")) } else { Ok(()) }
     }
 
+    /// Writes what the client takes now.
+    fn flush(&mut self) -> Result<()> {
+        if self.queued.is_empty() {
+            return self.to_client.flush().map_err(gone);
+        }
+        let before = monotonic_ns();
+        self.to_client.flush().map_err(gone)?;
+        self.process.log_described(&mut self.queued, before);
+        Ok(())
+    }
+
     /// Writes what the client takes now, then waits.
     pub(super) fn turn(&mut self, until: Deadline) -> Result<Turn> {
-        self.to_client.flush().map_err(gone)?;
+        self.flush()?;
         self.wait_and_read(until)
     }
 
@@ -167,7 +179,7 @@ impl Session {
             self.to_client.push(header, payload_of(reason));
         }
         // It is only a courtesy: the end of the pipe says the rest.
-        let _ = self.to_client.flush();
+        let _ = self.flush();
         Error::lost(reason)
     }
 }

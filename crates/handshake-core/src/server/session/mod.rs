@@ -12,7 +12,7 @@ use nix::errno::Errno;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, LEFT_BEFORE, Result};
-use crate::event::What;
+use crate::event::{Event, What};
 use crate::fifo::Fifo;
 use crate::process::Process;
 use crate::service::Service;
@@ -55,8 +55,7 @@ pub trait Dispatcher {
     /// So many frames of the client have just been answered; the answer goes out next.
     fn answered(&mut self, frames: usize);
 
-    /// The client seems to be silent for too long. Only who reads its pipe can tell: if there is nothing, a REFUSE
-    /// comes down.
+    /// The client seems idle. Only the process that reads its pipe can tell: if nothing is there, it answers IDLE.
     fn ask(&mut self);
 }
 
@@ -67,6 +66,8 @@ pub struct Session {
     limits: SessionLimits,
     from_client: FrameReader,
     to_client: FrameWriter,
+    /// Replies that are queued, as the log will have them.
+    queued: Vec<Event>,
     /// A fresh upstream that still has its name.
     fresh: Option<Fifo>,
     /// The number of the next request.
@@ -131,6 +132,7 @@ impl Session {
             limits,
             from_client,
             to_client,
+            queued: Vec::new(),
             fresh,
             due: 1,
             part_due: 0,
@@ -175,7 +177,7 @@ impl Session {
                         let reason = words(&frame.payload());
                         return Err(self.last_word(&reason));
                     }
-                    Kind::Refuse => self.deadline_judged()?,
+                    Kind::Idle => self.is_idle()?,
                     _ => {}
                 }
             }
@@ -267,9 +269,9 @@ impl Session {
                 continue;
             }
             match kind {
-                Kind::Refuse => {
+                Kind::Idle => {
                     let awaited = self.awaits_third_step();
-                    self.deadline_judged()?;
+                    self.is_idle()?;
                     if awaited && !self.awaits_third_step() {
                         // What is behind it is a message.
                         return Ok(Found::Nothing);
@@ -359,35 +361,25 @@ impl Session {
         Ok(())
     }
 
-    /// Sends the reply to the request received last. It goes out at once only if much is due: one write takes many
-    /// small replies, at the latest when [`Session::receive`] finds nothing more to do.
+    /// Queues the reply to the request received last. It is written at once only if much is queued. [`Session::receive`] writes
+    /// it before it waits: one write takes many small replies.
     ///
     /// # Errors
     /// [`Error::Lost`]: the client has gone.
-    pub fn send(&mut self, message: &[u8]) -> Result<()> {
+    pub fn reply(&mut self, message: &[u8]) -> Result<()> {
         if message.len() > self.limits.longest {
             let bytes = message.len();
             return self
                 .refuse(&format!("the reply would be {bytes} bytes long, more than this server sends"));
         }
-        let process = Rc::clone(&self.process);
         let (id, sequence) = (self.id, self.in_hand);
-        process.log_around(
-            What::ReplySent,
-            |event| event.session(id).message(sequence, message),
-            || {
-                match self.course.as_ref().map(|course| course.reply(message)) {
-                    Some(frame) => self.queue_raw(&frame)?,
-                    None => {
-                        for (payload, part) in pieces(message) {
-                            self.queue(Kind::Reply, part, payload)?;
-                        }
-                    }
-                }
-                // Who follows the events wants them one by one, and true.
-                if process.is_traced() { self.write_until(FrameWriter::is_empty) } else { Ok(()) }
-            },
-        )
+        self.queued.extend(
+            self.process.describe(What::ReplySent, |event| event.session(id).message(sequence, message)),
+        );
+        match self.course.as_ref().map(|course| course.reply(message)) {
+            Some(record) => self.queue_raw(&record),
+            None => pieces(message).try_for_each(|(payload, part)| self.queue(Kind::Reply, part, payload)),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! What is said of facts that no program brings about on every machine.
+//! Advice from facts that no program produces on every machine.
 
 use super::*;
 
-/// A guest that made its pipe and was sent SIGINT in the end. Nothing else is known.
+/// An external client that made its pipe and ended by SIGINT. Nothing else is known.
 fn facts() -> Facts {
     Facts {
         wkp: "mario".into(),
@@ -23,9 +23,9 @@ fn facts() -> Facts {
     }
 }
 
-/// Of the real programs that the tests run, the kernel mostly says what they wait in. Here it does not.
+/// With the real programs of the tests, the kernel usually reports the blocking call. Here it does not.
 #[test]
-fn without_the_kernels_word_the_advice_is_no_less_right() {
+fn without_the_blocking_call_the_advice_is_still_right() {
     let deadlock = facts().on_handshake();
     assert!(
         deadlock.starts_with("it made 4711, and waited without having opened mario: open mario before"),
@@ -39,7 +39,7 @@ fn without_the_kernels_word_the_advice_is_no_less_right() {
 }
 
 #[test]
-fn a_crash_is_told_with_what_came_before_it() {
+fn a_crash_is_reported_with_the_last_step() {
     let crashed = Facts { end: End::Crash(Signal::SIGSEGV), ..facts() };
     let opened = Facts { wkp_opened: WkpOpened::Shortly, ..crashed.clone() };
     assert!(crashed.on_handshake().starts_with("it crashed (SIGSEGV) before it opened mario: "));
@@ -51,8 +51,8 @@ fn a_crash_is_told_with_what_came_before_it() {
         (2, 1, "before the reply to message 2"),
         (2, 2, "after message 2"),
     ] {
-        let told = Facts { requests, replies, ..crashed.clone() }.on_replies(2);
-        assert!(told.starts_with(&format!("it crashed (SIGSEGV) {when}: ")), "{told}");
+        let advice = Facts { requests, replies, ..crashed.clone() }.on_replies(2);
+        assert!(advice.starts_with(&format!("it crashed (SIGSEGV) {when}: ")), "{advice}");
     }
     let broken_pipe = Facts { end: End::Crash(Signal::SIGPIPE), requests: 1, replies: 1, ..facts() };
     assert_eq!(
@@ -62,14 +62,14 @@ fn a_crash_is_told_with_what_came_before_it() {
 }
 
 #[test]
-fn the_servers_word_is_passed_on() {
+fn the_servers_reason_is_passed_on() {
     let dropped = Facts { dropped: Some("no".into()), ..facts() };
     assert_eq!(dropped.on_handshake(), "the server says: no");
     let shared = Facts { shared_wkp: true, ..dropped };
     assert_eq!(shared.on_handshake(), format!("the server says: no; {WITHOUT_SHARED}"));
 }
 
-/// The kernel tells full names, and so must the facts that are compared with them.
+/// The kernel reports full names, so the facts that are compared with them must have full names too.
 #[test]
 fn a_name_of_the_framed_pattern_is_known_and_shown_shortened() {
     let full = "mario.client.4711.98223bc06169d123";

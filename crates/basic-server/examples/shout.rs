@@ -1,0 +1,23 @@
+//! A basic server with a service of one's own: it answers louder.
+//!
+//! `cargo run -p basic-server --example shout -- /tmp/mario`, then `client --wkp /tmp/mario hello`
+
+use std::rc::Rc;
+
+use handshake_core::event::Role;
+use handshake_core::{Options, Process, Result, Service};
+
+struct Shout;
+
+impl Service for Shout {
+    fn process(&mut self, message: &mut Vec<u8>) {
+        message.make_ascii_uppercase();
+        message.push(b'!');
+    }
+}
+
+fn main() -> Result<()> {
+    let wkp = std::env::args_os().nth(1).unwrap_or_else(|| "mario".into());
+    let process = Rc::new(Process::quiet(Role::Server)?);
+    basic_server::serve(&process, Options::at(wkp).service(|| Shout))
+}

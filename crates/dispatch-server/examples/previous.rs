@@ -1,0 +1,24 @@
+//! A central dispatch server with a service of one's own: it answers each message with the one before it.
+//!
+//! `cargo run -p dispatch-server --example previous -- /tmp/mario`, then `client --wkp /tmp/mario here we go`
+
+use std::rc::Rc;
+
+use handshake_core::event::Role;
+use handshake_core::{Options, Process, Result, Service};
+
+/// One for each client: every subserver has its own.
+#[derive(Default)]
+struct Previous(Vec<u8>);
+
+impl Service for Previous {
+    fn process(&mut self, message: &mut Vec<u8>) {
+        std::mem::swap(&mut self.0, message);
+    }
+}
+
+fn main() -> Result<()> {
+    let wkp = std::env::args_os().nth(1).unwrap_or_else(|| "mario".into());
+    let process = Rc::new(Process::quiet(Role::Server)?);
+    dispatch_server::serve(&process, Options::at(wkp).service(Previous::default))
+}

@@ -1,0 +1,127 @@
+//! The course dialect, which the programs speak that the course's students write (docs/course-dialect.md): a private pipe's
+//! name as text, an acknowledgement, for some a third step, and then texts in both directions.
+//!
+//! Nothing says where a record ends. So each is one write, and each side reads it with one read. Two records that
+//! are in a pipe at the same time come in one read; [`split`] tells them apart as well as that can be done. [`third_step`]
+//! is what a client confirms an acknowledgement with.
+
+pub mod split;
+mod third_step;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use third_step::third_step;
+
+/// The most that one read of a record takes: a pipe's usual capacity.
+pub const RECORD_MAX: usize = 65_536;
+
+/// The acknowledgement, and the third step, of most.
+pub const HOLA: &[u8] = b"HOLA";
+
+/// The acknowledgement of the original. Nobody confirms that.
+pub const ITS_A_ME: &[u8] = b"its-a-me, mario!";
+
+/// How large each record of the original is.
+pub const ORIGINAL_SIZE: usize = 100;
+
+/// How many steps the handshake has: whether the client confirms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HandshakeSteps {
+    /// Name and acknowledgement, as in the original.
+    Two,
+    /// Name, acknowledgement, and the client's confirmation.
+    Three,
+    /// Found out.
+    #[default]
+    Auto,
+}
+
+impl FromStr for HandshakeSteps {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "2" => Ok(Self::Two),
+            "3" => Ok(Self::Three),
+            "auto" => Ok(Self::Auto),
+            _ => Err("one of 2, 3, auto"),
+        }
+    }
+}
+
+impl fmt::Display for HandshakeSteps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Two => "2",
+            Self::Three => "3",
+            Self::Auto => "auto",
+        })
+    }
+}
+
+/// The text of a record: its bytes up to the first NUL, or all.
+pub fn text_of(record: &[u8]) -> &[u8] {
+    record.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// `text` in a record of `size` bytes, zero-padded, or as much of it as fits.
+pub fn padded(text: &[u8], size: usize) -> Vec<u8> {
+    let mut record = text[..text.len().min(size)].to_vec();
+    record.resize(size, 0);
+    record
+}
+
+/// Without the newline that a line of a terminal ends in.
+pub fn without_newline(text: &[u8]) -> &[u8] {
+    text.strip_suffix(b"\n").unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_text_ends_at_the_first_nul_or_where_the_record_does() {
+        for (record, text) in [
+            (&b""[..], &b""[..]),
+            (b"\0", b""),
+            (b"HOLA", b"HOLA"),
+            (b"HOLA\0", b"HOLA"),
+            (b"4711\0garbage of the stack", b"4711"),
+        ] {
+            assert_eq!(text_of(record), text);
+        }
+    }
+
+    #[test]
+    fn ways_are_what_the_help_says() {
+        for (text, ways) in
+            [("2", HandshakeSteps::Two), ("3", HandshakeSteps::Three), ("auto", HandshakeSteps::Auto)]
+        {
+            assert_eq!((text.parse(), ways.to_string().as_str()), (Ok(ways), text));
+        }
+        for wrong in ["", "1", "4", "two", "Auto", "2 "] {
+            assert!(wrong.parse::<HandshakeSteps>().is_err(), "{wrong:?} is no way");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_has_its_size_and_as_much_of_the_text_as_fits(text in vec(1..=u8::MAX, 0..200), size in 0_usize..300) {
+            let record = padded(&text, size);
+            prop_assert_eq!(record.len(), size);
+            prop_assert_eq!(text_of(&record), &text[..text.len().min(size)]);
+            prop_assert!(record.iter().skip(text.len()).all(|byte| *byte == 0));
+        }
+
+        #[test]
+        fn what_follows_a_nul_is_not_said(text in vec(1..=u8::MAX, 0..50), rest in vec(any::<u8>(), 0..50)) {
+            let record = [&text[..], &[0], &rest[..]].concat();
+            prop_assert_eq!(text_of(&record), &text);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What goes through the pipes, as pure functions of bytes: no I/O, no system call, no clock.
+//!
+//! - `layout`: the numbers of docs/protocol.md; `frame`: one frame, its header and its check; `payload`: what HELLO and ACK carry;
+//!   `scan`: frames among other bytes; `mask`: why no frame contains the beginning of another one.
+//! - [`course`]: the other dialect, which the programs of the course speak (docs/course-dialect.md).
+//!
+//! [`Scanner::next_frame`] finds frames; [`append`] and [`pieces`] make them.
+
+pub mod course;
+mod frame;
+mod layout;
+mod mask;
+mod payload;
+mod scan;
+
+pub use frame::{
+    Frame, Front, Header, Kind, Part, Trust, append, append_to_trusting, frames_of, front, front_for,
+    payload_of, pieces,
+};
+pub use layout::{END, FRAME_MAX, HEADER, HELLO_MAX, MAGIC, NAME_MAX, OVERHEAD, PAYLOAD_MAX, VERSION};
+pub use payload::{Ack, Hello};
+pub use scan::{Scanner, Span};

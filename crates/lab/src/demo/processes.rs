@@ -1,0 +1,289 @@
+//! The processes of a demo: the real programs, started here. Dropping this ends and reaps all of them.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use handshake_core::deadline::Deadline;
+use handshake_core::error::{Error, Result, errno_of};
+use nix::poll::poll;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+use probe::paradigm::Paradigm;
+use probe::programs::{end_orphans, lines_of, programs};
+use probe::{proc, temporary};
+use tempfile::{NamedTempFile, TempDir};
+
+use super::external_client::ExternalProgram;
+use super::roster::Actor;
+use super::wkp::Wkp;
+
+/// How long a process may take to end by itself, before it is killed.
+const GRACE: Duration = Duration::from_secs(2);
+/// The limit for killing processes that an external client left: one that leaves more forks faster than they
+/// can be killed.
+const LEFTOVER_MAX: usize = 1000;
+/// The pause between two checks whether a process has ended, in milliseconds.
+const LOOK: u8 = 10;
+
+/// A process that the demo started.
+#[derive(Debug)]
+struct Member {
+    actor: Actor,
+    child: Child,
+    /// A client stays connected as long as this is open.
+    stdin: Option<ChildStdin>,
+    /// `None` for the external client, whose stdout is a terminal.
+    stdout: Option<File>,
+    ended: Option<ExitStatus>,
+}
+
+/// All processes, and their directory.
+#[derive(Debug)]
+pub(super) struct Processes {
+    /// Dropping this struct ends them first, and then removes the directory.
+    members: Vec<Member>,
+    pub(super) paradigm: Paradigm,
+    server: PathBuf,
+    client: PathBuf,
+    server_options: Vec<&'static str>,
+    client_options: Vec<&'static str>,
+    wkp: Wkp,
+    place: TempDir,
+    events: NamedTempFile,
+    /// The stderr of all processes, a file without a name.
+    stderr: File,
+    /// The read end of the gate, inherited under its number.
+    gate: Option<OwnedFd>,
+    /// PIDs of processes that the external client started, and that outlived it.
+    pub(super) leftover_processes: Vec<u32>,
+}
+
+/// The options of clients in a demo without a pause: no client waits longer than the watchdog.
+const CLIENT: &[&str] = &["-q", "--timeout", "1m"];
+/// The options with a pause. A person takes time, and a deadline stands still only for the process at the
+/// gate.
+const PATIENT_SERVER: [&str; 4] = ["--handshake-timeout", "0", "--grace", "1h"];
+const PATIENT_CLIENT: &[&str] = &["-q", "--timeout", "0", "--reply-timeout", "0"];
+
+impl Processes {
+    /// Prepares a demo without any process. With `gate`, all processes will stop there.
+    ///
+    /// # Errors
+    /// A program is missing, or temporary files cannot be made.
+    pub(super) fn prepare(
+        paradigm: Paradigm,
+        shared_wkp: bool,
+        wkp: Wkp,
+        gate: Option<OwnedFd>,
+    ) -> Result<Self> {
+        let (server, client) = programs(paradigm)?;
+        let mut server_options = vec!["-q"];
+        server_options.extend(shared_wkp.then_some("--shared-wkp"));
+        server_options.extend(gate.iter().flat_map(|_| PATIENT_SERVER));
+        let client_options = if gate.is_some() { PATIENT_CLIENT } else { CLIENT };
+        proc::adopt_orphans();
+        Ok(Self {
+            members: Vec::new(),
+            paradigm,
+            server,
+            client,
+            server_options,
+            client_options: client_options.into(),
+            wkp,
+            place: temporary::directory("lab-demo-")?,
+            events: temporary::named_file("lab-events-")?,
+            stderr: temporary::file()?,
+            gate,
+            leftover_processes: Vec::new(),
+        })
+    }
+
+    /// The directory of the pipes.
+    pub(super) fn place(&self) -> &Path {
+        self.place.path()
+    }
+
+    pub(super) fn wkp(&self) -> &Wkp {
+        &self.wkp
+    }
+
+    /// Opens the event log for reading.
+    ///
+    /// # Errors
+    /// The event log cannot be opened.
+    pub(super) fn events(&self) -> Result<File> {
+        self.events
+            .reopen()
+            .map_err(|error| Error::at("open the event log", self.events.path(), errno_of(&error), ""))
+    }
+
+    /// Starts the server or a client; returns its PID.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub(super) fn start(&mut self, actor: Actor) -> Result<u32> {
+        let (program, options) = match actor {
+            Actor::Server => (&self.server, &self.server_options),
+            _ => (&self.client, &self.client_options),
+        };
+        let failed = |error: std::io::Error| Error::at("start", program, errno_of(&error), "");
+        let stdout = temporary::file()?;
+        let mut command = Command::new(program);
+        command.args(options).arg("--wkp").arg(self.place.path().join(self.wkp.name()));
+        command.arg("--events").arg(self.events.path());
+        if let Some(gate) = &self.gate {
+            command.arg("--gate").arg(gate.as_raw_fd().to_string());
+        }
+        command.stdin(if actor == Actor::Server { Stdio::null() } else { Stdio::piped() });
+        command.stdout(stdout.try_clone().map_err(failed)?);
+        command.stderr(self.stderr.try_clone().map_err(failed)?);
+        let mut child = command.spawn().map_err(failed)?;
+        let (pid, stdin) = (child.id(), child.stdin.take());
+        self.members.push(Member { actor, child, stdin, stdout: Some(stdout), ended: None });
+        Ok(pid)
+    }
+
+    /// Starts the external client, in the directory of the pipes, with `screen` as its stdout and stderr;
+    /// returns its PID.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub(super) fn start_external(
+        &mut self,
+        actor: Actor,
+        external: &ExternalProgram,
+        screen: OwnedFd,
+    ) -> Result<u32> {
+        let mut child = external.start(self.place(), screen)?;
+        let (pid, stdin) = (child.id(), child.stdin.take());
+        self.members.push(Member { actor, child, stdin, stdout: None, ended: None });
+        Ok(pid)
+    }
+
+    /// Gives a client a line to send.
+    pub(super) fn send_line(&mut self, actor: Actor, line: &str) {
+        if let Some(stdin) = self.member(actor).and_then(|member| member.stdin.as_mut()) {
+            // The pipe holds far more, so this never blocks. If the client has ended, the verdict shows it.
+            let _ = stdin.write_all(format!("{line}\n").as_bytes());
+        }
+    }
+
+    /// Closes a client's stdin: it has nothing more to send.
+    pub(super) fn close_stdin(&mut self, actor: Actor) {
+        if let Some(member) = self.member(actor) {
+            member.stdin = None;
+        }
+    }
+
+    /// Sends a signal to a process that has not ended.
+    pub(super) fn signal(&mut self, actor: Actor, signal: Signal) {
+        if let Some(member) = self.member(actor).filter(|member| member.ended.is_none()) {
+            // The process is not reaped yet, so its PID is still valid.
+            let _ = kill(Pid::from_raw(member.child.id().cast_signed()), signal);
+        }
+    }
+
+    /// Reaps the processes that have ended since the last call; returns them and their statuses.
+    pub(super) fn reap(&mut self) -> Vec<(Actor, ExitStatus)> {
+        let mut reaped = Vec::new();
+        for member in self.members.iter_mut().filter(|member| member.ended.is_none()) {
+            if let Ok(Some(status)) = member.child.try_wait() {
+                member.ended = Some(status);
+                reaped.push((member.actor, status));
+            }
+        }
+        reaped
+    }
+
+    /// The exit status of a process, if it has ended.
+    pub(super) fn ended(&self, actor: Actor) -> Option<ExitStatus> {
+        self.members.iter().find(|member| member.actor == actor)?.ended
+    }
+
+    /// The lines that a process has printed. Call it only after its end, because it shares the file offset.
+    pub(super) fn printed(&mut self, actor: Actor) -> Vec<String> {
+        let stdout = self.member(actor).and_then(|member| member.stdout.as_mut());
+        stdout.map(lines_of).unwrap_or_default()
+    }
+
+    /// The messages of all processes on stderr. Call it only after the end of all.
+    pub(super) fn complaints(&mut self) -> Vec<String> {
+        lines_of(&mut self.stderr)
+    }
+
+    /// Ends all running processes. Returns the PIDs that should not have been left: processes that had to be
+    /// killed, and orphans.
+    pub(super) fn end(&mut self) -> Vec<u32> {
+        self.members.iter_mut().for_each(|member| member.stdin = None);
+        for actor in self.members.iter().map(|member| member.actor).collect::<Vec<_>>() {
+            self.signal(actor, Signal::SIGTERM);
+        }
+        let until = Deadline::after(GRACE);
+        loop {
+            self.reap();
+            if until.passed() || self.members.iter().all(|member| member.ended.is_some()) {
+                break;
+            }
+            let _ = poll(&mut [], LOOK);
+        }
+        let mut left = Vec::new();
+        for member in self.members.iter_mut().filter(|member| member.ended.is_none()) {
+            left.push(member.child.id());
+            let _ = member.child.kill();
+            member.ended = member.child.wait().ok();
+        }
+        left.extend(end_orphans(&self.server));
+        self.end_leftover_processes();
+        left
+    }
+
+    /// Kills the remaining children of this process: orphans of the external client. Their own children are
+    /// adopted in turn.
+    fn end_leftover_processes(&mut self) {
+        for _ in 0..LEFTOVER_MAX {
+            let Some(leftover) = proc::children(std::process::id()).into_iter().next() else { return };
+            // It is a child of this process and not reaped yet, so its PID is still valid.
+            let pid = Pid::from_raw(leftover.pid.cast_signed());
+            let _ = kill(pid, Signal::SIGKILL);
+            let _ = waitpid(pid, None);
+            if leftover.state != 'Z' {
+                self.leftover_processes.push(leftover.pid);
+            }
+        }
+    }
+
+    fn member(&mut self, actor: Actor) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.actor == actor)
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use handshake_core::event::Role;
+    use handshake_core::process::Process;
+    use nix::sys::signal::raise;
+
+    use super::*;
+
+    #[test]
+    fn a_program_with_inherited_blocked_signals_still_receives_them() {
+        // The demo blocks SIGTERM. A program that it starts inherits the blocked signal, and starts in the
+        // same way.
+        let _demo = Process::quiet(Role::Client).unwrap();
+        let started = Process::quiet(Role::Client).unwrap();
+        raise(Signal::SIGTERM).unwrap();
+        let received = started.wait(&mut [], Deadline::after(GRACE));
+        assert!(matches!(received, Err(Error::Signal(Signal::SIGTERM))), "{received:?}");
+    }
+}
