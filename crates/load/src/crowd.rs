@@ -10,6 +10,7 @@ use handshake_core::sys::Poller;
 use nix::sys::epoll::EpollEvent;
 
 use super::Plan;
+use super::shared::Shared;
 use super::tally::Tally;
 use super::worker::Worker;
 use crate::many::timers::Timers;
@@ -17,19 +18,6 @@ use crate::many::watch::{Cause, wait};
 
 /// The most events and timers of one iteration: new connections must not delay answers that have arrived.
 const BATCH_MAX: usize = 64;
-
-/// What all connections share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) process: Rc<Process>,
-    pub(crate) plan: Plan,
-    pub(crate) poller: Poller,
-    pub(crate) tally: Tally,
-    /// A buffer for a request, or for its expected reply.
-    pub(crate) message: Vec<u8>,
-    /// A buffer for a reply.
-    pub(crate) reply: Vec<u8>,
-}
 
 /// All connections.
 pub(crate) struct Crowd {

@@ -10,6 +10,8 @@ mod worker;
 
 mod session;
 
+mod shared;
+
 pub mod many;
 pub mod tally;
 

@@ -11,7 +11,7 @@ use handshake_core::text::words;
 use nix::sys::epoll::EpollFlags;
 
 use super::Plan;
-use super::crowd::Shared;
+use super::shared::Shared;
 use crate::many::payload;
 use crate::many::watch::{Cause, Room, cannot_watch};
 

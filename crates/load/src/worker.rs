@@ -8,8 +8,8 @@ use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 
 use super::Plan;
-use super::crowd::Shared;
 use super::session::Session;
+use super::shared::Shared;
 use crate::many::watch::{Cause, judge, unwatch, watch};
 
 /// One connection of the crowd.

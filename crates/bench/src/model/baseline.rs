@@ -124,7 +124,7 @@ fn warning(before: &Results, now: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::results::samples::results;
+    use crate::model::samples::results;
 
     #[test]
     fn ratios_that_changed_are_told_and_chance_is_not() {

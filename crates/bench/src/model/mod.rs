@@ -19,3 +19,6 @@ pub(crate) mod statistics;
 
 pub(crate) mod baseline;
 pub(crate) mod targets;
+
+#[cfg(test)]
+pub(crate) mod samples;

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
     use crate::model::columns::columns;
     use crate::model::metrics::metric_of;
-    use crate::model::results::samples::results;
+    use crate::model::samples::results;
 
     #[test]
     fn every_target_is_of_a_column_that_has_its_rows_and_its_reference() {

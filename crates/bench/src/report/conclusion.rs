@@ -206,7 +206,7 @@ fn ends(results: &Results) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::results::samples::results;
+    use crate::model::samples::results;
 
     fn answer(results: &Results, start: &str) -> String {
         let findings = conclude(results);

@@ -89,7 +89,7 @@ fn placement_name(figure: &Figure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::results::samples::results;
+    use crate::model::samples::results;
 
     #[test]
     fn results_come_back_as_they_were_written() {

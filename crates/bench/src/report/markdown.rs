@@ -44,7 +44,7 @@ fn replaced(page: &str, result: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::results::samples::results;
+    use crate::model::samples::results;
 
     #[test]
     fn only_what_is_between_the_marks_changes_and_twice_is_once() {

@@ -71,7 +71,7 @@ fn view(results: &Results, changes: Option<&Changes>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::results::samples::results;
+    use crate::model::samples::results;
 
     #[test]
     fn the_page_needs_nothing_from_elsewhere() {

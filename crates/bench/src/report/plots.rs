@@ -36,7 +36,7 @@ pub(crate) fn plots(results: &Results) -> Vec<Plot> {
         ),
         Plot::of(
             "The second client's wait",
-            "Less is better: whoever serves one client at a time keeps the next one waiting until the first \
+            "Less is better: a server with one client at a time keeps the next one waiting until the first \
              leaves.",
             bars(Group::SecondClient, "wait", "ms"),
         ),
@@ -165,7 +165,7 @@ fn barred(results: &Results, columns: &[&str], metric: &str, unit: &'static str)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::results::samples::results;
+    use crate::model::samples::results;
 
     #[test]
     fn there_is_a_plot_for_what_was_measured_and_none_for_what_was_not() {

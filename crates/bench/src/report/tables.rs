@@ -234,7 +234,7 @@ pub(crate) const LEGEND: &str = "Each figure is the median of its runs, with the
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::results::samples::results;
+    use crate::model::samples::results;
 
     #[test]
     fn a_grid_has_its_figures_their_spread_and_their_ratios() {

@@ -14,6 +14,7 @@ mod program;
 mod score;
 mod server_options;
 mod session;
+mod shared;
 mod table;
 mod verdict;
 mod virtual_client;
@@ -32,8 +33,9 @@ use probe::temporary;
 
 use crate::demo::printer::Printer;
 use crate::server_under_test::ServerUnderTest;
-use crowd::{Crowd, Shared};
+use crowd::Crowd;
 use plan::Plan;
+use shared::Shared;
 use table::Table;
 use verdict::Findings;
 

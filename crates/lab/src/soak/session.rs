@@ -14,10 +14,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::write;
 
-use super::crowd::Shared;
 use super::dice::Dice;
 use super::plan::{Behaviour, Visit};
 use super::score::REPLY_TIMEOUT;
+use super::shared::Shared;
 
 /// The server's service: in a reversed reply, every lost, doubled or moved byte shows.
 pub(super) const SERVICE: BuiltIn = BuiltIn::Reverse;

@@ -14,13 +14,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::fstat;
 use nix::unistd::write;
 
-use super::crowd::Shared;
 use super::dice::Dice;
 use super::naive::Naive;
 use super::plan::{Behaviour, Visit};
 use super::program::Program;
 use super::score::{End, REPLY_TIMEOUT};
 use super::session::{Next, Session, cut_frame, garbage, since};
+use super::shared::Shared;
 use crate::server_under_test::ServerUnderTest;
 
 /// The pause between two attempts to open a well-known pipe.
