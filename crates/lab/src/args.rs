@@ -6,7 +6,7 @@ use handshake_core::Result;
 use handshake_core::error::Status;
 use handshake_core::sys::keep_inherited_to_ourselves;
 
-use crate::{compare, crowd, demo, load, race, soak};
+use crate::{crowd, demo, race, soak};
 
 /// Show, measure and break servers over named pipes.
 #[derive(Debug, Parser)]
@@ -26,9 +26,9 @@ enum Command {
     Crowd(crowd::Args),
     Race(race::Args),
     Soak(soak::Args),
-    Compare(compare::Args),
+    Compare(bench::Args),
     #[command(hide = true)]
-    Reference(compare::ReferenceArgs),
+    Reference(bench::ReferenceArgs),
 }
 
 /// Runs the program.
@@ -45,7 +45,7 @@ pub fn run(args: Args) -> Result<Status> {
         Command::Crowd(args) => crowd::run(args),
         Command::Race(args) => race::run(args),
         Command::Soak(args) => soak::run(args),
-        Command::Compare(args) => compare::run(args),
-        Command::Reference(args) => compare::play(args),
+        Command::Compare(args) => bench::run(args),
+        Command::Reference(args) => bench::play(args),
     }
 }

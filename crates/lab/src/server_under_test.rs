@@ -1,27 +1,24 @@
 //! The server under test of a soak, a crowd or a race: a real server in its own directory, observed from
 //! outside.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use handshake_core::place::Place;
 use handshake_core::process::{Process, Woken};
-use handshake_core::sys::ends_with_us;
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, read};
+use nix::sys::signal::Signal;
+use nix::unistd::read;
+use probe::paradigm::Kind;
+use probe::proc;
+use probe::programs::{end_orphans, programs};
+use probe::running::Running;
 use tempfile::TempDir;
-
-use crate::paradigm::Kind;
-use crate::programs::{end_orphans, lines_of, programs};
-use crate::{proc, temporary};
 
 /// How long the server may take to start, to become idle, and to end.
 pub(crate) const REST: Duration = Duration::from_secs(60);
@@ -31,13 +28,11 @@ const POLL_INTERVAL: u8 = 10;
 /// The server and its directory. Dropping this ends the server and removes the directory.
 #[derive(Debug)]
 pub(crate) struct ServerUnderTest {
-    server: Child,
-    ended: Option<ExitStatus>,
+    server: Running,
     program: PathBuf,
     pub(crate) client: PathBuf,
     pub(crate) place: Place,
     directory: TempDir,
-    stderr: File,
     /// The server's command line.
     pub(crate) words: String,
 }
@@ -79,18 +74,14 @@ impl ServerUnderTest {
     ) -> Result<Self> {
         let (program, client) = programs(kind.paradigm)?;
         proc::adopt_orphans();
-        let stderr = temporary::file()?;
         let wkp = directory.path().join("mario");
         let mut command = Command::new(&program);
         command.args(options).arg("--wkp").arg(&wkp);
         command.args(["--ready-fd", "1"]).stdin(Stdio::null()).stdout(Stdio::piped());
         let words = words(&command);
-        let failed = |error: io::Error| Error::at("start", &program, errno_of(&error), "");
-        command.stderr(stderr.try_clone().map_err(failed)?);
-        ends_with_us(&mut command, Signal::SIGTERM);
         let place = Place::new(&wkp)?;
-        let server = command.spawn().map_err(failed)?;
-        let mut started = Self { server, ended: None, program, client, place, directory, stderr, words };
+        let server = Running::start(&mut command, Signal::SIGTERM)?;
+        let mut started = Self { server, program, client, place, directory, words };
         started.await_ready(process)?;
         Ok(started)
     }
@@ -98,7 +89,7 @@ impl ServerUnderTest {
     /// Waits for the newline on the server's stdout and for EOF. After that, the server holds only its own
     /// file descriptors.
     fn await_ready(&mut self, process: &Process) -> Result<()> {
-        let Some(ready) = self.server.stdout.take() else { return Ok(()) };
+        let Some(ready) = self.server.take_stdout() else { return Ok(()) };
         let until = Deadline::after(REST);
         let mut newline = [0];
         loop {
@@ -116,7 +107,7 @@ impl ServerUnderTest {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.server.id()
+        self.server.pid()
     }
 
     /// The directory of the pipes.
@@ -156,28 +147,20 @@ impl ServerUnderTest {
 
     /// The server's exit status, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.ended = self.ended.or_else(|| self.server.try_wait().ok().flatten());
-        self.ended
+        self.server.status()
     }
 
     /// Asks the server to end, and waits for that; kills it if it does not end in time.
     pub(crate) fn close(&mut self) -> Ending {
-        if self.ended().is_none() {
-            // The server is not reaped yet, so its PID is still valid.
-            let _ = kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGTERM);
-        }
+        self.server.signal(Signal::SIGTERM);
         let until = Deadline::after(REST);
         while self.ended().is_none() && !until.passed() {
             let _ = poll(&mut [], POLL_INTERVAL);
         }
-        if self.ended.is_none() {
-            let _ = self.server.kill();
-        }
-        let status = self.ended.or_else(|| self.server.wait().ok()).unwrap_or(ExitStatus::from_raw(0x7f00));
-        self.ended = Some(status);
+        let status = self.server.kill();
         let outlived = end_orphans(&self.program);
         // The server and its subservers shared the file offset of stderr, but all have ended.
-        Ending { status, outlived, names: self.names(), complaints: lines_of(&mut self.stderr) }
+        Ending { status, outlived, names: self.names(), complaints: self.server.complaints() }
     }
 
     /// The names in the server's directory.
@@ -189,7 +172,7 @@ impl ServerUnderTest {
 
 impl Drop for ServerUnderTest {
     fn drop(&mut self) {
-        if self.ended.is_none() {
+        if self.ended().is_none() {
             self.close();
         }
     }

@@ -7,9 +7,9 @@ use super::File;
 /// Each crate, and the crates of this workspace that it may use: always further down in this list.
 const EDGES: &[(&str, &[&str])] = &[
     ("lab", &["bench", "load", "naive", "probe", "handshake-cli", "handshake-core"]),
-    ("bench", &["load", "naive", "naive-server", "probe", "handshake-core"]),
-    ("load", &["probe", "handshake-core"]),
-    ("naive", &["naive-server", "probe", "handshake-core"]),
+    ("bench", &["load", "naive", "naive-server", "probe", "handshake-cli", "handshake-core"]),
+    ("load", &["handshake-cli", "handshake-core"]),
+    ("naive", &["handshake-core"]),
     ("probe", &["handshake-core"]),
     ("client", &["handshake-cli", "handshake-core"]),
     ("dispatch-server", &["handshake-cli", "handshake-core"]),

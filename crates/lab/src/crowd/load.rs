@@ -1,24 +1,21 @@
 //! A load process: `lab load --hold`, which acts as many of the clients, and stays until it is asked to
 //! leave.
 
-use std::fs::File;
 use std::os::fd::AsFd;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::{Process, Woken};
-use handshake_core::sys::ends_with_us;
+use load::Report;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::unistd::read;
+use probe::running::Running;
 
-use crate::load::Report;
-use crate::programs::lines_of;
 use crate::server_under_test::{REST, ServerUnderTest, words};
-use crate::temporary;
 
 /// How long its clients wait for a handshake and for a reply: so long that a slow machine is no failure.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
@@ -31,9 +28,9 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) struct Load {
     /// The process's command line.
     pub(super) words: String,
-    child: Child,
+    running: Running,
+    /// `None` after EOF.
     stdout: Option<ChildStdout>,
-    stderr: File,
     printed: Vec<u8>,
 }
 
@@ -51,21 +48,19 @@ impl Load {
     /// The process cannot be started.
     pub(super) fn start(server: &ServerUnderTest, connections: usize, stay: Stay) -> Result<Self> {
         let failed = |error: std::io::Error| Error::on("start", "lab load", errno_of(&error));
-        let stderr = temporary::file()?;
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.args(["load", "--connections", &connections.to_string(), "--requests", "1"]);
         command.args(["--expect", super::SERVICE, "--timeout", &format!("{}s", TIMEOUT.as_secs()), "--json"]);
         command.args((stay == Stay::UntilAsked).then_some("--hold"));
         command.arg("--wkp").arg(server.place.wkp());
         let words = words(&command);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr.try_clone().map_err(failed)?);
-        ends_with_us(&mut command, Signal::SIGTERM);
-        let mut child = command.spawn().map_err(failed)?;
-        Ok(Self { words, stdout: child.stdout.take(), child, stderr, printed: Vec::new() })
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut running = Running::start(&mut command, Signal::SIGTERM)?;
+        Ok(Self { words, stdout: running.take_stdout(), running, printed: Vec::new() })
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.child.id()
+        self.running.pid()
     }
 
     /// The report, if the process has printed it.
@@ -93,30 +88,14 @@ impl Load {
 
     /// Asks the clients to leave.
     pub(super) fn leave(&mut self) {
-        self.child.stdin = None;
+        self.running.close_stdin();
     }
 
     /// Asks the clients to leave, and waits for the process's end. Returns its status and its complaints.
     pub(super) fn end(&mut self, process: &Process) -> Result<(ExitStatus, Vec<String>)> {
         self.leave();
-        let until = Deadline::after(REST);
-        let failed = |error: std::io::Error| Error::on("wait for", "lab load", errno_of(&error));
-        while self.child.try_wait().map_err(failed)?.is_none() && !until.passed() {
-            process.wait(&mut [], Deadline::in_exactly(Duration::from_millis(10)))?;
-        }
-        // This has no effect if the process has ended.
-        let _ = self.child.kill();
-        let status = self.child.wait().map_err(failed)?;
-        // The process has ended, so it no longer shares the file offset.
-        Ok((status, lines_of(&mut self.stderr)))
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        // Both have no effect if the process was reaped.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.running.wait(process, Deadline::after(REST))?;
+        Ok((self.running.kill(), self.running.complaints()))
     }
 }
 

@@ -4,7 +4,7 @@
 //! machine, read before the first client and when all are connected. Other programs that start or end
 //! meanwhile disturb them.
 
-use crate::proc;
+use probe::proc;
 
 /// The machine's memory at one moment, in KiB.
 #[derive(Debug, Clone, Copy)]

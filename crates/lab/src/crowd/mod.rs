@@ -13,18 +13,18 @@ mod verdict;
 
 use std::time::Duration;
 
+use ::load::most_connections;
 use handshake_cli::{at_least_one, complain, duration};
 use handshake_core::error::{Error, Result, Status};
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::process::Process;
+use probe::paradigm::{Kind, Paradigm};
+use probe::temporary;
 
 use crate::check;
 use crate::demo::printer::Printer;
-use crate::load::most_connections;
-use crate::paradigm::{Kind, Paradigm};
 use crate::server_under_test::ServerUnderTest;
-use crate::temporary;
 use verdict::Seen;
 
 /// The default number of clients at a forking server, which needs no file descriptor for them.

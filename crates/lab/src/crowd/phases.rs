@@ -3,6 +3,7 @@
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::Result;
 use handshake_core::process::Process;
+use load::Report;
 
 use super::Plan;
 use super::excess::connect_more;
@@ -10,7 +11,6 @@ use super::load::{Load, Stay, TIMEOUT, await_reports};
 use super::memory::{Machine, Memory};
 use super::verdict::Seen;
 use crate::demo::printer::Printer;
-use crate::load::Report;
 use crate::server_under_test::{ServerUnderTest, Snapshot};
 
 /// The width of the names in the output.

@@ -3,10 +3,10 @@
 use std::process::ExitStatus;
 
 use handshake_core::error::Error;
+use load::Report;
 
 use super::excess::Excess;
 use crate::check::Check;
-use crate::load::Report;
 use crate::server_under_test::Snapshot;
 
 /// Everything that is judged.

@@ -5,11 +5,11 @@ use std::process::ExitStatus;
 
 use handshake_core::error::LEFT_BEFORE;
 use nix::sys::signal::Signal;
+use probe::blocked::{Access, Call};
 
 use super::printer::unbroken;
 use super::sentence::shorten;
 use super::watch::WkpOpened;
-use crate::blocked::{Access, Call};
 
 /// The facts about an external client.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ use handshake_core::event::{Event, Role, What};
 use handshake_core::process::Process;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
+use probe::proc;
 
 use super::event_log::LogReader;
 use super::external_client::{ExternalClient, ExternalProgram};
@@ -18,7 +19,6 @@ use super::roster::{Actor, Roster};
 use super::terminal::Terminal;
 use super::watch::{Seen, Watch};
 use super::{map, sentence};
-use crate::proc;
 
 /// The watchdog: if a section takes longer than this, something is wrong.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -14,12 +14,12 @@ use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::sys::{ends_with_us, with_default_signals};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
+use probe::blocked::{Call, blocking_call};
 
 use super::runnable;
 use super::sentence::quoted;
 use super::terminal::Terminal;
 use super::watch::{Seen, Watch, WkpOpened};
-use crate::blocked::{Call, blocking_call};
 
 /// How many of its lines are printed.
 const LINES_PRINTED: usize = 200;

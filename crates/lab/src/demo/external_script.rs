@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
+use probe::blocked::Call;
 
 use super::director::{Director, Halt};
 use super::external_client::ExternalProgram;
 use super::printer::unbroken;
 use super::roster::Actor;
 use super::script::message;
-use crate::blocked::Call;
 
 /// How long the handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);

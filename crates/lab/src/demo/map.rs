@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use handshake_core::error::Result;
+use probe::proc::{self, Direction, PipeEnd};
 
 use super::director::Director;
 use super::printer::Printer;
 use super::roster::{Actor, Roster};
 use super::wkp::Wkp;
 use super::{Paradigm, sentence};
-use crate::proc::{self, Direction, PipeEnd};
 
 /// Columns of the table.
 const PIPE: usize = 30;

@@ -39,8 +39,8 @@ use handshake_core::Result;
 use handshake_core::error::Status;
 use handshake_core::event::Role;
 use handshake_core::process::Process;
+use probe::paradigm::Paradigm;
 
-use crate::paradigm::Paradigm;
 use director::{Director, Halt};
 use external_client::ExternalProgram;
 use pause::Pause;

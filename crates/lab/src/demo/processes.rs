@@ -13,14 +13,14 @@ use nix::poll::poll;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
+use probe::paradigm::Paradigm;
+use probe::programs::{end_orphans, lines_of, programs};
+use probe::{proc, temporary};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::external_client::ExternalProgram;
 use super::roster::Actor;
 use super::wkp::Wkp;
-use crate::paradigm::Paradigm;
-use crate::programs::{end_orphans, lines_of, programs};
-use crate::{proc, temporary};
 
 /// How long a process may take to end by itself, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);

@@ -1,12 +1,12 @@
 //! Each client's round trip, drawn from the pipes that /proc really shows.
 
 use handshake_core::error::Result;
+use probe::paradigm::Paradigm;
 
 use super::director::Director;
 use super::map::{Row, arc};
 use super::printer::unbroken;
 use super::roster::Actor::{self, Client, Server, Subserver};
-use crate::paradigm::Paradigm;
 
 /// Draws the round trip of each client that is being served; returns the missing pipes.
 pub(super) fn show(director: &mut Director, rows: &[Row], paradigm: Paradigm) -> Result<Vec<String>> {

@@ -1,12 +1,12 @@
 //! The sequence of a demo, section by section.
 
 use handshake_core::event::What;
+use probe::paradigm::Paradigm;
 
 use super::director::{Director, Halt};
 use super::external_client::ExternalProgram;
 use super::roster::Actor;
 use super::{Args, external_script, map};
-use crate::paradigm::Paradigm;
 
 /// Runs the whole demo. Returns the pipes that were expected and not found.
 pub(super) fn run(

@@ -5,11 +5,11 @@ use std::fs;
 use handshake_core::error::Result;
 use handshake_core::event::{Event, What};
 use handshake_core::service::BuiltIn;
+use probe::proc;
 
 use super::director::Director;
 use super::roster::Actor;
 use super::{Args, counted, script};
-use crate::proc;
 
 /// The events of a client's handshake, in their order.
 const HANDSHAKE: [What; 11] = [

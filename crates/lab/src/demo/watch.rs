@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Standing, look};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
+use probe::proc::{self, Direction, PipeEnd};
 
 use super::sentence::shorten;
 use super::wkp::Wkp;
-use crate::proc::{self, Direction, PipeEnd};
 
 /// Observes a directory, and the file descriptors of a program and its descendants.
 #[derive(Debug)]

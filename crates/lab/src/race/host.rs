@@ -14,12 +14,12 @@ use handshake_core::process::{Process, Woken};
 use handshake_core::sys::ends_with_us;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
+use probe::temporary;
 use tempfile::TempDir;
 
 use super::plan::{Dialect, Match, Server};
 use crate::check::Check;
 use crate::server_under_test::{REST, ServerUnderTest, words};
-use crate::temporary;
 
 /// The well-known pipe's name.
 const WKP: &str = "mario";

@@ -1,7 +1,8 @@
 //! The outcome of a race for a client.
 
+use naive::{End, Stage};
+
 use super::plan::Dialect;
-use crate::naive::{End, Stage};
 
 /// The outcome for one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

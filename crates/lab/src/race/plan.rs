@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
+use probe::paradigm::{Kind, Paradigm};
 
 use super::Args;
-use crate::paradigm::{Kind, Paradigm};
 
 /// The servers, as the command line names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,13 +3,13 @@
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{Cell, CellAlignment, Table};
 use handshake_core::error::Result;
+use naive::Stage;
 
 use super::FinishedMatch;
 use super::outcome::Outcome;
 use super::plan::{Dialect, Match, Plan, Server};
 use super::round::Round;
 use crate::demo::printer::Printer;
-use crate::naive::Stage;
 
 pub(super) fn announce(plan: &Plan, printer: &mut Printer) -> Result<()> {
     let Plan { clients, rounds, patience, .. } = plan;

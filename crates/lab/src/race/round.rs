@@ -8,11 +8,11 @@ use std::time::Duration;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result};
 use handshake_core::process::Process;
+use naive::{Crowd, End, Stage};
 
 use super::host::{Host, LOOK};
 use super::outcome::Outcome;
 use super::plan::{Match, Plan};
-use crate::naive::{Crowd, End, Stage};
 use crate::server_under_test::REST;
 
 /// The longest duration of a race, even if clients still come to their ends.

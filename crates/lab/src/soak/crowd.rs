@@ -1,24 +1,21 @@
 //! The event loop: lets clients arrive, advances them, kills subservers, and reports once a second.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_core::deadline::{Deadline, now};
-use handshake_core::error::{Error, Result};
-use handshake_core::place::Place;
-use handshake_core::process::Process;
-use handshake_core::sys::Poller;
+use handshake_core::error::Result;
+use load::many::timers::Timers;
+use load::many::watch::{Cause, wait};
 use nix::poll::poll;
 use nix::sys::epoll::EpollEvent;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use probe::proc::{self, Direction};
 
 use super::plan::Plan;
 use super::score::Score;
+use super::shared::Shared;
 use super::virtual_client::VirtualClient;
-use crate::many::timers::Timers;
-use crate::many::watch::{Cause, wait};
-use crate::proc::{self, Direction};
 use crate::server_under_test::ServerUnderTest;
 
 /// The most events and timers of one iteration, so that no client waits for a long row of others.
@@ -26,36 +23,6 @@ const BATCH_MAX: usize = 64;
 
 /// The longest iteration of the loop; the loop uses it to notice that the machine is too busy.
 const ITERATION_MAX: Duration = Duration::from_millis(100);
-
-/// What all clients share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) process: Rc<Process>,
-    pub(super) place: Place,
-    pub(super) poller: Poller,
-    pub(super) score: Score,
-    /// A buffer for a request, or for its expected reply.
-    pub(super) message: Vec<u8>,
-    /// A buffer for a reply.
-    pub(super) reply: Vec<u8>,
-}
-
-impl Shared {
-    /// The shared state before the first client.
-    ///
-    /// # Errors
-    /// No file descriptor is left for the poller.
-    pub(super) fn new(process: &Rc<Process>, server: &ServerUnderTest) -> Result<Self> {
-        Ok(Self {
-            process: Rc::clone(process),
-            place: server.place.clone(),
-            poller: Poller::new().map_err(|errno| Error::on("make", "a poller", errno))?,
-            score: Score::default(),
-            message: Vec::new(),
-            reply: Vec::new(),
-        })
-    }
-}
 
 /// All clients of one plan.
 pub(super) struct Crowd<'a> {

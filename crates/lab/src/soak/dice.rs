@@ -7,10 +7,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use load::many::payload::mix;
 use rand_core::{Rng, SeedableRng};
 use rand_xorshift::XorShiftRng;
-
-use crate::many::payload::mix;
 
 /// A random generator.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ mod program;
 mod score;
 mod server_options;
 mod session;
+mod shared;
 mod table;
 mod verdict;
 mod virtual_client;
@@ -27,13 +28,14 @@ use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::place::random;
 use handshake_core::process::Process;
+use probe::paradigm::{Kind, Paradigm};
+use probe::temporary;
 
 use crate::demo::printer::Printer;
-use crate::paradigm::{Kind, Paradigm};
 use crate::server_under_test::ServerUnderTest;
-use crate::temporary;
-use crowd::{Crowd, Shared};
+use crowd::Crowd;
 use plan::Plan;
+use shared::Shared;
 use table::Table;
 use verdict::Findings;
 
@@ -163,7 +165,7 @@ fn carry_out(
 
 /// Ends the soak if the server has died: it answers no client any more.
 fn check_alive(_second: u64, server: &ServerUnderTest, _score: &score::Score) -> Result<()> {
-    if crate::proc::lives(server.pid()) {
+    if probe::proc::lives(server.pid()) {
         return Ok(());
     }
     Err(Error::Lost { what: "the server has ended by itself".into(), unanswered: 0 })

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use handshake_core::wire::PAYLOAD_MAX;
+use probe::paradigm::Kind;
 
 use super::dice::Dice;
-use crate::paradigm::Kind;
 
 /// The longest message: several times the capacity of a pipe.
 pub(super) const LONGEST: usize = 512 << 10;
@@ -151,8 +151,8 @@ impl Plan {
         let all = behaviours.into_iter().cycle().take(12);
         let mut visits: Vec<Visit> =
             all.map(|behaviour| visit(&mut dice, kind, behaviour, Duration::ZERO)).collect();
-        let longest = visits[0].sizes.iter_mut().take(3);
-        longest.for_each(|size| *size = kind.longest());
+        let first_three = visits[0].sizes.iter_mut().take(3);
+        first_three.for_each(|size| *size = longest(kind));
         Self { visits, kills: Vec::new() }
     }
 
@@ -163,10 +163,9 @@ impl Plan {
     }
 }
 
-impl Kind {
-    fn longest(self) -> usize {
-        if self.is_shared() { LONGEST_IN_WINDOW } else { LONGEST }
-    }
+/// The longest message that a server of this kind takes.
+fn longest(kind: Kind) -> usize {
+    if kind.is_shared() { LONGEST_IN_WINDOW } else { LONGEST }
 }
 
 /// Every behaviour, in random order.
@@ -188,9 +187,9 @@ fn by_weight(dice: &mut Dice, kind: Kind) -> Behaviour {
 
 fn visit(dice: &mut Dice, kind: Kind, behaviour: Behaviour, at: Duration) -> Visit {
     let (requests, largest) = match behaviour {
-        Behaviour::Flooding => (dice.within(4..=24), kind.longest()),
+        Behaviour::Flooding => (dice.within(4..=24), longest(kind)),
         Behaviour::ReadingLate | Behaviour::NeverReading => (dice.within(20..=200), 16 << 10),
-        Behaviour::DyingMidRequest | Behaviour::DyingMidReply => (1, kind.longest()),
+        Behaviour::DyingMidRequest | Behaviour::DyingMidReply => (1, longest(kind)),
         Behaviour::PoliteProcess => (dice.within(1..=200), 2 << 10),
         // All lines must fit the smallest pipe, its stdin.
         Behaviour::Killed | Behaviour::Stopped => (dice.within(0..=12), 300),
@@ -198,7 +197,7 @@ fn visit(dice: &mut Dice, kind: Kind, behaviour: Behaviour, at: Duration) -> Vis
     };
     let mut sizes: Vec<usize> = (0..requests).map(|_| dice.size(largest)).collect();
     if matches!(behaviour, Behaviour::DyingMidRequest | Behaviour::DyingMidReply) {
-        sizes[0] = sizes[0].max(kind.longest() / 2);
+        sizes[0] = sizes[0].max(longest(kind) / 2);
     }
     Visit {
         at,

@@ -3,31 +3,27 @@
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
-use handshake_core::sys::ends_with_us;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use load::many::payload;
+use nix::sys::signal::Signal;
+use probe::running::Running;
+use probe::temporary;
 
 use super::plan::{Behaviour, Visit};
 use super::score::{End, REPLY_TIMEOUT, Score};
 use super::session::{SERVICE, since};
-use crate::many::payload;
-use crate::programs::lines_of;
 use crate::server_under_test::ServerUnderTest;
-use crate::temporary;
 
 /// A client's process. Dropping it kills it.
 #[derive(Debug)]
 pub(super) struct Program {
-    child: Child,
-    /// The process stays connected as long as this is open.
-    stdin: Option<ChildStdin>,
+    /// The process stays connected until its stdin is closed.
+    running: Running,
     stdout: File,
-    stderr: File,
     /// The expected output.
     expected: Vec<u8>,
     stopped: bool,
@@ -44,7 +40,7 @@ impl Program {
     pub(super) fn start(server: &ServerUnderTest, number: usize, visit: &Visit) -> Result<Self> {
         let failed = |error: std::io::Error| Error::at("start", &server.client, errno_of(&error), "");
         let (input, expected) = lines(number, visit);
-        let (stdout, stderr) = (temporary::file()?, temporary::file()?);
+        let stdout = temporary::file()?;
         let mut command = Command::new(&server.client);
         let timeout = format!("{}s", REPLY_TIMEOUT.as_secs());
         command.args(["-q", "--timeout", &timeout, "--window", &visit.window.to_string()]);
@@ -57,22 +53,20 @@ impl Program {
             stdin.write_all(&input).and_then(|()| stdin.rewind()).map_err(failed)?;
             command.stdin(stdin);
         }
-        command.stdout(stdout.try_clone().map_err(failed)?).stderr(stderr.try_clone().map_err(failed)?);
-        ends_with_us(&mut command, Signal::SIGKILL);
-        let mut child = command.spawn().map_err(failed)?;
-        let mut stdin = child.stdin.take();
-        if let Some(stdin) = &mut stdin {
+        command.stdout(stdout.try_clone().map_err(failed)?);
+        let mut running = Running::start(&mut command, Signal::SIGKILL)?;
+        if let Some(stdin) = running.stdin() {
             // The pipe holds more than this, so the write never blocks. If the process has already died, the
             // write fails.
             let _ = stdin.write_all(&input);
         }
         let turn_at = if is_controlled { Deadline::in_exactly(visit.span) } else { Deadline::NEVER };
         let kill_at = Deadline::after(REPLY_TIMEOUT + visit.span + visit.stopped);
-        Ok(Self { child, stdin, stdout, stderr, expected, stopped: false, turn_at, kill_at })
+        Ok(Self { running, stdout, expected, stopped: false, turn_at, kill_at })
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.child.id()
+        self.running.pid()
     }
 
     pub(super) fn until(&self) -> Deadline {
@@ -83,15 +77,14 @@ impl Program {
     /// it ended.
     pub(super) fn advance(&mut self, visit: &Visit) -> Option<End> {
         if self.kill_at.passed() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+            self.running.kill();
             return Some(End::Lost(format!("the process did not end within {REPLY_TIMEOUT:?}")));
         }
         if self.turn_at.passed() {
             self.turn_at = Deadline::NEVER;
             match visit.behaviour {
                 Behaviour::Stopped if !self.stopped => {
-                    self.signal(Signal::SIGSTOP);
+                    self.running.signal(Signal::SIGSTOP);
                     self.stopped = true;
                     self.turn_at = Deadline::in_exactly(visit.stopped);
                 }
@@ -105,15 +98,10 @@ impl Program {
     pub(super) fn dismiss(&mut self, visit: &Visit) {
         self.turn_at = Deadline::NEVER;
         match visit.behaviour {
-            Behaviour::Killed => self.signal(Signal::SIGKILL),
-            _ => self.signal(Signal::SIGCONT),
+            Behaviour::Killed => self.running.signal(Signal::SIGKILL),
+            _ => self.running.signal(Signal::SIGCONT),
         }
-        self.stdin = None;
-    }
-
-    fn signal(&self, signal: Signal) {
-        // The process is not reaped yet, so its PID is still valid.
-        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), signal);
+        self.running.close_stdin();
     }
 
     /// How the process ended, if it has.
@@ -124,7 +112,7 @@ impl Program {
         score: &mut Score,
         came: Duration,
     ) -> Option<End> {
-        let status = self.child.try_wait().ok().flatten()?;
+        let status = self.running.status()?;
         let mut printed = Vec::new();
         if self.stdout.rewind().and_then(|()| self.stdout.read_to_end(&mut printed)).is_err()
             || !self.expected.starts_with(&printed)
@@ -133,7 +121,7 @@ impl Program {
             return Some(End::Wrong(format!("it printed {printed:?}")));
         }
         score.replies += printed.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let complaint = lines_of(&mut self.stderr).join("; ");
+        let complaint = self.running.complaints().join("; ");
         let all = printed.len() == self.expected.len();
         Some(match status.code() {
             Some(0) if all => End::Served,
@@ -157,14 +145,6 @@ impl Program {
 
 fn describe_loss(status: ExitStatus, complaint: &str, printed: usize, expected: usize) -> String {
     format!("{status}, having printed {printed} of {expected} bytes: {complaint}")
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // Both fail for a process that was reaped, which is harmless.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// The input, one line for each request, and the expected output.

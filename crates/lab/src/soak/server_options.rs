@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::paradigm::Kind;
+use probe::paradigm::Kind;
 
 /// The server's deadlines are short, so that silent clients do not hold up a basic server for long.
 pub(super) const DEADLINE: Duration = Duration::from_secs(1);

@@ -8,16 +8,16 @@ use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::service::{BuiltIn, Service};
 use handshake_core::wire::{Header, Kind as FrameKind, Part, append};
+use load::many::payload;
+use load::many::watch::{Cause, Room, cannot_watch};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::write;
 
-use super::crowd::Shared;
 use super::dice::Dice;
 use super::plan::{Behaviour, Visit};
 use super::score::REPLY_TIMEOUT;
-use crate::many::payload;
-use crate::many::watch::{Cause, Room, cannot_watch};
+use super::shared::Shared;
 
 /// The server's service: in a reversed reply, every lost, doubled or moved byte shows.
 pub(super) const SERVICE: BuiltIn = BuiltIn::Reverse;

@@ -1,10 +1,10 @@
 //! The table: one line a second.
 
 use handshake_core::error::Result;
+use probe::proc;
 
 use super::score::Score;
 use crate::demo::printer::Printer;
-use crate::proc;
 use crate::server_under_test::Snapshot;
 
 /// The column headings are repeated after this many lines.

@@ -1,12 +1,12 @@
 //! The checks at the end: what was seen, and what was expected.
 
 use handshake_core::error::{Error, Result};
+use probe::paradigm::Kind;
 
 use super::plan::LONGEST;
 use super::score::{NOTICE_MAX, REPLY_TIMEOUT, STALL, Score};
 use crate::check::{self, Check};
 use crate::demo::printer::Printer;
-use crate::paradigm::Kind;
 use crate::server_under_test::{Ending, ServerUnderTest, Snapshot};
 
 /// How far the main server's memory may grow after the warm-up, in KiB: pages that the allocator keeps.

@@ -8,19 +8,19 @@ use handshake_core::client::session::Connection;
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
+use load::many::watch::{Cause, judge, unwatch, watch};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::fstat;
 use nix::unistd::write;
 
-use super::crowd::Shared;
 use super::dice::Dice;
 use super::naive::Naive;
 use super::plan::{Behaviour, Visit};
 use super::program::Program;
 use super::score::{End, REPLY_TIMEOUT};
 use super::session::{Next, Session, cut_frame, garbage, since};
-use crate::many::watch::{Cause, judge, unwatch, watch};
+use super::shared::Shared;
 use crate::server_under_test::ServerUnderTest;
 
 /// The pause between two attempts to open a well-known pipe.

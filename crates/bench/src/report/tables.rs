@@ -1,0 +1,274 @@
+//! The tables: figures, targets and totals, in rows and columns.
+
+use super::grid::{Grid, Line};
+use crate::model::columns::Group;
+use crate::model::metrics::{METRICS, Metric, metric_of, number};
+use crate::model::placement::Placement;
+use crate::model::results::{ColumnInfo, Figure, Ratio, Results, Total, Trial, Verdict};
+use crate::model::rows::{Row, row, title};
+use crate::model::statistics::Summary;
+use crate::model::targets;
+
+/// All tables, in the order of measuring.
+pub(crate) fn grids(results: &Results) -> Vec<Grid> {
+    results.columns.iter().map(|column| grid(results, column)).collect()
+}
+
+/// The tables, with those of throughput drawn together to one for each number of clients.
+pub(crate) fn short_grids(results: &Results) -> Vec<Grid> {
+    let is_throughput = |column: &&ColumnInfo| column.group == Group::Throughput.to_string();
+    if results.columns.iter().filter(is_throughput).count() < 2 {
+        return grids(results);
+    }
+    let mut grids = Vec::new();
+    let mut done: Vec<&str> = Vec::new();
+    for column in &results.columns {
+        let Some((clients, _)) = column.id.split_once('x').filter(|_| is_throughput(&column)) else {
+            grids.push(grid(results, column));
+            continue;
+        };
+        if !done.contains(&clients) {
+            done.push(clients);
+            let same = |other: &&ColumnInfo| other.id.split_once('x').is_some_and(|id| id.0 == clients);
+            let alike: Vec<&ColumnInfo> = results.columns.iter().filter(is_throughput).filter(same).collect();
+            grids.push(throughput(results, &alike));
+        }
+    }
+    grids
+}
+
+/// The metric that a group of columns is about.
+pub(crate) fn first_metric(group: &str) -> &'static str {
+    const FIRST: [(Group, &str); 9] = [
+        (Group::RoundTrip, "p50"),
+        (Group::Throughput, "rate"),
+        (Group::Bulk, "gigabytes"),
+        (Group::Connects, "connects"),
+        (Group::Crowded, "connect-cost"),
+        (Group::SecondClient, "wait"),
+        (Group::Flood, "beside-p99"),
+        (Group::Memory, "memory"),
+        (Group::Losses, "lost"),
+    ];
+    FIRST.iter().find(|(of, _)| of.to_string() == group).map_or("", |found| found.1)
+}
+
+fn grid(results: &Results, column: &ColumnInfo) -> Grid {
+    let shown: Vec<&Metric> = METRICS.iter().filter(|metric| is_shown(results, column, metric)).collect();
+    let first = first_metric(&column.group);
+    let mut header = vec!["".into(), "placement".into()];
+    header.extend(shown.iter().map(|metric| headline(metric)));
+    let compared =
+        results.figures.iter().any(|figure| figure.column == column.id && has_ratio(figure, first));
+    if compared {
+        header.push(format!("{} against", metric_of(first).map_or(first, |metric| metric.title)));
+    }
+    let mut lines = Vec::new();
+    for (placement, name) in places(results, column) {
+        let figure = |metric: &str| results.figure(&column.id, placement, name, metric);
+        let mut cells = vec![vec![title(name).into()], vec![placement.title().into()]];
+        cells.extend(shown.iter().map(|metric| cell(figure(metric.id))));
+        if compared {
+            cells.push(figure(first).map(against).unwrap_or_default());
+        }
+        lines.push(Line { is_paradigm: is_paradigm(name), cells });
+    }
+    Grid { title: sentence(&column.title), names: 2, header, lines, notes: notes(results, column) }
+}
+
+/// With a column for each number of messages in flight.
+fn throughput(results: &Results, columns: &[&ColumnInfo]) -> Grid {
+    let mut header = vec!["".into(), "placement".into()];
+    let window = |column: &ColumnInfo| column.id.split_once('x').map_or(String::new(), |id| id.1.into());
+    header.extend(columns.iter().map(|column| format!("{} in flight", window(column))));
+    let mut all: Vec<(Placement, &str)> = columns.iter().flat_map(|column| places(results, column)).collect();
+    all.sort_by_key(|(placement, _)| *placement);
+    let mut lines: Vec<Line> = Vec::new();
+    let mut done = Vec::new();
+    for (placement, name) in all {
+        if done.contains(&(placement, name)) {
+            continue;
+        }
+        done.push((placement, name));
+        let mut cells = vec![vec![title(name).into()], vec![placement.title().into()]];
+        cells.extend(columns.iter().map(|column| {
+            let figure = results.figure(&column.id, placement, name, "rate");
+            let mut cell = cell(figure);
+            cell.extend(figure.map(against).unwrap_or_default());
+            cell
+        }));
+        lines.push(Line { is_paradigm: is_paradigm(name), cells });
+    }
+    let clients = columns[0].title.split(',').next().unwrap_or_default();
+    let mut notes: Vec<String> = columns.iter().flat_map(|column| notes(results, column)).collect();
+    notes.dedup();
+    Grid { title: format!("Messages a second, {clients}"), names: 2, header, lines, notes }
+}
+
+/// The targets; none if nothing of them was measured.
+pub(crate) fn targets(results: &Results) -> Option<Grid> {
+    let verdicts = &results.targets;
+    let wanted = targets::count();
+    let reached = verdicts.iter().filter(|verdict| verdict.reached).count();
+    let mut notes = vec![format!(
+        "{reached} of {} are reached, judged by the median of the ratios, run by run.",
+        verdicts.len()
+    )];
+    if verdicts.len() < wanted {
+        notes.push(format!("{} more were not measured; --targets or --full does.", wanted - verdicts.len()));
+    }
+    (!verdicts.is_empty()).then(|| Grid {
+        title: "Targets".into(),
+        names: 2,
+        header: ["", "placement", "column", "target", "measured", "verdict"].map(String::from).into(),
+        lines: verdicts.iter().map(target).collect(),
+        notes,
+    })
+}
+
+fn target(verdict: &Verdict) -> Line {
+    let over = if verdict.to.is_empty() { "x alone".into() } else { format!("x {}", verdict.to) };
+    let cells = vec![
+        vec![title(&verdict.row).into()],
+        vec![verdict.placement.title().into()],
+        vec![verdict.column.clone()],
+        vec![verdict.target.clone(), over],
+        spread(&verdict.measured, verdict.wide),
+        verdict.in_words(),
+    ];
+    Line { is_paradigm: is_paradigm(&verdict.row), cells }
+}
+
+/// What each row was asked and answered in all.
+pub(crate) fn totals(results: &Results) -> Grid {
+    let line = |total: &Total| {
+        let counts = [total.answered, total.lost, total.wrong, total.failed_trials];
+        let counts = counts.map(|count| vec![number(count as f64)]);
+        let cells = [vec![title(&total.row).into()]].into_iter().chain(counts).collect();
+        Line { is_paradigm: is_paradigm(&total.row), cells }
+    };
+    let header = ["", "replies and handshakes checked", "lost", "wrong", "failed trials"];
+    Grid {
+        title: "Over all trials".into(),
+        names: 1,
+        header: header.map(String::from).into(),
+        lines: results.totals.iter().map(line).collect(),
+        notes: Vec::new(),
+    }
+}
+
+/// Whether a row is one of the paradigms, and no reference.
+fn is_paradigm(name: &str) -> bool {
+    row(name).is_some_and(Row::is_paradigm)
+}
+
+/// Where a column has figures, and of whom.
+fn places<'a>(results: &'a Results, column: &ColumnInfo) -> Vec<(Placement, &'a str)> {
+    let of = |placement: &Placement| {
+        let placement = *placement;
+        results.rows_of(&column.id, placement).into_iter().map(move |name| (placement, name))
+    };
+    column.placements.iter().flat_map(of).collect()
+}
+
+/// Whether some row has it; of counts, whether some row has more than none.
+fn is_shown(results: &Results, column: &ColumnInfo, metric: &Metric) -> bool {
+    let says_something =
+        |figure: &&Figure| metric.compared || figure.summary.max > 0.0 || metric.id == "lost";
+    let of_it = |figure: &&Figure| figure.column == column.id && figure.metric == metric.id;
+    results.figures.iter().filter(of_it).any(|figure| says_something(&figure))
+}
+
+fn headline(metric: &Metric) -> String {
+    if metric.unit.is_empty() { metric.title.into() } else { format!("{}, {}", metric.title, metric.unit) }
+}
+
+/// The median, and below it the least and the greatest; a wide spread is marked.
+fn cell(figure: Option<&Figure>) -> Vec<String> {
+    figure.map_or(Vec::new(), |figure| spread(&figure.summary, figure.wide))
+}
+
+/// The median of a summary, and below it the least and the greatest of its runs.
+pub(crate) fn spread(summary: &Summary, wide: bool) -> Vec<String> {
+    let mark = if wide { "~" } else { "" };
+    let median = format!("{mark}{}", number(summary.median));
+    let (min, max) = (number(summary.min), number(summary.max));
+    if min == max { vec![median] } else { vec![median, format!("{min}–{max}")] }
+}
+
+fn has_ratio(figure: &Figure, metric: &str) -> bool {
+    figure.metric == metric && !figure.ratios.is_empty()
+}
+
+/// `1.8 x fifo-ping-pong`, for each reference.
+fn against(figure: &Figure) -> Vec<String> {
+    let one = |ratio: &Ratio| {
+        let mark = if ratio.wide { "~" } else { "" };
+        format!("{mark}{} x {}", number(ratio.summary.median), ratio.to)
+    };
+    figure.ratios.iter().map(one).collect()
+}
+
+fn notes(results: &Results, column: &ColumnInfo) -> Vec<String> {
+    let left_out = column.left_out.iter().map(|(name, why)| format!("Without {}: {why}.", title(name)));
+    let mut notes: Vec<String> = left_out.collect();
+    let failed = |trial: &&Trial| trial.column == column.id && trial.failure.is_some();
+    for trial in results.trials.iter().filter(failed) {
+        let failure = trial.failure.as_deref().unwrap_or_default();
+        notes.push(format!("Failed: {} ({}): {failure}", title(&trial.row), trial.placement.title()));
+    }
+    notes.dedup();
+    notes
+}
+
+/// With a capital letter.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// What the marks mean.
+pub(crate) const LEGEND: &str = "Each figure is the median of its runs, with the least and the greatest of them; \
+    ratios are taken run by run. ~ means that the runs were more than 30 % apart: take it as a hint.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::samples::results;
+
+    #[test]
+    fn a_grid_has_its_figures_their_spread_and_their_ratios() {
+        let grids = grids(&results());
+        let round_trip = &grids[0];
+        assert_eq!(round_trip.header, ["", "placement", "p50, us", "p99, us", "p50 against"]);
+        let basic = &round_trip.lines[0];
+        assert_eq!(basic.cells[0], ["basic"]);
+        assert_eq!(basic.cells[2], ["22", "20–24"]);
+        assert_eq!(basic.cells[4], ["2 x fifo-ping-pong"]);
+        assert!(basic.is_paradigm && !round_trip.lines[3].is_paradigm);
+    }
+
+    #[test]
+    fn counts_of_nothing_are_not_shown_and_losses_are() {
+        let grids = grids(&results());
+        let losses = grids.last().unwrap();
+        assert_eq!(losses.header, ["", "placement", "clients", "served", "lost"]);
+    }
+
+    #[test]
+    fn targets_say_what_is_reached_and_what_was_not_measured() {
+        let mut results = results();
+        results.targets = targets::verdicts(&results);
+        let grid = super::targets(&results).unwrap();
+        assert_eq!(grid.lines[0].cells[3], ["at most 0.1", "x fifo-ping-pong"]);
+        assert!(grid.notes[0].starts_with("0 of ") && grid.notes[1].contains("not measured"), "{grid:?}");
+        results.targets.clear();
+        assert_eq!(super::targets(&results), None);
+    }
+
+    #[test]
+    fn throughput_is_drawn_together_by_clients() {
+        let titles: Vec<String> = short_grids(&results()).into_iter().map(|grid| grid.title).collect();
+        assert_eq!(titles[1..3], ["Messages a second, 1 client", "Messages a second, 8 clients"]);
+    }
+}

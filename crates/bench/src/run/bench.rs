@@ -1,0 +1,193 @@
+//! The processes of a trial: pinned to their processors, waited for with a deadline, and ended by PID.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdout, Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+use handshake_core::deadline::Deadline;
+use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::process::{Process, Woken};
+use handshake_core::wait::spin::WaitMode;
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::signal::Signal;
+use nix::unistd::read;
+use probe::paradigm::Paradigm;
+use probe::programs::{self, program};
+use probe::running::Running;
+use probe::temporary;
+use tempfile::TempDir;
+
+use super::cpus::Cpus;
+use super::directory;
+
+/// No step of a trial takes this long. If one does, its process is killed, and the trial has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a process may take to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why a trial has no result.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The whole comparison is to end.
+    Stop(Error),
+    /// This trial has failed.
+    Failed(String),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Signal(_) => Self::Stop(error),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// What all trials share.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) process: Rc<Process>,
+    pub(crate) cpus: Cpus,
+    /// How our programs wait.
+    pub(crate) wait: WaitMode,
+    /// The directory of the programs.
+    programs: PathBuf,
+    /// Each trial has a directory of its own in it.
+    place: TempDir,
+}
+
+impl Bench {
+    /// Finds the programs, beside this one.
+    ///
+    /// # Errors
+    /// One is missing. No directory can be made.
+    pub(crate) fn set_up(process: &Rc<Process>, wait: WaitMode) -> Result<Self> {
+        let programs = programs::directory()?;
+        for paradigm in [Paradigm::Basic, Paradigm::Forking, Paradigm::Dispatch] {
+            program(paradigm.server())?;
+        }
+        let place = directory::make()?;
+        // Each trial needs one. If none can be made, the comparison ends here.
+        temporary::file()?;
+        Ok(Self { process: Rc::clone(process), cpus: Cpus::of_this_process()?, wait, programs, place })
+    }
+
+    pub(crate) fn place(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// An empty directory, for one trial.
+    pub(crate) fn directory(&self) -> Result<TempDir, Trouble> {
+        let made = tempfile::tempdir_in(self.place());
+        Ok(made.map_err(|error| Error::at("make a directory in", self.place(), errno_of(&error), ""))?)
+    }
+
+    /// A command of these words, on this processor.
+    pub(crate) fn command(&self, words: &[String], cpu: Option<usize>) -> Command {
+        let mut command = Command::new(self.programs.join("lab"));
+        command.args(["reference", "pin"]);
+        if let Some(cpu) = cpu {
+            command.args(["--cpus", &cpu.to_string()]);
+        }
+        if let Some((program, arguments)) = words.split_first() {
+            command.arg("--").arg(self.programs.join(program)).args(arguments);
+        }
+        command
+    }
+
+    /// Starts a program. `stdin`: whether it has one, until [`Member::close_stdin`].
+    pub(crate) fn start(&self, words: &[String], cpu: Option<usize>, stdin: bool) -> Result<Member, Trouble> {
+        let mut command = self.command(words, cpu);
+        command.stdin(if stdin { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped());
+        let mut running = Running::start(&mut command, Signal::SIGKILL)?;
+        let (process, name, stdout) = (Rc::clone(&self.process), words[0].clone(), running.take_stdout());
+        Ok(Member { running, process, name, stdout, said: Vec::new() })
+    }
+}
+
+/// A command as one would type it.
+pub(crate) fn in_words(words: &[String], dir: &Path, cpu: Option<usize>) -> String {
+    let line = words.join(" ").replace(&dir.display().to_string(), "DIR");
+    cpu.map_or_else(|| line.clone(), |cpu| format!("taskset -c {cpu} {line}"))
+}
+
+/// A process of a trial. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    running: Running,
+    process: Rc<Process>,
+    name: String,
+    /// `None` after EOF.
+    stdout: Option<ChildStdout>,
+    /// What came from there so far.
+    said: Vec<u8>,
+}
+
+impl Member {
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
+    /// Waits for the first line of its stdout.
+    pub(crate) fn first_line(&mut self) -> Result<(), Trouble> {
+        self.listen(|said| said.contains(&b'\n'))?;
+        if self.said.contains(&b'\n') { Ok(()) } else { Err(self.trouble("ended before it was ready")) }
+    }
+
+    /// Waits until it has said all and ended; returns what it said.
+    pub(crate) fn finish(&mut self) -> Result<Vec<u8>, Trouble> {
+        self.listen(|_| false)?;
+        self.wait(Deadline::after(PATIENCE))?;
+        Ok(std::mem::take(&mut self.said))
+    }
+
+    fn listen(&mut self, enough: impl Fn(&[u8]) -> bool) -> Result<(), Trouble> {
+        let until = Deadline::after(PATIENCE);
+        let mut room = [0; 1 << 16];
+        while let Some(stdout) = self.stdout.as_ref().filter(|_| !enough(&self.said)) {
+            let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
+            match self.process.wait(&mut fds, until)? {
+                Woken::Signal => {}
+                Woken::Deadline => return Err(self.trouble("took too long")),
+                Woken::Ready(_) => match read(stdout, &mut room) {
+                    Ok(count) if count > 0 => self.said.extend_from_slice(&room[..count]),
+                    _ => self.stdout = None,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, until: Deadline) -> Result<(), Trouble> {
+        match self.running.wait(&self.process, until)? {
+            Some(_) => Ok(()),
+            None => Err(self.trouble("took too long to end")),
+        }
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.running.status().is_some()
+    }
+
+    pub(crate) fn close_stdin(&mut self) {
+        self.running.close_stdin();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(&mut self) -> Result<(), Trouble> {
+        self.running.signal(Signal::SIGTERM);
+        self.wait(Deadline::after(GRACE))
+    }
+
+    /// With what it has complained about.
+    pub(crate) fn trouble(&mut self, what: &str) -> Trouble {
+        let words = self.running.complaints().join("\n");
+        let words = words.trim();
+        let colon = if words.is_empty() { "" } else { ": " };
+        Trouble::Failed(format!("{} {what}{colon}{words}", self.name))
+    }
+}

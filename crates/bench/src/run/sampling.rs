@@ -1,0 +1,266 @@
+//! Trial after trial: each run measures all rows of a cell in turn. Changes of the machine then affect all
+//! rows.
+
+use std::time::Duration;
+
+use handshake_core::deadline::Deadline;
+use handshake_core::error::Error;
+
+use crate::model::columns::{Column, KEPT, POLITE, Task};
+use crate::model::placement::{BUSY, Placement};
+use crate::model::results::{ColumnInfo, Commands, Trial};
+use crate::model::rows::Row;
+use crate::run::bench::{Bench, Member, Trouble};
+use crate::run::outcome::Outcome;
+use crate::run::progress::Progress;
+use crate::run::trial::{NAIVE_PATIENCE, Trial as OneTrial};
+
+/// What is to be measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) runs: usize,
+    /// How long a trial is to take, in seconds.
+    pub(crate) seconds: f64,
+}
+
+/// A column at a placement, with its rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    pub(crate) column: Column,
+    pub(crate) placement: Placement,
+    pub(crate) rows: Vec<&'static Row>,
+}
+
+impl Cell {
+    /// What is measured of a row: `basic, same core: round trip, ...`.
+    fn title_of(&self, row: &Row) -> String {
+        format!("{}, {}: {}", row.title, self.placement.title(), self.column.title)
+    }
+}
+
+/// What was measured so far.
+#[derive(Debug, Default)]
+pub(crate) struct Samples {
+    pub(crate) trials: Vec<Trial>,
+    pub(crate) columns: Vec<ColumnInfo>,
+    /// Why it ended before its time.
+    pub(crate) stopped: Option<Error>,
+}
+
+/// What a trial costs besides, for processes that start and end. Only the estimate of the time left uses it.
+const OVERHEAD: f64 = 0.04;
+
+/// How long thousands of clients take to connect and to leave.
+const GATHERING: f64 = 3.0;
+
+/// The cost of the trials that calibrate, as a part of a trial.
+const CALIBRATION: f64 = 0.3;
+
+/// The first guess of requests for each client, and of connections.
+const FIRST_GUESS: usize = 8;
+
+/// More than this for each client is never asked.
+const MOST: usize = 10_000_000;
+
+impl Plan {
+    /// How long it will take, in seconds, as far as one can know.
+    pub(crate) fn estimate(&self) -> f64 {
+        self.cells.iter().map(|cell| self.trial_seconds(cell) * self.trials_of(cell)).sum()
+    }
+
+    fn trial_seconds(&self, cell: &Cell) -> f64 {
+        OVERHEAD
+            + match cell.column.task {
+                Task::Talk { .. } | Task::Connect { .. } => self.seconds,
+                Task::Flood => 2.0 * self.seconds,
+                Task::Crowded { .. } => 2.0 * self.seconds + GATHERING,
+                Task::SecondClient => KEPT.as_secs_f64(),
+                Task::Memory { .. } => 0.0,
+                // One of the rows takes all its time.
+                Task::Crowd { .. } => NAIVE_PATIENCE.as_secs_f64() / cell.rows.len() as f64,
+            }
+    }
+
+    fn trials_of(&self, cell: &Cell) -> f64 {
+        let calibration = if needs_count(cell.column.task) { CALIBRATION } else { 0.0 };
+        cell.rows.len() as f64 * (self.runs as f64 + calibration)
+    }
+
+    /// Measures all. Whatever ends it early, what was measured is returned.
+    pub(crate) fn measure(&self, bench: &Bench, progress: &Progress) -> Samples {
+        let mut samples = Samples::default();
+        for cell in &self.cells {
+            samples.begin(cell);
+            if let Err(stopped) = self.measure_cell(cell, bench, progress, &mut samples) {
+                samples.stopped = Some(stopped);
+                break;
+            }
+        }
+        samples
+    }
+
+    fn measure_cell(
+        &self,
+        cell: &Cell,
+        bench: &Bench,
+        progress: &Progress,
+        samples: &mut Samples,
+    ) -> Result<(), Error> {
+        // Without the busy processes, all trials of this cell have failed.
+        let busy = judged(Busy::start(bench, cell.placement))?;
+        let mut counts = Vec::new();
+        for row in &cell.rows {
+            progress.shows(&cell.title_of(row));
+            counts.push(match &busy {
+                Ok(_) => judged(self.calibrate(cell, row, bench))?,
+                Err(failure) => Err(failure.clone()),
+            });
+        }
+        for run in 0..self.runs {
+            // Each run begins with another row: no row always comes after the same one.
+            for index in (0..cell.rows.len()).map(|index| (index + run) % cell.rows.len()) {
+                let row = cell.rows[index];
+                progress.shows(&cell.title_of(row));
+                let outcome = match &counts[index] {
+                    Ok(count) => judged(tried(cell, row, bench, *count))?,
+                    Err(failure) => Err(failure.clone()),
+                };
+                samples.add(cell, row, run, outcome);
+                let trials = self.trials_of(cell) / (cell.rows.len() * self.runs) as f64;
+                progress.advance(self.trial_seconds(cell) * trials);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out how much each client has to do so that a trial takes as long as it is to: from trials that
+    /// do not count, and that warm up the machine.
+    fn calibrate(&self, cell: &Cell, row: &'static Row, bench: &Bench) -> Result<usize, Trouble> {
+        let (clients, least) = match cell.column.task {
+            Task::Talk { clients, window, payload } => (clients, if payload > 4096 { 2 } else { 2 * window }),
+            Task::Connect { clients } => (clients, 1),
+            Task::Flood => {
+                let task = Task::Talk { clients: POLITE, window: 1, payload: 64 };
+                return self.calibrate_by(task, POLITE, cell, row, bench);
+            }
+            Task::Crowded { .. } => {
+                return self.calibrate_by(Task::Connect { clients: 1 }, 1, cell, row, bench);
+            }
+            Task::SecondClient | Task::Memory { .. } | Task::Crowd { .. } => return Ok(0),
+        };
+        let mut count = FIRST_GUESS.max(least);
+        for part in [0.2, 1.0] {
+            let outcome = tried(cell, row, bench, count)?;
+            count = enough(&outcome, clients, self.seconds * part).max(least);
+        }
+        Ok(count)
+    }
+
+    /// As much as they get done of another task: without the flood, without the crowd.
+    fn calibrate_by(
+        &self,
+        task: Task,
+        clients: usize,
+        cell: &Cell,
+        row: &'static Row,
+        bench: &Bench,
+    ) -> Result<usize, Trouble> {
+        let mut alone = cell.clone();
+        alone.column.task = task;
+        let outcome = tried(&alone, row, bench, FIRST_GUESS)?;
+        Ok(enough(&outcome, clients, self.seconds).max(FIRST_GUESS))
+    }
+}
+
+/// So many requests of each client take so many seconds, at the rate that was seen.
+fn enough(outcome: &Outcome, clients: usize, seconds: f64) -> usize {
+    let megabytes = outcome.value("gigabytes").map(|gigabytes| gigabytes * 1e9 / f64::from(1 << 20));
+    let rate = outcome.value("rate").or(outcome.value("connects")).or(megabytes).unwrap_or(0.0);
+    ((rate * seconds / clients as f64) as usize).clamp(1, MOST)
+}
+
+fn tried(cell: &Cell, row: &'static Row, bench: &Bench, count: usize) -> Result<Outcome, Trouble> {
+    let outcome = OneTrial { bench, row, placement: cell.placement }.run(cell.column.task, count);
+    if outcome.is_err() {
+        // Ctrl-C reaches the processes of the trial, too: then it is no failure of theirs.
+        bench.process.wait(&mut [], Deadline::in_exactly(Duration::ZERO))?;
+    }
+    outcome
+}
+
+/// Whether the comparison is to end, or only this trial has failed.
+fn judged<T>(tried: Result<T, Trouble>) -> Result<Result<T, String>, Error> {
+    match tried {
+        Ok(outcome) => Ok(Ok(outcome)),
+        Err(Trouble::Failed(failure)) => Ok(Err(failure)),
+        Err(Trouble::Stop(stopped)) => Err(stopped),
+    }
+}
+
+fn needs_count(task: Task) -> bool {
+    matches!(task, Task::Talk { .. } | Task::Connect { .. } | Task::Flood | Task::Crowded { .. })
+}
+
+impl Samples {
+    fn begin(&mut self, cell: &Cell) {
+        let column = &cell.column;
+        if let Some(known) = self.columns.iter_mut().find(|known| known.id == column.id) {
+            return known.placements.push(cell.placement);
+        }
+        let own = |pair: &(&str, &str)| (pair.0.to_string(), pair.1.to_string());
+        self.columns.push(ColumnInfo {
+            id: column.id.clone(),
+            group: column.group.to_string(),
+            title: column.title.clone(),
+            placements: vec![cell.placement],
+            left_out: column.left_out.iter().map(own).collect(),
+            commands: Vec::new(),
+        });
+    }
+
+    fn add(&mut self, cell: &Cell, row: &Row, run: usize, outcome: Result<Outcome, String>) {
+        let (failure, outcome) = match outcome {
+            Ok(outcome) => (None, outcome),
+            Err(failure) => (Some(failure), Outcome::default()),
+        };
+        let (server, client) = outcome.commands;
+        let column = self.columns.last_mut().filter(|_| run == 0 && failure.is_none());
+        column.into_iter().for_each(|column| {
+            let (server, client) = (server.clone(), client.clone());
+            column.commands.push(Commands {
+                row: row.name.into(),
+                placement: cell.placement,
+                server,
+                client,
+            });
+        });
+        self.trials.push(Trial {
+            column: cell.column.id.clone(),
+            placement: cell.placement,
+            row: row.name.into(),
+            run,
+            values: outcome.values,
+            answered: outcome.answered,
+            lost: outcome.lost,
+            wrong: outcome.wrong,
+            histogram: outcome.histogram,
+            failure,
+        });
+    }
+}
+
+/// Processes that never sleep, for as long as this lives.
+struct Busy {
+    /// Killed when this is dropped.
+    _members: Vec<Member>,
+}
+
+impl Busy {
+    fn start(bench: &Bench, placement: Placement) -> Result<Self, Trouble> {
+        let count = if placement == Placement::Busy { BUSY } else { 0 };
+        let words = ["lab", "reference", "busy"].map(String::from);
+        let members = (0..count).map(|_| bench.start(&words, None, false)).collect::<Result<_, _>>();
+        members.map(|members| Self { _members: members })
+    }
+}

@@ -1,6 +1,0 @@
-//! The parts of a process that acts as many clients, without threads: a timer for each client, one poller for
-//! all, and payloads that differ.
-
-pub(crate) mod payload;
-pub(crate) mod timers;
-pub(crate) mod watch;

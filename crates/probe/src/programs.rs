@@ -1,0 +1,69 @@
+//! The programs that the lab starts, and the traces that they leave.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+
+use handshake_core::error::{Error, Result, errno_of};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+use crate::paradigm::Paradigm;
+use crate::proc;
+
+/// The paths of the server and the client, which must be in this program's directory.
+///
+/// # Errors
+/// A program is missing.
+pub fn programs(paradigm: Paradigm) -> Result<(PathBuf, PathBuf)> {
+    Ok((program(paradigm.server())?, program("client")?))
+}
+
+/// The path of the program `name`, which must be in this program's directory.
+///
+/// # Errors
+/// The program is missing.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let directory = directory()?;
+    let program = directory.join(name);
+    let release = if directory.ends_with("release") { " --release" } else { "" };
+    let hint = format!("build it first: cargo build{release} --package {name}");
+    program.metadata().map_err(|error| Error::at("start", &program, errno_of(&error), &hint))?;
+    Ok(program)
+}
+
+/// The directory of this program and the others.
+///
+/// # Errors
+/// The kernel does not report it.
+pub fn directory() -> Result<PathBuf> {
+    let failed = |error: std::io::Error| Error::on("find", "this program's own directory", errno_of(&error));
+    let own = std::env::current_exe().and_then(|path| path.canonicalize()).map_err(failed)?;
+    Ok(own.parent().unwrap_or(Path::new("/")).into())
+}
+
+/// Ends and reaps the subservers that outlived their server: they are children of this process now (see
+/// [`proc::adopt_orphans`]). Returns the PIDs of those that were alive.
+pub fn end_orphans(server: &Path) -> Vec<u32> {
+    let (dead, living): (Vec<_>, Vec<_>) =
+        proc::children(std::process::id()).into_iter().partition(|child| child.state == 'Z');
+    let is_ours = |pid: &u32| proc::program(*pid).is_some_and(|program| program == server);
+    let orphans: Vec<u32> = living.iter().map(|child| child.pid).filter(is_ours).collect();
+    // They are children of this process and not reaped yet, so their PIDs are still valid.
+    for pid in &orphans {
+        let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+    }
+    for pid in dead.iter().map(|child| &child.pid).chain(&orphans) {
+        let _ = waitpid(Pid::from_raw(pid.cast_signed()), None);
+    }
+    orphans
+}
+
+/// The lines of an unnamed file that other processes have written.
+pub fn lines_of(file: &mut File) -> Vec<String> {
+    let mut text = Vec::new();
+    // A failed read of an unnamed file in /tmp would only hide complaints, so it is ignored.
+    let _ = file.rewind().and_then(|()| file.read_to_end(&mut text));
+    String::from_utf8_lossy(&text).lines().map(str::to_string).collect()
+}

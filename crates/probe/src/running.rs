@@ -1,0 +1,142 @@
+//! A program that this process has started: it can be sent signals, it is reaped once, and what it writes on
+//! stderr is kept. Dropping it kills it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus};
+
+use handshake_core::deadline::Deadline;
+use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::process::Process;
+use handshake_core::sys::ends_with_us;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::programs::lines_of;
+use crate::temporary;
+
+/// The status of a process that another part of this program has reaped: the shell's 127.
+const UNKNOWN: i32 = 127 << 8;
+
+/// A child process.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    ended: Option<ExitStatus>,
+    stderr: File,
+}
+
+impl Running {
+    /// Starts a program whose stderr is a file without a name. If this process dies first, the kernel sends
+    /// `with_us` to the program.
+    ///
+    /// # Errors
+    /// It cannot be started; there is no temporary file.
+    pub fn start(command: &mut Command, with_us: Signal) -> Result<Self> {
+        let program = command.get_program().to_owned();
+        let failed = |error: io::Error| Error::at("start", Path::new(&program), errno_of(&error), "");
+        let stderr = temporary::file()?;
+        command.stderr(stderr.try_clone().map_err(failed)?);
+        ends_with_us(command, with_us);
+        Ok(Self { child: command.spawn().map_err(failed)?, ended: None, stderr })
+    }
+
+    /// The process number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its stdin, if that is a pipe.
+    pub fn stdin(&mut self) -> Option<&mut ChildStdin> {
+        self.child.stdin.as_mut()
+    }
+
+    /// Closes its stdin.
+    pub fn close_stdin(&mut self) {
+        self.child.stdin = None;
+    }
+
+    /// Hands over its stdout, if that is a pipe; only once.
+    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// The exit status, if the process has ended.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.ended = self.ended.or_else(|| self.child.try_wait().ok().flatten());
+        self.ended
+    }
+
+    /// Sends a signal, unless the process has ended.
+    pub fn signal(&mut self, signal: Signal) {
+        if self.status().is_none() {
+            // Not reaped, so the PID is still its own.
+            let _ = kill(Pid::from_raw(self.pid().cast_signed()), signal);
+        }
+    }
+
+    /// Waits for the end of the process, or for the deadline.
+    ///
+    /// # Errors
+    /// [`Error::Signal`].
+    pub fn wait(&mut self, process: &Process, until: Deadline) -> Result<Option<ExitStatus>> {
+        while self.status().is_none() && !until.passed() {
+            process.wait(&mut [], until)?;
+        }
+        Ok(self.status())
+    }
+
+    /// Kills the process, unless it has ended, and reaps it.
+    pub fn kill(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGKILL);
+        let status = self.ended.or_else(|| self.child.wait().ok()).unwrap_or(ExitStatus::from_raw(UNKNOWN));
+        self.ended = Some(status);
+        status
+    }
+
+    /// The lines that it has written on stderr. Only after its end: it shares the place in the file.
+    pub fn complaints(&mut self) -> Vec<String> {
+        lines_of(&mut self.stderr)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+    use std::time::Duration;
+
+    use handshake_core::event::Role;
+
+    use super::*;
+
+    fn shell(script: &str) -> Running {
+        let mut command = Command::new("/bin/sh");
+        Running::start(command.args(["-c", script]).stdin(Stdio::piped()), Signal::SIGKILL).unwrap()
+    }
+
+    #[test]
+    fn a_program_ends_when_its_stdin_does_and_its_complaints_are_kept() {
+        let process = Process::quiet(Role::Client).unwrap();
+        let mut running = shell("read line; echo alas >&2; exit 3");
+        assert_eq!(running.wait(&process, Deadline::in_exactly(Duration::from_millis(1))).unwrap(), None);
+        running.close_stdin();
+        while running.status().is_none() {
+            // In a process with threads, another one may get SIGCHLD.
+            running.wait(&process, Deadline::in_exactly(Duration::from_millis(10))).unwrap();
+        }
+        assert_eq!((running.kill().code(), running.complaints()), (Some(3), vec!["alas".to_owned()]));
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed() {
+        assert_eq!(shell("exec sleep 1000").kill().signal(), Some(Signal::SIGKILL as i32));
+    }
+}
