@@ -412,7 +412,7 @@ fn a_hello_that_posix_would_not_write_at_once_is_no_record() {
 
 #[test]
 fn an_unknown_kind_flag_or_length_is_no_record_however_right_its_crc() {
-    for (at, value) in [(10, 0), (10, 8), (10, 255), (11, 2), (11, 0x80), (12, 0x10)] {
+    for (at, value) in [(10, 0), (10, 9), (10, 255), (11, 2), (11, 0x80), (12, 0x10)] {
         let mut bytes = encoded(Header { kind: Kind::Bye, ..HEADER_OF_A_HELLO }, &[0xff; PAYLOAD_MAX]);
         bytes[at] = value;
         let check = crc_of(&bytes[10..bytes.len() - 1]);
