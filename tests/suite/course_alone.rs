@@ -340,7 +340,7 @@ fn a_framed_client_reports_what_a_course_server_said() {
     for (said, seen, hint) in [
         (
             Some(&b"HOLA\0"[..]),
-            "(the server said \"HOLA\", which is no record of this protocol)",
+            "(the server said \"HOLA\", which is no frame of this protocol)",
             "try --dialect course",
         ),
         (
