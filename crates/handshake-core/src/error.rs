@@ -261,9 +261,9 @@ impl fmt::Display for Error {
                         f,
                         "this server takes at most {longest}): start it with a larger --max-message"
                     ),
-                    Limit::Window(records) => write!(
+                    Limit::Window(frames) => write!(
                         f,
-                        "it outgrows this server's window of {records} records, {longest} bytes): use a \
+                        "it outgrows this server's window of {frames} frames, {longest} bytes): use a \
                          server without --shared-wkp"
                     ),
                     Limit::Client => write!(

@@ -281,7 +281,7 @@ impl Handshake {
             Continue(Filled::End) if shown => {
                 self.start_over("the server opened the private pipe and closed it again")?
             }
-            Continue(_) => self.start_over("the server let go of the well-known pipe")?,
+            Continue(_) => self.start_over("the server closed the well-known pipe")?,
         }
         Ok(Progress::Pending)
     }

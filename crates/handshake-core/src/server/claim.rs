@@ -207,7 +207,7 @@ impl Claim {
             Standing::Other(what) => Err(Error::NotOurs { path: path.into(), what }),
             Standing::Fifo(identity) => match open_to_write(path) {
                 Err(Errno::ENXIO) => Ok(Some(identity)),
-                Ok(_) => Err(Error::InUse { path: path.into(), because: "somebody reads it" }),
+                Ok(_) => Err(Error::InUse { path: path.into(), because: "another process reads it" }),
                 Err(errno) => {
                     Err(Error::at("open the pipe that stands at", path, errno, "remove it yourself"))
                 }
@@ -229,7 +229,7 @@ fn hint(path: &Path) -> String {
     if owner == geteuid().as_raw() {
         return "no server can open it: remove it, if no server runs here".into();
     }
-    format!("it is a file of user {owner}, who serves here, or did: choose another name with --wkp")
+    format!("it belongs to user {owner}, whose server may be running here: choose another name with --wkp")
 }
 
 /// Returns whether the name belongs to this very file. `None`: unknown at this moment.

@@ -185,7 +185,7 @@ impl Server {
             // The process that reads the notice may have exited.
             None | Some(Ok(_) | Err(Errno::EPIPE)) => Ok(()),
             // The process that reads the notice would wait forever.
-            Some(Err(errno)) => Err(Error::on("tell", "that clients can connect", errno)),
+            Some(Err(errno)) => Err(Error::on("report", "that clients can connect", errno)),
         }
     }
 

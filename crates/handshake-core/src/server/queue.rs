@@ -24,7 +24,7 @@ use crate::wire::{Hello, Kind, VERSION};
 /// use unlimited memory. One client takes some 200 bytes.
 pub const QUEUE_MAX: usize = 16_384;
 
-const QUEUE_FULL: &str = "the server is full, and so is the line before it";
+const QUEUE_FULL: &str = "the server is at capacity, and its queue is full";
 
 /// What happens to a client that finds the queue full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -235,7 +235,7 @@ impl Handshake<'_> {
             return self.note_obstacle("EAGAIN (another client has it)");
         }
         if unread(&to_server).is_ok_and(|bytes| bytes > 0) {
-            return self.note_obstacle("EAGAIN (nobody reads the name that another client has sent)");
+            return self.note_obstacle("EAGAIN (the server has not read another client's name)");
         }
         let wkp = self.place.wkp().display();
         self.process.log(What::WkpOpened, |event| event.pipe(&wkp));
@@ -274,7 +274,7 @@ impl Handshake<'_> {
                 Filled::End if shown => {
                     return self.note_turned_away("the server opened the private pipe and closed it again");
                 }
-                _ if server_left => return self.note_turned_away("the server let go of the well-known pipe"),
+                _ if server_left => return self.note_turned_away("the server closed the well-known pipe"),
                 filled if late => return Err(self.no_ack(fifo, pipes, filled)),
                 _ => {}
             }
