@@ -167,7 +167,7 @@ fn a_server_that_read_the_name_and_left_is_reported() {
     server.remove_wkp();
     server.leave();
     client.go_on();
-    says(&client, "(the server let go of the well-known pipe)", "try again");
+    says(&client, "(the server closed the well-known pipe)", "try again");
     scene.end();
 }
 
@@ -340,7 +340,7 @@ fn a_framed_client_reports_what_a_course_server_said() {
     for (said, seen, hint) in [
         (
             Some(&b"HOLA\0"[..]),
-            "(the server said \"HOLA\", which is no record of this protocol)",
+            "(the server said \"HOLA\", which is no frame of this protocol)",
             "try --dialect course",
         ),
         (

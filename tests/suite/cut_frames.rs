@@ -183,10 +183,10 @@ fn a_request_that_lost_a_frame_is_not_answered(paradigm: Paradigm) {
         bytes.collect()
     };
     let cases: [(&[(u32, u16)], &str); 5] = [
-        (&[(1, 0)], "part 1 of request 1 came where part 0 of request 1 was due: a record was lost"),
-        (&[(1, 1)], "part 2 of request 1 came where part 1 of request 1 was due: a record was lost"),
-        (&[(1, 2)], "part 0 of request 2 came where part 2 of request 1 was due: a record was lost"),
-        (&[(1, 0), (1, 1)], "part 2 of request 1 came where part 0 of request 1 was due: a record was lost"),
+        (&[(1, 0)], "part 1 of request 1 came where part 0 of request 1 was due: a frame was lost"),
+        (&[(1, 1)], "part 2 of request 1 came where part 1 of request 1 was due: a frame was lost"),
+        (&[(1, 2)], "part 0 of request 2 came where part 2 of request 1 was due: a frame was lost"),
+        (&[(1, 0), (1, 1)], "part 2 of request 1 came where part 0 of request 1 was due: a frame was lost"),
         (&[(1, 0), (1, 1), (1, 2)], "request 2 came where 1 was due"),
     ];
     for (lost, reason) in cases {
@@ -205,9 +205,9 @@ fn an_answer_that_lost_a_frame_is_not_printed() {
     let scene = Scene::new();
     let mut server = scene.raw_server();
     for (numbers, reason) in [
-        (&[1, 2][..], "part 1 of its answer to request 1 came where part 0 was due: a record was lost"),
-        (&[0, 2], "part 2 of its answer to request 1 came where part 1 was due: a record was lost"),
-        (&[0, 0], "part 0 of its answer to request 1 came where part 1 was due: a record was lost"),
+        (&[1, 2][..], "part 1 of its answer to request 1 came where part 0 was due: a frame was lost"),
+        (&[0, 2], "part 2 of its answer to request 1 came where part 1 was due: a frame was lost"),
+        (&[0, 0], "part 0 of its answer to request 1 came where part 1 was due: a frame was lost"),
     ] {
         let client = scene.client().args(["--timeout", "60s", "hello"]).start();
         server.shake_hands();

@@ -168,7 +168,7 @@ fn a_pipe_that_has_a_reader_is_left_as_it_was(paradigm: Paradigm) {
     fs::rename(scene.path(reader.name()), &path).expect("the path exists");
     let inode = inode(&path);
     let refusal = format!(
-        "{}: cannot serve at \"mario\": the name is in use (somebody reads it): end that server, or choose another \
+        "{}: cannot serve at \"mario\": the name is in use (another process reads it): end that server, or choose another \
          name with --wkp\n",
         paradigm.binary()
     );

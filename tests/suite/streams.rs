@@ -57,7 +57,7 @@ fn sixteen_mebibytes_are_refused_with_a_reason(paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--service", "echo"]).ready();
     scene.client().arg("--raw").run_with_stdin(noise(16 << 20)).code(1).stdout("").stderr(
         predicate::str::contains(format!("more than {} bytes", 16 * PAYLOAD_MAX))
-            .and(predicate::str::contains("window of 16 records")),
+            .and(predicate::str::contains("window of 16 frames")),
     );
     scene.end();
 }
@@ -92,8 +92,7 @@ fn a_message_longer_than_the_window_does_not_harm_its_session(paradigm: Paradigm
     let _server = scene.server(paradigm).ready();
     let [fits, too_long] = [0, 1].map(|more| "x".repeat(16 * PAYLOAD_MAX + more));
     let end = scene.client().args(["before", &fits, &too_long, "after"]).run();
-    let reason =
-        predicate::str::contains("65073 bytes").and(predicate::str::contains("window of 16 records"));
+    let reason = predicate::str::contains("65073 bytes").and(predicate::str::contains("window of 16 frames"));
     end.code(1).stdout(format!("BEFORE\n{}\nAFTER\n", fits.to_uppercase())).stderr(reason);
     scene.end();
 }
@@ -118,7 +117,7 @@ fn messages_of_every_size_come_back(paradigm: Paradigm) {
     }
     if paradigm == Paradigm::Shared {
         let end = scene.client().arg("--raw").run_with_stdin(noise(longest + 1));
-        end.code(1).stdout("").stderr(predicate::str::contains("window of 16 records"));
+        end.code(1).stdout("").stderr(predicate::str::contains("window of 16 frames"));
     }
     scene.end();
 }

@@ -1,4 +1,4 @@
-//! What can go wrong, said once: operation, object, cause, and the next thing to try.
+//! Errors, with one form for all messages: operation, object, cause, and the next thing to try.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,57 +11,57 @@ use nix::sys::signal::Signal;
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a server or a client could not go on. The exit status of each is in [`Error::status`].
+/// Why a server or a client could not go on. [`Error::status`] gives the exit status.
 pub enum Error {
     /// A system call failed.
     System {
         /// What was tried, after "cannot": `open the well-known pipe`.
         operation: &'static str,
-        /// What it was tried on, mostly a path.
+        /// What it was tried on, usually a path.
         object: String,
-        /// Why not.
+        /// The cause.
         errno: Errno,
-        /// What to try next; may be empty.
+        /// What to try next. May be empty.
         hint: String,
     },
-    /// The path that was given for the well-known pipe ends in no name.
+    /// The path given for the well-known pipe ends in no name.
     NoName {
         /// The path.
         path: PathBuf,
     },
-    /// Something that is not a pipe of ours has the well-known pipe's name. It was left as it was.
+    /// A file that is not a pipe of ours has the well-known pipe's name. It was left as it was.
     NotOurs {
         /// The name.
         path: PathBuf,
-        /// What is there: "a regular file".
+        /// What kind of file it is: "a regular file".
         what: &'static str,
     },
     /// Another server is alive at this name.
     InUse {
         /// The well-known pipe.
         path: PathBuf,
-        /// How that is known.
+        /// The evidence for that.
         because: &'static str,
     },
     /// The client's deadline passed, and no server took a HELLO.
     NoServer {
         /// The well-known pipe.
         path: PathBuf,
-        /// The last reason for not getting through.
+        /// The last reason why the client did not connect.
         because: &'static str,
     },
     /// A server took the HELLO, or the private pipe's name, and no answer came in time.
     NoAnswer {
         /// The well-known pipe.
         path: PathBuf,
-        /// What was seen instead.
+        /// What the client observed instead.
         seen: String,
         /// What to try next.
         hint: &'static str,
     },
     /// The server refused to begin a session.
     Refused {
-        /// The server's words.
+        /// The server's text.
         reason: String,
     },
     /// The peer did what the protocol does not allow.
@@ -69,9 +69,9 @@ pub enum Error {
         /// What it did.
         what: String,
     },
-    /// The session is over before its time.
+    /// The session ended early.
     Lost {
-        /// What was seen: the server's last words, or the end of the pipe.
+        /// What was observed: the reason in the server's BYE, or EOF.
         what: String,
         /// Requests without an answer.
         unanswered: usize,
@@ -82,35 +82,35 @@ pub enum Error {
         silent: Duration,
         /// Requests without an answer.
         unanswered: usize,
-        /// What was seen of the server instead.
+        /// What the client observed of the server instead.
         seen: &'static str,
     },
     /// A message is longer than the server or this client takes; it was not sent.
     TooLong {
         /// Its length.
         length: Length,
-        /// The longest that is taken, in bytes.
+        /// The longest message that is taken, in bytes.
         longest: u64,
         /// What limits it.
         limit: Limit,
     },
-    /// A message cannot be said in the course dialect; it was not sent.
+    /// The course dialect cannot express a message; it was not sent.
     Unfit {
         /// Its length.
         length: Length,
-        /// Why not.
+        /// The cause.
         because: String,
     },
-    /// Asked to end at once by a signal, after tidying up.
+    /// A signal asked the process to end at once. It has cleaned up.
     Signal(Signal),
 }
 
-/// How long a message is.
+/// The length of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Length {
-    /// So many bytes.
+    /// This many bytes.
     Bytes(usize),
-    /// It was given up after so many.
+    /// More than this many bytes: reading stopped there.
     MoreThan(usize),
 }
 
@@ -128,7 +128,7 @@ impl fmt::Display for Length {
 pub enum Limit {
     /// The server's longest message.
     Server,
-    /// The server's window of so many records.
+    /// The server's window of this many frames.
     Window(u16),
     /// This client's longest message.
     Client,
@@ -139,7 +139,7 @@ pub enum Limit {
 pub enum Status {
     /// Done.
     Done = 0,
-    /// No answer in time, the protocol broken, the connection lost, a message refused.
+    /// No answer in time, a broken protocol, a lost connection, a refused message.
     Broken = 1,
     /// The command line is wrong.
     Usage = 2,
@@ -147,16 +147,17 @@ pub enum Status {
     Refused = 3,
 }
 
-/// How a server says that a client closed its upstream too early; what the server still waited for follows.
+/// The beginning of a server's message that a client closed its upstream too early. What the server still
+/// waited for follows.
 pub const LEFT_BEFORE: &str = "it left before";
 
 impl Error {
-    /// The session is over, on the server's side.
+    /// Makes the error of a session that ended, on the server's side.
     pub(crate) fn lost(what: impl Into<String>) -> Self {
         Self::Lost { what: what.into(), unanswered: 0 }
     }
 
-    /// The client that waits at this private pipe cannot be answered.
+    /// Makes the error of a client, waiting at this private pipe, that cannot be answered.
     pub(crate) fn cannot_answer(private: &Path, errno: Errno) -> Self {
         Self::lost(format!(
             "its private pipe {:?}: {}",
@@ -165,17 +166,17 @@ impl Error {
         ))
     }
 
-    /// A failed system call: "cannot `operation` "`path`"".
+    /// Makes the error of a failed system call: "cannot `operation` "`path`"".
     pub fn at(operation: &'static str, path: &Path, errno: Errno, hint: &str) -> Self {
         Self::System { operation, object: format!("{path:?}"), errno, hint: hint.into() }
     }
 
-    /// A failed system call that concerns no path: "cannot `operation` `object`".
+    /// Makes the error of a failed system call that concerns no path: "cannot `operation` `object`".
     pub fn on(operation: &'static str, object: impl Into<String>, errno: Errno) -> Self {
         Self::System { operation, object: object.into(), errno, hint: String::new() }
     }
 
-    /// The exit status that says this.
+    /// Returns the exit status for this error.
     pub fn status(&self) -> Status {
         match self {
             Self::System { .. }
@@ -196,7 +197,8 @@ impl Error {
 }
 
 impl Error {
-    /// Whether something was short that others may give back: then one waits and tries again.
+    /// Returns whether a resource was short that other processes may release. The caller then waits and
+    /// retries.
     pub fn is_shortage(&self) -> bool {
         use Errno::{EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC};
         matches!(self, Self::System { errno: EAGAIN | EDQUOT | EMFILE | ENFILE | ENOMEM | ENOSPC, .. })
@@ -208,29 +210,30 @@ impl fmt::Display for Error {
         match self {
             Self::System { operation, object, errno, hint } => {
                 write!(f, "cannot {operation} {object}: {}", Named(*errno))?;
-                let hint = when_short(operation, *errno).unwrap_or(hint);
+                let hint = shortage_hint(operation, *errno).unwrap_or(hint);
                 if hint.is_empty() { Ok(()) } else { write!(f, ": {hint}") }
             }
             Self::NoName { path } => {
                 write!(
                     f,
-                    "cannot use the path {path:?}: EINVAL (it ends in no name): name a pipe in a directory with --wkp"
+                    "cannot use the path {path:?}: EINVAL (it ends in no name): name a pipe in a directory \
+                     with --wkp"
                 )
             }
             Self::NotOurs { path, what } => write!(
                 f,
-                "cannot use {path:?}: EEXIST ({what} is there, left untouched): choose another name with --wkp, or \
-                 remove it yourself"
+                "cannot use {path:?}: EEXIST ({what} is there, left untouched): choose another name with \
+                 --wkp, or remove it yourself"
             ),
             Self::InUse { path, because } => write!(
                 f,
-                "cannot serve at {path:?}: the name is in use ({because}): end that server, or choose another \
-                 name with --wkp"
+                "cannot serve at {path:?}: the name is in use ({because}): end that server, or choose \
+                 another name with --wkp"
             ),
             Self::NoServer { path, because } => write!(
                 f,
-                "cannot connect to {path:?}: {because}: is a server running, and not busy with another client? Start \
-                 one with: forking-server --wkp {}",
+                "cannot connect to {path:?}: {because}: is a server running, and not busy with another \
+                 client? Start one with: forking-server --wkp {}",
                 path.display()
             ),
             Self::NoAnswer { path, seen, hint } => {
@@ -242,7 +245,8 @@ impl fmt::Display for Error {
             Self::Lost { what, unanswered } => {
                 write!(
                     f,
-                    "the connection is lost, with {unanswered} unanswered: {what}: they may or may not have been done"
+                    "the connection is lost, with {unanswered} unanswered: {what}: they may or may not have \
+                     been done"
                 )
             }
             Self::NoReply { silent, unanswered, seen } => write!(
@@ -257,9 +261,9 @@ impl fmt::Display for Error {
                         f,
                         "this server takes at most {longest}): start it with a larger --max-message"
                     ),
-                    Limit::Window(records) => write!(
+                    Limit::Window(frames) => write!(
                         f,
-                        "it outgrows this server's window of {records} records, {longest} bytes): use a \
+                        "it outgrows this server's window of {frames} frames, {longest} bytes): use a \
                          server without --shared-wkp"
                     ),
                     Limit::Client => write!(
@@ -279,22 +283,22 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// In the same words, so that a `main` that returns it says what a person can read.
+/// Prints the display text, so that a `main` that returns the error prints a readable message.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// What to try when something is short, whatever it was wanted for.
-fn when_short(operation: &str, errno: Errno) -> Option<&'static str> {
+/// Returns what to try in a shortage, whatever the operation.
+fn shortage_hint(operation: &str, errno: Errno) -> Option<&'static str> {
     Some(match errno {
         Errno::EMFILE => "raise the number of descriptors that a process may have (ulimit -n)",
         Errno::ENFILE => "close something: the whole system is out of descriptors (sysctl fs.file-max)",
         Errno::ENOSPC | Errno::EDQUOT => {
             "make room on that file system, for files (df -i) as well as for bytes"
         }
-        // Of anything else, it says "not now".
+        // For other operations, EAGAIN means "not now".
         Errno::EAGAIN if operation == "fork" => {
             "raise the number of processes that a user may have (ulimit -u)"
         }

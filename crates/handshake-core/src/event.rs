@@ -1,4 +1,4 @@
-//! The event record: what happened, in the course's numbered steps, as one JSON object a line.
+//! Events: what happened, in the course's numbered steps, as one JSON object a line.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::words;
 
-/// What a process is in the paradigm.
+/// The role of a process in the paradigm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// The basic server, the main server, or the central process.
@@ -46,7 +46,7 @@ impl<'de> Deserialize<'de> for Role {
     }
 }
 
-/// What happened. The number is the course's step, where it has one.
+/// What happened. The number is the course's step, if the event belongs to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
@@ -62,15 +62,15 @@ pub enum What {
     HelloSent,
     /// 5. The client waits for the private pipe's connection.
     AwaitingAck,
-    /// 6. The server took the well-known pipe's name away.
+    /// 6. The server removed the well-known pipe's name.
     WkpRemoved,
     /// 6. The server received a client's HELLO.
     HelloReceived,
-    /// 7. The server forked off a subserver (`peer`).
+    /// 7. The server forked a subserver (`peer`).
     SubserverForked,
-    /// A subserver is there: its first event, when it holds no more than its own.
+    /// A subserver started: its first event, when it has closed all file descriptors but its own.
     SubserverBegan,
-    /// A fresh upstream was made for this client.
+    /// The server made a fresh upstream for this client.
     UpstreamCreated,
     /// 7, in a subserver 8. The server connected to the private pipe and sent the acknowledgement.
     AckSent,
@@ -82,56 +82,57 @@ pub enum What {
     ReadySent,
     /// The server received the confirmation.
     ReadyReceived,
-    /// In the course dialect: no confirmation is waited for any longer; `text` says why.
+    /// In the course dialect: the server no longer waits for a confirmation; `text` says why.
     ThirdStepSpared,
-    /// In the course dialect: what a record is could not be told for certain; `text` says what it was taken for, and
-    /// which option decides.
+    /// In the course dialect: the kind of a record is in doubt. `text` says how the server read it, and which
+    /// option decides.
     InDoubt,
-    /// In the course dialect: a client's name came through a pipe that another one has; it waits for its turn there.
+    /// In the course dialect: a client's name came through a pipe that another client has. The new client
+    /// waits for its turn there.
     Queued,
-    /// The fresh upstream lost its name; it is this client's alone.
+    /// The fresh upstream lost its name; it belongs to this client alone.
     UpstreamRemoved,
     /// The client sent a request.
     RequestSent,
-    /// The central process routed a client's records to its subserver.
+    /// The central process routed a client's frames to its subserver.
     Routed,
-    /// A request has come whole.
+    /// The server received a complete request.
     RequestReceived,
     /// The server sent a reply.
     ReplySent,
-    /// A reply has come whole.
+    /// The client received a complete reply.
     ReplyReceived,
-    /// A request was refused; `text` says why.
+    /// The server refused a request; `text` says why.
     RequestRefused,
-    /// The client has all it wanted, and says so.
+    /// The client has all its replies, and sent BYE.
     ByeSent,
     /// A session is over; `text` says how.
     SessionEnded,
-    /// A subserver's news came up to the central process: its client is gone.
+    /// The central process received a subserver's message: its client has gone.
     NewsReceived,
-    /// A subserver (`peer`) ended and was reaped; `text` says how.
+    /// A subserver (`peer`) exited and was reaped; `text` says how.
     SubserverReaped,
-    /// A HELLO could not be served now, or not at all; `text` says why.
+    /// The server could not serve a HELLO now, or not at all; `text` says why.
     ClientDropped,
-    /// A client goes back to step 3 or 4; `text` says why.
+    /// A client returns to step 3 or 4; `text` says why.
     TryingAgain,
-    /// Bytes that are no record of ours were skipped; `bytes` says how many. Where a private pipe's name was
-    /// expected, `text` says what came instead.
+    /// Bytes outside all frames were skipped; `bytes` says how many. Where a private pipe's name was
+    /// expected, `text` has the bytes that came instead.
     Skipped,
-    /// Something is short (descriptors, processes, memory); `text` says what. Clients wait meanwhile.
+    /// A resource is short (file descriptors, processes, memory); `text` says which. Clients wait meanwhile.
     Short,
     /// The server was asked to end; `text` names the signal.
     AskedToEnd,
-    /// The server that ends took the well-known pipe's name away.
+    /// The server, which is ending, removed the well-known pipe's name.
     WkpClosed,
-    /// The server has tidied up.
+    /// The server has cleaned up.
     Ended,
     /// The event log has a gap, since its file does not take all; `text` says how many are missing, or why.
     EventsDropped,
 }
 
 impl What {
-    /// The course's number of this step, for a process in this role.
+    /// Returns the course's number of this step, for a process in this role.
     pub fn step(self, role: Role) -> Option<u8> {
         match (self, role) {
             (Self::WkpCreated, _) => Some(1),
@@ -147,25 +148,25 @@ impl What {
     }
 }
 
-/// One line of the record. Optional fields are left out when they say nothing.
+/// One line of the event log. Empty optional fields are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// CLOCK_MONOTONIC: for what is sent or done, just before it was; for what is received, just after. So of
-    /// two events of which one caused the other, the cause has the smaller number.
+    /// CLOCK_MONOTONIC: for an action, the time just before it; for something received, the time just after.
+    /// If one event caused another, the cause therefore has the smaller number.
     pub ns: u64,
-    /// The process.
+    /// The PID.
     pub pid: u32,
-    /// What it is.
+    /// The role of the process.
     pub role: Role,
     /// The session's number, 16 hexadecimal digits (it does not fit a JSON number).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// The course's number.
+    /// The course's step number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u8>,
     /// What happened.
     pub what: What,
-    /// The pipe that it happened to: its name.
+    /// The name of the pipe concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipe: Option<String>,
     /// A request's sequence number.
@@ -177,13 +178,13 @@ pub struct Event {
     /// The beginning of a message, or a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// The other process, where it is known.
+    /// The PID of the other process, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<u32>,
 }
 
 impl Event {
-    /// Of this process, in this role.
+    /// Makes an event of this process, in this role.
     pub(crate) fn new(ns: u64, role: Role, what: What) -> Self {
         Self {
             ns,
@@ -200,21 +201,21 @@ impl Event {
         }
     }
 
-    /// Of session number `session`.
+    /// Adds the session's number.
     #[must_use]
     pub fn session(mut self, session: u64) -> Self {
         self.session = Some(format!("{session:016x}"));
         self
     }
 
-    /// On the pipe of this name.
+    /// Adds the name of the pipe.
     #[must_use]
     pub fn pipe(mut self, name: impl fmt::Display) -> Self {
         self.pipe = Some(name.to_string());
         self
     }
 
-    /// About the message with this number and these bytes.
+    /// Adds a message's number, length and beginning.
     #[must_use]
     pub fn message(mut self, seq: u32, message: &[u8]) -> Self {
         self.seq = Some(seq);
@@ -223,28 +224,28 @@ impl Event {
         self
     }
 
-    /// About the request with this number.
+    /// Adds the request's number.
     #[must_use]
     pub fn seq(mut self, seq: u32) -> Self {
         self.seq = Some(seq);
         self
     }
 
-    /// This many bytes.
+    /// Adds a number of bytes.
     #[must_use]
     pub fn bytes(mut self, bytes: usize) -> Self {
         self.bytes = Some(bytes);
         self
     }
 
-    /// In these words.
+    /// Adds a text.
     #[must_use]
     pub fn text(mut self, text: impl fmt::Display) -> Self {
         self.text = Some(text.to_string());
         self
     }
 
-    /// With this other process.
+    /// Adds the PID of the other process.
     #[must_use]
     pub fn peer(mut self, pid: u32) -> Self {
         self.peer = Some(pid);
@@ -252,10 +253,10 @@ impl Event {
     }
 }
 
-/// The most of a message that a record or a talk line quotes, in bytes.
+/// The most of a message that an event or a log line quotes, in bytes.
 const EXCERPT: usize = 60;
 
-/// The beginning of a message as text, on one line.
+/// Returns the beginning of a message as text, on one line.
 pub(crate) fn excerpt(message: &[u8]) -> String {
     let (shown, rest) = message.split_at(message.len().min(EXCERPT));
     let mut text = words(shown);

@@ -1,8 +1,9 @@
-//! The event log: a file with a line for each event, a gate at which the process waits after each, and an
-//! observer.
+//! The event log: a file with a line for each event, a gate at which the process waits after each event, and
+//! an observer.
 //!
-//! The log never keeps its process waiting. An event that the file does not take now is dropped and counted:
-//! a FIFO or a pipe whose reader has stopped, a full disk, a file at its limit.
+//! Writing to the file never makes the process wait. If the file cannot take an event now, the event is
+//! dropped and counted. That happens with a FIFO or a pipe whose reader has stopped, a full disk, or a file
+//! at its limit.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -17,19 +18,19 @@ use crate::deadline::stand_still;
 use crate::error::{Named, errno_of};
 use crate::event::{Event, What};
 
-/// Told of each event.
+/// Called with each event.
 pub type Observer = Box<dyn Fn(&Event)>;
 
 /// Where events go.
 #[derive(Default)]
 pub struct EventLog {
-    /// `--events`: opened for appending and without waiting; each event is one write.
+    /// `--events`: opened non-blocking and for appending. Each event is one write.
     file: Option<File>,
-    /// `--gate`: one byte is read from here after each event.
+    /// `--gate`: the process reads one byte from here after each event.
     gate: Option<OwnedFd>,
-    /// The talk on stderr.
+    /// The log lines on stderr.
     observer: Option<Observer>,
-    /// How many events the file has not taken since it took one.
+    /// How many events were dropped since the last one that the file took.
     dropped: Cell<usize>,
     /// Whether the file ends in a part of a line.
     torn: Cell<bool>,
@@ -38,8 +39,8 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// A log that writes to `file`, which must be open without waiting (`O_NONBLOCK`), waits at `gate` and
-    /// tells `observer`, each if there is one.
+    /// Makes a log that writes to `file`, waits at `gate` and calls `observer`, if they exist. `file` must be
+    /// open non-blocking (`O_NONBLOCK`).
     pub fn new(file: Option<File>, gate: Option<OwnedFd>, observer: Option<Observer>) -> Self {
         Self { file, gate, observer, ..Self::default() }
     }
@@ -48,7 +49,7 @@ impl EventLog {
         self.file.is_some() || self.gate.is_some()
     }
 
-    /// Whether anything is done with an event.
+    /// Returns whether any part of the log uses events.
     pub(crate) fn is_read(&self) -> bool {
         self.is_traced() || self.observer.is_some()
     }
@@ -57,18 +58,18 @@ impl EventLog {
         self.file.as_ref().map(AsFd::as_fd).into_iter().chain(self.gate.as_ref().map(AsFd::as_fd))
     }
 
-    pub(crate) fn tell(&self, event: &Event) {
+    pub(crate) fn write_event(&self, event: &Event) {
         self.observe(event);
         if let Some(file) = &self.file {
             self.append(file, event);
         }
         if let Some(gate) = self.gate.as_ref().filter(|_| !self.gate_open.get()) {
             // Signals are blocked here, so the process really stands still.
-            stand_still(|| self.gate_open.set(!passed(gate)));
+            stand_still(|| self.gate_open.set(!wait_at_gate(gate)));
         }
     }
 
-    /// In a child just forked: what was dropped is the parent's to tell.
+    /// Called in a child just forked: the parent reports what was dropped.
     pub(crate) fn forget(&self) {
         self.dropped.set(0);
     }
@@ -79,7 +80,7 @@ impl EventLog {
         }
     }
 
-    /// The event, and before it how many were dropped.
+    /// Appends the event, and before it the number of dropped events, if any.
     fn append(&self, file: &File, event: &Event) {
         let dropped = self.dropped.get();
         let gap = |text: String| Event::new(event.ns, event.role, What::EventsDropped).text(text);
@@ -121,12 +122,12 @@ impl EventLog {
     }
 }
 
-/// Waits for a byte at the gate. A closed gate lets the process through, for good.
-fn passed(gate: &OwnedFd) -> bool {
+/// Waits for a byte at the gate. A closed gate lets the process through from then on.
+fn wait_at_gate(gate: &OwnedFd) -> bool {
     loop {
         match read(gate, &mut [0]) {
             Ok(1) => return true,
-            // The other end of the gate may have set it to non-blocking; this process waits all the same.
+            // The other end of the gate may have set it to non-blocking. This process waits all the same.
             Err(Errno::EAGAIN) => {
                 if poll(&mut [PollFd::new(gate.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).is_err() {
                     return false;

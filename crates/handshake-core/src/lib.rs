@@ -1,17 +1,18 @@
-//! The half that all servers and clients of this workspace share: pipes, the wire, both sides of the handshake,
-//! sessions, services, signals, subservers and the event record.
+//! The core that all servers and clients of this workspace share: both sides of the handshake, sessions,
+//! services, signals, subservers and the event log. It builds on the crates for pipes and for the wire.
 //!
 //! Reading order:
-//! 1. [`wire`]: records as pure functions of bytes (docs/protocol.md has the tables);
-//! 2. [`client`] and [`server`]: the course's eight steps and the session that follows, with the same file names;
+//! 1. [`wire`]: frames as pure functions of bytes (docs/protocol.md has the tables);
+//! 2. [`client`] and [`server`]: the course's eight steps and the session that follows, with parallel file
+//!    names;
 //! 3. [`service`]: what a server does with a message;
 //! 4. [`course`]: the other dialect, which the course's own programs speak;
-//! 5. what these stand on: [`place`], [`fifo`], [`stream`], [`strays`], [`process`], [`event`], [`event_log`], [`deadline`],
-//!    [`signals`], [`limits`], [`budget`], [`sys`], [`text`], [`error`].
+//! 5. the foundations: [`place`], [`fifo`], [`stream`], [`strays`], [`process`], [`event`], [`event_log`],
+//!    [`deadline`], [`wait`], [`limits`], [`budget`], [`sys`], [`text`], [`error`].
 //!
-//! What is deliberately absent: there is no paradigm here (a loop that serves is in its server's crate), no command line,
-//! no word printed, no thread, and no `unsafe` outside [`sys`]. No call waits but
-//! [`Process::wait`](process::Process::wait), and that one has a deadline.
+//! Deliberately absent: paradigms (a loop that serves is in its server's crate), a command line, output to
+//! the terminal, threads, and `unsafe` outside [`sys`]. Only [`Process::wait`](process::Process::wait) waits,
+//! and it has a deadline.
 
 pub mod client;
 pub mod server;

@@ -12,31 +12,30 @@ use nix::unistd::{Pid, getpid};
 use crate::error::{Error, Result};
 use crate::wire::NAME_MAX;
 
-/// What a derived name adds at most: `./` before it, and `.client.`, a process number, a dot and 16 digits.
+/// The most that a derived name adds: `./` before it, and `.client.`, a PID, a dot and 16 digits after it.
 const DERIVED_MAX: usize = 2 + 8 + 10 + 1 + 16;
 
 /// What to try when the directory cannot be used.
 pub(crate) const DIRECTORY: &str =
     "--wkp must be in a directory that exists and is writable, on a file system with FIFOs and locks";
 
-/// A well-known pipe's path, taken apart.
+/// A well-known pipe's path, split into its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     path: PathBuf,
     directory: PathBuf,
-    /// The directory without symbolic links, as it was when this value was made; as typed, if it could not be
-    /// found.
+    /// The directory without symbolic links, resolved when this value was made. As given, if that failed.
     resolved: PathBuf,
     name: OsString,
 }
 
 impl Place {
-    /// The place of the well-known pipe at `path`, absolute or relative to the working directory.
+    /// Returns the place of the well-known pipe at `path`, absolute or relative to the working directory.
     ///
     /// # Errors
     /// [`Error::NoName`]: the path ends in no name. `ENAMETOOLONG`: the names derived from it would not fit.
     pub fn new(path: &Path) -> Result<Self> {
-        // Without a slash at its end, which would ask the kernel for a directory.
+        // Removes a slash at the end, which would mean a directory to the kernel.
         let path = path.components().as_path();
         let Some(name) = path.file_name() else {
             return Err(Error::NoName { path: path.to_path_buf() });
@@ -54,28 +53,28 @@ impl Place {
         Ok(Self { path: path.to_path_buf(), name: name.to_os_string(), directory, resolved })
     }
 
-    /// The well-known pipe.
+    /// Returns the path of the well-known pipe.
     pub fn wkp(&self) -> &Path {
         &self.path
     }
 
-    /// The path of a bare name beside it.
+    /// Returns the path of a bare name beside the well-known pipe.
     pub(crate) fn beside(&self, name: &OsStr) -> PathBuf {
         self.directory.join(name)
     }
 
-    /// The path of a bare name beside it, from the root on and without symbolic links.
+    /// Returns the absolute path, without symbolic links, of a bare name beside the well-known pipe.
     pub(crate) fn resolved_beside(&self, name: &str) -> PathBuf {
         self.resolved.join(name)
     }
 
-    /// The lock file that one live server holds.
+    /// Returns the path of the lock file, which one live server holds.
     pub fn lock(&self) -> PathBuf {
         lock_of(&self.path)
     }
 
-    /// A name for the next well-known pipe before it gets its name, and for the old one after it lost its
-    /// name. Random, so that nobody can foresee it.
+    /// Returns a temporary name for the next well-known pipe before it gets its name, and for the old one
+    /// after it lost its name. Random, so that no process can predict it.
     ///
     /// # Errors
     /// The kernel's random source fails.
@@ -83,7 +82,7 @@ impl Place {
         Ok(self.derived(format_args!("new.{}.{:016x}", getpid(), random()?)))
     }
 
-    /// A name for a private pipe of this process.
+    /// Returns a name for a private pipe of this process.
     ///
     /// # Errors
     /// The kernel's random source fails.
@@ -91,7 +90,7 @@ impl Place {
         Ok(self.derived(format_args!("client.{}.{:016x}", getpid(), random()?)))
     }
 
-    /// A name for a fresh upstream of this process.
+    /// Returns a name for a fresh upstream of this process.
     ///
     /// # Errors
     /// The kernel's random source fails.
@@ -107,33 +106,36 @@ impl Place {
         path
     }
 
-    /// The path of a private pipe that a HELLO names, if the name is one that a client of this place may choose:
-    /// bare, and `NAME.client.PID.RANDOM`.
+    /// Returns the path of a private pipe that a HELLO names. The name must be one that a client of this
+    /// place may choose: bare, and `NAME.client.PID.RANDOM`.
     pub fn named_by_client(&self, name: &[u8]) -> Option<PathBuf> {
         let (kind, _) = self.kind_and_pid(OsStr::from_bytes(name))?;
         (kind == "client").then(|| self.directory.join(OsStr::from_bytes(name)))
     }
 
-    /// The path of a fresh upstream that an ACK names, checked likewise.
+    /// Returns the path of a fresh upstream that an ACK names. The name must be one that a server of this
+    /// place may choose: bare, and `NAME.up.PID.RANDOM`.
     pub fn named_by_server(&self, name: &[u8]) -> Option<PathBuf> {
         let (kind, _) = self.kind_and_pid(OsStr::from_bytes(name))?;
         (kind == "up").then(|| self.directory.join(OsStr::from_bytes(name)))
     }
 
-    /// The directory where all pipes of this place are.
+    /// Returns the directory of all pipes of this place.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The path of the private pipe that a course client names, if the name is one that it may have: any in this directory
-    /// but the well-known one and those derived from it. Programs write it bare, after `./`, or as an absolute path.
+    /// Returns the path of the private pipe that a course client names. Any name in this directory is
+    /// allowed, except the well-known one and those derived from it. Programs write it bare, after `./`, or
+    /// as an absolute path.
     pub(crate) fn bare_in_course(&self, name: &[u8]) -> Option<PathBuf> {
         let name = name.strip_prefix(b"./").unwrap_or(name);
         let (directory, bare) = match name.iter().rposition(|byte| *byte == b'/') {
             Some(slash) => (Some(&name[..slash]), &name[slash + 1..]),
             None => (None, name),
         };
-        // Compared, never visited: a look at a path that a peer chose may hang in a dead file system.
+        // The paths are compared, and never looked up: a look-up of a path that a peer chose may hang in a
+        // dead file system.
         let is_here = || {
             directory.is_none_or(|given| {
                 let given = Path::new(OsStr::from_bytes(given)).components();
@@ -148,7 +150,7 @@ impl Place {
         (is_name && is_free && is_here()).then(|| self.directory.join(bare))
     }
 
-    /// Takes a derived name apart: `client`, `up` or `new`, and the process number.
+    /// Splits a derived name into `client`, `up` or `new`, and the PID.
     pub(crate) fn kind_and_pid<'a>(&self, name: &'a OsStr) -> Option<(&'a str, Pid)> {
         let rest = name.as_bytes().strip_prefix(self.name.as_bytes())?.strip_prefix(b".")?;
         let mut parts = std::str::from_utf8(rest).ok()?.split('.');
@@ -165,7 +167,7 @@ impl Place {
     }
 }
 
-/// The lock file of a server whose well-known pipe is this.
+/// Returns the lock file of the server with this well-known pipe.
 pub(crate) fn lock_of(wkp: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(wkp.file_name().unwrap_or_default());
@@ -173,7 +175,7 @@ pub(crate) fn lock_of(wkp: &Path) -> PathBuf {
     wkp.with_file_name(name)
 }
 
-/// 64 bits that nobody can guess, from the kernel.
+/// Returns 64 unpredictable bits from the kernel.
 ///
 /// # Errors
 /// The kernel has no random source.

@@ -1,4 +1,4 @@
-//! What every process of the system has: a role, an event log, signals, and one way to wait.
+//! The state of every process: a role, an event log, signals, and one way to wait.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::BorrowedFd;
@@ -21,35 +21,36 @@ use crate::wait::{Many, Pollable, Waiter};
 
 pub use crate::wait::Woken;
 
-/// Work that a process does on the side, before each wait.
+/// Work that a process does before each wait.
 pub trait Errand {
-    /// Does what is due, without waiting; returns when to do it again.
+    /// Does what is due, without waiting. Returns when to do it again.
     fn run(&self) -> Deadline;
 
     /// Called in a child just forked: the work is the parent's.
     fn forget(&self);
 }
 
-/// This process. It lives as long as the program; sessions and pipes share it by `Rc`.
+/// This process. It lives as long as the program. Sessions and pipes share it by `Rc`.
 pub struct Process {
     role: Cell<Role>,
-    /// Whose death ends this process; set in subservers.
+    /// The main server whose death ends this process. Set in subservers.
     parent: Cell<Option<Pid>>,
     waiter: Waiter,
     /// Whether each child that ends is reaped at once.
     reaps_all: Cell<bool>,
-    /// The first signal that asked, and when it came.
+    /// The first signal that asked this process to end, and when it came.
     asked_to_end: Cell<Option<(Signal, Duration)>>,
     errand: RefCell<Option<Weak<dyn Errand>>>,
     log: EventLog,
-    /// In a client, whose short pauses while it seeks a server would be twice as long otherwise.
+    /// Set in a client: the default timer slack (50 us) would double the back-off pauses of a connecting
+    /// client.
     _punctual: Option<Punctual>,
 }
 
 impl Process {
-    /// This process, with its signals in place: SIGTERM, SIGINT, SIGHUP, SIGQUIT and SIGCHLD are blocked in
-    /// this thread and counted by handlers, as long as this value lives; SIGXFSZ is ignored. Dropping it
-    /// restores all that.
+    /// Sets up the signals of this process. SIGTERM, SIGINT, SIGHUP, SIGQUIT and SIGCHLD are blocked in this
+    /// thread and counted by handlers, as long as this value lives; SIGXFSZ is ignored. Dropping it restores
+    /// all that.
     ///
     /// # Errors
     /// The kernel refuses a signal handler.
@@ -66,21 +67,21 @@ impl Process {
         })
     }
 
-    /// A process without an event log, for programs that use this as a library.
+    /// Makes a process without an event log, for programs that use this crate as a library.
     ///
     /// # Errors
-    /// As [`Process::start`].
+    /// Those of [`Process::start`].
     pub fn quiet(role: Role) -> Result<Self> {
         Self::start(role, EventLog::default())
     }
 
-    /// For a program whose whole life this is: the signals stay as they are now until it exits, also after
-    /// this value is dropped. So a signal that comes in the last moment does not change the exit status.
+    /// Keeps the signal set-up until the program exits, also after this value is dropped. For a program whose
+    /// whole life this is: a signal in the last moment then does not change the exit status.
     pub fn keep_signals(&self) {
         self.waiter.signals().keep();
     }
 
-    /// For a program without children of its own: reaps each child that ends. A program may inherit children
+    /// Reaps each child that ends, for a program without children of its own. A program may inherit children
     /// from the one that it replaced (execve(2)), and process 1 of a container gets those whose parents have
     /// died.
     pub fn reap_all_children(&self) {
@@ -88,22 +89,22 @@ impl Process {
         reap_all();
     }
 
-    /// How this process waits from now on, and its subservers.
+    /// Sets how this process and its subservers wait from now on.
     pub fn set_wait_mode(&self, mode: WaitMode) {
         self.waiter.set_mode(mode);
     }
 
-    /// Runs `errand` before each wait from now on, as long as it exists, instead of an earlier one.
+    /// Runs `errand` before each wait from now on, as long as it exists. It replaces an earlier errand.
     pub fn run_before_waits(&self, errand: Weak<dyn Errand>) {
         self.errand.replace(Some(errand));
     }
 
-    /// What this process is.
+    /// Returns the role of this process.
     pub fn role(&self) -> Role {
         self.role.get()
     }
 
-    /// Called in a child just forked: from here on this is a subserver, and `parent` its main server.
+    /// Called in a child just forked: makes this process a subserver, and `parent` its main server.
     pub fn become_subserver(&self, number: u32, parent: Pid) {
         self.role.set(Role::Subserver(number));
         self.parent.set(Some(parent));
@@ -115,44 +116,45 @@ impl Process {
         self.log.forget();
     }
 
-    /// Whether the main server of this subserver has died.
+    /// Returns whether the main server of this subserver has died.
     pub fn parent_died(&self) -> bool {
         self.parent.get().is_some_and(|parent| getppid() != parent)
     }
 
-    /// The first signal that asked this process to end.
+    /// Returns the first signal that asked this process to end.
     pub fn asked_to_end(&self) -> Option<Signal> {
         self.asked_to_end.get().map(|(signal, _)| signal)
     }
 
-    /// When `grace` is over, counted from the first signal; never, before one came.
+    /// Returns when `grace` is over, counted from the first signal. Never, if no signal has come.
     pub fn end_of(&self, grace: Duration) -> Deadline {
         self.asked_to_end.get().map_or(Deadline::NEVER, |(_, asked)| Deadline::at(asked + grace))
     }
 
-    /// Whether a child has ended since this was asked last.
+    /// Returns whether a child has exited since the last call.
     pub fn child_ended(&self) -> bool {
         self.waiter.signals().take_child()
     }
 
-    /// Whether this process was stopped and continued since this was asked last.
+    /// Returns whether this process was stopped and continued since the last call.
     pub fn was_continued(&self) -> bool {
         self.waiter.signals().take_continued()
     }
 
-    /// Waits for one of `fds` to show what it is watched for, for a signal, or until the deadline.
+    /// Waits until one of `fds` is ready, until a signal, or until the deadline.
     ///
     /// # Errors
-    /// [`Error::Signal`]: a client was asked to end; a server was asked for the second time. The caller returns it, and all
-    /// guards clean up.
+    /// [`Error::Signal`]: a client was asked to end, or a server was asked for the second time. The caller
+    /// returns the error, and all guards clean up.
     pub fn wait(&self, fds: &mut [PollFd<'_>], until: Deadline) -> Result<Woken> {
         self.wait_for(fds, until)
     }
 
-    /// As [`Process::wait`], for the many descriptors of a [`Poller`]; `Ready(n)`: the first n of `events` are filled in.
+    /// Waits as [`Process::wait`] does, for the many file descriptors of a [`Poller`]. After `Ready(n)`, the
+    /// first n of `events` are filled in.
     ///
     /// # Errors
-    /// As [`Process::wait`].
+    /// Those of [`Process::wait`].
     pub fn wait_for_many(
         &self,
         poller: &Poller,
@@ -182,8 +184,9 @@ impl Process {
         }
         while let Some(signal) = self.waiter.signals().take_termination() {
             match self.role.get() {
-                // Ctrl-C reaches the whole group; what it means for subservers is the main server's to say. A TERM may
-                // come twice, from the group and from the main server; both mean the same, and KILL is the end.
+                // Ctrl-C reaches the whole process group; the main server decides what it means for
+                // subservers. A TERM may come twice, from the group and from the main server, with one
+                // meaning. KILL ends a subserver.
                 Role::Subserver(_) if signal != Signal::SIGTERM || self.asked_to_end.get().is_some() => {}
                 Role::Client => return Err(Error::Signal(signal)),
                 _ if self.asked_to_end.get().is_some() => return Err(Error::Signal(signal)),
@@ -193,7 +196,7 @@ impl Process {
         Ok(())
     }
 
-    /// Records the error that ended this session. A client's error must not end its server: only the order to
+    /// Logs the error that ended this session. A client's error must not end its server: only the order to
     /// end is returned.
     ///
     /// # Errors
@@ -209,18 +212,18 @@ impl Process {
         }
     }
 
-    /// The descriptors of the event log, which a subserver must keep.
+    /// Returns the file descriptors of the event log, which a subserver must keep.
     pub(crate) fn log_fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.log.fds()
     }
 
-    /// Records that `what` has just been received or seen; `more` adds to the event. Then waits at the gate.
+    /// Logs that `what` has just been received or observed. `more` adds to the event. Then waits at the gate.
     pub fn log(&self, what: What, more: impl FnOnce(Event) -> Event) {
-        self.record(None, what, more);
+        self.log_at(None, what, more);
     }
 
-    /// Does something that others can notice, and records it with the time *before* it was done, so that
-    /// causes precede their effects in the record. Nothing is recorded when it fails.
+    /// Does an action that other processes can notice, and logs it with the time *before* it. Causes
+    /// therefore precede their effects in the log. Nothing is logged if the action fails.
     ///
     /// # Errors
     /// Those of `action`.
@@ -232,16 +235,17 @@ impl Process {
     ) -> Result<T, E> {
         let before = self.log.is_traced().then(monotonic_ns);
         let done = action()?;
-        self.record(before, what, more);
+        self.log_at(before, what, more);
         Ok(done)
     }
 
-    /// Records what was done at `before` (of [`monotonic_ns`]) and could only be described afterwards.
+    /// Logs what was done at `before` (of [`monotonic_ns`]), if it could only be described afterwards.
     pub fn log_since(&self, what: What, before: u64, more: impl FnOnce(Event) -> Event) {
-        self.record(Some(before), what, more);
+        self.log_at(Some(before), what, more);
     }
 
-    /// Describes an event that is logged [later](Process::log_described), when it happens; `None` if the log has no reader.
+    /// Makes an event that is [logged later](Process::log_described), when it happens. Returns `None` if the
+    /// log has no reader.
     pub(crate) fn describe(&self, what: What, more: impl FnOnce(Event) -> Event) -> Option<Event> {
         self.log.is_read().then(|| more(Event::new(0, self.role.get(), what)))
     }
@@ -249,14 +253,14 @@ impl Process {
     /// Logs what has just been done, since `before` (of [`monotonic_ns`]).
     pub(crate) fn log_described(&self, events: &mut Vec<Event>, before: u64) {
         for event in events.drain(..) {
-            self.log.tell(&Event { ns: before, ..event });
+            self.log.write_event(&Event { ns: before, ..event });
         }
     }
 
-    fn record(&self, ns: Option<u64>, what: What, more: impl FnOnce(Event) -> Event) {
+    fn log_at(&self, ns: Option<u64>, what: What, more: impl FnOnce(Event) -> Event) {
         if self.log.is_read() {
             let role = self.role.get();
-            self.log.tell(&more(Event::new(ns.unwrap_or_else(monotonic_ns), role, what)));
+            self.log.write_event(&more(Event::new(ns.unwrap_or_else(monotonic_ns), role, what)));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Turns a request into its reply, in place. One value serves one session, so it may count and remember.
+/// Turns a request into its reply, in place. One value serves one session, so it may keep state.
 ///
 /// ```
 /// use handshake_core::service::Service;
@@ -17,43 +17,43 @@ use std::time::Duration;
 /// }
 /// ```
 pub trait Service {
-    /// Turns `message`, the request, into the reply. A reply longer than the server's longest message is not sent;
-    /// the client gets a REFUSE instead.
+    /// Turns `message`, the request, into the reply. A reply longer than the server's longest message is not
+    /// sent; the client gets a REFUSE instead.
     fn process(&mut self, message: &mut Vec<u8>);
 
-    /// How long the reply is held back. The session watches its client and its signals meanwhile, which a service
-    /// that slept could not.
+    /// Returns how long to delay the reply. The session watches its client and its signals meanwhile; a
+    /// service that slept could not.
     fn delay(&self) -> Duration {
         Duration::ZERO
     }
 }
 
-/// The services that the servers have built in (`--service NAME`). Bytes that are not ASCII letters stay as they are.
+/// The built-in services of the servers (`--service NAME`). Bytes that are not ASCII letters stay unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BuiltIn {
     /// The request itself.
     Echo,
-    /// In capital letters.
+    /// The request in capital letters.
     #[default]
     Upper,
-    /// Last byte first.
+    /// The request with its last byte first.
     Reverse,
-    /// Each letter 13 places further.
+    /// The request with each letter moved 13 places.
     Rot13,
     /// The number of the request within its session, from 1, in decimal.
     Count,
-    /// The request itself, so much later.
+    /// The request itself, after this delay.
     Sleep(Duration),
 }
 
 impl BuiltIn {
-    /// One for a new session.
+    /// Makes a service for a new session.
     pub fn for_session(self) -> Box<dyn Service> {
         Box::new(Counted { service: self, requests: 0 })
     }
 }
 
-/// A built-in service at work in a session.
+/// A built-in service with the state of one session.
 struct Counted {
     service: BuiltIn,
     requests: u64,

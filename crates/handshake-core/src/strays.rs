@@ -1,11 +1,11 @@
-//! Bytes in a client's pipe that are none of its frames.
+//! Foreign bytes: bytes in a client's pipe that belong to none of its frames.
 
 use crate::event::{Event, What};
 use crate::io::Filled;
 use crate::process::Process;
 use crate::stream::{FrameReader, READS_MAX};
 
-/// Logs what a reader skipped, if anything, and hands over what other clients may have written.
+/// Logs how many bytes a reader skipped, if any, and passes on what other clients may have written.
 pub fn note_skipped(reader: &mut FrameReader, session: Option<u64>, process: &Process) {
     let skipped = reader.take_skipped();
     if skipped > 0 {
@@ -13,11 +13,11 @@ pub fn note_skipped(reader: &mut FrameReader, session: Option<u64>, process: &Pr
         process.log(What::Skipped, |event| session.into_iter().fold(event, Event::session).bytes(bytes));
     }
     if skipped > 0 || reader.has_cut() {
-        reader.hand_over_strays();
+        reader.pass_on_strays();
     }
 }
 
-/// Empties a pipe before it is closed, and hands over what other clients have written.
+/// Empties a pipe before it is closed, and passes on what other clients have written.
 pub fn drain(reader: &mut FrameReader, session: u64, process: &Process) {
     let mut reads = 0;
     reader.begin_batch();

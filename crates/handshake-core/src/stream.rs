@@ -1,7 +1,8 @@
-//! Frames in and out of pipes: the one place that reads and writes them, without ever waiting.
+//! Reads frames from pipes and writes frames to pipes, without ever waiting. All frames go through this
+//! module.
 //!
-//! EINTR cannot happen here (see [`signals`](crate::signals)); short reads, short writes and "not now" are handled
-//! here and nowhere else.
+//! EINTR cannot happen here (see [`signals`](crate::wait::signals)). Short reads, short writes and EAGAIN are
+//! handled here and nowhere else.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -17,68 +18,70 @@ use crate::io::{Filled, read_once};
 use crate::sys::enlarge;
 use crate::wire::{FRAME_MAX, Frame, Header, Scanner, Span, Trust, append, append_to_trusting};
 
-/// Bytes that one read takes at most: a pipe's usual capacity (pipe(7)).
+/// The most bytes that one read takes: a pipe's usual capacity (pipe(7)).
 pub const READ_SIZE: usize = 65_536;
-/// What a reader begins with: as much as a HELLO has at most. Each read that fills it makes it grow, so that somebody who
-/// says little costs little.
+/// A reader's first buffer size: the longest HELLO. Each read that fills the buffer makes it grow, so that a
+/// client that sends little costs little memory.
 const FIRST_SIZE: usize = 512;
 const GROWTH: usize = 4;
-/// Reads that empty the largest pipe (1 MiB, /proc/sys/fs/pipe-max-size), the first of which are small, and the others short
-/// of a frame that was not whole: somebody who goes on writing where nobody should must not keep the server here.
+/// How many reads empty the largest pipe (1 MiB, /proc/sys/fs/pipe-max-size). The first reads are small. The
+/// others may be short by one incomplete frame. The bound protects the server from a process that goes on
+/// writing where none should.
 pub const READS_MAX: usize = GROWING_READS + (1_usize << 20).div_ceil(READ_SIZE - FRAME_MAX);
-/// From [`FIRST_SIZE`] to [`READ_SIZE`].
+/// The reads while the buffer grows from [`FIRST_SIZE`] to [`READ_SIZE`].
 const GROWING_READS: usize = 5;
-/// A writer that holds as much as this takes no more until some is written.
+/// A writer with this many unwritten bytes takes no more frames until some are written.
 pub const WRITE_SIZE: usize = 65_536;
 
-/// What a pipe is asked to hold when more is to be written than it usually does: the two sides then wake each other less
-/// often. Four times the usual is still little beside the messages that need it.
+/// The capacity requested for a pipe when more is to be written than its usual capacity. The two sides then
+/// wake each other less often. Four times the usual capacity is still small compared with the messages that
+/// need it.
 const PIPE_SIZE: i32 = 1 << 18;
 
-/// So many writes in a row may fail for want of memory for the pipe's pages, before that is an error: the pipe shows room
-/// meanwhile, so there is nothing to wait for.
+/// How many writes in a row may fail for lack of memory for the pipe's pages before that is an error. The
+/// pipe is reported as writable meanwhile, so that waiting is not possible.
 pub const STARVED_WRITES_MAX: u32 = 16;
 
 /// How frames arrive on a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// The pipe bears or bore the WKP's name: others may write to it, but all writes are whole frames.
+    /// The pipe has or had the WKP's name: other processes may write to it, but all writes are whole frames.
     Atomic,
     /// One writer, pieces of any size.
     Stream,
-    /// One writer that this process has shaken hands with, pieces of any size: a session's private pipe, or
-    /// an unnamed one.
+    /// One writer, which has completed the handshake with this process, pieces of any size: a session's
+    /// private pipe, or an unnamed one.
     Trusted,
-    /// No frames, but what a [`Translate`] makes frames of.
+    /// No frames; a [`Translate`] turns the bytes into frames.
     Messages,
 }
 
-/// Makes frames of a pipe that brings something else: a course client's messages.
+/// Turns the bytes of a pipe without frames into frames: a course client's messages.
 pub trait Translate: fmt::Debug {
-    /// The frames of what one read gave.
+    /// Returns the frames for the bytes of one read.
     fn frames_of(&mut self, read: Vec<u8>) -> Vec<u8>;
 }
 
-/// Knows what other processes may have written into a client's pipe: names of clients that opened it while it was the
-/// well-known pipe.
+/// Handles what other processes may have written into a client's pipe: names of clients that opened it while
+/// it was the well-known pipe.
 pub trait Foreign: fmt::Debug {
-    /// A batch of reads begins; one budget is for all that they bring.
+    /// Begins a batch of reads, which has one budget.
     fn begin_batch(&self);
 
-    /// Bytes that are no frames, as they stood between frames.
+    /// Receives foreign bytes, in the pieces in which they stood between frames.
     fn receive(&self, bytes: &mut dyn Iterator<Item = Cow<'_, [u8]>>);
 }
 
-/// A buffer to lend to [`FrameReader`]s.
+/// Makes a buffer to lend to [`FrameReader`]s.
 pub fn new_buffer() -> Box<[u8]> {
     vec![0; READ_SIZE].into_boxed_slice()
 }
 
-/// Makes room for `more` bytes in a message that is at most `longest` bytes long; false, if there is no
-/// memory for them.
+/// Makes room for `more` bytes in a message of at most `longest` bytes. Returns false if there is no memory
+/// for them.
 ///
-/// The capacity doubles, as that of a `Vec` does, but to no more than `longest`. If there is no memory for
-/// that, it grows to what is needed.
+/// The capacity doubles, like that of a `Vec`, but to no more than `longest`. If there is no memory for that,
+/// it grows to what is needed.
 pub fn reserve_within(message: &mut Vec<u8>, more: usize, longest: usize) -> bool {
     let needed = message.len() + more;
     if needed <= message.capacity() {
@@ -89,29 +92,30 @@ pub fn reserve_within(message: &mut Vec<u8>, more: usize, longest: usize) -> boo
     grows_to(doubled) || grows_to(needed)
 }
 
-/// Adds `bytes` to a message, for which [`reserve_within`] makes room.
+/// Appends `bytes` to a message, with [`reserve_within`] for the room.
 pub fn extend_within(message: &mut Vec<u8>, bytes: &[u8], longest: usize) {
     reserve_within(message, bytes.len(), longest);
     message.extend_from_slice(bytes);
 }
 
-/// The reading half: a pipe's reading end and the bytes that are not dealt with yet.
+/// The reading half: a pipe's reading end and the bytes that are not processed yet.
 #[derive(Debug)]
 pub struct FrameReader {
-    /// Shared in the basic server, where those who wait in line keep the same WKP open.
+    /// Shared in the basic server, where pending clients keep the WKP open.
     fd: Rc<OwnedFd>,
     framing: Framing,
     buffer: Box<[u8]>,
-    /// `buffer[scan.at..end]` was read and not dealt with.
+    /// The bytes `buffer[scan.at..end]` were read and are not processed yet.
     end: usize,
     scan: Scanner,
-    /// Where among the bytes read there was something else than frames.
+    /// Where the foreign bytes are among the bytes read.
     strays: Vec<Span>,
-    /// Such bytes at the end of the last read, which filled the buffer: they may go on in the next one.
+    /// Foreign bytes at the end of the last read, which filled the buffer: they may continue in the next
+    /// read.
     cut: Vec<u8>,
     translate: Option<Box<dyn Translate>>,
     foreign: Option<Rc<dyn Foreign>>,
-    /// Whether the last read found the end.
+    /// Whether the last read found EOF.
     ended: bool,
     /// Whether the last read left the pipe empty.
     emptied: bool,
@@ -120,18 +124,18 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    /// Reads from `fd`, which must be non-blocking.
+    /// Makes a reader of `fd`, which must be non-blocking.
     pub fn new(fd: Rc<OwnedFd>, framing: Framing) -> Self {
         Self { buffer: Box::from([0; FIRST_SIZE]), ..Self::without_buffer(fd, framing) }
     }
 
-    /// The same for a pipe that may well be full, and whose reader is to see that by one read.
+    /// Makes a reader with a full-size buffer, for a pipe that may be full and should be emptied by one read.
     pub fn of_full_pipes(fd: Rc<OwnedFd>, framing: Framing) -> Self {
         Self { buffer: new_buffer(), ..Self::without_buffer(fd, framing) }
     }
 
-    /// The same for who reads many pipes in turn, through one buffer that is lent to each: memory that a reader has
-    /// of its own is copied, or at least its page tables are, at every fork.
+    /// Makes a reader without a buffer, for a process that reads many pipes in turn and lends each reader one
+    /// buffer. A fork copies the memory that a reader owns, or at least its page tables.
     pub fn without_buffer(fd: Rc<OwnedFd>, framing: Framing) -> Self {
         let (buffer, scan, strays) = (Box::default(), Scanner::default(), Vec::new());
         Self {
@@ -150,27 +154,27 @@ impl FrameReader {
         }
     }
 
-    /// Each read is made frames by `translate`.
+    /// Sets `translate`, which turns each read into frames.
     #[must_use]
     pub fn translated(self, translate: Box<dyn Translate>) -> Self {
         Self { framing: Framing::Messages, translate: Some(translate), ..self }
     }
 
-    /// Others may write to the pipe: `foreign` gets what is no frame.
+    /// Sets `foreign`, which receives the foreign bytes that other processes write to the pipe.
     #[must_use]
     pub fn with_foreign(self, foreign: Rc<dyn Foreign>) -> Self {
         Self { foreign: Some(foreign), ..self }
     }
 
-    /// A batch of reads begins; see [`Foreign::begin_batch`].
+    /// Begins a batch of reads. See [`Foreign::begin_batch`].
     pub fn begin_batch(&self) {
         if let Some(foreign) = &self.foreign {
             foreign.begin_batch();
         }
     }
 
-    /// Hands the bytes skipped since the last `fill` to whom they may be meant for.
-    pub(crate) fn hand_over_strays(&self) {
+    /// Passes the bytes skipped since the last `fill` to the receiver of foreign bytes.
+    pub(crate) fn pass_on_strays(&self) {
         if let Some(foreign) = &self.foreign {
             foreign.receive(&mut self.strays());
         }
@@ -184,26 +188,26 @@ impl FrameReader {
         (self.scan.at, self.end) = (0, kept.len());
     }
 
-    /// Gives it back, and keeps only the beginning of a frame that is not whole yet.
+    /// Gives the buffer back, and keeps only the beginning of an incomplete frame.
     pub fn give_back(&mut self, lent: &mut Box<[u8]>) {
         let rest = Box::from(&self.buffer[self.scan.at..self.end]);
         (self.scan.at, self.end) = (0, self.end - self.scan.at);
         *lent = std::mem::replace(&mut self.buffer, rest);
     }
 
-    /// One read of all that there is and fits.
+    /// Reads once, as much as there is and fits.
     ///
     /// # Errors
-    /// Those of read(2) but EAGAIN.
+    /// Those of read(2) except EAGAIN.
     pub fn fill(&mut self) -> Result<Filled, Errno> {
         if self.translate.is_some() {
             return self.fill_translated();
         }
-        self.keep_what_was_cut();
+        self.keep_cut_bytes();
         self.make_room();
         let room = &mut self.buffer[self.end..];
         if room.is_empty() {
-            // A read of no bytes gives 0, which would look like the end.
+            // A read of no bytes returns 0, which would look like EOF.
             return Ok(Filled::Nothing);
         }
         let filled = read_once(&self.fd, room)?;
@@ -219,7 +223,7 @@ impl FrameReader {
         Ok(filled)
     }
 
-    /// One read, one message.
+    /// Reads once from a pipe without frames: one message.
     fn fill_translated(&mut self) -> Result<Filled, Errno> {
         let Some(translate) = self.translate.as_mut().filter(|_| self.scan.at == self.end) else {
             return Ok(Filled::Nothing);
@@ -232,14 +236,14 @@ impl FrameReader {
         let frames = translate.frames_of(message);
         (self.scan.at, self.end) = (0, frames.len());
         match self.buffer.get_mut(..frames.len()) {
-            // A lent one goes back.
+            // A lent buffer stays, because it must be given back.
             Some(room) => room.copy_from_slice(&frames),
             None => self.buffer = frames.into_boxed_slice(),
         }
         Ok(filled)
     }
 
-    /// The next frame that counts among the bytes read, and its place in [`FrameReader::bytes`].
+    /// Returns the next valid frame among the bytes read, and its place in [`FrameReader::bytes`].
     pub fn next_frame(&mut self) -> Option<(Frame<'_>, Span)> {
         let trust = if self.framing == Framing::Trusted { Trust::Writer } else { Trust::Nobody };
         let whole = self.framing == Framing::Atomic && self.emptied;
@@ -252,42 +256,43 @@ impl FrameReader {
         next
     }
 
-    /// The handshake is done, and with it the time in which another process could find this pipe by its name.
+    /// Trusts the writer from here on: no other process can find this pipe by its name after the handshake.
     pub(crate) fn trust_writer(&mut self) {
         self.framing = Framing::Trusted;
     }
 
-    /// What the places of [`FrameReader::next_frame`] are places in; good until the next `fill`.
+    /// Returns the bytes to which the places of [`FrameReader::next_frame`] refer. They are valid until the
+    /// next `fill`.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[..self.end]
     }
 
-    /// The pipe itself, for who must keep it open.
+    /// Returns the pipe itself, for a caller that must keep it open.
     pub fn pipe(&self) -> &Rc<OwnedFd> {
         &self.fd
     }
 
-    /// Whether a `fill` could bring anything: there is room once what was dealt with is forgotten.
+    /// Returns whether a `fill` could read anything: there is room without the processed bytes.
     pub fn has_room(&self) -> bool {
         if self.translate.is_some() {
-            // One at a time.
+            // One message at a time.
             return self.scan.at == self.end;
         }
         self.end - self.scan.at < self.buffer.len() || self.may_grow()
     }
 
-    /// Whether the last read took less than it might: then the pipe was empty.
+    /// Returns whether the last read took less than it might: the pipe was then empty.
     pub fn has_emptied(&self) -> bool {
         self.emptied
     }
 
-    /// Bytes skipped since this was asked last.
+    /// Returns the bytes skipped since the last call.
     pub fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.scan.skipped)
     }
 
-    /// The bytes skipped since the last `fill`, as they stood between frames: what others may have written into a pipe that
-    /// bears or bore the WKP's name.
+    /// Returns the bytes skipped since the last `fill`, as they stood between frames. Other processes may
+    /// have written them into a pipe that has or had the WKP's name.
     pub(crate) fn strays(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
         let goes_on = self.strays.first().is_some_and(|first| first.start == 0);
         let cut = (self.has_cut() && !goes_on).then(|| Cow::Borrowed(&self.cut[..]));
@@ -302,23 +307,23 @@ impl FrameReader {
         }))
     }
 
-    /// Whether others than its client may have written something here that is not read yet.
+    /// Returns whether the pipe may contain unread bytes from other processes than its client.
     pub fn is_open_to_others(&self) -> bool {
         matches!(self.framing, Framing::Atomic | Framing::Messages) && !self.ended
     }
 
-    /// Whether the last read but one ended in what may have been cut.
+    /// Returns whether the last read but one ended in foreign bytes that may continue.
     pub(crate) fn has_cut(&self) -> bool {
         !self.cut.is_empty()
     }
 
-    /// Whether it may go on in the next read.
+    /// Returns whether these foreign bytes may continue in the next read.
     fn may_be_cut(&self, stray: &Span) -> bool {
         self.filled && self.foreign.is_some() && stray.end == self.end
     }
 
-    /// Before a read.
-    fn keep_what_was_cut(&mut self) {
+    /// Keeps, before a read, the foreign bytes that may continue in it.
+    fn keep_cut_bytes(&mut self) {
         let last = std::mem::take(&mut self.strays).pop();
         let tail = last.filter(|last| self.may_be_cut(last));
         match tail {
@@ -364,18 +369,19 @@ pub struct FrameWriter {
     fd: Rc<OwnedFd>,
     framing: Framing,
     buffer: Vec<u8>,
-    /// `buffer[..written]` is in the pipe.
+    /// The bytes `buffer[..written]` are in the pipe.
     written: usize,
-    /// Where writes may end if they must be whole frames of at most PIPE_BUF in all; empty if not.
+    /// Where writes may end if they must be whole frames of together at most PIPE_BUF. Empty if there is no
+    /// such rule.
     cuts: VecDeque<usize>,
-    /// Writes in a row for which the kernel had no memory.
+    /// Writes in a row that failed because the kernel had no memory.
     starved: u32,
-    /// Whether a larger pipe was asked for.
+    /// Whether the writer has requested a larger pipe.
     enlarged: bool,
 }
 
 impl FrameWriter {
-    /// Writes to `fd`, which must be non-blocking.
+    /// Makes a writer to `fd`, which must be non-blocking.
     pub fn new(fd: Rc<OwnedFd>, framing: Framing) -> Self {
         Self {
             fd,
@@ -395,7 +401,7 @@ impl FrameWriter {
         }
     }
 
-    /// Adds a frame to those to be written.
+    /// Queues a frame for writing.
     pub fn push(&mut self, header: Header, payload: &[u8]) {
         let start = self.buffer.len();
         if self.framing == Framing::Trusted {
@@ -413,20 +419,20 @@ impl FrameWriter {
         }
     }
 
-    /// The handshake is done: the reader trusts this writer from the next frame on.
-    pub(crate) fn is_trusted(&mut self) {
+    /// Marks the handshake as done: the reader trusts this writer from the next frame on.
+    pub(crate) fn mark_trusted(&mut self) {
         self.framing = Framing::Trusted;
     }
 
-    /// Adds bytes that are no frame, for a course client.
+    /// Queues bytes that are no frame, for a course client.
     pub(crate) fn push_raw(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Writes what the pipe takes now.
+    /// Writes as much as the pipe takes now.
     ///
     /// # Errors
-    /// EPIPE: the reader has gone. Others of write(2) but EAGAIN; ENOMEM only if it lasts.
+    /// EPIPE: the reader has gone. Those of write(2) except EAGAIN. ENOMEM only if it lasts.
     pub fn flush(&mut self) -> Result<(), Errno> {
         if !self.enlarged && self.buffer.len() - self.written >= WRITE_SIZE {
             self.enlarged = true;
@@ -455,7 +461,8 @@ impl FrameWriter {
         Ok(())
     }
 
-    /// Gives back the room of what was written, when that is most of the buffer: each byte is moved once at most.
+    /// Releases the room of the written bytes when they are most of the buffer. Each byte is moved at most
+    /// once.
     fn forget_written(&mut self) {
         if self.written >= WRITE_SIZE && self.written * 2 >= self.buffer.len() {
             self.buffer.drain(..self.written);
@@ -464,17 +471,17 @@ impl FrameWriter {
         }
     }
 
-    /// Whether everything has been written.
+    /// Returns whether everything has been written.
     pub fn is_empty(&self) -> bool {
         self.written == self.buffer.len()
     }
 
-    /// Whether more frames may be added before some are written.
+    /// Returns whether more frames may be queued before some are written.
     pub fn has_room(&self) -> bool {
         self.buffer.len() - self.written < WRITE_SIZE
     }
 
-    /// Forgets what was not written.
+    /// Discards what was not written.
     pub fn clear(&mut self) {
         self.buffer.clear();
         self.cuts.clear();

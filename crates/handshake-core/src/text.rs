@@ -1,10 +1,11 @@
-//! What a terminal may be shown of a peer's text: the one place that decides it. Replies on the client's
-//! stdout are data: they reach a terminal as they are, as with cat(1).
+//! Makes a peer's text safe to print on a terminal. All such text goes through this module. Replies on the
+//! client's stdout are data: they reach a terminal unchanged, as with cat(1).
 
-/// The character itself, or U+FFFD for one that acts on a terminal instead of being shown there.
+/// Returns the character itself, or U+FFFD for a character that acts on a terminal instead of being printed.
 ///
-/// Such are the controls (C0, DEL and C1), which move the cursor or begin an escape sequence. So are the
-/// bidirectional controls and the two separators of Unicode, which reorder or break the line around them.
+/// These are the controls (C0, DEL and C1), which move the cursor or begin an escape sequence. The
+/// bidirectional controls and the two separators of Unicode, which reorder or break the line around them, are
+/// replaced as well.
 pub fn printable(c: char) -> char {
     match c {
         '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
@@ -15,12 +16,12 @@ pub fn printable(c: char) -> char {
     }
 }
 
-/// A peer's bytes as one line of printable text.
+/// Returns a peer's bytes as one line of printable text.
 pub fn words(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().map(printable).collect()
 }
 
-/// A text of several lines, with its newlines and tabs, and otherwise printable.
+/// Returns a text of several lines as printable text, with its newlines and tabs.
 pub fn lines(text: &str) -> String {
     text.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { printable(c) }).collect()
 }
@@ -30,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_on_a_terminal_is_replaced() {
+    fn characters_that_act_on_a_terminal_are_replaced() {
         let acting = [
             '\0', '\t', '\n', '\r', '\x1b', '\x7f', '\u{80}', '\u{9b}', '\u{9d}', '\u{9f}', '\u{61c}',
             '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}',

@@ -5,20 +5,24 @@ use std::io;
 
 use nix::errno::Errno;
 
-/// The errno behind an error of the standard library: its own, that of an error it wraps, or one that says
-/// the same as its kind. Never 0.
+/// Returns the errno behind an error of the standard library: its own, that of a wrapped error, or the
+/// closest one to its kind. Never 0.
 pub fn errno_of(error: &io::Error) -> Errno {
-    error.raw_os_error().or_else(|| wrapped_number(error)).map_or_else(|| like(error.kind()), Errno::from_raw)
+    error
+        .raw_os_error()
+        .or_else(|| wrapped_number(error))
+        .map_or_else(|| errno_of_kind(error.kind()), Errno::from_raw)
 }
 
-/// The number of the system's error that `error` wraps. Crates such as tempfile wrap it in private types that
-/// have no `source`, but show it: "No such file or directory (os error 2) at path ...".
+/// Returns the errno of the system error that `error` wraps. Crates such as tempfile wrap it in private types
+/// without a `source`. The error's text shows the errno: "No such file or directory (os error 2) at path
+/// ...".
 fn wrapped_number(error: &io::Error) -> Option<i32> {
     let text = error.get_ref()?.to_string();
     text.split_once("(os error ")?.1.split_once(')')?.0.parse().ok()
 }
 
-fn like(kind: io::ErrorKind) -> Errno {
+fn errno_of_kind(kind: io::ErrorKind) -> Errno {
     match kind {
         io::ErrorKind::NotFound => Errno::ENOENT,
         io::ErrorKind::PermissionDenied => Errno::EACCES,

@@ -1,5 +1,5 @@
-//! Named pipes: made with a guard that unlinks just what it made, opened without waiting and with a look at
-//! what was opened.
+//! Named pipes. A guard removes exactly the pipe that it made. Opening never waits, and checks what was
+//! opened.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -10,10 +10,10 @@ use nix::fcntl::{AT_FDCWD, OFlag, open};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, lstat};
 use nix::unistd::{Pid, geteuid, getpid, mkfifo, unlink};
 
-/// Only the owner may read and write. The course's 0644 lets anyone read, and so steal requests.
+/// Only the owner may read and write. The course's mode 0644 lets any user read, and so steal requests.
 const OWNER_ONLY: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 
-/// Which file a name or a descriptor stands for.
+/// The identity of the file behind a name or a file descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
     device: u64,
@@ -21,27 +21,27 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of the file that was looked at.
+    /// Returns the identity of the file that `stat` describes.
     pub fn of(stat: &FileStat) -> Self {
         Self { device: stat.st_dev, inode: stat.st_ino }
     }
 }
 
-/// What stands at a name.
+/// What exists at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Nothing.
+    /// The name does not exist.
     Nothing,
     /// A FIFO of this user.
     Fifo(Identity),
-    /// Something else, in words.
+    /// Another kind of file, in words.
     Other(&'static str),
 }
 
-/// Looks at a name, without opening or following it.
+/// Looks up a name, without opening the file or following a symbolic link.
 ///
 /// # Errors
-/// Those of lstat(2) but ENOENT.
+/// Those of lstat(2) except ENOENT.
 pub fn look(path: &Path) -> Result<Standing, Errno> {
     let stat = match lstat(path) {
         Ok(stat) => stat,
@@ -62,25 +62,27 @@ pub fn look(path: &Path) -> Result<Standing, Errno> {
     Ok(Standing::Other(what))
 }
 
-/// Keeps a pipe's file in being, as neither a reader nor a writer of the pipe (open(2), `O_PATH`); `None`, where that
-/// cannot be had.
-pub fn hold(fd: impl AsFd) -> Option<OwnedFd> {
+/// Opens a file descriptor that keeps a pipe's file in existence, as neither a reader nor a writer (open(2),
+/// `O_PATH`). `None` if the open fails.
+pub fn open_to_keep(fd: impl AsFd) -> Option<OwnedFd> {
     let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
     open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()
 }
 
-/// How many names a descriptor's file has (0 after step 6, unless somebody gave it another).
+/// Returns how many names a file has. A well-known pipe has 0 after step 6, unless another process links it
+/// again.
 ///
 /// # Errors
 /// Those of fstat(2).
-pub fn names_of(fd: impl AsFd) -> Result<u64, Errno> {
+pub fn link_count(fd: impl AsFd) -> Result<u64, Errno> {
     Ok(fstat(fd)?.st_nlink)
 }
 
-/// Opens the reading end. Never waits: without a writer, reads give 0.
+/// Opens the reading end. Never waits. Without a writer, reads return 0.
 ///
 /// # Errors
-/// `ENOENT`: no such name. `ELOOP`: a symbolic link. `EINVAL`: no FIFO. `EPERM`: another user's.
+/// `ENOENT`: the name does not exist. `ELOOP`: a symbolic link. `EINVAL`: no FIFO. `EPERM`: another user's
+/// FIFO.
 pub fn open_to_read(path: &Path) -> Result<OwnedFd, Errno> {
     open_checked(path, OFlag::O_RDONLY).map(|(fd, _)| fd)
 }
@@ -88,15 +90,15 @@ pub fn open_to_read(path: &Path) -> Result<OwnedFd, Errno> {
 /// Opens the writing end. Never waits, creates or truncates.
 ///
 /// # Errors
-/// As [`open_to_read`], and `ENXIO`: nobody reads it. That is a normal answer.
+/// Those of [`open_to_read`], and `ENXIO`: the pipe has no reader. That is a normal answer.
 pub fn open_to_write(path: &Path) -> Result<OwnedFd, Errno> {
     open_identified(path).map(|(fd, _)| fd)
 }
 
-/// As [`open_to_write`]; says which file it is, too.
+/// Opens the writing end as [`open_to_write`] does, and returns the file's identity as well.
 ///
 /// # Errors
-/// As [`open_to_write`].
+/// Those of [`open_to_write`].
 pub fn open_identified(path: &Path) -> Result<(OwnedFd, Identity), Errno> {
     open_checked(path, OFlag::O_WRONLY)
 }
@@ -110,13 +112,13 @@ fn open_checked(path: &Path, way: OFlag) -> Result<(OwnedFd, Identity), Errno> {
     if stat.st_uid != geteuid().as_raw() { Err(Errno::EPERM) } else { Ok((fd, Identity::of(&stat))) }
 }
 
-/// Which FIFO was just made at this path. mkfifo(3) takes the umask's bits away, and a directory's default
-/// ACL may add some (acl(5)): the mode becomes what was meant.
-fn owned_alone(path: &Path) -> Result<Identity, Errno> {
+/// Checks the FIFO that was just made at this path, and returns its identity. mkfifo(3) removes the umask's
+/// bits, and a directory's default ACL may add some (acl(5)); this function restores the intended mode.
+fn restore_mode(path: &Path) -> Result<Identity, Errno> {
     let stat = lstat(path)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
     if kind != SFlag::S_IFIFO || stat.st_uid != geteuid().as_raw() {
-        // Another process has put something else there: that is not ours to change.
+        // Another process has put a different file there; leave it alone.
         return Err(Errno::EEXIST);
     }
     if Mode::from_bits_truncate(stat.st_mode) != OWNER_ONLY {
@@ -125,8 +127,8 @@ fn owned_alone(path: &Path) -> Result<Identity, Errno> {
     Ok(Identity::of(&stat))
 }
 
-/// A FIFO that this process made. Dropping it removes the name, if the name still stands for this very FIFO and
-/// this is still the process that made it (a forked child inherits the value, not the duty).
+/// A FIFO that this process made. Dropping it removes the name if the name still belongs to this FIFO. A
+/// forked child inherits the value but removes nothing: only the process that made the FIFO does.
 #[derive(Debug)]
 pub struct Fifo {
     path: PathBuf,
@@ -139,12 +141,12 @@ impl Fifo {
     /// Makes a FIFO that only this user can open, whatever the umask is.
     ///
     /// # Errors
-    /// `EEXIST`: the name is taken. `EROFS`, `ENOSPC`, `EACCES`, `ENAMETOOLONG`, `ENOENT`: the directory's. Those of
-    /// fchmodat(2), where the umask took a right away that this user needs.
+    /// `EEXIST`: the name is taken. `EROFS`, `ENOSPC`, `EACCES`, `ENAMETOOLONG`, `ENOENT`: from the
+    /// directory. Those of fchmodat(2), if the umask removed a right that this user needs.
     pub fn make(path: PathBuf) -> Result<Self, Errno> {
         mkfifo(&path, OWNER_ONLY)?;
-        // Without a look there is no guard; but it was made a moment ago.
-        let identity = owned_alone(&path).inspect_err(|errno| {
+        // Without the identity, no guard can remove this FIFO. It was made a moment ago, so unlink it here.
+        let identity = restore_mode(&path).inspect_err(|errno| {
             if *errno != Errno::EEXIST {
                 unlink(&path).unwrap_or_default();
             }
@@ -152,40 +154,40 @@ impl Fifo {
         Ok(Self { path, identity, maker: getpid(), named: true })
     }
 
-    /// The name it has now.
+    /// Returns the current path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its own name in the directory, for people.
+    /// Returns the file name, for messages.
     pub fn name(&self) -> String {
         name_of(&self.path)
     }
 
-    /// The same byte for byte, for the peer: a name need not be text.
+    /// Returns the file name byte for byte, for the peer: a name need not be text.
     pub fn name_bytes(&self) -> Vec<u8> {
         self.path.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default()
     }
 
-    /// Which file it is.
+    /// Returns the file's identity.
     pub fn identity(&self) -> Identity {
         self.identity
     }
 
-    /// Takes note that it has been moved.
+    /// Records that the FIFO has been moved to `path`.
     pub fn set_path(&mut self, path: PathBuf) {
         self.path = path;
     }
 
-    /// Takes note that its name is gone already.
+    /// Records that the name has been removed.
     pub fn set_unlinked(&mut self) {
         self.named = false;
     }
 
-    /// Removes the name. The open ends live on.
+    /// Removes the name. Open file descriptors stay usable.
     ///
     /// # Errors
-    /// Those of unlink(2) but ENOENT.
+    /// Those of unlink(2) except ENOENT.
     pub fn remove(mut self) -> Result<(), Errno> {
         self.unlink()
     }
@@ -203,12 +205,12 @@ impl Fifo {
 
 impl Drop for Fifo {
     fn drop(&mut self) {
-        // Nobody is left to be told; the next start sweeps by the rule of names.
+        // An error cannot be reported here. The sweep at the next server start removes the pipe.
         let _ = self.unlink();
     }
 }
 
-/// The last part of a path, for people.
+/// Returns the last component of a path, for messages.
 pub fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

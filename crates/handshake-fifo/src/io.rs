@@ -1,4 +1,4 @@
-//! One read, one write. Neither waits: the pipes are non-blocking.
+//! One read and one write. Neither waits: the pipes are non-blocking.
 
 use std::os::fd::AsFd;
 
@@ -8,21 +8,22 @@ use nix::unistd::{read, write};
 
 use crate::sys::{capacity, unread};
 
-/// What a read brought.
+/// The result of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
-    /// So many bytes.
+    /// This many bytes.
     Bytes(usize),
-    /// Nothing now (EAGAIN).
+    /// No bytes now (EAGAIN).
     Nothing,
-    /// `read` = 0: the end, if `poll` showed something before; else perhaps nobody has opened it yet (fifo(7)).
+    /// `read` returned 0. This is EOF if `poll` reported an event before. Otherwise the pipe may not have
+    /// been opened for writing yet (fifo(7)).
     End,
 }
 
-/// One read(2) of a non-blocking pipe.
+/// Reads once from a non-blocking pipe (read(2)).
 ///
 /// # Errors
-/// Those of read(2) but EAGAIN.
+/// Those of read(2) except EAGAIN.
 pub fn read_once(pipe: impl AsFd, buffer: &mut [u8]) -> Result<Filled, Errno> {
     match read(pipe, buffer) {
         Ok(0) => Ok(Filled::End),
@@ -32,13 +33,14 @@ pub fn read_once(pipe: impl AsFd, buffer: &mut [u8]) -> Result<Filled, Errno> {
     }
 }
 
-/// The one way to write a record: one write, of all of it or nothing.
+/// Writes a record in one write, completely or not at all. All records are written here.
 ///
 /// # Errors
-/// `EAGAIN`: there is no room for all of it now. `EMSGSIZE`: there never is. The others are those of write(2).
+/// `EAGAIN`: too little room for all of it now. `EMSGSIZE`: the pipe never has enough room. The others are
+/// those of write(2).
 pub fn write_record(pipe: impl AsFd, record: &[u8]) -> Result<(), Errno> {
-    // Up to PIPE_BUF it is all or nothing (pipe(7)); beyond that as much as there is room for, and only of an empty pipe do we
-    // know how much that is.
+    // Up to PIPE_BUF a write is all or nothing (pipe(7)). A longer write takes as much as there is room for,
+    // and that amount is known only for an empty pipe.
     if record.len() > PIPE_BUF {
         if record.len() > capacity(&pipe)? {
             return Err(Errno::EMSGSIZE);
@@ -48,6 +50,6 @@ pub fn write_record(pipe: impl AsFd, record: &[u8]) -> Result<(), Errno> {
         }
     }
     let written = write(pipe, record)?;
-    // Somebody else came in between.
+    // Another process wrote in between.
     if written < record.len() { Err(Errno::EMSGSIZE) } else { Ok(()) }
 }

@@ -1,9 +1,12 @@
-//! Named pipes, and the processes of one kernel that use them. It knows no protocol, and speaks in errnos.
+//! Named pipes, and the processes of one kernel that use them. This crate knows no protocol, and its errors
+//! are errnos.
 //!
-//! - [`fifo`]: a FIFO whose guard removes it, opened without waiting; [`io`]: one read, one write.
-//! - [`wait`]: the one place that sleeps, with signals let in and an adaptive look before.
-//! - [`deadline`]: moments at which patience ends. [`limits`]: what the kernel lets a process have. [`errno`]: errors by name.
-//! - [`sys`]: fork and other calls that nix has no safe form for. The workspace has no other `unsafe`.
+//! - [`fifo`]: a FIFO whose guard removes it, opened without waiting. [`io`]: one read, one write.
+//! - [`wait`]: the only place that sleeps, with signals unblocked and an adaptive poll before.
+//! - [`deadline`]: moments at which a wait ends. [`limits`]: the kernel's limits for a process. [`errno`]:
+//!   errors by name.
+//! - [`sys`]: fork and other calls for which nix has no safe function. The workspace has no other `unsafe`
+//!   code.
 
 pub mod deadline;
 pub mod errno;

@@ -1,35 +1,37 @@
-//! What the kernel lets this process have, and how many clients that carries.
+//! The kernel's limits for this process, and how many clients they allow.
 
 use std::fmt;
 use std::fs;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
-/// Descriptors that a server has whatever the number of its clients, and those of a client on its way in.
+/// File descriptors that a server holds whatever the number of its clients, and those of a client that
+/// connects.
 const OWN_DESCRIPTORS: u64 = 96;
 
-/// What an idle subserver was measured to cost at most, with all that the kernel keeps for it, and as much again for what
-/// its client may have in its pipes (pipe(7)).
+/// The most memory that an idle subserver was measured to cost, including the kernel's part. The same amount
+/// is added for what its client may have in its pipes (pipe(7)).
 const MEMORY_EACH: u64 = 512 << 10;
 
-/// More subservers than this were never tried.
+/// The largest number of subservers that was ever tested.
 const CLIENTS_MAX: u64 = 1 << 15;
 
-/// What this process may have, after [`Limits::raise`].
+/// The limits of this process, after [`Limits::raise`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Descriptors of this process (`RLIMIT_NOFILE`).
+    /// File descriptors of this process (`RLIMIT_NOFILE`).
     pub descriptors: u64,
-    /// Processes: of this user (`RLIMIT_NPROC`), of its control group, of the machine; the smallest of them.
+    /// Processes: the smallest of the limits of this user (`RLIMIT_NPROC`), of its control group, and of the
+    /// machine.
     pub processes: u64,
-    /// Bytes of memory that the machine has for everybody at this moment, or the control group.
+    /// Bytes of memory available at this moment on the machine, or in the control group.
     pub memory: u64,
 }
 
 impl Limits {
-    /// Raises this process's limits to what it may raise them to (the hard limits, setrlimit(2)), and says what it may have.
+    /// Raises this process's limits as far as allowed (to the hard limits, setrlimit(2)), and returns them.
     pub fn raise() -> Self {
-        // The address space is each process's own: with a limit on it a subserver fails alone.
+        // The address space is each process's own: if it is limited, a subserver fails alone.
         raise(Resource::RLIMIT_AS);
         let control_group = |file| number_in(&format!("/sys/fs/cgroup/{file}"));
         let kernel = |file| number_in(&format!("/proc/sys/kernel/{file}"));
@@ -46,8 +48,9 @@ impl Limits {
         }
     }
 
-    /// How many clients a main server can have that holds so many descriptors for each and forks a subserver for each: half
-    /// the processes, so that its user can still log in and end it, and half the memory.
+    /// Returns how many clients a main server can have that holds `descriptors_each` file descriptors and
+    /// forks a subserver for each. Uses half the processes, so that the user can still log in and end the
+    /// server, and half the memory.
     pub fn clients(&self, descriptors_each: u64) -> usize {
         let by_descriptors = self
             .descriptors
@@ -59,7 +62,7 @@ impl Limits {
     }
 }
 
-/// "20000 descriptors, 16384 processes, 22.5 GiB of memory".
+/// Prints, for example, "20000 descriptors, 16384 processes, 22.5 GiB of memory".
 impl fmt::Display for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gib = self.memory as f64 / f64::from(1 << 30);
@@ -67,7 +70,7 @@ impl fmt::Display for Limits {
     }
 }
 
-/// Raises a limit as far as it goes; returns it, if there is one.
+/// Raises a limit as far as possible. Returns the limit, or `None` if it is unlimited.
 fn raise(resource: Resource) -> Option<u64> {
     let (soft, hard) = getrlimit(resource).ok()?;
     let raised = soft < hard && setrlimit(resource, hard, hard).is_ok();
@@ -75,12 +78,12 @@ fn raise(resource: Resource) -> Option<u64> {
     (limit != RLIM_INFINITY).then_some(limit)
 }
 
-/// The number that a file of the kernel's holds; none if there is no such file, or it says `max`.
+/// Returns the number in a file of the kernel. `None` if the file does not exist, or contains `max`.
 fn number_in(path: &str) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// `MemAvailable` (proc_meminfo(5)).
+/// Returns `MemAvailable` (proc_meminfo(5)) in bytes.
 fn available_memory() -> Option<u64> {
     let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;

@@ -1,35 +1,36 @@
-//! One frame: the tables are in docs/protocol.md, the numbers in `layout`.
+//! One frame: encoding and decoding. The tables are in docs/protocol.md, the numbers in `layout`.
 
 use std::borrow::Cow;
 
 use crate::layout::{END, HEADER, HELLO_MAX, MAGIC, OVERHEAD, PAYLOAD_MAX};
 use crate::mask;
 
-/// Flag: this message goes on in the next frame.
+/// Flag: the message continues in the next frame.
 const MORE: u8 = 1;
-/// Where what the check is made of begins: just behind the check.
+/// Offset of the first byte that the check covers, directly behind the check.
 const CHECKED: usize = 10;
 
-/// What a frame is.
+/// What a frame is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Client: here is my private pipe's name. (Steps 4 and 6.)
+    /// Client to server: the name of its private pipe. (Steps 4 and 6.)
     Hello = 1,
-    /// Server: you are connected. (Steps 7 and 8.)
+    /// Server to client: the client is connected. (Steps 7 and 8.)
     #[doc(alias = "acknowledgement")]
     Ack = 2,
-    /// Client: so are you.
+    /// Client to server: it has received the ACK.
     Ready = 3,
-    /// Client: a message, or a part of one.
+    /// Client to server: a message, or a part of one.
     Request = 4,
-    /// Server: its answer, or a part of it.
+    /// Server to client: the reply to a request, or a part of it.
     Reply = 5,
-    /// Server: not this one, and why.
+    /// Server to client: it refuses the request or the client, and why.
     Refuse = 6,
-    /// Either: the session is over.
+    /// From either side: the session is over.
     Bye = 7,
-    /// Central process, to a subserver that has asked: nothing has come from the client. It never goes through a named pipe.
+    /// Central process to a subserver that has asked: the client has sent nothing. Never goes through a named
+    /// pipe.
     Idle = 8,
 }
 
@@ -43,22 +44,22 @@ impl Kind {
 /// The meaning of a header, without magic, mask, check and length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// What the frame is.
+    /// What the frame is for.
     pub kind: Kind,
     /// Which frame of its message it is.
     pub part: Part,
-    /// The session's number; in HELLO and its answer, the client's nonce.
+    /// The session's number. In HELLO and its answer: the client's nonce.
     pub session: u64,
     /// The message's number.
     pub sequence: u32,
 }
 
-/// Which frame of its message a frame is.
+/// The place of a frame in its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// 0, 1, 2, ...; after 65,535 comes 0.
+    /// Counts 0, 1, 2, ...; after 65,535 comes 0.
     pub number: u16,
-    /// Whether the message goes on in the next frame.
+    /// Whether the message continues in the next frame.
     pub more: bool,
 }
 
@@ -66,24 +67,24 @@ impl Part {
     /// The only frame of its message.
     pub const ONLY: Self = Self { number: 0, more: false };
 
-    /// The number of the frame that must follow this one in its direction.
+    /// Returns the number that the next frame in this direction must have.
     pub fn next(self) -> u16 {
         if self.more { self.number.wrapping_add(1) } else { 0 }
     }
 }
 
-/// A frame that counts.
+/// A valid frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What it says of itself.
+    /// The frame's header.
     pub header: Header,
-    /// What it carries, as it was sent: under the mask.
+    /// The payload as it was sent, under the mask.
     sent: &'a [u8],
     mask: [u8; 2],
 }
 
 impl<'a> Frame<'a> {
-    /// What it carries.
+    /// Returns the payload, unmasked.
     pub fn payload(&self) -> Cow<'a, [u8]> {
         if self.mask == [0; 2] {
             return Cow::Borrowed(self.sent);
@@ -91,12 +92,12 @@ impl<'a> Frame<'a> {
         Cow::Owned(unmasked(self.mask, self.sent))
     }
 
-    /// How many bytes it carries.
+    /// Returns the payload's length in bytes.
     pub fn payload_len(&self) -> usize {
         self.sent.len()
     }
 
-    /// Appends what it carries to `message`.
+    /// Appends the payload to `message`.
     pub fn append_payload_to(&self, message: &mut Vec<u8>) {
         let start = message.len();
         message.extend_from_slice(self.sent);
@@ -105,29 +106,29 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Its length on the wire.
+    /// Returns the frame's length on the wire.
     pub fn len(&self) -> usize {
         OVERHEAD + self.sent.len()
     }
 
-    /// Whether it carries nothing.
+    /// Returns whether the payload is empty.
     pub fn is_empty(&self) -> bool {
         self.sent.is_empty()
     }
 }
 
-/// What stands at the front of some bytes.
+/// What some bytes begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Front<'a> {
-    /// A frame that counts.
+    /// A valid frame.
     Frame(Frame<'a>),
-    /// So many bytes (at least 1) that begin no frame.
+    /// This many bytes (at least 1) that begin no frame.
     Garbage(usize),
-    /// The beginning of a frame, perhaps, or nothing: more bytes will tell.
+    /// Possibly the beginning of a frame. More bytes are needed to decide.
     Beginning,
 }
 
-/// Looks at the front of `bytes`. What a header claims is believed no further than to the next magic.
+/// Parses the front of `bytes`. A header's length is believed only up to the next magic.
 pub fn front(bytes: &[u8]) -> Front<'_> {
     front_for(bytes, Trust::Nobody)
 }
@@ -135,14 +136,14 @@ pub fn front(bytes: &[u8]) -> Front<'_> {
 /// How far a reader may trust the writers of a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// Any process of this user may have written anything.
+    /// Any process of this user may have written any bytes.
     Nobody,
-    /// There is one writer, which ends each frame that it begins: no look for a magic inside a frame is
-    /// needed.
+    /// The pipe has one writer, which ends each frame that it begins. The reader need not look for a magic
+    /// inside a frame.
     Writer,
 }
 
-/// Looks at the front of `bytes`, which were read from a pipe with such writers.
+/// Parses the front of `bytes`, read from a pipe whose writers are trusted as `trust` says.
 pub fn front_for(bytes: &[u8], trust: Trust) -> Front<'_> {
     let prefix = bytes.len().min(MAGIC.len());
     if bytes[..prefix] != MAGIC[..prefix] {
@@ -151,10 +152,10 @@ pub fn front_for(bytes: &[u8], trust: Trust) -> Front<'_> {
     let beginning = || if trust == Trust::Writer { Front::Beginning } else { beginning(bytes) };
     let Some(start) = bytes.first_chunk::<HEADER>() else { return beginning() };
     let mask = field(&start[4..6]);
-    let announced = if mask == [0; 2] { announced(start) } else { announced(&unmasked_header(*start)) };
+    let announced = if mask == [0; 2] { parse_header(start) } else { parse_header(&unmasked_header(*start)) };
     let Some((header, length)) = announced else { return Front::Garbage(to_next_magic(bytes)) };
     let Some(whole) = bytes.get(..OVERHEAD + length) else { return beginning() };
-    // No magic begins here and ends in what follows: the end byte is in none.
+    // No magic begins in this frame and ends behind it: the end byte is in no magic.
     if trust != Trust::Writer
         && let Some(at) = mask::find_magic(&whole[MAGIC.len()..])
     {
@@ -166,14 +167,14 @@ pub fn front_for(bytes: &[u8], trust: Trust) -> Front<'_> {
     Front::Frame(Frame { header, sent: &whole[HEADER..HEADER + length], mask })
 }
 
-/// What is not whole yet, unless another frame begins in it: then it never will be.
+/// Handles an incomplete frame. If another frame begins in it, the incomplete one will never be complete.
 fn beginning(bytes: &[u8]) -> Front<'_> {
     let behind = bytes.get(MAGIC.len()..).unwrap_or_default();
     mask::find_magic(behind).map_or(Front::Beginning, |at| Front::Garbage(MAGIC.len() + at))
 }
 
-/// The meaning of a header, and the length of the payload, if the header can be one.
-fn announced(head: &[u8; HEADER]) -> Option<(Header, usize)> {
+/// Returns a header's meaning and the payload's length, if the header is valid.
+fn parse_header(head: &[u8; HEADER]) -> Option<(Header, usize)> {
     let kind = Kind::from_byte(head[10])?;
     let part = Part { number: u16::from_be_bytes(field(&head[14..16])), more: head[11] & MORE != 0 };
     let length = usize::from(u16::from_be_bytes(field(&head[12..14])));
@@ -190,7 +191,7 @@ fn unmasked_header(mut header: [u8; HEADER]) -> [u8; HEADER] {
     header
 }
 
-/// Whether the check in front of `bytes`, which are under the mask, is right.
+/// Returns whether the check in front of `bytes` is right. The bytes are still masked.
 fn is_sound(mask: [u8; 2], bytes: &[u8]) -> bool {
     if mask != [0; 2] {
         return is_sound([0; 2], &unmasked(mask, bytes));
@@ -204,7 +205,7 @@ fn unmasked(mask: [u8; 2], bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// How far it is from the first byte, which is none, to the next that could begin a magic.
+/// Returns the distance from byte 0, already ruled out, to the next possible magic.
 pub(crate) fn to_next_magic(bytes: &[u8]) -> usize {
     let behind = &bytes[1..];
     let whole = mask::find_magic(behind);
@@ -223,10 +224,10 @@ fn crc(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)
 }
 
-/// Appends a frame to `out`, masked if it needs that.
+/// Appends a frame to `out`, and masks it if necessary.
 ///
 /// # Panics
-/// `payload` is longer than [`PAYLOAD_MAX`]: the caller cuts messages with [`pieces`].
+/// Panics if `payload` is longer than [`PAYLOAD_MAX`]: the caller cuts messages with [`pieces`].
 pub fn append(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     let start = out.len();
     append_to_trusting(out, header, payload);
@@ -236,11 +237,10 @@ pub fn append(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     }
 }
 
-/// Appends a frame to `out` for a reader that [trusts its writer](Trust::Writer): a magic may stand anywhere
-/// in it.
+/// Appends a frame to `out` for a reader that [trusts its writer](Trust::Writer). The frame is not masked.
 ///
 /// # Panics
-/// As [`append`].
+/// Panics if `payload` is longer than [`PAYLOAD_MAX`]: the caller cuts messages with [`pieces`].
 pub fn append_to_trusting(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     assert!(payload.len() <= PAYLOAD_MAX, "a payload fits its frame");
     let length = u16::try_from(payload.len()).expect("4,067 fits");
@@ -261,7 +261,7 @@ pub fn append_to_trusting(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     out.push(END);
 }
 
-/// Cuts a message into payloads, each with its part. An empty message is one empty payload.
+/// Cuts a message into payloads, each with its part. An empty message gives one empty payload.
 pub fn pieces(message: &[u8]) -> impl Iterator<Item = (&[u8], Part)> {
     let count = frames_of(message.len());
     let numbers = (0..=u16::MAX).cycle();
@@ -272,12 +272,12 @@ pub fn pieces(message: &[u8]) -> impl Iterator<Item = (&[u8], Part)> {
     })
 }
 
-/// How many frames a message of so many bytes takes.
+/// Returns how many frames a message of `bytes` bytes takes.
 pub fn frames_of(bytes: usize) -> usize {
     bytes.div_ceil(PAYLOAD_MAX).max(1)
 }
 
-/// The payload that says this: the whole characters that fit a frame. Words that a peer said may have grown
+/// Returns the text's longest prefix of whole characters that fits a frame. Text from a peer may have grown
 /// in `handshake_core::text::words`.
 pub fn payload_of(words: &str) -> &[u8] {
     let end = (0..=words.len().min(PAYLOAD_MAX)).rev().find(|end| words.is_char_boundary(*end));

@@ -1,10 +1,11 @@
-//! What goes through the pipes, as pure functions of bytes: no I/O, no system call, no clock.
+//! The bytes in the pipes, as pure functions: no I/O, no system call, no clock.
 //!
-//! - `layout`: the numbers of docs/protocol.md; `frame`: one frame, its header and its check; `payload`: what HELLO and ACK carry;
-//!   `scan`: frames among other bytes; `mask`: why no frame contains the beginning of another one.
-//! - [`course`]: the other dialect, which the programs of the course speak (docs/course-dialect.md).
+//! - `layout`: the numbers of docs/protocol.md. `frame`: one frame, its header and its check. `payload`: the
+//!   contents of HELLO and ACK. `scan`: finding frames among other bytes. `mask`: keeping the magic out of a
+//!   frame's inside.
+//! - [`course`]: the other dialect, which the course's programs speak (docs/course-dialect.md).
 //!
-//! [`Scanner::next_frame`] finds frames; [`append`] and [`pieces`] make them.
+//! [`Scanner::next_frame`] finds frames. [`append`] and [`pieces`] make them.
 
 pub mod course;
 mod frame;

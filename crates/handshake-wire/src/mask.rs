@@ -1,4 +1,4 @@
-//! The mask: what keeps the magic out of a frame but for its beginning.
+//! The mask, which keeps the magic out of a frame except at its beginning.
 
 use std::sync::LazyLock;
 
@@ -8,12 +8,12 @@ use crate::layout::{FRAME_MAX, MAGIC};
 
 static MAGIC_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(&MAGIC));
 
-/// Where the first magic in `bytes` begins.
+/// Returns where the first magic in `bytes` begins.
 pub(crate) fn find_magic(bytes: &[u8]) -> Option<usize> {
     MAGIC_FINDER.find(bytes)
 }
 
-/// XORs `bytes`, the first of which has an even offset in its frame, with the mask.
+/// XORs `bytes` with the mask. The first byte must have an even offset in its frame.
 pub(crate) fn apply(mask: [u8; 2], bytes: &mut [u8]) {
     let (pairs, rest) = bytes.as_chunks_mut();
     for [even, odd] in pairs {
@@ -25,7 +25,8 @@ pub(crate) fn apply(mask: [u8; 2], bytes: &mut [u8]) {
     }
 }
 
-/// Masks a frame, without its end byte, with the smallest mask under which it has no magic but the first.
+/// Masks a frame, given without its end byte. Uses the smallest mask under which the frame contains no second
+/// magic.
 pub(crate) fn mask(frame: &mut [u8]) {
     let excluded = excluded(&frame[6..]);
     for mask in
@@ -33,7 +34,7 @@ pub(crate) fn mask(frame: &mut [u8]) {
     {
         frame[4..6].copy_from_slice(&mask);
         apply(mask, &mut frame[6..]);
-        // The mask itself may be part of one.
+        // The mask itself may be part of a magic.
         if find_magic(&frame[MAGIC.len()..]).is_none() {
             return;
         }
@@ -42,7 +43,7 @@ pub(crate) fn mask(frame: &mut [u8]) {
     unreachable!("a place excludes one mask at most, and a frame has fewer places than there are masks here")
 }
 
-/// The masks under which a magic would be in `bytes`, which are what a mask covers.
+/// Returns the masks under which a magic would appear in `bytes`, the masked part of a frame.
 fn excluded(bytes: &[u8]) -> [bool; FRAME_MAX] {
     let mut excluded = [false; FRAME_MAX];
     for (at, place) in bytes.windows(MAGIC.len()).enumerate() {

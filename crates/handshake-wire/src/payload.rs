@@ -1,4 +1,4 @@
-//! The payloads of HELLO and ACK.
+//! The payloads of HELLO and ACK (docs/protocol.md), encoded and decoded.
 
 use crate::frame::field;
 use crate::layout::NAME_MAX;
@@ -13,12 +13,12 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// The payload's bytes.
+    /// Returns the payload's bytes.
     pub fn encode(&self) -> Vec<u8> {
         [&self.version.to_be_bytes(), &self.name[..]].concat()
     }
 
-    /// Reads a payload; `None` if it is none.
+    /// Decodes a payload. Returns `None` if the bytes are no HELLO.
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let (version, name) = payload.split_first_chunk()?;
         let name_fits = (1..=NAME_MAX).contains(&name.len());
@@ -33,16 +33,16 @@ pub struct Ack {
     pub session: u64,
     /// The version that the server speaks.
     pub version: u16,
-    /// How many frames may be unanswered; 0: as many as the client likes.
+    /// How many frames may be unanswered. 0: no limit.
     pub window: u16,
     /// The longest request, in bytes.
     pub longest: u64,
-    /// The fresh upstream's name; empty: stay with the pipe that the HELLO went to.
+    /// The fresh upstream's name. Empty: the client keeps writing to the pipe that its HELLO went to.
     pub upstream: Vec<u8>,
 }
 
 impl Ack {
-    /// The payload's bytes.
+    /// Returns the payload's bytes.
     pub fn encode(&self) -> Vec<u8> {
         [
             &self.session.to_be_bytes()[..],
@@ -54,7 +54,7 @@ impl Ack {
         .concat()
     }
 
-    /// Reads a payload; `None` if it is none.
+    /// Decodes a payload. Returns `None` if the bytes are no ACK.
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let (fixed, upstream) = payload.split_first_chunk::<20>()?;
         (upstream.len() <= NAME_MAX).then(|| Self {

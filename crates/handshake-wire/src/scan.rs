@@ -1,31 +1,32 @@
-//! The walk over bytes that were read, from frame to frame.
+//! Finds the frames among bytes that were read.
 
 use std::ops::Range;
 
 use crate::frame::{Frame, Front, Trust, front_for, to_next_magic};
 
-/// Where a frame begins and ends among bytes that were read; see [`Scanner`].
+/// Where a frame begins and ends among bytes that were read. See [`Scanner`].
 pub type Span = Range<usize>;
 
-/// Walks over bytes that were read, from frame to frame, past what is none.
+/// Walks over bytes that were read, from frame to frame, and skips other bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scanner {
-    /// Bytes before this have been dealt with.
+    /// The scanner has processed all bytes before this offset.
     pub at: usize,
     /// Bytes skipped so far because they belong to no frame.
     pub skipped: u64,
 }
 
 impl Scanner {
-    /// The next frame of `bytes[self.at..]`, or `None` when more bytes are needed.
+    /// Returns the next frame of `bytes[self.at..]`, or `None` if more bytes are needed.
     ///
-    /// `whole`: all writes to this pipe are whole frames, and the pipe was just read empty. Then the rest of
-    /// what begins here will never come, and it is skipped like any garbage.
+    /// `whole`: all writes to this pipe are whole frames, and the last read emptied the pipe. The rest of an
+    /// incomplete frame will then never come, and the scanner skips the beginning as garbage.
     pub fn next_frame<'a>(&mut self, bytes: &'a [u8], whole: bool) -> Option<(Frame<'a>, Span)> {
         self.next_frame_of(bytes, whole, Trust::Nobody)
     }
 
-    /// The next frame, as in [`Scanner::next_frame`], of a pipe with such writers.
+    /// Returns the next frame as [`Scanner::next_frame`] does, for a pipe whose writers are trusted as
+    /// `trust` says.
     pub fn next_frame_of<'a>(
         &mut self,
         bytes: &'a [u8],

@@ -1,4 +1,4 @@
-//! The example in docs/protocol.md is what the code says, byte for byte.
+//! Checks that the example in docs/protocol.md is what the code produces, byte for byte.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use handshake_wire::{Ack, Header, Hello, Kind, Part, VERSION, append};
 const NONCE: u64 = 0x1122_3344_5566_7788;
 const SESSION: u64 = 0xfeed_face_cafe_beef;
 
-/// Who sends, through which pipe, which record with which payload.
+/// For each frame: the sender and the pipe, the header, the payload.
 fn session() -> Vec<(&'static str, Header, Vec<u8>)> {
     let header = |kind, session, sequence| Header { kind, part: Part::ONLY, session, sequence };
     let name = b"mario.client.4711.0123456789abcdef".to_vec();
@@ -26,10 +26,10 @@ fn session() -> Vec<(&'static str, Header, Vec<u8>)> {
 fn page_block() -> String {
     let mut block = String::new();
     for (what, header, payload) in session() {
-        let mut record = Vec::new();
-        append(&mut record, header, &payload);
+        let mut frame = Vec::new();
+        append(&mut frame, header, &payload);
         writeln!(block, "    {what}").expect("a String takes all");
-        for (row, bytes) in record.chunks(16).enumerate() {
+        for (row, bytes) in frame.chunks(16).enumerate() {
             let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             let text: String = bytes
                 .iter()

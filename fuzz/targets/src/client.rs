@@ -1,6 +1,6 @@
-//! The client: its handshake and its connection, and a server made by hand that says anything at any moment.
+//! The client: its handshake and its connection, with a fake server that may send anything at any moment.
 
-mod scenery;
+mod fake_server;
 
 use std::path::Path;
 use std::rc::Rc;
@@ -14,31 +14,42 @@ use handshake_core::wire::{Ack, Header, Kind, Part, VERSION};
 use handshake_core::{Error, Process};
 
 use crate::script::{Script, payload};
-use crate::stage::play;
-use scenery::Scenery;
+use crate::setup::in_directory;
+use fake_server::FakeServer;
 
-/// `a`: the client goes on with its handshake; `k`, whose nonce, upstream, window, longest message: ACK; `r`,
-/// kind, session, number, length: a frame; `m`: the same with MORE; `b`, length, bytes: these bytes; `d`,
-/// how, where: the next frame is damaged; `t`: the next part is lost; `x`: the private pipe is closed; `w`:
-/// nobody reads the well-known pipe any more; `W`: there is a new one; `u`: nobody reads the fresh upstream
-/// any more; `q`, length: the client sends a request; `g`: it reads; `z`: it says BYE.
+/// Runs a script. Commands:
+///
+/// - `a`: the client goes on with its handshake
+/// - `k` whose nonce, upstream, window, longest message: ACK
+/// - `r` kind, session, number, length: a frame
+/// - `m` kind, session, number, length: a frame with MORE
+/// - `b` length, bytes: these bytes
+/// - `d` how, where: damages the next frame
+/// - `t`: loses the next part
+/// - `x`: closes the private pipe
+/// - `w`: closes the reading end of the well-known pipe
+/// - `W`: makes a new well-known pipe
+/// - `u`: closes the reading end of the fresh upstream
+/// - `q` length: the client sends a request
+/// - `g`: the client reads
+/// - `z`: the client sends BYE
 pub fn client(data: &[u8]) {
     let mut script = Script::new(data);
-    play(Role::Client, |process, directory| {
-        let mut play = Play::new(process, directory);
-        while play.client.is_some()
+    in_directory(Role::Client, |process, directory| {
+        let mut run = Run::new(process, directory);
+        while run.client.is_some()
             && let Some(letter) = script.letter()
         {
-            play.act(letter, &mut script);
+            run.act(letter, &mut script);
         }
-        play.end();
+        run.end();
     });
 }
 
-/// Where the client stands.
+/// The state of the client.
 enum Client {
-    Shaking(Box<Handshake>),
-    Talking(Box<Talk>),
+    Connecting(Box<Handshake>),
+    Connected(Box<Talk>),
 }
 
 struct Talk {
@@ -49,24 +60,24 @@ struct Talk {
     unanswered: usize,
 }
 
-struct Play {
-    /// None once it has given up.
+struct Run {
+    /// `None` once the client has given up.
     client: Option<Client>,
-    scenery: Scenery,
-    /// The session of all ACKs, and the longest message of any.
+    fake_server: FakeServer,
+    /// The session of all ACKs, and the longest message of any ACK.
     session: u64,
     longest: u64,
     /// Bytes of answers.
     answered: usize,
 }
 
-impl Play {
+impl Run {
     fn new(process: &Rc<Process>, directory: &Path) -> Self {
-        let scenery = Scenery::new(directory);
+        let fake_server = FakeServer::new(directory);
         let place = Place::new(&directory.join("mario")).expect("it ends in a name");
         let handshake = Handshake::new(process, &place, Deadline::NEVER);
-        let client = Some(Client::Shaking(Box::new(handshake)));
-        Self { client, scenery, session: 0, longest: 0, answered: 0 }
+        let client = Some(Client::Connecting(Box::new(handshake)));
+        Self { client, fake_server, session: 0, longest: 0, answered: 0 }
     }
 
     fn act(&mut self, letter: u8, script: &mut Script) {
@@ -79,15 +90,15 @@ impl Play {
                 let part = script.part(letter == b'm');
                 let header = Header { kind, part, session, sequence: u32::try_from(number).expect("a byte") };
                 let (frame, _) = script.frame(header, &payload(length));
-                self.scenery.send(&frame);
+                self.fake_server.send(&frame);
             }
-            b'b' => self.scenery.send(&script.raw()),
+            b'b' => self.fake_server.send(&script.raw()),
             b'd' => script.damage(),
             b't' => script.lose_part(),
-            b'x' => self.scenery.close_private(),
-            b'w' => self.scenery.leave_wkp(),
-            b'W' => self.scenery.new_wkp(),
-            b'u' => self.scenery.leave_upstream(),
+            b'x' => self.fake_server.close_private(),
+            b'w' => self.fake_server.leave_wkp(),
+            b'W' => self.fake_server.new_wkp(),
+            b'u' => self.fake_server.leave_upstream(),
             b'q' => self.request(script.length()),
             b'g' => self.read(),
             b'z' => self.bye(),
@@ -95,10 +106,11 @@ impl Play {
         }
     }
 
-    /// By a digit: the nonce of the last HELLO (0), the session's number (1), or one that nobody has.
+    /// Returns a session chosen by a digit: the nonce of the last HELLO (0), the session's number (1), or one
+    /// that does not exist.
     fn session(&self, whose: usize) -> u64 {
         match whose {
-            0 => self.scenery.nonce,
+            0 => self.fake_server.nonce,
             1 => self.session,
             other => other as u64,
         }
@@ -106,33 +118,33 @@ impl Play {
 
     fn acknowledge(&mut self, script: &mut Script) {
         let nonce = self.session(script.number());
-        let upstream = self.scenery.upstream(script.number());
+        let upstream = self.fake_server.upstream(script.number());
         let window = [0, 1, 16, u16::MAX][script.number() % 4];
         let longest = [10_000, 0, 100, u64::MAX][script.number() % 4];
         let version = VERSION;
         let ack = Ack { session: 77, version, window, longest, upstream };
-        // Whichever it takes: several may be on their way.
+        // The longest of all ACKs: the client may take any of those on their way.
         (self.session, self.longest) = (ack.session, self.longest.max(longest));
         let header = Header { kind: Kind::Ack, part: Part::ONLY, session: nonce, sequence: 0 };
         let (frame, _) = script.frame(header, &ack.encode());
-        self.scenery.send(&frame);
+        self.fake_server.send(&frame);
     }
 
-    /// Once; where it pauses before the next try, the short pauses are waited for.
+    /// Advances the handshake once, after a short pause of the client if one is due.
     fn advance(&mut self) {
-        let Some(Client::Shaking(handshake)) = &mut self.client else { return };
+        let Some(Client::Connecting(handshake)) = &mut self.client else { return };
         let (_, until) = handshake.watch();
         if until.left().is_some_and(|left| left.as_micros() < 200) {
             while !until.passed() {}
         }
         match handshake.advance() {
-            Ok(Progress::Pending) => self.scenery.hear(),
+            Ok(Progress::Pending) => self.fake_server.receive(),
             Ok(Progress::Connected(connection)) => {
-                self.scenery.hear();
-                assert!(self.scenery.is_ready, "connected without READY");
+                self.fake_server.receive();
+                assert!(self.fake_server.is_ready, "connected without READY");
                 let talk = Talk { connection: *connection, longest: self.longest, oldest: 1, unanswered: 0 };
-                self.client = Some(Client::Talking(Box::new(talk)));
-                // Something may have come with the acknowledgement.
+                self.client = Some(Client::Connected(Box::new(talk)));
+                // A frame may have come with the acknowledgement.
                 self.take_answers();
             }
             Err(error) => self.give_up(&error),
@@ -140,7 +152,7 @@ impl Play {
     }
 
     fn request(&mut self, length: usize) {
-        let Some(Client::Talking(talk)) = &mut self.client else { return };
+        let Some(Client::Connected(talk)) = &mut self.client else { return };
         if !talk.connection.may_send(length) {
             return;
         }
@@ -154,12 +166,12 @@ impl Play {
             Err(error) => panic!("{error}"),
         }
         talk.connection.flush().expect("a pipe can be written, or has lost its reader");
-        self.scenery.hear();
+        self.fake_server.receive();
     }
 
-    /// What there is, as far as one read goes.
+    /// Reads once, and takes all answers.
     fn read(&mut self) {
-        let Some(Client::Talking(talk)) = &mut self.client else { return };
+        let Some(Client::Connected(talk)) = &mut self.client else { return };
         match talk.connection.read() {
             Ok(()) => self.take_answers(),
             Err(error) => self.give_up(&error),
@@ -169,7 +181,7 @@ impl Play {
     fn take_answers(&mut self) {
         let mut reply = Vec::new();
         loop {
-            let Some(Client::Talking(talk)) = &mut self.client else { return };
+            let Some(Client::Connected(talk)) = &mut self.client else { return };
             let answer = talk.connection.answer(&mut reply);
             match answer {
                 Ok(Answer::Nothing) => return,
@@ -186,7 +198,7 @@ impl Play {
                         reply.len()
                     );
                     self.answered += reply.len();
-                    assert!(self.answered <= self.scenery.sent, "more than was sent");
+                    assert!(self.answered <= self.fake_server.sent, "more than was sent");
                 }
                 Err(error) => return self.give_up(&error),
             }
@@ -194,15 +206,15 @@ impl Play {
     }
 
     fn bye(&mut self) {
-        if let Some(Client::Talking(talk)) =
-            self.client.take_if(|client| matches!(client, Client::Talking(_)))
+        if let Some(Client::Connected(talk)) =
+            self.client.take_if(|client| matches!(client, Client::Connected(_)))
         {
             talk.connection.bye();
-            self.scenery.hear();
+            self.fake_server.receive();
         }
     }
 
-    /// For a reason that a person can read, with a status that the protocol page has for it.
+    /// Checks the error with which the client gives up: an expected kind, and a printable text.
     fn give_up(&mut self, error: &Error) {
         assert!(
             matches!(
@@ -218,7 +230,7 @@ impl Play {
 
     fn end(mut self) {
         self.client = None;
-        self.scenery.hear();
-        self.scenery.end();
+        self.fake_server.receive();
+        self.fake_server.end();
     }
 }

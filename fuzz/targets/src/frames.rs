@@ -1,4 +1,4 @@
-//! The frame decoder, on a real pipe, against the simplest decoder there is.
+//! The frame decoder on a real pipe, compared with the simplest decoder.
 
 use std::rc::Rc;
 
@@ -9,25 +9,31 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
 use crate::script::{Script, magics, payload};
-use crate::stage::put;
+use crate::setup::put;
 
-/// First letter: `w` for a pipe where all writes are whole frames, else pieces of any size. Then: `b`
-/// length, bytes: these bytes; `r` kind, flags, session, length: a frame; `M` kind, flags, session, length:
-/// one whose payload is full of magics; `d` how, where: the next frame is damaged so; `c` length: cuts what
-/// is written next there; `f`: the reader reads and takes; `l`: the buffer is lent away and back.
+/// Runs a script. First letter: `w` for a pipe on which all writes are whole frames, else pieces of any size.
+/// Commands:
+///
+/// - `b` length, bytes: these bytes
+/// - `r` kind, flags, session, length: a frame
+/// - `M` kind, flags, session, length: a frame whose payload is full of magics
+/// - `d` how, where: damages the next frame
+/// - `c` length: cuts the next write there
+/// - `f`: the reader reads and takes all frames
+/// - `l`: the reader gives its buffer back and borrows it again
 pub fn frames(data: &[u8]) {
     let mut script = Script::new(data);
-    let delivery = if script.letter() == Some(b'w') { Framing::Atomic } else { Framing::Stream };
-    Play::new(delivery).run(&mut script);
+    let framing = if script.letter() == Some(b'w') { Framing::Atomic } else { Framing::Stream };
+    Run::new(framing).run(&mut script);
 }
 
-struct Play {
-    delivery: Framing,
+struct Run {
+    framing: Framing,
     reader: FrameReader,
     to_reader: std::os::fd::OwnedFd,
     /// Bytes in the pipe.
     in_pipe: usize,
-    /// All that was written and is not judged yet.
+    /// All bytes that were written and are not checked yet.
     written: Vec<u8>,
     found: Vec<(Header, Vec<u8>)>,
     skipped: u64,
@@ -36,13 +42,13 @@ struct Play {
     lent: Box<[u8]>,
 }
 
-impl Play {
-    fn new(delivery: Framing) -> Self {
+impl Run {
+    fn new(framing: Framing) -> Self {
         let (from, to_reader) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
-        let reader = FrameReader::without_buffer(Rc::new(from), delivery);
+        let reader = FrameReader::without_buffer(Rc::new(from), framing);
         let lent = handshake_core::stream::new_buffer();
         let (written, found) = (Vec::new(), Vec::new());
-        Self { delivery, reader, to_reader, in_pipe: 0, written, found, skipped: 0, cut: None, lent }
+        Self { framing, reader, to_reader, in_pipe: 0, written, found, skipped: 0, cut: None, lent }
     }
 
     fn run(mut self, script: &mut Script) {
@@ -78,12 +84,12 @@ impl Play {
         self.judge(true);
     }
 
-    /// One write, or two with a read between them. Never more than the pipe takes.
+    /// Writes once, or twice with a read between. Never more than the pipe takes.
     fn write(&mut self, bytes: &[u8]) {
         let cut = self.cut.take().map_or(0, |cut| cut.min(bytes.len()));
         for (number, part) in [&bytes[..cut], &bytes[cut..]].into_iter().enumerate() {
             for part in part.chunks(FRAME_MAX).filter(|part| !part.is_empty()) {
-                // A pipe of sixteen pages takes sixteen writes, whatever their size.
+                // A pipe of sixteen pages takes sixteen writes of any size.
                 if self.in_pipe + FRAME_MAX > 8 * FRAME_MAX || !put(&self.to_reader, part) {
                     self.read();
                     assert!(put(&self.to_reader, part), "an empty pipe takes a frame");
@@ -97,7 +103,7 @@ impl Play {
         }
     }
 
-    /// Reads the pipe empty, and takes the frames.
+    /// Reads until the pipe is empty, and takes the frames.
     fn read(&mut self) {
         loop {
             let filled = self.reader.fill().expect("the pipe can be read");
@@ -114,17 +120,17 @@ impl Play {
         }
         self.in_pipe = 0;
         self.skipped += self.reader.take_skipped();
-        if self.delivery == Framing::Atomic {
+        if self.framing == Framing::Atomic {
             self.judge(false);
         }
     }
 
-    /// Compares with a decoder that looks at one byte after the other.
+    /// Compares the results with those of a decoder that advances byte by byte.
     fn judge(&mut self, at_end: bool) {
         let (mut at, mut expected, mut skipped) = (0, Vec::new(), 0);
         while at < self.written.len() {
             if self.written[at] != MAGIC[0] {
-                // What `front` says as well, but it would look for the next magic each time.
+                // `front` would skip this byte as well, but it would search for the next magic each time.
                 (at, skipped) = (at + 1, skipped + 1);
                 continue;
             }
@@ -133,7 +139,7 @@ impl Play {
                     at += frame.len();
                     expected.push((frame.header, frame.payload().into_owned()));
                 }
-                Front::Beginning if self.delivery == Framing::Stream => break,
+                Front::Beginning if self.framing == Framing::Stream => break,
                 Front::Garbage(_) | Front::Beginning => {
                     at += 1;
                     skipped += 1;

@@ -1,5 +1,5 @@
-//! The server: four peers who say anything at any moment, and the basic server's loop; sessions are read from the
-//! client's pipe, or, as a subserver of the central dispatch server reads them, from an unnamed one.
+//! The server: the basic server's loop, with four peers that may write anything at any moment. Sessions read
+//! from the client's pipe, or, like a subserver of the central dispatch server, from an unnamed pipe.
 
 mod peer;
 mod world;
@@ -20,22 +20,34 @@ use nix::poll::PollFlags;
 use nix::unistd::pipe2;
 
 use crate::script::Script;
-use crate::stage::{play, shows};
+use crate::setup::{in_directory, shows};
 use world::World;
 
 /// The longest message of this server.
 const LONGEST: usize = 9000;
 
-/// First letter: `c` for sessions behind a central process. Then, with a peer's digit (and another's, ...):
-/// `o`: opens the well-known pipe; `h`, whose name: HELLO; `n`, length, bytes: HELLO with that name; `y`: does what a good
-/// client does with its ACK; `r`, kind, whose session, number, length: a frame; `m`: the same with MORE; `b`, length,
-/// bytes: these bytes; `q`, length: a good request; `p`: reads its replies; `x`: closes its upstream; `X`: removes and
-/// closes its private pipe; `l`, `u`: takes and gives back the lock on the well-known pipe; `d`, how, where: the next
-/// frame is damaged; `t`: the next part is lost; `s`: the server goes on.
+/// Runs a script. First letter: `c` for sessions behind a central process. Commands, each with a peer's digit
+/// first, except `d`, `t` and `s`:
+///
+/// - `o`: opens the well-known pipe
+/// - `h` whose name: HELLO
+/// - `n` length, bytes: HELLO with that name
+/// - `y`: handles its ACK like a correct client
+/// - `r` kind, whose session, number, length: a frame
+/// - `m` kind, whose session, number, length: a frame with MORE
+/// - `b` length, bytes: these bytes
+/// - `q` number, length: a correct request
+/// - `p`: reads its replies
+/// - `x`: closes its upstream
+/// - `X`: removes and closes its private pipe
+/// - `l`, `u`: takes and releases the lock on the well-known pipe
+/// - `d` how, where: damages the next frame
+/// - `t`: loses the next part
+/// - `s`: the server goes on
 pub fn server(data: &[u8]) {
     let mut script = Script::new(data);
     let central = script.letter() == Some(b'c');
-    play(Role::Server, |process, directory| run(process, directory, script, central));
+    in_directory(Role::Server, |process, directory| run(process, directory, script, central));
 }
 
 fn run(process: &Rc<Process>, directory: &Path, script: Script, central: bool) {
@@ -45,7 +57,7 @@ fn run(process: &Rc<Process>, directory: &Path, script: Script, central: bool) {
     loop {
         let goes_on = world.borrow_mut().act();
         if server.wkp().is_some_and(|wkp| shows(wkp, PollFlags::POLLIN)) {
-            let arrived = server.wait(true).expect("the name is ours").expect("nobody asked to end");
+            let arrived = server.wait(true).expect("the name is ours").expect("no process asked it to end");
             assert!(arrived.is_connection(), "there is something in the pipe");
             server.receive_and_remove().expect("the name is ours");
         }
@@ -53,7 +65,7 @@ fn run(process: &Rc<Process>, directory: &Path, script: Script, central: bool) {
             while let Some(client) = server.next_pending().expect("there are random numbers") {
                 world.borrow_mut().turn_of(client.session);
                 let served = if central {
-                    serve_behind(&server, client, &world)
+                    serve_dispatched(&server, client, &world)
                 } else {
                     serve(&server, client, &world)
                 };
@@ -67,7 +79,7 @@ fn run(process: &Rc<Process>, directory: &Path, script: Script, central: bool) {
             server.wait(true).expect("the name is ours");
         }
         server.create_wkp().expect("a pipe can be made");
-        world.borrow_mut().judge_answers();
+        world.borrow_mut().check_answers();
         if !goes_on {
             break;
         }
@@ -76,7 +88,7 @@ fn run(process: &Rc<Process>, directory: &Path, script: Script, central: bool) {
     world.borrow_mut().leave();
 }
 
-/// Patience that is over as soon as a read finds nothing.
+/// Returns options with timeouts that end as soon as a read finds nothing.
 fn options(directory: &Path, world: &Rc<RefCell<World>>) -> Options {
     let moment = Duration::from_nanos(1);
     let world = Rc::clone(world);
@@ -92,19 +104,19 @@ fn options(directory: &Path, world: &Rc<RefCell<World>>) -> Options {
     options
 }
 
-fn serve(server: &Server, caller: PendingClient, world: &Rc<RefCell<World>>) -> Result<()> {
-    let session = server.acknowledge(caller)?;
+fn serve(server: &Server, client: PendingClient, world: &Rc<RefCell<World>>) -> Result<()> {
+    let session = server.acknowledge(client)?;
     converse(server, session, world)
 }
 
-/// As a subserver does, and the harness is the central process.
-fn serve_behind(server: &Server, caller: PendingClient, world: &Rc<RefCell<World>>) -> Result<()> {
+/// Serves like a subserver; the harness is the central process.
+fn serve_dispatched(server: &Server, client: PendingClient, world: &Rc<RefCell<World>>) -> Result<()> {
     let (from_central, to_subserver) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
     let grant = AckParams { window: 16, longest: LONGEST, upstream: Vec::new() };
     let from_client = FrameReader::new(Rc::new(from_central), Framing::Stream);
-    let session = server.begin_session(caller, grant, from_client, None)?;
+    let session = server.begin_session(client, grant, from_client, None)?;
     world.borrow_mut().down = Some(to_subserver);
-    converse(server, session.via(Asked(Rc::clone(world))), world)
+    converse(server, session.via(FakeCentral(Rc::clone(world))), world)
 }
 
 fn converse(server: &Server, mut session: Session, world: &Rc<RefCell<World>>) -> Result<()> {
@@ -122,7 +134,8 @@ fn converse(server: &Server, mut session: Session, world: &Rc<RefCell<World>>) -
     Ok(())
 }
 
-/// Answers with the message backwards; to one of 7 bytes, with more than may be sent. While it works, the peers go on.
+/// Replies with the message reversed. To a message of 7 bytes, replies with more than the server may send.
+/// Lets the peers act while it works.
 struct Reversed(Rc<RefCell<World>>);
 
 impl Service for Reversed {
@@ -138,10 +151,10 @@ impl Service for Reversed {
 }
 
 /// The central process.
-struct Asked(Rc<RefCell<World>>);
+struct FakeCentral(Rc<RefCell<World>>);
 
-impl Dispatcher for Asked {
-    fn answered(&mut self, _records: usize) {}
+impl Dispatcher for FakeCentral {
+    fn answered(&mut self, _frames: usize) {}
 
     fn ask(&mut self) {
         let mut world = self.0.borrow_mut();
@@ -151,7 +164,7 @@ impl Dispatcher for Asked {
     }
 }
 
-/// Whether this pipe's other end has been closed since it was opened, or has sent something.
+/// Returns whether this pipe's other end has been closed since it was opened, or has written bytes.
 fn was_answered(pipe: impl AsFd) -> bool {
     shows(pipe, PollFlags::POLLIN)
 }

@@ -1,5 +1,5 @@
-//! The fuzz targets on all files of their corpus and on mutations of them, the same ones each time: so they cannot rot
-//! between two runs of cargo-fuzz.
+//! Runs the fuzz targets on all files of their corpus and on mutations of them. The mutations are the same in
+//! each run, so that the targets keep working between two runs of cargo-fuzz.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ const MUTATIONS: usize = 100;
 /// A target.
 type Target = fn(&[u8]);
 
-/// The scripts of a target, by name.
+/// Returns the scripts of a target, by name.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(target);
     let entries = fs::read_dir(&folder).expect("each target has a corpus").flatten();
@@ -24,17 +24,17 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Plays a script; whose it was is said if that panics.
-fn play(target: Target, name: &str, script: &[u8]) {
-    struct Told<'a>(&'a str, &'a [u8]);
-    impl Drop for Told<'_> {
+/// Runs a script. If it panics, prints which file the script came from.
+fn run_script(target: Target, name: &str, script: &[u8]) {
+    struct Report<'a>(&'a str, &'a [u8]);
+    impl Drop for Report<'_> {
         fn drop(&mut self) {
             if std::thread::panicking() {
                 eprintln!("the script, made of {}: {:?}", self.0, self.1.escape_ascii().to_string());
             }
         }
     }
-    let _told = Told(name, script);
+    let _report = Report(name, script);
     target(script);
 }
 
@@ -43,15 +43,16 @@ fn run(name: &str, target: Target) {
     assert!(corpus.len() > 5, "{} scripts", corpus.len());
     let mut random = Random(0x2545_F491_4F6C_DD1D);
     for (name, script) in &corpus {
-        play(target, name, script);
+        run_script(target, name, script);
         for _ in 0..MUTATIONS {
             let other = &corpus[random.below(corpus.len())].1;
-            play(target, name, &mutated(script, other, &mut random));
+            run_script(target, name, &mutated(script, other, &mut random));
         }
     }
 }
 
-/// A few of: a byte changed, taken out, put in, a part doubled, and the end of another script.
+/// Applies a few mutations: changes, removes or inserts a byte, doubles a part, or appends the end of another
+/// script.
 fn mutated(script: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     let mut script = script.to_vec();
     for _ in 0..=random.below(4) {
@@ -71,7 +72,7 @@ fn mutated(script: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     script
 }
 
-/// xorshift64: the same numbers each time.
+/// xorshift64: the same numbers in each run.
 struct Random(u64);
 
 impl Random {
@@ -82,7 +83,7 @@ impl Random {
         usize::try_from(self.0 % limit as u64).expect("it is below a usize")
     }
 
-    /// A letter or a digit as often as anything.
+    /// Returns a letter or a digit in half of the cases, and any byte otherwise.
     fn byte(&mut self) -> u8 {
         let letters = b"abcdfghklmnopqrsuwxyzXW0123456789 ";
         match self.below(2) {
@@ -93,16 +94,16 @@ impl Random {
 }
 
 #[test]
-fn records_are_found_whatever_comes() {
+fn frames_are_found_among_any_bytes() {
     run("frames", fuzz_targets::frames);
 }
 
 #[test]
-fn a_server_keeps_its_promises_whatever_its_clients_do() {
+fn a_server_keeps_its_guarantees_with_any_clients() {
     run("server", fuzz_targets::server);
 }
 
 #[test]
-fn a_client_keeps_its_promises_whatever_its_server_does() {
+fn a_client_keeps_its_guarantees_with_any_server() {
     run("client", fuzz_targets::client);
 }

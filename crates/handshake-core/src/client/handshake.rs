@@ -1,4 +1,5 @@
-//! The client's side of the handshake, as a state machine that never waits by itself; [`connect`] waits for it.
+//! The client's side of the handshake, as a state machine that never waits by itself; [`connect`] waits for
+//! it.
 
 use std::fmt;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -26,25 +27,25 @@ use crate::sys::{Lock, try_lock, unread};
 use crate::text::words;
 use crate::wire::{Ack, Header, Hello, Kind, Part, VERSION, append};
 
-/// Step 3: the private pipe, with a reader from the first moment on, so that the server's open finds one.
+/// Step 3: the private pipe. It has a reader from the start, so that the server's open succeeds.
 #[derive(Debug)]
 struct PrivatePipe {
     /// Dropping it removes the name.
     fifo: Fifo,
     /// The answer may come in pieces.
     from_server: FrameReader,
-    /// Says which answer is ours.
+    /// Identifies the answer to this client.
     nonce: u64,
 }
 
-/// Where the client stands.
+/// The state of the handshake.
 #[derive(Debug)]
 enum State {
-    /// Between two tries to connect (step 4).
+    /// Between two attempts to connect (step 4).
     Seeking { again: Deadline },
     /// The WKP is full (step 4).
     WaitingForRoom { wkp: (OwnedFd, Identity) },
-    /// HELLO is said (step 5).
+    /// HELLO is sent (step 5).
     AwaitingAck { wkp: OwnedFd },
 }
 
@@ -56,37 +57,38 @@ pub struct Handshake {
     state: State,
     private: Option<PrivatePipe>,
     pauses: Pauses,
-    /// The last reason for not getting through.
+    /// The last reason why the client did not connect.
     obstacle: &'static str,
     /// Whether a server took a HELLO.
-    said_hello: bool,
-    /// The last reason to say it anew.
+    sent_hello: bool,
+    /// The last reason for a new HELLO.
     turned_away: Option<&'static str>,
-    /// The first words that were no frame: a server that says them speaks another dialect.
-    heard: Option<String>,
+    /// The first text that was no frame. A server that writes it speaks another dialect.
+    other_text: Option<String>,
     /// Frames sent and received so far.
     frames: u64,
 }
 
-/// How far a handshake is.
+/// The progress of a handshake.
 #[derive(Debug)]
 pub enum Progress {
-    /// Done.
+    /// The client is connected.
     Connected(Box<Connection>),
-    /// Wait for what [`Handshake::watch`] says, then go on.
+    /// Wait as [`Handshake::watch`] says, then call [`Handshake::advance`] again.
     Pending,
 }
 
-/// Connects to the server at `place`, at the latest until `deadline`.
+/// Connects to the server at `place`, before `deadline`.
 ///
 /// # Errors
-/// [`Error::NoServer`], [`Error::NoAnswer`]: the deadline passed. [`Error::Refused`]: the server will not.
+/// [`Error::NoServer`], [`Error::NoAnswer`]: the deadline passed. [`Error::Refused`]: the server refuses.
 /// [`Error::System`]: no private pipe can be made, or the WKP is another user's. [`Error::Signal`].
 pub fn connect(process: &Rc<Process>, place: &Place, deadline: Deadline) -> Result<Connection> {
     let mut handshake = Handshake::new(process, place, deadline);
     loop {
-        // First the try, then the judgement, whatever the try has found: who was stopped for a while has one more, and a
-        // server that sends without end what is no answer does not keep us.
+        // The deadline is judged after the attempt, whatever the attempt has found. A client that was stopped
+        // for a while has one more attempt. A server that sends other frames without end cannot keep the
+        // client.
         let late = deadline.passed();
         if let Progress::Connected(connection) = handshake.advance()? {
             return Ok(*connection);
@@ -101,7 +103,7 @@ pub fn connect(process: &Rc<Process>, place: &Place, deadline: Deadline) -> Resu
 }
 
 impl Handshake {
-    /// A handshake that begins with the next [`Handshake::advance`].
+    /// Makes a handshake that begins with the next [`Handshake::advance`].
     pub fn new(process: &Rc<Process>, place: &Place, deadline: Deadline) -> Self {
         Self {
             process: Rc::clone(process),
@@ -111,19 +113,19 @@ impl Handshake {
             private: None,
             pauses: Pauses::new(),
             obstacle: "there was no time to try",
-            said_hello: false,
+            sent_hello: false,
             turned_away: None,
-            heard: None,
+            other_text: None,
             frames: 0,
         }
     }
 
-    /// Frames sent and received so far: 3 if all went well the first time.
+    /// Returns the frames sent and received so far: 3 if all went well the first time.
     pub fn frames(&self) -> u64 {
         self.frames
     }
 
-    /// What to wait for, and until when, before the next [`Handshake::advance`].
+    /// Returns what to wait for, and until when, before the next [`Handshake::advance`].
     pub fn watch(&self) -> (Vec<(BorrowedFd<'_>, PollFlags)>, Deadline) {
         match &self.state {
             State::Seeking { again } => (Vec::new(), again.or(self.deadline)),
@@ -137,10 +139,11 @@ impl Handshake {
         }
     }
 
-    /// Goes as far as it can without waiting. Call it when what is watched shows something, or at its deadline.
+    /// Goes on as far as possible without waiting. Call it when a watched file descriptor is ready, or at the
+    /// deadline of `watch`.
     ///
     /// # Errors
-    /// As [`connect`], without those of the deadline.
+    /// Those of [`connect`], without those of the deadline.
     pub fn advance(&mut self) -> Result<Progress> {
         match &self.state {
             State::Seeking { again } if !again.passed() => Ok(Progress::Pending),
@@ -153,28 +156,30 @@ impl Handshake {
         }
     }
 
-    /// Says whether the deadline has passed. Call it after an [`Handshake::advance`] that began later than that.
+    /// Fails if the deadline has passed. Call it after an [`Handshake::advance`] that began later than the
+    /// deadline.
     ///
     /// # Errors
-    /// [`Error::NoServer`]: nobody took a HELLO. [`Error::NoAnswer`]: somebody did.
+    /// [`Error::NoServer`]: no server took a HELLO. [`Error::NoAnswer`]: a server took it.
     pub fn judge_deadline(&self) -> Result<()> {
         if !self.deadline.passed() {
             return Ok(());
         }
         let path = self.place.wkp().into();
-        if !self.said_hello {
+        if !self.sent_hello {
             return Err(Error::NoServer { path, because: self.obstacle });
         }
-        if let Some(heard) = &self.heard {
-            let seen = format!("the server said {heard:?}, which is no frame of this protocol");
+        if let Some(other_text) = &self.other_text {
+            let seen = format!("the server said {other_text:?}, which is no frame of this protocol");
             return Err(Error::NoAnswer { path, seen, hint: "try --dialect course" });
         }
         let seen = self.turned_away.unwrap_or_else(|| self.how_far()).into();
-        let hint = "try again with a longer --timeout, or with --dialect course if the server is a program of the course";
+        let hint = "try again with a longer --timeout, or with --dialect course if the server is a program \
+                    of the course";
         Err(Error::NoAnswer { path, seen, hint })
     }
 
-    /// How far the server came with the HELLO.
+    /// Describes how far the server came with the HELLO.
     fn how_far(&self) -> &'static str {
         match &self.state {
             State::AwaitingAck { wkp } if unread(wkp).is_ok_and(|bytes| bytes > 0) => {
@@ -200,33 +205,35 @@ impl Handshake {
         Ok(())
     }
 
-    /// Step 4: connects to the server and sends the private pipe's name. Under the shared lock the look at the WKP's
-    /// name and the write are one step for the server, which takes the name away first and the exclusive lock then.
+    /// Step 4: connects to the server and sends the private pipe's name. The shared lock makes the check of
+    /// the WKP's name and the write one step for the server. The server first removes the name, and then
+    /// takes the exclusive lock.
     fn connect_and_send_name(&mut self) -> Result<()> {
         let (wkp, identity) =
             match std::mem::replace(&mut self.state, State::Seeking { again: Deadline::NEVER }) {
                 State::WaitingForRoom { wkp } => wkp,
                 _ => match open_identified(self.place.wkp()) {
                     Ok(wkp) => wkp,
-                    Err(Errno::ENOENT) => return self.later("ENOENT (no such pipe)"),
-                    Err(Errno::ENXIO) => return self.later("ENXIO (no reader)"),
+                    Err(Errno::ENOENT) => return self.retry_later("ENOENT (no such pipe)"),
+                    Err(Errno::ENXIO) => return self.retry_later("ENXIO (no reader)"),
                     Err(errno) => return Err(cannot_open(&self.place, errno)),
                 },
             };
         match try_lock(wkp.as_fd(), Lock::Shared) {
             Ok(()) => {}
-            // A server that was stopped with the exclusive lock in its hand must not stop us.
-            Err(Errno::EWOULDBLOCK) => return self.later("EWOULDBLOCK (the server holds its lock)"),
-            // No such lock on this file system: the server finds that out as well, and lets nobody keep the WKP.
+            // A server that was stopped while it held the exclusive lock must not stop this client.
+            Err(Errno::EWOULDBLOCK) => return self.retry_later("EWOULDBLOCK (the server holds its lock)"),
+            // The file system has no such lock. The server finds that out as well, and lets no client keep
+            // the WKP.
             Err(_) => {}
         }
         // Another process may have given the pipe a second name (link(2)), so its link count proves nothing.
         if look(self.place.wkp()) != Ok(Standing::Fifo(identity)) {
-            return self.later("it was just being replaced");
+            return self.retry_later("it was just being replaced");
         }
         self.process.log(What::WkpOpened, |event| event.pipe(self.place.wkp().display()));
         let sent = self.send_hello(&wkp);
-        // Giving a lock back cannot fail.
+        // Releasing a lock cannot fail.
         let _ = try_lock(wkp.as_fd(), Lock::Release);
         match sent {
             Ok(()) => {}
@@ -235,11 +242,11 @@ impl Handshake {
                 self.state = State::WaitingForRoom { wkp: (wkp, identity) };
                 return Ok(());
             }
-            Err(Errno::EPIPE) => return self.later("EPIPE (the reader has gone)"),
+            Err(Errno::EPIPE) => return self.retry_later("EPIPE (the reader has gone)"),
             Err(errno) => return Err(Error::at("write to the well-known pipe", self.place.wkp(), errno, "")),
         }
         self.frames += 1;
-        self.said_hello = true;
+        self.sent_hello = true;
         self.process.log(What::AwaitingAck, |event| event.pipe(self.private_name()));
         self.state = State::AwaitingAck { wkp };
         Ok(())
@@ -252,13 +259,13 @@ impl Handshake {
         let header = Header { kind: Kind::Hello, part: Part::ONLY, session: private.nonce, sequence: 0 };
         append(&mut frame, header, &hello.encode());
         let event = |event: Event| event.pipe(self.place.wkp().display()).text(private.fifo.name());
-        // At most PIPE_BUF: all of it or nothing (pipe(7)).
+        // At most PIPE_BUF: the write is all or nothing (pipe(7)).
         self.process.log_around(What::HelloSent, event, || write(wkp, &frame).map(drop))
     }
 
-    /// Steps 5 and 8: looks for the acknowledgement; with it, removes the private pipe and confirms.
+    /// Steps 5 and 8: reads the acknowledgement. When it has come, removes the private pipe and confirms.
     fn receive_and_remove_private_pipe(&mut self) -> Result<Progress> {
-        // Nearly always it is there, and a look before would cost more than the read.
+        // Nearly always the answer is there. A poll before would cost more than the read.
         if let Break(ack) = self.read_answer()? {
             return self.confirm(ack);
         }
@@ -268,18 +275,19 @@ impl Handshake {
         }
         match self.read_answer()? {
             Break(ack) => return self.confirm(ack),
-            // A writer has come and sent something that is no answer yet; the deadline bounds that.
+            // A writer has sent bytes that are no answer yet; the deadline bounds that.
             Continue(Filled::Bytes(_)) => {}
             Continue(Filled::Nothing) if !server_left => {}
             Continue(Filled::End) if shown => {
-                self.say_hello_anew("the server opened the private pipe and closed it again")?
+                self.start_over("the server opened the private pipe and closed it again")?
             }
-            Continue(_) => self.say_hello_anew("the server let go of the well-known pipe")?,
+            Continue(_) => self.start_over("the server closed the well-known pipe")?,
         }
         Ok(Progress::Pending)
     }
 
-    /// One read of the private pipe. `Break`: the acknowledgement came, if it is one, and of our version.
+    /// Reads the private pipe once. Returns `Break` when an acknowledgement came; it contains `None` for an
+    /// invalid one or another version.
     fn read_answer(&mut self) -> Result<ControlFlow<Option<Ack>, Filled>> {
         let Some(PrivatePipe { fifo, from_server, nonce }) = &mut self.private else {
             return Ok(Continue(Filled::Nothing));
@@ -300,17 +308,17 @@ impl Handshake {
                 _ => {}
             }
         }
-        if self.heard.is_none() {
+        if self.other_text.is_none() {
             // No frame begins with a text.
             let text = text_of(from_server.bytes());
-            self.heard = (!text.is_empty()).then(|| excerpt(text));
+            self.other_text = (!text.is_empty()).then(|| excerpt(text));
         }
         note_skipped(from_server, None, &self.process);
         Ok(Continue(filled))
     }
 
-    /// Whether the private pipe shows something, and whether the WKP has lost its reader. Asked in this order, so
-    /// that an ACK sent before the WKP was let go is not missed.
+    /// Returns whether the private pipe is ready, and whether the WKP has lost its reader. The WKP is polled
+    /// first, so that an ACK sent before the server closed the WKP is not missed.
     fn look(&self) -> Result<(bool, bool)> {
         let State::AwaitingAck { wkp } = &self.state else { return Ok((false, false)) };
         let Some(private) = &self.private else { return Ok((false, false)) };
@@ -323,8 +331,9 @@ impl Handshake {
         Ok((answer[0].any().unwrap_or(false), server_left))
     }
 
-    /// Step 8: removes the private pipe, goes over to the fresh upstream if there is one, and says READY. If the server has
-    /// lost its patience meanwhile (this client may have been stopped), nothing has been asked of it yet: try again.
+    /// Step 8: removes the private pipe, opens the fresh upstream if there is one, and sends READY. The
+    /// server may have ended the session meanwhile, if this client was stopped. The client then retries,
+    /// since it has sent no request yet.
     fn confirm(&mut self, ack: Option<Ack>) -> Result<Progress> {
         let Some(ack) = ack else {
             let what = "an acknowledgement that is none, or of another version".into();
@@ -343,7 +352,7 @@ impl Handshake {
             )
             .map_err(|errno| Error::on("remove the private pipe", &name, errno))?;
         let Some((to_server, framing)) = self.upstream(&ack)? else {
-            self.say_hello_anew("the fresh pipe was gone before READY")?;
+            self.start_over("the fresh pipe was gone before READY")?;
             return Ok(Progress::Pending);
         };
         let mut to_server = FrameWriter::new(Rc::new(to_server), framing);
@@ -355,14 +364,14 @@ impl Handshake {
             || to_server.flush(),
         );
         if confirmed.is_err() {
-            self.say_hello_anew("the server was gone before READY")?;
+            self.start_over("the server was gone before READY")?;
             return Ok(Progress::Pending);
         }
         self.frames += 1;
         Ok(Progress::Connected(Box::new(Connection::new(&self.process, &ack, from_server, to_server))))
     }
 
-    /// The pipe for all that follows; `None` if the server has taken it back.
+    /// Returns the pipe for all that follows. `None`: the server has removed it.
     fn upstream(&mut self, ack: &Ack) -> Result<Option<(OwnedFd, Framing)>> {
         match std::mem::replace(&mut self.state, State::Seeking { again: Deadline::NEVER }) {
             State::AwaitingAck { wkp } if ack.upstream.is_empty() => return Ok(Some((wkp, Framing::Atomic))),
@@ -379,19 +388,20 @@ impl Handshake {
         }
     }
 
-    /// Back to step 4, after a pause.
-    fn later(&mut self, obstacle: &'static str) -> Result<()> {
+    /// Returns to step 4, after a pause.
+    fn retry_later(&mut self, obstacle: &'static str) -> Result<()> {
         self.obstacle = obstacle;
         self.state = State::Seeking { again: self.pauses.begin() };
         Ok(())
     }
 
-    /// Back to step 3: what was said may yet be answered on the old private pipe, so it must not be used again.
-    fn say_hello_anew(&mut self, obstacle: &'static str) -> Result<()> {
+    /// Returns to step 3. The former HELLO may still be answered on the old private pipe, so that pipe must
+    /// not be used again.
+    fn start_over(&mut self, obstacle: &'static str) -> Result<()> {
         self.turned_away = Some(obstacle);
         self.process.log(What::TryingAgain, |event| event.pipe(self.private_name()).text(obstacle));
         self.private = None;
-        self.later(obstacle)
+        self.retry_later(obstacle)
     }
 
     fn private_name(&self) -> String {

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | 3 | `make_private_pipe` |
 //! | 4 | `connect_and_send_name` |
-//! | 5 | `wait_for_private_pipe` |
+//! | 5 | [`handshake::connect`] |
 //! | 8 | `receive_and_remove_private_pipe` |
 //!
-//! All of [`handshake`], which mirrors [`server`](crate::server). [`course`] does the same at a server of the course.
+//! These functions are in [`handshake`], which mirrors [`server`](crate::server). [`course`] is the
+//! client for a server of the course.
 
 pub mod course;
 pub mod handshake;

@@ -1,4 +1,4 @@
-//! What clients of both dialects do in steps 3 and 4, and why they cannot.
+//! Steps 3 and 4 for clients of both dialects: making the private pipe, and errors with a hint.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -11,8 +11,9 @@ use crate::fifo::{Fifo, name_of, open_to_read};
 use crate::place::Place;
 use crate::process::Process;
 
-/// How often a private pipe is made anew when a server removes it before the client has opened it: such a
-/// server has just started or ended, and takes a pipe without a reader for one that a dead client left.
+/// How often a client makes a new private pipe after a server removed the old one before the client has
+/// opened it. Such a server has just started or ended, and takes a pipe without a reader for one that a dead
+/// client left.
 const TRIES: usize = 4;
 
 /// Makes a private pipe at this path, and opens it for reading (step 3).
@@ -33,8 +34,8 @@ pub(crate) fn make_and_open(process: &Process, path: &Path) -> Result<(Fifo, Own
 }
 
 pub(crate) fn cannot_make(path: &Path, errno: Errno) -> Error {
-    let hint = "a client makes it beside the well-known one: --wkp must be in a directory that exists and is writable, on a file \
-         system with FIFOs";
+    let hint = "a client makes it beside the well-known one: --wkp must be in a directory that exists and is \
+                writable, on a file system with FIFOs";
     Error::at("make the private pipe", path, errno, hint)
 }
 

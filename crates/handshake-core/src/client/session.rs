@@ -1,4 +1,4 @@
-//! The client's side of a session, without any waiting: requests go out, replies come in, in order.
+//! The client's side of a session, without any waiting: it sends requests and receives replies, in order.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,7 +17,7 @@ use crate::sys::unread;
 use crate::text::words;
 use crate::wire::{Ack, Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, frames_of, pieces};
 
-/// A client's connection to its server. Dropping it closes both pipes, which the server sees at once.
+/// A client's connection to its server. Dropping it closes both pipes, which the server notices at once.
 pub struct Connection {
     process: Rc<Process>,
     session: u64,
@@ -28,35 +28,35 @@ pub struct Connection {
     own_longest: u64,
     from_server: FrameReader,
     to_server: FrameWriter,
-    /// Requests that are queued, as the log will have them.
+    /// Events for the requests that are queued, to be logged when they are written.
     queued: Vec<Event>,
-    /// What is sent and not answered yet: number and frames.
+    /// The requests sent and not answered yet: number and frames.
     unanswered: VecDeque<(u32, usize)>,
-    /// The frames of those together.
+    /// The number of their frames together.
     in_flight: usize,
     next: u32,
-    /// The reply that is coming in.
+    /// The reply that is being received.
     incoming: Vec<u8>,
-    /// The number of its part that comes next.
+    /// The number of the next part of that reply.
     part_due: u16,
 }
 
-/// The longest message that a client sends or takes, unless it is told otherwise: as long as the servers'
-/// longest. A server that grants more does not make its client grow.
+/// The longest message that a client sends or takes by default: the default of the servers. A server that
+/// grants more does not increase the client's limit.
 pub const LONGEST: u64 = 16 << 20;
 
-/// How many frames of a long message are written at once: half of what a pipe usually holds (pipe(7)), so
-/// that the server begins early, and is not woken for each.
+/// How many frames of a long message are written at once: half of a pipe's usual capacity (pipe(7)). The
+/// server then begins early, and is not woken for each frame.
 const FRAMES_A_WRITE: usize = 8;
 
 /// What [`Connection::answer`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// A whole reply to the request of this number.
+    /// A complete reply to the request of this number.
     Reply(u32),
-    /// The request of this number was refused; the bytes are the reason.
+    /// The server refused the request of this number; the bytes are the reason.
     Refused(u32),
-    /// Nothing whole yet.
+    /// No complete answer yet.
     Nothing,
 }
 
@@ -85,47 +85,47 @@ impl Connection {
         }
     }
 
-    /// How many requests are not answered yet.
+    /// Returns how many requests are not answered yet.
     pub fn unanswered(&self) -> usize {
         self.unanswered.len()
     }
 
-    /// Whether everything sent is in the pipe.
+    /// Returns whether all frames have been written to the pipe.
     pub fn is_flushed(&self) -> bool {
         self.to_server.is_empty()
     }
 
-    /// Whether the server has read everything that was sent. Of a pipe that others write to as well (the
-    /// shared WKP), their bytes count.
+    /// Returns whether the server has read everything that was sent. In a pipe that other clients write to
+    /// (the shared WKP), their bytes count as well.
     pub fn is_read(&self) -> bool {
         self.is_flushed() && unread(self.to_server()).unwrap_or(0) == 0
     }
 
-    /// Whether a message of so many bytes may be sent now: the server's window allows it, and not too much waits to be
-    /// written.
+    /// Returns whether a message of `bytes` bytes may be sent now: the server's window allows it, and the
+    /// write buffer is not full.
     pub fn may_send(&self, bytes: usize) -> bool {
         let window = usize::from(self.window);
         self.to_server.has_room()
             && (window == 0 || self.unanswered.is_empty() || self.in_flight + frames_of(bytes) <= window)
     }
 
-    /// Takes no message longer than this, instead of [`LONGEST`].
+    /// Sets the longest message of this client, instead of [`LONGEST`].
     pub fn limit_messages(&mut self, bytes: usize) {
         self.own_longest = bytes as u64;
     }
 
-    /// The longest message that can be sent, in bytes.
+    /// Returns the longest message that can be sent, in bytes.
     pub fn longest(&self) -> usize {
         usize::try_from(self.limit().0).unwrap_or(usize::MAX)
     }
 
-    /// Why a message of this length cannot be sent.
+    /// Returns the error for a message of this length, which is too long.
     pub fn too_long(&self, length: Length) -> Error {
         let (longest, limit) = self.limit();
         Error::TooLong { length, longest, limit }
     }
 
-    /// The longest message, and what limits it: the smallest of three limits.
+    /// Returns the longest message, and what limits it: the smallest of three limits.
     fn limit(&self) -> (u64, Limit) {
         let window = match self.window {
             0 => u64::MAX,
@@ -140,10 +140,12 @@ impl Connection {
         }
     }
 
-    /// Queues a request; returns its number. [`Connection::flush`] writes it; a long message is written in part at once.
+    /// Queues a request and returns its number. [`Connection::flush`] writes it. Parts of a long message are
+    /// written at once.
     ///
     /// # Errors
-    /// [`Error::TooLong`]: nothing was sent, and the session goes on. [`Error::Lost`]: the pipe to the server fails.
+    /// [`Error::TooLong`]: nothing was sent, and the session goes on. [`Error::Lost`]: the pipe to the server
+    /// fails.
     pub fn send(&mut self, message: &[u8]) -> Result<u32> {
         if message.len() > self.longest() {
             return Err(self.too_long(Length::Bytes(message.len())));
@@ -158,7 +160,7 @@ impl Connection {
         self.to_server.reserve(message.len() + frames * OVERHEAD);
         for (frame, (payload, part)) in (1..).zip(pieces(message)) {
             self.to_server.push(Header { kind: Kind::Request, part, session, sequence }, payload);
-            // The server reads the beginning while the rest is made.
+            // The server reads the beginning while this client makes the rest.
             if frame % FRAMES_A_WRITE == 0 {
                 self.flush()?;
             }
@@ -166,10 +168,10 @@ impl Connection {
         Ok(sequence)
     }
 
-    /// Writes what the pipe takes now.
+    /// Writes as much as the pipe takes now.
     ///
     /// # Errors
-    /// Those of write(2), but not EPIPE: replies may still be waiting to be read, and after them comes the end.
+    /// Those of write(2), but not EPIPE: replies may still be waiting to be read, followed by EOF.
     pub fn flush(&mut self) -> Result<()> {
         let before = (!self.queued.is_empty()).then(monotonic_ns);
         match self.to_server.flush() {
@@ -185,8 +187,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads once what there is. Call it when the private pipe shows something, and then [`Connection::answer`]
-    /// until it finds nothing more.
+    /// Reads the private pipe once. Call it when that pipe is ready, and then [`Connection::answer`] until it
+    /// finds nothing more.
     ///
     /// # Errors
     /// [`Error::Lost`]: the server has gone.
@@ -198,10 +200,11 @@ impl Connection {
         }
     }
 
-    /// The next whole answer among the bytes read, into `reply`.
+    /// Copies the next complete answer among the bytes read into `reply`.
     ///
     /// # Errors
-    /// [`Error::Lost`]: the server said BYE. [`Error::Protocol`]: an answer that was not due, or longer than it may be.
+    /// [`Error::Lost`]: the server sent BYE. [`Error::Protocol`]: an answer that was not due, or longer than
+    /// allowed.
     pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
         while let Some((frame, _)) = self.from_server.next_frame() {
             let Header { kind, part, session, sequence } = frame.header;
@@ -233,7 +236,7 @@ impl Connection {
                 self.incoming.clear();
             } else if (self.incoming.len() + frame.payload_len()) as u64 > self.longest.min(self.own_longest)
             {
-                // Without this bound, an answer without end would be kept without end.
+                // Without this bound, an endless answer would use unlimited memory.
                 let (longest, whose) = match self.own_longest {
                     own if own < self.longest => (own, "the limit of this client (--max-message)"),
                     _ => (self.longest, "its own limit"),
@@ -266,12 +269,12 @@ impl Connection {
         Ok(Answer::Nothing)
     }
 
-    /// Says BYE and closes both pipes. Whatever is unanswered is given up.
+    /// Sends BYE and closes both pipes. Unanswered requests are given up.
     pub fn bye(mut self) {
         self.to_server
             .push(Header { kind: Kind::Bye, part: Part::ONLY, session: self.session, sequence: 0 }, &[]);
         let session = self.session;
-        // The server may have gone first, and learns it from the closed pipes as well.
+        // The server may have gone first. It learns the end from the closed pipes as well.
         let _ =
             self.process.log_around(What::ByeSent, |event| event.session(session), || self.to_server.flush());
     }
@@ -280,12 +283,12 @@ impl Connection {
         Error::Lost { what: what.into(), unanswered: self.unanswered.len() }
     }
 
-    /// The private pipe, to be watched for something to read.
+    /// Returns the private pipe, to be polled for reading.
     pub fn from_server(&self) -> BorrowedFd<'_> {
         self.from_server.as_fd()
     }
 
-    /// The upstream, to be watched for room while [`Connection::is_flushed`] is false.
+    /// Returns the upstream, to be polled for writing while [`Connection::is_flushed`] is false.
     pub fn to_server(&self) -> BorrowedFd<'_> {
         self.to_server.as_fd()
     }

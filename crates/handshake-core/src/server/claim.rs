@@ -1,4 +1,4 @@
-//! The claim: one live server at a place.
+//! The claim, which makes sure that a place has at most one live server.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,39 +13,39 @@ use nix::libc;
 use nix::unistd::geteuid;
 
 use crate::error::{Error, Result, errno_of};
-use crate::fifo::{Identity, Standing, hold, look, names_of, open_to_write};
+use crate::fifo::{Identity, Standing, link_count, look, open_to_keep, open_to_write};
 use crate::place::{DIRECTORY, Place};
 use crate::sys::{Lock, try_lock};
 
-/// How often the lock file may lose its name between being opened and being locked.
+/// How often the lock file may lose its name between its open and its lock.
 const TRIES: usize = 16;
 
-/// How many lost pipes are known again.
+/// How many lost pipes the server remembers.
 const LOST_MAX: usize = 8;
 
-/// How often a random name aside may be taken already before that is an error.
+/// How often a random temporary name may be taken before that is an error.
 const NAMES_ASIDE: usize = 16;
 
-/// The lock file's mode: nobody else needs it.
+/// The lock file's mode: only its owner needs it.
 const OWNER_ONLY: u32 = 0o600;
 
-/// The right to serve at a place: a lock on `.NAME.lock`, held from before the first look until the last
+/// The right to serve at a place: a lock on `.NAME.lock`, held from before the first check until the last
 /// unlink.
 ///
-/// The kernel gives it back when the process dies, however it does; a lock file without a lock means nothing.
-/// The server looks after the file's name as after the well-known pipe's (`Claim::renew`).
+/// The kernel releases the lock when the process dies for any reason. A lock file without a lock has no
+/// meaning. The server checks the file's name as often as the well-known pipe's (`Claim::renew`).
 #[derive(Debug)]
 pub struct Claim {
     place: Place,
     path: PathBuf,
-    /// Closed in every child, or the lock would outlive the server.
+    /// Closed in every child; otherwise the lock would outlive the server.
     lock: RefCell<File>,
     /// A FIFO that a dead server left at the WKP's name.
     stale: Cell<Option<Identity>>,
-    /// The name that the next well-known pipe has first, and the old one last.
+    /// The temporary name that the next well-known pipe has first, and the old one last.
     aside: RefCell<PathBuf>,
-    /// Well-known pipes of this server that another process has moved away. Each is kept open (`O_PATH`), so that no
-    /// other file can get its inode number.
+    /// Well-known pipes of this server that another process has moved away. Each is kept open (`O_PATH`), so
+    /// that no other file can get its inode number.
     lost: RefCell<VecDeque<(Identity, OwnedFd)>>,
 }
 
@@ -53,13 +53,14 @@ impl Claim {
     /// Claims the place for this server.
     ///
     /// # Errors
-    /// [`Error::InUse`]: another server lives here. [`Error::NotOurs`]: something that is no stale pipe of ours has
-    /// the name, or the lock file's; it is left as it was. [`Error::System`]: the directory's.
+    /// [`Error::InUse`]: another server runs here. [`Error::NotOurs`]: a file that is no stale pipe of ours
+    /// has the name, or that of the lock file; it is left as it was. [`Error::System`]: an error of the
+    /// directory.
     pub fn take(place: &Place) -> Result<Self> {
         let aside = RefCell::new(place.aside()?);
         let path = place.lock();
         let lock = RefCell::new(Self::lock(place, &path)?);
-        // From here on dropping the claim removes the lock file.
+        // From here on, dropping the claim removes the lock file.
         let claim = Self {
             place: place.clone(),
             path,
@@ -72,13 +73,13 @@ impl Claim {
         Ok(claim)
     }
 
-    /// The place that is claimed.
+    /// Returns the place that is claimed.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Calls `uses` with the name aside. While it returns `EEXIST`, draws a new name and calls it again. Returns the
-    /// name that was used as well.
+    /// Calls `uses` with the temporary name. While it returns `EEXIST`, draws a new name and calls it again.
+    /// Returns the name that was used as well.
     ///
     /// # Errors
     /// The kernel's random source fails.
@@ -96,10 +97,10 @@ impl Claim {
         Ok((aside.clone(), uses(&aside)))
     }
 
-    /// Remembers this pipe, if it has a name left that it could come back from.
+    /// Remembers this pipe if it still has a name, from which it could be moved back.
     pub(crate) fn remember_lost(&self, identity: Identity, pipe: impl AsFd) {
-        if names_of(&pipe) != Ok(0)
-            && let Some(held) = hold(pipe)
+        if link_count(&pipe) != Ok(0)
+            && let Some(held) = open_to_keep(pipe)
         {
             let mut lost = self.lost.borrow_mut();
             lost.push_front((identity, held));
@@ -107,7 +108,8 @@ impl Claim {
         }
     }
 
-    /// Whether this is such a pipe. If it has the well-known name again, this server may remove it.
+    /// Returns whether this is a lost pipe of this server. If it has the well-known name again, the server
+    /// may remove it.
     pub(crate) fn has_lost(&self, pipe: Identity) -> bool {
         self.lost.borrow().iter().any(|(lost, _)| *lost == pipe)
     }
@@ -116,7 +118,8 @@ impl Claim {
         self.lost.borrow_mut().retain(|(lost, _)| *lost != pipe);
     }
 
-    /// A FIFO at the WKP's name that may be replaced: that of a dead server, once; or a lost one of this server.
+    /// Returns a FIFO at the WKP's name that may be replaced: that of a dead server, once, or a lost one of
+    /// this server.
     pub(crate) fn take_replaceable(&self) -> Option<Identity> {
         if let Some(stale) = self.stale.take() {
             return Some(stale);
@@ -130,10 +133,10 @@ impl Claim {
         }
     }
 
-    /// Makes the lock file anew, if its name is gone: cleaners of temporary directories remove old files.
+    /// Makes a new lock file if its name is gone: cleaners of temporary directories remove old files.
     ///
     /// # Errors
-    /// [`Error::InUse`]: another server was quicker.
+    /// [`Error::InUse`]: another server was faster.
     pub(crate) fn renew(&self) -> Result<()> {
         if self.has_its_name() != Some(false) {
             return Ok(());
@@ -144,13 +147,13 @@ impl Claim {
                 let because = "the lock file was removed, and another server has made a new one";
                 return Err(Error::InUse { path, because });
             }
-            // The directory's trouble, which may pass.
+            // An error of the directory, which may pass.
             Err(_) => {}
         }
         Ok(())
     }
 
-    /// Whether the name stands for the lock file; `None`: that cannot be told now.
+    /// Returns whether the name belongs to the lock file. `None`: unknown at this moment.
     pub(crate) fn has_its_name(&self) -> Option<bool> {
         is_at(&self.path, &self.lock.borrow().metadata().ok()?)
     }
@@ -175,7 +178,7 @@ impl Claim {
                 return Err(Error::NotOurs { path: path.into(), what: "a lock file of another user" });
             }
             if opened.mode() & 0o777 != OWNER_ONLY {
-                // The umask took a right away, and the next server could not open the file.
+                // The umask removed a right, and the next server could not open the file.
                 file.set_permissions(fs::Permissions::from_mode(OWNER_ONLY)).map_err(failed)?;
             }
             match try_lock(file.as_fd(), Lock::Exclusive) {
@@ -186,7 +189,7 @@ impl Claim {
                 }
                 Err(errno) => return Err(Error::at("lock", path, errno, DIRECTORY)),
             }
-            // Its owner may have removed the file between our open and our lock: then the lock is on a file
+            // Its owner may have removed the file between our open and our lock. The lock is then on a file
             // without a name.
             if is_at(path, &opened) == Some(true) {
                 return Ok(file);
@@ -195,8 +198,8 @@ impl Claim {
         Err(Error::at("keep the lock file", path, Errno::ESTALE, DIRECTORY))
     }
 
-    /// With the lock in hand, no server that follows these rules is at the name. A process that reads it does
-    /// not.
+    /// Checks the well-known name. Under the lock, no server that follows these rules has the name. Another
+    /// process may read it all the same.
     fn look_for_others(place: &Place) -> Result<Option<Identity>> {
         let path = place.wkp();
         match look(path).map_err(|errno| Error::at("look at", path, errno, DIRECTORY))? {
@@ -204,7 +207,7 @@ impl Claim {
             Standing::Other(what) => Err(Error::NotOurs { path: path.into(), what }),
             Standing::Fifo(identity) => match open_to_write(path) {
                 Err(Errno::ENXIO) => Ok(Some(identity)),
-                Ok(_) => Err(Error::InUse { path: path.into(), because: "somebody reads it" }),
+                Ok(_) => Err(Error::InUse { path: path.into(), because: "another process reads it" }),
                 Err(errno) => {
                     Err(Error::at("open the pipe that stands at", path, errno, "remove it yourself"))
                 }
@@ -213,7 +216,7 @@ impl Claim {
     }
 }
 
-/// What to try when the lock file cannot be opened.
+/// Returns what to try when the lock file cannot be opened.
 fn hint(path: &Path) -> String {
     let file = match fs::symlink_metadata(path) {
         Ok(file) => file,
@@ -226,10 +229,10 @@ fn hint(path: &Path) -> String {
     if owner == geteuid().as_raw() {
         return "no server can open it: remove it, if no server runs here".into();
     }
-    format!("it is a file of user {owner}, who serves here, or did: choose another name with --wkp")
+    format!("it belongs to user {owner}, whose server may be running here: choose another name with --wkp")
 }
 
-/// Whether the name stands for this very file; `None`: that cannot be told now.
+/// Returns whether the name belongs to this very file. `None`: unknown at this moment.
 fn is_at(path: &Path, file: &fs::Metadata) -> Option<bool> {
     match fs::symlink_metadata(path) {
         Ok(now) => Some((now.dev(), now.ino()) == (file.dev(), file.ino())),
@@ -239,8 +242,8 @@ fn is_at(path: &Path, file: &fs::Metadata) -> Option<bool> {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Removed while locked: a server that opened it before sees that the name is gone, and opens anew. If
-        // the name is gone already, what stands there is another server's.
+        // The file is removed while locked: a server that opened it before finds the name gone, and opens a
+        // new file. If the name is gone already, a file there belongs to another server.
         if self.has_its_name() == Some(true) {
             let _ = fs::remove_file(&self.path);
         }
@@ -252,10 +255,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_aside_that_is_taken_is_given_up_for_another() {
+    fn a_taken_temporary_name_is_replaced() {
         let directory = tempfile::tempdir().expect("a directory");
         let place = Place::new(&directory.path().join("mario")).expect("a good path");
-        let claim = Claim::take(&place).expect("nobody else is here");
+        let claim = Claim::take(&place).expect("no other server is here");
         let aside = || claim.with_name_aside(|_| Ok(())).expect("random numbers").0;
         let (first, again) = (aside(), aside());
         assert_eq!(first, again, "one for as long as nothing stands there");

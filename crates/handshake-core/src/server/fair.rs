@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
-/// What waits, by the process that it belongs to. Processes take turns, in the order in which they came; of one
-/// process, first come is first served.
+/// Waiting items, by the process that they belong to. Processes take turns, in the order in which they came.
+/// The items of one process are served first come, first served.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
     waiting: HashMap<i32, VecDeque<T>>,
-    /// The processes of which something waits, each once, the next one first.
+    /// The processes that have items, each once, the next one first.
     turns: VecDeque<i32>,
     len: usize,
 }
@@ -36,8 +36,8 @@ impl<T> FairQueue<T> {
         self.len += 1;
     }
 
-    /// Puts back what was popped last: it is the next one again.
-    pub(super) fn put_back(&mut self, process: i32, item: T) {
+    /// Returns the item that was popped last to the queue: it is the next one again.
+    pub(super) fn requeue(&mut self, process: i32, item: T) {
         self.turns.retain(|other| *other != process);
         self.turns.push_front(process);
         self.waiting.entry(process).or_default().push_front(item);
@@ -53,7 +53,7 @@ impl<T> FairQueue<T> {
         item
     }
 
-    /// Takes out the newest of the process that has most, if that has more than `process`.
+    /// Takes out the newest item of the process that has most items, if that process has more than `process`.
     pub(super) fn drop_for(&mut self, process: i32) -> Option<T> {
         let own = self.waiting.get(&process).map_or(0, VecDeque::len);
         let (&largest, _) = self
@@ -74,7 +74,7 @@ impl<T> FairQueue<T> {
         Some(item)
     }
 
-    /// Everything, in no order; nothing is left.
+    /// Takes out all items, in no particular order.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = T> {
         self.len = 0;
         self.turns.clear();
@@ -102,10 +102,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_back_comes_next() {
+    fn a_requeued_item_comes_next() {
         let mut queue = queue_of(&[(1, 10), (1, 11), (2, 20)]);
         let first = queue.pop().expect("it is not empty");
-        queue.put_back(1, first);
+        queue.requeue(1, first);
         let order: Vec<u32> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(order, [10, 20, 11]);
     }

@@ -1,4 +1,4 @@
-//! The server's side of the handshake, up to the moment when a client can be served: what all paradigms share.
+//! The server's side of the handshake, until a client can be served. All paradigms share this part.
 //!
 //! | step | |
 //! |---|---|
@@ -8,9 +8,10 @@
 //! | 7 (8) | [`Server::acknowledge`] |
 //! | 8 | `Session::await_ready` |
 //!
-//! A client that has sent its name is [`pending`], in the [`queue`](mod@queue), until its acknowledgement; an [`upstream`] is
-//! the pipe that brings its bytes, a [`session`] what follows. [`options`] say how to serve; a [`site`] is what all parts of
-//! a server share; the [`wkp`] is made under a [`claim`]. [`subservers`] are for the paradigms that fork.
+//! A client that has sent its name is [`pending`], and waits in the [`queue`](mod@queue) for its
+//! acknowledgement. An [`upstream`] is the pipe that brings the client's bytes. A [`session`] follows the
+//! handshake. [`options`] say how to serve. A [`site`] is shared by all parts of a server. The [`wkp`] is
+//! made under a [`claim`]. [`subservers`] are for the paradigms that fork.
 
 pub mod claim;
 pub mod course;
@@ -44,7 +45,7 @@ use crate::server::claim::Claim;
 use crate::server::course::used_pipe::{Next, USED_MAX, UsedPipe};
 use crate::server::options::Options;
 use crate::server::pending::{AckParams, PendingClient};
-use crate::server::queue::{Queue, Said, WhenFull};
+use crate::server::queue::{Queue, ReceivedHello, WhenFull};
 use crate::server::session::Session;
 use crate::server::site::Site;
 use crate::server::sweep::sweep;
@@ -52,58 +53,59 @@ use crate::server::wkp::{TakenPipe, WellKnownPipe};
 use crate::service::Service;
 use crate::stream::FrameReader;
 
-/// How long a server that failed to start may have its lock file.
+/// How long the server waits while another server, which failed to start, still has its lock file.
 const CLAIM_PAUSE: Duration = Duration::from_millis(10);
 
-/// How soon it tries again what a shortage (descriptors, processes, memory) prevented.
+/// How soon the server retries after a shortage of file descriptors, processes or memory.
 const AFTER_SHORTAGE: Duration = Duration::from_millis(100);
 
-/// What a server woke up for.
+/// Why a server's wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrived {
-    /// So many of the descriptors watched show something; without others, the well-known pipe has bytes.
+    /// This many of the watched file descriptors are ready. If only the well-known pipe is watched, it has
+    /// bytes.
     Ready(usize),
-    /// The well-known pipe has lost its name; steps 6 and 1 make that good.
+    /// The well-known pipe has lost its name; steps 6 and 1 restore it.
     NameGone,
-    /// A signal came, or it is time to try again.
+    /// A signal arrived, or it is time to retry.
     Other,
 }
 
 impl Arrived {
-    /// Whether it is time for step 6.
+    /// Returns whether it is time for step 6.
     pub fn is_connection(self) -> bool {
         self != Self::Other
     }
 }
 
-/// A server at its place. Fields are dropped in this order: first the well-known pipe loses its name, then the line
-/// is closed, and the claim is given back last.
+/// A server at its place. Dropping it drops the fields in order: the well-known pipe loses its name, the
+/// queue is closed, and the claim is released last.
 #[derive(Debug)]
 pub struct Server {
     wkp: Option<WellKnownPipe>,
     queue: Queue,
-    /// Pipes that nobody uses, and that somebody has still open who may write a name.
+    /// Pipes without a client that another process still has open, and may write a name to.
     used: Vec<UsedPipe>,
     claim: Claim,
     site: Rc<Site>,
     options: Options,
-    /// Whether step 2 was announced for this well-known pipe.
+    /// Whether the server has announced step 2 for this well-known pipe.
     waiting: bool,
-    /// When to look again whether the well-known name stands for its pipe.
+    /// When to check next whether the well-known name still belongs to its pipe.
     look_after: Deadline,
-    /// Until when it looks more often, since the name was lost.
+    /// Until when the server checks more often, because the name was lost.
     trouble: Deadline,
-    /// Set by a shortage: until then the well-known pipe is left to itself.
+    /// Set by a shortage: until this deadline the server does not read the well-known pipe.
     try_again: Option<Deadline>,
     /// How many clients may still leave the queue in this turn.
     turn: usize,
 }
 
 impl Server {
-    /// Claims the place, and sweeps away what the dead left there.
+    /// Claims the place, and removes the pipes that dead processes left there.
     ///
     /// # Errors
-    /// [`Error::InUse`], [`Error::NotOurs`], and the directory's.
+    /// [`Error::InUse`], [`Error::NotOurs`], and errors of the directory.
     pub fn start(process: &Rc<Process>, options: Options) -> Result<Self> {
         let place = Place::new(&options.wkp)?;
         let claim = Claim::take(&place)?;
@@ -124,47 +126,47 @@ impl Server {
         })
     }
 
-    /// The process that this server is.
+    /// Returns the process of this server.
     pub fn process(&self) -> &Rc<Process> {
         &self.site.process
     }
 
-    /// The process and the place, which pending clients and subservers share.
+    /// Returns the process and the place, which pending clients and subservers share.
     pub fn site(&self) -> &Rc<Site> {
         &self.site
     }
 
-    /// Where it serves.
+    /// Returns the place where the server serves.
     pub fn place(&self) -> &Place {
         &self.site.place
     }
 
-    /// How it serves.
+    /// Returns the server's options.
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// The well-known pipe, while there is one.
+    /// Returns the well-known pipe, if it exists.
     pub fn wkp(&self) -> Option<&WellKnownPipe> {
         self.wkp.as_ref()
     }
 
-    /// A service for a new session.
+    /// Makes a service for a new session.
     pub fn new_service(&self) -> Box<dyn Service> {
         (self.options.service)()
     }
 
-    /// Step 1: creates the well-known pipe, unless there is one, or this process was asked to end.
+    /// Step 1: creates the well-known pipe, unless it exists already or this process was asked to end.
     ///
     /// # Errors
-    /// As [`WellKnownPipe::create`]. What is only short for the moment is waited for, but not the first time:
-    /// a server that cannot begin says so.
+    /// Those of [`WellKnownPipe::create`]. The server waits for a temporary shortage to pass, except at the
+    /// first pipe: a server that cannot start reports the error.
     pub fn create_wkp(&mut self) -> Result<()> {
         if self.look_after.passed() {
             self.keep_claim()?;
         }
-        // Those of a turn that was interrupted come first: in basic there is no well-known pipe while a
-        // client is served.
+        // The clients of an interrupted turn come first: in basic, no well-known pipe exists while a client
+        // is served.
         while self.wkp.is_none() && self.queue.is_empty() && self.site.process.asked_to_end().is_none() {
             match WellKnownPipe::create(&self.claim, &self.site.process) {
                 Ok(wkp) => {
@@ -175,20 +177,20 @@ impl Server {
                     self.short(&error);
                     self.site.process.wait(&mut [], Deadline::after(AFTER_SHORTAGE))?;
                 }
-                // What stands there may be the pipe of a server that has taken the place.
+                // The name may belong to another server, which has claimed the place.
                 Err(error) => return self.keep_claim().and(Err(error)),
             }
         }
         match self.options.ready.take().map(|ready| write(&ready, b"\n")) {
-            // Whoever asked to be told may have left.
+            // The process that reads the notice may have exited.
             None | Some(Ok(_) | Err(Errno::EPIPE)) => Ok(()),
-            // Whoever is still there would wait for ever.
-            Some(Err(errno)) => Err(Error::on("tell", "that clients can connect", errno)),
+            // The process that reads the notice would wait forever.
+            Some(Err(errno)) => Err(Error::on("report", "that clients can connect", errno)),
         }
     }
 
-    /// Sees to it that the lock file still has its name. A server that fails to start removes its own lock file again within a
-    /// moment, so a claim is lost only if several looks say so.
+    /// Makes sure that the lock file still has its name. A server that fails to start removes its own lock
+    /// file again within a moment. The claim therefore counts as lost only after several failed attempts.
     fn keep_claim(&self) -> Result<()> {
         for _ in 0..2 {
             match self.claim.renew() {
@@ -199,14 +201,14 @@ impl Server {
         self.claim.renew()
     }
 
-    /// Step 2: waits for a connection, a child's end, or until it is time to look after something. With `admit`
-    /// false the well-known pipe is left alone: the kernel keeps the line.
+    /// Step 2: waits for a connection, for a child's exit, or until a periodic check is due. With `admit`
+    /// false the server does not read the well-known pipe, and clients queue in the kernel.
     ///
     /// Returns `None` when this server was asked to end.
     ///
     /// # Errors
-    /// [`Error::Signal`]: asked for the second time. [`Error::NotOurs`]: somebody has put something else at the
-    /// well-known name.
+    /// [`Error::Signal`]: asked to end for the second time. [`Error::NotOurs`]: another process has put a
+    /// different file at the well-known name.
     pub fn wait(&mut self, admit: bool) -> Result<Option<Arrived>> {
         let process = Rc::clone(&self.site.process);
         let used: Vec<_> = self.used.iter().map(UsedPipe::reading_end).collect();
@@ -215,7 +217,7 @@ impl Server {
             let mut fds = vec![PollFd::new(wkp.as_fd(), watch)];
             fds.extend(used.iter().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
             let woken = process.wait(&mut fds, until)?;
-            // What a used pipe shows is no connection yet.
+            // Bytes in a used pipe are no connection yet.
             let is_connection = fds[0].revents().is_some_and(|shown| !shown.is_empty());
             Ok(if matches!(woken, Woken::Ready(_)) && !is_connection { Woken::Deadline } else { woken })
         })?;
@@ -228,8 +230,8 @@ impl Server {
         Ok(arrived)
     }
 
-    /// The session that had this pipe is over: whoever waits for the pipe joins the line. Somebody who has it open may
-    /// still write a name.
+    /// Takes back the pipe of a session that is over. The next client that waits for the pipe joins the
+    /// queue. A process that has the pipe open may still write a name.
     ///
     /// # Errors
     /// The kernel's random source fails.
@@ -237,13 +239,13 @@ impl Server {
         if let Some((used, _)) = self.hand_on(used)? {
             self.used.push(used);
         }
-        // Each costs a descriptor.
+        // Each pipe costs a file descriptor.
         let too_many = self.used.len().saturating_sub(USED_MAX);
         self.used.drain(..too_many);
         Ok(())
     }
 
-    /// Looks for those who have written their names into pipes that no client has.
+    /// Looks for clients that have written their names into pipes without a client.
     fn receive_late(&mut self) -> Result<()> {
         for used in std::mem::take(&mut self.used) {
             self.release(used)?;
@@ -251,7 +253,8 @@ impl Server {
         Ok(())
     }
 
-    /// The same, for a server that watches such pipes itself. Returns the pipe if a name may still come, and until when.
+    /// Adds the next client of a used pipe to the queue, for a server that watches such pipes itself. Returns
+    /// the pipe and a deadline if a name may still come.
     ///
     /// # Errors
     /// The kernel's random source fails.
@@ -266,8 +269,8 @@ impl Server {
         Ok(None)
     }
 
-    /// Waits for whoever has this pipe next, for a subserver, which has no other to look after. `None`: nobody uses it any
-    /// more, or this process was asked to end.
+    /// Waits for the next client of this pipe, for a subserver that serves no other pipe. `None`: no process
+    /// uses the pipe any more, or this process was asked to end.
     ///
     /// # Errors
     /// The kernel's random source fails.
@@ -284,11 +287,11 @@ impl Server {
         }
     }
 
-    /// Step 2 for a server that watches more than the well-known pipe: `wait` is told the pipe, whether to watch it,
-    /// and until when to wait.
+    /// Step 2 for a server that watches more than the well-known pipe. `wait` receives the pipe, whether to
+    /// watch it, and until when to wait.
     ///
     /// # Errors
-    /// As [`Server::wait`], and those of `wait`.
+    /// Those of [`Server::wait`], and those of `wait`.
     pub fn wait_by(
         &mut self,
         admit: bool,
@@ -301,7 +304,8 @@ impl Server {
         if !std::mem::replace(&mut self.waiting, true) {
             self.site.process.log(What::Waiting, |event| event.pipe(self.site.place.wkp().display()));
         }
-        // The queue is as it was when a turn was over: there is more to do, after a look at everything else.
+        // The previous turn ended with clients still in the queue. They are served after a check of
+        // everything else.
         let is_interrupted = std::mem::replace(&mut self.turn, CLIENTS_A_TURN) == 0 && !self.queue.is_empty();
         let at_once = if is_interrupted { Deadline::in_exactly(Duration::ZERO) } else { Deadline::NEVER };
         let until = self.look_after.or(self.try_again.unwrap_or(at_once));
@@ -309,7 +313,8 @@ impl Server {
             Some(wkp) => wait(wkp, admit && self.try_again.is_none(), until)?,
             None => self.site.process.wait(&mut [], until)?,
         };
-        // Judged whatever has arrived: where there is always something, nothing else would ever be looked after.
+        // Checked after every wait: when connections arrive without a break, no wait would reach its
+        // deadline.
         self.try_again = self.try_again.filter(|again| !again.passed());
         if self.look_after.passed() {
             self.keep_claim()?;
@@ -332,10 +337,10 @@ impl Server {
         }))
     }
 
-    /// Step 6: removes the well-known pipe, and receives the messages of all who wrote to it.
+    /// Step 6: removes the well-known pipe, and receives the names that all clients wrote to it.
     ///
     /// # Errors
-    /// [`Error::NotOurs`]: something else stands at the name.
+    /// [`Error::NotOurs`]: a different file has the name.
     pub fn receive_and_remove(&mut self) -> Result<()> {
         let Some(wkp) = &mut self.wkp else { return Ok(()) };
         match wkp.remove(&self.claim, &self.site.process, What::WkpRemoved) {
@@ -355,11 +360,11 @@ impl Server {
         }
     }
 
-    /// Steps 6 and 1: replaces the well-known pipe by the next one, and receives the messages of all who wrote to
-    /// the old one. If there is no pipe to be had now, all stays as it is, and those who wait go on waiting.
+    /// Steps 6 and 1: replaces the well-known pipe by the next one, and receives the names written to the old
+    /// one. If no pipe can be made now, the old one stays, and its clients go on waiting.
     ///
     /// # Errors
-    /// [`Error::NotOurs`]: something else stands at the name.
+    /// [`Error::NotOurs`]: a different file has the name.
     pub fn receive_and_replace(&mut self) -> Result<()> {
         match self.replace()? {
             Some(taken) => self.receive(&taken),
@@ -367,10 +372,11 @@ impl Server {
         }
     }
 
-    /// The same without receiving anything, for who goes on reading the old pipe (`--shared-wkp`).
+    /// Replaces the well-known pipe by the next one and returns the old one, unread, for a server that goes
+    /// on reading it (`--shared-wkp`).
     ///
     /// # Errors
-    /// As [`Server::receive_and_replace`].
+    /// Those of [`Server::receive_and_replace`].
     pub fn replace(&mut self) -> Result<Option<TakenPipe>> {
         let Some(wkp) = &mut self.wkp else { return Ok(None) };
         match wkp.replace(&self.claim, &self.site.process) {
@@ -386,13 +392,13 @@ impl Server {
         }
     }
 
-    /// One HELLO that came through a WKP that is never removed (`--shared-wkp`).
+    /// Receives one HELLO that came through a WKP that is never removed (`--shared-wkp`).
     ///
     /// # Errors
     /// The kernel's random source fails.
     pub fn receive_hello(&mut self, nonce: u64, payload: &[u8], wkp: &Rc<OwnedFd>) -> Result<()> {
-        let said = Said { nonce, payload, wkp, queue: None };
-        self.queue.join(said, WhenFull::Refuse, &self.site).map(drop)
+        let hello = ReceivedHello { nonce, payload, wkp, queue: None };
+        self.queue.join(hello, WhenFull::Refuse, &self.site).map(drop)
     }
 
     fn receive(&mut self, taken: &TakenPipe) -> Result<()> {
@@ -402,8 +408,9 @@ impl Server {
         }
     }
 
-    /// The next client that is owed an answer, unless this is no time to answer anybody: something is short,
-    /// this process was asked to end, or [enough](CLIENTS_A_TURN) have been answered since the last wait.
+    /// Takes the next client out of the queue, to be answered. Returns `None` during a shortage, when this
+    /// process was asked to end, or when [enough](CLIENTS_A_TURN) clients have been answered since the last
+    /// wait.
     ///
     /// # Errors
     /// The kernel's random source fails.
@@ -416,7 +423,7 @@ impl Server {
         Ok(self.queue.pop())
     }
 
-    /// Whether a pending client waits.
+    /// Returns whether a pending client waits.
     pub fn has_queue(&self) -> bool {
         !self.queue.is_empty()
     }
@@ -440,10 +447,11 @@ impl Server {
         self.begin_session(client, grant, from_client, upstream.fresh)
     }
 
-    /// Steps 7 and 8 with what the ACK grants and the pipe that brings the client's records, for dispatch.
+    /// Steps 7 and 8 with given ACK parameters, and with the pipe that brings the client's frames, for
+    /// dispatch.
     ///
     /// # Errors
-    /// As [`Server::acknowledge`].
+    /// Those of [`Server::acknowledge`].
     pub fn begin_session(
         &self,
         client: PendingClient,
@@ -454,8 +462,8 @@ impl Server {
         client.open(&self.site, &self.options, grant, from_client, fresh)
     }
 
-    /// For a client that could not be served because of the error. A shortage may pass: the client goes back to the front of
-    /// the queue, and the server tries again. Any other error is told to the client.
+    /// Handles a client that could not be served because of the error. After a shortage, the client returns
+    /// to the front of the queue, and the server retries. For any other error the server refuses the client.
     pub fn requeue(&mut self, (client, error): (PendingClient, Error)) {
         if error.is_shortage() {
             self.queue.requeue(client);
@@ -465,16 +473,17 @@ impl Server {
         }
     }
 
-    /// Takes note that something was short; nobody is admitted until it is time to try again.
+    /// Logs a shortage. The server admits no client until it is time to retry.
     pub fn short(&mut self, error: &Error) {
         self.site.process.log(What::Short, |event| event.text(error));
         self.try_again = Some(Deadline::after(AFTER_SHORTAGE));
     }
 
-    /// Takes the name away, so that nobody new comes; sends those in line away.
+    /// Removes the well-known name, so that no further client can connect, and turns away the clients in the
+    /// queue.
     ///
     /// # Errors
-    /// [`Error::NotOurs`]: something else stands at the name.
+    /// [`Error::NotOurs`]: a different file has the name.
     pub fn close(&mut self) -> Result<()> {
         if let Some(wkp) = &mut self.wkp {
             wkp.remove(&self.claim, &self.site.process, What::WkpClosed)?;
@@ -487,10 +496,10 @@ impl Server {
         Ok(())
     }
 
-    /// Tidies up: nothing of this server is left when it returns.
+    /// Cleans up: nothing of this server is left when it returns.
     ///
     /// # Errors
-    /// As [`Server::close`].
+    /// Those of [`Server::close`].
     pub fn end(mut self) -> Result<()> {
         self.close()?;
         let process = Rc::clone(&self.site.process);
@@ -502,7 +511,7 @@ impl Server {
 }
 
 impl Drop for Server {
-    /// What subservers left that had to be killed goes now, while the place is still claimed.
+    /// Removes the pipes that killed subservers left, while the place is still claimed.
     fn drop(&mut self) {
         if self.claim.has_its_name() == Some(true) {
             sweep(&self.site.place);

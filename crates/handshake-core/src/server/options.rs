@@ -1,4 +1,4 @@
-//! How a server is to serve.
+//! How a server serves.
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -8,38 +8,38 @@ use crate::server::course::open::CourseOptions;
 use crate::server::session::SessionLimits;
 use crate::service::{BuiltIn, Service};
 
-/// Which pipe brings what a client sends: how the last arc of central dispatch, client --> well-known pipe --> server, is
-/// read.
+/// Which pipe brings a client's frames: how the last arc of central dispatch, client --> well-known pipe -->
+/// server, is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpstreamMode {
-    /// The well-known pipe that the client shook hands on. It has no name since step 6, and is this client's alone: the
-    /// kernel gives each client backpressure, EOF and privacy.
+    /// The well-known pipe that the client used for the handshake. It has no name after step 6, and belongs
+    /// to this client alone. The kernel gives each client backpressure, EOF and privacy.
     PerClient,
-    /// One well-known pipe that is never removed (`--shared-wkp`). All clients write their frames to it for good, and the
-    /// session number says whose they are. Each has a window, and cannot flood the others.
+    /// One well-known pipe that is never removed (`--shared-wkp`). All clients write all their frames to it,
+    /// and the session number identifies the sender. Each client has a window, and cannot flood the others.
     Shared,
 }
 
-/// How to serve: the command line as meant.
+/// How to serve: the parsed command line.
 pub struct Options {
-    /// The well-known pipe.
+    /// The path of the well-known pipe.
     pub wkp: PathBuf,
     /// Makes a service for each new session.
     pub service: Box<dyn Fn() -> Box<dyn Service>>,
-    /// The most clients at a time, where there may be several.
+    /// The most clients at a time, in the paradigms that serve several.
     pub max_clients: usize,
-    /// Which pipe brings what a client sends, in dispatch.
+    /// Which pipe brings a client's frames, in dispatch.
     pub upstream: UpstreamMode,
-    /// The longest message, limits in time.
+    /// The longest message, and the limits in time.
     pub limits: SessionLimits,
     /// What course clients expect.
     pub course: CourseOptions,
-    /// One newline goes there once clients can connect; then it is closed.
+    /// The server writes one newline here once clients can connect, and then closes it.
     pub ready: Option<OwnedFd>,
 }
 
 impl Options {
-    /// Serve at `wkp`, with the defaults of the commands.
+    /// Returns the options for a server at `wkp`, with the defaults of the commands.
     pub fn at(wkp: impl Into<PathBuf>) -> Self {
         Self {
             wkp: wkp.into(),
@@ -52,7 +52,7 @@ impl Options {
         }
     }
 
-    /// Serve with this service; `new` makes one for each session.
+    /// Sets the service; `new` makes one for each session.
     #[must_use]
     pub fn service<S: Service + 'static>(mut self, new: impl Fn() -> S + 'static) -> Self {
         self.service = Box::new(move || Box::new(new()));

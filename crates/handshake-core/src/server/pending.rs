@@ -1,4 +1,4 @@
-//! A client between its name and its acknowledgement.
+//! A pending client: one that has sent its name and has no acknowledgement yet.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -26,51 +26,52 @@ use crate::strays::drain;
 use crate::stream::{FrameReader, FrameWriter, Framing};
 use crate::wire::{Ack, Header, Kind, Part, VERSION};
 
-/// Attempts to write an answer while the kernel has no memory for it. After that the client counts as gone; it retries by
-/// itself.
+/// Attempts to write an answer while the kernel has no memory for it. After that the client counts as gone;
+/// it retries by itself.
 const ANSWER_TRIES: usize = 4;
 
-/// How a client speaks.
+/// The dialect that a client speaks.
 #[derive(Debug, Clone, Copy)]
 enum Dialect {
     Framed {
-        /// Its HELLO's session.
+        /// The session field of its HELLO.
         nonce: u64,
     },
-    /// It knows no other pipe than the one that its name came through.
+    /// The course dialect. The client knows only the pipe that its name came through.
     Course(NameRecord),
 }
 
-/// A client that has sent its name and is owed an answer.
+/// A client that has sent its name and has no answer yet.
 #[derive(Debug)]
 pub struct PendingClient {
-    /// The number of the session that it will have.
+    /// The number of its future session.
     pub session: u64,
-    /// Its private pipe.
+    /// The path of its private pipe.
     pub private: PathBuf,
     dialect: Dialect,
-    /// The pipe that its name came through. It stays open until the answer is given: EOF would tell the client that none
-    /// will come.
+    /// The pipe that its name came through. It stays open until the answer is written: EOF would mean to the
+    /// client that no answer will come.
     wkp: Rc<OwnedFd>,
-    /// If that pipe is its upstream: the course clients that wait for the same pipe.
+    /// If that pipe is its upstream: the course clients that wait for this pipe.
     queue: Option<Rc<PipeQueue>>,
-    /// If it had to wait there itself: since when.
+    /// If the client itself waited for that pipe: since when.
     waits_since: Option<Duration>,
 }
 
-/// What the ACK grants.
+/// The contents of the ACK.
 #[derive(Debug)]
 pub struct AckParams {
-    /// Frames that may be unanswered; 0: any number.
+    /// How many frames may be unanswered. 0: no limit.
     pub window: u16,
     /// The longest message, in bytes.
     pub longest: usize,
-    /// A fresh upstream's name, or nothing.
+    /// The name of a fresh upstream, or empty.
     pub upstream: Vec<u8>,
 }
 
 impl PendingClient {
-    /// A client whose HELLO came through `wkp`, which it may keep as its upstream if it has a `queue`.
+    /// Makes a client whose HELLO came through `wkp`. With a `queue`, the client may keep `wkp` as its
+    /// upstream.
     pub(super) fn framed(
         session: u64,
         private: PathBuf,
@@ -82,7 +83,7 @@ impl PendingClient {
         Self { session, private, dialect: Dialect::Framed { nonce }, wkp, queue, waits_since: None }
     }
 
-    /// A course client, whose upstream is `wkp`.
+    /// Makes a course client, whose upstream is `wkp`.
     pub(super) fn in_course(
         session: u64,
         name: NamedClient,
@@ -91,7 +92,7 @@ impl PendingClient {
         site: &Site,
     ) -> Self {
         let NamedClient { private, record } = name;
-        queue.is_in_course();
+        queue.mark_in_course();
         site.process.log(What::HelloReceived, |event| {
             event.session(session).pipe(name_of(&private)).text("the course dialect")
         });
@@ -99,30 +100,31 @@ impl PendingClient {
         Self { session, private, dialect, wkp, queue: Some(queue), waits_since: None }
     }
 
-    /// A course client that has waited for the used pipe, and has it now.
+    /// Makes a course client that has waited for the used pipe, and has it now.
     pub(super) fn next_at(used: &UsedPipe, waiting: Waiting, session: u64, site: &Site) -> Self {
         let Waiting { name, since, .. } = waiting;
         let (wkp, queue) = (Rc::clone(&used.pipe), Rc::clone(&used.queue));
         Self { waits_since: Some(since), ..Self::in_course(session, name, wkp, queue, site) }
     }
 
-    /// Gives up the clients that wait for the same pipe, to the process that reads it.
+    /// Hands the queue of clients that wait for the client's pipe to the process that reads the pipe.
     pub fn leave_queue(&mut self) -> Option<Rc<PipeQueue>> {
         self.queue.take()
     }
 
-    /// Takes them back: no other process will read the pipe.
+    /// Takes the queue back: no other process will read the pipe.
     pub fn take_queue_back(&mut self, queue: Option<Rc<PipeQueue>>) {
         self.queue = queue;
     }
 
-    /// Its upstream, for when its session is over: if that was the well-known pipe, others may wait for it.
+    /// Returns its upstream, for use after its session. Other clients may wait for it if it was the
+    /// well-known pipe.
     pub fn used_pipe(&self) -> Option<UsedPipe> {
         let queue = self.queue.as_ref()?;
         Some(UsedPipe::new(Rc::clone(&self.wkp), Rc::clone(queue)))
     }
 
-    /// Its upstream: the WKP that it shook hands on, or a fresh pipe.
+    /// Returns its upstream: the WKP that it used for the handshake, or a fresh pipe.
     ///
     /// # Errors
     /// No pipe can be made.
@@ -146,8 +148,8 @@ impl PendingClient {
         matches!(self.dialect, Dialect::Course(_))
     }
 
-    /// The PID in its private pipe's name; 0, if that has none. It is not checked: it says only which clients share a
-    /// turn.
+    /// Returns the PID in its private pipe's name, or 0 if the name has none. The PID is not verified. It
+    /// only decides which clients share a turn.
     pub(super) fn process_number(&self) -> i32 {
         let name = self.private.file_name().map(OsStr::as_bytes).unwrap_or_default();
         let number = match &self.dialect {
@@ -157,8 +159,8 @@ impl PendingClient {
         number.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok()).unwrap_or(0)
     }
 
-    /// Steps 7 and 8: connects to the private pipe, sends the acknowledgement, and begins the session. The pipe that its
-    /// name came through stays open until then.
+    /// Steps 7 and 8: connects to the private pipe, sends the acknowledgement, and begins the session. The
+    /// pipe that the client's name came through stays open until then.
     ///
     /// # Errors
     /// [`Error::Lost`]: the client has gone.
@@ -203,11 +205,12 @@ impl PendingClient {
             |event| event.session(self.session).pipe(name_of(&self.private)),
             || answer(&self.private, nonce, Kind::Ack, &ack.encode()),
         )?;
-        to_client.is_trusted();
+        to_client.mark_trusted();
         Ok(to_client)
     }
 
-    /// Says no, and why; the client will not try again. The course dialect has no such word: its client gets EOF.
+    /// Refuses the client, with a reason; it will not retry. The course dialect has no refusal: a course
+    /// client gets EOF.
     pub fn refuse(self, site: &Rc<Site>, reason: &str) {
         let Dialect::Framed { nonce } = self.dialect else { return self.turn_away(site, reason) };
         if let Some(pipe) = self.used_pipe() {
@@ -218,7 +221,7 @@ impl PendingClient {
         let _ = answer(&self.private, nonce, Kind::Refuse, reason.as_bytes());
     }
 
-    /// Says "try again", by opening the private pipe and closing it.
+    /// Turns the client away by opening and closing its private pipe. The client then retries.
     pub fn turn_away(self, site: &Rc<Site>, reason: &str) {
         if let Some(pipe) = self.used_pipe() {
             pipe.close(site, reason);
@@ -227,20 +230,20 @@ impl PendingClient {
             return site.turn_away(self.private, reason);
         }
         site.process.log(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
-        // A client that has gone has no need.
+        // If the client has gone, nothing needs to be done.
         let _ = open_to_write(&self.private);
     }
 
-    /// The pipe that its name came through.
+    /// Returns the pipe that its name came through.
     pub(crate) fn wkp(&self) -> BorrowedFd<'_> {
         self.wkp.as_fd()
     }
 
-    /// Gives it a descriptor of its own before a fork: pending clients of one pipe share one, and in the child no other
-    /// would drop its part of that.
+    /// Gives the client its own file descriptor before a fork. Pending clients of one pipe share a file
+    /// descriptor. In the child, the other clients' shares are never dropped.
     ///
     /// # Errors
-    /// The client, and why no descriptor can be had now.
+    /// The client, and why no file descriptor is available now.
     pub(crate) fn with_own_descriptor(mut self) -> Result<Self, Box<(Self, Error)>> {
         if Rc::strong_count(&self.wkp) > 1 {
             match self.wkp.try_clone() {
@@ -254,27 +257,30 @@ impl PendingClient {
         Ok(self)
     }
 
-    /// Leaves it to its subserver, which has just been forked. If that dies, the server has to see to these clients.
-    pub(crate) fn left_to_subserver(self, site: &Site) -> Orphans {
+    /// Leaves the client to its subserver, which has just been forked. If the subserver dies, the server
+    /// notifies the clients in the result.
+    pub(crate) fn into_unanswered(self, site: &Site) -> Unanswered {
         let behind = self.queue.as_ref().map(|queue| queue.leave(&site.queues)).unwrap_or_default();
-        Orphans { tells_itself: self.speaks_course(), private: self.private, behind }
+        Unanswered { notifies_itself: self.speaks_course(), private: self.private, behind }
     }
 }
 
 /// The clients of a subserver, in case it dies before it has answered them.
 #[derive(Debug)]
-pub(crate) struct Orphans {
+pub(crate) struct Unanswered {
     private: PathBuf,
-    /// The names of course clients are used again: if the subserver ended with status 1, it has told its client itself.
-    tells_itself: bool,
-    /// The private pipes of the clients that wait for the same pipe.
+    /// Names of course clients are reused. A subserver that exited with status 1 has already notified its
+    /// course client.
+    notifies_itself: bool,
+    /// The private pipes of the clients that wait for the client's pipe.
     behind: Vec<PathBuf>,
 }
 
-impl Orphans {
-    /// Tells the clients to try again. A client that was answered has no such pipe any more.
-    pub(crate) fn turn_away(self, has_failed_in_order: bool, site: &Site) {
-        if !(self.tells_itself && has_failed_in_order) {
+impl Unanswered {
+    /// Closes the clients' private pipes, so that they retry. A client that was answered has removed its
+    /// private pipe.
+    pub(crate) fn turn_away(self, exited_with_1: bool, site: &Site) {
+        if !(self.notifies_itself && exited_with_1) {
             site.close_when_open(self.private);
             self.behind.into_iter().for_each(|private| site.close_when_open(private));
         }
@@ -286,7 +292,7 @@ fn answer(private: &Path, nonce: u64, kind: Kind, payload: &[u8]) -> Result<Fram
     let to_client = Rc::new(open_to_write(private).map_err(gone)?);
     let mut writer = FrameWriter::new(to_client, Framing::Stream);
     writer.push(Header { kind, part: Part::ONLY, session: nonce, sequence: 0 }, payload);
-    // It fits, unless the client has filled its own pipe.
+    // The answer fits, unless the client has filled its own pipe.
     for _ in 0..ANSWER_TRIES {
         writer.flush().map_err(gone)?;
         if writer.is_empty() {

@@ -1,4 +1,4 @@
-//! The pending clients: they have sent their names and wait for their acknowledgement.
+//! The queue of pending clients, which have sent their names and wait for their acknowledgement.
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -19,44 +19,45 @@ use crate::server::wkp::TakenPipe;
 use crate::stream::{FrameReader, Framing, READS_MAX};
 use crate::wire::{Hello, Kind, VERSION};
 
-/// The longest line: more than the clients of any crowd that one machine can have, since with `--shared-wkp`
-/// the next one is refused. Without a bound, clients that are never served would cost memory without end; one
-/// takes some 200 bytes.
+/// The longest queue. It is longer than the largest crowd of clients that one machine can have, because with
+/// `--shared-wkp` the server refuses the next client. Without a bound, clients that are never served would
+/// use unlimited memory. One client takes some 200 bytes.
 pub const QUEUE_MAX: usize = 16_384;
 
-const QUEUE_FULL: &str = "the server is full, and so is the line before it";
+const QUEUE_FULL: &str = "the server is at capacity, and its queue is full";
 
-/// What becomes of who finds the line full.
+/// What happens to a client that finds the queue full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
-    /// Its private pipe is opened and closed: it tries again until its own deadline.
+    /// The server opens and closes its private pipe. The client retries until its own deadline.
     TurnAway,
-    /// It is told no: where the WKP must always be read, tries without end would be a flood.
+    /// The server refuses it. With a WKP that must always be read, endless retries would flood the server.
     Refuse,
 }
 
 /// A HELLO as it was read.
 #[derive(Debug, Clone, Copy)]
-pub struct Said<'a> {
-    /// Its header's session.
+pub struct ReceivedHello<'a> {
+    /// The session in its header.
     pub nonce: u64,
     /// Its payload.
     pub payload: &'a [u8],
     /// The pipe that it came through.
     pub wkp: &'a Rc<OwnedFd>,
-    /// If its client may keep that pipe as its upstream: where those will wait whose names come through it.
+    /// If the client may keep that pipe as its upstream: the queue for later clients whose names come through
+    /// it.
     pub queue: Option<&'a Rc<PipeQueue>>,
 }
 
-/// The line, in which processes take turns: one that says HELLO without end delays itself.
+/// The queue. Processes take turns in it: a process that sends HELLO without end delays only itself.
 #[derive(Debug, Default)]
 pub struct Queue {
     waiting: FairQueue<PendingClient>,
 }
 
 impl Queue {
-    /// Step 6: everybody who said HELLO in a pipe just taken joins the line. A pipe that is nobody's upstream then may
-    /// still bring a name, if somebody has it open.
+    /// Step 6: adds all clients that wrote HELLO to a pipe just taken. Returns the pipe if it became no
+    /// client's upstream: a process that has it open may still write a name.
     ///
     /// # Errors
     /// The kernel's random source fails.
@@ -65,8 +66,9 @@ impl Queue {
         Ok((!has_owner).then(|| UsedPipe::without_client(&taken.from_client)))
     }
 
-    /// Reads a pipe that is nobody's upstream yet, and returns whether it is somebody's now. A framed client may have it if it is
-    /// closed to others; a course client has no choice, and those that come behind it wait.
+    /// Reads a pipe that is no client's upstream yet. Returns whether it is one now. A framed client may have
+    /// the pipe if it is closed to other writers. A course client has no choice of pipe, and course clients
+    /// that come after it wait.
     fn read_names(&mut self, pipe: &Rc<OwnedFd>, is_closed: bool, site: &Rc<Site>) -> Result<bool> {
         let mut reader = FrameReader::new(Rc::clone(pipe), Framing::Atomic);
         let mut lookups = Lookups::of_well_known_pipe(&site.place);
@@ -74,7 +76,7 @@ impl Queue {
         let mut has_owner = false;
         let (mut reads, mut ended) = (0, false);
         while !ended {
-            // All that there is, before a look at it: what ends where a read ends may go on.
+            // Reads all that there is before parsing: a name that ends where a read ends may continue.
             while !ended && reader.has_room() {
                 reads += 1;
                 let filled = matches!(reader.fill(), Ok(Filled::Bytes(_)));
@@ -102,14 +104,15 @@ impl Queue {
             }
             for (nonce, payload) in hellos {
                 let keeps_wkp = is_closed && !has_owner;
-                let said = Said { nonce, payload: &payload, wkp: pipe, queue: keeps_wkp.then_some(&queue) };
-                has_owner |= self.join(said, WhenFull::TurnAway, site)? && keeps_wkp;
+                let hello =
+                    ReceivedHello { nonce, payload: &payload, wkp: pipe, queue: keeps_wkp.then_some(&queue) };
+                has_owner |= self.join(hello, WhenFull::TurnAway, site)? && keeps_wkp;
             }
         }
         Ok(has_owner)
     }
 
-    /// A course client joins the line, if that has room; returns whether it did.
+    /// Adds a course client if the queue has room. Returns whether it did.
     fn join_in_course(
         &mut self,
         name: NamedClient,
@@ -127,18 +130,18 @@ impl Queue {
         Ok(true)
     }
 
-    /// Adds one for whom there is room, or who has waited elsewhere.
+    /// Adds a client for which there is room, or which has waited elsewhere.
     pub(super) fn add(&mut self, client: PendingClient) {
         self.waiting.push(client.process_number(), client);
     }
 
-    /// One HELLO joins the line, or is answered at once; returns whether it joined.
+    /// Adds the client of one HELLO, or answers it at once. Returns whether it was added.
     ///
     /// # Errors
     /// The kernel's random source fails.
-    pub fn join(&mut self, said: Said<'_>, when_full: WhenFull, site: &Rc<Site>) -> Result<bool> {
+    pub fn join(&mut self, hello: ReceivedHello<'_>, when_full: WhenFull, site: &Rc<Site>) -> Result<bool> {
         let process = &site.process;
-        let Said { nonce, payload, wkp, queue } = said;
+        let ReceivedHello { nonce, payload, wkp, queue } = hello;
         let named = Hello::decode(payload).and_then(|hello| {
             site.place.named_by_client(&hello.name).map(|private| (hello.version, private))
         });
@@ -148,13 +151,13 @@ impl Queue {
             process.log(What::ClientDropped, |event| event.text(text));
             return Ok(false);
         };
-        // A client that has gone, or a name that costs its sender nothing: neither is worth a place, and
-        // later a fork.
+        // A client that has gone, or a name that costs its sender nothing, is not worth a place and a later
+        // fork.
         let stands: Option<&str> = match look(&private) {
             Ok(Standing::Fifo(_)) => None,
             Ok(Standing::Nothing) => Some("nothing"),
             Ok(Standing::Other(what)) => Some(what),
-            // The open of the acknowledgement will tell.
+            // The open for the acknowledgement will find the cause.
             Err(_) => None,
         };
         if let Some(what) = stands {
@@ -180,7 +183,8 @@ impl Queue {
         Ok(true)
     }
 
-    /// In a full queue, a client of the process that has most there makes room. False: that is the process of `client`.
+    /// If the queue is full, drops a client of the process that has most clients in it. Returns false if that
+    /// process is the one of `client`.
     fn make_room_for(&mut self, client: &PendingClient, when_full: WhenFull, site: &Rc<Site>) -> bool {
         if self.waiting.len() < QUEUE_MAX {
             return true;
@@ -194,12 +198,12 @@ impl Queue {
         self.waiting.pop()
     }
 
-    /// Puts a client that could not be served now back at the front.
+    /// Returns a client that could not be served now to the front.
     pub fn requeue(&mut self, client: PendingClient) {
-        self.waiting.put_back(client.process_number(), client);
+        self.waiting.requeue(client.process_number(), client);
     }
 
-    /// Whether no client waits.
+    /// Returns whether no client waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -219,12 +223,12 @@ fn reject(client: PendingClient, when_full: WhenFull, site: &Rc<Site>) {
     }
 }
 
-/// The HELLOs among the bytes read: nonce and payload.
+/// Returns the HELLOs among the bytes read: nonce and payload.
 fn hellos_in(reader: &mut FrameReader) -> Vec<(u64, Vec<u8>)> {
     let mut hellos = Vec::new();
-    while let Some((record, _)) = reader.next_frame() {
-        if record.header.kind == Kind::Hello {
-            hellos.push((record.header.session, record.payload().into_owned()));
+    while let Some((frame, _)) = reader.next_frame() {
+        if frame.header.kind == Kind::Hello {
+            hellos.push((frame.header.session, frame.payload().into_owned()));
         }
     }
     hellos

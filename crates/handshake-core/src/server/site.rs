@@ -1,4 +1,4 @@
-//! Where a server works: its process, its place, and the course clients that wait there.
+//! A serving process, its place, and the course clients that wait there.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ const TOO_MANY: &str = "too many clients wait for pipes that others have";
 const TOO_LONG: &str = "it has waited for longer than --queue-timeout";
 const SHUTTING_DOWN: &str = "the server is shutting down";
 
-/// A process that may end sends late clients away for so much longer.
+/// How much longer a process that may end waits to turn late clients away.
 const LAST_MOMENTS: Duration = Duration::from_millis(200);
 
 /// A serving process and its place. The server, its pending clients and its subservers share one.
@@ -28,18 +28,18 @@ const LAST_MOMENTS: Duration = Duration::from_millis(200);
 pub struct Site {
     /// The process that serves.
     pub process: Rc<Process>,
-    /// The place that it serves.
+    /// The place where it serves.
     pub place: Place,
-    /// How long a course client may wait for another one's pipe; 0 is for ever.
+    /// How long a course client may wait for another client's pipe. 0: forever.
     queue_timeout: Duration,
-    /// Why a course client cannot be served whose name came through somebody else's pipe.
+    /// Why the server turns away a course client whose name came through another client's pipe.
     why_late: Cell<&'static str>,
     pub(crate) queues: Queues,
     late: LateClients,
 }
 
 impl Site {
-    /// The process serves at this place from now on.
+    /// Makes the site of a process that serves at this place from now on.
     pub(crate) fn new(process: &Rc<Process>, place: Place, queue_timeout: Duration) -> Rc<Self> {
         let site = Rc::new(Self {
             process: Rc::clone(process),
@@ -59,8 +59,8 @@ impl Site {
         self.why_late.set(reason);
     }
 
-    /// A course client's name came through the pipe that another client has: it waits there for its turn. If it waits
-    /// already, here or elsewhere, it keeps its turn.
+    /// Adds a course client, whose name came through another client's pipe, to that pipe's queue. If the
+    /// client waits already, here or elsewhere, it keeps its turn.
     pub(crate) fn join(&self, queue: &Rc<PipeQueue>, name: NamedClient) {
         let private = name.private.clone();
         match self.queues.join(queue, name) {
@@ -73,7 +73,7 @@ impl Site {
         }
     }
 
-    /// Takes the next client out of a queue whose private pipe is still the one that it had.
+    /// Takes out the next client of a queue whose private pipe is still the original one.
     pub(crate) fn next_in(&self, queue: &PipeQueue) -> Option<Waiting> {
         loop {
             let next = queue.pop(&self.queues)?;
@@ -93,33 +93,34 @@ impl Site {
         }
     }
 
-    /// Turns away the course client that waits at a private pipe, as soon as that is open: the client gets EOF.
+    /// Turns away the course client that waits at a private pipe, as soon as that pipe is open: the client
+    /// gets EOF.
     pub(crate) fn turn_away(&self, private: PathBuf, reason: &str) {
         self.process.log(What::ClientDropped, |event| event.pipe(name_of(&private)).text(reason));
         self.late.add(private);
     }
 
-    /// Turns away the course client of which nothing else is known but its name.
+    /// Turns away a course client of which only the name is known.
     pub(crate) fn turn_away_late(&self, private: PathBuf) {
         self.turn_away(private, self.why_late.get());
     }
 
-    /// As [`Site::turn_away`], without a log line: the client may know already.
+    /// Does the work of [`Site::turn_away`] without a log line: the client may have its EOF already.
     pub(crate) fn close_when_open(&self, private: PathBuf) {
         self.late.add(private);
     }
 
-    /// A new client has this private pipe's name: what was to become of an earlier one is void.
+    /// Cancels pending notices to a private pipe's name: a new client has it.
     pub(crate) fn forget(&self, private: &Path) {
         self.late.cancel(private);
         self.queues.forget(private);
     }
 
-    /// Waits, before this process ends, until the clients that are turned away have opened their pipes. They get
-    /// five seconds, and 0.2 seconds when the process was asked to end.
+    /// Waits, before this process ends, until the clients that are turned away have opened their pipes. They
+    /// get five seconds, or 0.2 seconds if the process was asked to end.
     ///
     /// # Errors
-    /// As [`Process::wait`].
+    /// Those of [`Process::wait`].
     pub(crate) fn flush_notices(&self) -> Result<()> {
         let mut last = Deadline::NEVER;
         loop {
@@ -153,7 +154,7 @@ impl Site {
 }
 
 impl Errand for Site {
-    /// Turns away the clients for which it is time.
+    /// Turns away the clients that are due.
     fn run(&self) -> Deadline {
         self.expire_queues().or(self.late.close_those_open())
     }

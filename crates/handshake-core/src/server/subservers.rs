@@ -1,4 +1,4 @@
-//! Subservers: forked, counted, reaped, ended. The only place that forks.
+//! Forks, counts, reaps and ends subservers. The only module that forks.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -16,93 +16,95 @@ use crate::event::What;
 use crate::fifo::name_of;
 use crate::process::Process;
 use crate::server::Server;
-use crate::server::pending::{Orphans, PendingClient};
+use crate::server::pending::{PendingClient, Unanswered};
 use crate::server::site::Site;
 use crate::sys::{self, Scale};
 
-/// What running requests get when the server ends by an error.
+/// The grace for running requests when the server ends by an error.
 const GRACE_AFTER_ERROR: Duration = Duration::from_secs(2);
 
-/// The kernel tells of each end, unless its queue of signals is full. So all are looked at every so often: a walk, which takes
-/// 0.3 ms for 5,000.
-const LOOK_AT_ALL_AFTER: Duration = Duration::from_secs(1);
+/// The kernel queues one signal per exit, and drops signals when the queue is full. As a fallback, the main
+/// server scans all children once a second (0.3 ms for 5,000).
+const SCAN_ALL_AFTER: Duration = Duration::from_secs(1);
 
-/// With fewer subservers, an ordinary [fork](sys::fork) is as quick as one that [scales](Scale), and debuggers
-/// and emulators know it.
+/// With fewer subservers, an ordinary [fork](sys::fork) is as fast as one that [scales](Scale), and debuggers
+/// and emulators support it.
 const SCALE_FROM: usize = 128;
 
 /// The subservers of this process. Dropping it ends them all.
 #[derive(Debug)]
 pub struct Subservers {
     site: Rc<Site>,
-    /// Each one's client. In the order of their numbers, so that newcomers stand close together: what a
-    /// main server changes in its memory between two forks, the kernel keeps once more for each subserver.
-    living: BTreeMap<Pid, Orphans>,
+    /// The unanswered clients of each subserver, by PID. New entries stand close together in this order. The
+    /// kernel keeps a copy for each subserver of every page that a main server changes between two forks.
+    living: BTreeMap<Pid, Unanswered>,
     forked: u32,
     most: usize,
-    look_at_all: Deadline,
-    /// How to fork when there are many.
+    scan_all: Deadline,
+    /// How to fork when there are many subservers.
     scale: Scale,
 }
 
 impl Subservers {
-    /// None yet, and never more than [`Options::max_clients`](super::options::Options) at a time.
+    /// Begins without subservers. There are never more than [`Options::max_clients`](super::options::Options)
+    /// at a time.
     ///
     /// # Errors
-    /// `EDEADLK`: this process has other threads. Only the thread that forks lives on in a subserver, which would wait for
-    /// ever for a lock that another thread held.
+    /// `EDEADLK`: this process has other threads. Only the forking thread lives on in a subserver, and a lock
+    /// that another thread held would never be released.
     pub fn of(server: &Server) -> Result<Self> {
         match sys::threads() {
             1 => {}
-            several => return Err(beside_threads(several)),
+            several => return Err(too_many_threads(several)),
         }
         Ok(Self {
             site: Rc::clone(server.site()),
             living: BTreeMap::new(),
             forked: 0,
             most: server.options().max_clients,
-            look_at_all: Deadline::after(LOOK_AT_ALL_AFTER),
+            scan_all: Deadline::after(SCAN_ALL_AFTER),
             scale: Scale::new(),
         })
     }
 
-    /// For a main server that holds descriptors for each subserver: so a fork costs what it costs with few. What is held for
-    /// long must be [out of the way](sys::out_of_the_way).
+    /// Makes a fork's cost independent of the number of file descriptors, for a main server that holds some
+    /// for each subserver. The long-lived ones must be [out of the way](sys::out_of_the_way).
     #[must_use]
     pub fn of_many_descriptors(mut self) -> Self {
-        self.scale.hand_descriptors_over();
+        self.scale.share_descriptors();
         self
     }
 
-    /// Whether there is a place for one more client.
+    /// Returns whether one more client can be served.
     pub fn have_room(&self) -> bool {
         self.living.len() < self.most
     }
 
-    /// How many live.
+    /// Returns how many subservers run.
     pub fn len(&self) -> usize {
         self.living.len()
     }
 
-    /// Whether none lives.
+    /// Returns whether no subserver runs.
     pub fn is_empty(&self) -> bool {
         self.living.is_empty()
     }
 
-    /// Step 7: forks off a subserver, which lives as long as `serve`. It holds 0, 1, 2, the record's descriptors, the
-    /// pipe that the HELLO came through (until it is answered) and those in `keep`, and nothing of anybody else's.
-    /// It ends when this process dies.
+    /// Step 7: forks a subserver, which runs `serve` and exits. It holds 0, 1, 2, the event log's file
+    /// descriptors, those in `keep`, and the pipe of the HELLO until it has answered. It holds no other
+    /// client's file descriptors. It ends when this process dies.
     ///
     /// # Errors
-    /// The client, who is still owed an answer, and why no process can be had now.
+    /// The client, which still needs an answer, and why no process can be made now.
     pub fn fork(
         &mut self,
         client: PendingClient,
         keep: &[BorrowedFd<'_>],
         serve: impl FnOnce(PendingClient) -> Result<()>,
     ) -> Result<Pid, Box<(PendingClient, Error)>> {
-        // A busy process seldom sees a signal; children that have ended are no reason to share descriptors.
-        self.reap_those_told_of();
+        // A busy process seldom notices a signal. Exited children must not count for the choice of the kind
+        // of fork.
+        self.reap_signalled();
         let number = self.forked + 1;
         let client = client.with_own_descriptor()?;
         let main_server = getpid();
@@ -117,9 +119,9 @@ impl Subservers {
             process.become_subserver(number, main_server);
             let served = client.take().map_or(Ok(()), |client| {
                 let PendingClient { session, private, .. } = &client;
-                // So that one can be held before its ACK.
+                // Logged here so that a test can stop the subserver before its ACK.
                 process.log(What::SubserverBegan, |event| event.session(*session).pipe(name_of(private)));
-                match tied(closed, process) {
+                match tie_to_parent(closed, process) {
                     Ok(()) => serve(client),
                     Err(error) => {
                         client.turn_away(&site, "its subserver could not begin");
@@ -140,7 +142,7 @@ impl Subservers {
         let client = client.expect("only the child takes the client");
         let pid = match forked {
             Ok(pid) => pid,
-            Err(Errno::EDEADLK) => return Err(Box::new((client, beside_threads(sys::threads())))),
+            Err(Errno::EDEADLK) => return Err(Box::new((client, too_many_threads(sys::threads())))),
             Err(errno) => {
                 let error = Error::on("fork", format!("subserver {number}"), errno);
                 return Err(Box::new((client, error)));
@@ -150,44 +152,45 @@ impl Subservers {
         self.site.process.log_since(What::SubserverForked, before, |event| {
             event.session(session).pipe(name_of(&client.private)).peer(pid.as_raw().cast_unsigned())
         });
-        self.living.insert(pid, client.left_to_subserver(&self.site));
+        self.living.insert(pid, client.into_unanswered(&self.site));
         Ok(pid)
     }
 
-    /// Reaps those that have ended since; at the latest at the end of [`Subservers::patience`].
+    /// Reaps the subservers that have exited. Call it at the end of [`Subservers::patience`] at the latest.
     pub fn reap(&mut self) {
-        // SIGCHLD comes when somebody stops one or lets it go on, or sends it: to look is never wrong.
-        if self.site.process.child_ended() || self.look_at_all.passed() {
+        // SIGCHLD also comes when a child stops or continues, or when a process sends it. Checking without
+        // need does no harm.
+        if self.site.process.child_ended() || self.scan_all.passed() {
             self.reap_any();
         } else if self.scale.has_ended() {
-            self.reap_those_told_of();
+            self.reap_signalled();
         }
     }
 
     fn reap_any(&mut self) {
-        self.look_at_all = Deadline::after(LOOK_AT_ALL_AFTER);
+        self.scan_all = Deadline::after(SCAN_ALL_AFTER);
         while self.reap_one(None) {}
     }
 
-    fn reap_those_told_of(&mut self) {
+    fn reap_signalled(&mut self) {
         let Some(ended) = self.scale.ended(self.living.len() + 1) else { return self.reap_any() };
         for pid in ended {
-            // The number may be that of whoever has sent the signal.
+            // The PID may be that of another process, which has sent the signal.
             if self.living.contains_key(&pid) {
                 self.reap_one(Some(pid));
             }
         }
     }
 
-    /// How long one that has ended may stay unnoticed, if the kernel could not tell.
+    /// Returns when to scan all subservers, in case the kernel dropped the signal of an exit.
     pub fn patience(&self) -> Deadline {
-        if self.living.is_empty() { Deadline::NEVER } else { self.look_at_all }
+        if self.living.is_empty() { Deadline::NEVER } else { self.scan_all }
     }
 
-    /// Reaps this one, or any, if it has ended; whether there was one.
-    fn reap_one(&mut self, whom: Option<Pid>) -> bool {
+    /// Reaps this subserver, or any, if it has exited. Returns whether one had.
+    fn reap_one(&mut self, pid: Option<Pid>) -> bool {
         loop {
-            match waitpid(whom, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
+            match waitpid(pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
                 Err(Errno::EINTR) => {}
                 Ok(WaitStatus::StillAlive) | Err(_) => return false,
                 Ok(status) => {
@@ -205,19 +208,20 @@ impl Subservers {
             WaitStatus::Signaled(pid, signal, _) => (pid, signal.to_string(), false),
             _ => return,
         };
-        let Some(orphans) = self.living.remove(&pid) else { return };
+        let Some(unanswered) = self.living.remove(&pid) else { return };
         if !in_good_order {
-            orphans.turn_away(matches!(status, WaitStatus::Exited(_, 1)), &self.site);
+            unanswered.turn_away(matches!(status, WaitStatus::Exited(_, 1)), &self.site);
         }
         self.site
             .process
             .log(What::SubserverReaped, |event| event.peer(pid.as_raw().cast_unsigned()).text(how));
     }
 
-    /// Ends all: TERM is their order to answer what they have received, KILL after `grace` the end.
+    /// Ends all subservers. TERM orders them to answer the requests that they have received. KILL follows
+    /// after `grace`.
     ///
     /// # Errors
-    /// [`Error::Signal`]: asked to end for the second time; the rest are killed when this is dropped.
+    /// [`Error::Signal`]: asked to end for the second time. Dropping this value kills the rest.
     pub fn end(&mut self, grace: Duration) -> Result<()> {
         self.end_by(self.site.process.end_of(grace))
     }
@@ -237,12 +241,12 @@ impl Subservers {
 
     fn signal_all(&self, signal: Signal) {
         for pid in self.living.keys() {
-            // Not reaped yet, so the number is still theirs.
+            // A subserver that is not reaped yet still has its PID.
             let _ = kill(*pid, signal);
         }
     }
 
-    /// Kills and reaps whoever is left.
+    /// Kills and reaps all remaining subservers.
     pub fn kill_all(&mut self) {
         self.signal_all(Signal::SIGKILL);
         while let Some((&pid, _)) = self.living.first_key_value() {
@@ -254,16 +258,16 @@ impl Subservers {
         }
     }
 
-    /// Orders one to end.
+    /// Orders one subserver to end.
     pub fn order_to_end(&self, pid: Pid) {
         if self.living.contains_key(&pid) {
-            // Not reaped yet, so the number is still its own.
+            // A subserver that is not reaped yet still has its PID.
             let _ = kill(pid, Signal::SIGTERM);
         }
     }
 }
 
-fn beside_threads(threads: usize) -> Error {
+fn too_many_threads(threads: usize) -> Error {
     Error::System {
         operation: "fork",
         object: "subservers".into(),
@@ -272,8 +276,9 @@ fn beside_threads(threads: usize) -> Error {
     }
 }
 
-/// In the child, which holds only what is its client's if it could `close` the rest: ties its life to its parent's.
-fn tied(closed: Result<(), Errno>, process: &Process) -> Result<()> {
+/// Ties the child's life to its parent's. `closed`: whether the child could close the file descriptors that
+/// are not its client's.
+fn tie_to_parent(closed: Result<(), Errno>, process: &Process) -> Result<()> {
     closed
         .and_then(|()| sys::end_with_parent(Signal::SIGTERM))
         .map_err(|errno| Error::on("begin as", process.role().to_string(), errno))?;
@@ -287,7 +292,7 @@ fn tied(closed: Result<(), Errno>, process: &Process) -> Result<()> {
 impl Drop for Subservers {
     fn drop(&mut self) {
         if self.site.process.asked_to_end().is_none() {
-            // The server ends by an error of its own, which is no fault of those who are being served.
+            // The server ends by an error of its own; the clients being served get time to finish.
             let _ = self.end_by(Deadline::after(GRACE_AFTER_ERROR));
         }
         self.kill_all();

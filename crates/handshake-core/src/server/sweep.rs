@@ -13,12 +13,12 @@ use nix::unistd::Pid;
 use crate::fifo::{Standing, look, open_to_write};
 use crate::place::Place;
 
-/// How long a client may take from making its private pipe to opening it, before a sweep takes the pipe for
-/// one that was left. A client that takes longer makes another one.
+/// How long a client may take from making its private pipe to opening it. After that a sweep may remove the
+/// pipe as abandoned. A slower client makes another one.
 const NEW: Duration = Duration::from_secs(1);
 
-/// Removes pipes that are named by the rule and that nobody reads. Call it holding the claim, so that no
-/// other server is between making a pipe and opening it. A client may be: see `may_be_left`.
+/// Removes pipes that have a protocol name and no reader. The caller must hold the claim, so that no other
+/// server is between making a pipe and opening it. A client may be: see `may_have_left`.
 pub fn sweep(place: &Place) {
     let Ok(entries) = fs::read_dir(place.directory()) else { return };
     let mut makers = Makers::default();
@@ -28,34 +28,34 @@ pub fn sweep(place: &Place) {
         let path = place.beside(&name);
         let Ok(Standing::Fifo(_)) = look(&path) else { continue };
         let may_be_left = kind != "client" || makers.may_have_left(pid, &name, &path);
-        // EACCES: its maker died before it had the mode that was meant, and so before it was opened.
+        // EACCES: its maker died before it had set the intended mode, and so before it opened the pipe.
         if may_be_left && matches!(open_to_write(&path), Err(Errno::ENXIO | Errno::EACCES)) {
-            // Another sweep may have been quicker.
+            // Another sweep may have been faster.
             let _ = fs::remove_file(&path);
         }
     }
 }
 
-/// The processes whose numbers are in the names, and the pipes that they have open.
+/// The processes whose PIDs are in the names, and the pipes that they have open.
 #[derive(Default)]
 struct Makers {
     holdings: HashMap<Pid, Holdings>,
 }
 
 enum Holdings {
-    /// There is no such process.
+    /// No process has this PID.
     Dead,
-    /// The names of the files that it has open; none, if it is another user's: such a process cannot have
+    /// The names of the files that it has open. Empty for another user's process: such a process cannot have
     /// opened a pipe of ours.
     Open(HashSet<OsString>),
     Unknown,
 }
 
 impl Makers {
-    /// Whether a client may have left this private pipe. To open a pipe that a client reads would look like a
-    /// server's "try again" to that client. So a pipe stays untouched if the process of that number has it
-    /// open. If that process lives and does not, its number may be one of another container, where a client
-    /// may be about to open the pipe: a new one stays, too.
+    /// Returns whether a client may have left this private pipe. Opening a pipe that a client reads would
+    /// look like a server's "try again" to that client. A pipe therefore stays untouched if the process with
+    /// that PID has it open. If that process lives and does not have it open, the PID may be one of another
+    /// container. A client there may be about to open the pipe, so a new pipe stays, too.
     fn may_have_left(&mut self, pid: Pid, pipe: &OsStr, path: &Path) -> bool {
         match self.holdings.entry(pid).or_insert_with(|| holdings(pid)) {
             Holdings::Dead => true,
@@ -73,7 +73,7 @@ fn holdings(pid: Pid) -> Holdings {
     }
     match fs::read_dir(format!("/proc/{pid}/fd")) {
         Ok(open) => {
-            // Read, and not followed: a look at a file may hang in a dead file system.
+            // Read as links, and not followed: looking up a file may hang in a dead file system.
             let files = open.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
             Holdings::Open(files.filter_map(|file| Some(file.file_name()?.to_owned())).collect())
         }
@@ -83,6 +83,6 @@ fn holdings(pid: Pid) -> Holdings {
 
 fn is_new(path: &Path) -> bool {
     let made = fs::symlink_metadata(path).and_then(|file| file.modified());
-    // A clock that was set back gives no age: then it is new.
+    // A clock that was set back gives no age. The pipe then counts as new.
     made.is_ok_and(|made| made.elapsed().unwrap_or_default() < NEW)
 }

@@ -26,7 +26,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// A fresh pipe, for a client whose name came through a pipe that is not its own.
+    /// Makes a fresh pipe, for a client whose name came through a pipe that is not its own.
     ///
     /// # Errors
     /// No pipe can be made.
@@ -45,7 +45,7 @@ impl Upstream {
         Ok(Self { from_client, framing, fresh: Some(fifo), translate: None, foreign: None })
     }
 
-    /// Makes `reader`, which reads this pipe, understand what this client writes.
+    /// Sets up `reader`, which reads this pipe, to parse what this client writes.
     #[must_use]
     pub fn reader(&mut self, mut reader: FrameReader) -> FrameReader {
         if let Some(foreign) = self.foreign.take() {
@@ -57,14 +57,14 @@ impl Upstream {
         }
     }
 
-    /// What the ACK says: a fresh pipe's name, or nothing.
+    /// Returns the upstream for the ACK: a fresh pipe's name, or nothing.
     pub fn name_in_ack(&self) -> Vec<u8> {
         self.fresh.as_ref().map(Fifo::name_bytes).unwrap_or_default()
     }
 }
 
-/// Reads a pipe that all clients share and that is never removed (`--shared-wkp`). Course clients whose names come through
-/// it are turned away.
+/// Returns a reader of a pipe that all clients share and that is never removed (`--shared-wkp`). Course
+/// clients whose names come through it are turned away.
 pub fn reader_of_shared(wkp: Rc<OwnedFd>, site: &Rc<Site>) -> FrameReader {
     let foreign = Rc::new(ForeignNames::of_pipe(site, None));
     FrameReader::of_full_pipes(wkp, Framing::Atomic).with_foreign(foreign)

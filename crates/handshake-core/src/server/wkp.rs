@@ -1,4 +1,5 @@
-//! The well-known pipe: made, replaced in one step, taken away, and never anybody else's.
+//! The well-known pipe: creating, replacing and removing it, without touching a file that is not this
+//! server's.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -17,28 +18,29 @@ use crate::process::Process;
 use crate::server::claim::Claim;
 use crate::sys::{Lock, exchange, is_unsupported, move_new, rename_over, try_lock};
 
-/// How long step 6 tries for the exclusive lock. A client holds its shared lock for three system calls; one that
-/// was stopped there must not hold up the server, so then nobody keeps this WKP.
+/// How long step 6 tries to get the exclusive lock. A client holds its shared lock for three system calls. A
+/// client stopped in between must not block the server; if that happens, no client keeps this WKP as its
+/// upstream.
 const LOCK_PATIENCE: Duration = Duration::from_millis(1);
 
 /// Step 1: the pipe under the well-known name.
 #[derive(Debug)]
 pub struct WellKnownPipe {
-    /// Dropping it takes the name away.
+    /// Dropping it removes the name.
     fifo: Fifo,
     /// Becomes the first sender's upstream.
     from_client: Rc<OwnedFd>,
-    /// Our own writing end: without it, a client that knocks and leaves would hang up the pipe for good.
-    /// Closed in step 6, or the session would never see its client's end.
+    /// The server's own writing end. Without it, a client that opens the pipe and leaves would cause a
+    /// permanent hang-up. Closed in step 6, or the session would never read its client's EOF.
     guard: OwnedFd,
 }
 
 impl WellKnownPipe {
-    /// Step 1. Makes the pipe and puts it under the well-known name, where nothing may stand but what a dead
-    /// server left.
+    /// Step 1. Makes the pipe and puts it under the well-known name. The name must be free, or belong to a
+    /// pipe that a dead server left.
     ///
     /// # Errors
-    /// [`Error::NotOurs`]: something stands there. [`Error::System`]: no pipe can be made.
+    /// [`Error::NotOurs`]: the name is taken. [`Error::System`]: no pipe can be made.
     pub fn create(claim: &Claim, process: &Process) -> Result<Self> {
         let place = claim.place();
         process.log_around(
@@ -57,10 +59,11 @@ impl WellKnownPipe {
         )
     }
 
-    /// Steps 6 and 1 in one: the next pipe takes this one's name, so clients never find the name missing.
+    /// Steps 6 and 1 in one: the next pipe takes this one's name, so that clients never find the name
+    /// missing.
     ///
     /// # Errors
-    /// As [`WellKnownPipe::create`]; this pipe then still has its name.
+    /// Those of [`WellKnownPipe::create`]. This pipe then still has its name.
     pub fn replace(&mut self, claim: &Claim, process: &Process) -> Result<TakenPipe> {
         let place = claim.place();
         let mut next = Self::make(claim)?;
@@ -82,17 +85,19 @@ impl WellKnownPipe {
         Ok(std::mem::replace(self, next).taken())
     }
 
-    /// Takes the name away, and leaves it free: step 6, or the end; `what` says which. [`WellKnownPipe::taken`] comes next.
+    /// Removes the name, and leaves it free, in step 6 or at the end; `what` is the event for the log.
+    /// [`WellKnownPipe::taken`] comes next.
     ///
     /// # Errors
-    /// [`Error::NotOurs`]: something else stands at the name; it is put back.
+    /// [`Error::NotOurs`]: a different file has the name; it is put back.
     pub fn remove(&mut self, claim: &Claim, process: &Process, what: What) -> Result<()> {
         let place = claim.place();
         process.log_around(
             what,
             |event| event.pipe(place.wkp().display()),
             || {
-                // Moved aside and then looked at: between a look and an unlink, another file could come there.
+                // The pipe is moved aside and then checked: between a check and an unlink, another file could
+                // get the name.
                 let (aside, moved) = claim.with_name_aside(|aside| move_new(place.wkp(), aside))?;
                 match moved {
                     Ok(()) => {}
@@ -113,7 +118,8 @@ impl WellKnownPipe {
                         }
                         self.fifo.set_unlinked();
                     }
-                    // If somebody has taken the name meanwhile, what we moved keeps the name aside.
+                    // If another process has taken the name meanwhile, the moved file keeps its temporary
+                    // name.
                     Err(_) => drop(move_new(&aside, place.wkp())),
                 }
                 removed.map(drop)
@@ -121,10 +127,11 @@ impl WellKnownPipe {
         )
     }
 
-    /// Whether the name still stands for this pipe; what stands there instead is an error unless it is nothing.
+    /// Returns whether the name still belongs to this pipe. A missing name is no error, but a different file
+    /// is.
     ///
     /// # Errors
-    /// [`Error::NotOurs`]: somebody has put something else there; it is left as it is.
+    /// [`Error::NotOurs`]: another process has put a different file there; it is left as it is.
     pub fn still_named(&self, claim: &Claim) -> Result<bool> {
         match look(claim.place().wkp()) {
             Ok(Standing::Fifo(identity)) if identity == self.fifo.identity() => Ok(true),
@@ -134,12 +141,12 @@ impl WellKnownPipe {
         }
     }
 
-    /// The reading end, for who serves all clients through it (`--shared-wkp`).
+    /// Returns the reading end, for a server that serves all clients through it (`--shared-wkp`).
     pub fn reading_end(&self) -> Rc<OwnedFd> {
         Rc::clone(&self.from_client)
     }
 
-    /// A new pipe under the name aside.
+    /// Makes a new pipe under the temporary name.
     fn make(claim: &Claim) -> Result<Self> {
         let (path, made) = claim.with_name_aside(|aside| Fifo::make(aside.to_path_buf()))?;
         let make_failed =
@@ -147,25 +154,25 @@ impl WellKnownPipe {
         let fifo = made.map_err(make_failed)?;
         let open_failed = |errno| Error::at("open the new pipe", &path, errno, DIRECTORY);
         let from_client = Rc::new(open_to_read(&path).map_err(open_failed)?);
-        // As long as it is the well-known one, nobody can keep clients from it by an exclusive lock.
+        // While this is the well-known pipe, no other process can keep clients from it by an exclusive lock.
         let _ = try_lock(from_client.as_fd(), Lock::Shared);
         let (guard, opened) = open_identified(&path).map_err(open_failed)?;
         if opened != fifo.identity() {
-            // Another process has put something else at this name.
+            // Another process has put a different file at this name.
             return Err(open_failed(Errno::EEXIST));
         }
         Ok(Self { fifo, from_client, guard })
     }
 
-    /// Exchanges names with what stands at the well-known name, and looks at what came out. Returns whether that was
-    /// `expected`; else it was nothing, or a lost pipe.
+    /// Exchanges names with the file at the well-known name, and checks that file. Returns whether it was
+    /// `expected`. Otherwise there was no file, or a lost pipe.
     fn put_in_place_of(&mut self, expected: Identity, claim: &Claim) -> Result<bool> {
         let place = claim.place();
         let aside = self.fifo.path().to_path_buf();
         match exchange(&aside, place.wkp()) {
             Ok(()) => {}
             Err(errno) if is_unsupported(errno) => return self.put_over(expected, claim),
-            // Somebody has removed it; that does not stop us.
+            // Another process has removed it. The new pipe can take the name.
             Err(Errno::ENOENT) => {
                 let moved = move_new(&aside, place.wkp());
                 return moved.map(|()| false).map_err(|errno| Self::not_free(place, errno));
@@ -174,15 +181,16 @@ impl WellKnownPipe {
         }
         let removed = remove_aside(&aside, expected, claim);
         if removed.is_err() {
-            // As long as the old one has any name, clients would believe that it is still looked at.
+            // The old file gets its name back: clients would trust a pipe of this server as long as it has
+            // any name.
             exchange(&aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
         }
         removed
     }
 
-    /// Where names cannot be exchanged: looks at what stands at the well-known name, and takes its place
-    /// (rename(2)). The claim keeps other servers away; what anybody else puts there between the look and the
-    /// rename is lost.
+    /// Checks the file at the well-known name, and replaces it (rename(2)), for file systems that cannot
+    /// exchange names. The claim keeps other servers away. A file that another process puts there between the
+    /// check and the rename is lost.
     fn put_over(&mut self, expected: Identity, claim: &Claim) -> Result<bool> {
         let place = claim.place();
         let stands = look(place.wkp());
@@ -202,8 +210,9 @@ impl WellKnownPipe {
         }
     }
 
-    /// The guard's end is closed here, and the exclusive lock taken and given back: then no client is between its
-    /// look at the name and its write, and none will write a HELLO here again.
+    /// Ends the pipe's time as the well-known one. Closes the guard's end, and takes and releases the
+    /// exclusive lock. After that, no client is between its check of the name and its write, and no client
+    /// will write a HELLO here.
     pub fn taken(self) -> TakenPipe {
         drop(self.guard);
         let until = Deadline::after(LOCK_PATIENCE);
@@ -215,7 +224,7 @@ impl WellKnownPipe {
             }
         };
         if closed_to_others {
-            // Giving a lock back cannot fail.
+            // Releasing a lock cannot fail.
             let _ = try_lock(self.from_client.as_fd(), Lock::Release);
         }
         TakenPipe { from_client: self.from_client, closed_to_others }
@@ -228,8 +237,8 @@ impl AsFd for WellKnownPipe {
     }
 }
 
-/// Removes what was moved from the well-known name: `expected`, or a lost pipe of this server. Returns whether it was
-/// `expected`.
+/// Removes the file that was moved from the well-known name: `expected`, or a lost pipe of this server.
+/// Returns whether it was `expected`.
 fn remove_aside(aside: &Path, expected: Identity, claim: &Claim) -> Result<bool> {
     let identity = match look(aside) {
         Ok(Standing::Fifo(identity)) if identity == expected || claim.has_lost(identity) => identity,
@@ -257,6 +266,6 @@ fn not_ours(place: &Place, standing: Result<Standing, Errno>) -> Error {
 pub struct TakenPipe {
     /// Its reading end.
     pub from_client: Rc<OwnedFd>,
-    /// Whether it is certain that no further HELLO can come: only then may the first sender keep it.
+    /// Whether it is certain that no further HELLO can come. Only then may the first sender keep the pipe.
     pub closed_to_others: bool,
 }

@@ -1,4 +1,5 @@
-//! Named pipes: the guard removes the FIFO that it made and nothing else; an open changes nothing, whatever is there.
+//! Named pipes: the guard removes the FIFO that it made and nothing else. Opening a file of any kind changes
+//! nothing.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use handshake_core::fifo::{Fifo, Standing, look, names_of, open_to_read, open_to_write};
+use handshake_core::fifo::{Fifo, Standing, link_count, look, open_to_read, open_to_write};
 use nix::errno::Errno;
 use nix::unistd::{Uid, chown, geteuid};
 use tempfile::{TempDir, tempdir};
@@ -17,7 +18,7 @@ fn directory() -> TempDir {
     tempdir().expect("a directory")
 }
 
-/// A directory with a FIFO `mario` in it.
+/// Makes a directory with a FIFO `mario` in it.
 fn made() -> (TempDir, PathBuf, Fifo) {
     let directory = directory();
     let path = directory.path().join("mario");
@@ -26,7 +27,7 @@ fn made() -> (TempDir, PathBuf, Fifo) {
 }
 
 #[test]
-fn what_is_made_is_a_pipe_of_its_owner_alone() {
+fn a_new_fifo_belongs_to_its_owner_alone() {
     let (_directory, path, fifo) = made();
     let made = fs::symlink_metadata(&path).unwrap();
     assert!(made.file_type().is_fifo());
@@ -39,13 +40,13 @@ fn what_is_made_is_a_pipe_of_its_owner_alone() {
 }
 
 #[test]
-fn the_guard_removes_what_it_made() {
+fn the_guard_removes_its_fifo() {
     let (directory, path, fifo) = made();
     let reader = open_to_read(&path).expect("a reader");
-    assert_eq!(names_of(&reader), Ok(1));
+    assert_eq!(link_count(&reader), Ok(1));
     drop(fifo);
     assert_eq!(listing(directory.path()), [""; 0]);
-    assert_eq!(names_of(&reader), Ok(0), "the open end lives on without a name");
+    assert_eq!(link_count(&reader), Ok(0), "the open end lives on without a name");
     let (directory, _, fifo) = made();
     assert_eq!(fifo.remove(), Ok(()));
     assert_eq!(listing(directory.path()), [""; 0]);
@@ -53,7 +54,7 @@ fn the_guard_removes_what_it_made() {
 
 #[test]
 fn the_guard_removes_nothing_else() {
-    // Held open, so that the one that replaces it cannot get its inode's number.
+    // Kept open, so that the FIFO that replaces it cannot get its inode number.
     let (_directory, path, fifo) = made();
     let _open = open_to_read(&path).expect("a reader");
     fs::remove_file(&path).unwrap();
@@ -84,7 +85,7 @@ fn a_name_that_is_taken_is_left_alone() {
     assert_eq!(Fifo::make(directory.path().join("none/mario")).err(), Some(Errno::ENOENT));
 }
 
-/// Opens `path` in both ways, and looks whether anything there has changed.
+/// Opens `path` for reading and for writing, and checks that the file has not changed.
 fn opened(path: &Path) -> (Option<Errno>, Option<Errno>) {
     let before = fs::symlink_metadata(path).ok().map(|data| (data.len(), data.modified().unwrap()));
     let errors = (open_to_read(path).err(), open_to_write(path).err());
@@ -96,13 +97,13 @@ fn opened(path: &Path) -> (Option<Errno>, Option<Errno>) {
 #[test]
 fn a_pipe_opens_without_waiting() {
     let (_directory, path, _fifo) = made();
-    assert_eq!(open_to_write(&path).err(), Some(Errno::ENXIO), "nobody reads it");
+    assert_eq!(open_to_write(&path).err(), Some(Errno::ENXIO), "it has no reader");
     let _reader = open_to_read(&path).expect("a reader needs no writer");
     assert_eq!(opened(&path), (None, None));
 }
 
 #[test]
-fn what_is_no_pipe_does_not_open() {
+fn a_file_that_is_no_pipe_does_not_open() {
     let (directory, path, _fifo) = made();
     let at = |name: &str| directory.path().join(name);
     let _reader = open_to_read(&path).expect("a reader");
@@ -127,7 +128,7 @@ fn what_is_no_pipe_does_not_open() {
 }
 
 #[test]
-fn a_look_says_what_stands_there() {
+fn look_classifies_files() {
     let directory = directory();
     let at = |name: &str| directory.path().join(name);
     fs::write(at("file"), "").unwrap();

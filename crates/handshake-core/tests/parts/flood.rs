@@ -1,4 +1,5 @@
-//! Somebody who never stops talking: whenever something was skipped, more is there already. No deadline is put off by it.
+//! A peer that writes without end: whenever bytes were skipped, more are in the pipe already. No deadline is
+//! delayed by that.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
@@ -27,14 +28,14 @@ fn flood(pipe: &Flooded) {
     write(pipe.as_ref().expect("it is open"), &[b'!'; 4096]).expect("it was just read empty");
 }
 
-/// A process that finds more after all that it skipped; `before` sees each event first.
+/// Makes a process whose pipe is filled again after each skip. `before` receives each event first.
 fn flooded(role: Role, pipe: &Flooded, before: impl Fn(&Event) + 'static) -> Rc<Process> {
     let (pipe, times) = (Rc::clone(pipe), Cell::new(0));
     let observer = move |event: &Event| {
         before(event);
         if event.what == What::Skipped {
             times.set(times.get() + 1);
-            assert!(times.get() < 100_000, "it listens as long as somebody talks");
+            assert!(times.get() < 100_000, "it reads as long as the peer writes");
             flood(&pipe);
         }
     };
@@ -62,7 +63,7 @@ fn a_client_gives_up_at_its_deadline() {
 }
 
 #[test]
-fn a_server_waits_for_ready_no_longer_than_it_should() {
+fn a_server_stops_waiting_for_ready_at_its_deadline() {
     let pipe = || pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
     let (from_client, flooding) = pipe();
     let (_private, to_client) = pipe();

@@ -1,12 +1,12 @@
-//! The parts of the core, each alone: nothing here forks, and no server runs.
+//! Tests of each part of the core alone: nothing here forks, and no server runs.
 
-mod fifo; // A guard removes what it made and nothing else; what is no pipe of ours is not opened.
-mod flood; // Somebody who never stops talking gains no time.
+mod fifo; // A guard removes the FIFO that it made and nothing else; only pipes of this user open.
+mod flood; // A peer that writes without end gains no time.
 mod place; // Which names a peer may choose.
-mod service; // What each built-in service answers.
-mod stream; // Records in and out of real pipes, in whatever pieces.
-mod wire; // Records as functions of bytes.
-mod wkp; // One server at a name; the name is never taken from anybody else.
+mod service; // The replies of each built-in service.
+mod stream; // Frames through real pipes, in pieces of any size.
+mod wire; // Frames as functions of bytes.
+mod wkp; // One server at a name; files of other processes are never removed.
 
 use std::fs;
 use std::path::Path;
@@ -27,25 +27,25 @@ fn headers(kind: Kind) -> impl Strategy<Value = Header> {
     )
 }
 
-/// Any frame that counts: header and payload.
+/// Any valid frame: header and payload.
 fn frames() -> impl Strategy<Value = (Header, Vec<u8>)> {
     use Kind::{Ack, Bye, Hello, Ready, Refuse, Reply, Request};
     prop::sample::select(vec![Hello, Ack, Ready, Request, Reply, Refuse, Bye]).prop_flat_map(|kind| {
         let longest = if kind == Hello { HELLO_MAX - OVERHEAD } else { PAYLOAD_MAX };
-        // Short ones as often as long ones.
+        // Short payloads as often as long ones.
         let payload = prop_oneof![vec(any::<u8>(), 0..=16), vec(any::<u8>(), 0..=longest)];
         (headers(kind), payload)
     })
 }
 
-/// A frame's bytes.
+/// Returns a frame's bytes.
 fn encoded(header: Header, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     append(&mut out, header, payload);
     out
 }
 
-/// The names in a directory, sorted.
+/// Returns the names in a directory, sorted.
 fn listing(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).expect("the directory can be listed");
     let mut names: Vec<_> =

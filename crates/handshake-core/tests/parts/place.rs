@@ -1,4 +1,5 @@
-//! The place and its names: a peer may choose just the names that the rule allows, bare and in this directory.
+//! The place and its names: a peer may choose only the names that the rule allows, bare and in this
+//! directory.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -77,7 +78,7 @@ fn a_client_may_name_nothing_else() {
 
 proptest! {
     #[test]
-    fn whatever_is_named_stands_in_the_directory(name in ".*", bytes in any::<Vec<u8>>()) {
+    fn every_accepted_name_is_in_the_directory(name in ".*", bytes in any::<Vec<u8>>()) {
         let beside = [&b"mario.client.1."[..], &bytes].concat();
         for name in [name.as_bytes(), &bytes, &beside] {
             let path = mario().named_by_client(name);
@@ -124,7 +125,7 @@ fn a_path_without_a_name_is_no_place() {
 }
 
 #[test]
-fn a_name_may_be_as_long_as_the_names_made_from_it_fit() {
+fn a_name_may_be_so_long_that_the_derived_names_just_fit() {
     let suffix = format!(".client.{}.{:016x}", u32::MAX, 0).len();
     let path = "x".repeat(NAME_MAX - suffix);
     let place = Place::new(Path::new(&path)).expect("it just fits");
@@ -134,16 +135,16 @@ fn a_name_may_be_as_long_as_the_names_made_from_it_fit() {
 }
 
 #[test]
-fn a_sweep_removes_what_the_dead_left_and_nothing_else() {
+fn a_sweep_removes_pipes_of_dead_processes_and_nothing_else() {
     let directory = tempfile::tempdir().expect("a directory");
     let place = Place::new(&directory.path().join("mario")).expect("a good path");
-    // No process has this number: the kernel's largest is 4,194,304 (proc(5), pid_max).
+    // No process has this PID: the kernel's largest is 4,194,304 (proc(5), pid_max).
     let dead = "mario.client.2000000000.0123456789abcdef";
     let make = |name: &str| Fifo::make(directory.path().join(name)).expect("a pipe");
     let _left =
         ["mario.new.2000000000.0123456789abcdef", "mario.up.2000000000.0123456789abcdef", dead].map(make);
-    // Both processes live and hold none of these pipes, as clients of another container, whose numbers mean
-    // nothing here. One pipe is so new that its client may be about to open it.
+    // A process has this PID, but none of these pipes open, like a client of another container, whose PID
+    // means nothing here. One pipe is so new that its client may be about to open it.
     let (old, new) = ("mario.client.1.0123456789abcdef", "mario.client.1.00000000000000cc");
     let _elsewhere = [old, new].map(make);
     let long_ago = SystemTime::now() - Duration::from_secs(10);
@@ -153,7 +154,7 @@ fn a_sweep_removes_what_the_dead_left_and_nothing_else() {
         utimensat(AT_FDCWD, &path, &time, &time, UtimensatFlags::NoFollowSymlink).expect("the pipe is ours");
     };
     made_long_ago(old);
-    // This process lives, and has the pipe open, so a sweep must not even open it: that would look like an
+    // This process lives and has the pipe open. A sweep must not even open it: that would look like an
     // answer.
     let mine = format!("mario.client.{}.0123456789abcdef", getpid());
     let _others = ["luigi.client.2000000000.0123456789abcdef", "mario", &mine].map(make);
@@ -167,7 +168,7 @@ fn a_sweep_removes_what_the_dead_left_and_nothing_else() {
     let after: Vec<_> = before.iter().filter(|name| listing(directory.path()).contains(name)).collect();
     let gone: Vec<_> = before.iter().filter(|name| !after.contains(name)).collect();
     let mut hung_up = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
-    assert_eq!(poll(&mut hung_up, PollTimeout::ZERO), Ok(0), "nobody opened the pipe of a client that lives");
+    assert_eq!(poll(&mut hung_up, PollTimeout::ZERO), Ok(0), "no process opened the pipe of a live client");
     assert_eq!(
         gone,
         [old, dead, "mario.new.2000000000.0123456789abcdef", "mario.up.2000000000.0123456789abcdef"]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use handshake_core::service::BuiltIn;
 use proptest::prelude::*;
 
-/// What a new session of this service answers to each of these messages.
+/// Returns what a new session of this service answers to these messages.
 fn replies(name: &str, messages: &[&[u8]]) -> Vec<Vec<u8>> {
     let service: BuiltIn = name.parse().expect(name);
     let mut session = service.for_session();
@@ -36,7 +36,7 @@ fn count_counts_from_1_within_a_session() {
 }
 
 #[test]
-fn only_sleep_holds_its_reply_back() {
+fn only_sleep_delays_its_reply() {
     for name in ["echo", "upper", "reverse", "rot13", "count"] {
         assert_eq!(name.parse::<BuiltIn>().unwrap().for_session().delay(), Duration::ZERO);
     }
@@ -49,12 +49,12 @@ fn the_default_is_upper() {
 }
 
 #[test]
-fn what_is_no_name_is_told_what_there_is() {
+fn an_unknown_name_gets_the_list_of_services() {
     for wrong in
         ["", "Echo", "echo ", "sleep", "sleep:", "sleep:x", "sleep:-1", "sleep:1s", "sleep:1.5", "sleep: 1"]
     {
-        let told = wrong.parse::<BuiltIn>().expect_err(wrong);
-        assert!(told.contains("echo, upper, reverse, rot13, count, sleep:MS"), "{wrong}: {told}");
+        let error = wrong.parse::<BuiltIn>().expect_err(wrong);
+        assert!(error.contains("echo, upper, reverse, rot13, count, sleep:MS"), "{wrong}: {error}");
     }
 }
 
@@ -69,13 +69,14 @@ fn services() -> impl Strategy<Value = BuiltIn> {
 
 proptest! {
     #[test]
-    fn a_services_name_stands_for_it(service in services()) {
+    fn a_services_name_parses_to_the_service(service in services()) {
         prop_assert_eq!(service.to_string().parse(), Ok(service));
     }
 
     #[test]
-    fn twice_is_once_or_nothing(message in any::<Vec<u8>>()) {
-        let again = |name, times| (0..times).fold(message.clone(), |message, _| replies(name, &[&message]).remove(0));
+    fn a_service_applied_twice_gives_the_expected_text(message in any::<Vec<u8>>()) {
+        let reply = |name, message: Vec<u8>| replies(name, &[&message]).remove(0);
+        let again = |name, times| (0..times).fold(message.clone(), |message, _| reply(name, message));
         prop_assert_eq!(&again("reverse", 2), &message);
         prop_assert_eq!(&again("rot13", 2), &message);
         prop_assert_eq!(again("upper", 2), again("upper", 1));

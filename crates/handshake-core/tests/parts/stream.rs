@@ -1,4 +1,4 @@
-//! Frames through real pipes: whole where they must be, in pieces where they may, and never any lost.
+//! Frames through real pipes: in whole frames or in pieces, depending on the framing, and none is ever lost.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -14,15 +14,15 @@ use proptest::prelude::*;
 
 use crate::{encoded, frames};
 
-/// The smallest pipe there is, non-blocking: its reading and its writing end. With `O_DIRECT` it keeps writes apart,
-/// so that each read brings one write, or a page of it (pipe(2)).
+/// Makes the smallest possible pipe, non-blocking: its reading and its writing end. With `O_DIRECT` it keeps
+/// writes apart, so that each read returns one write, or a page of it (pipe(2)).
 fn small_pipe(flags: OFlag) -> (OwnedFd, Rc<OwnedFd>) {
     let (from, to) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | flags).expect("a pipe");
     fcntl(&to, FcntlArg::F_SETPIPE_SZ(FRAME_MAX.try_into().unwrap())).expect("a pipe may be small");
     (from, Rc::new(to))
 }
 
-/// What one read of so many bytes at most brings; `None`: nothing now.
+/// Reads once, at most `most` bytes. `None`: nothing now.
 fn read_once(from: impl AsFd, most: usize) -> Option<Vec<u8>> {
     let mut bytes = vec![0; most];
     match read(from, &mut bytes) {
@@ -32,8 +32,8 @@ fn read_once(from: impl AsFd, most: usize) -> Option<Vec<u8>> {
     }
 }
 
-/// The frames that these bytes are, if they are nothing else.
-fn whole_records(bytes: &[u8]) -> Option<Vec<(Header, Vec<u8>)>> {
+/// Returns the frames in these bytes, if the bytes contain nothing else.
+fn whole_frames(bytes: &[u8]) -> Option<Vec<(Header, Vec<u8>)>> {
     let (mut scanner, mut found) = (Scanner::default(), Vec::new());
     while let Some((frame, _)) = scanner.next_frame(bytes, false) {
         found.push((frame.header, frame.payload().into_owned()));
@@ -41,13 +41,13 @@ fn whole_records(bytes: &[u8]) -> Option<Vec<(Header, Vec<u8>)>> {
     (scanner.at == bytes.len() && scanner.skipped == 0).then_some(found)
 }
 
-/// All that the reader has buffered.
+/// Takes all frames that the reader has buffered.
 fn taken(reader: &mut FrameReader) -> Vec<(Header, Vec<u8>)> {
     std::iter::from_fn(|| reader.next_frame().map(|(frame, _)| (frame.header, frame.payload().into_owned())))
         .collect()
 }
 
-/// Reads until the pipe is empty; returns how many bytes that were. A reader that is full grows first.
+/// Reads until the pipe is empty. Returns how many bytes that were. A full reader grows first.
 fn filled(reader: &mut FrameReader) -> usize {
     std::iter::from_fn(|| match reader.fill() {
         Ok(Filled::Bytes(count)) => Some(count),
@@ -66,16 +66,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn where_others_write_each_write_is_whole_records(
+    fn with_several_writers_each_write_is_whole_frames(
         sent in vec((frames(), any::<bool>(), 0..3_usize), 1..60),
     ) {
         let (from, to) = small_pipe(OFlag::O_DIRECT);
         let mut writer = FrameWriter::new(to, Framing::Atomic);
         let (mut pushed, mut come) = (Vec::new(), Vec::new());
         let receive = |come: &mut Vec<_>| {
-            // Never more than a page and never a part of a frame: the reader sees each write as it was made.
+            // Never more than a page and never a part of a frame: the reader gets each write as it was made.
             let packet = read_once(&from, READ_SIZE)?;
-            come.extend(whole_records(&packet).expect("a write of whole frames"));
+            come.extend(whole_frames(&packet).expect("a write of whole frames"));
             Some(())
         };
         for ((header, payload), flush, reads) in sent {
@@ -97,7 +97,7 @@ proptest! {
     }
 
     #[test]
-    fn a_pipe_of_one_writer_takes_and_gives_any_pieces(
+    fn with_one_writer_pieces_have_any_size(
         sent in vec((frames(), any::<bool>(), 1..9000_usize), 1..60),
     ) {
         let (from, to) = small_pipe(OFlag::empty());
@@ -105,7 +105,7 @@ proptest! {
         let mut writer = FrameWriter::new(to, Framing::Stream);
         let mut reader = FrameReader::new(Rc::new(again), Framing::Stream);
         let (mut pushed, mut come) = (Vec::new(), Vec::new());
-        // From one pipe to the other, in pieces of at most this size.
+        // Carries bytes from one pipe to the other, in pieces of at most this size.
         let mut carry = |most| {
             let piece = read_once(&from, most);
             for part in piece.iter().flat_map(|piece| piece.chunks(FRAME_MAX)) {
@@ -147,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn where_others_write_what_was_cut_off_holds_up_nobody(
+    fn with_several_writers_a_cut_frame_does_not_delay_the_next(
         (cut_off, payload) in frames(),
         at in any::<prop::sample::Index>(),
         (next, after) in frames(),
@@ -180,7 +180,7 @@ fn a_long_backlog_goes_out_whole_and_in_order() {
     while !writer.is_empty() {
         writer.flush().expect("the pipe has a reader");
         while let Some(packet) = read_once(&from, READ_SIZE) {
-            let [(header, payload)] = &whole_records(&packet).expect("a write of whole frames")[..] else {
+            let [(header, payload)] = &whole_frames(&packet).expect("a write of whole frames")[..] else {
                 panic!("one full frame a write")
             };
             assert_eq!((header.sequence, payload.len()), (due, PAYLOAD_MAX));
@@ -191,10 +191,10 @@ fn a_long_backlog_goes_out_whole_and_in_order() {
 }
 
 #[test]
-fn a_reader_goes_on_for_ever_with_a_part_of_a_record_in_hand() {
+fn a_reader_with_a_partial_frame_in_its_buffer_reads_on() {
     let (from, to) = small_pipe(OFlag::empty());
     let mut reader = FrameReader::new(Rc::new(from), Framing::Stream);
-    // No piece but the last ends where a frame does.
+    // No piece but the last ends where a frame ends.
     let sent: Vec<_> = (0..400).map(|sequence| (Header { sequence, ..BYE }, vec![b'x'; 999])).collect();
     let stream: Vec<_> = sent.iter().flat_map(|(header, payload)| encoded(*header, payload)).collect();
     let mut come = Vec::new();
@@ -207,7 +207,7 @@ fn a_reader_goes_on_for_ever_with_a_part_of_a_record_in_hand() {
 }
 
 #[test]
-fn an_empty_pipe_says_nothing_and_a_closed_one_the_end() {
+fn an_empty_pipe_reads_nothing_and_a_closed_one_eof() {
     let (from, to) = small_pipe(OFlag::empty());
     let mut reader = FrameReader::new(Rc::new(from), Framing::Stream);
     assert_eq!(reader.fill(), Ok(Filled::Nothing));
@@ -216,7 +216,7 @@ fn an_empty_pipe_says_nothing_and_a_closed_one_the_end() {
 }
 
 #[test]
-fn a_reader_that_is_full_says_nothing_and_not_the_end() {
+fn a_full_reader_reads_nothing_rather_than_eof() {
     let (from, to) = pipe2(OFlag::O_NONBLOCK).expect("a pipe");
     let mut reader = FrameReader::new(Rc::new(from), Framing::Stream);
     let frame = encoded(BYE, &[b'x'; PAYLOAD_MAX]);
@@ -234,7 +234,7 @@ fn a_reader_that_is_full_says_nothing_and_not_the_end() {
 }
 
 #[test]
-fn a_writer_whose_reader_has_gone_says_so() {
+fn a_writer_without_a_reader_returns_epipe() {
     let (from, to) = small_pipe(OFlag::empty());
     let mut writer = FrameWriter::new(to, Framing::Stream);
     drop(from);
@@ -246,7 +246,7 @@ fn a_writer_whose_reader_has_gone_says_so() {
 }
 
 #[test]
-fn a_writer_that_nobody_reads_says_when_it_has_enough() {
+fn a_writer_that_is_not_read_reports_when_it_is_full() {
     let (from, to) = small_pipe(OFlag::empty());
     let mut writer = FrameWriter::new(to, Framing::Stream);
     let mut pushed = 0;
@@ -255,18 +255,18 @@ fn a_writer_that_nobody_reads_says_when_it_has_enough() {
         writer.flush().expect("the pipe has a reader");
         pushed += FRAME_MAX;
     }
-    // It may have asked for a larger pipe meanwhile.
+    // The writer may have requested a larger pipe meanwhile.
     let holds = fcntl(&from, FcntlArg::F_GETPIPE_SZ).expect("it is a pipe").cast_unsigned() as usize;
     assert_eq!(pushed, holds + WRITE_SIZE, "a pipe's worth, and what the writer holds");
 }
 
-/// Whatever the frames are, so that each read may leave the beginning of one.
+/// Frames of any length, so that each read may leave the beginning of one.
 #[test]
-fn so_many_reads_empty_the_largest_pipe() {
+fn reads_max_reads_empty_the_largest_pipe() {
     const LARGEST: usize = 1 << 20;
     for payload in [0, 1, 333, PAYLOAD_MAX - 1, PAYLOAD_MAX] {
         let (from, to) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
-        fcntl(&to, FcntlArg::F_SETPIPE_SZ(LARGEST.try_into().unwrap())).expect("anybody may have one");
+        fcntl(&to, FcntlArg::F_SETPIPE_SZ(LARGEST.try_into().unwrap())).expect("any user may have one");
         let frame = encoded(BYE, &vec![b'x'; payload]);
         let bytes: Vec<u8> = frame.iter().copied().cycle().take(LARGEST).collect();
         assert_eq!(write(&to, &bytes), Ok(LARGEST));

@@ -1,4 +1,4 @@
-//! The wire: whatever was appended is found again, whatever was not is no frame, and nothing panics.
+//! The wire: every frame that was appended is found again, other bytes are no frame, and nothing panics.
 
 use handshake_core::text::words;
 use handshake_core::wire::{
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::{encoded, frames, headers};
 
-/// All frames that a scanner finds in `bytes`, and where it ended.
+/// Returns all frames that a scanner finds in `bytes`, and the scanner.
 fn scan(bytes: &[u8], whole: bool) -> (Vec<(Header, Vec<u8>)>, Scanner) {
     let (mut scanner, mut found) = (Scanner::default(), Vec::new());
     while let Some((frame, place)) = scanner.next_frame(bytes, whole) {
@@ -22,7 +22,7 @@ fn scan(bytes: &[u8], whole: bool) -> (Vec<(Header, Vec<u8>)>, Scanner) {
     (found, scanner)
 }
 
-/// Bytes in which no magic is, but perhaps its beginnings.
+/// Bytes that contain no magic, but possibly beginnings of one.
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         vec(any::<u8>(), 0..64),
@@ -33,12 +33,12 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
         .prop_filter("the magic is in it", |bytes| !bytes.windows(4).any(|four| four == MAGIC))
 }
 
-/// A header whose claims are anybody's, followed by what it pleases.
-fn liars() -> impl Strategy<Value = Vec<u8>> {
+/// A header with arbitrary fields, followed by arbitrary bytes.
+fn false_headers() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), HEADER - 4..200).prop_map(|rest| [&MAGIC[..], &rest].concat())
 }
 
-/// Payloads full of magics, of their beginnings, and of what looks like them under a mask.
+/// Payloads full of magics, of their beginnings, and of bytes that become magics under a mask.
 fn magics(longest: usize) -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         Just(MAGIC.to_vec()),
@@ -55,43 +55,52 @@ fn magics(longest: usize) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Frames whose payload has magics in it, and others.
-fn hard_records() -> impl Strategy<Value = (Header, Vec<u8>)> {
+/// Frames with magics in their payload, and others.
+fn hard_frames() -> impl Strategy<Value = (Header, Vec<u8>)> {
     let with_magics =
         prop::sample::select(vec![Kind::Hello, Kind::Request, Kind::Reply]).prop_flat_map(|kind| {
             let longest = if kind == Kind::Hello { HELLO_MAX - OVERHEAD } else { PAYLOAD_MAX };
             (headers(kind), magics(longest))
         });
-    // A session's number may be a magic, too.
-    let named_so = frames().prop_map(|(header, payload)| {
+    // A session's number may contain a magic, too.
+    let with_magic_session = frames().prop_map(|(header, payload)| {
         (Header { session: u64::from_be_bytes(*b"x\0WKPxxx"), ..header }, payload)
     });
-    prop_oneof![with_magics, named_so, frames()]
+    prop_oneof![with_magics, with_magic_session, frames()]
 }
 
-/// What a stranger may write at once: noise, liars, frames cut at any length, headers alone, and cut frames
-/// that end with the beginning of a magic.
-fn strangers_writes() -> impl Strategy<Value = Vec<u8>> {
+/// Foreign bytes in one write: noise, false headers, cut frames, headers alone. Some cut frames end with the
+/// beginning of a magic.
+fn foreign_writes() -> impl Strategy<Value = Vec<u8>> {
     let cut = || {
-        (hard_records(), any::<prop::sample::Index>()).prop_map(|((header, payload), at)| {
+        (hard_frames(), any::<prop::sample::Index>()).prop_map(|((header, payload), at)| {
             let bytes = encoded(header, &payload);
             bytes[..at.index(bytes.len())].to_vec()
         })
     };
-    let cut_at_its_end = (hard_records(), 1..6_usize).prop_map(|((header, payload), missing)| {
+    let cut_at_its_end = (hard_frames(), 1..6_usize).prop_map(|((header, payload), missing)| {
         let bytes = encoded(header, &payload);
         bytes[..bytes.len() - missing].to_vec()
     });
-    let header = hard_records().prop_map(|(header, payload)| encoded(header, &payload)[..HEADER].to_vec());
-    let ends_so = (cut(), 0..=MAGIC.len()).prop_map(|(cut, length)| [&cut, &MAGIC[..length]].concat());
-    prop_oneof![vec(any::<u8>(), 0..300), liars(), cut(), cut_at_its_end, header, ends_so, forged()]
+    let header = hard_frames().prop_map(|(header, payload)| encoded(header, &payload)[..HEADER].to_vec());
+    let ends_with_magic =
+        (cut(), 0..=MAGIC.len()).prop_map(|(cut, length)| [&cut, &MAGIC[..length]].concat());
+    prop_oneof![
+        vec(any::<u8>(), 0..300),
+        false_headers(),
+        cut(),
+        cut_at_its_end,
+        header,
+        ends_with_magic,
+        forged()
+    ]
 }
 
-/// A frame with a right check, magics in it, and no end byte. The next magic would complete it if a frame
-/// could end with one.
+/// A frame with a right check, with magics in it, and without an end byte. The next magic would complete it
+/// if a frame could end with one.
 fn forged() -> impl Strategy<Value = Vec<u8>> {
     (headers(Kind::Request), magics(300), 0..=4_usize).prop_map(|(header, payload, missing)| {
-        // As version 1 ended: with its payload.
+        // Ends with its payload, like a frame of version 1.
         let payload = [&payload[..], &MAGIC].concat();
         let mut bytes = encoded(header, &[]);
         bytes.pop();
@@ -105,30 +114,33 @@ fn forged() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// What is written at once into a pipe with several writers.
+/// One write into a pipe with several writers.
 #[derive(Debug, Clone)]
 enum Write {
-    Honest(Vec<(Header, Vec<u8>)>),
-    Strangers(Vec<u8>),
+    Valid(Vec<(Header, Vec<u8>)>),
+    Foreign(Vec<u8>),
 }
 
 fn writes() -> impl Strategy<Value = Vec<Write>> {
-    let honest = vec(hard_records(), 1..4).prop_map(Write::Honest);
-    vec(prop_oneof![honest, strangers_writes().prop_map(Write::Strangers)], 1..12)
+    let valid = vec(hard_frames(), 1..4).prop_map(Write::Valid);
+    vec(prop_oneof![valid, foreign_writes().prop_map(Write::Foreign)], 1..12)
 }
 
-/// Anything at all: noise, liars, frames, and frames cut off.
+/// Any bytes: noise, false headers, frames, and cut frames.
 fn anything() -> impl Strategy<Value = Vec<u8>> {
     let frame = || frames().prop_map(|(header, payload)| encoded(header, &payload));
     let cut = (frame(), any::<prop::sample::Index>())
         .prop_map(|(bytes, at)| bytes[..at.index(bytes.len())].to_vec());
-    vec(prop_oneof![vec(any::<u8>(), 0..200), garbage(), liars(), frame(), cut, strangers_writes()], 0..8)
-        .prop_map(|pieces| pieces.concat())
+    vec(
+        prop_oneof![vec(any::<u8>(), 0..200), garbage(), false_headers(), frame(), cut, foreign_writes()],
+        0..8,
+    )
+    .prop_map(|pieces| pieces.concat())
 }
 
 proptest! {
     #[test]
-    fn a_record_comes_back_as_it_was((header, payload) in frames(), behind in vec(any::<u8>(), 0..50)) {
+    fn a_frame_decodes_as_it_was_encoded((header, payload) in frames(), behind in vec(any::<u8>(), 0..50)) {
         let mut bytes = encoded(header, &payload);
         prop_assert_eq!(bytes.len(), OVERHEAD + payload.len());
         prop_assert!(bytes.len() <= FRAME_MAX);
@@ -141,7 +153,7 @@ proptest! {
     }
 
     #[test]
-    fn a_record_cut_off_anywhere_is_a_beginning((header, payload) in frames()) {
+    fn a_frame_cut_anywhere_is_a_beginning((header, payload) in frames()) {
         let bytes = encoded(header, &payload);
         for length in 0..bytes.len() {
             prop_assert_eq!(front(&bytes[..length]), Front::Beginning, "after {} bytes", length);
@@ -149,7 +161,10 @@ proptest! {
     }
 
     #[test]
-    fn a_record_with_one_wrong_bit_does_not_count((header, payload) in frames(), bit in any::<prop::sample::Index>()) {
+    fn a_frame_with_one_wrong_bit_is_invalid(
+        (header, payload) in frames(),
+        bit in any::<prop::sample::Index>(),
+    ) {
         let mut bytes = encoded(header, &payload);
         let bit = bit.index(bytes.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
@@ -157,7 +172,7 @@ proptest! {
     }
 
     #[test]
-    fn nor_does_one_with_a_burst_of_wrong_bits(
+    fn a_frame_with_a_burst_of_wrong_bits_is_invalid(
         (header, payload) in frames(),
         bit in any::<prop::sample::Index>(),
         pattern in 1..=u32::MAX,
@@ -174,7 +189,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_damaged_costs_no_neighbour(
+    fn a_damaged_frame_does_not_hide_the_next(
         (damaged, payload) in frames(),
         bit in any::<prop::sample::Index>(),
         cut in any::<prop::sample::Index>(),
@@ -196,7 +211,8 @@ proptest! {
         let (found, scanner) = scan(&bytes, whole);
         let taken: usize = found.iter().map(|(_, payload)| OVERHEAD + payload.len()).sum();
         prop_assert!(scanner.at <= bytes.len());
-        prop_assert_eq!(scanner.at, taken + usize::try_from(scanner.skipped).unwrap(), "each byte is taken or skipped");
+        let skipped = usize::try_from(scanner.skipped).unwrap();
+        prop_assert_eq!(scanner.at, taken + skipped, "each byte is taken or skipped");
         if whole {
             prop_assert_eq!(scanner.at, bytes.len(), "nothing is left to wait for");
         } else {
@@ -205,7 +221,7 @@ proptest! {
     }
 
     #[test]
-    fn records_behind_garbage_are_found(pairs in vec((garbage(), frames()), 1..5), whole in any::<bool>()) {
+    fn frames_behind_garbage_are_found(pairs in vec((garbage(), frames()), 1..5), whole in any::<bool>()) {
         let bytes: Vec<u8> = pairs
             .iter()
             .flat_map(|(garbage, (header, payload))| [garbage.clone(), encoded(*header, payload)].concat())
@@ -217,8 +233,12 @@ proptest! {
     }
 
     #[test]
-    fn it_does_not_matter_how_the_bytes_come(bytes in anything(), cuts in vec(any::<prop::sample::Index>(), 0..8)) {
-        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).chain([bytes.len()]).collect();
+    fn the_result_does_not_depend_on_the_reads(
+        bytes in anything(),
+        cuts in vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        let cuts = cuts.iter().map(|cut| cut.index(bytes.len() + 1));
+        let mut cuts: Vec<_> = cuts.chain([bytes.len()]).collect();
         cuts.sort_unstable();
         let (mut scanner, mut found) = (Scanner::default(), Vec::new());
         for cut in cuts {
@@ -230,13 +250,13 @@ proptest! {
     }
 
     #[test]
-    fn a_liar_does_not_swallow_its_neighbour(
-        liar in headers(Kind::Request),
+    fn a_false_header_does_not_hide_the_next_frame(
+        false_header in headers(Kind::Request),
         claimed in 0..=PAYLOAD_MAX,
         wrong in 1..=u32::MAX,
         (header, payload) in frames(),
     ) {
-        let mut bytes = encoded(liar, &vec![0xff; claimed]);
+        let mut bytes = encoded(false_header, &vec![0xff; claimed]);
         bytes.truncate(HEADER);
         let check = u32::from_be_bytes(bytes[6..10].try_into().unwrap()) ^ wrong;
         bytes[6..10].copy_from_slice(&check.to_be_bytes());
@@ -248,26 +268,27 @@ proptest! {
         }
     }
 
-    /// What a stranger writes costs no honest frame.
+    /// Foreign bytes never make the reader miss a valid frame.
     #[test]
-    fn no_stranger_costs_an_honest_record(
+    fn foreign_bytes_never_hide_a_valid_frame(
         writes in writes(),
         reads in vec(any::<prop::sample::Index>(), 0..6),
     ) {
         let (mut bytes, mut sent) = (Vec::new(), Vec::new());
         for write in &writes {
             match write {
-                Write::Honest(frames) => {
+                Write::Valid(frames) => {
                     for (header, payload) in frames {
                         bytes.extend(encoded(*header, payload));
                         sent.push((*header, payload.clone()));
                     }
                 }
-                // Sound frames of its own are found as well.
-                Write::Strangers(stranger) => bytes.extend(stranger),
+                // Valid frames among the foreign bytes are found as well.
+                Write::Foreign(bytes_of_others) => bytes.extend(bytes_of_others),
             }
         }
-        let mut reads: Vec<_> = reads.iter().map(|at| at.index(bytes.len() + 1)).chain([bytes.len()]).collect();
+        let reads = reads.iter().map(|at| at.index(bytes.len() + 1));
+        let mut reads: Vec<_> = reads.chain([bytes.len()]).collect();
         reads.sort_unstable();
         let (mut scanner, mut found) = (Scanner::default(), Vec::new());
         for read in &reads {
@@ -280,7 +301,7 @@ proptest! {
     }
 
     #[test]
-    fn a_magic_stands_at_the_beginning_of_a_record_and_nowhere_else((header, payload) in hard_records()) {
+    fn a_magic_is_at_the_beginning_of_a_frame_and_nowhere_else((header, payload) in hard_frames()) {
         let bytes = encoded(header, &payload);
         prop_assert!(bytes.starts_with(&MAGIC));
         prop_assert!(!bytes[1..].windows(4).any(|four| four == MAGIC));
@@ -288,19 +309,21 @@ proptest! {
         let mask = u16::from_be_bytes([bytes[4], bytes[5]]);
         let under = |mask: u16| {
             let own = bytes[6..bytes.len() - 1].iter().zip(bytes[4..6].iter().cycle());
-            let masked = own.zip(mask.to_be_bytes().into_iter().cycle()).map(|((byte, own), mask)| byte ^ own ^ mask);
+            let masked = own.zip(mask.to_be_bytes().into_iter().cycle());
+            let masked = masked.map(|((byte, own), mask)| byte ^ own ^ mask);
             mask.to_be_bytes().into_iter().chain(masked).collect::<Vec<_>>()
         };
         for smaller in 0..mask {
-            prop_assert!(under(smaller).windows(4).any(|four| four == MAGIC), "{} is smaller than {}", smaller, mask);
+            let has_magic = under(smaller).windows(4).any(|four| four == MAGIC);
+            prop_assert!(has_magic, "{} is smaller than {}", smaller, mask);
         }
     }
 
-    /// Of one writer, whatever stands in its frames, and however they are read. Each is checked all the
-    /// same.
+    /// A pipe with one trusted writer: each frame is found once, whatever it contains and however it is read.
+    /// The check is still verified.
     #[test]
-    fn a_trusted_writers_records_are_found_each_once(
-        frames in vec(hard_records(), 1..5),
+    fn each_frame_of_a_trusted_writer_is_found_once(
+        frames in vec(hard_frames(), 1..5),
         reads in vec(any::<prop::sample::Index>(), 0..5),
         bit in any::<prop::sample::Index>(),
     ) {
@@ -308,7 +331,8 @@ proptest! {
         for (header, payload) in &frames {
             append_to_trusting(&mut bytes, *header, payload);
         }
-        let mut reads: Vec<_> = reads.iter().map(|at| at.index(bytes.len() + 1)).chain([bytes.len()]).collect();
+        let reads = reads.iter().map(|at| at.index(bytes.len() + 1));
+        let mut reads: Vec<_> = reads.chain([bytes.len()]).collect();
         reads.sort_unstable();
         let (mut scanner, mut found) = (Scanner::default(), Vec::new());
         for read in reads {
@@ -321,28 +345,40 @@ proptest! {
         append_to_trusting(&mut wrong, frames[0].0, &frames[0].1);
         let bit = bit.index(wrong.len() * 8);
         wrong[bit / 8] ^= 1 << (bit % 8);
-        prop_assert!(!matches!(front_for(&wrong, Trust::Writer), Front::Frame(frame) if frame.len() == wrong.len()));
+        let front = front_for(&wrong, Trust::Writer);
+        prop_assert!(!matches!(front, Front::Frame(frame) if frame.len() == wrong.len()));
     }
 
     #[test]
-    fn a_message_is_the_sum_of_its_pieces(length in 0..5 * PAYLOAD_MAX, off_by_one in 0..3_usize, times in 0..4_usize) {
+    fn a_message_is_the_sum_of_its_pieces(
+        length in 0..5 * PAYLOAD_MAX,
+        off_by_one in 0..3_usize,
+        times in 0..4_usize,
+    ) {
         // Any length, and those around the edges.
         for length in [length, (times * PAYLOAD_MAX + off_by_one).saturating_sub(1)] {
             let message: Vec<u8> = (0..length).map(|at| at.to_le_bytes()[0]).collect();
             let cut: Vec<_> = pieces(&message).collect();
             prop_assert_eq!(cut.len(), frames_of(length));
             prop_assert!(cut.iter().all(|(payload, _)| payload.len() <= PAYLOAD_MAX));
-            prop_assert!(cut.iter().rev().skip(1).all(|(payload, part)| part.more && payload.len() == PAYLOAD_MAX));
+            let is_full = |(payload, part): &(&[u8], Part)| part.more && payload.len() == PAYLOAD_MAX;
+            prop_assert!(cut.iter().rev().skip(1).all(is_full));
             prop_assert!(cut.iter().zip(0..).all(|((_, part), number)| part.number == number));
             let (last, part) = cut.last().expect("there is always one");
-            prop_assert!(!part.more && (!last.is_empty() || length == 0), "after the last, no more; none for nothing");
-            prop_assert_eq!(cut.iter().flat_map(|(payload, _)| payload.to_vec()).collect::<Vec<_>>(), message);
+            prop_assert!(!part.more, "no part follows the last");
+            prop_assert!(!last.is_empty() || length == 0, "only an empty message has an empty part");
+            let joined: Vec<u8> = cut.iter().flat_map(|(payload, _)| payload.to_vec()).collect();
+            prop_assert_eq!(joined, message);
         }
     }
 
     #[test]
-    fn messages_come_back_through_records(lengths in vec(0..3 * PAYLOAD_MAX, 1..6), session in any::<u64>()) {
-        let messages: Vec<Vec<u8>> = lengths.iter().map(|length| vec![length.to_le_bytes()[0]; *length]).collect();
+    fn messages_pass_through_frames_unchanged(
+        lengths in vec(0..3 * PAYLOAD_MAX, 1..6),
+        session in any::<u64>(),
+    ) {
+        let message = |length: &usize| vec![length.to_le_bytes()[0]; *length];
+        let messages: Vec<Vec<u8>> = lengths.iter().map(message).collect();
         let mut bytes = Vec::new();
         for (sequence, message) in (1..).zip(&messages) {
             for (payload, part) in pieces(message) {
@@ -362,7 +398,7 @@ proptest! {
     }
 
     #[test]
-    fn a_reason_fits_its_record_and_moves_no_cursor(
+    fn a_reason_fits_its_frame_and_moves_no_cursor(
         said in vec(any::<u8>(), 0..=PAYLOAD_MAX),
         text in "[^\\pC\\p{Zl}\\p{Zp}]{0,200}",
     ) {
@@ -374,14 +410,14 @@ proptest! {
     }
 
     #[test]
-    fn hello_comes_back_as_it_was(version in any::<u16>(), name in vec(any::<u8>(), 1..=NAME_MAX)) {
+    fn hello_decodes_as_it_was_encoded(version in any::<u16>(), name in vec(any::<u8>(), 1..=NAME_MAX)) {
         let hello = Hello { version, name };
         prop_assert!(OVERHEAD + hello.encode().len() <= HELLO_MAX);
         prop_assert_eq!(Hello::decode(&hello.encode()), Some(hello));
     }
 
     #[test]
-    fn ack_comes_back_as_it_was(
+    fn ack_decodes_as_it_was_encoded(
         (session, version, window, longest) in any::<(u64, u16, u16, u64)>(),
         upstream in vec(any::<u8>(), 0..=NAME_MAX),
     ) {
@@ -390,7 +426,7 @@ proptest! {
     }
 
     #[test]
-    fn any_payload_is_decoded_or_not_but_nothing_panics(payload in vec(any::<u8>(), 0..400)) {
+    fn decoding_any_payload_never_panics(payload in vec(any::<u8>(), 0..400)) {
         let hello = Hello::decode(&payload);
         prop_assert_eq!(hello.is_some(), (3..=2 + NAME_MAX).contains(&payload.len()));
         prop_assert!(hello.is_none_or(|hello| hello.encode() == payload));
@@ -400,20 +436,20 @@ proptest! {
     }
 }
 
-const HEADER_OF_A_HELLO: Header = Header { kind: Kind::Hello, part: Part::ONLY, session: 7, sequence: 0 };
+const HELLO_HEADER: Header = Header { kind: Kind::Hello, part: Part::ONLY, session: 7, sequence: 0 };
 
 #[test]
-fn a_hello_that_posix_would_not_write_at_once_is_no_record() {
-    let longest = encoded(HEADER_OF_A_HELLO, &[b'x'; HELLO_MAX - OVERHEAD]);
+fn a_hello_longer_than_posix_pipe_buf_is_no_frame() {
+    let longest = encoded(HELLO_HEADER, &[b'x'; HELLO_MAX - OVERHEAD]);
     assert!(matches!(front(&longest), Front::Frame(frame) if frame.len() == HELLO_MAX));
-    let longer = encoded(HEADER_OF_A_HELLO, &[b'x'; HELLO_MAX - OVERHEAD + 1]);
+    let longer = encoded(HELLO_HEADER, &[b'x'; HELLO_MAX - OVERHEAD + 1]);
     assert_eq!(front(&longer), Front::Garbage(longer.len()));
 }
 
 #[test]
-fn an_unknown_kind_flag_or_length_is_no_record_however_right_its_crc() {
+fn an_unknown_kind_flag_or_length_is_no_frame_despite_its_crc() {
     for (at, value) in [(10, 0), (10, 9), (10, 255), (11, 2), (11, 0x80), (12, 0x10)] {
-        let mut bytes = encoded(Header { kind: Kind::Bye, ..HEADER_OF_A_HELLO }, &[0xff; PAYLOAD_MAX]);
+        let mut bytes = encoded(Header { kind: Kind::Bye, ..HELLO_HEADER }, &[0xff; PAYLOAD_MAX]);
         bytes[at] = value;
         let check = crc_of(&bytes[10..bytes.len() - 1]);
         bytes[6..10].copy_from_slice(&check.to_be_bytes());
@@ -424,12 +460,12 @@ fn an_unknown_kind_flag_or_length_is_no_record_however_right_its_crc() {
 #[test]
 #[should_panic(expected = "a payload fits its frame")]
 fn a_payload_that_does_not_fit_is_the_callers_bug() {
-    append(&mut Vec::new(), HEADER_OF_A_HELLO, &[0; PAYLOAD_MAX + 1]);
+    append(&mut Vec::new(), HELLO_HEADER, &[0; PAYLOAD_MAX + 1]);
 }
 
 /// HELLO, READY, and requests of one and of three frames.
-fn honest_writes() -> Vec<Vec<(Header, Vec<u8>)>> {
-    let header = |kind| Header { kind, ..HEADER_OF_A_HELLO };
+fn valid_writes() -> Vec<Vec<(Header, Vec<u8>)>> {
+    let header = |kind| Header { kind, ..HELLO_HEADER };
     let name = b"\0\x02mario.client.4711.0123456789abcdef".to_vec();
     let message = [vec![b'x'; 2 * PAYLOAD_MAX], MAGIC.repeat(9)].concat();
     let frames = pieces(&message).map(|(payload, part)| {
@@ -443,25 +479,25 @@ fn honest_writes() -> Vec<Vec<(Header, Vec<u8>)>> {
     ]
 }
 
-/// Whatever is missing of the last frame that a stranger wrote, the honest frames behind it count.
+/// The frames behind a foreign frame are found, wherever that frame is cut.
 #[test]
-fn a_record_cut_at_any_length_costs_no_honest_one() {
-    for cut in honest_writes().concat() {
+fn a_frame_cut_at_any_length_hides_no_valid_frame() {
+    for cut in valid_writes().concat() {
         let whole = encoded(cut.0, &cut.1);
-        for honest in honest_writes() {
+        for valid in valid_writes() {
             let behind: Vec<u8> =
-                honest.iter().flat_map(|(header, payload)| encoded(*header, payload)).collect();
+                valid.iter().flat_map(|(header, payload)| encoded(*header, payload)).collect();
             for length in 1..whole.len() {
                 let bytes = [&whole[..length], &behind].concat();
                 let (found, scanner) = scan(&bytes, false);
-                assert!(found == honest, "{:?} behind {length} bytes of {:?}", honest[0].0.kind, cut.0.kind);
+                assert!(found == valid, "{:?} behind {length} bytes of {:?}", valid[0].0.kind, cut.0.kind);
                 assert_eq!(scanner.skipped, length as u64);
             }
         }
     }
 }
 
-/// As many masks are excluded as can be.
+/// As many masks are excluded as possible.
 #[test]
 fn a_mask_is_found_for_the_worst_payload() {
     let mut payload = Vec::new();
@@ -469,7 +505,7 @@ fn a_mask_is_found_for_the_worst_payload() {
         let [even, odd] = mask.to_be_bytes();
         payload.extend(MAGIC.iter().zip([even, odd, even, odd]).map(|(byte, mask)| byte ^ mask));
     }
-    let bytes = encoded(Header { kind: Kind::Request, ..HEADER_OF_A_HELLO }, &payload);
+    let bytes = encoded(Header { kind: Kind::Request, ..HELLO_HEADER }, &payload);
     assert_eq!(u16::from_be_bytes([bytes[4], bytes[5]]), 1000);
     assert!(!bytes[1..].windows(4).any(|four| four == MAGIC));
     assert!(matches!(front(&bytes), Front::Frame(frame) if *frame.payload() == *payload));
@@ -478,7 +514,7 @@ fn a_mask_is_found_for_the_worst_payload() {
 /// The mask's second byte and the check may make a magic, too.
 #[test]
 fn a_check_that_makes_a_magic_is_masked() {
-    let header = Header { kind: Kind::Request, ..HEADER_OF_A_HELLO };
+    let header = Header { kind: Kind::Request, ..HELLO_HEADER };
     let bytes = encoded(header, &[0, 0xe8, 0x47, 0xaa]);
     assert_eq!(
         crc_of(&[&[4, 0, 0, 4, 0, 0], &[0; 7][..], &[7, 0, 0, 0, 0, 0, 0xe8, 0x47, 0xaa]].concat()) >> 8,
@@ -488,7 +524,7 @@ fn a_check_that_makes_a_magic_is_masked() {
     assert!(matches!(front(&bytes), Front::Frame(frame) if *frame.payload() == [0, 0xe8, 0x47, 0xaa]));
 }
 
-/// CRC-32 of IEEE 802.3 bit by bit, so that the table in docs/protocol.md is checked by something else than the code.
+/// CRC-32 of IEEE 802.3 bit by bit: checks the table in docs/protocol.md independently of the code.
 fn crc_of(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
@@ -496,7 +532,7 @@ fn crc_of(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn a_record_is_laid_out_as_the_protocol_page_says() {
+fn a_frame_has_the_layout_of_the_protocol_page() {
     let header = Header {
         kind: Kind::Request,
         part: Part { number: 0x0d0e, more: true },

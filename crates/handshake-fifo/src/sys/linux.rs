@@ -1,4 +1,4 @@
-//! What only Linux has. Each item names the POSIX way, for whoever carries the project elsewhere.
+//! System calls that only Linux has. Each item names the POSIX way, for ports to other systems.
 
 use std::cell::Cell;
 use std::fs;
@@ -17,21 +17,21 @@ use nix::unistd::{close, getpid, getppid};
 
 use crate::errno::errno_of;
 
-/// Lets two names in a directory change places in one step (renameat2(2), `RENAME_EXCHANGE`), so that neither is
-/// ever missing. POSIX: rename(2), which replaces as well in one step but destroys what was there unseen.
+/// Exchanges two names in a directory in one step (renameat2(2), `RENAME_EXCHANGE`). Neither name is ever
+/// missing. POSIX: rename(2), which also replaces in one step, but removes the former file unseen.
 ///
 /// # Errors
-/// `ENOENT`: one of them does not exist. Where the system [cannot do it](is_unsupported), another error says so.
+/// `ENOENT`: one of them does not exist. If the system [does not support it](is_unsupported), another error.
 pub fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
     renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)
 }
 
-/// Moves `from` to the name `to`, if nothing has that name (renameat2(2), `RENAME_NOREPLACE`). Where the
-/// system [cannot do it](is_unsupported), a look and rename(2) do nearly the same: what comes to that name
-/// between the two is lost. POSIX: link(2), then unlink(2) of the old name.
+/// Moves `from` to the name `to`, if that name is free (renameat2(2), `RENAME_NOREPLACE`). If the system
+/// [does not support it](is_unsupported), calls lstat(2) and rename(2). A file that appears at that name
+/// between the two calls is lost. POSIX: link(2), then unlink(2) of the old name.
 ///
 /// # Errors
-/// `EEXIST`: something has that name.
+/// `EEXIST`: the name `to` is taken.
 pub fn move_new(from: &Path, to: &Path) -> Result<(), Errno> {
     match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
         Err(errno) if is_unsupported(errno) => match lstat(to) {
@@ -43,7 +43,7 @@ pub fn move_new(from: &Path, to: &Path) -> Result<(), Errno> {
     }
 }
 
-/// Moves `from` to the name `to`, whatever has that name (rename(2), which POSIX has).
+/// Moves `from` to the name `to`, and replaces a file of that name (rename(2), which POSIX has).
 ///
 /// # Errors
 /// Those of rename(2).
@@ -51,20 +51,20 @@ pub fn rename_over(from: &Path, to: &Path) -> Result<(), Errno> {
     renameat(AT_FDCWD, from, AT_FDCWD, to)
 }
 
-/// Whether an error of renameat2(2) says that a flag, or the whole call, is not to be had here. File systems
-/// say `EINVAL` (NFS, FUSE, 9p, gVisor), old kernels `ENOSYS`, sandboxes any of these.
+/// Returns whether an error of renameat2(2) means that a flag, or the whole call, is not supported here. File
+/// systems return `EINVAL` (NFS, FUSE, 9p, gVisor), old kernels `ENOSYS`, sandboxes any of these.
 pub fn is_unsupported(errno: Errno) -> bool {
     matches!(errno, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EPERM)
 }
 
-/// Closes every descriptor of this process but 0, 1, 2 and those in `keep` (close_range(2), or one by one where there is no such
-/// call: before Linux 5.9, or in a sandbox).
-/// POSIX: close(2) in a loop up to the limit, or over /dev/fd.
+/// Closes every file descriptor of this process except 0, 1, 2 and those in `keep`, by close_range(2). Closes
+/// them one by one if that call does not exist: before Linux 5.9, or in a sandbox. POSIX: close(2) in a loop
+/// up to the limit, or over /dev/fd.
 ///
 /// For a child just forked, whose memory still holds the parent's `OwnedFd`s but will never drop them.
 ///
 /// # Errors
-/// Those of opendir(3) for /proc/self/fd, where it must be looked up.
+/// Those of opendir(3) for /proc/self/fd, if close_range(2) fails.
 pub(super) fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
     let raw = keep.iter().map(|fd| fd.cast_unsigned());
     let mut kept: Vec<u32> = [0, 1, 2].into_iter().chain(raw).collect();
@@ -72,8 +72,8 @@ pub(super) fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
     kept.dedup();
     let gaps = kept.windows(2).map(|pair| (pair[0] + 1, pair[1] - 1)).filter(|(first, last)| first <= last);
     for (first, last) in gaps.chain([(kept[kept.len() - 1] + 1, u32::MAX)]) {
-        // SAFETY: takes integers. The descriptors closed belong to values of the parent that this child
-        // neither uses nor drops (sys::fork never returns in the child).
+        // SAFETY: takes integers. The file descriptors closed belong to values of the parent, which this
+        // child neither uses nor drops (sys::fork never returns in the child).
         let closed = Errno::result(unsafe { libc::close_range(first, last, 0) });
         if closed.is_err() {
             return close_one_by_one_all_but(&kept);
@@ -85,7 +85,7 @@ pub(super) fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
 fn close_one_by_one_all_but(kept: &[u32]) -> Result<(), Errno> {
     let open = fs::read_dir("/proc/self/fd").map_err(|error| errno_of(&error))?;
     let numbers = open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    // To the end first: the list is one of them, and has closed itself then.
+    // Reads the list completely first: its own file descriptor is one of them, and is closed after that.
     let numbers: Vec<u32> = numbers.filter(|number| !kept.contains(number)).collect();
     for number in numbers {
         let _ = close(number.cast_signed());
@@ -93,18 +93,19 @@ fn close_one_by_one_all_but(kept: &[u32]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Keeps from programs that this process starts whatever else than 0, 1 and 2 it has itself been given (close_range(2),
-/// `CLOSE_RANGE_CLOEXEC`): to be called before anything is opened that they are to have.
-/// POSIX: fcntl(2) with `FD_CLOEXEC` in a loop up to the limit, or over /dev/fd.
+/// Keeps inherited file descriptors other than 0, 1 and 2 from the programs that this process starts
+/// (close_range(2), `CLOSE_RANGE_CLOEXEC`). Call it before opening file descriptors that those programs
+/// should inherit. POSIX: fcntl(2) with `FD_CLOEXEC` in a loop up to the limit, or over /dev/fd.
 pub fn keep_inherited_to_ourselves() {
     let keep = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
-    // SAFETY: takes integers, and closes nothing. Before Linux 5.11 it is in vain, and they inherit as always.
+    // SAFETY: takes integers, and closes nothing. Before Linux 5.11 the call fails, and programs inherit as
+    // usual.
     let _ = unsafe { libc::close_range(3, u32::MAX, keep) };
 }
 
-/// Has the kernel send this process `signal` when its parent dies (prctl(2), `PR_SET_PDEATHSIG`). The parent
-/// may have died before: look at getppid(2) afterwards.
-/// POSIX: an unnamed pipe whose writing end only the parent holds; its end of file tells.
+/// Makes the kernel send this process `signal` when its parent dies (prctl(2), `PR_SET_PDEATHSIG`). The
+/// parent may have died before: check getppid(2) afterwards. POSIX: an unnamed pipe whose writing end only
+/// the parent holds; its EOF shows the parent's death.
 ///
 /// # Errors
 /// `EINVAL`: no such signal.
@@ -112,39 +113,39 @@ pub fn end_with_parent(signal: Signal) -> Result<(), Errno> {
     prctl::set_pdeathsig(signal)
 }
 
-/// Has a program that is about to be started get `signal` when this process dies, as subservers do: so what a
-/// killed one had started does not live on.
-/// POSIX: as for subservers.
+/// Makes the kernel send `signal` to a program about to be started when this process dies, as for subservers.
+/// What a killed process had started then ends too. POSIX: an unnamed pipe, as for [`end_with_parent`].
 pub fn ends_with_us(command: &mut Command, signal: Signal) {
     let us = getpid();
-    // In the child, between fork and exec: two system calls, no memory. The wish outlives the exec (prctl(2)).
+    // In the child, between fork and exec: two system calls, no memory. The setting survives the exec
+    // (prctl(2)).
     let tie = move || {
         end_with_parent(signal)?;
-        // This process may have died before the wish was heard.
+        // This process may have died before prctl(2) took effect.
         if getppid() == us { Ok(()) } else { Err(Errno::ESRCH.into()) }
     };
     // SAFETY: `tie` calls prctl and getppid only, which are async-signal-safe, and allocates nothing.
     unsafe { command.pre_exec(tie) };
 }
 
-/// Has the kernel end this thread's sleeps when they are due, and not up to 50 microseconds later (prctl(2),
-/// `PR_SET_TIMERSLACK`), until the last of these is dropped. POSIX: that is for the system to choose.
+/// Makes the kernel end this thread's sleeps on time, and not up to 50 microseconds late (prctl(2),
+/// `PR_SET_TIMERSLACK`), until the last `Punctual` is dropped. POSIX: the system chooses.
 #[derive(Debug)]
 pub struct Punctual(());
 
 thread_local! {
-    /// How many [`Punctual`]s this thread has, and its slack before the first, in nanoseconds, if the kernel
-    /// told.
+    /// How many [`Punctual`]s this thread has, and its slack before the first, in nanoseconds. `None` if the
+    /// kernel did not report the slack.
     static SLACK: Cell<(usize, Option<u64>)> = const { Cell::new((0, None)) };
 }
 
 impl Punctual {
-    /// From now on, until this is dropped.
+    /// Begins precise sleeps, until the value is dropped.
     pub fn begin() -> Self {
         let (users, mut before) = SLACK.get();
         if users == 0 {
             before = prctl::get_timerslack().ok().and_then(|slack| u64::try_from(slack).ok());
-            // In vain, sleeps are longer, and nothing else.
+            // If this fails, sleeps are longer, and nothing else changes.
             let _ = prctl::set_timerslack(1);
         }
         SLACK.set((users + 1, before));
@@ -162,16 +163,15 @@ impl Drop for Punctual {
     }
 }
 
-/// Has a program that is about to be started get the default dispositions of SIGHUP, SIGINT, SIGQUIT,
-/// SIGTERM and SIGPIPE, and an empty signal mask. exec(2) keeps an ignored signal ignored. nohup(1) ignores
-/// SIGHUP, and a shell without job control ignores SIGINT and SIGQUIT in its background jobs. [`Command`]
-/// by itself resets SIGPIPE and the mask only.
-/// POSIX: as here.
+/// Gives a program about to be started the default dispositions of SIGHUP, SIGINT, SIGQUIT, SIGTERM and
+/// SIGPIPE, and an empty signal mask. exec(2) keeps an ignored signal ignored. nohup(1) ignores SIGHUP, and a
+/// shell without job control ignores SIGINT and SIGQUIT in its background jobs. [`Command`] by itself resets
+/// SIGPIPE and the mask only. POSIX: as here.
 pub fn with_default_signals(command: &mut Command) {
     // In the child, between fork and exec.
     let reset = || {
         for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGPIPE] {
-            // SAFETY: SIG_DFL is no handler of ours, so no code runs by it.
+            // SAFETY: SIG_DFL is no handler of ours, so it runs none of our code.
             unsafe { signal::signal(signal, SigHandler::SigDfl) }?;
         }
         Ok(SigSet::empty().thread_set_mask()?)
@@ -180,14 +180,16 @@ pub fn with_default_signals(command: &mut Command) {
     unsafe { command.pre_exec(reset) };
 }
 
-/// Lets a pipe hold as many bytes (fcntl(2), `F_SETPIPE_SZ`), if it may: an ordinary user's pipes together are limited
-/// (pipe(7), pipe-user-pages-soft), and one that stays as it is does the same, slower. POSIX: no such thing.
+/// Sets a pipe's capacity to `bytes` (fcntl(2), `F_SETPIPE_SZ`), if the kernel allows that. An ordinary
+/// user's pipes together are limited (pipe(7), pipe-user-pages-soft). A pipe of the usual capacity works as
+/// well, but slower. POSIX: none.
 pub fn enlarge(pipe: impl AsFd, bytes: i32) {
     let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(bytes));
 }
 
-/// How many bytes there are in a pipe that nobody has read yet, seen from either end (ioctl(2), `FIONREAD`, which POSIX
-/// knows of other files only). POSIX: none; who must not write a second record before the first was read, pauses.
+/// Returns how many unread bytes a pipe holds, seen from either end (ioctl(2), `FIONREAD`, which POSIX
+/// defines for other files only). POSIX: none; a writer that must not write a second record before the first
+/// was read pauses instead.
 ///
 /// # Errors
 /// `ENOTTY`: no pipe.
@@ -198,7 +200,7 @@ pub fn unread(pipe: impl AsFd) -> Result<usize, Errno> {
     Ok(bytes.cast_unsigned() as usize)
 }
 
-/// How many bytes a pipe takes when it is empty (fcntl(2), `F_GETPIPE_SZ`). POSIX: PIPE_BUF for certain.
+/// Returns how many bytes an empty pipe takes (fcntl(2), `F_GETPIPE_SZ`). POSIX: at least PIPE_BUF.
 ///
 /// # Errors
 /// `EBADF`: no pipe.
@@ -206,19 +208,20 @@ pub fn capacity(pipe: impl AsFd) -> Result<usize, Errno> {
     Ok(fcntl(pipe, FcntlArg::F_GETPIPE_SZ)?.cast_unsigned() as usize)
 }
 
-/// Keeps others who ask the same off an open file, until [`let_others_in`] or the last close of this opening of it (fcntl(2),
-/// `F_OFD_SETLK`). It knows nothing of [`try_lock`](super::try_lock)'s locks. POSIX: the same since 2024; before that
-/// `F_SETLK`, for a whole process.
+/// Takes an exclusive lock on an open file (fcntl(2), `F_OFD_SETLK`). It lasts until [`unlock`], or
+/// until the last close of this open file description. It is independent of [`try_lock`](super::try_lock)'s
+/// locks. POSIX: available since 2024; before that `F_SETLK`, which is for a whole process.
 ///
 /// # Errors
-/// `EAGAIN`, `EACCES`: somebody else does. Others: the file system has no such locks.
-pub fn keep_others_off(file: impl AsFd) -> Result<(), Errno> {
+/// `EAGAIN`, `EACCES`: another open file description holds the lock. Others: the file system has no such
+/// locks.
+pub fn lock_exclusively(file: impl AsFd) -> Result<(), Errno> {
     set_lock(file, libc::F_WRLCK)
 }
 
-/// The end of [`keep_others_off`].
-pub fn let_others_in(file: impl AsFd) {
-    // Giving a lock back cannot fail.
+/// Releases the lock of [`lock_exclusively`].
+pub fn unlock(file: impl AsFd) {
+    // Releasing a lock cannot fail.
     let _ = set_lock(file, libc::F_UNLCK);
 }
 
@@ -233,20 +236,20 @@ fn set_lock(file: impl AsFd, lock: libc::c_int) -> Result<(), Errno> {
     fcntl(file, FcntlArg::F_OFD_SETLK(&whole)).map(drop)
 }
 
-/// How many threads this process has (/proc/self/task); 1, if that cannot be read.
+/// Returns how many threads this process has (/proc/self/task), or 1 if that cannot be read.
 pub(super) fn tasks() -> usize {
     fs::read_dir("/proc/self/task").map_or(1, |tasks| tasks.flatten().count().max(1))
 }
 
-/// Waits for many descriptors at a cost that does not grow with their number (epoll(7)).
-/// POSIX: poll(2) over all of them.
+/// Waits for many file descriptors at a cost that does not grow with their number (epoll(7)). POSIX: poll(2)
+/// over all of them.
 #[derive(Debug)]
 pub struct Poller {
     epoll: Epoll,
 }
 
 impl Poller {
-    /// A poller that watches nothing yet. It holds one descriptor, closed on exec.
+    /// Makes a poller that watches nothing yet. It holds one file descriptor, closed on exec.
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE`, `ENOMEM`.
@@ -254,15 +257,16 @@ impl Poller {
         Ok(Self { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)? })
     }
 
-    /// Watches `fd`; what it shows is reported with `token`. With `interest` empty, only errors and hang-ups are.
+    /// Watches `fd`, and reports its events with `token`. With an empty `interest`, reports only errors and
+    /// hang-ups.
     ///
     /// # Errors
-    /// `EEXIST`: it is watched already. `ENOSPC`, `ENOMEM`: one too many.
+    /// `EEXIST`: it is already watched. `ENOSPC`, `ENOMEM`: too many are watched.
     pub fn add(&self, fd: impl AsFd, token: u64, interest: EpollFlags) -> Result<(), Errno> {
         self.epoll.add(fd, EpollEvent::new(interest, token))
     }
 
-    /// Watches `fd`, which is watched already, for something else.
+    /// Changes the events for which `fd` is watched.
     ///
     /// # Errors
     /// `ENOENT`: it is not watched.
@@ -270,7 +274,7 @@ impl Poller {
         self.epoll.modify(fd, &mut EpollEvent::new(interest, token))
     }
 
-    /// Watches `fd` no more. Needed before it is closed, if another process holds a copy of it.
+    /// Stops watching `fd`. Needed before `fd` is closed, if another process holds a copy of it.
     ///
     /// # Errors
     /// `ENOENT`: it is not watched.
@@ -278,15 +282,15 @@ impl Poller {
         self.epoll.delete(fd)
     }
 
-    /// Waits until something is to be seen, at most `milliseconds` (-1: for ever), under the signal mask `mask`.
-    /// Returns how many of `events` were filled in.
+    /// Waits for events, at most `milliseconds` (-1: forever), under the signal mask `mask`. Returns how many
+    /// of `events` were filled in.
     ///
     /// # Errors
-    /// `EINTR`: a signal that `mask` lets through came.
+    /// `EINTR`: a signal that `mask` unblocks arrived.
     pub fn wait(&self, events: &mut [EpollEvent], milliseconds: i32, mask: &SigSet) -> Result<usize, Errno> {
         let room = i32::try_from(events.len()).unwrap_or(i32::MAX);
-        // SAFETY: `events` is writable for `room` entries (EpollEvent is repr(transparent) over epoll_event), and
-        // `mask` is a signal set for the whole call.
+        // SAFETY: `events` is writable for `room` entries (EpollEvent is repr(transparent) over epoll_event),
+        // and `mask` is a signal set for the whole call.
         let count = unsafe {
             libc::epoll_pwait(
                 self.epoll.0.as_raw_fd(),
@@ -300,7 +304,8 @@ impl Poller {
     }
 }
 
-/// It shows POLLIN while something it watches shows something: so ppoll(2), which counts in nanoseconds, can wait for it.
+/// It reports POLLIN while a watched file descriptor is ready. ppoll(2), which counts in nanoseconds, can
+/// therefore wait for it.
 impl AsFd for Poller {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.0.as_fd()

@@ -1,8 +1,8 @@
-//! The one module that may say `unsafe`: the system calls that nix has no safe form for.
+//! The only module with `unsafe` code: system calls for which nix has no safe function.
 //!
-//! Reading order: `fork`, the one fork; `handlers`, signals; `linux`, what only Linux has, with the POSIX way
-//! in each doc. Only a server with hundreds of subservers needs `scale`. Skip it at first. Everything else in this workspace is safe code; the workspace's
-//! lints see to it.
+//! Reading order: `fork`, the only fork; `handlers`, signals; `linux`, the calls that only Linux has, with
+//! the POSIX way in each doc. Only a server with hundreds of subservers needs `scale`. Skip it at first.
+//! Everything else in this workspace is safe code; the workspace's lints enforce that.
 
 #![allow(unsafe_code)]
 
@@ -21,30 +21,30 @@ pub use fork::{fork, threads};
 pub use handlers::{Handlers, arrivals, end_by_default};
 pub use linux::{Poller, ends_with_us, keep_inherited_to_ourselves, with_default_signals};
 pub use linux::{
-    Punctual, capacity, end_with_parent, enlarge, exchange, is_unsupported, keep_others_off, let_others_in,
-    move_new, rename_over, unread,
+    Punctual, capacity, end_with_parent, enlarge, exchange, is_unsupported, lock_exclusively, move_new,
+    rename_over, unlock, unread,
 };
 pub use scale::out_of_the_way;
-pub use scale::{Scale, keep_ends};
+pub use scale::{Scale, keep_exit_handler};
 
-/// An answer of [`try_lock`].
+/// An operation of [`try_lock`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
-    /// Many may hold it at once.
+    /// Takes the lock shared with other holders of a shared lock.
     Shared,
-    /// One holds it, and nobody a shared one.
+    /// Takes the lock alone: there is no other holder, shared or exclusive.
     Exclusive,
-    /// Gives it back.
+    /// Releases the lock.
     Release,
 }
 
-/// Takes or gives back the kernel's advisory lock on an open file (flock(2)), without waiting.
+/// Takes or releases the kernel's advisory lock on an open file (flock(2)), without waiting.
 ///
-/// The lock belongs to the open file description: it goes with the last descriptor of it. FIFOs take it
-/// like regular files do, whichever way they are open.
+/// The lock belongs to the open file description, and ends with its last file descriptor. FIFOs can be locked
+/// like regular files, whether open for reading or for writing.
 ///
 /// # Errors
-/// `EWOULDBLOCK`: another one holds it. `ENOLCK`, `ENOTSUP`: this file system has no such lock.
+/// `EWOULDBLOCK`: another process holds the lock. `ENOLCK`, `ENOTSUP`: this file system has no such lock.
 pub fn try_lock(fd: BorrowedFd<'_>, lock: Lock) -> Result<(), Errno> {
     let operation = match lock {
         Lock::Shared => libc::LOCK_SH | libc::LOCK_NB,
@@ -55,8 +55,9 @@ pub fn try_lock(fd: BorrowedFd<'_>, lock: Lock) -> Result<(), Errno> {
     Errno::result(unsafe { libc::flock(fd.as_raw_fd(), operation) }).map(drop)
 }
 
-/// Makes a descriptor that the parent process left open (`--ready-fd`, `--gate`) ours. Of 0, 1 and 2 it takes a copy,
-/// and puts /dev/null in their place: so closing it leaves no gap that the next pipe would fill, and closes it for good.
+/// Takes ownership of a file descriptor that the parent process left open (`--ready-fd`, `--gate`). Of 0, 1
+/// and 2 it takes a copy, and puts /dev/null in their place. Closing the copy then leaves no free number that
+/// the next pipe would get, and closes the file for good.
 ///
 /// # Errors
 /// `EBADF`: it is not open. Those of open(2) for /dev/null.
@@ -64,14 +65,14 @@ pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
     let standard = (0..=2).contains(&fd);
     let (command, argument) =
         if standard { (libc::F_DUPFD_CLOEXEC, 3) } else { (libc::F_SETFD, libc::FD_CLOEXEC) };
-    // SAFETY: both commands take an integer; a descriptor that is not open gives EBADF.
+    // SAFETY: both commands take an integer. A file descriptor that is not open gives EBADF.
     let result = Errno::result(unsafe { libc::fcntl(fd, command, argument) })?;
     if standard {
         let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
-        // SAFETY: takes integers. Who reads or writes 0, 1 or 2 from now on finds /dev/null there.
+        // SAFETY: takes integers. Reads and writes of 0, 1 or 2 go to /dev/null from now on.
         Errno::result(unsafe { libc::dup2(null.as_raw_fd(), fd) })?;
     }
-    // SAFETY: it is open, and either just made or given to this process on its command line to be owned; the command
-    // line is read once, before anything else is opened.
+    // SAFETY: it is open, and either just made or passed to this process on its command line to be owned. The
+    // command line is read once, before anything else is opened.
     Ok(unsafe { OwnedFd::from_raw_fd(if standard { result } else { fd }) })
 }

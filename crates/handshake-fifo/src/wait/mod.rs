@@ -1,4 +1,4 @@
-//! The one place that sleeps: until a descriptor shows something, a signal comes, or a deadline passes.
+//! The only place that sleeps: until a file descriptor is ready, a signal arrives, or a deadline passes.
 
 pub mod signals;
 pub mod spin;
@@ -16,38 +16,38 @@ use crate::sys::Poller;
 use signals::Signals;
 use spin::{AdaptiveSpin, WaitMode};
 
-/// How long waits that find something at once may go on without a look at signals: a poll that returns at
-/// once lets none through.
+/// The longest time that waits which find something at once may go on without a check for signals. A poll
+/// that returns at once unblocks no signals.
 pub const SIGNALS_WITHIN: Duration = Duration::from_millis(10);
 
-/// How many waits in a row may fail for want of memory before that is an error: there is no other way to
-/// pause.
+/// How many waits in a row may fail for lack of memory before that is an error. A failed wait cannot pause.
 const FAILED_WAITS_MAX: u32 = 16;
 
 /// Why a wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
-    /// So many descriptors show something.
+    /// This many file descriptors are ready.
     Ready(usize),
-    /// A signal may have come: look at [`Waiter::signals`].
+    /// A signal may have arrived: check [`Waiter::signals`].
     Signal,
-    /// The deadline passed, and no descriptor showed anything.
+    /// The deadline passed, and no file descriptor was ready.
     Deadline,
 }
 
-/// What is waited for.
+/// A set of file descriptors to wait for.
 pub trait Pollable {
-    /// How many descriptors show something now; `None` if none does.
+    /// Returns how many file descriptors are ready now. `None` if none is.
     fn look(&mut self) -> Option<usize>;
 
-    /// Sleeps until one shows something, until a signal that `mask` lets in, or until the deadline.
+    /// Sleeps until a file descriptor is ready, a signal that `mask` unblocks arrives, or the deadline
+    /// passes.
     ///
     /// # Errors
-    /// `EINTR`: a signal came. The others are those of ppoll(2) and epoll_wait(2).
+    /// `EINTR`: a signal arrived. The others are those of ppoll(2) and epoll_wait(2).
     fn sleep(&mut self, until: Deadline, mask: &SigSet) -> Result<usize, Errno>;
 }
 
-/// A few descriptors; none of them for a mere pause.
+/// A few file descriptors. An empty slice makes a mere pause.
 impl Pollable for &mut [PollFd<'_>] {
     fn look(&mut self) -> Option<usize> {
         let count = poll(self, PollTimeout::ZERO).ok()?;
@@ -59,12 +59,12 @@ impl Pollable for &mut [PollFd<'_>] {
     }
 }
 
-/// The many descriptors of a [`Poller`]; `Ready(n)`: the first n of `events` are filled in.
+/// The many file descriptors of a [`Poller`]. After `Ready(n)`, the first n of `events` are filled in.
 #[derive(Debug)]
 pub struct Many<'a> {
-    /// Where they are registered.
+    /// The poller that watches the file descriptors.
     pub poller: &'a Poller,
-    /// What they show.
+    /// The buffer for their events.
     pub events: &'a mut [EpollEvent],
 }
 
@@ -83,14 +83,14 @@ impl Pollable for Many<'_> {
 pub struct Waiter {
     signals: Signals,
     spin: AdaptiveSpin,
-    /// When signals were last let through, on [`monotonic_ns`].
+    /// When signals were last unblocked, in [`monotonic_ns`] time.
     looked_at_signals: Cell<u64>,
-    /// Waits in a row for which the kernel had no memory.
+    /// Waits in a row that failed because the kernel had no memory.
     failed_waits: Cell<u32>,
 }
 
 impl Waiter {
-    /// Takes over the signals of this process; see [`Signals::install`].
+    /// Takes over the signals of this process. See [`Signals::install`].
     ///
     /// # Errors
     /// The kernel refuses a signal handler.
@@ -103,25 +103,25 @@ impl Waiter {
         })
     }
 
-    /// The signals that have come.
+    /// Returns the signals that have arrived.
     pub fn signals(&self) -> &Signals {
         &self.signals
     }
 
-    /// How it waits from now on.
+    /// Sets how the process waits from now on.
     pub fn set_mode(&self, mode: WaitMode) {
         self.spin.set(mode);
     }
 
-    /// In a process just forked: its first wait sleeps at once.
+    /// For a process just forked: its first wait sleeps at once.
     pub fn begin_asleep(&self) {
         self.spin.begin_asleep();
     }
 
-    /// Waits for `what`. Before each sleep it calls `errand`, which says when it is due again.
+    /// Waits for `what`. Calls `errand` before each sleep; it returns when it is due again.
     ///
     /// # Errors
-    /// Those of ppoll(2) and epoll_wait(2) but `EINTR`.
+    /// Those of ppoll(2) and epoll_wait(2) except `EINTR`.
     pub fn wait(
         &self,
         mut what: impl Pollable,
@@ -130,7 +130,7 @@ impl Waiter {
     ) -> Result<Woken, Errno> {
         let now = monotonic_ns();
         if u128::from(now - self.looked_at_signals.get()) >= SIGNALS_WITHIN.as_nanos() {
-            // The wait that is about to begin would not be ended any more by a signal that this lets through.
+            // A signal that arrives in this short wait could no longer end the wait that follows.
             self.looked_at_signals.set(now);
             let at_once = Deadline::in_exactly(Duration::ZERO);
             let nothing: &mut [PollFd<'_>] = &mut [];
@@ -155,7 +155,7 @@ impl Waiter {
         let failed_before = self.failed_waits.take();
         loop {
             let again = errand();
-            // In a program with threads, another one may have got the signal.
+            // In a program with threads, another thread may have received the signal.
             if self.signals.asks_to_end() {
                 return Ok(Woken::Signal);
             }
@@ -164,7 +164,7 @@ impl Waiter {
                 Ok(0) => return Ok(Woken::Deadline),
                 Ok(count) => return Ok(Woken::Ready(count)),
                 Err(Errno::EINTR) => return Ok(Woken::Signal),
-                // To the caller it is a signal that it knows already: it looks around, and waits again.
+                // Reported as a signal: the caller checks its state and waits again.
                 Err(Errno::ENOMEM) if failed_before < FAILED_WAITS_MAX => {
                     self.failed_waits.set(failed_before + 1);
                     return Ok(Woken::Signal);

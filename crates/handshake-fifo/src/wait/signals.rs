@@ -1,86 +1,85 @@
 //! Signals as events: handlers that only count, and one place where signals can arrive.
 //!
-//! All signals that matter here are blocked, but for the moments inside
-//! [`Waiter::wait`](super::Waiter::wait): so no system call is ever interrupted elsewhere, none
-//! arrives between the look at a counter and the sleep, and no self-pipe is needed, which would cost every
-//! subserver two descriptors. (ppoll(2) was made for this.)
+//! The process blocks all signals of interest, except during [`Waiter::wait`](super::Waiter::wait). No system
+//! call is interrupted elsewhere, and no signal arrives between the check of a counter and the sleep. A
+//! self-pipe is not needed; it would cost every subserver two file descriptors. (ppoll(2) was made for this.)
 
 use std::cell::{Cell, RefCell};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
-use crate::sys::{Handlers, arrivals, end_by_default, keep_ends};
+use crate::sys::{Handlers, arrivals, end_by_default, keep_exit_handler};
 
 /// The signals that ask a process to end.
 const TERMINATION: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
 const COUNTED: [Signal; 6] =
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGCHLD, Signal::SIGCONT];
-/// A file that reaches its limit (`ulimit -f`) is an error of write(2), EFBIG, as a full disk is; it must not
-/// end a process.
+/// A file that reaches its limit (`ulimit -f`) causes EFBIG from write(2), like a full disk. It must not end
+/// the process.
 const IGNORED: [Signal; 1] = [Signal::SIGXFSZ];
 
 /// The signals of this process. Dropping it restores the handlers and the mask.
 #[derive(Debug)]
 pub struct Signals {
-    /// Dropped first: a signal that is blocked now is to do what it did before, and not to meet the handlers.
+    /// Dropped first: a blocked signal must meet its former action, not these handlers.
     handlers: Handlers,
     mask: Mask,
-    /// How many of each of [`COUNTED`] have been taken note of.
+    /// The number of each of [`COUNTED`] that the process has noticed.
     seen: [Cell<u32>; 6],
-    /// The mask while waiting: as it was, with the signals above let through.
+    /// The mask while waiting: the former mask, with the signals above unblocked.
     waiting: SigSet,
 }
 
 impl Signals {
-    /// Blocks the signals and puts the handlers in place. A signal that this process was started with as
-    /// ignored stays ignored, as nohup(1) and `program &` in a shell script ask for.
+    /// Blocks the signals and installs the handlers. A signal that was ignored when this process started
+    /// stays ignored, as nohup(1) and `program &` in a shell script require.
     ///
     /// # Errors
     /// The kernel refuses a handler (never seen).
     pub fn install() -> Result<Self, Errno> {
-        // Blocked first: what comes before the handlers are there waits for them.
+        // Blocked first: a signal that arrives before the handlers exist stays pending.
         let mask = Mask::block(&COUNTED)?;
         let seen = COUNTED.map(|signal| Cell::new(arrivals(signal)));
         let handlers = Handlers::install(&COUNTED, &IGNORED)?;
-        // An ignored signal that is blocked would interrupt the wait that lets it through.
+        // A signal that is ignored but blocked would interrupt the wait that unblocks it.
         let ignored: SigSet = COUNTED.into_iter().filter(|signal| !handlers.counts(*signal)).collect();
         ignored.thread_unblock()?;
         let waiting = mask.before.iter().filter(|signal| !COUNTED.contains(signal)).collect();
         Ok(Self { handlers, mask, seen, waiting })
     }
 
-    /// For a program whose process this is: signals stay as they are now until its end.
+    /// Keeps the handlers and the mask until the process ends. For programs that own their process.
     pub fn keep(&self) {
         self.handlers.keep();
         self.mask.keep();
-        keep_ends();
+        keep_exit_handler();
     }
 
-    /// The mask to wait under.
+    /// Returns the signal mask to wait under.
     pub fn mask(&self) -> SigSet {
         self.waiting
     }
 
-    /// A signal that asks to end and has not been taken yet. Several of one kind that arrived together are
-    /// one.
+    /// Takes a signal that asks the process to end and has not been taken yet. Several of one kind that
+    /// arrived together count as one.
     pub fn take_termination(&self) -> Option<Signal> {
         TERMINATION.into_iter().find(|signal| self.take(*signal))
     }
 
-    /// Whether a signal that asks to end has arrived and has not been taken yet. In a program with threads,
-    /// another thread may have got it, and no wait of this one was interrupted.
+    /// Returns whether a signal that asks the process to end has arrived and has not been taken yet. In a
+    /// program with threads, another thread may have received it, without interrupting a wait of this thread.
     pub fn asks_to_end(&self) -> bool {
         let due = |(signal, seen): (&Signal, &Cell<u32>)| seen.get() != arrivals(*signal);
         COUNTED.iter().zip(&self.seen).any(|each| TERMINATION.contains(each.0) && due(each))
     }
 
-    /// Whether a child has ended since this was asked last.
+    /// Returns whether a child has ended since the last call.
     pub fn take_child(&self) -> bool {
         self.take(Signal::SIGCHLD)
     }
 
-    /// Whether this process was stopped and continued since this was asked last.
+    /// Returns whether this process was stopped and continued since the last call.
     pub fn take_continued(&self) -> bool {
         self.take(Signal::SIGCONT)
     }
@@ -92,11 +91,11 @@ impl Signals {
 }
 
 thread_local! {
-    /// How many [`Mask`]s this thread has, and what it blocked before the first.
+    /// How many [`Mask`]s this thread has, and its signal mask before the first.
     static MASKS: RefCell<(usize, SigSet)> = RefCell::new((0, SigSet::empty()));
 }
 
-/// Signals that this thread blocks. Dropping the last one restores what it blocked before the first.
+/// Signals that this thread blocks. Dropping the last `Mask` restores the signal mask from before the first.
 #[derive(Debug)]
 struct Mask {
     before: SigSet,
@@ -116,7 +115,7 @@ impl Mask {
         })
     }
 
-    /// For the rest of the thread's life.
+    /// Keeps the signals blocked for the rest of the thread's life.
     fn keep(&self) {
         MASKS.with_borrow_mut(|(masks, _)| *masks += 1);
     }
@@ -127,15 +126,15 @@ impl Drop for Mask {
         MASKS.with_borrow_mut(|(masks, before)| {
             *masks -= 1;
             if *masks == 0 {
-                // It cannot fail. A signal that waits now does what it did before.
+                // sigprocmask(2) cannot fail here. A pending signal now meets its former action.
                 let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(before), None);
             }
         });
     }
 }
 
-/// Ends this process by `signal`, as if the signal had never been handled. Process 1 of a container, which
-/// the kernel does not let die so, leaves with the status 128 + the signal's number.
+/// Ends this process by `signal`, as if the signal had never been handled. The kernel does not let process 1
+/// of a container die this way; it exits with status 128 + the signal's number.
 pub fn die_by(signal: Signal) -> ! {
     end_by_default(signal)
 }

@@ -1,9 +1,10 @@
-//! The course dialect, which the programs speak that the course's students write (docs/course-dialect.md): a private pipe's
-//! name as text, an acknowledgement, for some a third step, and then texts in both directions.
+//! The course dialect, which the programs of the course's students speak (docs/course-dialect.md). The client
+//! writes its private pipe's name as text, and the server acknowledges it. Some clients write a third step.
+//! Texts follow in both directions.
 //!
-//! Nothing says where a record ends. So each is one write, and each side reads it with one read. Two records that
-//! are in a pipe at the same time come in one read; [`split`] tells them apart as well as that can be done. [`third_step`]
-//! is what a client confirms an acknowledgement with.
+//! Nothing marks the end of a record. Each record is one write, and each side reads it with one read. Two
+//! records in the pipe at once come in one read; [`split`] divides them as well as the bytes allow.
+//! [`third_step`] makes the client's confirmation of an acknowledgement.
 
 pub mod split;
 mod third_step;
@@ -16,13 +17,13 @@ pub use third_step::third_step;
 /// The most that one read of a record takes: a pipe's usual capacity.
 pub const RECORD_MAX: usize = 65_536;
 
-/// The acknowledgement, and the third step, of most.
+/// The acknowledgement and the third step of most programs.
 pub const HOLA: &[u8] = b"HOLA";
 
-/// The acknowledgement of the original. Nobody confirms that.
+/// The acknowledgement of the original. Its clients send no third step.
 pub const ITS_A_ME: &[u8] = b"its-a-me, mario!";
 
-/// How large each record of the original is.
+/// The size of each record of the original.
 pub const ORIGINAL_SIZE: usize = 100;
 
 /// How many steps the handshake has: whether the client confirms.
@@ -32,7 +33,7 @@ pub enum HandshakeSteps {
     Two,
     /// Name, acknowledgement, and the client's confirmation.
     Three,
-    /// Found out.
+    /// Derived from what the peer sends.
     #[default]
     Auto,
 }
@@ -60,19 +61,19 @@ impl fmt::Display for HandshakeSteps {
     }
 }
 
-/// The text of a record: its bytes up to the first NUL, or all.
+/// Returns the text of a record: its bytes up to the first NUL, or all of them.
 pub fn text_of(record: &[u8]) -> &[u8] {
     record.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// `text` in a record of `size` bytes, zero-padded, or as much of it as fits.
+/// Returns `text` in a record of `size` bytes, padded with zeros, or cut to that size.
 pub fn padded(text: &[u8], size: usize) -> Vec<u8> {
     let mut record = text[..text.len().min(size)].to_vec();
     record.resize(size, 0);
     record
 }
 
-/// Without the newline that a line of a terminal ends in.
+/// Returns `text` without the newline at its end, if it has one.
 pub fn without_newline(text: &[u8]) -> &[u8] {
     text.strip_suffix(b"\n").unwrap_or(text)
 }
@@ -98,20 +99,23 @@ mod tests {
     }
 
     #[test]
-    fn ways_are_what_the_help_says() {
-        for (text, ways) in
+    fn handshake_steps_parse_as_the_help_says() {
+        for (text, steps) in
             [("2", HandshakeSteps::Two), ("3", HandshakeSteps::Three), ("auto", HandshakeSteps::Auto)]
         {
-            assert_eq!((text.parse(), ways.to_string().as_str()), (Ok(ways), text));
+            assert_eq!((text.parse(), steps.to_string().as_str()), (Ok(steps), text));
         }
         for wrong in ["", "1", "4", "two", "Auto", "2 "] {
-            assert!(wrong.parse::<HandshakeSteps>().is_err(), "{wrong:?} is no way");
+            assert!(wrong.parse::<HandshakeSteps>().is_err(), "{wrong:?} is no number of steps");
         }
     }
 
     proptest! {
         #[test]
-        fn a_record_has_its_size_and_as_much_of_the_text_as_fits(text in vec(1..=u8::MAX, 0..200), size in 0_usize..300) {
+        fn a_padded_record_has_its_size_and_the_text_that_fits(
+            text in vec(1..=u8::MAX, 0..200),
+            size in 0_usize..300,
+        ) {
             let record = padded(&text, size);
             prop_assert_eq!(record.len(), size);
             prop_assert_eq!(text_of(&record), &text[..text.len().min(size)]);
@@ -119,7 +123,7 @@ mod tests {
         }
 
         #[test]
-        fn what_follows_a_nul_is_not_said(text in vec(1..=u8::MAX, 0..50), rest in vec(any::<u8>(), 0..50)) {
+        fn bytes_after_a_nul_are_not_text(text in vec(1..=u8::MAX, 0..50), rest in vec(any::<u8>(), 0..50)) {
             let record = [&text[..], &[0], &rest[..]].concat();
             prop_assert_eq!(text_of(&record), &text);
         }

@@ -1,55 +1,56 @@
-//! Which records one read brought: nothing in the bytes of the dialect says where a record ends.
+//! Divides one read into records: nothing in the bytes of the course dialect marks the end of a record.
 //!
 //! A client that does not wait between two writes may have several records in the pipe when the server reads.
-//! What tells them apart is their sizes, and where a text begins. The table of rules, and what they misjudge, is
-//! in docs/course-dialect.md. These are functions of bytes alone.
+//! Their sizes, and where a text begins, tell them apart. docs/course-dialect.md has the table of rules, and
+//! what they misjudge. The functions here depend on bytes alone.
 
 use crate::course::{HOLA, text_of, without_newline};
 
 /// Larger buffers are for messages.
 const NAME_BUFFER_MAX: usize = 32;
 
-/// What is known of a client when its first record comes.
+/// What the server knows of a client when the client's first record arrives.
 #[derive(Debug, Clone)]
 pub struct Known {
-    /// How many bytes its name took.
+    /// The size of the client's name in bytes.
     pub name_size: usize,
-    /// Whether it wrote its name without a NUL, and so may write all its texts.
+    /// Whether the client wrote its name without a NUL. It may then write all its texts so.
     pub is_bare: bool,
-    /// The acknowledgement that it got.
+    /// The acknowledgement that the client received.
     pub ack: Vec<u8>,
 }
 
 /// The third step at the front of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Front {
-    /// So many bytes can be nothing else.
+    /// This many bytes can only be the third step.
     ThirdStep(usize),
-    /// So many bytes are probably the third step: they have a size that third steps have.
+    /// This many bytes are probably the third step: they have a size that third steps have.
     Probably(usize),
-    /// Nothing tells it from a message.
+    /// The bytes may be a third step or a message.
     Unknown,
 }
 
 impl Known {
-    /// What stands at the front of the first read after the acknowledgement.
+    /// Classifies the front of the first read after the acknowledgement.
     pub fn front(&self, read: &[u8]) -> Front {
         let size = self.third_step_size(read);
         if self.is_third_step(&read[..size]) {
             return Front::ThirdStep(size);
         }
-        // The messages of a client wait for each other's replies. So of two records the first is no message.
+        // A client writes no second message before the first has its reply. Of two records, the first is
+        // therefore no message.
         if size < read.len() {
             return Front::Probably(size);
         }
-        // A message that is taken for a third step gets no reply, and its client waits for ever. So a size must say it: that
-        // of a buffer for names, and not for messages.
+        // A message mistaken for a third step gets no reply, and its client waits forever. Only a size that
+        // is typical of a name buffer, and not of a message buffer, counts as evidence.
         let is_buffer = text_of(read).len() + 1 < size && size <= NAME_BUFFER_MAX;
         if size == self.name_size && is_buffer { Front::Probably(size) } else { Front::Unknown }
     }
 
-    /// How many bytes at the front of `read` the third step has, if there is one: a size that third steps have,
-    /// behind which a text begins; or all up to the next text; or all.
+    /// Returns the size of the third step at the front of `read`, if there is one. Rules in order: a size
+    /// that third steps have, with a text behind it; the bytes up to the next text; all bytes.
     pub fn third_step_size(&self, read: &[u8]) -> usize {
         if self.is_next_integer(read) {
             return size_of::<u32>();
@@ -61,7 +62,7 @@ impl Known {
         let begins_text = |at: usize| at == read.len() || is_printable(text_of(&read[at..]));
         let sizes = [self.name_size, self.ack.len(), text + 1];
         let fits = |size: &usize| (1..=read.len()).contains(size) && begins_text(*size);
-        // What a buffer held before may stand between the text's NUL and that at the end.
+        // A buffer's former contents may stand between the text's NUL and the NUL at the end.
         let padded = sizes.into_iter().filter(fits).find(|size| *size > text && read[*size - 1] == 0);
         let words = [HOLA.len(), text_of(&self.ack).len()].into_iter().filter(|_| self.is_bare);
         let bare = || words.filter(fits).find(|size| self.is_third_step(&read[..*size]));
@@ -69,56 +70,56 @@ impl Known {
             let padding = read[text..].iter().take_while(|byte| **byte == 0).count();
             (padding > 0 && text > 0 && begins_text(text + padding)).then_some(text + padding)
         };
-        // With what was on the stack behind the NUL.
+        // The record may carry stack contents behind the NUL.
         let unpadded =
             || sizes[..2].iter().copied().filter(fits).find(|size| *size > text && *size < read.len());
         padded.or_else(bare).or_else(unpadded).or_else(next_text).unwrap_or(read.len())
     }
 
-    /// Whether this can be nothing but a third step: HOLA, the acknowledgement, or its number plus one.
+    /// Returns whether `record` can only be a third step: HOLA, the acknowledgement, or its number plus one.
     pub fn is_third_step(&self, record: &[u8]) -> bool {
         let text = without_newline(text_of(record));
         let ack = text_of(&self.ack);
         let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse::<i64>().ok();
         let is_next_number = number(ack).is_some_and(|sent| number(text) == sent.checked_add(1));
-        // An integer may read as a text of a byte or two, and a message may be just that.
+        // An integer may read as a text of one or two bytes, and a message may be that text.
         let is_text = ack.len() + 1 == self.ack.len() || self.ack.len() > size_of::<u32>();
         let is_ack = record == self.ack || is_text && !ack.is_empty() && text == ack;
         let is_next_integer = record.len() == size_of::<u32>() && self.is_next_integer(record);
         text == HOLA || is_ack || is_next_number || is_next_integer
     }
 
-    /// Whether `read` begins with the acknowledgement's first 4 bytes, plus one as an integer.
+    /// Returns whether `read` begins with the acknowledgement's first 4 bytes, plus one as an integer.
     fn is_next_integer(&self, read: &[u8]) -> bool {
         let integer = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
         integer(&self.ack).is_some_and(|sent| integer(read) == sent.checked_add(1))
     }
 
-    /// Whether the client took the first 4 bytes of a text acknowledgement for a number.
+    /// Returns whether the client took the first 4 bytes of a text acknowledgement for a number.
     pub fn took_text_for_integer(&self, read: &[u8]) -> bool {
         self.ack.len() > size_of::<u32>() && self.is_next_integer(read)
     }
 }
 
-/// Whether a person may have typed this. What was on the stack behind a NUL seldom is so.
+/// Returns whether a person may have typed this text. Stack contents behind a NUL seldom pass this test.
 fn is_printable(text: &[u8]) -> bool {
     let is_character = |c: char| !c.is_control() || c == '\n' || c == '\t';
     !text.is_empty() && std::str::from_utf8(text).is_ok_and(|text| text.chars().all(is_character))
 }
 
-/// How large a client's messages are, as the last one that came alone shows.
+/// The size of a client's messages, learnt from the last one that came alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// Text and NUL.
     TextAndNul,
     /// Records of this size.
     Size(usize),
-    /// Text without a NUL: nothing tells two of them apart.
+    /// Text without a NUL. Two of them cannot be told apart.
     Text,
 }
 
 impl Shape {
-    /// That of a message which came alone.
+    /// Returns the shape of a message that came alone.
     pub fn of(message: &[u8]) -> Self {
         match text_of(message).len() {
             text if text == message.len() => Self::Text,
@@ -127,7 +128,7 @@ impl Shape {
         }
     }
 
-    /// Whether a read is messages of this shape, one behind the other.
+    /// Returns whether `read` consists of messages of this shape.
     pub fn divides(self, read: &[u8]) -> bool {
         let is_message = |piece: &[u8]| match self {
             Self::TextAndNul => piece.len() > 1 && piece.ends_with(&[0]),
@@ -145,7 +146,7 @@ impl Shape {
         true
     }
 
-    /// How many bytes the first message in `read` has.
+    /// Returns the size of the first message in `read`.
     pub fn first(self, read: &[u8]) -> usize {
         let size = match self {
             Self::TextAndNul => text_of(read).len() + 1,
@@ -181,7 +182,7 @@ mod tests {
         std::iter::from_fn(next).collect()
     }
 
-    /// The kinds of clients in docs/course-dialect.md: the size of the name, the acknowledgement, the third step, the
+    /// The kinds of clients in docs/course-dialect.md: what is known of the client, its third step, its
     /// message.
     fn kinds() -> Vec<(Known, Vec<u8>, Vec<u8>)> {
         let message = |size| padded(b"hello", size);
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_third_step_and_a_message_that_lie_together_are_two() {
+    fn a_third_step_and_a_message_in_one_read_are_divided() {
         for (known, third_step, message) in kinds() {
             let read = [&third_step[..], &message].concat();
             let front = known.front(&read);
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn alone_a_third_step_is_known_by_its_words_or_its_size() {
+    fn a_third_step_alone_is_recognised_by_its_text_or_its_size() {
         for (known, third_step, message) in kinds() {
             let front = known.front(&third_step);
             let is_whole =
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_lie_together_are_as_many_as_were_written() {
+    fn messages_in_one_read_are_divided_as_they_were_written() {
         for (first, read, split) in [
             (&b"hello\0"[..], &b"a\0bc\0"[..], &[&b"a\0"[..], b"bc\0"][..]),
             (b"hello\0", b"a\0bc", &[b"a\0bc"]),
@@ -245,9 +246,9 @@ mod tests {
     }
 
     proptest! {
-        /// Nothing is lost, and nothing is added.
+        /// The pieces put together are the read again.
         #[test]
-        fn whatever_is_read_is_split_into_itself(
+        fn the_pieces_of_any_read_are_the_read(
             read in vec(prop_oneof![Just(0), Just(b'H'), any::<u8>()], 1..300),
             first in vec(prop_oneof![Just(0), any::<u8>()], 1..20),
             name_size in 0_usize..200,

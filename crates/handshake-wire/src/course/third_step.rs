@@ -1,14 +1,15 @@
-//! The third step: what a client of the course answers to an acknowledgement.
+//! The third step: a course client's answer to an acknowledgement.
 
 use crate::course::{HOLA, HandshakeSteps, ITS_A_ME, padded, text_of};
 
-/// What confirms the acknowledgement `ack`, for a client whose private pipe has this name; `None`: nothing does.
+/// Returns what confirms the acknowledgement `ack`, for a client whose private pipe has this name. `None`: no
+/// third step.
 ///
-/// The server does not say whether it waits for a third step, nor what it wants to hear; its acknowledgement suggests both.
-/// The table comes from 47 servers, of which 46 get along with it.
-pub fn third_step(ack: &[u8], private_name: &[u8], ways: HandshakeSteps) -> Option<Vec<u8>> {
+/// A course server does not say whether it waits for a third step, nor which text it expects. Its
+/// acknowledgement suggests both. The table comes from 47 servers, and 46 of them accept its answers.
+pub fn third_step(ack: &[u8], private_name: &[u8], steps: HandshakeSteps) -> Option<Vec<u8>> {
     let text = text_of(ack);
-    match ways {
+    match steps {
         HandshakeSteps::Two => return None,
         HandshakeSteps::Auto if text == ITS_A_ME => return None,
         HandshakeSteps::Three | HandshakeSteps::Auto => {}
@@ -24,8 +25,8 @@ pub fn third_step(ack: &[u8], private_name: &[u8], ways: HandshakeSteps) -> Opti
     })
 }
 
-/// The number that 4 bytes are, unless they are a word or a number in decimal, with or without a NUL. Of numbers by chance, one
-/// in 1,500 reads as such, but one in 26 as some text or other.
+/// Returns the integer in 4 bytes, unless they are a word or a decimal number, with or without a NUL. Of
+/// random integers, one in 1,500 reads as a word or number, but one in 26 as some text.
 fn as_integer(ack: &[u8]) -> Option<i32> {
     let bytes: [u8; 4] = ack.try_into().ok()?;
     let text = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
@@ -36,12 +37,13 @@ fn as_integer(ack: &[u8]) -> Option<i32> {
     (!is_word).then(|| i32::from_ne_bytes(bytes))
 }
 
-/// The number after the one that a text is in decimal.
+/// Returns the number after the decimal number in `text`.
 fn next_in_decimal(text: &[u8]) -> Option<i64> {
     str::from_utf8(text).ok()?.parse::<i64>().ok()?.checked_add(1)
 }
 
-/// `text` as long as the acknowledgement is, and with a NUL at its end if that has one.
+/// Returns `text` padded to the acknowledgement's length. It ends with a NUL if the acknowledgement contains
+/// one.
 fn of_the_size_of(ack: &[u8], text: &[u8]) -> Vec<u8> {
     let nul = usize::from(ack.contains(&0));
     padded(text, ack.len().max(text.len() + nul))
@@ -56,37 +58,41 @@ mod tests {
 
     const NAME: &[u8] = b"4711";
 
-    /// What `--handshake auto` answers.
-    fn to(ack: &[u8]) -> Option<Vec<u8>> {
+    /// Returns what `--handshake auto` answers to `ack`.
+    fn auto_answer(ack: &[u8]) -> Option<Vec<u8>> {
         third_step(ack, NAME, HandshakeSteps::Auto)
     }
 
     #[test]
     fn an_integer_is_answered_by_the_next() {
         for number in [0, 1, 41, 4711, 31_337, -2, i32::MIN, 0x0102_0304] {
-            assert_eq!(to(&number.to_ne_bytes()), Some((number + 1).to_ne_bytes().to_vec()), "{number}");
+            assert_eq!(
+                auto_answer(&number.to_ne_bytes()),
+                Some((number + 1).to_ne_bytes().to_vec()),
+                "{number}"
+            );
         }
-        assert_eq!(to(&i32::MAX.to_ne_bytes()), Some(i32::MIN.to_ne_bytes().to_vec()));
+        assert_eq!(auto_answer(&i32::MAX.to_ne_bytes()), Some(i32::MIN.to_ne_bytes().to_vec()));
     }
 
     #[test]
     fn four_bytes_that_are_a_word_are_no_integer() {
         for ack in [b"HOLA", b"Hola", b"hola", b"yes\0", b"Yes\0", b"ACK\0"] {
-            assert_eq!(to(ack), Some(ack.to_vec()));
+            assert_eq!(auto_answer(ack), Some(ack.to_vec()));
         }
         for ack in [b"hOLA", b"a1b2", b"hi, ", b"\0\0\0a", b"ab\0\0"] {
-            assert_eq!(to(ack), Some((i32::from_ne_bytes(*ack) + 1).to_ne_bytes().to_vec()));
+            assert_eq!(auto_answer(ack), Some((i32::from_ne_bytes(*ack) + 1).to_ne_bytes().to_vec()));
         }
-        assert_eq!(to(b"123\0"), Some(b"124\0".to_vec()));
-        assert_eq!(to(b"4710"), Some(b"4711".to_vec()));
+        assert_eq!(auto_answer(b"123\0"), Some(b"124\0".to_vec()));
+        assert_eq!(auto_answer(b"4710"), Some(b"4711".to_vec()));
     }
 
     #[test]
     fn its_own_name_is_answered_by_hola_of_the_same_size() {
         for size in [5, 10, 100, 1000] {
-            assert_eq!(to(&padded(NAME, size)), Some(padded(HOLA, size)));
+            assert_eq!(auto_answer(&padded(NAME, size)), Some(padded(HOLA, size)));
         }
-        assert_eq!(to(NAME), Some(HOLA.to_vec()));
+        assert_eq!(auto_answer(NAME), Some(HOLA.to_vec()));
         assert_eq!(third_step(b"7\0", b"7", HandshakeSteps::Auto), Some(b"HOLA\0".to_vec()));
         let word = b"luigi\0";
         assert_eq!(third_step(word, b"luigi", HandshakeSteps::Auto), Some(padded(HOLA, word.len())));
@@ -101,13 +107,13 @@ mod tests {
             (b"-1\0\0\0", b"0\0\0\0\0"),
             (b"2147483647\0", b"2147483648\0"),
         ] {
-            assert_eq!(to(ack).as_deref(), Some(step));
+            assert_eq!(auto_answer(ack).as_deref(), Some(step));
         }
-        assert_eq!(to(&padded(b"41", 1000)), Some(padded(b"42", 1000)));
+        assert_eq!(auto_answer(&padded(b"41", 1000)), Some(padded(b"42", 1000)));
     }
 
     #[test]
-    fn anything_else_comes_back_as_it_is() {
+    fn any_other_acknowledgement_is_repeated() {
         let hola = padded(HOLA, 1000);
         for ack in [
             b"HOLA\0",
@@ -120,14 +126,14 @@ mod tests {
             b"its-a-me",
             b"ACK\0garbage",
         ] {
-            assert_eq!(to(ack), Some(ack.to_vec()));
+            assert_eq!(auto_answer(ack), Some(ack.to_vec()));
         }
     }
 
     #[test]
-    fn its_a_me_is_the_last_word_unless_a_third_step_is_asked_for() {
+    fn its_a_me_gets_no_third_step_unless_one_is_requested() {
         for ack in [ITS_A_ME.to_vec(), padded(ITS_A_ME, 100)] {
-            assert_eq!(to(&ack), None);
+            assert_eq!(auto_answer(&ack), None);
             assert_eq!(third_step(&ack, NAME, HandshakeSteps::Two), None);
             assert_eq!(third_step(&ack, NAME, HandshakeSteps::Three), Some(ack));
         }
@@ -135,12 +141,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn with_two_ways_there_is_no_third_step(ack in vec(any::<u8>(), 1..100)) {
+        fn two_steps_include_no_third_step(ack in vec(any::<u8>(), 1..100)) {
             prop_assert_eq!(third_step(&ack, NAME, HandshakeSteps::Two), None);
         }
 
         #[test]
-        fn with_three_there_always_is_one_and_no_shorter(ack in vec(any::<u8>(), 1..100)) {
+        fn three_steps_include_a_third_step_no_shorter_than_the_ack(ack in vec(any::<u8>(), 1..100)) {
             let step = third_step(&ack, NAME, HandshakeSteps::Three).expect("a third step");
             prop_assert!(step.len() >= ack.len());
             if text_of(&ack) != ITS_A_ME {
@@ -152,7 +158,7 @@ mod tests {
         fn any_decimal_number_is_answered_by_the_next(number in any::<i64>(), size in 21_usize..1000) {
             prop_assume!(number != 4711 && number != i64::MAX);
             let ack = padded(number.to_string().as_bytes(), size);
-            prop_assert_eq!(to(&ack), Some(padded((number + 1).to_string().as_bytes(), size)));
+            prop_assert_eq!(auto_answer(&ack), Some(padded((number + 1).to_string().as_bytes(), size)));
         }
     }
 }

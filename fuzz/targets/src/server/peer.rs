@@ -1,4 +1,4 @@
-//! A peer of the server, and what it may expect to hear.
+//! A peer of the server, which checks everything that it receives.
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,28 +8,28 @@ use handshake_core::fifo::{Fifo, Standing, look, open_to_read, open_to_write};
 use handshake_core::sys::{Lock, try_lock};
 use handshake_core::wire::{Ack, Header, Kind, Part, Scanner, VERSION};
 
-use crate::stage::{name, put, take};
+use crate::setup::{name, put, take};
 
 pub(super) struct Peer {
     directory: PathBuf,
     pub(super) name: String,
     private: Option<(Fifo, OwnedFd)>,
     upstream: Option<OwnedFd>,
-    /// The well-known pipe, if that is its upstream, whether it has lost its name or not.
-    door: Option<Standing>,
+    /// The well-known pipe, if that is its upstream, whether the pipe has lost its name or not.
+    wkp: Option<Standing>,
     pub(super) nonce: u64,
-    /// HELLOs that named its private pipe: 1 if it alone did, once.
+    /// How many HELLOs named its private pipe: 1 if only the peer did, once; 2 or more otherwise.
     pub(super) named: usize,
-    /// Whether one of them was a good one that must be answered.
-    pub(super) is_owed: bool,
+    /// Whether one of them was valid and must be answered.
+    pub(super) awaits_answer: bool,
     received: Vec<u8>,
     scan: Scanner,
     pub(super) ack: Option<Ack>,
-    /// Which request is answered next.
+    /// The number of the request that is answered next.
     due: u32,
-    /// The reply that is coming in.
+    /// The reply that is being received.
     reply: Vec<u8>,
-    /// The number of its part that comes next.
+    /// The number of the next part of that reply.
     part_due: u16,
 }
 
@@ -43,10 +43,10 @@ impl Peer {
             name,
             private: Some((fifo, from_server)),
             upstream: None,
-            door: None,
+            wkp: None,
             nonce: 1000 + number as u64,
             named: 0,
-            is_owed: false,
+            awaits_answer: false,
             received: Vec::new(),
             scan: Scanner::default(),
             ack: None,
@@ -56,17 +56,17 @@ impl Peer {
         }
     }
 
-    /// Opens the well-known pipe, if there is one.
+    /// Opens the well-known pipe, if it exists.
     pub(super) fn open(&mut self) {
         let path = self.directory.join("mario");
         if let (Ok(wkp), Ok(standing)) = (open_to_write(&path), look(&path)) {
-            (self.upstream, self.door) = (Some(wkp), Some(standing));
+            (self.upstream, self.wkp) = (Some(wkp), Some(standing));
         }
     }
 
-    /// Whether its upstream still is the well-known pipe, so that a HELLO counts.
-    pub(super) fn is_at_the_door(&self) -> bool {
-        self.door.is_some() && self.door == look(&self.directory.join("mario")).ok()
+    /// Returns whether its upstream is still the well-known pipe, so that a HELLO counts.
+    pub(super) fn has_wkp(&self) -> bool {
+        self.wkp.is_some() && self.wkp == look(&self.directory.join("mario")).ok()
     }
 
     pub(super) fn write(&self, bytes: &[u8]) -> bool {
@@ -80,38 +80,38 @@ impl Peer {
     }
 
     pub(super) fn close(&mut self) {
-        (self.upstream, self.door) = (None, None);
+        (self.upstream, self.wkp) = (None, None);
     }
 
     pub(super) fn leave(&mut self) {
         self.private = None;
-        self.is_owed = false;
+        self.awaits_answer = false;
     }
 
-    /// The pipe in which its answers come.
+    /// Returns the pipe that brings its answers.
     pub(super) fn answers(&self) -> Option<&OwnedFd> {
         self.private.as_ref().map(|(_, pipe)| pipe)
     }
 
-    /// Goes over to the fresh upstream that the ACK names, if it names one. It is not there any more if the server has lost
-    /// its patience.
+    /// Opens the fresh upstream that the ACK names, if it names one. That pipe no longer exists if the server
+    /// has ended the session.
     pub(super) fn follow_ack(&mut self) {
         let Some(ack) = self.ack.as_ref().filter(|ack| !ack.upstream.is_empty()) else { return };
         let name = String::from_utf8(ack.upstream.clone()).expect("the server's names are text");
         assert!(!name.contains('/') && name.starts_with("mario.up."), "{name}");
         if fs::exists(self.directory.join(&name)).is_ok_and(|is| is) {
-            (self.upstream, self.door) = (open_to_write(&self.directory.join(&name)).ok(), None);
+            (self.upstream, self.wkp) = (open_to_write(&self.directory.join(&name)).ok(), None);
         }
     }
 
-    /// Reads what came, and looks whether it may be: sound frames, of its own session, answers in order; each reply is
-    /// handed to `reply`.
+    /// Reads all bytes and checks them: valid frames, of its own session, answers in order. Passes each reply
+    /// to `reply`.
     pub(super) fn receive(&mut self, mut reply: impl FnMut(u64, &[u8])) {
         let Some((_, pipe)) = &self.private else { return };
         take(pipe, &mut self.received);
         while let Some((frame, _)) = self.scan.next_frame(&self.received, false) {
             let Header { kind, part, session, sequence } = frame.header;
-            // What was meant for somebody who took this name is none of its business.
+            // An answer for another peer that used this name is not checked.
             let is_answer_to_hello = session == self.nonce && matches!(kind, Kind::Ack | Kind::Refuse);
             if self.named != 1 {
                 if is_answer_to_hello && kind == Kind::Ack {

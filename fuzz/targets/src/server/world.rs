@@ -1,4 +1,4 @@
-//! All that is not the server: the script, the peers, and what the server owes them.
+//! The environment of the server: the script, the peers, and the answers that the server must give them.
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -10,14 +10,14 @@ use handshake_core::wire::{Header, Hello, Kind, Part, VERSION, pieces};
 use super::peer::Peer;
 use super::{LONGEST, was_answered};
 use crate::script::{Script, payload};
-use crate::stage::put;
+use crate::setup::put;
 
 pub(super) struct World {
     script: Script,
     peers: Vec<Peer>,
     /// The session that is served now.
     turn: Option<u64>,
-    /// What the service made of the requests of each session, and the client has not seen yet.
+    /// The service's replies for each session that the client has not read yet.
     replies: HashMap<u64, VecDeque<Vec<u8>>>,
     /// With a central process: its pipe to the subserver.
     pub(super) down: Option<OwnedFd>,
@@ -29,7 +29,8 @@ impl World {
         Self { script, peers, turn: None, replies: HashMap::new(), down: None }
     }
 
-    /// The peers act, until the server goes on. Returns whether there is more in the script.
+    /// Lets the peers act until the script lets the server go on. Returns whether the script has more
+    /// commands.
     pub(super) fn act(&mut self) -> bool {
         while let Some(letter) = self.script.letter() {
             match letter {
@@ -83,18 +84,19 @@ impl World {
         }
     }
 
-    /// HELLO, with its own name or another's. It must be answered if it is sound and at the door, and has a reader.
+    /// Writes HELLO, with the peer's own name or another's. The server must answer it if the frame is valid,
+    /// the peer's upstream is the well-known pipe, and the named pipe has a reader.
     fn hello(&mut self, peer: usize) {
         let whose = self.script.number() % self.peers.len();
         let name = self.peers[whose].name.clone();
-        let at_the_door = self.peers[peer].is_at_the_door();
+        let has_wkp = self.peers[peer].has_wkp();
         let nonce = self.peers[peer].nonce;
         let header = Header { kind: Kind::Hello, part: Part::ONLY, session: nonce, sequence: 0 };
         let (frame, sound) = self.script.frame(header, &hello(name.as_bytes()));
         if self.peers[peer].write(&frame) {
             let named = &mut self.peers[whose];
             named.named += if peer == whose { 1 } else { 2 };
-            named.is_owed |= sound && at_the_door && named.answers().is_some();
+            named.awaits_answer |= sound && has_wkp && named.answers().is_some();
         }
     }
 
@@ -106,7 +108,7 @@ impl World {
         }
     }
 
-    /// By a digit: its own session (9), another's, or one that nobody has.
+    /// Returns a session chosen by a digit: the peer's own (9), another's, or one that does not exist.
     fn session_of(&mut self, peer: usize, whose: usize) -> u64 {
         let whose = if whose == 9 { peer } else { whose };
         if whose < self.peers.len() {
@@ -121,7 +123,7 @@ impl World {
         self.write(peer, &frame);
     }
 
-    /// Through its own pipe, or the central process, which does not wait either.
+    /// Writes through the peer's own pipe, or as the central process, which does not wait either.
     fn write(&self, peer: usize, bytes: &[u8]) {
         match &self.down {
             Some(down) => put(down, bytes),
@@ -129,9 +131,9 @@ impl World {
         };
     }
 
-    /// Nothing more will come: the answer of the central process.
+    /// Closes the central process's pipe: no more frames will come.
     pub(super) fn nothing_more(&mut self) {
-        // What was written last may be the beginning of a frame, which swallows a short answer.
+        // The last write may be the beginning of a frame, which would swallow a short answer.
         self.down = None;
     }
 
@@ -144,9 +146,9 @@ impl World {
         self.down = None;
     }
 
-    /// The service has made this reply.
+    /// Records a reply of the service.
     pub(super) fn processed(&mut self, reply: &[u8]) {
-        let session = self.turn.expect("somebody is served");
+        let session = self.turn.expect("a session is served");
         if reply.len() <= LONGEST {
             self.replies.entry(session).or_default().push_back(reply.to_vec());
         }
@@ -160,10 +162,10 @@ impl World {
         });
     }
 
-    /// The line is empty: every HELLO that was taken has been answered by now.
-    pub(super) fn judge_answers(&mut self) {
+    /// Checks that every HELLO has been answered. Called when the queue is empty.
+    pub(super) fn check_answers(&mut self) {
         for number in 0..self.peers.len() {
-            if std::mem::take(&mut self.peers[number].is_owed) {
+            if std::mem::take(&mut self.peers[number].awaits_answer) {
                 let answered =
                     self.peers[number].answers().is_none_or(was_answered) || self.peers[number].ack.is_some();
                 assert!(answered, "peer {number} got no answer to its HELLO");

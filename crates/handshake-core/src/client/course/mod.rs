@@ -1,7 +1,8 @@
-//! The client's side of the course dialect: the course's steps, with whoever serves them.
+//! The client's side of the course dialect: the course's steps, for any server that a student wrote.
 //!
-//! Such a server opens pipes and reads and waits there until somebody comes. This client does not: no open of its own
-//! waits, and what it opens finds a reader already, or lets the server's open find one.
+//! Such a server waits in open(2) and read(2) until a client comes. This client never waits in open(2). It
+//! opens the well-known pipe only if the pipe has a reader. It opens its own pipe for reading at once, so
+//! that the server's open succeeds.
 
 mod session;
 
@@ -27,24 +28,26 @@ use crate::io::{Filled, read_once};
 use crate::place::Place;
 use crate::process::Process;
 use crate::stream::new_buffer;
-use crate::sys::{keep_others_off, let_others_in, unread};
+use crate::sys::{lock_exclusively, unlock, unread};
 
 pub use session::Connection;
 
 /// The size of the record with the private pipe's name: every server that was tried understands 10 bytes.
 const NAME_SIZE: usize = 10;
 
-/// No process number is as large as this (proc(5), pid_max): so this added to ours is nobody else's.
+/// No PID is as large as this (proc(5), pid_max). Our PID plus this number is therefore no other process's
+/// name.
 const PID_LIMIT: u32 = 1 << 22;
 
-/// How long to wait before the first message. A server that knows of no third step takes it for a message, and answers
-/// meanwhile; and one that finds out by itself takes what comes at once for a third step, even where there was none.
-const UNASKED: Duration = Duration::from_millis(200);
+/// How long to wait before the first message. A server without a third step takes it for a message, and its
+/// reply comes in this time. A server that detects a third step would take an early message for the third
+/// step.
+const UNSOLICITED_WAIT: Duration = Duration::from_millis(200);
 
 /// What to try when no acknowledgement came.
 const NO_ACK: &str = "another client may have been quicker: try again; or try the --private-name that the \
                       server expects, or --dialect framed";
-/// What to try when the server has not come so far.
+/// What to try when the server has not answered yet.
 const TOO_SOON: &str = "it may be stopped or busy with another client: try a longer --timeout";
 
 /// What the user of a client knows of the server.
@@ -52,15 +55,15 @@ const TOO_SOON: &str = "it may be stopped or busy with another client: try a lon
 pub struct CourseClientOptions {
     /// Whether it waits for a third step.
     pub ways: HandshakeSteps,
-    /// The one name for a private pipe that it knows; else it takes any.
+    /// The one name for a private pipe that it accepts. `None`: it accepts any name.
     pub private_name: Option<OsString>,
-    /// How it wants to be told the name.
+    /// The form in which it expects the name.
     pub name_form: NameFormat,
     /// Whether its messages end in a newline, as lines of a terminal do.
     pub newline: bool,
 }
 
-/// How a client says the name of its private pipe.
+/// The form in which a client sends the name of its private pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NameFormat {
     /// As text, without a directory.
@@ -68,27 +71,28 @@ pub enum NameFormat {
     Name,
     /// As text, after the directory of the well-known pipe as the user wrote it.
     Path,
-    /// As text, after that directory from the root on.
+    /// As text, after the absolute path of that directory.
     Absolute,
-    /// The process number as an integer of 4 bytes.
+    /// The PID as an integer of 4 bytes.
     Number,
 }
 
-/// Connects to the server at `place`, at the latest until `deadline`.
+/// Connects to the server at `place`, before `deadline`.
 ///
 /// # Errors
-/// [`Error::NoServer`], [`Error::NoAnswer`]: the deadline passed. [`Error::Lost`]: the server went away in the middle.
-/// [`Error::System`]: no private pipe can be made, or the WKP is another user's. [`Error::Signal`].
+/// [`Error::NoServer`], [`Error::NoAnswer`]: the deadline passed. [`Error::Lost`]: the server closed its pipe
+/// during the handshake. [`Error::System`]: no private pipe can be made, or the WKP is another user's.
+/// [`Error::Signal`].
 pub fn connect(
     process: &Rc<Process>,
     place: &Place,
-    manner: &CourseClientOptions,
+    options: &CourseClientOptions,
     deadline: Deadline,
 ) -> Result<Connection> {
     let mut handshake = Handshake {
         process,
         place,
-        manner,
+        options,
         deadline,
         private: None,
         pauses: Pauses::new(),
@@ -97,13 +101,14 @@ pub fn connect(
         buffer: new_buffer(),
     };
     loop {
-        // First the try, then the judgement: who was stopped for a while has one more.
+        // The deadline is judged after the attempt: a client that was stopped for a while has one more
+        // attempt.
         let late = deadline.passed();
         if let Some(connection) = handshake.shake_hands()? {
             return Ok(connection);
         }
         if late {
-            return Err(handshake.given_up());
+            return Err(handshake.timed_out());
         }
         process.wait(&mut [], handshake.pauses.begin().or(deadline))?;
     }
@@ -113,19 +118,19 @@ pub fn connect(
 struct Handshake<'a> {
     process: &'a Rc<Process>,
     place: &'a Place,
-    manner: &'a CourseClientOptions,
+    options: &'a CourseClientOptions,
     deadline: Deadline,
     private: Option<PrivatePipe>,
     pauses: Pauses,
-    /// The last reason for not getting through to a server.
+    /// The last reason why the client did not reach a server.
     obstacle: &'static str,
-    /// How the last server that took the name sent us away.
+    /// How the last server that took the name turned this client away.
     turned_away: Option<&'static str>,
-    /// One read of a record goes here.
+    /// The buffer for one read of a record.
     buffer: Box<[u8]>,
 }
 
-/// Step 3: the private pipe, with a reader from the first moment on.
+/// Step 3: the private pipe. It has a reader from the start.
 struct PrivatePipe {
     /// Dropping it removes the name.
     fifo: Fifo,
@@ -139,7 +144,7 @@ struct Pipes {
 }
 
 impl Handshake<'_> {
-    /// The steps, once; `None`: try again after a pause.
+    /// Tries all steps once. Returns `None` if the client should retry after a pause.
     fn shake_hands(&mut self) -> Result<Option<Connection>> {
         // Step 3.
         let private = match self.private.take() {
@@ -153,25 +158,27 @@ impl Handshake<'_> {
         };
         let PrivatePipe { fifo, from_server } = private;
         let pipes = Pipes { from_server, to_server };
-        // Step 5. Who was sent away comes back with a fresh pipe: one that was open before shows an end that is none.
+        // Step 5. After the server has turned it away, the client returns with a fresh pipe: the old one
+        // would report an EOF from before.
         let Some(ack) = self.wait_for_private_pipe(&fifo, &pipes)? else { return Ok(None) };
         // Step 8.
         let name = text_of(&self.name_record(&fifo)).to_vec();
         self.receive_and_remove_private_pipe(fifo, &ack)?;
         // The third step.
-        if let Some(step) = third_step(&ack, &name, self.manner.ways) {
+        if let Some(step) = third_step(&ack, &name, self.options.ways) {
             self.confirm(&step, &pipes)?;
             self.wait_until_read(&ack, &pipes)?;
         }
-        self.throw_away_what_nobody_asked_for(&pipes)?;
-        // Most WKPs have lost their name by now; one that keeps it is for others as well.
-        let_others_in(&pipes.to_server);
+        self.discard_unsolicited_record(&pipes)?;
+        // Most WKPs have lost their name by now. A WKP that keeps its name must be free for other clients.
+        unlock(&pipes.to_server);
         let buffer = std::mem::take(&mut self.buffer);
         let Pipes { from_server, to_server } = pipes;
-        Ok(Some(Connection::new(self.process, from_server, to_server, buffer, self.manner.newline)))
+        Ok(Some(Connection::new(self.process, from_server, to_server, buffer, self.options.newline)))
     }
 
-    /// Step 3: makes the private pipe, and opens it for reading. What stands at its name already is left as it is.
+    /// Step 3: makes the private pipe, and opens it for reading. A file that already has the name is left as
+    /// it is.
     fn make_private_pipe(&self) -> Result<PrivatePipe> {
         let mut in_use = None;
         for path in self.private_names() {
@@ -196,13 +203,13 @@ impl Handshake<'_> {
         }
     }
 
-    /// The paths that the private pipe may have: the process number, and others that no process has. Not the WKP's own, where
-    /// this client would meet itself.
+    /// Returns the paths that the private pipe may have: the PID, and larger numbers that no process has. The
+    /// WKP's own path is left out, because this client would open its own pipe there.
     fn private_names(&self) -> impl Iterator<Item = PathBuf> {
         let numbers = (getpid().as_raw().cast_unsigned()..).step_by(PID_LIMIT as usize);
         let numbers = numbers.map(|number| number.to_string()).take_while(|name| name.len() < NAME_SIZE);
-        let others = if self.manner.name_form == NameFormat::Number { 1 } else { usize::MAX };
-        let names = match &self.manner.private_name {
+        let others = if self.options.name_form == NameFormat::Number { 1 } else { usize::MAX };
+        let names = match &self.options.private_name {
             Some(name) => vec![name.clone()],
             None => numbers.take(others).map(OsString::from).collect(),
         };
@@ -212,21 +219,23 @@ impl Handshake<'_> {
 
     /// Step 4: connects to the server and sends the private pipe's name, as the only one in the WKP.
     ///
-    /// That the WKP has lost its name already says nothing here: most servers remove it as soon as our open wakes them.
+    /// The client does not check that the WKP still has its name: most servers remove it as soon as the
+    /// client's open wakes them.
     fn connect_and_send_name(&mut self, fifo: &Fifo) -> Result<Option<OwnedFd>> {
         let to_server = match open_to_write(self.place.wkp()) {
             Ok(to_server) => to_server,
-            Err(Errno::ENOENT) => return self.not_now("ENOENT (no such pipe)"),
-            Err(Errno::ENXIO) => return self.not_now("ENXIO (no reader)"),
+            Err(Errno::ENOENT) => return self.note_obstacle("ENOENT (no such pipe)"),
+            Err(Errno::ENXIO) => return self.note_obstacle("ENXIO (no reader)"),
             Err(errno) => return Err(cannot_open(self.place, errno)),
         };
-        // A server reads once, and takes what comes for one name: of two, one is lost. So clients like this one keep each other
-        // off until they have shaken hands. Where a file system has no locks, they meet as the course's own clients do.
-        if let Err(Errno::EAGAIN | Errno::EACCES) = keep_others_off(&to_server) {
-            return self.not_now("EAGAIN (another client has it)");
+        // A server reads once, and takes the bytes for one name: of two names, one is lost. Clients like this
+        // one therefore lock the pipe until their handshake is over. On a file system without locks, they
+        // collide as the course's own clients do.
+        if let Err(Errno::EAGAIN | Errno::EACCES) = lock_exclusively(&to_server) {
+            return self.note_obstacle("EAGAIN (another client has it)");
         }
         if unread(&to_server).is_ok_and(|bytes| bytes > 0) {
-            return self.not_now("EAGAIN (nobody reads the name that another client has sent)");
+            return self.note_obstacle("EAGAIN (the server has not read another client's name)");
         }
         let wkp = self.place.wkp().display();
         self.process.log(What::WkpOpened, |event| event.pipe(&wkp));
@@ -234,15 +243,15 @@ impl Handshake<'_> {
         let event = |event: Event| event.pipe(&wkp).text(fifo.name());
         match self.process.log_around(What::HelloSent, event, || write_record(&to_server, &record)) {
             Ok(()) => Ok(Some(to_server)),
-            Err(Errno::EPIPE) => self.not_now("EPIPE (the reader has gone)"),
-            Err(Errno::EAGAIN) => self.not_now("EAGAIN (it is full)"),
+            Err(Errno::EPIPE) => self.note_obstacle("EPIPE (the reader has gone)"),
+            Err(Errno::EAGAIN) => self.note_obstacle("EAGAIN (it is full)"),
             Err(errno) => Err(Error::at("write to the well-known pipe", self.place.wkp(), errno, "")),
         }
     }
 
-    /// The private pipe's name, as the server wants to be told it.
+    /// Returns the record with the private pipe's name, in the form that the server expects.
     fn name_record(&self, fifo: &Fifo) -> Vec<u8> {
-        let name = match self.manner.name_form {
+        let name = match self.options.name_form {
             NameFormat::Name => fifo.name_bytes(),
             NameFormat::Path => fifo.path().as_os_str().as_bytes().to_vec(),
             NameFormat::Absolute => self.place.resolved_beside(&fifo.name()).into_os_string().into_vec(),
@@ -251,29 +260,30 @@ impl Handshake<'_> {
         padded(&name, NAME_SIZE.max(name.len() + 1))
     }
 
-    /// Step 5: waits for the acknowledgement. `None`: the server has sent us away.
+    /// Step 5: waits for the acknowledgement. `None`: the server has turned this client away.
     fn wait_for_private_pipe(&mut self, fifo: &Fifo, pipes: &Pipes) -> Result<Option<Vec<u8>>> {
         self.process.log(What::AwaitingAck, |event| event.pipe(fifo.name()));
         loop {
             let late = self.deadline.passed();
             let (shown, server_left) = pipes.wait(self.process, self.deadline)?;
-            // Whatever the wait showed: an acknowledgement may have come just before the server let go.
+            // The client reads whatever the wait returned: an acknowledgement may have come just before the
+            // server closed its pipe.
             let filled = read_once(&pipes.from_server, &mut self.buffer);
             match filled.map_err(|errno| Error::at("read", fifo.path(), errno, ""))? {
                 Filled::Bytes(count) => return Ok(Some(self.buffer[..count].to_vec())),
                 Filled::End if shown => {
-                    return self.sent_away("the server opened the private pipe and closed it again");
+                    return self.note_turned_away("the server opened the private pipe and closed it again");
                 }
-                _ if server_left => return self.sent_away("the server let go of the well-known pipe"),
+                _ if server_left => return self.note_turned_away("the server closed the well-known pipe"),
                 filled if late => return Err(self.no_ack(fifo, pipes, filled)),
                 _ => {}
             }
         }
     }
 
-    /// How far the server came, as its ends of the pipes tell; `filled` is what the last read of the private
-    /// pipe gave. Without a byte, that says on Linux whether a writer has the pipe open (EAGAIN) or none ever
-    /// had (0, and no hang-up).
+    /// Returns the error for a missing acknowledgement: how far the server came, by the state of the pipes.
+    /// `filled` is the result of the last read of the private pipe. If it contained no byte, it shows on
+    /// Linux whether a writer has the pipe open (EAGAIN), or none ever had (0, and no hang-up).
     fn no_ack(&self, fifo: &Fifo, pipes: &Pipes, filled: Filled) -> Error {
         let name = fifo.name();
         let (seen, hint) = match (unread(&pipes.to_server), filled) {
@@ -292,7 +302,7 @@ impl Handshake<'_> {
         }
     }
 
-    /// Step 8: has the acknowledgement, and removes the private pipe.
+    /// Step 8: logs the acknowledgement, and removes the private pipe.
     fn receive_and_remove_private_pipe(&self, fifo: Fifo, ack: &[u8]) -> Result<()> {
         let name = fifo.name();
         let text = excerpt(text_of(ack));
@@ -302,7 +312,7 @@ impl Handshake<'_> {
             .map_err(|errno| Error::on("remove the private pipe", &name, errno))
     }
 
-    /// The third step.
+    /// Writes the third step.
     fn confirm(&self, step: &[u8], pipes: &Pipes) -> Result<()> {
         let event = |event: Event| event.bytes(step.len()).text(excerpt(text_of(step)));
         self.process
@@ -310,8 +320,8 @@ impl Handshake<'_> {
             .map_err(|errno| lost(format!("the pipe to the server, at the third step: {}", Named(errno))))
     }
 
-    /// Waits until the server has read the third step: a message that comes while that is in the pipe would be lost in the
-    /// same read. There is nothing to poll for, so this looks again and again.
+    /// Waits until the server has read the third step. If a message came earlier, the server could read both
+    /// at once, and the message would be lost. No event reports the read, so this function polls.
     fn wait_until_read(&self, ack: &[u8], pipes: &Pipes) -> Result<()> {
         let mut pauses = Pauses::new();
         loop {
@@ -327,7 +337,7 @@ impl Handshake<'_> {
             let mut fds = [PollFd::new(pipes.to_server.as_fd(), PollFlags::empty())];
             self.process.wait(&mut fds, pauses.begin().or(self.deadline))?;
             let has_left = fds[0].any().unwrap_or(false);
-            // It may have read the third step just before.
+            // The server may have read the third step just before.
             if has_left && unread(&pipes.to_server).unwrap_or(0) > 0 {
                 return Err(lost(
                     "the server has closed the pipe from us before it read the third step".into(),
@@ -336,10 +346,11 @@ impl Handshake<'_> {
         }
     }
 
-    /// Waits for what a server may say to the third step, or without a reason. A server that only shakes hands leaves now,
-    /// which matters only to a client that has something to say.
-    fn throw_away_what_nobody_asked_for(&mut self, pipes: &Pipes) -> Result<()> {
-        let until = Deadline::in_exactly(UNASKED);
+    /// Waits up to 200 ms for a record sent unasked (a two-way server answers the third step) and discards
+    /// it. A server that ends after the handshake closes its pipes now. That matters only to a client with a
+    /// message to send.
+    fn discard_unsolicited_record(&mut self, pipes: &Pipes) -> Result<()> {
+        let until = Deadline::in_exactly(UNSOLICITED_WAIT);
         loop {
             let late = until.passed();
             let (shown, server_left) = pipes.wait(self.process, until)?;
@@ -357,20 +368,20 @@ impl Handshake<'_> {
         }
     }
 
-    /// No server takes the name now.
-    fn not_now<T>(&mut self, obstacle: &'static str) -> Result<Option<T>> {
+    /// Records why no server takes the name now.
+    fn note_obstacle<T>(&mut self, obstacle: &'static str) -> Result<Option<T>> {
         self.obstacle = obstacle;
         Ok(None)
     }
 
-    /// A server took the name, and will not answer.
-    fn sent_away<T>(&mut self, how: &'static str) -> Result<Option<T>> {
+    /// Records how a server that took the name turned this client away.
+    fn note_turned_away<T>(&mut self, how: &'static str) -> Result<Option<T>> {
         self.process.log(What::TryingAgain, |event| event.text(how));
         self.turned_away = Some(how);
         Ok(None)
     }
 
-    fn given_up(&self) -> Error {
+    fn timed_out(&self) -> Error {
         match self.turned_away {
             Some(how) => self.no_answer(how.into(), NO_ACK),
             None => Error::NoServer { path: self.place.wkp().into(), because: self.obstacle },
@@ -383,7 +394,7 @@ impl Handshake<'_> {
 }
 
 impl Pipes {
-    /// Waits until the private pipe shows something, or the WKP that it has no reader left: says which.
+    /// Waits until the private pipe is ready, or the WKP has lost its reader. Returns both.
     fn wait(&self, process: &Process, until: Deadline) -> Result<(bool, bool)> {
         let mut fds = [
             PollFd::new(self.from_server.as_fd(), PollFlags::POLLIN),

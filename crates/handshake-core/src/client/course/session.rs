@@ -1,4 +1,4 @@
-//! A connection in the course dialect: a text goes out, a text comes back, and then the next.
+//! A connection in the course dialect: one text is sent, one text is received, and then the next.
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,7 +16,7 @@ use crate::io::{Filled, read_once};
 use crate::process::Process;
 use crate::sys::{capacity, unread};
 
-/// A client's connection to a server of the course. Dropping it closes both pipes, which is all the goodbye there is.
+/// A client's connection to a server of the course. Dropping it closes both pipes; the dialect has no BYE.
 ///
 /// It has the methods of the framed [`Connection`](crate::client::session::Connection).
 pub struct Connection {
@@ -24,19 +24,19 @@ pub struct Connection {
     from_server: OwnedFd,
     /// The well-known pipe, which has lost its name.
     to_server: OwnedFd,
-    /// The request that is not in the pipe yet, with its NUL; else empty.
+    /// The request that is not in the pipe yet, with its NUL. Empty if there is none.
     outgoing: Vec<u8>,
-    /// As large as a pipe usually is: one read takes what one write said.
+    /// A buffer of a pipe's usual capacity: one read takes all of one write.
     incoming: Box<[u8]>,
-    /// How many of them are a record that nobody has looked at.
-    came: usize,
+    /// The size of a record in `incoming` that has not been processed yet.
+    unread: usize,
     /// Requests so far.
     requests: u32,
     /// The longest message that this client sends or takes.
     own_longest: usize,
-    /// Whether messages and replies end in a newline, which is no part of them here.
+    /// Whether messages and replies end in a newline, which this interface leaves out.
     newline: bool,
-    /// Whether the last of them is not answered yet.
+    /// Whether the last request is not answered yet.
     is_unanswered: bool,
 }
 
@@ -54,7 +54,7 @@ impl Connection {
             to_server,
             outgoing: Vec::new(),
             incoming,
-            came: 0,
+            unread: 0,
             requests: 0,
             own_longest: RECORD_MAX,
             newline,
@@ -62,37 +62,38 @@ impl Connection {
         }
     }
 
-    /// How many requests are not answered yet: at most 1.
+    /// Returns how many requests are not answered yet: at most 1.
     pub fn unanswered(&self) -> usize {
         usize::from(self.is_unanswered)
     }
 
-    /// Whether the request is in the pipe.
+    /// Returns whether the request is in the pipe.
     pub fn is_flushed(&self) -> bool {
         self.outgoing.is_empty()
     }
 
-    /// Whether the server has read everything that was sent.
+    /// Returns whether the server has read everything that was sent.
     pub fn is_read(&self) -> bool {
         self.is_flushed() && unread(&self.to_server).unwrap_or(0) == 0
     }
 
-    /// Whether a message may be sent now: strictly one at a time, since two in the pipe would be one for the server's read.
+    /// Returns whether a message may be sent now. Only one is sent at a time, since the server would read two
+    /// in the pipe as one.
     pub fn may_send(&self, _bytes: usize) -> bool {
         !self.is_unanswered
     }
 
-    /// Takes no message longer than this.
+    /// Sets the longest message of this client.
     pub fn limit_messages(&mut self, bytes: usize) {
         self.own_longest = bytes;
     }
 
-    /// The longest message that can be sent, in bytes: one write takes it and a NUL.
+    /// Returns the longest message that can be sent, in bytes: one write takes it and a NUL.
     pub fn longest(&self) -> usize {
         self.one_write().min(self.own_longest)
     }
 
-    /// Why a message of this length cannot be sent.
+    /// Returns the error for a message of this length, which is too long.
     pub fn too_long(&self, length: Length) -> Error {
         let longest = self.one_write();
         if self.own_longest < longest {
@@ -133,7 +134,8 @@ impl Connection {
     /// Writes the request, if there is room.
     ///
     /// # Errors
-    /// [`Error::Lost`]: the server reads no more, or has not read what a longer message must not be mixed with.
+    /// [`Error::Lost`]: the server has closed the pipe, or has not read earlier bytes that must not be mixed
+    /// with a longer message.
     pub fn flush(&mut self) -> Result<()> {
         let Some((_nul, message)) = self.outgoing.split_last() else { return Ok(()) };
         let event = |event: Event| event.message(self.requests, message);
@@ -157,14 +159,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads once what there is: a record. Call it when the private pipe shows something, and then
+    /// Reads the private pipe once: one record. Call it when that pipe is ready, and then
     /// [`Connection::answer`] until it finds nothing more.
     ///
     /// # Errors
     /// [`Error::Lost`]: the server has gone.
     pub fn read(&mut self) -> Result<()> {
         match read_once(&self.from_server, &mut self.incoming) {
-            Ok(Filled::Bytes(count)) => self.came = count,
+            Ok(Filled::Bytes(count)) => self.unread = count,
             Ok(Filled::Nothing) => {}
             Ok(Filled::End) => {
                 return Err(self.lost("the server has closed its pipe: it was ended or has died".into()));
@@ -174,12 +176,12 @@ impl Connection {
         Ok(())
     }
 
-    /// The answer that was read, into `reply`. What comes when nothing was asked is thrown away.
+    /// Copies the answer that was read into `reply`. Discards a record that the server sent unasked.
     ///
     /// # Errors
     /// [`Error::Protocol`]: it is longer than this client takes.
     pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
-        let bytes = std::mem::take(&mut self.came);
+        let bytes = std::mem::take(&mut self.unread);
         if bytes == 0 {
             return Ok(Answer::Nothing);
         }
@@ -203,19 +205,19 @@ impl Connection {
         Ok(Answer::Reply(self.requests))
     }
 
-    /// Closes both pipes: there is nothing to say.
+    /// Closes both pipes. The dialect has no BYE.
     pub fn bye(self) {}
 
     fn lost(&self, what: String) -> Error {
         Error::Lost { what, unanswered: self.unanswered() }
     }
 
-    /// The private pipe, to be watched for something to read.
+    /// Returns the private pipe, to be polled for reading.
     pub fn from_server(&self) -> BorrowedFd<'_> {
         self.from_server.as_fd()
     }
 
-    /// The upstream, to be watched for room while [`Connection::is_flushed`] is false.
+    /// Returns the upstream, to be polled for writing while [`Connection::is_flushed`] is false.
     pub fn to_server(&self) -> BorrowedFd<'_> {
         self.to_server.as_fd()
     }

@@ -1,7 +1,7 @@
-//! What can be seen of a course client's process, whose PID most clients use as their private pipe's name.
+//! Observes a course client's process. Most clients use their PID as their private pipe's name.
 //!
-//! A name may be no PID, or one of another PID namespace. Then nothing, or another process, is seen; each caller bounds what
-//! that can cost.
+//! A name may be no PID, or a PID of another PID namespace. The functions here then see no process, or a
+//! different one. Each caller bounds the cost of that mistake.
 
 use std::fs;
 use std::path::Path;
@@ -12,24 +12,24 @@ use nix::unistd::Pid;
 
 use crate::fifo::name_of;
 
-/// Whether the name is the PID of a process that exists, and is this user's: a process of another user could not open the
-/// pipes. Some clients close the well-known pipe when they have sent their name, and wait for the acknowledgement all the
-/// same.
+/// Returns whether the name is the PID of an existing process of this user. A process of another user could
+/// not open the pipes. Some clients close the well-known pipe after they have sent their name, and still wait
+/// for the acknowledgement.
 pub(crate) fn may_live(private: &Path) -> bool {
     pid_of(private).is_some_and(|pid| kill(pid, None).is_ok())
 }
 
-/// Whether the name is a PID that no process has.
+/// Returns whether the name is a PID that no process has.
 pub(crate) fn is_dead(private: &Path) -> bool {
     pid_of(private).is_some_and(|pid| kill(pid, None) == Err(Errno::ESRCH))
 }
 
-/// Whether the process runs or waits for a processor, is stopped, or waits for a page: it does not wait for a pipe or for
-/// its user (proc_pid_stat(5)).
+/// Returns whether the process runs or waits for a processor, is stopped, or waits for a page. It then does
+/// not wait for a pipe or for its user (proc_pid_stat(5)).
 pub(crate) fn is_running(private: &Path) -> bool {
     let Some(pid) = pid_of(private) else { return false };
     let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name of the program, in brackets, may hold brackets itself.
+    // The name of the program, in brackets, may contain brackets itself.
     let state = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
     state.is_some_and(|state| matches!(state, b'R' | b'D' | b'T' | b't'))
 }

@@ -10,28 +10,29 @@ use crate::server::site::Site;
 use crate::stream::Foreign;
 use crate::wire::{Hello, Kind, Scanner, Span};
 
-/// Receives what comes through one pipe, and is not its client's.
+/// Receives the bytes in one pipe that are not from the pipe's client.
 #[derive(Debug)]
 pub(crate) struct ForeignNames {
     site: Rc<Site>,
-    /// Where course clients wait for this pipe; none, if they cannot be served.
+    /// The queue of course clients for this pipe. `None` if they cannot be served.
     queue: Option<Rc<PipeQueue>>,
 }
 
 enum Writer {
     InCourse(NamedClient),
-    /// A framed client that was stopped just before its HELLO; its private pipe.
+    /// A framed client that was stopped just before its HELLO, by its private pipe.
     Framed(PathBuf),
 }
 
 impl ForeignNames {
-    /// Of a pipe with this queue.
+    /// Makes the receiver for a pipe with this queue.
     pub(crate) fn of_pipe(site: &Rc<Site>, queue: Option<&Rc<PipeQueue>>) -> Self {
         Self { site: Rc::clone(site), queue: queue.cloned() }
     }
 
-    /// Finds the names in `bytes` and returns where they are, in order. Course clients join the queue, framed ones are
-    /// told to try again. `own`: the private pipe of the pipe's client, whose name is not foreign.
+    /// Finds the names in `bytes` and returns where they are, in order. Course clients join the queue; framed
+    /// clients are turned away, and retry. `own` is the private pipe of the pipe's client, whose name is not
+    /// foreign.
     pub(crate) fn find<'a>(
         &self,
         bytes: impl IntoIterator<Item = Cow<'a, [u8]>>,
@@ -57,7 +58,8 @@ impl ForeignNames {
         places
     }
 
-    /// Takes the names out of what one read of a course client's pipe gave; `None` if nothing else was there.
+    /// Removes the names from one read of a course client's pipe. Returns `None` if the read contained
+    /// nothing else.
     pub(crate) fn taken_out_of(&self, read: Vec<u8>, own: &Path) -> Option<Vec<u8>> {
         let names = self.find([read.as_slice().into()], Some(own));
         if names.is_empty() {
@@ -85,7 +87,7 @@ impl Foreign for ForeignNames {
     }
 }
 
-/// Which clients have written `bytes`, and where their names are; without the client whose private pipe is `own`.
+/// Returns the clients that have written `bytes`, and where their names are. Leaves out the client of `own`.
 fn writers(bytes: &[u8], own: Option<&Path>, lookups: &mut Lookups<'_>) -> Vec<(Writer, Span)> {
     let mut found = Vec::new();
     let in_course = |from: Span, lookups: &mut Lookups<'_>| {
@@ -94,11 +96,11 @@ fn writers(bytes: &[u8], own: Option<&Path>, lookups: &mut Lookups<'_>) -> Vec<(
         others.map(move |(name, at)| (Writer::InCourse(name), at.start + from.start..at.end + from.start))
     };
     let (mut scan, mut at) = (Scanner::default(), 0);
-    while let Some((record, span)) = scan.next_frame(bytes, true) {
+    while let Some((frame, span)) = scan.next_frame(bytes, true) {
         found.extend(in_course(at..span.start, lookups));
         at = span.end;
-        if record.header.kind == Kind::Hello {
-            let named = Hello::decode(&record.payload()).and_then(|hello| lookups.framed(&hello.name));
+        if frame.header.kind == Kind::Hello {
+            let named = Hello::decode(&frame.payload()).and_then(|hello| lookups.framed(&hello.name));
             found.extend(named.map(|private| (Writer::Framed(private), span)));
         }
     }

@@ -1,7 +1,7 @@
-//! Course clients that cannot be served.
+//! Late clients: course clients that cannot be served.
 //!
-//! Their protocol has no word for "no": a client that has written its name waits until its private pipe is opened. The
-//! server opens the pipe and closes it, and the client reads EOF.
+//! Their protocol has no refusal: a client that has written its name waits until its private pipe is opened.
+//! The server opens the pipe and closes it, and the client reads EOF.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,11 +14,11 @@ use crate::budget::NOTICES_A_SECOND;
 use crate::deadline::{Deadline, Pauses};
 use crate::fifo::open_to_write;
 
-/// How long a client may take from its name to the opening of its private pipe.
+/// The longest time that a client may take from its name to the opening of its private pipe.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The most clients that are waited for. Beyond that the oldest is given up: a process that makes pipes and never opens
-/// them must not keep the server from its work.
+/// The most late clients at a time. Beyond that the oldest is dropped: a process that makes pipes and never
+/// opens them must not occupy the server.
 const LATE_MAX: usize = 1024;
 
 /// The clients that have not opened their private pipes yet, by those pipes.
@@ -36,7 +36,7 @@ impl LateClients {
     /// Opens and closes the private pipe, now or as soon as its client has opened it.
     pub(crate) fn add(&self, private: PathBuf) {
         self.cancel(&private);
-        if is_over(&private) {
+        if try_to_close(&private) {
             return;
         }
         let mut clients = self.0.borrow_mut();
@@ -50,15 +50,15 @@ impl LateClients {
         clients.insert(private, LateClient { until: Deadline::after(PATIENCE), pauses, again });
     }
 
-    /// A new client has this name.
+    /// Cancels the notice: a new client has this name.
     pub(crate) fn cancel(&self, private: &Path) {
         self.0.borrow_mut().remove(private);
     }
 
-    /// Tries the pipes whose time has come; returns when to try again, which is never if none is left.
+    /// Tries the pipes that are due. Returns when to try again: never, if none is left.
     pub(crate) fn close_those_open(&self) -> Deadline {
         let mut clients = self.0.borrow_mut();
-        // All tries together keep within the budget: the more clients there are, the longer the pauses.
+        // The budget bounds all attempts together: the more clients there are, the longer the pauses.
         let least =
             Duration::from_secs(1) * u32::try_from(clients.len()).unwrap_or(u32::MAX) / NOTICES_A_SECOND;
         clients.retain(|private, late| {
@@ -66,23 +66,24 @@ impl LateClients {
                 return true;
             }
             late.again = late.pauses.begin().max(Deadline::in_exactly(least));
-            !is_over(private) && !late.until.passed()
+            !try_to_close(private) && !late.until.passed()
         });
         clients.values().map(|late| late.again).fold(Deadline::NEVER, Deadline::or)
     }
 
-    /// In a subserver just forked: they are the parent's.
+    /// Forgets all clients, in a subserver just forked: they are the parent's.
     pub(crate) fn forget_all(&self) {
         self.0.borrow_mut().clear();
     }
 }
 
-/// Tries once; returns whether the client has its EOF, or never will.
-fn is_over(private: &Path) -> bool {
+/// Tries once. Returns whether the client has its EOF, or will never open its pipe.
+fn try_to_close(private: &Path) -> bool {
     open_to_write(private).map_or_else(|errno| !may_open_later(errno), |_| true)
 }
 
-/// ENXIO: the client has not opened its pipe yet, since it writes its name first. The others are shortages, which pass.
+/// Returns whether a later attempt may succeed. ENXIO: the client has not opened its pipe yet, since it
+/// writes its name first. The others are temporary shortages.
 pub(crate) fn may_open_later(errno: Errno) -> bool {
     matches!(errno, Errno::ENXIO | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EINTR)
 }

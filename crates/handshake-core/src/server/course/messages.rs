@@ -1,4 +1,4 @@
-//! Makes a course client's messages into frames.
+//! Turns a course client's messages into frames.
 
 use std::path::PathBuf;
 
@@ -6,28 +6,28 @@ use super::foreign::ForeignNames;
 use crate::stream::Translate;
 use crate::wire::{Header, Kind, append, pieces};
 
-/// Each read of a course client's pipe is a message. It becomes a request of its session here, and from here on the
-/// client is like any other.
+/// Turns each read of a course client's pipe into a request of the client's session. The session then handles
+/// the client like a framed one.
 #[derive(Debug)]
 pub(crate) struct Messages {
-    /// Names in what is read go there.
+    /// Receives the names among the bytes read.
     foreign: ForeignNames,
     /// The client's private pipe, whose name is not foreign.
     private: PathBuf,
     session: u64,
-    /// How many there were.
+    /// How many messages there were.
     count: u32,
 }
 
 impl Messages {
-    /// None yet.
+    /// Begins without messages.
     pub(crate) fn of_session(session: u64, private: PathBuf, foreign: ForeignNames) -> Self {
         Self { foreign, private, session, count: 0 }
     }
 }
 
 impl Translate for Messages {
-    /// None, if all of it was names.
+    /// Returns no frames if the read contained only names.
     fn frames_of(&mut self, read: Vec<u8>) -> Vec<u8> {
         let mut frames = Vec::new();
         if let Some(message) = self.foreign.taken_out_of(read, &self.private) {

@@ -1,9 +1,11 @@
 //! The server's side of the course dialect (docs/course-dialect.md).
 //!
-//! Reading order: [`names`], the clients that the bytes in a well-known pipe mean; [`open`], their acknowledgement; `split`,
-//! where a record ends; `messages`, records made of what they write. Several at one pipe: `foreign`, names in a pipe that
-//! another client has; [`queue`], where those clients wait; [`used_pipe`], when the other one has left; `late_clients`, which
-//! cannot be served. `client_process` is what can be seen of a client from outside.
+//! Reading order: `names` finds the clients by the bytes in a well-known pipe. [`open`] acknowledges them.
+//! `messages` turns the records that they write into frames.
+//!
+//! For several clients at one pipe: `foreign` finds names in a pipe that another client has. [`queue`] holds
+//! the clients that wait there. [`used_pipe`] passes the pipe on when its client has left. `late_clients` has
+//! the clients that cannot be served. `client_process` observes a client from outside.
 
 pub(crate) mod client_process;
 pub(crate) mod foreign;

@@ -1,4 +1,4 @@
-//! Who is meant by bytes in a well-known pipe that are no record: the private pipes' names of course clients.
+//! Finds course clients: which bytes in a well-known pipe, outside all frames, name a client's private pipe.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -15,22 +15,22 @@ use crate::fifo::{Standing, look};
 use crate::place::{Place, lock_of};
 use crate::wire::Span;
 
-/// In what form a client has sent its name, which tells what acknowledgement it expects.
+/// The form of a client's name, which decides the acknowledgement that it expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NameFormat {
     /// Text.
     Text,
     /// Text in exactly 100 zero-padded bytes, as in the original.
     Original,
-    /// A process number in 4 bytes.
+    /// A PID in 4 bytes.
     Number,
 }
 
-/// The record that a client has sent its name in.
+/// The record that contained a client's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NameRecord {
     pub(crate) form: NameFormat,
-    /// In bytes; of one among several, without what was on the stack behind the NULs.
+    /// In bytes. For one of several records: without stack contents behind the NULs.
     pub(crate) size: usize,
     /// Whether it is a text without a NUL.
     pub(crate) is_bare: bool,
@@ -41,14 +41,14 @@ pub(crate) struct NameRecord {
 pub(crate) struct NamedClient {
     /// Its private pipe.
     pub(crate) private: PathBuf,
-    /// How it said so.
+    /// The record that named it.
     pub(crate) record: NameRecord,
 }
 
-/// How large a name's record is in most programs.
+/// The size of a name's record in most programs.
 const USUAL_SIZE: usize = 10;
 
-/// The largest process number (proc_sys_kernel(5), `pid_max`), and how many digits it has.
+/// The largest PID (proc_sys_kernel(5), `pid_max`), and how many digits it has.
 const PID_MAX: u32 = 1 << 22;
 const DIGITS_MAX: usize = 7;
 
@@ -56,11 +56,11 @@ const DIGITS_MAX: usize = 7;
 #[derive(Debug)]
 struct Found {
     private: PathBuf,
-    /// Where it is, with the NULs behind it.
+    /// Where it is, including the NULs behind it.
     at: Span,
     form: NameFormat,
-    /// Whether the pipe stands there. If not, a living process has that number, and may make the pipe later.
-    stands: bool,
+    /// Whether the pipe exists. If not, a living process has that PID, and may make the pipe later.
+    exists: bool,
 }
 
 impl Found {
@@ -77,11 +77,12 @@ impl Found {
     }
 }
 
-/// Who has written `bytes`, in order: several may have, one right behind the other.
+/// Returns the clients that have written `bytes` to a well-known pipe, in order. Several records may stand
+/// there with nothing between them.
 pub(crate) fn named_clients(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<NamedClient> {
     let mut seen = HashSet::new();
     let mut found = lookups.find(bytes, true);
-    // A client's name may stand again in what it left behind the NUL.
+    // A client's name may appear again in stack contents behind the NUL.
     found.retain(|one| seen.insert(one.private.clone()));
     if let [one] = &mut found[..] {
         one.at = 0..bytes.len();
@@ -89,13 +90,15 @@ pub(crate) fn named_clients(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<Name
     found.into_iter().map(|one| one.named_client(bytes)).collect()
 }
 
-/// The same for a pipe that has an owner already; and where each name is.
+/// Returns the clients whose names are in `bytes`, and where each name is, for a pipe that has a client
+/// already.
 pub(crate) fn names_among(bytes: &[u8], lookups: &mut Lookups<'_>) -> Vec<(NamedClient, Span)> {
     let found = lookups.find(bytes, false).into_iter();
     found.map(|one| (one.named_client(bytes), one.at)).collect()
 }
 
-/// What stands up to a NUL at `from` or later, and where, with the NULs behind it.
+/// Returns the text up to a NUL that begins at `from` or later, and where it is, including the NULs behind
+/// it.
 fn text_at(bytes: &[u8], from: usize) -> Option<(&[u8], Span)> {
     let start = from + bytes[from..].iter().position(|byte| *byte != 0)?;
     let text = text_of(&bytes[start..]);
@@ -103,45 +106,46 @@ fn text_at(bytes: &[u8], from: usize) -> Option<(&[u8], Span)> {
     Some((text, start..start + text.len() + padding))
 }
 
-/// The directory where the private pipes are, and how often it may still be asked.
+/// The directory of the private pipes, and a budget of look-ups in it.
 pub(crate) struct Lookups<'a> {
     place: &'a Place,
     left: usize,
-    /// For how many bytes.
+    /// How many bytes the budget is for.
     bytes: usize,
-    /// What is taken from `left` is taken from here as well.
+    /// A second budget, for a batch of reads, to which each look-up is charged as well.
     in_all: Option<&'a Cell<usize>>,
 }
 
 impl<'a> Lookups<'a> {
-    /// For one well-known pipe that was taken.
+    /// The budget for one well-known pipe that was taken.
     pub(crate) fn of_well_known_pipe(place: &'a Place) -> Self {
         Self { place, left: LOOKUPS_A_PIPE, bytes: 0, in_all: None }
     }
 
-    /// For what one read brought of a session, out of what is left for all that is read in one go.
+    /// The budget for one read of a session, within the budget `in_all` of the batch.
     pub(crate) fn of_session(place: &'a Place, in_all: Option<&'a Cell<usize>>) -> Self {
         Self { place, left: *LOOKUPS_A_READ.start(), bytes: 0, in_all }
     }
 
-    /// So many bytes of it are looked through next.
+    /// Adds the budget for the next `bytes` bytes of the read.
     pub(crate) fn for_bytes(&mut self, bytes: usize) {
         let of = |bytes: usize| bytes.clamp(*LOOKUPS_A_READ.start(), *LOOKUPS_A_READ.end());
         self.left += of(self.bytes + bytes) - of(self.bytes);
         self.bytes += bytes;
     }
 
-    /// The private pipe that a HELLO names.
+    /// Returns the private pipe that a HELLO names.
     pub(crate) fn framed(&self, name: &[u8]) -> Option<PathBuf> {
         self.place.named_by_client(name)
     }
 
-    /// Names as text, or as numbers. With `early`, the number of a living process counts as text too: that
-    /// process may be about to make its pipe. A pipe that stands there is the better proof: 4 bytes can be
-    /// both a number and the digits of another number.
+    /// Finds names as text or as numbers. With `early`, the PID of a living process counts as text too,
+    /// because that process may be about to make its pipe. An existing pipe is stronger evidence: 4 bytes can
+    /// be both a number and the digits of another number.
     fn find(&mut self, bytes: &[u8], early: bool) -> Vec<Found> {
         let mut found: Vec<Found> = Vec::new();
-        // Where the next text may begin; and where the last name's own bytes end, without the zeros behind it.
+        // Where the next text may begin, and where the last name's own bytes end, without the zeros behind
+        // it.
         let (mut from, mut floor) = (0, 0);
         while let Some((text, at)) = text_at(bytes, from) {
             from = at.end;
@@ -162,8 +166,8 @@ impl<'a> Lookups<'a> {
             }
             found.append(&mut names);
         }
-        let standing = found.iter().filter(|one| one.stands);
-        let explained: usize = standing.map(|one| one.at.len()).sum();
+        let existing = found.iter().filter(|one| one.exists);
+        let explained: usize = existing.map(|one| one.at.len()).sum();
         if explained == bytes.len() {
             return found;
         }
@@ -171,10 +175,10 @@ impl<'a> Lookups<'a> {
         if numbers.len() * size_of::<u32>() > explained { numbers } else { found }
     }
 
-    /// The pipe with this name. If there is none, those of several clients that have written right behind each other: digits
-    /// without a NUL, and numbers.
+    /// Returns the pipe with this name. If there is none, returns those of several clients whose names stand
+    /// without a gap: digits without a NUL, and numbers.
     fn names_in(&mut self, text: &[u8], at: Span, mut floor: usize, bytes: &[u8], early: bool) -> Vec<Found> {
-        let found = |private, at, form, stands| Found { private, at, form, stands };
+        let found = |private, at, form, exists| Found { private, at, form, exists };
         if let Some(private) = self.known(without_newline(text)) {
             return vec![found(private, at, NameFormat::Text, true)];
         }
@@ -195,33 +199,34 @@ impl<'a> Lookups<'a> {
                 (from, floor) = (number.end, number.end);
                 row.push(found(private, number, NameFormat::Number, true));
             } else {
-                // Then all of it is something else.
+                // All of the text is something else.
                 return Vec::new();
             }
         }
         row
     }
 
-    /// Whether what was on the stack follows a name's NUL, up to the size of record that most have.
+    /// Returns whether stack contents follow a name's NUL, up to the size that most programs use for a
+    /// record.
     fn has_garbage_behind(&mut self, at: &Span, bytes: &[u8], early: bool) -> bool {
         let usual = at.start + USUAL_SIZE;
         let Some(behind) = bytes.get(at.end..usual).filter(|behind| !behind.is_empty()) else { return false };
         let is_text = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
-        // It may be a message of the pipe's client as well.
+        // It may also be a message of the pipe's client.
         let is_message = text_of(behind).iter().all(is_text) && behind.ends_with(b"\0");
         !is_message
             && !self.is_name_at(at.end, bytes, early)
             && (usual == bytes.len() || self.is_name_at(usual, bytes, early))
     }
 
-    /// Whether a name begins there.
+    /// Returns whether a name begins at `at`.
     fn is_name_at(&mut self, at: usize, bytes: &[u8], early: bool) -> bool {
         text_at(bytes, at).is_some_and(|(text, next)| {
             next.start == at && !self.names_in(text, next, at, bytes, early).is_empty()
         })
     }
 
-    /// The longest name that these digits begin with, and how long it is.
+    /// Returns the pipe with the longest name that these digits begin with, and the name's length.
     fn digits(&mut self, text: &[u8]) -> Option<(PathBuf, usize)> {
         let before = if text.starts_with(b"./") { 2 } else { 0 };
         let digits = text[before..].iter().take(DIGITS_MAX).take_while(|byte| byte.is_ascii_digit()).count();
@@ -229,8 +234,8 @@ impl<'a> Lookups<'a> {
         lengths.find_map(|length| Some((self.known(&text[..length])?, length)))
     }
 
-    /// The process number of which these are the first bytes that are not 0; it begins at `floor` or later. More zeros behind its
-    /// 4 bytes would be those of a text's record.
+    /// Returns the PID whose first byte other than 0 is at `at`. It begins at `floor` or later. Zeros behind
+    /// its 4 bytes would mean that it is text in a padded record.
     fn number_at(&mut self, at: usize, floor: usize, bytes: &[u8]) -> Option<(PathBuf, Span)> {
         (0..=2).filter_map(|zeros| at.checked_sub(zeros)).filter(|from| *from >= floor).find_map(|from| {
             let number = u32::from_ne_bytes(*bytes[from..].first_chunk()?);
@@ -241,7 +246,8 @@ impl<'a> Lookups<'a> {
         })
     }
 
-    /// Process numbers in 4 bytes each: the pipe of that number, or the one whose name begins with it, as in `123.fifo`.
+    /// Finds PIDs in 4 bytes each: the pipe of that number, or the one whose name begins with it, as in
+    /// `123.fifo`.
     fn numbers(&mut self, bytes: &[u8]) -> Vec<Found> {
         let (numbers, rest) = bytes.as_chunks();
         let numbers: Vec<u32> = numbers.iter().map(|number| u32::from_ne_bytes(*number)).collect();
@@ -254,7 +260,7 @@ impl<'a> Lookups<'a> {
                 private,
                 at,
                 form: NameFormat::Number,
-                stands: true,
+                exists: true,
             }));
         }
         found
@@ -264,7 +270,7 @@ impl<'a> Lookups<'a> {
         self.charge()?;
         let digits = number.to_string();
         for entry in fs::read_dir(self.place.directory()).ok()?.flatten() {
-            // To read a name costs about as much as to ask for one.
+            // Reading a directory entry costs about as much as a look-up.
             self.charge()?;
             let name = entry.file_name().into_encoded_bytes();
             let rest = name.strip_prefix(digits.as_bytes()).and_then(|rest| rest.first());
@@ -282,8 +288,8 @@ impl<'a> Lookups<'a> {
         pipe_named(self.place, name)
     }
 
-    /// The pipe that the process with this number may make later, if such a process lives and nothing has the
-    /// name.
+    /// Returns the pipe that the process with this PID may make later, if such a process lives and the name
+    /// is free.
     fn of_living_process(&mut self, digits: &[u8]) -> Option<PathBuf> {
         self.charge()?;
         let number = std::str::from_utf8(digits).ok()?;
@@ -293,7 +299,7 @@ impl<'a> Lookups<'a> {
         matches!(look(&private), Ok(Standing::Nothing)).then_some(private)
     }
 
-    /// Takes one look-up from the budget; `None` when it is spent.
+    /// Takes one look-up from the budget. Returns `None` when it is spent.
     fn charge(&mut self) -> Option<()> {
         self.left = self.left.checked_sub(1)?;
         if let Some(in_all) = self.in_all {
@@ -303,8 +309,8 @@ impl<'a> Lookups<'a> {
     }
 }
 
-/// The private pipe that a course client means by `name`: bare, or with the directory before it; a pipe of this user
-/// must stand there, and none that has a part in the framed dialect.
+/// Returns the private pipe that a course client means by `name`, bare or with the directory before it. The
+/// path must be an existing pipe of this user, without a function in the framed dialect.
 fn pipe_named(place: &Place, name: &[u8]) -> Option<PathBuf> {
     let path = place.bare_in_course(name)?;
     let is_pipe = |path: &PathBuf| matches!(look(path), Ok(Standing::Fifo(_)));
@@ -345,34 +351,34 @@ mod tests {
     }
 
     #[test]
-    fn names_are_taken_apart_where_nothing_stands_between_them() {
+    fn names_without_a_gap_are_divided() {
         let (_directory, place) = place();
-        let introduced = |bytes: &[u8]| {
+        let named = |bytes: &[u8]| {
             names(
                 named_clients(bytes, &mut Lookups::of_well_known_pipe(&place))
                     .into_iter()
                     .map(|one| one.private),
             )
         };
-        assert_eq!(introduced(b"221"), ["221"], "the longest");
-        // Together too large for the number of a process that might live.
-        assert_eq!(introduced(b"500000122"), ["5000001", "22"]);
-        assert_eq!(introduced(b"221500000122"), ["221", "5000001", "22"]);
-        assert_eq!(introduced(b"luigi1"), [""; 0], "only numbers are written so");
-        assert_eq!(introduced(b"1\0\0garbage\x0022\n\0"), ["1", "22"]);
-        assert_eq!(introduced(b"22\x0022\x001\x0022"), ["22", "1"], "once each");
-        assert_eq!(introduced(&77_u32.to_ne_bytes()), ["77.fifo"]);
+        assert_eq!(named(b"221"), ["221"], "the longest");
+        // Joined digits are too large to be the PID of a living process.
+        assert_eq!(named(b"500000122"), ["5000001", "22"]);
+        assert_eq!(named(b"221500000122"), ["221", "5000001", "22"]);
+        assert_eq!(named(b"luigi1"), [""; 0], "only numbers are written so");
+        assert_eq!(named(b"1\0\0garbage\x0022\n\0"), ["1", "22"]);
+        assert_eq!(named(b"22\x0022\x001\x0022"), ["22", "1"], "once each");
+        assert_eq!(named(&77_u32.to_ne_bytes()), ["77.fifo"]);
         let number = 221_u32.to_ne_bytes();
-        assert_eq!(introduced(&[&b"1"[..], &number, b"22\0luigi\0"].concat()), ["1", "221", "22", "luigi"]);
-        assert_eq!(introduced(b"1./221\0"), ["1", "221"]);
+        assert_eq!(named(&[&b"1"[..], &number, b"22\0luigi\0"].concat()), ["1", "221", "22", "luigi"]);
+        assert_eq!(named(b"1./221\0"), ["1", "221"]);
         let padded_then_number = [&b"22\0\0"[..], &65536_u32.to_ne_bytes()].concat();
-        assert_eq!(introduced(&padded_then_number), ["22", "65536"], "its zeros are its own");
+        assert_eq!(named(&padded_then_number), ["22", "65536"], "its zeros are its own");
         let numbers = [221_u32, 65536, 22].map(u32::to_ne_bytes).concat();
-        assert_eq!(introduced(&numbers), ["221", "65536", "22"]);
-        assert_eq!(introduced(b"mario\0"), [""; 0], "the well-known pipe is nobody's private one");
+        assert_eq!(named(&numbers), ["221", "65536", "22"]);
+        assert_eq!(named(b"mario\0"), [""; 0], "the well-known pipe is no private pipe");
     }
 
-    /// Each with the size of its record, as its third step may have.
+    /// Each name is found with the size of its record, because the third step may have that size.
     #[test]
     fn names_of_others_are_found_with_their_records() {
         let (_directory, place) = place();
@@ -389,7 +395,7 @@ mod tests {
         assert_eq!(
             found(garbage),
             [("22".into(), 0..10, NameFormat::Text)],
-            "what was on the stack is the record's"
+            "stack contents belong to the record"
         );
         let both = [&garbage[..], b"luigi\0\0\0\0\0"].concat();
         assert_eq!(
@@ -407,31 +413,27 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_stands_there_beats_one_that_a_living_process_may_make() {
+    fn an_existing_pipe_beats_one_that_a_living_process_may_make() {
         let directory = TempDir::new().unwrap();
         let place = Place::new(&directory.path().join("mario")).unwrap();
-        let introduced = |bytes: &[u8]| {
+        let named = |bytes: &[u8]| {
             let clients = named_clients(bytes, &mut Lookups::of_well_known_pipe(&place));
             clients
                 .into_iter()
                 .map(|one| (crate::fifo::name_of(&one.private), one.record.form))
                 .collect::<Vec<_>>()
         };
-        // The text "1", and the number 49. Process 1 lives on every machine.
+        // The bytes are the text "1", and the number 49. Process 1 lives on every machine.
         let name = 49_u32.to_le_bytes();
-        assert_eq!(
-            introduced(&name),
-            [("1".into(), NameFormat::Text)],
-            "process 1 may be about to make its pipe"
-        );
+        assert_eq!(named(&name), [("1".into(), NameFormat::Text)], "process 1 may be about to make its pipe");
         if cfg!(target_endian = "little") {
             mkfifo(&directory.path().join("49"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-            assert_eq!(introduced(&name), [("49".into(), NameFormat::Number)]);
+            assert_eq!(named(&name), [("49".into(), NameFormat::Number)]);
         }
     }
 
     #[test]
-    fn records_of_the_original_are_known_also_when_there_are_several() {
+    fn several_records_of_the_original_are_recognised() {
         let (_directory, place) = place();
         let record = |name: &[u8]| crate::course::padded(name, ORIGINAL_SIZE);
         let forms = |bytes: &[u8]| -> Vec<NameFormat> {
@@ -449,28 +451,33 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
 
-        /// P6: whatever is written, what is found is a pipe that stands there, and no other.
+        /// P6: for any bytes written, the names found are those of existing pipes, and no others.
         #[test]
-        fn nothing_else_is_ever_found(pieces in vec(prop_oneof![
+        fn only_existing_pipes_are_found(pieces in vec(prop_oneof![
             vec(any::<u8>(), 0..12),
-            select(vec![&b"\0"[..], b"\0\0\x01\0", b"./", b"../", b"\n", b"1", b"221", b"luigi", b"mario", b"77"])
-                .prop_map(<[u8]>::to_vec),
+            select(vec![
+                &b"\0"[..], b"\0\0\x01\0", b"./", b"../", b"\n", b"1", b"221", b"luigi", b"mario", b"77",
+            ])
+            .prop_map(<[u8]>::to_vec),
         ], 0..20)) {
             let (_directory, place) = place();
             let bytes = pieces.concat();
             let known = |name: &String| PIPES[..7].contains(&name.as_str());
-            for name in names(named_clients(&bytes, &mut Lookups::of_well_known_pipe(&place)).into_iter().map(|one| one.private)) {
-                // A living process is believed before it has made its pipe.
+            let clients = named_clients(&bytes, &mut Lookups::of_well_known_pipe(&place));
+            for name in names(clients.into_iter().map(|one| one.private)) {
+                // A living process counts before it has made its pipe.
                 prop_assert!(known(&name) || name.parse::<i32>().is_ok(), "{}", name);
             }
             let mut from = 0;
             for (one, at) in names_among(&bytes, &mut lookups_for(&place, &bytes)) {
                 let name = crate::fifo::name_of(&one.private);
                 prop_assert!(known(&name));
-                prop_assert!(from <= at.start && at.start < at.end && at.end <= bytes.len(), "{:?} from {}", at, from);
+                let in_order = from <= at.start && at.start < at.end && at.end <= bytes.len();
+                prop_assert!(in_order, "{:?} from {}", at, from);
                 from = at.end;
-                let is_number = at.len() == 4 && u32::from_ne_bytes(bytes[at.clone()].try_into().unwrap()) <= PID_MAX;
-                prop_assert!(is_number || bytes[at].windows(name.len()).any(|window| window == name.as_bytes()));
+                let bytes = &bytes[at];
+                let is_number = bytes.len() == 4 && u32::from_ne_bytes(bytes.try_into().unwrap()) <= PID_MAX;
+                prop_assert!(is_number || bytes.windows(name.len()).any(|window| window == name.as_bytes()));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The server's side of the course dialect: what its clients expect, and the patience that they need.
+//! Opens a course client's private pipe and acknowledges the client.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -24,22 +24,22 @@ use crate::sys::{Lock, try_lock};
 use crate::text::words;
 use crate::wire::Kind;
 
-/// How long after the acknowledgement a third step may come that nothing else tells from a message: programs take less
-/// than 5 ms, and people type slower.
+/// How long after the acknowledgement a record may still be a third step if its bytes alone do not decide
+/// that. Programs take less than 5 ms, and people type more slowly.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
-/// The longest grace for a client whose process [has not slept](client_process::is_running) since: on a busy machine it may
-/// wait for a processor.
+/// The longest grace for a client whose process [has not slept](client_process::is_running) since: on a busy
+/// machine it may be waiting for a processor.
 pub(crate) const GRACE_WHILE_RUNNING: Duration = Duration::from_secs(2);
 
-/// How long after its name a client opens its private pipe at the latest, if its process is not to be seen: programs do so
-/// at once.
+/// How long after its name a client opens its private pipe at the latest, if its process cannot be found.
+/// Programs open it at once.
 const OPENS_WITHIN: Duration = Duration::from_millis(100);
 
-/// What course clients expect, where their names do not tell.
+/// What course clients expect, where their names do not decide it.
 #[derive(Debug, Clone, Default)]
 pub struct CourseOptions {
-    /// The acknowledgement's text; `@name` in it stands for the name of the client's private pipe.
+    /// The acknowledgement's text. `@name` in it is replaced by the name of the client's private pipe.
     pub ack: Option<String>,
     /// The acknowledgement's size: zero-padded, or cut.
     pub ack_size: Option<usize>,
@@ -48,15 +48,16 @@ pub struct CourseOptions {
 }
 
 impl CourseOptions {
-    /// The acknowledgement for a client that has sent this private pipe's name in this form. A record that is
-    /// shorter than its reader expects leaves nothing behind in the pipe, so text and NUL are right for nearly all.
+    /// Returns the acknowledgement for a client that has sent this private pipe's name in this form. A record
+    /// shorter than its reader expects leaves nothing behind in the pipe. Text and NUL are therefore right
+    /// for nearly all clients.
     pub(crate) fn acknowledgement(&self, private: &Path, form: NameFormat, session: u64) -> Vec<u8> {
         let (text, size) = match (&self.ack, form) {
             (Some(text), _) => (text.replace("@name", &name_of(private)).into_bytes(), None),
             (None, NameFormat::Text) => (HOLA.to_vec(), None),
             (None, NameFormat::Original) => (ITS_A_ME.to_vec(), Some(ORIGINAL_SIZE)),
             (None, NameFormat::Number) => {
-                // Any number is right, but one more must be a number, too.
+                // Any number is right, but the number plus one must be valid, too.
                 let number = u32::try_from(session >> 34).expect("30 bits");
                 (number.to_ne_bytes().to_vec(), Some(size_of::<u32>()))
             }
@@ -65,7 +66,8 @@ impl CourseOptions {
     }
 }
 
-/// Until when a client may open its private pipe. One that has waited in a queue has had its time.
+/// Returns until when a client may open its private pipe. For a client that has waited in a queue, that time
+/// counts from its name.
 pub(crate) fn opens_until(waits_since: Option<Duration>, timeout: Duration) -> OpensUntil {
     let until = match waits_since {
         Some(since) if !timeout.is_zero() => Deadline::at(since + timeout),
@@ -82,18 +84,20 @@ pub(crate) struct OpensUntil {
 }
 
 impl OpensUntil {
-    /// Whether a client that has not opened its pipe yet must have died, if its process cannot be found.
+    /// Returns whether a client that has not opened its pipe yet must have died, if its process cannot be
+    /// found.
     fn is_overdue(&self) -> bool {
         self.waits_since.is_some_and(|since| now() > since + OPENS_WITHIN)
     }
 }
 
-/// Opens the private pipe, and locks it (flock(2)) for this session: a pipe that is locked is another session's, whichever
-/// client has written its name. A course client opens its pipe after it has sent the name, and may make it only then. What
-/// comes through its upstream meanwhile is not from this client, which has nothing to say before the acknowledgement.
+/// Opens the private pipe, and locks it (flock(2)) for this session. A locked pipe belongs to another
+/// session, whichever client has written its name. A course client opens its pipe after it has sent the name,
+/// and may make the pipe only then. Bytes that come through its upstream meanwhile are from other clients:
+/// this client writes nothing before the acknowledgement.
 ///
 /// # Errors
-/// [`Error::Lost`]: it has gone, or did not open its pipe in time.
+/// [`Error::Lost`]: the client has gone, or did not open its pipe in time.
 pub(crate) fn connect(
     private: &Path,
     from_client: &mut FrameReader,
@@ -120,7 +124,7 @@ pub(crate) fn connect(
         let ends = process.asked_to_end().is_some();
         let is_pointless = !(may_open_later(errno) || matches!(errno, Errno::ENOENT | Errno::EWOULDBLOCK));
         if late || ends || has_gone || is_pointless {
-            // If it opens its pipe after all, it must not wait for ever.
+            // The client may open its pipe after all. It must then get EOF, or it would wait forever.
             site.close_when_open(private.to_path_buf());
             let name = name_of(private);
             return Err(Error::lost(match errno {
@@ -133,7 +137,7 @@ pub(crate) fn connect(
             }));
         }
         let mut watched = [PollFd::new(from_client.as_fd(), PollFlags::POLLIN)];
-        // An end of file would show itself again and again.
+        // A pipe at EOF would be reported as ready again and again.
         let watched = if ended { &mut [] } else { &mut watched[..] };
         process.wait(watched, pauses.begin().or(opens.until))?;
     }
@@ -162,7 +166,7 @@ pub(crate) fn acknowledge(
     Ok(to_client)
 }
 
-/// For as long as it is open. Where the file system has no locks, nobody holds one.
+/// Locks the pipe for as long as it is open. On a file system without locks, does nothing.
 fn locked(private: OwnedFd) -> Result<OwnedFd, Errno> {
     match try_lock(private.as_fd(), Lock::Exclusive) {
         Err(Errno::EWOULDBLOCK) => Err(Errno::EWOULDBLOCK),
@@ -170,7 +174,8 @@ fn locked(private: OwnedFd) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Reads and discards what is not this client's; its reader finds the names in it. Returns whether this was EOF.
+/// Reads and discards bytes that are not from this client. The reader passes on the names in them. Returns
+/// whether the pipe is at EOF.
 fn discard_what_comes(from_client: &mut FrameReader) -> Result<bool> {
     from_client.begin_batch();
     match from_client.fill() {
@@ -179,8 +184,8 @@ fn discard_what_comes(from_client: &mut FrameReader) -> Result<bool> {
         Ok(Filled::End) => return Ok(true),
         Err(_) => return Err(Error::lost(format!("{LEFT_BEFORE} the acknowledgement"))),
     }
-    while let Some((record, _)) = from_client.next_frame() {
-        if record.header.kind == Kind::Bye {
+    while let Some((frame, _)) = from_client.next_frame() {
+        if frame.header.kind == Kind::Bye {
             return Err(Error::lost("the server is shutting down"));
         }
     }

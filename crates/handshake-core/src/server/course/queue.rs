@@ -1,9 +1,9 @@
 //! Course clients that share one pipe, and are served one after the other.
 //!
-//! Their protocol knows no other pipe than the well-known one that they have opened. A client that has written its name
-//! there waits in open(2) of its private pipe, and writes nothing more until it is acknowledged (fifo(7)). If the pipe
-//! belongs to another client already, the two do not disturb each other: the second waits for its turn, as it would at a
-//! basic server.
+//! Their protocol has no other pipe than the well-known one that they have opened. A client that has written
+//! its name there waits in open(2) of its private pipe, and writes nothing more until it is acknowledged
+//! (fifo(7)). If the pipe belongs to another client already, the two do not disturb each other. The second
+//! client waits for its turn, as it would at a basic server.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -16,7 +16,7 @@ use crate::budget::LOOKUPS_A_PIPE;
 use crate::deadline::{Deadline, now};
 use crate::fifo::{Identity, Standing, look};
 
-/// The most clients that wait in all queues of a process: more than can have opened the pipes between two replacements.
+/// The most clients in all queues of a process: more than can have opened the pipes between two replacements.
 const WAITING_MAX: usize = 4096;
 
 /// The clients that wait for a pipe that was the well-known one, behind the client that has it.
@@ -25,7 +25,7 @@ pub struct PipeQueue {
     waiting: RefCell<VecDeque<Waiting>>,
     /// Whether a course client's name has ever come through the pipe.
     in_course: Cell<bool>,
-    /// Names that may still be looked up for what one batch of reads brings.
+    /// Names that may still be looked up in one batch of reads.
     pub(super) lookups: Cell<usize>,
 }
 
@@ -42,24 +42,25 @@ pub(crate) struct Waiting {
     pub(crate) name: NamedClient,
     /// When its name came.
     pub(crate) since: Duration,
-    /// Which file its private pipe was, if there was one.
+    /// The identity of its private pipe at that time, if the pipe existed.
     stood: Option<Identity>,
     ticket: u64,
 }
 
 impl Waiting {
-    /// Whether its private pipe is the one that it had. A client that had none then may have made it since.
+    /// Returns whether its private pipe is still the original one. A client without a pipe at that time may
+    /// have made it since.
     pub(crate) fn is_still_there(&self) -> bool {
         self.stood.is_none() || identity_of(&self.name.private) == self.stood
     }
 }
 
-/// Which clients wait in the queues of a process, and where.
+/// The clients that wait in the queues of a process, and where.
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
     /// By private pipe.
     places: RefCell<HashMap<PathBuf, Place>>,
-    /// The queues that have clients, or are about to.
+    /// The queues that have clients, or are about to have some.
     queues: RefCell<Vec<Weak<PipeQueue>>>,
     last_ticket: Cell<u64>,
 }
@@ -68,18 +69,18 @@ pub(crate) struct Queues {
 struct Place {
     queue: Weak<PipeQueue>,
     stood: Option<Identity>,
-    /// An entry of the queue with another ticket is void.
+    /// An entry of the queue with another ticket is invalid.
     ticket: u64,
 }
 
 impl Queues {
-    /// The client joins the queue. Returns whether it is new: a client that waits already, here or elsewhere, keeps its
-    /// turn.
+    /// Adds the client to the queue. Returns whether it is new: a client that waits already, here or
+    /// elsewhere, keeps its turn.
     ///
     /// # Errors
     /// The client, if too many wait.
     pub(crate) fn join(&self, queue: &Rc<PipeQueue>, name: NamedClient) -> Result<bool, NamedClient> {
-        queue.is_in_course();
+        queue.mark_in_course();
         let stood = identity_of(&name.private);
         let waits = |place: &Place| place.queue.strong_count() > 0 && place.stood == stood;
         if self.places.borrow().get(&name.private).is_some_and(waits) {
@@ -99,7 +100,7 @@ impl Queues {
         Ok(true)
     }
 
-    /// This process serves the clients of the queue from now on.
+    /// Makes this process responsible for the clients of the queue.
     pub(crate) fn adopt(&self, queue: &Rc<PipeQueue>) {
         for Waiting { name, stood, ticket, .. } in &*queue.waiting.borrow() {
             let place = Place { queue: Rc::downgrade(queue), stood: *stood, ticket: *ticket };
@@ -112,23 +113,23 @@ impl Queues {
         queues.push(Rc::downgrade(queue));
     }
 
-    /// The client at this private pipe waits no longer.
+    /// Forgets the client at this private pipe: it no longer waits.
     pub(crate) fn forget(&self, private: &Path) {
         self.places.borrow_mut().remove(private);
     }
 
-    /// A subserver just forked serves no queue but those that it [adopts](Queues::adopt).
+    /// Forgets all queues, in a subserver just forked. It serves only those that it [adopts](Queues::adopt).
     pub(crate) fn forget_all(&self) {
         self.places.borrow_mut().clear();
         self.queues.borrow_mut().clear();
     }
 
-    /// All queues of this process.
+    /// Returns all queues of this process.
     pub(crate) fn all(&self) -> impl Iterator<Item = Rc<PipeQueue>> {
         self.queues.borrow().iter().filter_map(Weak::upgrade).collect::<Vec<_>>().into_iter()
     }
 
-    /// Removes a client that was taken out of a queue; returns whether its entry was valid.
+    /// Removes a client that was taken out of a queue. Returns whether its entry was valid.
     fn remove(&self, waiting: &Waiting) -> bool {
         let mut places = self.places.borrow_mut();
         let is_valid = places.get(&waiting.name.private).is_some_and(|place| place.ticket == waiting.ticket);
@@ -140,8 +141,8 @@ impl Queues {
 }
 
 impl PipeQueue {
-    /// The pipe has, or had, a course client.
-    pub(crate) fn is_in_course(&self) {
+    /// Records that the pipe has, or had, a course client.
+    pub(crate) fn mark_in_course(&self) {
         self.in_course.set(true);
     }
 
@@ -153,7 +154,7 @@ impl PipeQueue {
         self.waiting.borrow().is_empty()
     }
 
-    /// A batch of reads begins, which has one budget of look-ups.
+    /// Begins a batch of reads, which has one budget of look-ups.
     pub(crate) fn begin_batch(&self) {
         self.lookups.set(LOOKUPS_A_PIPE);
     }
@@ -168,7 +169,7 @@ impl PipeQueue {
         }
     }
 
-    /// Takes the first client out if it has waited for longer than `timeout`; returns its private pipe.
+    /// Takes the first client out if it has waited for longer than `timeout`, and returns its private pipe.
     pub(crate) fn pop_expired(&self, timeout: Duration, queues: &Queues) -> Option<PathBuf> {
         loop {
             self.expires(timeout).passed().then_some(())?;
@@ -179,19 +180,19 @@ impl PipeQueue {
         }
     }
 
-    /// When the first client will have waited for longer than `timeout`.
+    /// Returns when the first client will have waited for longer than `timeout`.
     pub(crate) fn expires(&self, timeout: Duration) -> Deadline {
         let waiting = self.waiting.borrow();
         waiting.front().map_or(Deadline::NEVER, |first| Deadline::at(first.since + timeout))
     }
 
-    /// Takes all clients out; returns their private pipes.
+    /// Takes all clients out, and returns their private pipes.
     pub(crate) fn leave(&self, queues: &Queues) -> Vec<PathBuf> {
         std::iter::from_fn(|| self.pop(queues)).map(|waiting| waiting.name.private).collect()
     }
 }
 
-/// Which file a private pipe is, if there is one.
+/// Returns the identity of a private pipe, if the pipe exists.
 fn identity_of(private: &Path) -> Option<Identity> {
     match look(private) {
         Ok(Standing::Fifo(identity)) => Some(identity),

@@ -1,4 +1,4 @@
-//! A pipe that was the well-known one, when its client has left it, or it has brought none.
+//! A used pipe: it was the well-known one, and its client has left, or it has brought none.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use crate::stream::{READ_SIZE, READS_MAX};
 /// The most pipes that a process keeps open for names that may still come.
 pub const USED_MAX: usize = 64;
 
-/// A pipe that other course clients may wait for.
+/// A pipe for which other course clients may wait.
 #[derive(Debug)]
 pub struct UsedPipe {
     pub(crate) pipe: Rc<OwnedFd>,
@@ -23,37 +23,38 @@ pub struct UsedPipe {
     until: Option<Deadline>,
 }
 
-/// What becomes of a pipe whose client has left.
+/// The next state of a pipe whose client has left.
 #[derive(Debug)]
 pub(crate) enum Next {
     /// This client has it now.
     Client(Box<Waiting>),
-    /// Some process has it open, and may write a name until then.
+    /// A process has it open, and may write a name until then.
     Later(Deadline),
-    /// No process uses it: it is to be closed.
+    /// No process uses it, and the server closes it.
     Unused,
 }
 
 impl UsedPipe {
-    /// The pipe of a client that has left, or will have.
+    /// Makes the used pipe of a client that has left, or will leave.
     pub(crate) fn new(pipe: Rc<OwnedFd>, queue: Rc<PipeQueue>) -> Self {
         Self { pipe, queue, until: None }
     }
 
-    /// A pipe that has brought no client. A process that has it open may still write a name.
+    /// Makes a used pipe that has brought no client. A process that has it open may still write a name.
     pub(crate) fn without_client(pipe: &Rc<OwnedFd>) -> Self {
         let queue = Rc::<PipeQueue>::default();
-        queue.is_in_course();
+        queue.mark_in_course();
         Self::new(Rc::clone(pipe), queue)
     }
 
-    /// The same pipe, read through another descriptor of it.
+    /// Replaces the file descriptor through which the pipe is read.
     #[must_use]
     pub fn read_through(self, pipe: &Rc<OwnedFd>) -> Self {
         Self { pipe: Rc::clone(pipe), ..self }
     }
 
-    /// Whether a client waits for it, or may: a course client's name has come through it.
+    /// Returns whether a client waits for it, or may come to wait: a course client's name has come through
+    /// it.
     pub fn may_be_handed_on(&self) -> bool {
         self.queue.may_bring_names()
     }
@@ -62,8 +63,9 @@ impl UsedPipe {
         Rc::clone(&self.pipe)
     }
 
-    /// Which client has the pipe next: the first that waits for it. What the last client has left in the pipe is discarded,
-    /// but for names. If no client waits, a process that has the pipe open has a [moment](NAME_WITHIN) to write one.
+    /// Returns the next client of the pipe: the first that waits for it. Discards the bytes that the last
+    /// client has left in the pipe, except names. If no client waits, a process that has the pipe open has a
+    /// [moment](NAME_WITHIN) to write a name.
     pub(crate) fn next(&mut self, site: &Rc<Site>) -> Next {
         if !self.may_be_handed_on() {
             return Next::Unused;
@@ -75,7 +77,8 @@ impl UsedPipe {
             return Next::Unused;
         }
         if !self.queue.is_empty() {
-            // It must be empty for the next client. The number of reads is bounded, since another may go on writing.
+            // The pipe must be empty for the next client. The number of reads is bounded, since a process may
+            // go on writing.
             for _ in 1..READS_MAX {
                 if !matches!(filled, Filled::Bytes(_)) {
                     break;
@@ -91,7 +94,7 @@ impl UsedPipe {
         if filled == Filled::End || until.passed() { Next::Unused } else { Next::Later(until) }
     }
 
-    /// No client will have it: turns away all whose names came through it.
+    /// Closes the pipe, and turns away all clients whose names came through it.
     pub fn close(self, site: &Rc<Site>, reason: &str) {
         self.queue.begin_batch();
         for _ in 0..READS_MAX {

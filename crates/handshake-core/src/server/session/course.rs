@@ -1,5 +1,4 @@
-//! What is different in a session with a course client: a third step instead of READY, and texts in records of the client's
-//! size.
+//! A session with a course client: a third step instead of READY, and texts in records of the client's size.
 
 use std::path::PathBuf;
 
@@ -25,7 +24,7 @@ const TAKEN_FOR_MESSAGE: &str =
 const TEXT_FOR_INTEGER: &str =
     "it takes the acknowledgement for a number: start the server with --ack-size 4";
 
-/// What is known of the client.
+/// What the server knows of the client.
 #[derive(Debug)]
 pub(super) struct Course {
     private: PathBuf,
@@ -33,14 +32,14 @@ pub(super) struct Course {
     is_original: bool,
     known: Known,
     confirmation: Confirmation,
-    /// How large its messages are, when the first has come.
+    /// The size of its messages, once the first has come.
     shape: Option<Shape>,
-    /// The messages of one read; those before `pending[received..]` have been received.
+    /// The messages of one read. Those before `pending[received..]` have been received.
     pending: Vec<u8>,
     received: usize,
-    /// Whether they are several, each of this shape.
+    /// If they are several messages: their shape.
     divided: Option<Shape>,
-    /// How large the record of the request in hand is, and so what the client's buffer holds.
+    /// The size of the current request's record, which is the size of the client's buffer.
     record: usize,
     /// Whether its text ended in a newline.
     has_newline: bool,
@@ -49,22 +48,24 @@ pub(super) struct Course {
 /// Whether a third step may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Confirmation {
-    /// The next record is probably it.
+    /// The next record is probably the third step.
     Awaited,
-    /// The next record is it if it can be nothing else.
+    /// The next record is the third step only if it can be nothing else.
     Possible,
-    /// It has come, or there is none.
+    /// The third step has come, or there is none.
     Over,
 }
 
 impl Course {
-    /// A reply as this client reads it: text and NUL, never larger than what it sent, or the rest would be taken for the next.
+    /// Returns a reply as this client reads it: text and NUL, never larger than its request. It would read
+    /// the rest of a larger reply as the next reply.
     pub(super) fn reply(&self, text: &[u8]) -> Vec<u8> {
         let newline: &[u8] = if self.has_newline { b"\n" } else { b"" };
         padded(&[text, newline].concat(), self.record)
     }
 
-    /// How many bytes at the front of a read are the third step, and what is in doubt about that.
+    /// Returns how many bytes at the front of a read are the third step, and a text for the log if that is in
+    /// doubt.
     fn third_step(&self, read: &[u8]) -> (Option<usize>, Option<&'static str>) {
         let awaited = match self.confirmation {
             Confirmation::Over => return (None, None),
@@ -86,7 +87,7 @@ impl Course {
 }
 
 impl Session {
-    /// The client speaks the course dialect; it got this acknowledgement.
+    /// Sets the session up for a client that speaks the course dialect and got this acknowledgement.
     #[must_use]
     pub(crate) fn in_course(
         mut self,
@@ -111,7 +112,8 @@ impl Session {
         self
     }
 
-    /// The answer to step 8, where there is one. With it both ends have sent to and received from each other.
+    /// Waits for the answer to step 8, if there is one. After it, both ends have sent to and received from
+    /// each other.
     pub(super) fn await_third_step(&mut self) -> Result<()> {
         let (ways, is_original) = self
             .course
@@ -148,7 +150,7 @@ impl Session {
                 (until, late) = (Deadline::after(patience), false);
             }
             if late {
-                match (ways, &self.centre) {
+                match (ways, &self.dispatcher) {
                     (HandshakeSteps::Auto, None) => self.no_third_step(Confirmation::Possible, NONE_CAME),
                     _ => self.deadline_passed("no third step came within --handshake-timeout")?,
                 }
@@ -165,8 +167,8 @@ impl Session {
         Ok(())
     }
 
-    /// Takes one read of a course client apart: its third step, if one may come, and messages, which
-    /// [`Session::pending_message`] has then. Returns whether a third step was awaited.
+    /// Divides one read of a course client into its third step, if one may come, and messages for
+    /// [`Session::pending_message`]. Returns whether a third step was awaited.
     pub(super) fn take_read(&mut self, read: Vec<u8>) -> bool {
         let Some(course) = &mut self.course else { return false };
         let (third_step, doubt) = course.third_step(&read);
@@ -198,7 +200,8 @@ impl Session {
         awaited
     }
 
-    /// The next message of those that came together, without what is none of its text; false, if there is none.
+    /// Takes the next of several messages that came together, and removes everything but its text. Returns
+    /// false if there is none.
     pub(super) fn pending_message(&mut self, message: &mut Vec<u8>) -> bool {
         let Some(course) = &mut self.course else { return false };
         let rest = &course.pending[course.received..];
@@ -227,8 +230,9 @@ impl Session {
         self.course.as_ref().map_or(Confirmation::Over, |course| course.confirmation)
     }
 
-    /// The central process found no third step when it was asked: where that is to be found out, there is none.
-    pub(super) fn finds_no_third_step(&mut self) -> bool {
+    /// Handles the central process's report that it found no third step. With `--handshake auto`, the session
+    /// then expects none. Returns whether a third step was awaited.
+    pub(super) fn third_step_not_found(&mut self) -> bool {
         let awaited = self.confirmation() == Confirmation::Awaited
             && self.course.as_ref().is_some_and(|course| course.ways == HandshakeSteps::Auto);
         if awaited {

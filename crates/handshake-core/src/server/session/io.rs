@@ -1,4 +1,4 @@
-//! The mechanics of a session: one turn of reading and writing, and the last word.
+//! The mechanics of a session: one turn of reading and writing, and the BYE at the end.
 
 use std::os::fd::AsFd;
 
@@ -16,15 +16,15 @@ use crate::stream::{FrameWriter, READS_MAX};
 use crate::wire::{Header, Kind, Part, payload_of};
 
 impl Session {
-    /// Adds a frame about the request in hand to those to be written. If there is no room, the client must take some
-    /// first: one that never reads must not fill our memory.
+    /// Queues a frame about the current request for writing. If there is no room, waits until the client has
+    /// read some frames: a client that never reads must not fill our memory.
     pub(super) fn queue(&mut self, kind: Kind, part: Part, payload: &[u8]) -> Result<()> {
         self.make_room()?;
         self.to_client.push(Header { kind, part, session: self.id, sequence: self.in_hand }, payload);
         Ok(())
     }
 
-    /// The same with a reply in the course dialect.
+    /// Queues a reply in the course dialect for writing.
     pub(super) fn queue_raw(&mut self, frame: &[u8]) -> Result<()> {
         self.make_room()?;
         self.to_client.push_raw(frame);
@@ -35,7 +35,8 @@ impl Session {
         if self.to_client.has_room() { Ok(()) } else { self.write_until(FrameWriter::has_room) }
     }
 
-    /// Writes until `enough` is, and reads meanwhile: two sides that only write wait for each other for ever.
+    /// Writes until `enough` returns true, and reads meanwhile: two sides that only write would wait for each
+    /// other forever.
     pub(super) fn write_until(&mut self, enough: impl Fn(&FrameWriter) -> bool) -> Result<()> {
         loop {
             self.flush()?;
@@ -53,7 +54,7 @@ impl Session {
 
     pub(super) fn refuse(&mut self, reason: &str) -> Result<()> {
         if self.course.is_some() {
-            // There is no word for it but the end.
+            // The course dialect has no refusal; the session ends.
             return Err(Error::lost(reason));
         }
         self.queue(Kind::Refuse, Part::ONLY, reason.as_bytes())?;
@@ -63,15 +64,15 @@ impl Session {
 
     pub(super) fn answered(&mut self) {
         let frames = std::mem::take(&mut self.frames_in_hand);
-        if let Some(centre) = &mut self.centre {
-            centre.answered(frames);
+        if let Some(dispatcher) = &mut self.dispatcher {
+            dispatcher.answered(frames);
         }
     }
 
     pub(super) fn deadline_passed(&mut self, reason: &'static str) -> Result<()> {
-        match &mut self.centre {
-            Some(centre) => {
-                centre.ask();
+        match &mut self.dispatcher {
+            Some(dispatcher) => {
+                dispatcher.ask();
                 self.asked = Some(reason);
                 Ok(())
             }
@@ -79,11 +80,12 @@ impl Session {
         }
     }
 
-    /// IDLE: the central process found nothing when it was asked. If something came before that answer, the client is not idle.
-    pub(super) fn is_idle(&mut self) -> Result<()> {
+    /// Handles IDLE: the central process found nothing when it was asked. If a frame came before that answer,
+    /// the client is not idle.
+    pub(super) fn handle_idle(&mut self) -> Result<()> {
         match self.asked.take() {
-            Some(_) if self.finds_no_third_step() => Ok(()),
-            Some(reason) if self.centre.is_some() => Err(self.bye(reason)),
+            Some(_) if self.third_step_not_found() => Ok(()),
+            Some(reason) if self.dispatcher.is_some() => Err(self.bye(reason)),
             _ => Ok(()),
         }
     }
@@ -99,7 +101,7 @@ impl Session {
         if self.end_of_grace().passed() { Err(Error::lost("the grace was over")) } else { Ok(()) }
     }
 
-    /// Writes what the client takes now.
+    /// Writes as much as the client's pipe takes now.
     fn flush(&mut self) -> Result<()> {
         if self.queued.is_empty() {
             return self.to_client.flush().map_err(gone);
@@ -110,7 +112,7 @@ impl Session {
         Ok(())
     }
 
-    /// Writes what the client takes now, then waits.
+    /// Writes as much as the client's pipe takes now, then waits.
     pub(super) fn turn(&mut self, until: Deadline) -> Result<Turn> {
         self.flush()?;
         self.wait_and_read(until)
@@ -125,7 +127,7 @@ impl Session {
             PollFd::new(self.to_client.as_fd(), write_flag),
             PollFd::new(self.from_client.as_fd(), PollFlags::POLLIN),
         ];
-        // A full buffer is no reason to look at the pipe, and a hang-up there would never let us sleep.
+        // With a full buffer the pipe is not watched: a hang-up there would never let us sleep.
         let watched = if reads { &mut fds[..] } else { &mut fds[..1] };
         let woken = self.process.wait(watched, until)?;
         let [to_client, from_client] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
@@ -142,8 +144,8 @@ impl Session {
         Ok(Turn::Moved)
     }
 
-    /// Asked to end: what has come up to now is still answered, and nothing that comes later. Somebody who goes on
-    /// writing must not keep us.
+    /// Reads for a process that was asked to end. The session still answers what has come up to now. The
+    /// number of reads is bounded, so that a client that goes on writing cannot keep the process alive.
     pub(super) fn read_what_has_come(&mut self) -> Result<()> {
         let reads = self.last_reads.unwrap_or(READS_MAX);
         self.last_reads = Some(if self.read()? == Filled::Nothing { 0 } else { reads.saturating_sub(1) });
@@ -151,7 +153,7 @@ impl Session {
     }
 
     pub(super) fn read(&mut self) -> Result<Filled> {
-        // What was skipped is forgotten by the next read.
+        // The next read resets the count of skipped bytes.
         note_skipped(&mut self.from_client, Some(self.id), &self.process);
         self.from_client.begin_batch();
         let filled = self
@@ -162,7 +164,7 @@ impl Session {
         Ok(filled)
     }
 
-    /// The session is over in good order: the client gets what it is due, and the last word.
+    /// Ends the session in good order: the client gets the remaining replies and a BYE.
     pub(super) fn over(&mut self, how: &str, last_word: &str) -> Result<bool> {
         self.write_until(FrameWriter::is_empty)?;
         if !last_word.is_empty() {
@@ -172,13 +174,13 @@ impl Session {
         Ok(false)
     }
 
-    /// Says the last word, if the client still takes it; returns it as an error.
+    /// Sends BYE, if the client still takes it. Returns the reason as an error.
     pub(super) fn bye(&mut self, reason: &str) -> Error {
         if self.course.is_none() {
             let header = Header { kind: Kind::Bye, part: Part::ONLY, session: self.id, sequence: 0 };
             self.to_client.push(header, payload_of(reason));
         }
-        // It is only a courtesy: the end of the pipe says the rest.
+        // BYE is only a courtesy: the client reads EOF anyway.
         let _ = self.flush();
         Error::lost(reason)
     }

@@ -1,6 +1,7 @@
-//! The server's side of a session: receive, process, send, in the course's words `read`, `process`, `write`.
+//! The server's side of a session: `receive`, `process` and `reply`, the course's `read`, `process` and
+//! `write`.
 //!
-//! `course` is what is different when the client speaks the course dialect; `turn` the mechanics.
+//! `course` has the differences for a client that speaks the course dialect. `io` has the mechanics.
 
 mod course;
 mod io;
@@ -23,18 +24,19 @@ use crate::wire::{Header, Kind, pieces};
 use course::Course;
 use io::gone;
 
-/// What a server grants each client.
+/// The limits that a server sets for each client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimits {
     /// The longest message, in bytes.
     pub longest: usize,
-    /// From ACK to READY; 0 is for ever.
+    /// The longest time from ACK to READY. 0: forever.
     pub handshake_timeout: Duration,
-    /// Without a byte in either direction; 0 is for ever.
+    /// The longest time without a byte in either direction. 0: forever.
     pub idle_timeout: Duration,
-    /// For a course client, until another one leaves the pipe that its name came through; 0 is for ever.
+    /// The longest time that a course client waits until another client leaves the pipe that its name came
+    /// through. 0: forever.
     pub queue_timeout: Duration,
-    /// From the order to end to the end.
+    /// The time from the order to end until the end.
     pub grace: Duration,
 }
 
@@ -50,73 +52,75 @@ impl Default for SessionLimits {
     }
 }
 
-/// The process between a client and its subserver (central dispatch), as its subserver sees it.
+/// The process between a client and its subserver (central dispatch), as the subserver sees it.
 pub trait Dispatcher {
-    /// So many frames of the client have just been answered; the answer goes out next.
+    /// The session has just answered this many frames of the client. It writes the answer next.
     fn answered(&mut self, frames: usize);
 
-    /// The client seems idle. Only the process that reads its pipe can tell: if nothing is there, it answers IDLE.
+    /// The client seems idle. Only the process that reads its pipe can check that. It answers IDLE if no
+    /// bytes are there.
     fn ask(&mut self);
 }
 
-/// A session with one client. Dropping it closes both pipes, which the client sees at once.
+/// A session with one client. Dropping it closes both pipes, which the client notices at once.
 pub struct Session {
     process: Rc<Process>,
     id: u64,
     limits: SessionLimits,
     from_client: FrameReader,
     to_client: FrameWriter,
-    /// Replies that are queued, as the log will have them.
+    /// Events for the replies that are queued, to be logged when they are written.
     queued: Vec<Event>,
     /// A fresh upstream that still has its name.
     fresh: Option<Fifo>,
     /// The number of the next request.
     due: u32,
-    /// The number of its part that comes next.
+    /// The number of the next part of that request.
     part_due: u16,
-    /// Frames of the request that is coming in, or in hand.
+    /// Frames of the request that is being received or processed.
     frames_in_hand: usize,
     /// The number of the request last received, to be answered next.
     in_hand: u32,
-    /// Bytes of a request that is too long, or for which there is no memory, while it goes by.
+    /// Bytes so far of a request that is being skipped: it is too long, or there is no memory for it.
     too_long: Option<usize>,
     /// Once this process was asked to end: how often it still reads.
     last_reads: Option<usize>,
-    /// No more bytes will come: end of file.
+    /// The upstream is at EOF: no more bytes will come.
     input_ended: bool,
-    /// In dispatch, the central process, which reads what the client writes.
-    centre: Option<Box<dyn Dispatcher>>,
-    /// The client speaks the course dialect.
+    /// In dispatch: the central process, which reads what the client writes.
+    dispatcher: Option<Box<dyn Dispatcher>>,
+    /// Set if the client speaks the course dialect.
     course: Option<Course>,
-    /// The deadline that the central process was asked about, in words, unless something has come since.
+    /// The missed deadline, in words, about which the central process was asked. `None` after a frame has
+    /// come since.
     asked: Option<&'static str>,
 }
 
-/// What a look at the buffered frames found.
+/// What the buffered frames contain.
 enum Found {
-    /// A whole request.
+    /// A complete request.
     Request,
     /// The client's (or the central process's) BYE, with the reason, if any.
     Bye(String),
-    /// Nothing whole.
+    /// No complete message.
     Nothing,
 }
 
-/// What a turn of reading and writing brought.
+/// The result of a turn of reading and writing.
 #[derive(PartialEq, Eq)]
 enum Turn {
-    /// Something was read, or can be written.
+    /// Bytes were read, or can be written.
     Moved,
-    /// A signal came.
+    /// A signal arrived.
     Signal,
     /// The deadline passed.
     Deadline,
-    /// The client has closed its private pipe, and nothing was on its way there.
+    /// The client has closed its private pipe, and no bytes were on their way to it.
     Left,
 }
 
 impl Session {
-    /// A session that begins now, with `id` said in the ACK.
+    /// Begins a session whose number, `id`, the ACK contains.
     pub fn new(
         process: &Rc<Process>,
         id: u64,
@@ -141,23 +145,23 @@ impl Session {
             in_hand: 0,
             too_long: None,
             input_ended: false,
-            centre: None,
+            dispatcher: None,
             course: None,
             asked: None,
         }
     }
 
-    /// Lets somebody else read what the client writes, and hand it on.
+    /// Sets the central process, which reads what the client writes and passes it on.
     #[must_use]
-    pub fn via(mut self, centre: impl Dispatcher + 'static) -> Self {
-        self.centre = Some(Box::new(centre));
+    pub fn via(mut self, dispatcher: impl Dispatcher + 'static) -> Self {
+        self.dispatcher = Some(Box::new(dispatcher));
         self
     }
 
-    /// The answer to step 8: READY. With it both ends have sent to and received from each other.
+    /// Waits for READY, the answer to step 8. After it, both ends have sent to and received from each other.
     ///
     /// # Errors
-    /// [`Error::Lost`]: it did not come in time, or the client has gone.
+    /// [`Error::Lost`]: READY did not come in time, or the client has gone.
     pub fn await_ready(&mut self) -> Result<()> {
         if self.course.is_some() {
             return self.await_third_step();
@@ -177,7 +181,7 @@ impl Session {
                         let reason = words(&frame.payload());
                         return Err(self.last_word(&reason));
                     }
-                    Kind::Idle => self.is_idle()?,
+                    Kind::Idle => self.handle_idle()?,
                     _ => {}
                 }
             }
@@ -192,7 +196,8 @@ impl Session {
                 self.deadline_passed("no READY came within --handshake-timeout")?;
                 until = Deadline::after(self.limits.handshake_timeout);
             }
-            // Judged after one more read, whatever it brings: who sends without end what is no READY gets no more time.
+            // Judged after one more read, whatever it brings. A client that sends other frames without end
+            // gets no more time.
             late = until.passed();
             match self.turn(until)? {
                 Turn::Deadline => late = true,
@@ -202,9 +207,9 @@ impl Session {
         }
     }
 
-    /// BYE came instead of READY: the central process's last word, or the client's.
+    /// Handles BYE instead of READY, from the central process or from the client.
     fn last_word(&mut self, reason: &str) -> Error {
-        match self.centre {
+        match self.dispatcher {
             Some(_) if !reason.is_empty() => self.bye(reason),
             _ => Error::lost("it said BYE before READY"),
         }
@@ -218,22 +223,23 @@ impl Session {
             .map_err(|errno| Error::on("remove the fresh upstream", &name, errno))
     }
 
-    /// Receives the next request into `message`, which is emptied first. Before it waits, it sends what was
-    /// answered so far.
+    /// Receives the next request into `message`, which is emptied first. Writes the replies so far before it
+    /// waits.
     ///
-    /// Returns `false` when the session is over in good order: the client said BYE or closed its pipe, or this
-    /// process was asked to end and has answered all it had received.
+    /// Returns `false` when the session is over in good order. The client said BYE or closed its pipe, or
+    /// this process was asked to end and has answered all received requests.
     ///
     /// # Errors
-    /// [`Error::Lost`]: the client has gone, or was idle for too long. [`Error::Protocol`]: it broke the protocol.
+    /// [`Error::Lost`]: the client has gone, or was idle for too long. [`Error::Protocol`]: the client broke
+    /// the protocol.
     pub fn receive(&mut self, message: &mut Vec<u8>) -> Result<bool> {
         message.clear();
         loop {
             self.judge_grace()?;
             match self.find(message)? {
                 Found::Request => return Ok(true),
-                Found::Bye(reason) if self.centre.is_some() => return self.over("BYE", &reason),
-                // A client has no reason to give.
+                Found::Bye(reason) if self.dispatcher.is_some() => return self.over("BYE", &reason),
+                // A client's BYE has no reason.
                 Found::Bye(_) => return self.over("BYE", ""),
                 Found::Nothing if self.input_ended => return self.over("the end of its pipe", ""),
                 Found::Nothing if self.last_reads == Some(0) => {
@@ -258,7 +264,7 @@ impl Session {
         }
     }
 
-    /// Adds what is buffered to `message`, until it is whole or there is no more.
+    /// Appends buffered frames to `message` until it is complete or no frame is left.
     fn find(&mut self, message: &mut Vec<u8>) -> Result<Found> {
         if self.pending_message(message) {
             return Ok(self.found_request(message));
@@ -271,14 +277,14 @@ impl Session {
             match kind {
                 Kind::Idle => {
                     let awaited = self.awaits_third_step();
-                    self.is_idle()?;
+                    self.handle_idle()?;
                     if awaited && !self.awaits_third_step() {
-                        // What is behind it is a message.
+                        // The bytes behind IDLE are a message.
                         return Ok(Found::Nothing);
                     }
                     continue;
                 }
-                // The course dialect has no numbers, and messages only are counted.
+                // The course dialect has no numbers; only messages are counted.
                 Kind::Request
                     if part.number == self.part_due && (sequence == self.due || self.course.is_some()) =>
                 {
@@ -340,8 +346,8 @@ impl Session {
         Found::Request
     }
 
-    /// Lets the service turn the request into its reply. While a service holds its reply back, the client and the
-    /// signals are watched.
+    /// Lets the service turn the request into its reply. While a service delays its reply, the session
+    /// watches the client and the signals.
     ///
     /// # Errors
     /// [`Error::Lost`]: the client has gone, or the grace is over.
@@ -361,8 +367,8 @@ impl Session {
         Ok(())
     }
 
-    /// Queues the reply to the request received last. It is written at once only if much is queued. [`Session::receive`] writes
-    /// it before it waits: one write takes many small replies.
+    /// Queues the reply to the request received last, and writes it at once only if much is queued.
+    /// [`Session::receive`] writes the queue before it waits: one write takes many small replies.
     ///
     /// # Errors
     /// [`Error::Lost`]: the client has gone.
@@ -384,7 +390,8 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// What others wrote into this pipe, since they had opened it before it became this client's, is theirs to know.
+    /// Handles the names that other clients wrote into this pipe because they had opened it before it became
+    /// this client's.
     fn drop(&mut self) {
         if self.from_client.is_open_to_others() {
             drain(&mut self.from_client, self.id, &self.process);
@@ -398,17 +405,17 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// What must be left after a message has got its room, so that nothing smaller fails, which would end the
-/// process.
+/// Memory that must remain after a message has got its room. Otherwise a smaller allocation could fail, which
+/// would end the process.
 const HEADROOM: usize = 1 << 18;
 
-/// Makes room for `more` bytes; false, if there is no memory for it.
+/// Makes room for `more` bytes. Returns false if there is no memory for it.
 fn has_room(message: &mut Vec<u8>, more: usize, longest: usize) -> bool {
     let grows = message.capacity() - message.len() < more;
     reserve_within(message, more, longest) && (!grows || Vec::<u8>::new().try_reserve_exact(HEADROOM).is_ok())
 }
 
-/// In words, which request and part came where which others were due.
+/// Describes which request and part came, and which was due.
 fn not_due((sequence, part): (u32, u16), (due, part_due): (u32, u16)) -> String {
     if (part, part_due) == (0, 0) {
         return format!("request {sequence} came where {due} was due");

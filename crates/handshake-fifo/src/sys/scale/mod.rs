@@ -1,8 +1,8 @@
-//! How a main server with hundreds or thousands of subservers forks. Skip this at first: with few, an
-//! ordinary [`fork`](super::fork()) does the same.
+//! How a main server with hundreds or thousands of subservers forks. Skip this at first: with few subservers,
+//! an ordinary [`fork`](super::fork()) does the same.
 //!
-//! Two things cost more with each subserver: to learn which one has ended (`child_exits`), and to copy the table of
-//! descriptors (`share_fds`).
+//! Two costs grow with the number of subservers: finding out which one has exited (`child_exits`), and
+//! copying the table of file descriptors (`share_fds`).
 
 mod child_exits;
 mod share_fds;
@@ -13,20 +13,20 @@ use std::os::fd::RawFd;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::fork::{self, HAS_BARE_CLONE, clone, live, threads};
-use child_exits::Ends;
-pub use child_exits::keep_ends;
-use share_fds::Handover;
+use super::fork::{self, HAS_BARE_CLONE, clone, run_child, threads};
+use child_exits::ExitSignal;
+pub use child_exits::keep_exit_handler;
+use share_fds::SharedTable;
 pub use share_fds::out_of_the_way;
 
-/// Forks at a cost that does not grow with the number of subservers. Where the system does not allow that
-/// (user-mode emulation, a sandbox), each fork is an ordinary one, for good after the first refusal.
+/// Forks at a cost that does not grow with the number of subservers. If the system does not allow that
+/// (user-mode emulation, a sandbox), every fork after the first refusal is an ordinary one.
 #[derive(Debug)]
 pub struct Scale {
-    /// Dropped with this: the signal then does what it did before.
-    _ends: Ends,
-    /// For a parent that holds descriptors for each subserver.
-    share_fds: Option<Handover>,
+    /// Dropped with this: the signal's former action is then restored.
+    _exit_signal: ExitSignal,
+    /// For a parent that holds file descriptors for each subserver.
+    share_fds: Option<SharedTable>,
     refused: Cell<bool>,
     /// Whether there has been such a fork.
     has_forked: Cell<bool>,
@@ -36,24 +36,25 @@ impl Scale {
     /// Watches for the exits of children from now on.
     pub fn new() -> Self {
         Self {
-            _ends: Ends::watch(),
+            _exit_signal: ExitSignal::watch(),
             share_fds: None,
             refused: Cell::new(false),
             has_forked: Cell::new(false),
         }
     }
 
-    /// For a parent that holds descriptors for each subserver: a child takes its own without a copy of all.
-    pub fn hand_descriptors_over(&mut self) {
-        // Without the memory for it, each fork costs more, and that is all.
-        self.share_fds = Handover::new().ok();
+    /// For a parent that holds file descriptors for each subserver: a child takes its own without a copy of
+    /// all.
+    pub fn share_descriptors(&mut self) {
+        // Without memory for this, each fork only costs more.
+        self.share_fds = SharedTable::new().ok();
     }
 
-    /// As [`fork`](super::fork()), but the parent must wait for the child with `__WALL` (wait4(2)), and
-    /// [`Scale::ended`] tells of its end.
+    /// Forks as [`fork`](super::fork()) does. The parent must wait for the child with `__WALL` (wait4(2)),
+    /// and [`Scale::ended`] reports its exit.
     ///
     /// # Errors
-    /// As [`fork`](super::fork()).
+    /// Those of [`fork`](super::fork()).
     pub fn fork(&self, keep: &[RawFd], body: impl FnOnce(Result<(), Errno>) -> u8) -> Result<Pid, Errno> {
         if self.refused.get() || !HAS_BARE_CLONE {
             return fork::fork(keep, body);
@@ -63,14 +64,14 @@ impl Scale {
         }
         let share_fds = self.share_fds.as_ref().filter(|share_fds| share_fds.is_possible());
         self.has_forked.set(true);
-        match clone(share_fds.map_or(0, Handover::begin) | child_exits::signal_of_end()) {
+        match clone(share_fds.map_or(0, SharedTable::begin) | child_exits::exit_signal()) {
             Ok(None) => {
                 if let Some(share_fds) = share_fds {
                     share_fds.take(keep);
                 }
-                live(keep, body)
+                run_child(keep, body)
             }
-            Ok(Some(child)) => match share_fds.map_or(Ok(()), |share_fds| share_fds.await_end(child)) {
+            Ok(Some(child)) => match share_fds.map_or(Ok(()), |share_fds| share_fds.await_taken(child)) {
                 Err(_) if share_fds.is_some_and(|share_fds| !share_fds.is_possible()) => {
                     self.fork(keep, body)
                 }
@@ -84,13 +85,13 @@ impl Scale {
         }
     }
 
-    /// Whether a child has ended since [`Scale::ended`] was asked last.
+    /// Returns whether a child has exited since the last call of [`Scale::ended`].
     pub fn has_ended(&self) -> bool {
-        self.has_forked.get() && child_exits::told()
+        self.has_forked.get() && child_exits::has_arrived()
     }
 
-    /// The children that have ended since this was asked last; `None`, if not all are known, or if more than
-    /// `most` are said to have ended. A number may also be that of a process that has merely sent the signal.
+    /// Returns the children that have exited since the last call. `None` if some are unknown, or if there are
+    /// more than `most`. A PID may also be that of a process that has merely sent the signal.
     pub fn ended(&self, most: usize) -> Option<Vec<Pid>> {
         if self.has_forked.get() { child_exits::ended(most) } else { Some(Vec::new()) }
     }

@@ -1,4 +1,4 @@
-//! What the targets stand on: one process, one directory, pipes that never wait.
+//! What all targets need: one process, one directory, and pipes that never wait.
 
 use std::cell::RefCell;
 use std::fs;
@@ -14,15 +14,15 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{read, write};
 use tempfile::TempDir;
 
-/// Where the plays of this thread are, one after the other.
-struct Stage {
+/// The process and the directory in which this thread runs its scripts, one after the other.
+struct Setup {
     process: Rc<Process>,
     directory: TempDir,
 }
 
-impl Stage {
+impl Setup {
     fn new(role: Role) -> Self {
-        // Rust's own `main` ignores it; libFuzzer's does not.
+        // Rust's own `main` ignores SIGPIPE; libFuzzer's does not.
         SigSet::from(Signal::SIGPIPE).thread_block().expect("a signal can be blocked");
         Self {
             process: Rc::new(Process::quiet(role).expect("signals can be handled")),
@@ -32,21 +32,21 @@ impl Stage {
 }
 
 thread_local! {
-    static STAGE: RefCell<Option<Stage>> = const { RefCell::new(None) };
+    static SETUP: RefCell<Option<Setup>> = const { RefCell::new(None) };
 }
 
-/// Gives a play a process and an empty directory, and looks that it leaves the directory empty.
-pub(crate) fn play(role: Role, play: impl FnOnce(&Rc<Process>, &Path)) {
-    let (process, directory) = STAGE.with_borrow_mut(|stage| {
-        let stage = stage.get_or_insert_with(|| Stage::new(role));
-        assert_eq!(stage.process.role(), role, "a thread plays one target");
-        (Rc::clone(&stage.process), stage.directory.path().to_path_buf())
+/// Gives `run` a process and an empty directory, and checks that it leaves the directory empty.
+pub(crate) fn in_directory(role: Role, run: impl FnOnce(&Rc<Process>, &Path)) {
+    let (process, directory) = SETUP.with_borrow_mut(|setup| {
+        let setup = setup.get_or_insert_with(|| Setup::new(role));
+        assert_eq!(setup.process.role(), role, "a thread runs one target");
+        (Rc::clone(&setup.process), setup.directory.path().to_path_buf())
     });
-    play(&process, &directory);
+    run(&process, &directory);
     assert_eq!(names(&directory), [""; 0], "these names are left");
 }
 
-/// The names there, sorted.
+/// Returns the names in a directory, sorted.
 pub(crate) fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).expect("the directory can be read");
     let mut names: Vec<_> =
@@ -55,7 +55,7 @@ pub(crate) fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-/// Writes what the pipe takes; says whether that was all. A pipe without a reader takes nothing.
+/// Writes as much as the pipe takes. Returns whether that was all. A pipe without a reader takes nothing.
 pub(crate) fn put(pipe: &OwnedFd, bytes: &[u8]) -> bool {
     match write(pipe, bytes) {
         Ok(count) => count == bytes.len(),
@@ -64,7 +64,7 @@ pub(crate) fn put(pipe: &OwnedFd, bytes: &[u8]) -> bool {
     }
 }
 
-/// Reads all that there is.
+/// Reads until the pipe is empty.
 pub(crate) fn take(pipe: &OwnedFd, into: &mut Vec<u8>) {
     let mut bytes = [0; 65_536];
     while let Ok(count @ 1..) = read(pipe, &mut bytes) {
@@ -72,13 +72,13 @@ pub(crate) fn take(pipe: &OwnedFd, into: &mut Vec<u8>) {
     }
 }
 
-/// Whether the pipe shows something now.
+/// Returns whether the pipe is ready now.
 pub(crate) fn shows(pipe: impl AsFd, what: PollFlags) -> bool {
     let mut fds = [PollFd::new(pipe.as_fd(), what)];
     poll(&mut fds, PollTimeout::ZERO).expect("poll(2) works") > 0
 }
 
-/// A name that a pipe of somebody alive may have.
+/// Makes a name that a pipe of a live process may have.
 pub(crate) fn name(directory: &Path, kind: &str, number: usize) -> (String, PathBuf) {
     let name = format!("mario.{kind}.{}.{number:016x}", std::process::id());
     let path = directory.join(&name);

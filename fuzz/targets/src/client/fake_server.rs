@@ -1,4 +1,4 @@
-//! What a client finds in the directory, and the server's ends of the pipes.
+//! A fake server for the client: the files in the directory, and the server's ends of the pipes.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
 use handshake_core::wire::{Frame, Header, Hello, Kind, Scanner};
 
-use crate::stage::{name, names, put, take};
+use crate::setup::{name, names, put, take};
 
 const VALUE: &str = "of value";
 
-pub(super) struct Scenery {
+pub(super) struct FakeServer {
     directory: PathBuf,
     wkp: Option<(Fifo, Option<OwnedFd>)>,
     /// A pipe that an ACK may name, and its reader.
     fresh: Fifo,
     from_client: Option<OwnedFd>,
-    /// An ACK may name it; nobody reads it.
+    /// A pipe that an ACK may name. It has no reader.
     unread: Fifo,
     /// The last private pipe that a HELLO named.
     to_client: Option<OwnedFd>,
@@ -27,13 +27,13 @@ pub(super) struct Scenery {
     pub(super) is_ready: bool,
     /// The number of the next request.
     due: u32,
-    /// The part of it that comes next.
+    /// The number of the next part of that request.
     part_due: u16,
     /// Bytes sent to the client so far.
     pub(super) sent: usize,
 }
 
-impl Scenery {
+impl FakeServer {
     pub(super) fn new(directory: &Path) -> Self {
         let make = |path: PathBuf| Fifo::make(path).expect("the name is free");
         let fresh = make(name(directory, "up", 0).1);
@@ -42,7 +42,7 @@ impl Scenery {
         fs::write(name(directory, "up", 2).1, VALUE).expect("a file");
         symlink("victim", name(directory, "up", 3).1).expect("a link");
         let from_client = Some(open_to_read(fresh.path()).expect("it was just made"));
-        let mut scenery = Self {
+        let mut fake_server = Self {
             directory: directory.into(),
             wkp: None,
             fresh,
@@ -55,12 +55,12 @@ impl Scenery {
             part_due: 0,
             sent: 0,
         };
-        scenery.new_wkp();
-        scenery
+        fake_server.new_wkp();
+        fake_server
     }
 
-    /// The name in an ACK: the fresh pipe's (1), that of one that nobody reads, of a file, of a link, of nothing, of
-    /// something elsewhere, or none (0 and what is left).
+    /// Returns a name for an ACK. 1: the fresh pipe. 2: a pipe without a reader. 3: a file. 4: a link. 5: a
+    /// missing file. 6 to 9: invalid names. 0 and others: no name.
     pub(super) fn upstream(&self, which: usize) -> Vec<u8> {
         match which {
             1..=5 => name(&self.directory, "up", which - 1).0.into_bytes(),
@@ -93,7 +93,7 @@ impl Scenery {
         self.from_client = None;
     }
 
-    /// The old one loses its name, and its reader.
+    /// Makes a new well-known pipe. The old one loses its name and its reader.
     pub(super) fn new_wkp(&mut self) {
         self.wkp = None;
         let fifo = Fifo::make(self.directory.join("mario")).expect("the name is free");
@@ -101,8 +101,8 @@ impl Scenery {
         self.wkp = Some((fifo, Some(reader)));
     }
 
-    /// Reads what the client wrote: sound frames, and nothing but what is due.
-    pub(super) fn hear(&mut self) {
+    /// Reads all frames that the client wrote, and checks that they are valid and due.
+    pub(super) fn receive(&mut self) {
         let mut bytes = Vec::new();
         if let Some((_, Some(reader))) = &self.wkp {
             take(reader, &mut bytes);
@@ -112,18 +112,18 @@ impl Scenery {
         }
         let mut scan = Scanner::default();
         while let Some((frame, _)) = scan.next_frame(&bytes, false) {
-            self.heard(frame);
+            self.check_frame(frame);
         }
         assert_eq!((scan.at, scan.skipped), (bytes.len(), 0), "the client wrote what is no frame");
     }
 
-    fn heard(&mut self, frame: Frame<'_>) {
+    fn check_frame(&mut self, frame: Frame<'_>) {
         let Header { kind, part, session, sequence } = frame.header;
         match kind {
             Kind::Hello => {
                 let hello = Hello::decode(&frame.payload()).expect("a sound HELLO");
                 let name = String::from_utf8(hello.name).expect("its names are text");
-                // It may have given up since.
+                // The client may have given up since.
                 self.to_client = open_to_write(&self.directory.join(name)).ok();
                 (self.nonce, self.is_ready) = (session, false);
             }
@@ -140,7 +140,7 @@ impl Scenery {
         }
     }
 
-    /// Nothing is left but what was there before, as it was.
+    /// Checks that only the original files are left, unchanged.
     pub(super) fn end(self) {
         let Self { directory, wkp, fresh, unread, .. } = self;
         drop((wkp, fresh, unread));
