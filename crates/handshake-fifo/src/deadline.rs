@@ -102,7 +102,7 @@ impl Pauses {
     const LONGEST: Duration = Duration::from_millis(20);
 
     /// Returns the pauses from the beginning, with the shortest one next.
-    pub fn new() -> Self {
+    pub fn first() -> Self {
         Self(Self::SHORTEST)
     }
 

@@ -111,7 +111,7 @@ impl Handshake {
             deadline,
             state: State::Seeking { again: Deadline::in_exactly(Duration::ZERO) },
             private: None,
-            pauses: Pauses::new(),
+            pauses: Pauses::first(),
             obstacle: "there was no time to try",
             sent_hello: false,
             turned_away: None,

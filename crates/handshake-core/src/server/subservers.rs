@@ -63,7 +63,7 @@ impl Subservers {
             forked: 0,
             most: server.options().max_clients,
             scan_all: Deadline::after(SCAN_ALL_AFTER),
-            scale: Scale::new(),
+            scale: Scale::begin(),
         })
     }
 

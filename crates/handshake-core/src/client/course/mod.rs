@@ -95,7 +95,7 @@ pub fn connect(
         options,
         deadline,
         private: None,
-        pauses: Pauses::new(),
+        pauses: Pauses::first(),
         obstacle: "there was no time to try",
         turned_away: None,
         buffer: new_buffer(),
@@ -323,7 +323,7 @@ impl Handshake<'_> {
     /// Waits until the server has read the third step. If a message came earlier, the server could read both
     /// at once, and the message would be lost. No event reports the read, so this function polls.
     fn wait_until_read(&self, ack: &[u8], pipes: &Pipes) -> Result<()> {
-        let mut pauses = Pauses::new();
+        let mut pauses = Pauses::first();
         loop {
             let late = self.deadline.passed();
             if unread(&pipes.to_server).unwrap_or(0) == 0 {

@@ -45,7 +45,7 @@ impl LateClients {
             let oldest = oldest.map(|(private, _)| private.clone());
             oldest.and_then(|oldest| clients.remove(&oldest));
         }
-        let mut pauses = Pauses::new();
+        let mut pauses = Pauses::first();
         let again = pauses.begin();
         clients.insert(private, LateClient { until: Deadline::after(PATIENCE), pauses, again });
     }

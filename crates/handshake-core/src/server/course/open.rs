@@ -105,7 +105,7 @@ pub(crate) fn connect(
     site: &Site,
 ) -> Result<OwnedFd> {
     let process = &site.process;
-    let mut pauses = Pauses::new();
+    let mut pauses = Pauses::first();
     let mut ended = false;
     loop {
         let late = opens.until.passed();

@@ -34,7 +34,7 @@ pub struct Scale {
 
 impl Scale {
     /// Watches for the exits of children from now on.
-    pub fn new() -> Self {
+    pub fn begin() -> Self {
         Self {
             _exit_signal: ExitSignal::watch(),
             share_fds: None,
