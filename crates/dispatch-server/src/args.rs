@@ -1,4 +1,4 @@
-//! The command line, as typed; what is meant goes to [`serve`].
+//! The command line, and the options that it stands for.
 
 use clap::Parser;
 use handshake_cli::{ServerArgs, at_least_one};
@@ -10,8 +10,8 @@ use crate::serve;
 
 /// Serve many clients over named pipes: one process routes all they send to subservers, which answer.
 ///
-/// SIGTERM, SIGINT, SIGHUP: remove the well-known pipe, let subservers finish the requests that run, exit 0; a second
-/// one ends at once.
+/// SIGTERM, SIGINT, SIGHUP: remove the well-known pipe, let subservers finish the requests that run, exit 0;
+/// a second one ends at once.
 #[derive(Debug, Parser)]
 #[command(name = "dispatch-server", version)]
 pub struct Args {
@@ -27,13 +27,14 @@ pub struct Args {
     shared_wkp: bool,
 }
 
-/// The program.
+/// Runs the program.
 ///
 /// # Errors
 /// As [`serve`].
 pub fn run(args: Args) -> Result<Status> {
     let (process, mut options) = args.server.start()?;
-    // The central process holds them for each client: a pair of unnamed pipes, and its upstream.
+    // For each client, the central process holds an end of two unnamed pipes, and an upstream unless it is
+    // shared.
     let descriptors_each = if args.shared_wkp { 2 } else { 3 };
     options.upstream = if args.shared_wkp { UpstreamMode::Shared } else { UpstreamMode::PerClient };
     options.max_clients = args.server.max_clients(args.max_clients, descriptors_each);

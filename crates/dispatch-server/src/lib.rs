@@ -5,21 +5,26 @@
 //! server --> subserver 2 --> client 2 --> well-known pipe --> server
 //! ```
 //!
-//! For each subserver the central process holds one read end and one write end of unnamed pipes: one carries the client's
-//! frames down, the other the subserver's news up. Every byte from every client arrives at the central process; the
-//! subserver answers straight into its client's private pipe, so replies do not pass the centre.
+//! For each subserver the central process holds one end of each of two unnamed pipes. One carries the
+//! client's frames down, the other the subserver's status up. Every byte from every client arrives at the
+//! central process. The subserver answers straight into its client's private pipe, so replies do not pass the
+//! central process.
 //!
-//! Read [`serve`], then `serve_client`, then `Central::route` in `route.rs`; the steps are those of docs/protocol.md.
-//! What is deliberately absent: the central process never waits for one client or subserver, and looks at no message, but
-//! for the names that course clients may have written into somebody else's pipe; a subserver never reads a named pipe.
+//! Read [`serve`], then `serve_client`, then `OwnPipes::route` in `own_pipe.rs`; the steps are those of
+//! docs/protocol.md. `upstreams.rs` is the trait for the last arc, client --> well-known pipe --> server.
+//! `own_pipe.rs` implements it, and with `--shared-wkp` `shared_wkp.rs` does.
+//!
+//! What is deliberately absent: the central process never waits for one client or subserver. It looks into no
+//! message, except for names that course clients may have written into another client's pipe. A subserver
+//! never reads a named pipe.
 
-mod admission;
 mod args;
 mod central;
 mod client;
+mod own_pipe;
 mod pair;
-mod route;
 mod shared_wkp;
+mod upstreams;
 
 use std::rc::Rc;
 
@@ -34,22 +39,22 @@ pub use args::{Args, run};
 /// Serves clients, each by a subserver, until the process is asked to end.
 ///
 /// # Errors
-/// The place cannot be served at, or not any longer; what a client does is no error. `EDEADLK`: this process has other threads,
-/// beside which it cannot fork.
+/// The server cannot serve at this place, or not any longer; what a client does is no error. `EDEADLK`: this
+/// process has other threads, beside which it cannot fork.
 pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
     let mut server = Server::start(process, options)?;
     let mut central = Central::new(&server)?;
     server.create_wkp()?; // Step 1.
-    // Step 2. (Steps 3, 4 and 5 are the client's.) A full house leaves the well-known pipe to the kernel.
+    // Step 2. (Steps 3, 4 and 5 are the client's.) At capacity, clients queue in the well-known pipe.
     while let Some(arrivals) = central.wait(&mut server)? {
         for arrival in 0..arrivals {
             match central.arrival(arrival) {
-                Arrival::Wkp(wkp) => central.receive(&mut server, wkp)?, // Step 6, and step 1 for the next client.
+                Arrival::Wkp(wkp) => central.receive(&mut server, wkp)?, // Step 6, and step 1 again.
                 Arrival::Frames(client) => central.route(client),        // client --> server --> subserver
-                Arrival::News(client) => central.hear(client), // subserver --> server: client gone, done
+                Arrival::Status(client) => central.receive_status(client), // subserver --> server: gone, done
             }
         }
-        central.look_for_the_silent(&mut server)?;
+        central.check_idle_clients(&mut server)?;
         central.hand_on(&mut server)?;
         central.reap();
         while central.has_room()
@@ -61,7 +66,7 @@ pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
     central.end(server)
 }
 
-/// One client, from its acknowledgement to its end; this is the whole life of a subserver.
+/// Serves one client, from its acknowledgement to its end. A subserver does nothing else.
 fn serve_client(server: &Server, client: PendingClient, ends: SubserverEnds) -> Result<()> {
     let mut service = server.new_service();
     let mut session = ends.acknowledge(server, client)?; // Step 8.

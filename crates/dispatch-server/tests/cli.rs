@@ -1,14 +1,14 @@
-//! The command line of `dispatch-server`: that of every server, and what only this paradigm has.
+//! The command line of `dispatch-server`: the options of every server, and those of this server alone.
 
 #[path = "../../handshake-cli/tests/common/mod.rs"]
 mod common;
 #[path = "../../handshake-cli/tests/common/server.rs"]
 mod server;
 
-/// Its own options, in the form of its help.
+/// The options of this server alone, as its help prints them.
 const OPTIONS: &[&str] = &["--max-clients <N>", "--shared-wkp"];
 
-/// What it does not take, and what it says to it.
+/// Options that the server does not accept, and a part of its message.
 const WRONG: &[(&[&str], &str)] = &[
     (&["--max-clients", "0"], "at least 1"),
     (&["--max-clients=-1"], "at least 1"),
@@ -16,5 +16,5 @@ const WRONG: &[(&[&str], &str)] = &[
     (&["--shared-wkp=yes"], "'--shared-wkp'"),
 ];
 
-/// HandshakeSteps to run.
+/// Command lines that run a server.
 const RUNS: &[&[&str]] = &[&[], &["--max-clients", "1"], &["--shared-wkp"]];
