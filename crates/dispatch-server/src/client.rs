@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::{Pid, write};
 
-use crate::central::{Arrival, Token};
+use crate::token::{Arrival, Token};
 
 /// All clients, the poller that watches their pipes, and their subservers.
 pub(crate) struct Clients {

@@ -24,6 +24,7 @@ mod client;
 mod own_pipe;
 mod pair;
 mod shared_wkp;
+mod token;
 mod upstreams;
 
 use std::rc::Rc;
@@ -31,8 +32,9 @@ use std::rc::Rc;
 use handshake_core::server::pending::PendingClient;
 use handshake_core::{Options, Process, Result, Server};
 
-use central::{Arrival, Central};
+use central::Central;
 use pair::SubserverEnds;
+use token::Arrival;
 
 pub use args::{Args, run};
 

@@ -20,9 +20,9 @@ use handshake_core::wire::Kind;
 use handshake_core::{Result, Server};
 use nix::sys::epoll::EpollFlags;
 
-use crate::central::Arrival;
 use crate::client::{Clients, Runs};
 use crate::pair::long_lived;
+use crate::token::Arrival;
 use crate::upstreams::Upstreams;
 
 /// The upstreams of all clients.

@@ -17,9 +17,9 @@ use nix::fcntl::OFlag;
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::{Pid, pipe2, write};
 
-use crate::central::Arrival;
 use crate::client::{Client, Clients, Flow};
 use crate::serve_client;
+use crate::token::Arrival;
 
 /// Status: my client has gone, or has received all that it wanted.
 pub(crate) const DONE: u8 = 0;

@@ -19,8 +19,8 @@ use handshake_core::wire::{FRAME_MAX, Frame, Kind, PAYLOAD_MAX};
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
 
-use crate::central::Arrival;
 use crate::client::{Client, Clients, Runs};
+use crate::token::Arrival;
 use crate::upstreams::Upstreams;
 
 /// Why the server cannot serve a client of the course dialect.

@@ -93,7 +93,7 @@ fn adopt(option: &str, fd: RawFd) -> Result<OwnedFd> {
         operation: "use",
         object: format!("descriptor {fd}"),
         errno,
-        hint: format!("whoever starts this program with {option} {fd} must leave it open"),
+        hint: format!("the program that starts this one with {option} {fd} must leave it open"),
     })
 }
 

@@ -1,4 +1,4 @@
-//! The command line of `naive-server`: what it says of itself, wrong usage, and what it check_error to serve at.
+//! The command line of `naive-server`: its help, wrong usage, and where it refuses to serve.
 
 #[path = "../../handshake-cli/tests/common/mod.rs"]
 #[expect(dead_code, reason = "this server has no event log and no gate, and it prints a warning first")]

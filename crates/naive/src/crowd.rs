@@ -9,7 +9,7 @@ use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::Process;
 
-/// Between two looks whether somebody has ended.
+/// Between two looks whether a client has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What became of one.
@@ -56,7 +56,8 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// Lets all go. Waits until all have ended, or for `quiet` nobody has, or until `until`; and ends the rest.
+    /// Releases all clients, and ends those that still run at the end of the wait. It waits until all have
+    /// ended, until none has ended for `quiet`, or until `until`.
     ///
     /// # Errors
     /// [`Error::Signal`].
@@ -83,17 +84,17 @@ impl Crowd {
         Ok(self.members.iter_mut().map(|member| member.what_became(after)).collect())
     }
 
-    /// Returns whether somebody has ended since.
+    /// Reaps the clients that have ended; returns whether there were any.
     fn reap(&mut self, released: Duration) -> bool {
-        let mut somebody = false;
+        let mut any = false;
         for member in self.members.iter_mut().filter(|member| member.ended.is_none()) {
             member.ended = member.child.try_wait().ok().flatten().map(|status| (status, now() - released));
-            somebody |= member.ended.is_some();
+            any |= member.ended.is_some();
         }
-        somebody
+        any
     }
 
-    /// Whoever still runs.
+    /// Ends the clients that still run.
     fn end(&mut self) {
         for member in self.members.iter_mut().filter(|member| member.ended.is_none()) {
             // Ours and not reaped, so the number is still its own.

@@ -54,7 +54,8 @@ pub fn client(dir: &Path) -> Result<Status> {
 
 fn knock(dir: &Path, name: &str, private: &Path) -> Result<bool, Errno> {
     mkfifo(private, Mode::from_bits_truncate(0o644))?; // 3.
-    // Everybody's stdin is one pipe, so all go at one instant; and who looks at the pipes knows when all are there.
+    // All clients have one pipe as their stdin, so they start at one instant. Its readers show when all are
+    // there.
     let _ = stdin().read_to_end(&mut Vec::new());
     let to_server = open_wkp(&dir.join("mario"))?; // 4.
     write(&to_server, &record(name.as_bytes()))?;
@@ -66,7 +67,8 @@ fn knock(dir: &Path, name: &str, private: &Path) -> Result<bool, Errno> {
     let _ = fs::remove_file(private);
     let acknowledged = buffer == record(ACKNOWLEDGEMENT);
     let request = record(format!("hello from {name}").as_bytes());
-    // As most of the originals do, it goes on whatever came. After an end of file that is wrong, if the pipe is another one's.
+    // It goes on whatever came, as most of the originals do. After EOF that is wrong if another client has the
+    // pipe.
     write(&to_server, &request)?;
     if came == 0 {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! No import cycle between the files of a crate.
+//! No import cycle between the files of a crate in crates/.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,6 +21,7 @@ pub(super) fn findings(files: &[File]) -> Vec<String> {
 /// The folder `src` that a file lies in, and its module.
 fn module_of(path: &Path) -> Option<(&Path, Module)> {
     let source = path.ancestors().find(|folder| folder.ends_with("src"))?;
+    path.starts_with("crates").then_some(())?;
     let inside = path.strip_prefix(source).ok()?.with_extension("");
     let mut module: Module = inside.iter().map(|part| part.to_string_lossy().into_owned()).collect();
     if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
@@ -127,20 +128,24 @@ mod tests {
     #[test]
     fn a_cycle_is_found_and_a_tree_is_none() {
         let tree = [
-            file("src/lib.rs", "pub mod a;\npub mod b;"),
-            file("src/a.rs", "use crate::b::{self, B};"),
-            file("src/b.rs", ""),
+            file("crates/c/src/lib.rs", "pub mod a;\npub mod b;"),
+            file("crates/c/src/a.rs", "use crate::b::{self, B};"),
+            file("crates/c/src/b.rs", ""),
         ];
         assert_eq!(findings(&tree), [""; 0]);
-        let cycle =
-            [file("src/a/mod.rs", "use super::b::{C, B};"), file("src/b.rs", "fn f() { crate::a::g() }")];
+        let cycle = [
+            file("crates/c/src/a/mod.rs", "use super::b::{C, B};"),
+            file("crates/c/src/b.rs", "fn f() { crate::a::g() }"),
+        ];
         assert_eq!(
             findings(&cycle),
-            ["src/a/mod.rs: an import cycle: src/a/mod.rs -> src/b.rs -> src/a/mod.rs"]
+            [
+                "crates/c/src/a/mod.rs: an import cycle: crates/c/src/a/mod.rs -> crates/c/src/b.rs -> crates/c/src/a/mod.rs"
+            ]
         );
         let in_tests = [
-            file("src/a.rs", "use crate::b::B;"),
-            file("src/b.rs", "#[cfg(test)]\nmod tests { use crate::a; }"),
+            file("crates/c/src/a.rs", "use crate::b::B;"),
+            file("crates/c/src/b.rs", "#[cfg(test)]\nmod tests { use crate::a; }"),
         ];
         assert_eq!(findings(&in_tests), [""; 0]);
     }

@@ -10,8 +10,10 @@ use std::process::{Command, ExitCode};
 
 use crate::cargo::root;
 
-/// Check the shape of the workspace: which crate may use which, no import cycle, no long line or file, a doc at
-/// the top of each file, and no word that was replaced.
+/// Check the shape of the workspace.
+///
+/// Which crate may use which, no import cycle, no long line or file, a doc at the top of each file, and no
+/// word that was replaced.
 ///
 /// The tables are in xtask/src/tidy. CONTRIBUTING.md says what to do about each finding. `cargo test` checks
 /// the same.

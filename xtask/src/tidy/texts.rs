@@ -9,7 +9,40 @@ const LINE_MAX: usize = 110;
 const FILE_MAX: usize = 300;
 
 /// Files that may be longer, and why.
-const LONGER: &[(&str, usize, &str)] = &[];
+const LONGER: &[(&str, usize, &str)] = &[
+    ("crates/handshake-core/src/server/mod.rs", 520, "Server has one method for each step"),
+    ("crates/handshake-core/src/stream.rs", 500, "reader and writer mirror each other"),
+    ("crates/handshake-core/src/server/course/names.rs", 490, "one search, and its table of tests"),
+    ("crates/handshake-core/src/server/session/mod.rs", 430, "to be split: find decodes, judges and refuses"),
+    ("crates/handshake-core/src/client/handshake.rs", 420, "one state machine"),
+    ("crates/handshake-core/src/client/course/mod.rs", 420, "one state machine"),
+    ("crates/handshake-core/src/client/session.rs", 310, "one type"),
+    ("crates/handshake-core/src/server/pending.rs", 310, "both dialects of one step"),
+    ("crates/handshake-core/src/error.rs", 310, "one enum and its texts"),
+    ("crates/handshake-fifo/src/sys/linux.rs", 320, "one call after the other"),
+    ("crates/client/src/converse.rs", 340, "one wait for four reasons"),
+    ("crates/lab/src/demo/director.rs", 410, "to be split: it follows, reports and pauses"),
+    ("crates/lab/src/demo/advice.rs", 320, "one table of mistakes"),
+    ("crates/lab/src/soak/virtual_client.rs", 380, "one state machine"),
+    ("crates/handshake-core/tests/parts/wire.rs", 560, "the properties of one format"),
+    ("crates/handshake-core/tests/parts/wkp.rs", 330, "the properties of one pipe"),
+    ("tests/src/launch.rs", 340, "one builder"),
+    ("tests/src/raw.rs", 360, "one peer"),
+    ("tests/src/scene.rs", 320, "one builder"),
+    ("tests/suite/bad_input.rs", 310, "tests of one subject"),
+    ("tests/suite/course.rs", 440, "tests of one subject"),
+    ("tests/suite/course_alone.rs", 410, "tests of one subject"),
+    ("tests/suite/course_client.rs", 420, "tests of one subject"),
+    ("tests/suite/course_races.rs", 630, "tests of one subject"),
+    ("tests/suite/elsewhere.rs", 440, "tests of one subject"),
+    ("tests/suite/hostile.rs", 380, "tests of one subject"),
+    ("tests/suite/hostile_server.rs", 360, "tests of one subject"),
+    ("tests/suite/peers.rs", 320, "tests of one subject"),
+    ("tests/suite/prompt.rs", 320, "tests of one subject"),
+];
+
+/// Its texts are generated, or were measured once.
+const GENERATED: &str = "docs/comparison.md";
 
 /// Words that were replaced, as parts of words in lower case; and what is said instead.
 const WORDS: &[(&str, &str)] = &[
@@ -28,7 +61,7 @@ const WORDS: &[(&str, &str)] = &[
 
 pub(super) fn findings(files: &[File]) -> Vec<String> {
     let mut findings = Vec::new();
-    for file in files {
+    for file in files.iter().filter(|file| !file.path.ends_with(GENERATED)) {
         if file.is("rs") {
             findings.extend(without_doc(file));
             findings.extend(too_long(file));
@@ -54,17 +87,19 @@ fn too_long(file: &File) -> Option<String> {
 fn lines(file: &File) -> Vec<String> {
     let mut findings = Vec::new();
     let is_code = file.is("rs");
-    let mut in_block = false;
+    let (mut in_block, mut in_string) = (false, false);
     for (number, line) in (1..).zip(file.text.lines()) {
         in_block ^= !is_code && line.starts_with("```");
-        // A string, a table, a link and an example cannot be broken.
-        let may_be_long =
-            if is_code { line.contains('"') } else { in_block || line.contains('|') || line.contains("](") };
+        // A string, a table, a link, a command and an example cannot be broken.
+        let is_string = std::mem::replace(&mut in_string, line.ends_with('\\')) || line.contains('"');
+        let is_whole = in_block || ["|", "](", "`"].iter().any(|sign| line.contains(sign));
+        let may_be_long = if is_code { is_string } else { is_whole };
         if !file.is("toml") && !may_be_long && line.chars().count() > LINE_MAX {
             findings.push(format!("{}: longer than {LINE_MAX} characters", file.line(number)));
         }
         let lower = line.to_lowercase();
-        let used = WORDS.iter().filter(|(word, _)| lower.contains(word));
+        let is_table = file.path.ends_with("xtask/src/tidy/texts.rs");
+        let used = WORDS.iter().filter(|(word, _)| !is_table && lower.contains(word));
         findings
             .extend(used.map(|(word, instead)| format!("{}: \"{word}\": say {instead}", file.line(number))));
     }

@@ -278,7 +278,10 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_give_a_message_beyond_the_limit(bytes in vec(any::<u8>(), 0..300), longest in 0_usize..40) {
+        fn no_bytes_give_a_message_beyond_the_limit(
+            bytes in vec(any::<u8>(), 0..300),
+            longest in 0_usize..40,
+        ) {
             for message in typed(&bytes, longest).0 {
                 if let Message::Whole(line) = message {
                     prop_assert!(line.len() <= longest);

@@ -112,7 +112,7 @@ impl TestDirectory {
     pub(crate) fn check_refused_fds(&self, options: &[&str]) {
         for option in options {
             let hint = format!(
-                "descriptor 99: EBADF (bad file number): whoever starts this program with {option} 99"
+                "descriptor 99: EBADF (bad file number): the program that starts this one with {option} 99"
             );
             check_error(program([option, "99"]), 3, &hint);
         }

@@ -336,7 +336,7 @@ impl Director {
                     self.watchdog = Deadline::after(self.patience);
                     return Ok(());
                 }
-                Some(Answer::Map) => map::show(self)?,
+                Some(Answer::Map) => map::show(&mut self.printer, &self.roster, self.processes.wkp())?,
                 Some(Answer::Quit) => return Err(Halt::Quit),
                 None => {}
             }

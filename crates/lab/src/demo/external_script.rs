@@ -10,8 +10,7 @@ use probe::blocked::Call;
 use super::director::{Director, Halt};
 use super::external_client::ExternalProgram;
 use super::printer::unbroken;
-use super::roster::Actor;
-use super::script::message;
+use super::roster::{Actor, message};
 
 /// How long the handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ use super::roster::Actor;
 use super::sentence::{own_name, shorten};
 use super::verdict::answer;
 use super::watch::WkpOpened;
-use super::{Args, counted, script};
+use super::{Args, counted, roster};
 
 /// A finding: whether it is right, what was seen, and advice if it is wrong.
 struct Judged {
@@ -133,7 +133,7 @@ fn replies(director: &Director, external: &ExternalClient, facts: &Facts, messag
     let sent = sent.filter(|event| director.roster.client_of(event) == Some(external.number));
     let sent: Vec<String> = sent.filter_map(|event| event.text.clone()).collect();
     let due: Vec<String> =
-        (1..=messages).map(|number| answer(&script::message(external.number, number))).collect();
+        (1..=messages).map(|number| answer(&roster::message(external.number, number))).collect();
     let asks_by_itself =
         !sent.is_empty() && !due.iter().any(|due| sent.iter().any(|sent| sent.contains(due.as_str())));
     let (given, requests) = (counted(external.given, "message"), counted(facts.requests, "request"));

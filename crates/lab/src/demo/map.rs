@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use handshake_core::error::Result;
 use probe::proc::{self, Direction, PipeEnd};
 
-use super::director::Director;
 use super::printer::Printer;
 use super::roster::{Actor, Roster};
+use super::sentence;
 use super::wkp::Wkp;
-use super::{Paradigm, sentence};
 
 /// Columns of the table.
 const PIPE: usize = 30;
@@ -49,24 +48,15 @@ pub(super) struct Row {
 }
 
 /// Shows the processes and the pipes.
-pub(super) fn show(director: &mut Director) -> Result<()> {
-    let rows = rows(&director.roster, director.processes.wkp());
-    show_processes(&mut director.printer, &director.roster)?;
-    show_pipes(&mut director.printer, &director.roster, &rows)
-}
-
-/// Shows the processes and the pipes under a heading, and each client's round trip. Returns the missing
-/// pipes.
-pub(super) fn show_with_rounds(director: &mut Director, paradigm: Paradigm) -> Result<Vec<String>> {
-    show_again(director)?;
-    let rows = rows(&director.roster, director.processes.wkp());
-    super::ring::show(director, &rows, paradigm)
+pub(super) fn show(printer: &mut Printer, roster: &Roster, wkp: &Wkp) -> Result<()> {
+    show_processes(printer, roster)?;
+    show_pipes(printer, roster, &rows(roster, wkp))
 }
 
 /// Shows the processes and the pipes under a heading.
-pub(super) fn show_again(director: &mut Director) -> Result<()> {
-    director.printer.heading("The processes, and the pipe ends that they hold")?;
-    show(director)
+pub(super) fn show_again(printer: &mut Printer, roster: &Roster, wkp: &Wkp) -> Result<()> {
+    printer.heading("The processes, and the pipe ends that they hold")?;
+    show(printer, roster, wkp)
 }
 
 fn show_processes(printer: &mut Printer, roster: &Roster) -> Result<()> {

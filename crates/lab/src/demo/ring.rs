@@ -4,12 +4,20 @@ use handshake_core::error::Result;
 use probe::paradigm::Paradigm;
 
 use super::director::Director;
-use super::map::{Row, arc};
+use super::map::{self, Row, arc};
 use super::printer::unbroken;
 use super::roster::Actor::{self, Client, Server, Subserver};
 
+/// Shows the processes and the pipes under a heading, and each client's round trip. Returns the missing
+/// pipes.
+pub(super) fn show_all(director: &mut Director, paradigm: Paradigm) -> Result<Vec<String>> {
+    map::show_again(&mut director.printer, &director.roster, director.processes.wkp())?;
+    let rows = map::rows(&director.roster, director.processes.wkp());
+    show(director, &rows, paradigm)
+}
+
 /// Draws the round trip of each client that is being served; returns the missing pipes.
-pub(super) fn show(director: &mut Director, rows: &[Row], paradigm: Paradigm) -> Result<Vec<String>> {
+fn show(director: &mut Director, rows: &[Row], paradigm: Paradigm) -> Result<Vec<String>> {
     let mut missing = Vec::new();
     for client in director.roster.clients() {
         // A missing pipe of the external client is no failure of the demo.

@@ -170,3 +170,11 @@ impl Roster {
 fn number_of(pid: u32, among: &[u32]) -> Option<usize> {
     among.iter().position(|one| *one == pid).map(|index| index + 1)
 }
+
+/// The message that a client sends. No two are equal, so that a reply to the wrong client would show.
+pub(super) fn message(client: usize, number: usize) -> String {
+    match number {
+        1 => format!("it's-a me, client {client}!"),
+        _ => format!("message {number} of client {client}"),
+    }
+}

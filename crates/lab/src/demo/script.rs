@@ -5,8 +5,8 @@ use probe::paradigm::Paradigm;
 
 use super::director::{Director, Halt};
 use super::external_client::ExternalProgram;
-use super::roster::Actor;
-use super::{Args, external_script, map};
+use super::roster::{Actor, message};
+use super::{Args, external_script, map, ring};
 
 /// Runs the whole demo. Returns the pipes that were expected and not found.
 pub(super) fn run(
@@ -51,7 +51,7 @@ fn one_after_the_other(
             ))?;
         }
         if client == 1 {
-            missing = map::show_with_rounds(director, args.paradigm)?;
+            missing = ring::show_all(director, args.paradigm)?;
         }
         for number in 1..=args.messages {
             director.section(&format!("Client {client} sends message {number}"))?;
@@ -74,7 +74,7 @@ fn one_after_the_other(
     if let Some(external) = external
         && external_script::connect(director, external)?
     {
-        map::show_again(director)?;
+        map::show_again(&mut director.printer, &director.roster, director.processes.wkp())?;
         (1..=args.messages).try_for_each(|number| external_script::give(director, number))?;
         external_script::leave(director)?;
     }
@@ -92,7 +92,7 @@ fn all_at_once(
     }
     let external_is_connected =
         external.map(|external| external_script::connect(director, external)).transpose()? == Some(true);
-    let missing = map::show_with_rounds(director, args.paradigm)?;
+    let missing = ring::show_all(director, args.paradigm)?;
     for number in 1..=args.messages {
         if number == 1 {
             for client in 1..=args.clients {
@@ -145,12 +145,4 @@ fn replied(director: &mut Director, client: usize, number: usize) -> Result<(), 
     director.until(format!("client {client} to receive reply {number}"), |now| {
         now.count_of(What::ReplyReceived, client) >= number || now.has_ended(Actor::Client(client))
     })
-}
-
-/// The message that a client sends. No two are equal, so that a reply to the wrong client would show.
-pub(super) fn message(client: usize, number: usize) -> String {
-    match number {
-        1 => format!("it's-a me, client {client}!"),
-        _ => format!("message {number} of client {client}"),
-    }
 }

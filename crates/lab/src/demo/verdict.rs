@@ -9,7 +9,7 @@ use probe::proc;
 
 use super::director::Director;
 use super::roster::Actor;
-use super::{Args, counted, script};
+use super::{Args, counted, roster};
 
 /// The events of a client's handshake, in their order.
 const HANDSHAKE: [What; 11] = [
@@ -73,7 +73,7 @@ fn replies(director: &mut Director, args: &Args) -> Check {
     for client in 1..=args.clients {
         let printed = director.processes.printed(Actor::Client(client));
         let due: Vec<_> =
-            (1..=args.messages).map(|number| answer(&script::message(client, number))).collect();
+            (1..=args.messages).map(|number| answer(&roster::message(client, number))).collect();
         for number in 0..printed.len().max(due.len()) {
             let (seen, expected) = (printed.get(number), due.get(number));
             if seen == expected {

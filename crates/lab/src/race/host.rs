@@ -115,7 +115,8 @@ impl Host {
         entries.filter(is_private).count()
     }
 
-    /// Ends it. Ours tells how that went; the original is ended by number, and what it leaves goes with its directory.
+    /// Ends the server. Ours reports how that went. The original is ended by its PID, and leaves files to the
+    /// race's directory.
     pub(super) fn close(self) -> Option<Vec<Check>> {
         match self {
             Self::Original(_) => None,
