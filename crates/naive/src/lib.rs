@@ -67,8 +67,8 @@ fn knock(dir: &Path, name: &str, private: &Path) -> Result<bool, Errno> {
     let _ = fs::remove_file(private);
     let acknowledged = buffer == record(ACKNOWLEDGEMENT);
     let request = record(format!("hello from {name}").as_bytes());
-    // It goes on whatever came, as most of the originals do. After EOF that is wrong if another client has the
-    // pipe.
+    // It goes on whatever came, as most of the originals do. After EOF that is wrong if another client has
+    // the pipe.
     write(&to_server, &request)?;
     if came == 0 {
         return Ok(false);

@@ -75,7 +75,7 @@ fn way_back<'a>(
     None
 }
 
-/// The other modules that a file names by a path from `crate`, `super` or `self`, outside its tests and comments.
+/// The other modules that a file names by a path from `crate`, `super` or `self`, outside tests and comments.
 fn imports_of<'a>(module: &Module, text: &str, modules: &'a BTreeMap<Module, &File>) -> BTreeSet<&'a Module> {
     let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     let code: String =
