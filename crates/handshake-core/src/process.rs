@@ -22,7 +22,7 @@ use crate::wait::{Many, Pollable, Waiter};
 pub use crate::wait::Woken;
 
 /// Work that a process does before each wait.
-pub trait Errand {
+pub(crate) trait Errand {
     /// Does what is due, without waiting. Returns when to do it again.
     fn run(&self) -> Deadline;
 
@@ -95,7 +95,7 @@ impl Process {
     }
 
     /// Runs `errand` before each wait from now on, as long as it exists. It replaces an earlier errand.
-    pub fn run_before_waits(&self, errand: Weak<dyn Errand>) {
+    pub(crate) fn run_before_waits(&self, errand: Weak<dyn Errand>) {
         self.errand.replace(Some(errand));
     }
 

@@ -52,19 +52,19 @@ pub enum Framing {
     /// One writer, which has completed the handshake with this process, pieces of any size: a session's
     /// private pipe, or an unnamed one.
     Trusted,
-    /// No frames; a [`Translate`] turns the bytes into frames.
+    /// No frames; the hook `Translate` turns the bytes into frames.
     Messages,
 }
 
 /// Turns the bytes of a pipe without frames into frames: a course client's messages.
-pub trait Translate: fmt::Debug {
+pub(crate) trait Translate: fmt::Debug {
     /// Returns the frames for the bytes of one read.
     fn frames_of(&mut self, read: Vec<u8>) -> Vec<u8>;
 }
 
 /// Handles what other processes may have written into a client's pipe: names of clients that opened it while
 /// it was the well-known pipe.
-pub trait Foreign: fmt::Debug {
+pub(crate) trait Foreign: fmt::Debug {
     /// Begins a batch of reads, which has one budget.
     fn begin_batch(&self);
 
@@ -156,17 +156,17 @@ impl FrameReader {
 
     /// Sets `translate`, which turns each read into frames.
     #[must_use]
-    pub fn translated(self, translate: Box<dyn Translate>) -> Self {
+    pub(crate) fn translated(self, translate: Box<dyn Translate>) -> Self {
         Self { framing: Framing::Messages, translate: Some(translate), ..self }
     }
 
     /// Sets `foreign`, which receives the foreign bytes that other processes write to the pipe.
     #[must_use]
-    pub fn with_foreign(self, foreign: Rc<dyn Foreign>) -> Self {
+    pub(crate) fn with_foreign(self, foreign: Rc<dyn Foreign>) -> Self {
         Self { foreign: Some(foreign), ..self }
     }
 
-    /// Begins a batch of reads. See [`Foreign::begin_batch`].
+    /// Begins a batch of reads, which have one budget of look-ups.
     pub fn begin_batch(&self) {
         if let Some(foreign) = &self.foreign {
             foreign.begin_batch();

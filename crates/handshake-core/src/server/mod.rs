@@ -8,7 +8,7 @@
 //! | 7 (8) | [`Server::acknowledge`] |
 //! | 8 | `Session::await_ready` |
 //!
-//! A client that has sent its name is [`pending`], and waits in the [`queue`](mod@queue) for its
+//! A client that has sent its name is [`pending`], and waits in the `queue` for its
 //! acknowledgement. An [`upstream`] is the pipe that brings the client's bytes. A [`session`] follows the
 //! handshake. [`options`] say how to serve. A [`site`] is shared by all parts of a server. The [`wkp`] is
 //! made under a [`claim`]. [`subservers`] are for the paradigms that fork.
@@ -18,7 +18,7 @@ pub mod course;
 mod fair;
 pub mod options;
 pub mod pending;
-pub mod queue;
+pub(crate) mod queue;
 pub mod session;
 pub mod site;
 pub mod subservers;

@@ -22,13 +22,13 @@ use crate::wire::{Hello, Kind, VERSION};
 /// The longest queue. It is longer than the largest crowd of clients that one machine can have, because with
 /// `--shared-wkp` the server refuses the next client. Without a bound, clients that are never served would
 /// use unlimited memory. One client takes some 200 bytes.
-pub const QUEUE_MAX: usize = 16_384;
+pub(crate) const QUEUE_MAX: usize = 16_384;
 
 const QUEUE_FULL: &str = "the server is at capacity, and its queue is full";
 
 /// What happens to a client that finds the queue full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenFull {
+pub(crate) enum WhenFull {
     /// The server opens and closes its private pipe. The client retries until its own deadline.
     TurnAway,
     /// The server refuses it. With a WKP that must always be read, endless retries would flood the server.
@@ -37,21 +37,21 @@ pub enum WhenFull {
 
 /// A HELLO as it was read.
 #[derive(Debug, Clone, Copy)]
-pub struct ReceivedHello<'a> {
+pub(crate) struct ReceivedHello<'a> {
     /// The session in its header.
-    pub nonce: u64,
+    pub(crate) nonce: u64,
     /// Its payload.
-    pub payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
     /// The pipe that it came through.
-    pub wkp: &'a Rc<OwnedFd>,
+    pub(crate) wkp: &'a Rc<OwnedFd>,
     /// If the client may keep that pipe as its upstream: the queue for later clients whose names come through
     /// it.
-    pub queue: Option<&'a Rc<PipeQueue>>,
+    pub(crate) queue: Option<&'a Rc<PipeQueue>>,
 }
 
 /// The queue. Processes take turns in it: a process that sends HELLO without end delays only itself.
 #[derive(Debug, Default)]
-pub struct Queue {
+pub(crate) struct Queue {
     waiting: FairQueue<PendingClient>,
 }
 
@@ -61,7 +61,7 @@ impl Queue {
     ///
     /// # Errors
     /// The kernel's random source fails.
-    pub fn receive(&mut self, taken: &TakenPipe, site: &Rc<Site>) -> Result<Option<UsedPipe>> {
+    pub(crate) fn receive(&mut self, taken: &TakenPipe, site: &Rc<Site>) -> Result<Option<UsedPipe>> {
         let has_owner = self.read_names(&taken.from_client, taken.closed_to_others, site)?;
         Ok((!has_owner).then(|| UsedPipe::without_client(&taken.from_client)))
     }
@@ -139,7 +139,12 @@ impl Queue {
     ///
     /// # Errors
     /// The kernel's random source fails.
-    pub fn join(&mut self, hello: ReceivedHello<'_>, when_full: WhenFull, site: &Rc<Site>) -> Result<bool> {
+    pub(crate) fn join(
+        &mut self,
+        hello: ReceivedHello<'_>,
+        when_full: WhenFull,
+        site: &Rc<Site>,
+    ) -> Result<bool> {
         let process = &site.process;
         let ReceivedHello { nonce, payload, wkp, queue } = hello;
         let named = Hello::decode(payload).and_then(|hello| {
@@ -194,22 +199,22 @@ impl Queue {
     }
 
     /// Takes out the next client.
-    pub fn pop(&mut self) -> Option<PendingClient> {
+    pub(crate) fn pop(&mut self) -> Option<PendingClient> {
         self.waiting.pop()
     }
 
     /// Returns a client that could not be served now to the front.
-    pub fn requeue(&mut self, client: PendingClient) {
+    pub(crate) fn requeue(&mut self, client: PendingClient) {
         self.waiting.requeue(client.process_number(), client);
     }
 
     /// Returns whether no client waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
     /// Turns all clients away, for a server that ends.
-    pub fn turn_away_all(&mut self, site: &Rc<Site>) {
+    pub(crate) fn turn_away_all(&mut self, site: &Rc<Site>) {
         for client in self.waiting.drain() {
             client.turn_away(site, "the server is shutting down");
         }
