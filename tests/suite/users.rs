@@ -69,7 +69,7 @@ fn another_users_lock_file_is_reported_and_not_locked(paradigm: Paradigm) {
     fs::set_permissions(&lock, Permissions::from_mode(0o600)).expect("the test owns it");
     let server = scene.server(paradigm).without_event_log().as_user(NOBODY).run();
     let named =
-        contains("cannot open the lock file").and(contains("EACCES")).and(contains("a file of user 0"));
+        contains("cannot open the lock file").and(contains("EACCES")).and(contains("belongs to user 0"));
     server.code(3).stdout("").stderr(named);
     chown(&lock, Some(NOBODY), Some(NOBODY)).expect("root may do that");
     let server = scene.server(paradigm).run();

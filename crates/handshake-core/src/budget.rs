@@ -4,8 +4,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Clients that a server takes out of its queue in one turn: 16 forks take some 3 ms.
-pub const CLIENTS_A_TURN: usize = 16;
+/// Clients that a server takes out of its queue in one turn: 2 forks take less than 0.5 ms.
+pub const CLIENTS_A_TURN: usize = 2;
 
 pub use handshake_fifo::wait::SIGNALS_WITHIN;
 
@@ -15,7 +15,7 @@ pub const LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// How often a server checks after such a loss: a process that removes or locks a name once often does so
 /// again.
-pub const LOOK_AFTER_TROUBLE: Duration = Duration::from_millis(40);
+pub const LOOK_AFTER_TROUBLE: Duration = Duration::from_millis(5);
 
 /// How long after the last loss the server checks more often.
 pub const TROUBLE: Duration = Duration::from_secs(10);
