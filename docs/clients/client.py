@@ -20,7 +20,7 @@ def masked(content, mask):
 def checked(content):
     return zlib.crc32(content).to_bytes(4, "big") + content
 
-def record(kind, session, sequence=0, payload=b"", part=0, flags=0):
+def frame(kind, session, sequence=0, payload=b"", part=0, flags=0):
     content = checked(FIELDS.pack(kind, flags, len(payload), part, session, sequence) + payload)
     masks = (number.to_bytes(2, "big") for number in range(2**16))
     mask = next(mask for mask in masks if MAGIC not in mask + masked(content, mask))
@@ -37,7 +37,7 @@ def receive(from_server, session):
         rest = from_server.read(length + 1)
         payload = masked(rest[:-1], head[4:6])
         if head[:4] != MAGIC or rest[-1:] != b"\n" or checked(content[4:] + payload) != content + payload:
-            raise OSError(errno.EPROTO, "a broken record came")
+            raise OSError(errno.EPROTO, "a broken frame came")
         if whose == session and kind == REFUSE:
             raise Refused(payload)
         if whose == session and kind == BYE:
@@ -59,7 +59,7 @@ def shake_hands(wkp, deadline):
         fcntl.flock(to_server, fcntl.LOCK_SH | fcntl.LOCK_NB)
         if not os.path.samestat(os.fstat(to_server.fileno()), os.lstat(wkp)):
             raise OSError(errno.ENOENT, "the well-known pipe has lost its name")
-        if not to_server.write(record(HELLO, nonce, payload=b"\0\2" + os.fsencode(name))):
+        if not to_server.write(frame(HELLO, nonce, payload=b"\0\2" + os.fsencode(name))):
             raise OSError(errno.EAGAIN, "the well-known pipe is full")
         fcntl.flock(to_server, fcntl.LOCK_UN)
         answer = select.poll()                                                          # step 5
@@ -75,7 +75,7 @@ def shake_hands(wkp, deadline):
     if upstream := os.fsdecode(ack[20:]):
         to_server = open_to_write(os.path.join(folder, upstream))
     os.set_blocking(to_server.fileno(), True)
-    to_server.write(record(READY, session))
+    to_server.write(frame(READY, session))
     return from_server, to_server, session, window, longest
 
 def connect(wkp, deadline):
@@ -92,12 +92,12 @@ def connect(wkp, deadline):
 def ask(from_server, to_server, session, sequence, pieces):
     for part, piece in enumerate(pieces, 1):
         flags = MORE if part < len(pieces) else 0
-        to_server.write(record(REQUEST, session, sequence, piece, (part - 1) % 2**16, flags))
+        to_server.write(frame(REQUEST, session, sequence, piece, (part - 1) % 2**16, flags))
     reply, due, flags = bytearray(), 0, MORE
     while flags & MORE:
         *came, flags, payload = receive(from_server, session)
         if came != [sequence, due % 2**16]:
-            raise OSError(errno.EPROTO, "a record of the reply is missing")
+            raise OSError(errno.EPROTO, "a frame of the reply is missing")
         reply, due = reply + payload, due + 1
     return reply
 
@@ -116,7 +116,7 @@ def talk(from_server, to_server, session, window, longest):
             print(f"client.py: a message is refused: {reason}", file=sys.stderr)
             status = 1
     with contextlib.suppress(BrokenPipeError):  # every message has been answered
-        to_server.write(record(BYE, session))
+        to_server.write(frame(BYE, session))
     return status
 
 def main(wkp="mario", seconds="10"):

@@ -336,7 +336,7 @@ fn skipped_bytes_are_reported_once_a_session(paradigm: Paradigm) {
     scene.event_log().wait_for(What::SessionEnded, |_| true);
     drop(client);
     server.signal(Signal::SIGTERM);
-    let message = "skipped 9 bytes that are no record";
+    let message = "skipped 9 bytes that are no frame";
     let once = |stderr: &str| stderr.matches(message).count() == 1;
     server.ends().code(0).stderr(predicates::function::function(once));
     scene.end();

@@ -55,7 +55,7 @@ fn framed_clients_are_all_served(paradigm: Paradigm) {
     let title = format!("{}{option}, framed clients", paradigm.binary());
     race.success()
         .stdout(line(r"\nround 1: 12 served; [^\n]* s\nround 2: 12 served; [^\n]* s\n"))
-        .stdout(contains("A name is a record").and(contains("12 = 100 %")))
+        .stdout(contains("A name is a frame").and(contains("12 = 100 %")))
         .stdout(contains(format!("✔ {title}: of 24, 24 served (expected all)")))
         .stdout(contains(format!("✔ {title}: ended with 0 and left nothing behind")))
         .stdout(contains("naive clients").or(contains("✘")).not());

@@ -42,7 +42,7 @@ pub fn observer(all: bool) -> Box<dyn Fn(&Event)> {
             reported.clear();
         }
         let bytes = event.bytes.unwrap_or_default();
-        reported.insert(session).then(|| format!("skipped {bytes} bytes that are no record"))
+        reported.insert(session).then(|| format!("skipped {bytes} bytes that are no frame"))
     };
     Box::new(move |event| {
         let message =

@@ -139,7 +139,7 @@ pub(crate) fn columns() -> Vec<Column> {
     all.push(Column {
         full: EVERYWHERE,
         best_reference: true,
-        left_out: &[("shared-wkp", "a message of 1 MiB outgrows its window of 16 records and is refused")],
+        left_out: &[("shared-wkp", "a message of 1 MiB outgrows its window of 16 frames and is refused")],
         ..column(
             Group::Bulk,
             "",

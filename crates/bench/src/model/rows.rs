@@ -59,7 +59,7 @@ pub(crate) const ROWS: [Row; 14] = [
     Row {
         name: "shared-wkp",
         title: "dispatch --shared-wkp",
-        what: "The same over one well-known pipe for all, with a window of 16 records a client.",
+        what: "The same over one well-known pipe for all, with a window of 16 frames a client.",
         server: Paradigm(Served::Dispatch, &["--shared-wkp"]),
         client: &[],
     },

@@ -203,7 +203,7 @@ fn remarks(director: &Director, external: &ExternalClient, facts: &Facts, did_it
         ));
     }
     if director.count_of(What::Skipped, external.number) > 0 {
-        remarks.push("the server skipped bytes of it that were no record".into());
+        remarks.push("the server skipped bytes of it that were no frame".into());
     }
     let left: Vec<String> = external.watch.left().map(own_name).collect();
     remarks.push(match left.as_slice() {

@@ -64,7 +64,7 @@ fn ring(director: &mut Director, rows: &[Row], client: usize, missing: &mut Vec<
     let request = found(rows, client, Server, missing);
     for (from, to, pipe, what) in [
         (client, Server, request, "all that it sends"),
-        (Server, subserver, down, "its records, routed"),
+        (Server, subserver, down, "its frames, routed"),
         (subserver, client, reply, "the replies"),
         (subserver, Server, up, "that it has gone"),
     ] {

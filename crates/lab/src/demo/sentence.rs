@@ -59,7 +59,7 @@ pub(super) fn of_event(
         What::Skipped if event.text.is_some() => {
             format!("skips {bytes} bytes that are no private pipe's name: [{text}]")
         }
-        What::Skipped => format!("skips {bytes} bytes that are no record"),
+        What::Skipped => format!("skips {bytes} bytes that are no frame"),
         What::Short => format!("lets clients wait: {text}"),
         What::AskedToEnd => format!("is asked to end: {text}"),
         What::WkpClosed => format!("removes the well-known pipe {pipe} for good"),

@@ -149,16 +149,16 @@ own private pipe. The server acknowledges it when the other client leaves. They 
 one at a time.";
 
 const OWN_TURN: &str = "\
-A name is a record, written under a lock while the pipe still has its name. So no two are
+A name is a frame, written under a lock while the pipe still has its name. So no two are
 taken for one, and none comes too late: all stand in line, each gets a pipe of its own.";
 
 const FRESH: &str = "\
-A name is a record, written under a lock while the pipe still has its name. So no two are
+A name is a frame, written under a lock while the pipe still has its name. So no two are
 taken for one, and none comes too late: the first keeps the pipe, the others get fresh ones.";
 
 const SHARED: &str = "\
-A name is a record, and all go on sending records, each in one write, to a pipe that keeps
-its name: so nobody comes too late, and the server knows whose each record is.";
+A name is a frame, and all go on sending frames, each in one write, to a pipe that keeps
+its name: so no name comes too late, and the server knows whose each frame is.";
 
 #[cfg(test)]
 mod tests {
