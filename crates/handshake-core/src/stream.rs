@@ -68,6 +68,9 @@ pub(crate) trait Foreign: fmt::Debug {
     /// Begins a batch of reads, which has one budget.
     fn begin_batch(&self);
 
+    /// Whether foreign bytes at the end of a full read are kept, to be joined with what follows.
+    fn joins_cut_bytes(&self) -> bool;
+
     /// Receives foreign bytes, in the pieces in which they stood between frames.
     fn receive(&self, bytes: &mut dyn Iterator<Item = Cow<'_, [u8]>>);
 }
@@ -319,7 +322,10 @@ impl FrameReader {
 
     /// Returns whether these foreign bytes may continue in the next read.
     fn may_be_cut(&self, stray: &Span) -> bool {
-        self.filled && self.foreign.is_some() && stray.end == self.end
+        let before = if stray.start == 0 { self.cut.len() } else { 0 };
+        let joins = self.foreign.as_ref().is_some_and(|foreign| foreign.joins_cut_bytes());
+        // No name is longer than one write.
+        joins && self.filled && stray.end == self.end && before + stray.len() <= PIPE_BUF
     }
 
     /// Keeps, before a read, the foreign bytes that may continue in it.
@@ -327,14 +333,13 @@ impl FrameReader {
         let last = std::mem::take(&mut self.strays).pop();
         let tail = last.filter(|last| self.may_be_cut(last));
         match tail {
-            // No name is longer than one write.
-            Some(tail) if self.cut.len() + tail.len() <= PIPE_BUF => {
+            Some(tail) => {
                 if tail.start > 0 {
                     self.cut.clear();
                 }
                 self.cut.extend_from_slice(&self.buffer[tail]);
             }
-            _ => self.cut.clear(),
+            None => self.cut.clear(),
         }
     }
 

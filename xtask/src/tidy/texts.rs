@@ -11,7 +11,7 @@ const FILE_MAX: usize = 300;
 /// Files that may be longer, and why.
 const LONGER: &[(&str, usize, &str)] = &[
     ("crates/handshake-core/src/server/mod.rs", 520, "Server has one method for each step"),
-    ("crates/handshake-core/src/stream.rs", 500, "reader and writer mirror each other"),
+    ("crates/handshake-core/src/stream.rs", 510, "reader and writer mirror each other"),
     ("crates/handshake-core/src/server/course/names.rs", 490, "one search, and its table of tests"),
     ("crates/handshake-core/src/server/session/mod.rs", 430, "to be split: find decodes, judges and refuses"),
     ("crates/handshake-core/src/client/handshake.rs", 420, "one state machine"),

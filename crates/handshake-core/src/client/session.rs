@@ -274,6 +274,9 @@ impl Connection {
         self.to_server
             .push(Header { kind: Kind::Bye, part: Part::ONLY, session: self.session, sequence: 0 }, &[]);
         let session = self.session;
+        // Requests that were not flushed go with it.
+        let before = monotonic_ns();
+        self.process.log_described(&mut self.queued, before);
         // The server may have gone first. It learns the end from the closed pipes as well.
         let _ =
             self.process.log_around(What::ByeSent, |event| event.session(session), || self.to_server.flush());

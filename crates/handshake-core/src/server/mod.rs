@@ -223,9 +223,6 @@ impl Server {
         })?;
         if arrived == Some(Arrived::Other) && !self.used.is_empty() {
             self.receive_late()?;
-            if !self.queue.is_empty() {
-                return Ok(Some(Arrived::Ready(1)));
-            }
         }
         Ok(arrived)
     }
@@ -319,7 +316,7 @@ impl Server {
         if self.look_after.passed() {
             self.keep_claim()?;
             let is_lost = match &self.wkp {
-                Some(wkp) if admit => !wkp.still_named(&self.claim)?,
+                Some(wkp) if admit && self.try_again.is_none() => !wkp.still_named(&self.claim)?,
                 _ => false,
             };
             if is_lost {

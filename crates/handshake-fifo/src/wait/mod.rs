@@ -45,6 +45,11 @@ pub trait Pollable {
     /// # Errors
     /// `EINTR`: a signal arrived. The others are those of ppoll(2) and epoll_wait(2).
     fn sleep(&mut self, until: Deadline, mask: &SigSet) -> Result<usize, Errno>;
+
+    /// Whether there is nothing to look at: a mere pause.
+    fn is_empty(&self) -> bool {
+        false
+    }
 }
 
 /// A few file descriptors. An empty slice makes a mere pause.
@@ -56,6 +61,10 @@ impl Pollable for &mut [PollFd<'_>] {
 
     fn sleep(&mut self, until: Deadline, mask: &SigSet) -> Result<usize, Errno> {
         ppoll(self, until.timespec(), Some(*mask)).map(|count| count.cast_unsigned() as usize)
+    }
+
+    fn is_empty(&self) -> bool {
+        self[..].is_empty()
     }
 }
 
@@ -126,19 +135,21 @@ impl Waiter {
         &self,
         mut what: impl Pollable,
         until: Deadline,
-        errand: impl FnMut() -> Deadline,
+        mut errand: impl FnMut() -> Deadline,
     ) -> Result<Woken, Errno> {
         let now = monotonic_ns();
         if u128::from(now - self.looked_at_signals.get()) >= SIGNALS_WITHIN.as_nanos() {
-            // A signal that arrives in this short wait could no longer end the wait that follows.
+            // A signal that arrives in this short wait could no longer end the wait that follows. Where each
+            // wait finds something at once, this is also the only time for the errand.
             self.looked_at_signals.set(now);
             let at_once = Deadline::in_exactly(Duration::ZERO);
             let nothing: &mut [PollFd<'_>] = &mut [];
-            if self.sleep(nothing, at_once, || Deadline::NEVER)? == Woken::Signal {
+            if self.sleep(nothing, at_once, &mut errand)? == Woken::Signal {
                 return Ok(Woken::Signal);
             }
         }
         if !until.passed()
+            && !what.is_empty()
             && let Some(count) = self.spin.look(until.left(), || what.look())
         {
             return Ok(Woken::Ready(count));
@@ -172,5 +183,38 @@ impl Waiter {
                 Err(errno) => return Err(errno),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Always ready.
+    struct Ready;
+
+    impl Pollable for Ready {
+        fn look(&mut self) -> Option<usize> {
+            Some(1)
+        }
+
+        fn sleep(&mut self, _: Deadline, _: &SigSet) -> Result<usize, Errno> {
+            panic!("it is ready")
+        }
+    }
+
+    #[test]
+    fn waits_that_find_something_at_once_still_run_the_errand() {
+        let waiter = Waiter::new().expect("signals can be handled");
+        let mut errands = 0;
+        let until = Deadline::after(10 * SIGNALS_WITHIN);
+        while !until.passed() {
+            let woken = waiter.wait(Ready, Deadline::NEVER, || {
+                errands += 1;
+                Deadline::NEVER
+            });
+            assert!(matches!(woken, Ok(Woken::Ready(1) | Woken::Signal)), "{woken:?}");
+        }
+        assert!(errands >= 5, "{errands} errands in 100 ms");
     }
 }

@@ -24,14 +24,14 @@ pub(crate) fn is_dead(private: &Path) -> bool {
     pid_of(private).is_some_and(|pid| kill(pid, None) == Err(Errno::ESRCH))
 }
 
-/// Returns whether the process runs or waits for a processor, is stopped, or waits for a page. It then does
+/// Returns whether the process runs, waits for a processor, or waits for a page. It then does
 /// not wait for a pipe or for its user (proc_pid_stat(5)).
 pub(crate) fn is_running(private: &Path) -> bool {
     let Some(pid) = pid_of(private) else { return false };
     let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name of the program, in brackets, may contain brackets itself.
     let state = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
-    state.is_some_and(|state| matches!(state, b'R' | b'D' | b'T' | b't'))
+    state.is_some_and(|state| matches!(state, b'R' | b'D'))
 }
 
 fn pid_of(private: &Path) -> Option<Pid> {

@@ -82,6 +82,11 @@ impl Foreign for ForeignNames {
         }
     }
 
+    /// Where no client can wait for the pipe, a name may be the last for a long time.
+    fn joins_cut_bytes(&self) -> bool {
+        self.queue.is_some()
+    }
+
     fn receive(&self, bytes: &mut dyn Iterator<Item = Cow<'_, [u8]>>) {
         self.find(bytes, None);
     }

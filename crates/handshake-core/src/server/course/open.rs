@@ -30,7 +30,7 @@ pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
 /// The longest grace for a client whose process [has not slept](client_process::is_running) since: on a busy
 /// machine it may be waiting for a processor.
-pub(crate) const GRACE_WHILE_RUNNING: Duration = Duration::from_secs(2);
+pub(crate) const GRACE_WHILE_RUNNING: Duration = Duration::from_secs(1);
 
 /// How long after its name a client opens its private pipe at the latest, if its process cannot be found.
 /// Programs open it at once.

@@ -378,14 +378,14 @@ impl Session {
             return self
                 .refuse(&format!("the reply would be {bytes} bytes long, more than this server sends"));
         }
-        let (id, sequence) = (self.id, self.in_hand);
-        self.queued.extend(
-            self.process.describe(What::ReplySent, |event| event.session(id).message(sequence, message)),
-        );
         match self.course.as_ref().map(|course| course.reply(message)) {
-            Some(record) => self.queue_raw(&record),
-            None => pieces(message).try_for_each(|(payload, part)| self.queue(Kind::Reply, part, payload)),
+            Some(record) => self.queue_raw(&record)?,
+            None => pieces(message).try_for_each(|(payload, part)| self.queue(Kind::Reply, part, payload))?,
         }
+        // After its frames: what was written to make room for them is older.
+        let event = |event: Event| event.session(self.id).message(self.in_hand, message);
+        self.queued.extend(self.process.describe(What::ReplySent, event));
+        Ok(())
     }
 }
 
