@@ -1,9 +1,10 @@
 //! A terminal for programs under test: the test types, and sees the screen.
 
 use std::cell::RefCell;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -77,8 +78,15 @@ impl Terminal {
         flags.contains(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG)
     }
 
-    /// Whether the terminal takes no more output from programs. [`Terminal::screen`] makes room.
+    /// Whether the terminal takes no more output from programs. Fills it first: on a busy machine the kernel makes
+    /// a little room later, and wakes no program for that.
     pub fn is_full(&self) -> bool {
+        // Another open of the same terminal: the programs keep theirs as it is.
+        let path = format!("/proc/self/fd/{}", self.program.as_raw_fd());
+        let mut filler = OpenOptions::new();
+        filler.write(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
+        let mut filler = filler.open(path).expect("the terminal can be opened again");
+        while filler.write(&[b'x'; 64]).is_ok_and(|count| count > 0) {}
         let mut fds = [PollFd::new(self.program.as_fd(), PollFlags::POLLOUT)];
         poll(&mut fds, PollTimeout::ZERO).expect("poll(2) accepts a terminal") == 0
     }
