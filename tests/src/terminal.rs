@@ -78,8 +78,8 @@ impl Terminal {
         flags.contains(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG)
     }
 
-    /// Whether the terminal takes no more output from programs. Fills it first: on a busy machine the kernel makes
-    /// a little room later, and wakes no program for that.
+    /// Whether the terminal takes no more output from programs. Fills it first: on a busy machine the kernel
+    /// makes a little room later, and wakes no program for that.
     pub fn is_full(&self) -> bool {
         // Another open of the same terminal: the programs keep theirs as it is.
         let path = format!("/proc/self/fd/{}", self.program.as_raw_fd());
