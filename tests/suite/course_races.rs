@@ -452,6 +452,8 @@ fn clients_queued_behind_a_killed_subserver_are_served_or_notified(paradigm: Par
     let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let [mut first, mut second] = ["1", "22"].map(|name| scene.course_client(name));
+    // Both have the pipe open: without a writer, a client whose process cannot be seen counts as gone.
+    second.open_wkp();
     first.connects_saying(b"1\x0022\0");
     first.opens_private_pipe();
     waits_in_queue(&scene, &mut second);
