@@ -257,7 +257,7 @@ fn smaller_pipes_are_only_slower(paradigm: Paradigm) {
         return;
     }
     let scene = Scene::new();
-    // A user who is not root gets small pipes anyway.
+    // The kernel gives an ordinary user small pipes anyway.
     let user = geteuid().is_root().then(|| user(paradigm, 2));
     user.into_iter().for_each(|user| scene.belongs_to(user));
     let server =

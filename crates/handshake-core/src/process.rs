@@ -21,7 +21,7 @@ use crate::wait::{Many, Pollable, Waiter};
 
 pub use crate::wait::Woken;
 
-/// Work that a process does before each wait.
+/// Work that a process does before each sleep, and at least every 10 ms while it does not sleep.
 pub(crate) trait Errand {
     /// Does what is due, without waiting. Returns when to do it again.
     fn run(&self) -> Deadline;
@@ -94,8 +94,8 @@ impl Process {
         self.waiter.set_mode(mode);
     }
 
-    /// Runs `errand` before each wait from now on, as long as it exists. It replaces an earlier errand.
-    pub(crate) fn run_before_waits(&self, errand: Weak<dyn Errand>) {
+    /// Runs `errand` before each sleep from now on, as long as it exists. It replaces an earlier errand.
+    pub(crate) fn run_before_sleeps(&self, errand: Weak<dyn Errand>) {
         self.errand.replace(Some(errand));
     }
 

@@ -38,14 +38,10 @@ impl Stage {
     ];
 
     /// All but those that got an answer.
-    pub const UNSERVED: [Self; 6] = [
-        Self::Broken,
-        Self::SeeksWkp,
-        Self::OpensWkp,
-        Self::OpensPrivatePipe,
-        Self::ReadsAcknowledgement,
-        Self::ReadsReply,
-    ];
+    pub const UNSERVED: [Self; 6] = {
+        let [_served, _wrong, unserved @ ..] = Self::ALL;
+        unserved
+    };
 
     /// In the files.
     pub fn id(self) -> &'static str {

@@ -150,7 +150,7 @@ fn placed(results: &Results) -> Option<Value> {
     Some(json!({ "title": title(name), "same": same, "different": different, "bare": bare }))
 }
 
-/// The column with the most clients, 64 in flight each, and who is first in it.
+/// Returns the column with the most clients, 64 in flight each, and the row that leads in it.
 fn most(results: &Results) -> Option<Value> {
     let clients = |id: &str| id.strip_prefix("throughput-")?.strip_suffix("x64")?.parse::<usize>().ok();
     let columns = results.columns.iter().filter_map(|column| Some((&column.id, clients(&column.id)?)));

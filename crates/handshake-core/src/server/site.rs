@@ -50,7 +50,7 @@ impl Site {
             late: LateClients::default(),
         });
         let errand: Rc<dyn Errand> = Rc::<Self>::clone(&site);
-        process.run_before_waits(Rc::downgrade(&errand));
+        process.run_before_sleeps(Rc::downgrade(&errand));
         site
     }
 

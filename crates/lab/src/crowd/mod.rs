@@ -83,7 +83,8 @@ impl Args {
     fn misuse(&self) -> Option<&'static str> {
         match self.paradigm {
             Paradigm::Basic => Some(
-                "a basic server has one client at a time, so there is never a crowd at it; try: lab crowd forking",
+                "a basic server has one client at a time, so there is never a crowd at it; try: lab crowd \
+                 forking",
             ),
             Paradigm::Forking if self.shared_wkp => {
                 Some("--shared-wkp is for the central dispatch server: lab crowd dispatch --shared-wkp")
