@@ -27,6 +27,11 @@ pub(crate) fn apply(mask: [u8; 2], bytes: &mut [u8]) {
 
 /// Masks a frame, given without its end byte. Uses the smallest mask under which the frame contains no second
 /// magic.
+///
+/// Hardly any frame needs a mask. Inlined, the array of this function would cost each process two pages of
+/// stack.
+#[cold]
+#[inline(never)]
 pub(crate) fn mask(frame: &mut [u8]) {
     let excluded = excluded(&frame[6..]);
     for mask in

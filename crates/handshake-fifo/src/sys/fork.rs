@@ -2,6 +2,7 @@
 
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 use libc::{c_int, c_long};
 use nix::errno::Errno;
@@ -66,9 +67,14 @@ pub(super) fn run_child(keep: &[RawFd], body: impl FnOnce(Result<(), Errno>) -> 
 /// 2.32), because under user-mode emulation the kernel also counts threads of the emulator. Otherwise asks
 /// the kernel.
 pub fn threads() -> usize {
-    let name = c"__libc_single_threaded";
-    // SAFETY: looks up a name, and returns null if the library does not have it.
-    let single: *const u8 = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }.cast();
+    // Looked up once: a look-up writes to several pages, which each child would then have to itself.
+    static SINGLE: OnceLock<usize> = OnceLock::new();
+    let single = *SINGLE.get_or_init(|| {
+        let name = c"__libc_single_threaded";
+        // SAFETY: looks up a name, and returns null if the library does not have it.
+        unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }.expose_provenance()
+    });
+    let single = std::ptr::with_exposed_provenance::<u8>(single);
     // SAFETY: if it exists, it is a variable of one byte that lives as long as the process.
     let is_single = !single.is_null() && unsafe { single.read_volatile() } != 0;
     if is_single { 1 } else { tasks() }

@@ -9,7 +9,7 @@ use crate::budget::NAME_WITHIN;
 use crate::deadline::Deadline;
 use crate::io::{Filled, read_once};
 use crate::server::site::Site;
-use crate::stream::{READ_SIZE, READS_MAX};
+use crate::stream::READS_MAX;
 
 /// The most pipes that a process keeps open for names that may still come.
 pub const USED_MAX: usize = 64;
@@ -106,7 +106,7 @@ impl UsedPipe {
     }
 
     fn read(&self, site: &Rc<Site>) -> Filled {
-        let mut buffer = vec![0; READ_SIZE];
+        let mut buffer = site.buffer.borrow_mut();
         let filled = read_once(&self.pipe, &mut buffer).unwrap_or(Filled::Nothing);
         if let Filled::Bytes(count) = filled {
             ForeignNames::of_pipe(site, Some(&self.queue)).find([buffer[..count].into()], None);
