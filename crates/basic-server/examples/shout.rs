@@ -5,14 +5,14 @@
 use std::rc::Rc;
 
 use handshake_core::event::Role;
-use handshake_core::{Options, Process, Result, Service};
+use handshake_core::{Options, Process, Request, Response, Result, Service};
 
 struct Shout;
 
 impl Service for Shout {
-    fn process(&mut self, message: &mut Vec<u8>) {
-        message.make_ascii_uppercase();
-        message.push(b'!');
+    fn call(&mut self, request: Request<'_>, response: &mut Response) {
+        response.write(&request.bytes().to_ascii_uppercase());
+        response.write(b"!");
     }
 }
 

@@ -5,15 +5,16 @@
 use std::rc::Rc;
 
 use handshake_core::event::Role;
-use handshake_core::{Options, Process, Result, Service};
+use handshake_core::{Options, Process, Request, Response, Result, Service};
 
 /// One for each client: every subserver has its own.
 #[derive(Default)]
 struct Previous(Vec<u8>);
 
 impl Service for Previous {
-    fn process(&mut self, message: &mut Vec<u8>) {
-        std::mem::swap(&mut self.0, message);
+    fn call(&mut self, request: Request<'_>, response: &mut Response) {
+        response.write(&self.0);
+        self.0 = request.bytes().to_vec();
     }
 }
 

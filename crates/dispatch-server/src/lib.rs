@@ -30,7 +30,7 @@ mod upstreams;
 use std::rc::Rc;
 
 use handshake_core::server::pending::PendingClient;
-use handshake_core::{Options, Process, Result, Server};
+use handshake_core::{Options, Process, Response, Result, Server};
 
 use central::Central;
 use pair::SubserverEnds;
@@ -73,10 +73,10 @@ fn serve_client(server: &Server, client: PendingClient, ends: SubserverEnds) -> 
     let mut service = server.new_service();
     let mut session = ends.acknowledge(server, client)?; // Step 8.
     session.await_ready()?; // (The client's own step 8, confirmed.)
-    let mut message = Vec::new();
+    let (mut message, mut response) = (Vec::new(), Response::default());
     while session.receive(&mut message)? {
-        session.process(service.as_mut(), &mut message)?;
-        session.reply(&message)?; // subserver --> client
+        session.process(service.as_mut(), &mut message, &mut response)?;
+        session.reply(&response)?; // subserver --> client
     }
     Ok(())
 }

@@ -5,17 +5,21 @@
 use std::rc::Rc;
 
 use handshake_core::event::Role;
-use handshake_core::{Options, Process, Result, Service};
+use handshake_core::{Options, Process, Request, Response, Result, Service};
 
 /// One for each client: every subserver has its own.
 #[derive(Default)]
 struct Sum(i64);
 
 impl Service for Sum {
-    fn process(&mut self, message: &mut Vec<u8>) {
-        let number = String::from_utf8_lossy(message).trim().parse().unwrap_or(0);
-        self.0 = self.0.saturating_add(number);
-        *message = self.0.to_string().into_bytes();
+    fn call(&mut self, request: Request<'_>, response: &mut Response) {
+        match std::str::from_utf8(request.bytes()).ok().and_then(|text| text.trim().parse::<i64>().ok()) {
+            Some(number) => {
+                self.0 = self.0.saturating_add(number);
+                response.write(self.0.to_string().as_bytes());
+            }
+            None => response.refuse("not a number"),
+        }
     }
 }
 

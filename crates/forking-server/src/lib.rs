@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use handshake_core::server::pending::PendingClient;
 use handshake_core::server::subservers::Subservers;
-use handshake_core::{Options, Process, Result, Server};
+use handshake_core::{Options, Process, Response, Result, Server};
 
 pub use args::{Args, run};
 
@@ -69,10 +69,10 @@ fn serve_client(server: &Server, client: PendingClient) -> Result<()> {
     let mut service = server.new_service();
     let mut session = server.acknowledge(client)?; // Step 8.
     session.await_ready()?; // (The client's own step 8, confirmed.)
-    let mut message = Vec::new();
+    let (mut message, mut response) = (Vec::new(), Response::default());
     while session.receive(&mut message)? {
-        session.process(service.as_mut(), &mut message)?;
-        session.reply(&message)?;
+        session.process(service.as_mut(), &mut message, &mut response)?;
+        session.reply(&response)?;
     }
     Ok(())
 }

@@ -176,7 +176,7 @@ impl ServerArgs {
         let service = self.service;
         let options = Options {
             wkp: self.common.wkp.clone(),
-            service: Box::new(move || service.for_session()),
+            service: Box::new(move || Box::new(service)),
             max_clients: 1,
             upstream: UpstreamMode::PerClient,
             limits: SessionLimits {

@@ -37,4 +37,4 @@ pub use error::{Error, Result};
 pub use process::Process;
 pub use server::Server;
 pub use server::options::Options;
-pub use service::Service;
+pub use service::{Request, Response, Service};

@@ -1,30 +1,143 @@
 //! What a server does with a message: the `process(buffer)` of the course's loop.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Turns a request into its reply, in place. One value serves one session, so it may keep state.
+/// Turns each request into its reply. One value serves one session, so it may keep state.
+///
+/// A service runs in the process that serves its client. In [basic] that is the server itself. In [forking]
+/// and [dispatch] it is a subserver, a child made by fork(2):
+///
+/// - What the service changes in memory, no other session sees. State that sessions share belongs into a file
+///   or another server. A value made before `serve` is copied into each subserver as it was at that moment.
+/// - A panic ends the session: the subserver exits with status 101, and the client notices EOF. Other sessions
+///   go on. In basic a panic ends the server.
+/// - A subserver has one thread, and may start others. The process that calls `serve` must not have any.
+/// - A service that sleeps cannot be interrupted. To reply later, set a [delay](Response::delay).
+///
+/// [basic]: https://docs.rs/basic-server
+/// [forking]: https://docs.rs/forking-server
+/// [dispatch]: https://docs.rs/dispatch-server
 ///
 /// ```
-/// use handshake_core::service::Service;
+/// use handshake_core::{Request, Response, Service};
 ///
 /// struct Shout;
 /// impl Service for Shout {
-///     fn process(&mut self, message: &mut Vec<u8>) {
-///         message.push(b'!');
+///     fn call(&mut self, request: Request<'_>, response: &mut Response) {
+///         response.write(request.bytes());
+///         response.write(b"!");
 ///     }
 /// }
 /// ```
 pub trait Service {
-    /// Turns `message`, the request, into the reply. A reply longer than the server's longest message is not
-    /// sent; the client gets a REFUSE instead.
-    fn process(&mut self, message: &mut Vec<u8>);
+    /// Handles one request. Without a call of `response`, the reply is empty.
+    fn call(&mut self, request: Request<'_>, response: &mut Response);
+}
 
-    /// Returns how long to delay the reply. The session watches its client and its signals meanwhile; a
-    /// service that slept could not.
-    fn delay(&self) -> Duration {
-        Duration::ZERO
+/// A request: the message that a client sent.
+#[derive(Debug)]
+pub struct Request<'a> {
+    bytes: &'a mut Vec<u8>,
+    session: u64,
+    number: u32,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(bytes: &'a mut Vec<u8>, session: u64, number: u32) -> Self {
+        Self { bytes, session, number }
+    }
+
+    /// Returns the message.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
+    /// Returns the number of the session, random and unique among the sessions of a server.
+    pub fn session(&self) -> u64 {
+        self.session
+    }
+
+    /// Returns the number of the request within its session, from 1. After 4,294,967,295 comes 0.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+}
+
+/// The answer to one request. It begins as an empty reply.
+///
+/// With `write!` and [`io::Write`] it can be written to as to a `Vec`.
+#[derive(Debug, Default)]
+pub struct Response {
+    bytes: Vec<u8>,
+    refuses: bool,
+    ends: bool,
+    delay: Duration,
+}
+
+impl Response {
+    /// Appends `bytes` to the reply. The server refuses a reply that is longer than its longest message.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Makes the request's bytes the reply, without a copy, and returns them to be changed.
+    pub fn edit(&mut self, request: Request<'_>) -> &mut Vec<u8> {
+        std::mem::swap(&mut self.bytes, request.bytes);
+        &mut self.bytes
+    }
+
+    /// Refuses the request. The client gets `reason` instead of a reply, and the session goes on. The client
+    /// receives at most 4,067 bytes of it. The course dialect has no refusal: the session of such a client
+    /// ends.
+    pub fn refuse(&mut self, reason: &str) {
+        self.bytes.clear();
+        self.write(reason.as_bytes());
+        self.refuses = true;
+    }
+
+    /// Ends the session after this answer. Requests that the client has sent meanwhile stay unanswered.
+    pub fn end(&mut self) {
+        self.ends = true;
+    }
+
+    /// Delays the answer. Meanwhile the session watches its client and the signals.
+    pub fn delay(&mut self, delay: Duration) {
+        self.delay = delay;
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        *self = Self { bytes: std::mem::take(&mut self.bytes), ..Self::default() };
+    }
+
+    /// Returns the reply's bytes, or the reason of a refusal.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn refuses(&self) -> bool {
+        self.refuses
+    }
+
+    pub(crate) fn ends(&self) -> bool {
+        self.ends
+    }
+
+    pub(crate) fn delayed_by(&self) -> Duration {
+        self.delay
+    }
+}
+
+impl io::Write for Response {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -47,38 +160,28 @@ pub enum BuiltIn {
 }
 
 impl BuiltIn {
-    /// Makes a service for a new session.
-    pub fn for_session(self) -> Box<dyn Service> {
-        Box::new(Counted { service: self, requests: 0 })
-    }
-}
-
-/// A built-in service with the state of one session.
-struct Counted {
-    service: BuiltIn,
-    requests: u64,
-}
-
-impl Service for Counted {
-    fn process(&mut self, message: &mut Vec<u8>) {
-        self.requests += 1;
-        match self.service {
-            BuiltIn::Echo | BuiltIn::Sleep(_) => {}
-            BuiltIn::Upper => message.make_ascii_uppercase(),
-            BuiltIn::Reverse => message.reverse(),
-            BuiltIn::Rot13 => message.iter_mut().for_each(|byte| *byte = rot13(*byte)),
-            BuiltIn::Count => {
+    /// Turns a message into the reply to it. `number` is that of the request within its session, from 1.
+    pub fn reply_to(self, number: u32, message: &mut Vec<u8>) {
+        match self {
+            Self::Echo | Self::Sleep(_) => {}
+            Self::Upper => message.make_ascii_uppercase(),
+            Self::Reverse => message.reverse(),
+            Self::Rot13 => message.iter_mut().for_each(|byte| *byte = rot13(*byte)),
+            Self::Count => {
                 message.clear();
-                message.extend(self.requests.to_string().bytes());
+                message.extend(number.to_string().bytes());
             }
         }
     }
+}
 
-    fn delay(&self) -> Duration {
-        match self.service {
-            BuiltIn::Sleep(delay) => delay,
-            _ => Duration::ZERO,
+impl Service for BuiltIn {
+    fn call(&mut self, request: Request<'_>, response: &mut Response) {
+        if let Self::Sleep(delay) = *self {
+            response.delay(delay);
         }
+        let number = request.number();
+        self.reply_to(number, response.edit(request));
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use handshake_core::client::session::{Answer, Connection};
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
-use handshake_core::service::Service;
 use handshake_core::text::words;
 use nix::sys::epoll::EpollFlags;
 
@@ -21,8 +20,6 @@ pub(crate) struct Session {
     worker: usize,
     /// When the handshake began.
     since: Duration,
-    /// Computes the expected replies.
-    service: Box<dyn Service>,
     /// When each unanswered request was sent; answers come in this order.
     sent: VecDeque<Duration>,
     asked: usize,
@@ -39,7 +36,6 @@ impl Session {
             connection,
             worker,
             since,
-            service: plan.expect.for_session(),
             sent: VecDeque::with_capacity(plan.window.min(plan.requests)),
             asked: 0,
             answered: 0,
@@ -118,15 +114,16 @@ impl Session {
     /// Rebuilds the request, computes the expected reply, and compares.
     fn check(&mut self, refused: bool, shared: &mut Shared) {
         let Shared { plan, tally, message, reply, .. } = shared;
-        let number = || format!("connection {}, request {}", self.worker + 1, self.answered + 1);
+        let name = || format!("connection {}, request {}", self.worker + 1, self.answered + 1);
         if refused {
             let reason = words(reply);
-            return tally.mismatch(|| format!("{}: the server refused it: {reason}", number()));
+            return tally.mismatch(|| format!("{}: the server refused it: {reason}", name()));
         }
         payload::fill(message, plan.payload, self.worker, self.answered);
-        self.service.process(message);
+        let number = u32::try_from(self.answered + 1).unwrap_or(u32::MAX);
+        plan.expect.reply_to(number, message);
         if message != reply {
-            tally.mismatch(|| format!("{}: {}", number(), difference(message, reply, plan)));
+            tally.mismatch(|| format!("{}: {}", name(), difference(message, reply, plan)));
         }
     }
 

@@ -14,7 +14,7 @@ use handshake_core::event::Role;
 use handshake_core::server::pending::{AckParams, PendingClient};
 use handshake_core::server::session::{Dispatcher, Session, SessionLimits};
 use handshake_core::stream::{FrameReader, Framing};
-use handshake_core::{Error, Options, Process, Result, Server, Service};
+use handshake_core::{Error, Options, Process, Request, Response, Result, Server, Service};
 use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 use nix::unistd::pipe2;
@@ -123,13 +123,13 @@ fn converse(server: &Server, mut session: Session, world: &Rc<RefCell<World>>) -
     let mut service = server.new_service();
     world.borrow_mut().act();
     session.await_ready()?;
-    let mut message = Vec::new();
+    let (mut message, mut response) = (Vec::new(), Response::default());
     while session.receive(&mut message)? {
         assert!(message.len() <= LONGEST, "a request that is too long was let through");
         // The service may have made it longer, and a vector grows to twice its length.
         assert!(message.capacity() <= 2 * (LONGEST + 1), "{} bytes are kept", message.capacity());
-        session.process(service.as_mut(), &mut message)?;
-        session.reply(&message)?;
+        session.process(service.as_mut(), &mut message, &mut response)?;
+        session.reply(&response)?;
     }
     Ok(())
 }
@@ -139,7 +139,8 @@ fn converse(server: &Server, mut session: Session, world: &Rc<RefCell<World>>) -
 struct Reversed(Rc<RefCell<World>>);
 
 impl Service for Reversed {
-    fn process(&mut self, message: &mut Vec<u8>) {
+    fn call(&mut self, request: Request<'_>, response: &mut Response) {
+        let message = response.edit(request);
         message.reverse();
         if message.len() == 7 {
             message.resize(LONGEST + 1, b'!');

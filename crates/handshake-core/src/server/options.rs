@@ -43,7 +43,7 @@ impl Options {
     pub fn at(wkp: impl Into<PathBuf>) -> Self {
         Self {
             wkp: wkp.into(),
-            service: Box::new(|| BuiltIn::default().for_session()),
+            service: Box::new(|| Box::new(BuiltIn::default())),
             max_clients: 100,
             upstream: UpstreamMode::PerClient,
             limits: SessionLimits::default(),

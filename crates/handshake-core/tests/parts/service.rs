@@ -8,13 +8,12 @@ use proptest::prelude::*;
 /// Returns what a new session of this service answers to these messages.
 fn replies(name: &str, messages: &[&[u8]]) -> Vec<Vec<u8>> {
     let service: BuiltIn = name.parse().expect(name);
-    let mut session = service.for_session();
-    let reply = |message: &&[u8]| {
+    let reply = |(number, message): (u32, &&[u8])| {
         let mut message = message.to_vec();
-        session.process(&mut message);
+        service.reply_to(number, &mut message);
         message
     };
-    messages.iter().map(reply).collect()
+    (1..).zip(messages).map(reply).collect()
 }
 
 #[test]
@@ -33,14 +32,6 @@ fn each_service_answers_what_its_name_says() {
 fn count_counts_from_1_within_a_session() {
     assert_eq!(replies("count", &[b"a", b"", b"c"]), [b"1", b"2", b"3"]);
     assert_eq!(replies("count", &[b"a"]), [b"1"], "and each session for itself");
-}
-
-#[test]
-fn only_sleep_delays_its_reply() {
-    for name in ["echo", "upper", "reverse", "rot13", "count"] {
-        assert_eq!(name.parse::<BuiltIn>().unwrap().for_session().delay(), Duration::ZERO);
-    }
-    assert_eq!("sleep:250".parse::<BuiltIn>().unwrap().for_session().delay(), Duration::from_millis(250));
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn replies(director: &mut Director, args: &Args) -> Check {
 /// The answer of the servers' default service.
 pub(super) fn answer(message: &str) -> String {
     let mut bytes = message.as_bytes().to_vec();
-    BuiltIn::default().for_session().process(&mut bytes);
+    BuiltIn::default().reply_to(1, &mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use handshake_core::client::session::{Answer, Connection};
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
-use handshake_core::service::{BuiltIn, Service};
+use handshake_core::service::BuiltIn;
 use handshake_core::wire::{Header, Kind as FrameKind, Part, append};
 use load::many::payload;
 use load::many::watch::{Cause, Room, cannot_watch};
@@ -27,7 +27,6 @@ pub(super) struct Session {
     connection: Connection,
     number: usize,
     behaviour: Behaviour,
-    service: Box<dyn Service>,
     /// Requests still to send, and requests without a reply.
     to_ask: VecDeque<usize>,
     due: VecDeque<usize>,
@@ -70,7 +69,6 @@ impl Session {
             connection,
             number,
             behaviour: visit.behaviour,
-            service: SERVICE.for_session(),
             to_ask: if silent { VecDeque::new() } else { visit.sizes.iter().copied().collect() },
             due: VecDeque::new(),
             window: visit.window,
@@ -191,7 +189,7 @@ impl Session {
             return Err(Error::Protocol { what: format!("request {request} was refused: {reason}") });
         }
         payload::fill(message, size, self.number, self.answered);
-        self.service.process(message);
+        SERVICE.reply_to(0, message);
         if message == reply {
             return Ok(());
         }

@@ -57,7 +57,7 @@ impl Session {
             // The course dialect has no refusal; the session ends.
             return Err(Error::lost(reason));
         }
-        self.queue(Kind::Refuse, Part::ONLY, reason.as_bytes())?;
+        self.queue(Kind::Refuse, Part::ONLY, payload_of(reason))?;
         self.process.log(What::RequestRefused, |event| event.session(self.id).seq(self.in_hand).text(reason));
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::error::{Error, LEFT_BEFORE, Result};
 use crate::event::{Event, What};
 use crate::fifo::Fifo;
 use crate::process::Process;
-use crate::service::Service;
+use crate::service::{Request, Response, Service};
 use crate::strays::{drain, note_skipped};
 use crate::stream::{FrameReader, FrameWriter, reserve_within};
 use crate::text::words;
@@ -87,6 +87,8 @@ pub struct Session {
     last_reads: Option<usize>,
     /// The upstream is at EOF: no more bytes will come.
     input_ended: bool,
+    /// The service has ended the session.
+    ended_by_service: bool,
     /// In dispatch: the central process, which reads what the client writes.
     dispatcher: Option<Box<dyn Dispatcher>>,
     /// Set if the client speaks the course dialect.
@@ -145,6 +147,7 @@ impl Session {
             in_hand: 0,
             too_long: None,
             input_ended: false,
+            ended_by_service: false,
             dispatcher: None,
             course: None,
             asked: None,
@@ -234,6 +237,9 @@ impl Session {
     /// the protocol.
     pub fn receive(&mut self, message: &mut Vec<u8>) -> Result<bool> {
         message.clear();
+        if self.ended_by_service {
+            return self.over("the service", "the service has ended the session");
+        }
         loop {
             self.judge_grace()?;
             match self.find(message)? {
@@ -346,18 +352,24 @@ impl Session {
         Found::Request
     }
 
-    /// Lets the service turn the request into its reply. While a service delays its reply, the session
-    /// watches the client and the signals.
+    /// Lets the service answer the request. While the service delays its answer, the session watches the
+    /// client and the signals.
     ///
     /// # Errors
     /// [`Error::Lost`]: the client has gone, or the grace is over.
-    pub fn process(&mut self, service: &mut dyn Service, message: &mut Vec<u8>) -> Result<()> {
+    pub fn process(
+        &mut self,
+        service: &mut dyn Service,
+        message: &mut Vec<u8>,
+        response: &mut Response,
+    ) -> Result<()> {
         self.answered();
-        service.process(message);
-        if service.delay().is_zero() {
+        response.clear();
+        service.call(Request::new(message, self.id, self.in_hand), response);
+        if response.delayed_by().is_zero() {
             return Ok(());
         }
-        let until = Deadline::in_exactly(service.delay());
+        let until = Deadline::in_exactly(response.delayed_by());
         while !until.passed() {
             if self.turn(until.or(self.end_of_grace()))? == Turn::Left {
                 return Err(gone(Errno::EPIPE));
@@ -367,12 +379,17 @@ impl Session {
         Ok(())
     }
 
-    /// Queues the reply to the request received last, and writes it at once only if much is queued.
+    /// Queues the answer to the request received last, and writes it at once only if much is queued.
     /// [`Session::receive`] writes the queue before it waits: one write takes many small replies.
     ///
     /// # Errors
     /// [`Error::Lost`]: the client has gone.
-    pub fn reply(&mut self, message: &[u8]) -> Result<()> {
+    pub fn reply(&mut self, response: &Response) -> Result<()> {
+        self.ended_by_service = response.ends();
+        let message = response.bytes();
+        if response.refuses() {
+            return self.refuse(&String::from_utf8_lossy(message));
+        }
         if message.len() > self.limits.longest {
             let bytes = message.len();
             return self
