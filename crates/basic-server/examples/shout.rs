@@ -2,10 +2,7 @@
 //!
 //! `cargo run -p basic-server --example shout -- /tmp/mario`, then `client --wkp /tmp/mario hello`
 
-use std::rc::Rc;
-
-use handshake_core::event::Role;
-use handshake_core::{Options, Process, Request, Response, Result, Service};
+use handshake_core::{Options, Request, Response, Result, Service};
 
 struct Shout;
 
@@ -18,6 +15,5 @@ impl Service for Shout {
 
 fn main() -> Result<()> {
     let wkp = std::env::args_os().nth(1).unwrap_or_else(|| "mario".into());
-    let process = Rc::new(Process::quiet(Role::Server)?);
-    basic_server::serve(&process, Options::at(wkp).service(|| Shout))
+    basic_server::serve(Options::at(wkp).service(|| Shout))
 }

@@ -26,6 +26,6 @@ pub fn run(args: Args) -> Result<Status> {
     let (process, options) = args.server.start()?;
     process.reap_all_children();
     args.server.max_clients(Some(1), 0);
-    serve(&process, options)?;
+    serve(options)?;
     Ok(Status::Done)
 }

@@ -9,19 +9,17 @@
 
 mod args;
 
-use std::rc::Rc;
-
 use handshake_core::server::pending::PendingClient;
-use handshake_core::{Options, Process, Response, Result, Server};
+use handshake_core::{Options, Response, Result, Server};
 
 pub use args::{Args, run};
 
-/// Serves clients, one after the other, until the process is asked to end.
+/// Serves clients, one after the other, until this process is asked to end.
 ///
 /// # Errors
 /// The server cannot use the well-known pipe, or can no longer use it; a client's mistake is no error.
-pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
-    let mut server = Server::start(process, options)?;
+pub fn serve(options: Options) -> Result<()> {
+    let mut server = Server::start(options)?;
     server.create_wkp()?; // Step 1.
     // Step 2. (Steps 3, 4 and 5 are the client's.)
     while let Some(arrived) = server.wait(true)? {
@@ -30,7 +28,7 @@ pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
         }
         while let Some(client) = server.next_pending()? {
             let (session, pipe) = (client.session, client.used_pipe());
-            process.log_unless_signal(session, serve_client(&server, client))?; // Steps 7 and 8.
+            server.process().log_unless_signal(session, serve_client(&server, client))?; // Steps 7 and 8.
             if let Some(pipe) = pipe {
                 server.release(pipe)?;
             }

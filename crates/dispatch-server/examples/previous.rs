@@ -2,10 +2,7 @@
 //!
 //! `cargo run -p dispatch-server --example previous -- /tmp/mario`, then `client --wkp /tmp/mario here we go`
 
-use std::rc::Rc;
-
-use handshake_core::event::Role;
-use handshake_core::{Options, Process, Request, Response, Result, Service};
+use handshake_core::{Options, Request, Response, Result, Service};
 
 /// One for each client: every subserver has its own.
 #[derive(Default)]
@@ -20,6 +17,5 @@ impl Service for Previous {
 
 fn main() -> Result<()> {
     let wkp = std::env::args_os().nth(1).unwrap_or_else(|| "mario".into());
-    let process = Rc::new(Process::quiet(Role::Server)?);
-    dispatch_server::serve(&process, Options::at(wkp).service(Previous::default))
+    dispatch_server::serve(Options::at(wkp).service(Previous::default))
 }

@@ -32,12 +32,12 @@ pub struct Args {
 /// # Errors
 /// As [`serve`].
 pub fn run(args: Args) -> Result<Status> {
-    let (process, mut options) = args.server.start()?;
+    let (_, mut options) = args.server.start()?;
     // For each client, the central process holds an end of two unnamed pipes, and an upstream unless it is
     // shared.
     let descriptors_each = if args.shared_wkp { 2 } else { 3 };
     options.upstream = if args.shared_wkp { UpstreamMode::Shared } else { UpstreamMode::PerClient };
     options.max_clients = args.server.max_clients(args.max_clients, descriptors_each);
-    serve(&process, options)?;
+    serve(options)?;
     Ok(Status::Done)
 }

@@ -27,10 +27,8 @@ mod shared_wkp;
 mod token;
 mod upstreams;
 
-use std::rc::Rc;
-
 use handshake_core::server::pending::PendingClient;
-use handshake_core::{Options, Process, Response, Result, Server};
+use handshake_core::{Options, Response, Result, Server};
 
 use central::Central;
 use pair::SubserverEnds;
@@ -38,13 +36,13 @@ use token::Arrival;
 
 pub use args::{Args, run};
 
-/// Serves clients, each by a subserver, until the process is asked to end.
+/// Serves clients, each by a subserver, until this process is asked to end.
 ///
 /// # Errors
 /// The server cannot serve at this place, or not any longer; what a client does is no error. `EDEADLK`: this
 /// process has other threads, beside which it cannot fork.
-pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
-    let mut server = Server::start(process, options)?;
+pub fn serve(options: Options) -> Result<()> {
+    let mut server = Server::start(options)?;
     let mut central = Central::new(&server)?;
     server.create_wkp()?; // Step 1.
     // Step 2. (Steps 3, 4 and 5 are the client's.) At capacity, clients queue in the well-known pipe.

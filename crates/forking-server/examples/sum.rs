@@ -2,10 +2,7 @@
 //!
 //! `cargo run -p forking-server --example sum -- /tmp/mario`, then `client --wkp /tmp/mario 1 2 3`
 
-use std::rc::Rc;
-
-use handshake_core::event::Role;
-use handshake_core::{Options, Process, Request, Response, Result, Service};
+use handshake_core::{Options, Request, Response, Result, Service};
 
 /// One for each client: every subserver has its own.
 #[derive(Default)]
@@ -25,6 +22,5 @@ impl Service for Sum {
 
 fn main() -> Result<()> {
     let wkp = std::env::args_os().nth(1).unwrap_or_else(|| "mario".into());
-    let process = Rc::new(Process::quiet(Role::Server)?);
-    forking_server::serve(&process, Options::at(wkp).service(Sum::default))
+    forking_server::serve(Options::at(wkp).service(Sum::default))
 }

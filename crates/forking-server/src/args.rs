@@ -27,8 +27,8 @@ pub struct Args {
 /// # Errors
 /// As [`serve`].
 pub fn run(args: Args) -> Result<Status> {
-    let (process, mut options) = args.server.start()?;
+    let (_, mut options) = args.server.start()?;
     options.max_clients = args.server.max_clients(args.max_clients, 0);
-    serve(&process, options)?;
+    serve(options)?;
     Ok(Status::Done)
 }

@@ -10,21 +10,19 @@
 
 mod args;
 
-use std::rc::Rc;
-
 use handshake_core::server::pending::PendingClient;
 use handshake_core::server::subservers::Subservers;
-use handshake_core::{Options, Process, Response, Result, Server};
+use handshake_core::{Options, Response, Result, Server};
 
 pub use args::{Args, run};
 
-/// Serves clients, each by a subserver, until the process is asked to end.
+/// Serves clients, each by a subserver, until this process is asked to end.
 ///
 /// # Errors
 /// The server cannot use the well-known pipe, or can no longer use it; a client's mistake is no error.
 /// `EDEADLK`: this process has other threads, so it cannot fork.
-pub fn serve(process: &Rc<Process>, options: Options) -> Result<()> {
-    let mut server = Server::start(process, options)?;
+pub fn serve(options: Options) -> Result<()> {
+    let mut server = Server::start(options)?;
     let mut subservers = Subservers::of(&server)?;
     server.create_wkp()?; // Step 1.
     // Step 2. (Steps 3, 4 and 5 are the client's.) At capacity, the well-known pipe is left to the kernel.

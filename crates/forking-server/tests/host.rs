@@ -2,7 +2,6 @@
 //! belongs to the whole process.
 
 use std::fs;
-use std::rc::Rc;
 use std::sync::mpsc::channel;
 
 use handshake_core::event::Role;
@@ -10,7 +9,7 @@ use handshake_core::{Error, Options, Process, Result};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 
-type Serve = fn(&Rc<Process>, Options) -> Result<()>;
+type Serve = fn(Options) -> Result<()>;
 
 /// The signals of this process that have handlers, and those that it ignores, and those that this thread
 /// blocks (proc(5)).
@@ -49,9 +48,7 @@ fn a_host_gets_back_what_was_changed_and_no_fork_beside_its_threads() {
         let serves: [Serve; 2] = [forking_server::serve, dispatch_server::serve];
         for serve in serves {
             let directory = tempfile::tempdir().expect("a directory");
-            let process = Rc::new(Process::quiet(Role::Server).expect("signals can be handled"));
-            let refused =
-                serve(&process, Options::at(directory.path().join("mario"))).expect_err("it has threads");
+            let refused = serve(Options::at(directory.path().join("mario"))).expect_err("it has threads");
             assert!(matches!(refused, Error::System { errno: Errno::EDEADLK, .. }), "{refused}");
             assert!(refused.to_string().contains("this process has "), "{refused}");
             assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 0, "something was left");

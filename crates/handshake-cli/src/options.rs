@@ -16,7 +16,6 @@ use handshake_core::limits::Limits;
 use handshake_core::process::Process;
 use handshake_core::server::course::open::CourseOptions;
 use handshake_core::server::options::Options;
-use handshake_core::server::options::UpstreamMode;
 use handshake_core::server::session::SessionLimits;
 use handshake_core::service::BuiltIn;
 use handshake_core::sys;
@@ -174,22 +173,17 @@ impl ServerArgs {
         let ready = self.ready_fd.map(|fd| adopt("--ready-fd", fd)).transpose()?;
         let process = self.common.start(Role::Server)?;
         let service = self.service;
-        let options = Options {
-            wkp: self.common.wkp.clone(),
-            service: Box::new(move || Box::new(service)),
-            max_clients: 1,
-            upstream: UpstreamMode::PerClient,
-            limits: SessionLimits {
-                longest: self.max_message,
-                handshake_timeout: self.handshake_timeout,
-                idle_timeout: self.idle_timeout,
-                queue_timeout: self.course.queue_timeout,
-                grace: self.grace,
-            },
-            course: self.course.meant(),
-            ready,
+        let limits = SessionLimits {
+            longest: self.max_message,
+            handshake_timeout: self.handshake_timeout,
+            idle_timeout: self.idle_timeout,
+            queue_timeout: self.course.queue_timeout,
+            grace: self.grace,
         };
-        Ok((process, options))
+        let mut options = Options::at(&self.common.wkp).service(move || service).limits(limits);
+        options.course = self.course.meant();
+        options.ready = ready;
+        Ok((Rc::clone(&process), options.in_process(&process)))
     }
 
     /// The most clients at a time: `asked`, or else as many as the limits of this process allow. The function

@@ -1,11 +1,11 @@
 //! The state of every process: a role, an event log, signals, and one way to wait.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use nix::poll::PollFd;
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::EpollEvent;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Role, What};
 use crate::event_log::EventLog;
 use crate::sys::{Poller, Punctual};
+use crate::wait::signals::{Handling, Signals};
 use crate::wait::spin::WaitMode;
 use crate::wait::{Many, Pollable, Waiter};
 
@@ -41,6 +42,8 @@ pub struct Process {
     /// The first signal that asked this process to end, and when it came.
     asked_to_end: Cell<Option<(Signal, Duration)>>,
     errand: RefCell<Option<Weak<dyn Errand>>>,
+    /// A server of a host program ends when this is readable, as at SIGTERM.
+    stop: RefCell<Option<OwnedFd>>,
     log: EventLog,
     /// Set in a client: the default timer slack (50 us) would double the back-off pauses of a connecting
     /// client.
@@ -55,13 +58,23 @@ impl Process {
     /// # Errors
     /// The kernel refuses a signal handler.
     pub fn start(role: Role, log: EventLog) -> Result<Self> {
+        Self::handling(Handling::All, role, log)
+    }
+
+    /// Makes a process that handles these signals.
+    ///
+    /// # Errors
+    /// Those of [`Process::start`].
+    pub fn handling(signals: Handling, role: Role, log: EventLog) -> Result<Self> {
+        let signals = Signals::install(signals).map_err(|errno| Error::on("handle", "signals", errno))?;
         Ok(Self {
             role: Cell::new(role),
             parent: Cell::new(None),
-            waiter: Waiter::new().map_err(|errno| Error::on("handle", "signals", errno))?,
+            waiter: Waiter::new(signals),
             reaps_all: Cell::new(false),
             asked_to_end: Cell::new(None),
             errand: RefCell::new(None),
+            stop: RefCell::new(None),
             log,
             _punctual: (role == Role::Client).then(Punctual::begin),
         })
@@ -99,6 +112,11 @@ impl Process {
         self.errand.replace(Some(errand));
     }
 
+    /// Ends this server, as SIGTERM does, as soon as `stop` is readable or at EOF.
+    pub(crate) fn end_when_readable(&self, stop: OwnedFd) {
+        self.stop.replace(Some(stop));
+    }
+
     /// Returns the role of this process.
     pub fn role(&self) -> Role {
         self.role.get()
@@ -114,6 +132,8 @@ impl Process {
             errand.forget();
         }
         self.log.forget();
+        // Closed already, with all file descriptors that are not the subserver's.
+        let _ = self.stop.take().map(IntoRawFd::into_raw_fd);
     }
 
     /// Returns whether the main server of this subserver has died.
@@ -147,7 +167,11 @@ impl Process {
     /// [`Error::Signal`]: a client was asked to end, or a server was asked for the second time. The caller
     /// returns the error, and all guards clean up.
     pub fn wait(&self, fds: &mut [PollFd<'_>], until: Deadline) -> Result<Woken> {
-        self.wait_for(fds, until)
+        let others = fds.iter().map(|fd| (fd.as_fd(), fd.events()));
+        match self.wait_for_stop(others, until)? {
+            Some(woken) => Ok(woken),
+            None => self.wait_for(fds, until),
+        }
     }
 
     /// Waits as [`Process::wait`] does, for the many file descriptors of a [`Poller`]. After `Ready(n)`, the
@@ -161,7 +185,33 @@ impl Process {
         events: &mut [EpollEvent],
         until: Deadline,
     ) -> Result<Woken> {
-        self.wait_for(Many { poller, events }, until)
+        match self.wait_for_stop([(poller.as_fd(), PollFlags::POLLIN)], until)? {
+            Some(woken) => Ok(woken),
+            None => self.wait_for(Many { poller, events }, until),
+        }
+    }
+
+    /// If there is an order to stop to wait for, waits for that and for `others`. Returns `None` if the caller
+    /// must wait itself, perhaps because one of `others` is ready.
+    fn wait_for_stop<'a>(
+        &self,
+        others: impl IntoIterator<Item = (BorrowedFd<'a>, PollFlags)>,
+        until: Deadline,
+    ) -> Result<Option<Woken>> {
+        let (woken, is_stopped) = {
+            let stop = self.stop.borrow();
+            let Some(stop) = &*stop else { return Ok(None) };
+            let mut fds = vec![PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
+            fds.extend(others.into_iter().map(|(fd, events)| PollFd::new(fd, events)));
+            let woken = self.wait_for(&mut fds[..], until)?;
+            (woken, fds[0].any().unwrap_or(false))
+        };
+        if is_stopped {
+            self.stop.take();
+            self.asked_to_end.set(self.asked_to_end.get().or(Some((Signal::SIGTERM, now()))));
+            return Ok(Some(Woken::Signal));
+        }
+        Ok((!matches!(woken, Woken::Ready(_))).then_some(woken))
     }
 
     fn wait_for(&self, what: impl Pollable, until: Deadline) -> Result<Woken> {

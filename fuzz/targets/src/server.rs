@@ -52,7 +52,8 @@ pub fn server(data: &[u8]) {
 
 fn run(process: &Rc<Process>, directory: &Path, script: Script, central: bool) {
     let world = Rc::new(RefCell::new(World::new(directory, script)));
-    let mut server = Server::start(process, options(directory, &world)).expect("the place is free");
+    let mut server =
+        Server::start(options(directory, &world).in_process(process)).expect("the place is free");
     server.create_wkp().expect("a pipe can be made");
     loop {
         let goes_on = world.borrow_mut().act();

@@ -102,15 +102,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Claims the place, and removes the pipes that dead processes left there.
+    /// Sets up this process, claims the place, and removes the pipes that dead processes left there.
     ///
     /// # Errors
     /// [`Error::InUse`], [`Error::NotOurs`], and errors of the directory.
-    pub fn start(process: &Rc<Process>, options: Options) -> Result<Self> {
+    pub fn start(mut options: Options) -> Result<Self> {
+        let process = options.take_process()?;
         let place = Place::new(&options.wkp)?;
         let claim = Claim::take(&place)?;
         sweep(&place);
-        let site = Site::new(process, place, options.limits.queue_timeout);
+        let site = Site::new(&process, place, options.limits.queue_timeout);
         Ok(Self {
             wkp: None,
             queue: Queue::default(),

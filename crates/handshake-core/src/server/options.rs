@@ -3,10 +3,16 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::rc::Rc;
 
+use crate::error::Result;
+use crate::event::Role;
+use crate::event_log::EventLog;
+use crate::process::Process;
 use crate::server::course::open::CourseOptions;
 use crate::server::session::SessionLimits;
 use crate::service::{BuiltIn, Service};
+use crate::wait::signals::Handling;
 
 /// Which pipe brings a client's frames: how the last arc of central dispatch, client --> well-known pipe -->
 /// server, is read.
@@ -20,7 +26,13 @@ pub enum UpstreamMode {
     Shared,
 }
 
-/// How to serve: the parsed command line.
+/// How to serve, and where.
+///
+/// ```no_run
+/// # use handshake_core::{Options, BuiltIn};
+/// let options = Options::at("adder").service(|| BuiltIn::Echo).max_clients(10);
+/// ```
+#[non_exhaustive]
 pub struct Options {
     /// The path of the well-known pipe.
     pub wkp: PathBuf,
@@ -36,10 +48,16 @@ pub struct Options {
     pub course: CourseOptions,
     /// The server writes one newline here once clients can connect, and then closes it.
     pub ready: Option<OwnedFd>,
+    /// The server ends when this is readable or at EOF.
+    pub stop: Option<OwnedFd>,
+    signals: Handling,
+    /// The process, if the caller has set one up.
+    process: Option<Rc<Process>>,
 }
 
 impl Options {
-    /// Returns the options for a server at `wkp`, with the defaults of the commands.
+    /// Returns the options for a server at this path, with the defaults of the commands: the service
+    /// [`BuiltIn::Upper`], at most 100 clients, messages of at most 16 MiB.
     pub fn at(wkp: impl Into<PathBuf>) -> Self {
         Self {
             wkp: wkp.into(),
@@ -49,14 +67,81 @@ impl Options {
             limits: SessionLimits::default(),
             course: CourseOptions::default(),
             ready: None,
+            stop: None,
+            signals: Handling::All,
+            process: None,
         }
     }
 
-    /// Sets the service; `new` makes one for each session.
+    /// Sets the service. `new` makes one for each session, in the process that serves the session.
     #[must_use]
     pub fn service<S: Service + 'static>(mut self, new: impl Fn() -> S + 'static) -> Self {
         self.service = Box::new(move || Box::new(new()));
         self
+    }
+
+    /// Sets the most clients at a time. Further clients wait in the well-known pipe. A basic server has one.
+    #[must_use]
+    pub fn max_clients(self, clients: usize) -> Self {
+        Self { max_clients: clients.max(1), ..self }
+    }
+
+    /// Sets which pipe brings a client's frames, in dispatch.
+    #[must_use]
+    pub fn upstream(self, upstream: UpstreamMode) -> Self {
+        Self { upstream, ..self }
+    }
+
+    /// Sets the longest message, and the limits in time.
+    #[must_use]
+    pub fn limits(self, limits: SessionLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Sets what course clients expect.
+    #[must_use]
+    pub fn course(self, course: CourseOptions) -> Self {
+        Self { course, ..self }
+    }
+
+    /// Sets where the server reports that clients can connect: it writes one newline there, and closes the
+    /// file descriptor. The writing end of a pipe is usual.
+    #[must_use]
+    pub fn ready_fd(self, ready: impl Into<OwnedFd>) -> Self {
+        Self { ready: Some(ready.into()), ..self }
+    }
+
+    /// Sets what ends the server, as SIGTERM does: the file descriptor becomes readable, or is at EOF. With the
+    /// reading end of [`std::io::pipe`], dropping the writing end ends the server.
+    #[must_use]
+    pub fn stop_fd(self, stop: impl Into<OwnedFd>) -> Self {
+        Self { stop: Some(stop.into()), ..self }
+    }
+
+    /// Leaves SIGTERM, SIGINT, SIGHUP and SIGQUIT to the host program. The server then ends only by its
+    /// [`stop_fd`](Options::stop_fd). It still handles SIGCHLD and SIGCONT until it ends.
+    #[must_use]
+    pub fn leave_signals(self) -> Self {
+        Self { signals: Handling::Children, ..self }
+    }
+
+    /// Serves in a process that the caller has set up.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn in_process(self, process: &Rc<Process>) -> Self {
+        Self { process: Some(Rc::clone(process)), ..self }
+    }
+
+    /// Returns the process, set up for a server.
+    pub(super) fn take_process(&mut self) -> Result<Rc<Process>> {
+        let process = match self.process.take() {
+            Some(process) => process,
+            None => Rc::new(Process::handling(self.signals, Role::Server, EventLog::default())?),
+        };
+        if let Some(stop) = self.stop.take() {
+            process.end_when_readable(stop);
+        }
+        Ok(process)
     }
 }
 

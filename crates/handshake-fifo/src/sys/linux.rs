@@ -282,22 +282,27 @@ impl Poller {
         self.epoll.delete(fd)
     }
 
-    /// Waits for events, at most `milliseconds` (-1: forever), under the signal mask `mask`. Returns how many
-    /// of `events` were filled in.
+    /// Waits for events, at most `milliseconds` (-1: forever), under the signal mask `mask`, or the thread's
+    /// own. Returns how many of `events` were filled in.
     ///
     /// # Errors
-    /// `EINTR`: a signal that `mask` unblocks arrived.
-    pub fn wait(&self, events: &mut [EpollEvent], milliseconds: i32, mask: &SigSet) -> Result<usize, Errno> {
+    /// `EINTR`: a signal that the mask does not block arrived.
+    pub fn wait(
+        &self,
+        events: &mut [EpollEvent],
+        milliseconds: i32,
+        mask: Option<&SigSet>,
+    ) -> Result<usize, Errno> {
         let room = i32::try_from(events.len()).unwrap_or(i32::MAX);
         // SAFETY: `events` is writable for `room` entries (EpollEvent is repr(transparent) over epoll_event),
-        // and `mask` is a signal set for the whole call.
+        // and `mask` is null or a signal set for the whole call.
         let count = unsafe {
             libc::epoll_pwait(
                 self.epoll.0.as_raw_fd(),
                 events.as_mut_ptr().cast(),
                 room,
                 milliseconds,
-                std::ptr::from_ref(mask.as_ref()),
+                mask.map_or(std::ptr::null(), |mask| std::ptr::from_ref(mask.as_ref())),
             )
         };
         Errno::result(count).map(i32::cast_unsigned).map(|count| count as usize)

@@ -40,11 +40,11 @@ pub trait Pollable {
     fn look(&mut self) -> Option<usize>;
 
     /// Sleeps until a file descriptor is ready, a signal that `mask` unblocks arrives, or the deadline
-    /// passes.
+    /// passes. Without a mask, the thread's own is in force.
     ///
     /// # Errors
     /// `EINTR`: a signal arrived. The others are those of ppoll(2) and epoll_wait(2).
-    fn sleep(&mut self, until: Deadline, mask: &SigSet) -> Result<usize, Errno>;
+    fn sleep(&mut self, until: Deadline, mask: Option<&SigSet>) -> Result<usize, Errno>;
 
     /// Whether there is nothing to look at: a mere pause.
     fn is_empty(&self) -> bool {
@@ -59,8 +59,8 @@ impl Pollable for &mut [PollFd<'_>] {
         usize::try_from(count).ok().filter(|count| *count > 0)
     }
 
-    fn sleep(&mut self, until: Deadline, mask: &SigSet) -> Result<usize, Errno> {
-        ppoll(self, until.timespec(), Some(*mask)).map(|count| count.cast_unsigned() as usize)
+    fn sleep(&mut self, until: Deadline, mask: Option<&SigSet>) -> Result<usize, Errno> {
+        ppoll(self, until.timespec(), mask.copied()).map(|count| count.cast_unsigned() as usize)
     }
 
     fn is_empty(&self) -> bool {
@@ -79,10 +79,10 @@ pub struct Many<'a> {
 
 impl Pollable for Many<'_> {
     fn look(&mut self) -> Option<usize> {
-        self.poller.wait(self.events, 0, &SigSet::all()).ok().filter(|count| *count > 0)
+        self.poller.wait(self.events, 0, Some(&SigSet::all())).ok().filter(|count| *count > 0)
     }
 
-    fn sleep(&mut self, until: Deadline, mask: &SigSet) -> Result<usize, Errno> {
+    fn sleep(&mut self, until: Deadline, mask: Option<&SigSet>) -> Result<usize, Errno> {
         self.poller.wait(self.events, until.milliseconds(), mask)
     }
 }
@@ -99,17 +99,14 @@ pub struct Waiter {
 }
 
 impl Waiter {
-    /// Takes over the signals of this process. See [`Signals::install`].
-    ///
-    /// # Errors
-    /// The kernel refuses a signal handler.
-    pub fn new() -> Result<Self, Errno> {
-        Ok(Self {
-            signals: Signals::install()?,
+    /// Makes a waiter that also waits for these signals.
+    pub fn new(signals: Signals) -> Self {
+        Self {
+            signals,
             spin: AdaptiveSpin::new(),
             looked_at_signals: Cell::new(monotonic_ns()),
             failed_waits: Cell::new(0),
-        })
+        }
     }
 
     /// Returns the signals that have arrived.
@@ -170,7 +167,7 @@ impl Waiter {
             if self.signals.asks_to_end() {
                 return Ok(Woken::Signal);
             }
-            match what.sleep(until.or(again), &self.signals.mask()) {
+            match what.sleep(until.or(again), self.signals.mask()) {
                 Ok(0) if again < until => {}
                 Ok(0) => return Ok(Woken::Deadline),
                 Ok(count) => return Ok(Woken::Ready(count)),
@@ -188,6 +185,7 @@ impl Waiter {
 
 #[cfg(test)]
 mod tests {
+    use super::signals::Handling;
     use super::*;
 
     /// Always ready.
@@ -198,14 +196,14 @@ mod tests {
             Some(1)
         }
 
-        fn sleep(&mut self, _: Deadline, _: &SigSet) -> Result<usize, Errno> {
+        fn sleep(&mut self, _: Deadline, _: Option<&SigSet>) -> Result<usize, Errno> {
             panic!("it is ready")
         }
     }
 
     #[test]
     fn waits_that_find_something_at_once_still_run_the_errand() {
-        let waiter = Waiter::new().expect("signals can be handled");
+        let waiter = Waiter::new(Signals::install(Handling::All).expect("signals can be handled"));
         let mut errands = 0;
         let watchdog = Deadline::after(Duration::from_secs(60));
         while errands < 5 {

@@ -13,52 +13,74 @@ use crate::sys::{Handlers, arrivals, end_by_default, keep_exit_handler};
 
 /// The signals that ask a process to end.
 const TERMINATION: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
+/// Those, and then what a server must know of its children and of itself.
 const COUNTED: [Signal; 6] =
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGCHLD, Signal::SIGCONT];
 /// A file that reaches its limit (`ulimit -f`) causes EFBIG from write(2), like a full disk. It must not end
 /// the process.
 const IGNORED: [Signal; 1] = [Signal::SIGXFSZ];
 
+/// Which signals a process handles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handling {
+    /// Those that ask it to end, and those of its children.
+    All,
+    /// Those of its children. The program handles the others itself.
+    Children,
+    /// None: a guest in a program that handles its signals itself.
+    Nothing,
+}
+
 /// The signals of this process. Dropping it restores the handlers and the mask.
 #[derive(Debug)]
 pub struct Signals {
     /// Dropped first: a blocked signal must meet its former action, not these handlers.
-    handlers: Handlers,
-    mask: Mask,
-    /// The number of each of [`COUNTED`] that the process has noticed.
+    installed: Option<(Handlers, Mask)>,
+    /// The part of [`COUNTED`] that is handled, and the number of each that the process has noticed.
+    counted: &'static [Signal],
     seen: [Cell<u32>; 6],
-    /// The mask while waiting: the former mask, with the signals above unblocked.
-    waiting: SigSet,
+    /// The mask while waiting: the former mask, with these signals unblocked. `None`: the thread's own.
+    waiting: Option<SigSet>,
 }
 
 impl Signals {
-    /// Blocks the signals and installs the handlers. A signal that was ignored when this process started
+    /// Blocks the signals to be handled, and installs the handlers. A signal that was ignored when this process started
     /// stays ignored, as nohup(1) and `program &` in a shell script require.
     ///
     /// # Errors
     /// The kernel refuses a handler (never seen).
-    pub fn install() -> Result<Self, Errno> {
-        // Blocked first: a signal that arrives before the handlers exist stays pending.
-        let mask = Mask::block(&COUNTED)?;
+    pub fn install(handling: Handling) -> Result<Self, Errno> {
+        let counted = match handling {
+            Handling::All => &COUNTED[..],
+            Handling::Children => &COUNTED[TERMINATION.len()..],
+            Handling::Nothing => &[],
+        };
         let seen = COUNTED.map(|signal| Cell::new(arrivals(signal)));
-        let handlers = Handlers::install(&COUNTED, &IGNORED)?;
+        if counted.is_empty() {
+            return Ok(Self { installed: None, counted, seen, waiting: None });
+        }
+        // Blocked first: a signal that arrives before the handlers exist stays pending.
+        let mask = Mask::block(counted)?;
+        let handlers = Handlers::install(counted, &IGNORED)?;
         // A signal that is ignored but blocked would interrupt the wait that unblocks it.
-        let ignored: SigSet = COUNTED.into_iter().filter(|signal| !handlers.counts(*signal)).collect();
+        let ignored: SigSet = counted.iter().copied().filter(|signal| !handlers.counts(*signal)).collect();
         ignored.thread_unblock()?;
-        let waiting = mask.before.iter().filter(|signal| !COUNTED.contains(signal)).collect();
-        Ok(Self { handlers, mask, seen, waiting })
+        let waiting = Some(mask.before.iter().filter(|signal| !counted.contains(signal)).collect());
+        Ok(Self { installed: Some((handlers, mask)), counted, seen, waiting })
     }
 
     /// Keeps the handlers and the mask until the process ends. For programs that own their process.
     pub fn keep(&self) {
-        self.handlers.keep();
-        self.mask.keep();
+        if let Some((handlers, mask)) = &self.installed {
+            handlers.keep();
+            mask.keep();
+        }
         keep_exit_handler();
     }
 
     /// Returns the signal mask to wait under.
-    pub fn mask(&self) -> SigSet {
-        self.waiting
+    pub fn mask(&self) -> Option<&SigSet> {
+        self.waiting.as_ref()
     }
 
     /// Takes a signal that asks the process to end and has not been taken yet. Several of one kind that
@@ -71,7 +93,7 @@ impl Signals {
     /// program with threads, another thread may have received it, without interrupting a wait of this thread.
     pub fn asks_to_end(&self) -> bool {
         let due = |(signal, seen): (&Signal, &Cell<u32>)| seen.get() != arrivals(*signal);
-        COUNTED.iter().zip(&self.seen).any(|each| TERMINATION.contains(each.0) && due(each))
+        self.counts(Signal::SIGTERM) && TERMINATION.iter().zip(&self.seen).any(due)
     }
 
     /// Returns whether a child has ended since the last call.
@@ -84,7 +106,14 @@ impl Signals {
         self.take(Signal::SIGCONT)
     }
 
+    fn counts(&self, signal: Signal) -> bool {
+        self.counted.contains(&signal)
+    }
+
     fn take(&self, signal: Signal) -> bool {
+        if !self.counts(signal) {
+            return false;
+        }
         let now = arrivals(signal);
         COUNTED.iter().zip(&self.seen).any(|(counted, seen)| *counted == signal && seen.replace(now) != now)
     }
