@@ -68,7 +68,8 @@ impl Central {
         })
     }
 
-    /// Receives what has arrived: HELLOs (step 6), frames to route, and status bytes of subservers.
+    /// Receives what has arrived: HELLOs (step 6), frames to route, and status bytes of subservers. If an
+    /// unnamed pipe was full, [`Arrival::Frames`] means that it has room again.
     ///
     /// # Errors
     /// Something else stands at the well-known name.
@@ -77,7 +78,7 @@ impl Central {
         let count = if let Arrived::Ready(count) = arrived { count } else { 0 };
         for event in &events[..count] {
             match (&mut *upstreams, Arrival::of(event.data())) {
-                (PerClient(pipes), Arrival::Wkp(_)) => pipes.receive(clients, server)?,
+                (PerClient(pipes), Arrival::Wkp(_)) => pipes.receive(clients, server)?, // Step 6.
                 (PerClient(pipes), Arrival::Frames(client)) => pipes.route(clients, client, true),
                 (PerClient(pipes), Arrival::Status(client)) => pipes.receive_status(clients, client),
                 (Shared(shared), Arrival::Wkp(wkp)) => drop(shared.route(clients, server, wkp)?),

@@ -1,4 +1,4 @@
-//! The clients of the central process, and central process --> subserver.
+//! The clients of the central process, and the way central process --> subserver.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -47,9 +47,6 @@ pub(crate) struct Client {
 
 impl Clients {
     /// No clients yet.
-    ///
-    /// # Errors
-    /// No file descriptor for a poller; those of [`Subservers::of`].
     pub(crate) fn new(server: &Server) -> Result<Self> {
         Ok(Self {
             site: Rc::clone(server.site()),
@@ -62,10 +59,8 @@ impl Clients {
     }
 
     /// Passes on the frames that a reader has read, each to the subserver of the client that `client_of`
-    /// returns. Frames of one client that follow each other are joined, and cost one write.
-    ///
-    /// # Errors
-    /// Those of `client_of`.
+    /// returns. Frames of one client that follow each other are joined, and cost one write. Errors are those
+    /// of `client_of`.
     pub(crate) fn pass_on(
         &mut self,
         reader: &mut FrameReader,
@@ -89,7 +84,7 @@ impl Clients {
         Ok(())
     }
 
-    /// central process --> subserver.
+    /// central process --> subserver: passes on frames of one client.
     fn send(&mut self, number: u64, frames: &[u8]) {
         let Some(Client { session, flow, .. }) = self.by_number.get_mut(&number) else { return };
         let (session, before) = (*session, monotonic_ns());

@@ -1,5 +1,5 @@
-//! client --> central process, in the first reading: each client has its own upstream, the well-known pipe
-//! that its HELLO came through, or a fresh pipe.
+//! client --> central process, in the first reading: each client has its own upstream. That is the well-known
+//! pipe that its HELLO came through, or a fresh pipe.
 //!
 //! The pipe is this client's alone, so the kernel gives it backpressure, EOF and privacy. While the unnamed
 //! pipe to the subserver is full, the central process leaves this one upstream unread.
@@ -97,9 +97,9 @@ impl OwnPipes {
         self.pipes.remove(&number);
     }
 
-    /// One read of what the client wrote, and one write of the frames that count. If the poller has not
-    /// reported the pipe (`shown`), `read` = 0 may be no EOF: the client may not have opened its fresh pipe
-    /// yet.
+    /// client --> central process --> subserver: one read, and one write of the frames that count. If the
+    /// poller has not reported the pipe (`shown`), `read` = 0 may be no EOF: the client may not have opened
+    /// its fresh pipe yet.
     pub(crate) fn route(&mut self, clients: &mut Clients, number: u64, shown: bool) {
         let Some(client) = clients.by_number.get(&number) else { return self.used.check(clients, number) };
         let Some(OwnPipe { reader, fresh, .. }) = self.pipes.get_mut(&number) else { return };
@@ -119,7 +119,7 @@ impl OwnPipes {
             Err(_) => true,
         };
         let mut is_ready = false;
-        // No frame of a client is an error.
+        // This `client_of` does not fail.
         let _ = clients.pass_on(reader, |_, frame| {
             let kind = frame.header.kind;
             is_ready |= kind == Kind::Ready;

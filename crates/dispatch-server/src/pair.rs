@@ -104,8 +104,8 @@ impl Drop for StatusSender {
     }
 }
 
-/// What a subserver has sent: how many more frames it has answered, whether it asks for input from its client,
-/// and why the session is over.
+/// What a subserver has sent: how many more frames it has answered, whether it asks for input from its
+/// client, and why the session is over.
 #[derive(Default)]
 pub(crate) struct Status {
     pub(crate) answered: usize,

@@ -192,8 +192,8 @@ impl SharedWkp {
         }
     }
 
-    /// Called once a turn. If a subserver has asked whether its client is idle, reads all pipes. Returns false
-    /// if a pipe was full: its clients wait for room, and are not idle.
+    /// Called once a turn. If a subserver has asked whether its client is idle, reads all pipes. Returns
+    /// false if a pipe was full: its clients wait for room, and are not idle.
     pub(crate) fn reread(&mut self, clients: &mut Clients, server: &mut Server, asked: bool) -> Result<bool> {
         if asked {
             self.read_all(clients, server)?;

@@ -39,9 +39,6 @@ impl UsedPipes {
 
     /// Hands each pipe to the next client that waits for it. If none waits, watches the pipe while another
     /// process has it open.
-    ///
-    /// # Errors
-    /// As [`Server::hand_on`].
     pub(crate) fn hand_on(&mut self, clients: &mut Clients, server: &mut Server) -> Result<()> {
         if self.open_until.passed() {
             self.open_until = Deadline::NEVER;
