@@ -1,4 +1,4 @@
-//! The command line, and the options that it stands for.
+//! The command line.
 
 use clap::Parser;
 use handshake_cli::{ServerArgs, at_least_one};
@@ -11,14 +11,14 @@ use crate::serve;
 /// Serve many clients over named pipes: one process routes all they send to subservers, which answer.
 ///
 /// SIGTERM, SIGINT, SIGHUP: remove the well-known pipe, let subservers finish the requests that run, exit 0;
-/// a second one ends at once.
+/// a second signal ends the server at once.
 #[derive(Debug, Parser)]
 #[command(name = "dispatch-server", version)]
 pub struct Args {
     #[command(flatten)]
     server: ServerArgs,
 
-    /// The most clients at the same time; further ones wait [default: what the limits carry, see -v]
+    /// The most clients at the same time; further clients wait [default: what the limits allow, see -v]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     max_clients: Option<usize>,
 
@@ -33,10 +33,10 @@ pub struct Args {
 /// As [`serve`].
 pub fn run(args: Args) -> Result<Status> {
     let (_, mut options) = args.server.start()?;
-    // For each client, the central process holds an end of two unnamed pipes, and an upstream unless it is
-    // shared.
-    let descriptors_each = if args.shared_wkp { 2 } else { 3 };
-    options.upstream = if args.shared_wkp { UpstreamMode::Shared } else { UpstreamMode::PerClient };
+    // For each client, the central process holds an end of two unnamed pipes, and its upstream.
+    let (upstream, descriptors_each) =
+        if args.shared_wkp { (UpstreamMode::Shared, 2) } else { (UpstreamMode::PerClient, 3) };
+    options.upstream = upstream;
     options.max_clients = args.server.max_clients(args.max_clients, descriptors_each);
     serve(options)?;
     Ok(Status::Done)

@@ -1,83 +1,121 @@
 //! The central process: waits for all pipes at once, and hands what arrives to the part that it is for.
 
-use std::collections::HashMap;
-use std::rc::Rc;
-
 use handshake_core::event::What;
 use handshake_core::process::Woken;
 use handshake_core::server::Arrived;
 use handshake_core::server::options::UpstreamMode;
 use handshake_core::server::pending::PendingClient;
-use handshake_core::server::subservers::Subservers;
-use handshake_core::sys::Poller;
 use handshake_core::wire::Kind;
-use handshake_core::{Error, Result, Server};
+use handshake_core::{Result, Server};
 use nix::sys::epoll::EpollEvent;
 
-use crate::client::Clients;
+use self::Upstreams::{PerClient, Shared};
+use crate::arrival::Arrival;
+use crate::clients::Clients;
 use crate::own_pipe::OwnPipes;
+use crate::pair::SubserverEnds;
 use crate::shared_wkp::SharedWkp;
-use crate::token::{Arrival, Token};
-use crate::upstreams::Upstreams;
 
 /// The most events of one turn; epoll(7) reports the others first in the next turn.
 const TURN: usize = 256;
 
+/// What a subserver does.
+type Serve = fn(&Server, PendingClient, SubserverEnds) -> Result<()>;
+
 /// The central process.
 pub(crate) struct Central {
     clients: Clients,
-    upstreams: Box<dyn Upstreams>,
+    upstreams: Upstreams,
     events: Vec<EpollEvent>,
+}
+
+/// The pipes that bring the clients' frames, in the two readings of the course's text.
+enum Upstreams {
+    PerClient(OwnPipes),
+    Shared(SharedWkp),
 }
 
 impl Central {
     /// A central process without clients.
     ///
     /// # Errors
-    /// No descriptor for a poller.
+    /// No file descriptor for a poller. `EDEADLK`: this process has other threads.
     pub(crate) fn new(server: &Server) -> Result<Self> {
-        let upstreams: Box<dyn Upstreams> = match server.options().upstream {
-            UpstreamMode::PerClient => Box::new(OwnPipes::new()),
-            UpstreamMode::Shared => Box::new(SharedWkp::new(server.site())),
+        let upstreams = match server.options().upstream {
+            UpstreamMode::PerClient => PerClient(OwnPipes::new()),
+            UpstreamMode::Shared => Shared(SharedWkp::new(server.site())),
         };
-        let clients = Clients {
-            site: Rc::clone(server.site()),
-            poller: Poller::new().map_err(|errno| Error::on("make", "a poller", errno))?,
-            subservers: Subservers::of(server)?.of_many_descriptors(),
-            by_number: HashMap::new(),
-            asked: Vec::new(),
-            last_number: 0,
-        };
-        Ok(Self { clients, upstreams, events: vec![EpollEvent::empty(); TURN] })
+        Ok(Self { clients: Clients::new(server)?, upstreams, events: vec![EpollEvent::empty(); TURN] })
     }
 
-    /// Step 2: waits until something arrives, and returns how many [arrivals](Central::arrival). `None`:
-    /// asked to end.
+    /// Step 2: waits until something arrives. `None`: asked to end.
     ///
     /// # Errors
     /// As [`Server::wait`].
-    pub(crate) fn wait(&mut self, server: &mut Server) -> Result<Option<usize>> {
+    pub(crate) fn wait(&mut self, server: &mut Server) -> Result<Option<Arrived>> {
         let admit = self.has_room() && !server.has_queue();
         let Self { clients, upstreams, events } = self;
-        let arrived = server.wait_by(admit, |wkp, admit, until| {
+        server.wait_by(admit, |wkp, admit, until| {
+            let watched = match upstreams {
+                PerClient(pipes) => pipes.watch(clients, wkp, admit),
+                Shared(shared) => shared.watch(clients, wkp),
+            };
             // After an error, the next wait tries again.
-            if let Err(error) = upstreams.watch(clients, wkp.reading_end(), admit) {
+            if let Err(error) = watched {
                 clients.site.process.log(What::Short, |event| event.text(error));
             }
             clients.site.process.wait_for_many(&clients.poller, events, until)
-        })?;
-        match arrived {
-            Some(Arrived::Ready(count)) => return Ok(Some(count)),
-            Some(Arrived::NameGone) => upstreams.receive(clients, server, None)?,
-            Some(Arrived::Other) => {}
-            None => return Ok(None),
-        }
-        Ok(Some(0))
+        })
     }
 
-    /// The n-th of what has arrived.
-    pub(crate) fn arrival(&self, n: usize) -> Arrival {
-        Token(self.events[n].data()).into()
+    /// Receives what has arrived: HELLOs (step 6), frames to route, and status bytes of subservers. If an
+    /// unnamed pipe was full, [`Arrival::Frames`] means that it has room again.
+    ///
+    /// # Errors
+    /// Something else stands at the well-known name.
+    pub(crate) fn receive(&mut self, server: &mut Server, arrived: Arrived) -> Result<()> {
+        let Self { clients, upstreams, events } = self;
+        let count = if let Arrived::Ready(count) = arrived { count } else { 0 };
+        for event in &events[..count] {
+            match (&mut *upstreams, Arrival::of(event.data())) {
+                (PerClient(pipes), Arrival::Wkp(_)) => pipes.receive(clients, server)?, // Step 6.
+                (PerClient(pipes), Arrival::Frames(client)) => pipes.route(clients, client, true),
+                (PerClient(pipes), Arrival::Status(client)) => pipes.receive_status(clients, client),
+                (Shared(shared), Arrival::Wkp(wkp)) => drop(shared.route(clients, server, wkp)?),
+                (Shared(_), Arrival::Frames(client)) => drop(clients.resume(client)),
+                (Shared(shared), Arrival::Status(client)) => shared.receive_status(clients, client),
+            }
+        }
+        match upstreams {
+            PerClient(pipes) if arrived == Arrived::NameGone => pipes.receive(clients, server)?,
+            Shared(shared) if arrived == Arrived::NameGone => shared.replace(server)?,
+            _ => {}
+        }
+        self.check_idle_clients(server)?;
+        match &mut self.upstreams {
+            PerClient(pipes) => pipes.used.hand_on(&mut self.clients, server),
+            Shared(_) => Ok(()),
+        }
+    }
+
+    /// Answers the subservers that have asked whether their clients are idle. Only a fresh read can tell: a
+    /// central process that was stopped must time out no client.
+    fn check_idle_clients(&mut self, server: &mut Server) -> Result<()> {
+        let Self { clients, upstreams, .. } = self;
+        let asked = std::mem::take(&mut clients.asked);
+        let is_read = match upstreams {
+            PerClient(pipes) => {
+                asked.iter().for_each(|client| pipes.route(clients, *client, false));
+                true
+            }
+            Shared(shared) => shared.reread(clients, server, !asked.is_empty())?,
+        };
+        // In the order of the pipe: frames that came after the question reach the subserver before IDLE.
+        // Without an answer, a subserver asks again later.
+        if is_read {
+            asked.into_iter().for_each(|client| clients.send_own(client, Kind::Idle, ""));
+        }
+        Ok(())
     }
 
     /// Whether there is a place for one more client.
@@ -85,60 +123,37 @@ impl Central {
         self.clients.subservers.have_room()
     }
 
-    /// Step 6, and step 1 for the next client. With `--shared-wkp` the pipe stays, and brings frames of all
-    /// sessions.
-    ///
-    /// # Errors
-    /// Something else stands at the well-known name.
-    pub(crate) fn receive(&mut self, server: &mut Server, wkp: u64) -> Result<()> {
-        self.upstreams.receive(&mut self.clients, server, Some(wkp))
-    }
-
-    /// client --> server --> subserver: passes on the frames of one client.
-    pub(crate) fn route(&mut self, number: u64) {
-        self.upstreams.route(&mut self.clients, number, true);
-    }
-
-    /// subserver --> server: receives the status of one subserver.
-    pub(crate) fn receive_status(&mut self, number: u64) {
-        self.upstreams.receive_status(&mut self.clients, number);
-    }
-
-    /// Answers the subservers that have sent ANY_INPUT. Only a fresh read can tell whether a client is idle:
-    /// a central process that was stopped must time out no client.
-    ///
-    /// # Errors
-    /// As [`Central::receive`].
-    pub(crate) fn check_idle_clients(&mut self, server: &mut Server) -> Result<()> {
-        let asked = std::mem::take(&mut self.clients.asked);
-        // Without an answer, a subserver asks again later.
-        if self.upstreams.catch_up(&mut self.clients, server, !asked.is_empty())? {
-            for number in asked {
-                self.upstreams.route(&mut self.clients, number, false);
-                // In the order of the pipe: frames that came after the question reach the subserver before
-                // IDLE.
-                self.clients.send_own(number, Kind::Idle, "");
-            }
-        }
-        Ok(())
-    }
-
-    /// Hands pipes of clients that have left to the clients that wait for them.
-    ///
-    /// # Errors
-    /// As [`Server::hand_on`].
-    pub(crate) fn hand_on(&mut self, server: &mut Server) -> Result<()> {
-        self.upstreams.hand_on(&mut self.clients, server)
-    }
-
     /// Reaps subservers that have ended.
     pub(crate) fn reap(&mut self) {
         self.clients.subservers.reap();
     }
 
-    /// Step 7: forks off a subserver. If no pipe or process can be had, the client stays first in the queue.
-    pub(crate) fn fork_subserver(&mut self, server: &mut Server, client: PendingClient) {
-        self.upstreams.admit(&mut self.clients, server, client);
+    /// Step 7: forks off a subserver, which runs `serve`. If no pipe or process can be had, the client stays
+    /// at the head of the queue.
+    pub(crate) fn fork_subserver(&mut self, server: &mut Server, client: PendingClient, serve: Serve) {
+        let (number, session) = (self.clients.new_number(), client.session);
+        let forked = match self.prepare(server, &client, number) {
+            Ok(ends) => self.clients.fork(number, client, ends, |client, ends| serve(server, client, ends)),
+            Err(error) => Err(Box::new((client, error))),
+        };
+        if let Err(failed) = forked {
+            match &mut self.upstreams {
+                PerClient(pipes) => pipes.cancel(number),
+                Shared(shared) => shared.cancel(session),
+            }
+            self.clients.remove(number);
+            server.requeue(*failed);
+        }
+    }
+
+    /// Acquires and watches everything that a session needs. Before the fork the client can still be
+    /// requeued.
+    fn prepare(&mut self, server: &Server, client: &PendingClient, number: u64) -> Result<SubserverEnds> {
+        let (upstream, ack) = match &mut self.upstreams {
+            PerClient(pipes) => pipes.prepare(server, client, number)?,
+            Shared(shared) => (None, shared.prepare(server, client, number)),
+        };
+        self.clients.add(number, client.session, upstream, ack)
     }
 
     /// Ends: routes what has arrived up to now, and nothing that comes later. Subservers answer that and end;
@@ -150,35 +165,29 @@ impl Central {
         let drained = self.drain(&mut server);
         // In any case, the subservers end first, and the server gives up the place last.
         self.clients.subservers.kill_all();
-        self.upstreams.end(&self.clients.site);
-        self.clients.by_number.clear();
+        if let PerClient(pipes) = self.upstreams {
+            pipes.close_all(server.site());
+        }
+        drop(self.clients);
         drained?;
         server.end()
     }
 
     fn drain(&mut self, server: &mut Server) -> Result<()> {
-        self.upstreams.stop(&mut self.clients, server)?;
-        server.close()?;
-        for number in self.clients.by_number.keys().copied().collect::<Vec<_>>() {
-            self.upstreams.route(&mut self.clients, number, false);
-            self.clients.send_own(number, Kind::Bye, "the server is shutting down");
-            self.upstreams.close(&mut self.clients, number);
+        match &mut self.upstreams {
+            PerClient(pipes) => pipes.stop(&mut self.clients, server)?,
+            Shared(shared) => shared.stop(&mut self.clients, server)?,
         }
         let until = self.clients.site.process.end_of(server.options().limits.grace);
-        while !until.passed() && self.clients.by_number.len() + self.clients.subservers.len() > 0 {
+        while !until.passed() && !self.clients.is_empty() {
             let Clients { site, poller, subservers, .. } = &self.clients;
             let patience = until.or(subservers.patience());
-            if let Woken::Ready(count) = site.process.wait_for_many(poller, &mut self.events, patience)? {
-                for arrival in 0..count {
-                    match self.arrival(arrival) {
-                        Arrival::Frames(client) => self.route(client),
-                        Arrival::Status(client) => self.receive_status(client),
-                        Arrival::Wkp(_) => {}
-                    }
-                }
-            }
+            let arrived = match site.process.wait_for_many(poller, &mut self.events, patience)? {
+                Woken::Ready(count) => Arrived::Ready(count),
+                Woken::Signal | Woken::Deadline => Arrived::Other,
+            };
+            self.receive(server, arrived)?;
             self.reap();
-            self.hand_on(server)?;
         }
         Ok(())
     }

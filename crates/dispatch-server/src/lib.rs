@@ -1,66 +1,59 @@
-//! The central dispatch server: all traffic is routed through one process.
+//! The central dispatch server: all that clients send goes through one process, the central process.
 //!
 //! ```text
-//! server --> subserver 1 --> client 1 --> well-known pipe --> server
-//! server --> subserver 2 --> client 2 --> well-known pipe --> server
+//! client --> well-known pipe --> central process --> unnamed pipe --> subserver --> private pipe --> client
 //! ```
 //!
-//! For each subserver the central process holds one end of each of two unnamed pipes. One carries the
-//! client's frames down, the other the subserver's status up. Every byte from every client arrives at the
-//! central process. The subserver answers straight into its client's private pipe, so replies do not pass the
-//! central process.
+//! Steps 1 to 8 are those of the forking server. Then the central process reads every byte from every client,
+//! and passes it on to that client's subserver. The subserver answers straight into the private pipe. A
+//! second unnamed pipe carries the subserver's status back to the central process.
 //!
-//! Read [`serve`], then `serve_client`, then `OwnPipes::route` in `own_pipe.rs`; the steps are those of
-//! docs/protocol.md. `upstreams.rs` is the trait for the last arc, client --> well-known pipe --> server.
-//! `own_pipe.rs` implements it, and with `--shared-wkp` `shared_wkp.rs` does.
+//! Read [`serve`], then `central.rs`. A request takes this way:
 //!
-//! What is deliberately absent: the central process never waits for one client or subserver. It looks into no
+//! 1. client --> central process: `own_pipe.rs`, or with `--shared-wkp` `shared_wkp.rs`. These are two
+//!    readings of the course's text: each client has its own well-known pipe, or all clients share one.
+//! 2. central process --> subserver: `clients.rs`, which writes to the unnamed pipe by `flow.rs`.
+//! 3. subserver --> client: `serve_client`. `pair.rs` has the subserver's ends of the unnamed pipes.
+//!
+//! Deliberately absent: the central process never waits for one client or subserver. It looks into no
 //! message, except for names that course clients may have written into another client's pipe. A subserver
 //! never reads a named pipe.
 
 mod args;
+mod arrival;
 mod central;
-mod client;
+mod clients;
+mod flow;
 mod own_pipe;
 mod pair;
 mod shared_wkp;
-mod token;
-mod upstreams;
+mod used_pipes;
 
 use handshake_core::server::pending::PendingClient;
 use handshake_core::{Options, Response, Result, Server};
 
 use central::Central;
 use pair::SubserverEnds;
-use token::Arrival;
 
 pub use args::{Args, run};
 
 /// Serves clients, each by a subserver, until this process is asked to end.
 ///
 /// # Errors
-/// The server cannot serve at this place, or not any longer; what a client does is no error. `EDEADLK`: this
-/// process has other threads, beside which it cannot fork.
+/// The server cannot use the well-known pipe, or can no longer use it; a client's mistake is no error.
+/// `EDEADLK`: this process has other threads, so it cannot fork.
 pub fn serve(options: Options) -> Result<()> {
     let mut server = Server::start(options)?;
     let mut central = Central::new(&server)?;
     server.create_wkp()?; // Step 1.
-    // Step 2. (Steps 3, 4 and 5 are the client's.) At capacity, clients queue in the well-known pipe.
-    while let Some(arrivals) = central.wait(&mut server)? {
-        for arrival in 0..arrivals {
-            match central.arrival(arrival) {
-                Arrival::Wkp(wkp) => central.receive(&mut server, wkp)?, // Step 6, and step 1 again.
-                Arrival::Frames(client) => central.route(client),        // client --> server --> subserver
-                Arrival::Status(client) => central.receive_status(client), // subserver --> server: gone, done
-            }
-        }
-        central.check_idle_clients(&mut server)?;
-        central.hand_on(&mut server)?;
+    // Step 2. (Steps 3, 4 and 5 are the client's.) At capacity, the well-known pipe is left to the kernel.
+    while let Some(arrived) = central.wait(&mut server)? {
+        central.receive(&mut server, arrived)?; // Steps 6 and 1, and client --> server --> subserver.
         central.reap();
         while central.has_room()
             && let Some(client) = server.next_pending()?
         {
-            central.fork_subserver(&mut server, client); // Step 7.
+            central.fork_subserver(&mut server, client, serve_client); // Step 7.
         }
     }
     central.end(server)

@@ -1,29 +1,30 @@
-//! Each client's upstream is the well-known pipe that it shook hands on, or a fresh pipe.
+//! client --> central process, in the first reading: each client has its own upstream. That is the well-known
+//! pipe that its HELLO came through, or a fresh pipe.
 //!
-//! The pipe is this client's alone, so the kernel gives it backpressure, EOF and privacy. While the pipe down
-//! to the subserver is full, the central process leaves this one upstream unread.
+//! The pipe is this client's alone, so the kernel gives it backpressure, EOF and privacy. While the unnamed
+//! pipe to the subserver is full, the central process leaves this one upstream unread.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use handshake_core::deadline::{Deadline, monotonic_ns};
 use handshake_core::event::What;
 use handshake_core::fifo::Fifo;
 use handshake_core::io::Filled;
-use handshake_core::server::course::used_pipe::{USED_MAX, UsedPipe};
+use handshake_core::server::course::used_pipe::UsedPipe;
 use handshake_core::server::pending::{AckParams, PendingClient};
 use handshake_core::server::site::Site;
+use handshake_core::server::wkp::WellKnownPipe;
 use handshake_core::strays::{drain, note_skipped};
 use handshake_core::stream::{FrameReader, new_buffer};
 use handshake_core::wire::Kind;
 use handshake_core::{Result, Server};
 use nix::sys::epoll::EpollFlags;
 
-use crate::client::{Clients, Runs};
+use crate::arrival::Arrival;
+use crate::clients::{Clients, SHUTTING_DOWN};
 use crate::pair::long_lived;
-use crate::token::Arrival;
-use crate::upstreams::Upstreams;
+use crate::used_pipes::UsedPipes;
 
 /// The upstreams of all clients.
 pub(crate) struct OwnPipes {
@@ -33,12 +34,8 @@ pub(crate) struct OwnPipes {
     buffer: Box<[u8]>,
     /// Whether the poller watches the well-known pipe.
     watches_wkp: bool,
-    /// Pipes whose clients have left. Course clients may wait for them.
-    used: Vec<UsedPipe>,
-    /// Used pipes without a waiting client. Another process has them open and may still write a name.
-    open: HashMap<u64, UsedPipe>,
-    /// The earliest time at which one of `open` may close.
-    open_until: Deadline,
+    /// Pipes whose clients have left.
+    pub(crate) used: UsedPipes,
 }
 
 /// The upstream of one client.
@@ -51,84 +48,62 @@ struct OwnPipe {
     fresh: Option<Fifo>,
 }
 
-impl OwnPipe {
-    fn new(client: &PendingClient, server: &Server) -> Result<(Self, AckParams)> {
+impl OwnPipes {
+    /// No upstreams yet.
+    pub(crate) fn new() -> Self {
+        let (buffer, used) = (new_buffer(), UsedPipes::new());
+        Self { pipes: HashMap::new(), buffer, watches_wkp: false, used }
+    }
+
+    /// Step 2: watches the well-known pipe, or not while the server wants no new clients.
+    pub(crate) fn watch(&mut self, clients: &mut Clients, wkp: &WellKnownPipe, admit: bool) -> Result<()> {
+        if admit && !self.watches_wkp {
+            let number = clients.new_number();
+            clients.watch(wkp, Arrival::Wkp(number), EpollFlags::EPOLLIN)?;
+        } else if !admit && self.watches_wkp {
+            // It was watched, so this cannot fail.
+            let _ = clients.poller.remove(wkp);
+        }
+        self.watches_wkp = admit;
+        Ok(())
+    }
+
+    /// Steps 6 and 1: replaces the well-known pipe by the next one, and receives the HELLOs.
+    pub(crate) fn receive(&mut self, clients: &mut Clients, server: &mut Server) -> Result<()> {
+        let Some(wkp) = server.wkp().filter(|_| self.watches_wkp) else { return Ok(()) };
+        self.watch(clients, wkp, false)?;
+        server.receive_and_replace()
+    }
+
+    /// Step 7: acquires the upstream of a client, and returns it with what the ACK says.
+    pub(crate) fn prepare(
+        &mut self,
+        server: &Server,
+        client: &PendingClient,
+        number: u64,
+    ) -> Result<(Option<Rc<OwnedFd>>, AckParams)> {
         let mut upstream = client.upstream(server.site())?;
         let longest = server.options().limits.longest;
         let ack = AckParams { window: 0, longest, upstream: upstream.name_in_ack() };
         let pipe = Rc::new(long_lived(&upstream.from_client)?);
         let used = client.used_pipe().map(|used| used.read_through(&pipe));
-        let reader = upstream.reader(FrameReader::without_buffer(pipe, upstream.framing));
-        Ok((Self { reader: Some(reader), used, fresh: upstream.fresh }, ack))
-    }
-}
-
-impl OwnPipes {
-    /// No upstreams yet.
-    pub(crate) fn new() -> Self {
-        Self {
-            pipes: HashMap::new(),
-            buffer: new_buffer(),
-            watches_wkp: false,
-            used: Vec::new(),
-            open: HashMap::new(),
-            open_until: Deadline::NEVER,
-        }
+        let reader = upstream.reader(FrameReader::without_buffer(Rc::clone(&pipe), upstream.framing));
+        self.pipes.insert(number, OwnPipe { reader: Some(reader), used, fresh: upstream.fresh });
+        Ok((Some(pipe), ack))
     }
 
-    fn unwatch_wkp(&mut self, clients: &Clients, wkp: impl AsFd) {
-        if std::mem::take(&mut self.watches_wkp) {
-            // It was watched, so this cannot fail.
-            let _ = clients.poller.remove(wkp);
-        }
+    /// The subserver could not be forked.
+    pub(crate) fn cancel(&mut self, number: u64) {
+        self.pipes.remove(&number);
     }
 
-    /// A pipe whose client has left has bytes or EOF, or its time is up.
-    fn check_open(&mut self, clients: &Clients, number: u64) {
-        if let Some(pipe) = self.open.remove(&number) {
-            // It was watched, so this cannot fail.
-            let _ = clients.poller.remove(&pipe);
-            self.used.push(pipe);
-        }
-    }
-}
-
-impl Upstreams for OwnPipes {
-    fn watch(&mut self, clients: &mut Clients, wkp: Rc<OwnedFd>, admit: bool) -> Result<()> {
-        if admit && !self.watches_wkp {
-            let number = clients.new_number();
-            clients.watch(&wkp, Arrival::Wkp(number), EpollFlags::EPOLLIN)?;
-            self.watches_wkp = true;
-        } else if !admit {
-            self.unwatch_wkp(clients, wkp);
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self, clients: &mut Clients, server: &mut Server, _: Option<u64>) -> Result<()> {
-        let Some(wkp) = server.wkp().filter(|_| self.watches_wkp) else { return Ok(()) };
-        self.unwatch_wkp(clients, wkp);
-        server.receive_and_replace()
-    }
-
-    fn admit(&mut self, clients: &mut Clients, server: &mut Server, client: PendingClient) {
-        let (pipe, ack) = match OwnPipe::new(&client, server) {
-            Ok(new) => new,
-            Err(error) => return server.requeue((client, error)),
-        };
-        let upstream = pipe.reader.as_ref().map(|reader| Rc::clone(reader.pipe()));
-        if let Some(number) = clients.fork(server, client, upstream, ack) {
-            self.pipes.insert(number, pipe);
-        }
-    }
-
-    /// One read of what the client wrote, and one write of the frames that count. If the poller has not
-    /// reported the pipe, `read` = 0 may be no EOF: the client may not have opened its fresh pipe yet.
-    fn route(&mut self, clients: &mut Clients, number: u64, shown: bool) {
-        let Some(client) = clients.by_number.get_mut(&number) else {
-            return self.check_open(clients, number);
-        };
+    /// client --> central process --> subserver: one read, and one write of the frames that count. If the
+    /// poller has not reported the pipe (`shown`), `read` = 0 may be no EOF: the client may not have opened
+    /// its fresh pipe yet.
+    pub(crate) fn route(&mut self, clients: &mut Clients, number: u64, shown: bool) {
+        let Some(client) = clients.by_number.get(&number) else { return self.used.check(clients, number) };
         let Some(OwnPipe { reader, fresh, .. }) = self.pipes.get_mut(&number) else { return };
+        let session = client.session;
         if client.flow.is_blocked() {
             if clients.resume(number) && reader.is_none() {
                 clients.close(number);
@@ -143,38 +118,29 @@ impl Upstreams for OwnPipes {
             Ok(Filled::End) => shown || fresh.is_none(),
             Err(_) => true,
         };
-        let (before, session, process) = (monotonic_ns(), client.session, &clients.site.process);
-        let (mut runs, mut routed, mut is_ready, mut blocks) = (Runs::default(), 0, false, false);
-        while let Ok(Some((_, run))) = runs.next(reader, |frame| {
+        let mut is_ready = false;
+        // This `client_of` does not fail.
+        let _ = clients.pass_on(reader, |_, frame| {
             let kind = frame.header.kind;
             is_ready |= kind == Kind::Ready;
             // A client may send nothing else.
             let counts = matches!(kind, Kind::Ready | Kind::Request | Kind::Bye);
             Ok((counts && frame.header.session == session).then_some(number))
-        }) {
-            routed += run.len();
-            blocks |= client.flow.send(&reader.bytes()[run]);
-        }
+        });
+        let process = &clients.site.process;
         note_skipped(reader, Some(session), process);
         reader.give_back(&mut self.buffer);
-        if routed > 0 {
-            process.log_since(What::Routed, before, |event| event.session(session).bytes(routed));
-        }
         if let Some(fifo) = fresh.take_if(|_| is_ready) {
-            let name = fifo.name();
-            let remove = || fifo.remove();
+            let (what, name) = (What::UpstreamRemoved, fifo.name());
             // If this fails, the next start of a server sweeps the name.
-            let _ =
-                process.log_around(What::UpstreamRemoved, |event| event.session(session).pipe(name), remove);
+            let _ = process.log_around(what, |event| event.session(session).pipe(name), || fifo.remove());
         }
         if ended {
             self.close(clients, number);
         }
-        if blocks {
-            clients.watch_flow(number);
-        }
     }
 
+    /// Reads no more of this client; its subserver sees EOF after the frames routed so far.
     fn close(&mut self, clients: &mut Clients, number: u64) {
         clients.close(number);
         let Some(client) = clients.by_number.get(&number) else { return };
@@ -190,40 +156,32 @@ impl Upstreams for OwnPipes {
         pipe.used = pipe.used.take().filter(UsedPipe::may_be_handed_on);
     }
 
-    fn remove(&mut self, clients: &mut Clients, number: u64) {
-        self.close(clients, number);
-        self.used.extend(self.pipes.remove(&number).and_then(|pipe| pipe.used));
+    /// subserver --> central process: the subserver's status.
+    pub(crate) fn receive_status(&mut self, clients: &mut Clients, number: u64) {
+        if let Some(why) = clients.read_status(number).over {
+            self.close(clients, number);
+            self.used.due.extend(self.pipes.remove(&number).and_then(|pipe| pipe.used));
+            clients.forget(number, why);
+        }
     }
 
-    fn hand_on(&mut self, clients: &mut Clients, server: &mut Server) -> Result<()> {
-        if self.open_until.passed() {
-            self.open_until = Deadline::NEVER;
-            for number in self.open.keys().copied().collect::<Vec<_>>() {
-                self.check_open(clients, number);
-            }
+    /// The server shuts down: receives what has arrived up to now, and nothing that comes later.
+    pub(crate) fn stop(&mut self, clients: &mut Clients, server: &mut Server) -> Result<()> {
+        if let Some(wkp) = server.wkp() {
+            self.watch(clients, wkp, false)?;
         }
-        for pipe in std::mem::take(&mut self.used) {
-            let Some((pipe, until)) = server.hand_on(pipe)? else { continue };
-            let number = clients.new_number();
-            if self.open.len() < USED_MAX
-                && clients.watch(&pipe, Arrival::Frames(number), EpollFlags::EPOLLIN).is_ok()
-            {
-                self.open.insert(number, pipe);
-                self.open_until = self.open_until.or(until);
-            }
+        server.close()?;
+        for number in clients.by_number.keys().copied().collect::<Vec<_>>() {
+            self.route(clients, number, false);
+            clients.send_own(number, Kind::Bye, SHUTTING_DOWN);
+            self.close(clients, number);
         }
         Ok(())
     }
 
-    fn stop(&mut self, clients: &mut Clients, server: &mut Server) -> Result<()> {
-        server.wkp().into_iter().for_each(|wkp| self.unwatch_wkp(clients, wkp));
-        Ok(())
-    }
-
-    fn end(&mut self, site: &Rc<Site>) {
-        let pipes = self.pipes.drain().filter_map(|(_, pipe)| pipe.used);
-        for pipe in pipes.chain(self.open.drain().map(|(_, pipe)| pipe)).chain(self.used.drain(..)) {
-            pipe.close(site, "the server is shutting down");
-        }
+    /// Closes all pipes, and turns away the course clients that wait for them.
+    pub(crate) fn close_all(mut self, site: &Rc<Site>) {
+        self.used.due.extend(self.pipes.into_values().filter_map(|pipe| pipe.used));
+        self.used.close_all(site);
     }
 }

@@ -1,4 +1,4 @@
-//! Step 7: forks off a subserver, with a pair of unnamed pipes between the central process and it.
+//! The pair of unnamed pipes between the central process and a subserver.
 //!
 //! Down go the client's frames, unchanged. Up go single status bytes: [`DONE`], [`ANY_INPUT`], or a number of
 //! frames. With `--shared-wkp` the subserver sends how many more frames it has answered. The central process
@@ -14,103 +14,37 @@ use handshake_core::sys::out_of_the_way;
 use handshake_core::{Error, Result, Server};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::epoll::EpollFlags;
-use nix::unistd::{Pid, pipe2, write};
-
-use crate::client::{Client, Clients, Flow};
-use crate::serve_client;
-use crate::token::Arrival;
+use nix::unistd::{pipe2, read, write};
 
 /// Status: my client has gone, or has received all that it wanted.
-pub(crate) const DONE: u8 = 0;
+const DONE: u8 = 0;
 /// Status: my client seems idle; is there any input from it?
-pub(crate) const ANY_INPUT: u8 = 255;
+const ANY_INPUT: u8 = 255;
 
 /// The subserver's ends of a pair.
 pub(crate) struct SubserverEnds {
     /// Brings the client's frames.
-    from_central: Rc<OwnedFd>,
+    pub(crate) from_central: Rc<OwnedFd>,
     /// Takes the status bytes.
-    to_central: Rc<OwnedFd>,
+    pub(crate) to_central: Rc<OwnedFd>,
     ack: AckParams,
 }
 
-impl Clients {
-    /// Forks off a subserver, with a pair of unnamed pipes, and returns the client's number. `upstream` is a
-    /// pipe that brings only this client's frames. If no pipe or process can be had, requeues the client.
-    pub(crate) fn fork(
-        &mut self,
-        server: &mut Server,
-        mut client: PendingClient,
-        upstream: Option<Rc<OwnedFd>>,
-        ack: AckParams,
-    ) -> Option<u64> {
-        let number = self.new_number();
-        let (prepared, ends) = match self.prepare(number, client.session, upstream, ack) {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                server.requeue((client, error));
-                return None;
-            }
-        };
-        let (from_central, to_central) = (Rc::clone(&ends.from_central), Rc::clone(&ends.to_central));
-        let keep = [from_central.as_fd(), to_central.as_fd()];
-        // The central process reads the pipe, so the clients that wait for this pipe stay with it.
-        let queue = client.leave_queue();
-        match self.subservers.fork(client, &keep, |client| serve_client(server, client, ends)) {
-            Ok(subserver) => {
-                self.by_number.insert(number, Client { subserver, ..prepared });
-                Some(number)
-            }
-            Err(mut failed) => {
-                self.unwatch(&prepared);
-                drop(prepared);
-                failed.0.take_queue_back(queue);
-                server.requeue(*failed);
-                None
-            }
-        }
-    }
-
-    /// Acquires and watches everything that a session needs. Before the fork the client can still be
-    /// requeued.
-    fn prepare(
-        &self,
-        number: u64,
-        session: u64,
-        upstream: Option<Rc<OwnedFd>>,
-        ack: AckParams,
-    ) -> Result<(Client, SubserverEnds)> {
-        let (from_central, to_subserver) = unnamed_pipe()?;
-        let (from_subserver, to_central) = unnamed_pipe()?;
-        let client = Client {
-            session,
-            subserver: Pid::from_raw(0),
-            upstream,
-            flow: Flow::Reading(long_lived(to_subserver)?),
-            from_subserver: long_lived(from_subserver)?,
-            is_ending: false,
-        };
-        let upstream = client.upstream.as_ref();
-        upstream
-            .map_or(Ok(()), |pipe| self.watch(pipe, Arrival::Frames(number), EpollFlags::EPOLLIN))
-            .and_then(|()| self.watch(&client.from_subserver, Arrival::Status(number), EpollFlags::EPOLLIN))
-            .inspect_err(|_| self.unwatch(&client))?;
-        let (from_central, to_central) = (Rc::new(from_central), Rc::new(to_central));
-        Ok((client, SubserverEnds { from_central, to_central, ack }))
-    }
+/// Makes a pair: the writing end of the pipe down, the reading end of the pipe up, and the subserver's ends.
+pub(crate) fn pair(ack: AckParams) -> Result<(OwnedFd, OwnedFd, SubserverEnds)> {
+    let pipe = || {
+        pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
+            .map_err(|errno| Error::on("make", "a pair of unnamed pipes", errno))
+    };
+    let ((from_central, to_subserver), (from_subserver, to_central)) = (pipe()?, pipe()?);
+    let ends = SubserverEnds { from_central: Rc::new(from_central), to_central: Rc::new(to_central), ack };
+    Ok((long_lived(to_subserver)?, long_lived(from_subserver)?, ends))
 }
 
-/// A descriptor that the central process holds as long as a client lives. It is moved above the descriptors
-/// that a child needs, since each fork copies all below those.
+/// A file descriptor that the central process holds as long as a client lives. It is moved above the file
+/// descriptors that a child needs, since each fork copies all below those.
 pub(crate) fn long_lived(fd: impl AsFd) -> Result<OwnedFd> {
     out_of_the_way(fd).map_err(|errno| Error::on("hold", "the pipes of one more client", errno))
-}
-
-/// Makes one half of a pair: a reading end and a writing end.
-fn unnamed_pipe() -> Result<(OwnedFd, OwnedFd)> {
-    pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
-        .map_err(|errno| Error::on("make", "a pair of unnamed pipes", errno))
 }
 
 impl SubserverEnds {
@@ -167,5 +101,31 @@ impl Dispatcher for StatusSender {
 impl Drop for StatusSender {
     fn drop(&mut self) {
         self.send(DONE);
+    }
+}
+
+/// What a subserver has sent: how many more frames it has answered, whether it asks for input from its
+/// client, and why the session is over.
+#[derive(Default)]
+pub(crate) struct Status {
+    pub(crate) answered: usize,
+    pub(crate) asks: bool,
+    pub(crate) over: Option<&'static str>,
+}
+
+impl Status {
+    /// Reads the status bytes that have arrived.
+    pub(crate) fn read(from_subserver: &OwnedFd) -> Self {
+        let mut buffer = [0; 512];
+        let bytes = match read(from_subserver, &mut buffer) {
+            Err(Errno::EAGAIN) => return Self::default(),
+            Ok(0) | Err(_) => return Self { over: Some("subserver gone"), ..Self::default() },
+            Ok(count) => &buffer[..count],
+        };
+        Self {
+            answered: bytes.iter().filter(|byte| **byte != ANY_INPUT).map(|byte| usize::from(*byte)).sum(),
+            asks: bytes.contains(&ANY_INPUT),
+            over: bytes.contains(&DONE).then_some("client gone, done"),
+        }
     }
 }

@@ -1,27 +1,25 @@
-//! `--shared-wkp`: one well-known pipe that is never removed brings the frames of all clients.
+//! client --> central process, in the second reading (`--shared-wkp`): one well-known pipe, which is never
+//! removed, brings the frames of all clients.
 //!
 //! The session number in a frame says which client sent it. The kernel gives no backpressure per client here,
 //! so each client has a window.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use handshake_core::deadline::monotonic_ns;
-use handshake_core::event::What;
 use handshake_core::io::Filled;
 use handshake_core::server::pending::{AckParams, PendingClient};
 use handshake_core::server::site::Site;
 use handshake_core::server::upstream::reader_of_shared;
+use handshake_core::server::wkp::WellKnownPipe;
 use handshake_core::strays::note_skipped;
 use handshake_core::stream::{FrameReader, READ_SIZE, READS_MAX};
 use handshake_core::wire::{FRAME_MAX, Frame, Kind, PAYLOAD_MAX};
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
 
-use crate::client::{Client, Clients, Runs};
-use crate::token::Arrival;
-use crate::upstreams::Upstreams;
+use crate::arrival::Arrival;
+use crate::clients::{Clients, SHUTTING_DOWN};
 
 /// Why the server cannot serve a client of the course dialect.
 const NO_COURSE: &str =
@@ -67,9 +65,49 @@ impl SharedWkp {
         Self { wkps: HashMap::new(), watches_wkp: false, was_full: false, sessions: HashMap::new() }
     }
 
-    /// One read: HELLOs join the queue, and the rest is routed by session number. Returns how many bytes it
-    /// read.
-    fn read(&mut self, clients: &mut Clients, server: &mut Server, wkp: u64) -> Result<usize> {
+    /// Step 2: watches the well-known pipe, even at capacity, since sessions go through it.
+    pub(crate) fn watch(&mut self, clients: &mut Clients, wkp: &WellKnownPipe) -> Result<()> {
+        if !self.watches_wkp {
+            let number = clients.new_number();
+            clients.watch(wkp, Arrival::Wkp(number), EpollFlags::EPOLLIN)?;
+            self.watches_wkp = true;
+            self.wkps.insert(number, reader_of_shared(wkp.reading_end(), &clients.site));
+            // A pipe that has lost its name is read as long as a client has it open. Of too many such pipes,
+            // the oldest is closed, which its clients see.
+            while self.wkps.len() > WKPS_MAX
+                && let Some(oldest) = self.wkps.keys().min().copied()
+                && let Some(reader) = self.wkps.remove(&oldest)
+            {
+                let _ = clients.poller.remove(&reader);
+            }
+        }
+        Ok(())
+    }
+
+    /// The well-known pipe has lost its name: makes the next one for new clients. Sessions go on through the
+    /// old one.
+    pub(crate) fn replace(&mut self, server: &mut Server) -> Result<()> {
+        if self.watches_wkp {
+            self.watches_wkp = server.replace()?.is_none();
+        }
+        Ok(())
+    }
+
+    /// Step 7: opens the window of a client, and returns what the ACK says.
+    pub(crate) fn prepare(&mut self, server: &Server, client: &PendingClient, number: u64) -> AckParams {
+        let longest = server.options().limits.longest.min(usize::from(WINDOW) * PAYLOAD_MAX);
+        self.sessions.insert(client.session, Session { client: number, ready: false, unanswered: 0 });
+        AckParams { window: WINDOW, longest, upstream: Vec::new() }
+    }
+
+    /// The subserver could not be forked.
+    pub(crate) fn cancel(&mut self, session: u64) {
+        self.sessions.remove(&session);
+    }
+
+    /// client --> central process --> subserver: one read. HELLOs join the queue (step 6), and the rest is
+    /// routed by session number. Returns how many bytes it read.
+    pub(crate) fn route(&mut self, clients: &mut Clients, server: &mut Server, wkp: u64) -> Result<usize> {
         // Taken out, so that what it read can be routed meanwhile.
         let Some(mut reader) = self.wkps.remove(&wkp) else { return Ok(0) };
         let bytes = match reader.fill() {
@@ -83,19 +121,14 @@ impl SharedWkp {
             Err(errno) => return Err(Error::at("read", server.place().wkp(), errno, "")),
         };
         self.was_full |= bytes + FRAME_MAX > READ_SIZE;
-        let (pipe, mut runs) = (Rc::clone(reader.pipe()), Runs::default());
-        while let Some((client, run)) =
-            runs.next(&mut reader, |frame| self.client_of(clients, server, frame, &pipe))?
-        {
-            let Some(Client { session, flow, .. }) = clients.by_number.get_mut(&client) else { continue };
-            let (session, before, length) = (*session, monotonic_ns(), run.len());
-            let blocks = flow.send(&reader.bytes()[run]);
-            let process = &clients.site.process;
-            process.log_since(What::Routed, before, |event| event.session(session).bytes(length));
-            if blocks {
-                clients.watch_flow(client);
+        let pipe = Rc::clone(reader.pipe());
+        clients.pass_on(&mut reader, |clients, frame| match frame.header.kind {
+            Kind::Hello => {
+                server.receive_hello(frame.header.session, &frame.payload(), &pipe)?;
+                Ok(None)
             }
-        }
+            _ => Ok(self.client_of(clients, frame)),
+        })?;
         note_skipped(&mut reader, None, &clients.site.process);
         self.wkps.insert(wkp, reader);
         Ok(bytes)
@@ -106,7 +139,7 @@ impl SharedWkp {
         for wkp in self.wkps.keys().copied().collect::<Vec<_>>() {
             // The number of reads is bounded, since a client may go on writing.
             for _ in 0..READS_MAX {
-                if self.read(clients, server, wkp)? == 0 {
+                if self.route(clients, server, wkp)? == 0 {
                     break;
                 }
             }
@@ -114,116 +147,70 @@ impl SharedWkp {
         Ok(())
     }
 
-    /// The client that a frame is routed for. None, if it is a HELLO, or of no session or an ended one, or if
-    /// clients may not send such a frame.
-    fn client_of(
-        &mut self,
-        clients: &mut Clients,
-        server: &mut Server,
-        frame: &Frame<'_>,
-        pipe: &Rc<OwnedFd>,
-    ) -> Result<Option<u64>> {
-        let (kind, number) = (frame.header.kind, frame.header.session);
-        if kind == Kind::Hello {
-            server.receive_hello(number, &frame.payload(), pipe)?;
-            return Ok(None);
-        }
-        let Some(session) = self.sessions.get_mut(&number) else { return Ok(None) };
+    /// The client that a frame is routed for. None, if the frame is of no session or of one that has ended,
+    /// or if clients may not send such a frame.
+    fn client_of(&mut self, clients: &mut Clients, frame: &Frame<'_>) -> Option<u64> {
+        let number = frame.header.session;
+        let session = self.sessions.get_mut(&number)?;
         let client = session.client;
-        let is_ending = clients.by_number.get(&client).is_none_or(|client| client.is_ending);
-        let counts = !is_ending
-            && match kind {
-                // Once: no window bounds more of them.
-                Kind::Ready => !std::mem::replace(&mut session.ready, true),
-                Kind::Request => {
-                    session.unanswered += 1;
-                    session.unanswered <= UNANSWERED_MAX || self.allows(clients, number, client)
-                }
-                Kind::Bye => self.sessions.remove(&number).is_some(),
-                _ => false,
-            };
-        Ok(counts.then_some(client))
+        let counts = match frame.header.kind {
+            // Once: no window bounds more of them.
+            Kind::Ready => !std::mem::replace(&mut session.ready, true),
+            Kind::Request => {
+                session.unanswered += 1;
+                session.unanswered <= UNANSWERED_MAX || self.allows(clients, number, client)
+            }
+            Kind::Bye => self.sessions.remove(&number).is_some(),
+            _ => false,
+        };
+        counts.then_some(client)
     }
 
     /// A client seems to have exceeded its window: receives its subserver's reports. Returns whether these
     /// allow the frame, and ends the session if not.
-    fn allows(&mut self, clients: &mut Clients, session: u64, client: u64) -> bool {
+    fn allows(&mut self, clients: &mut Clients, number: u64, client: u64) -> bool {
         // What was answered before this frame was sent has been reported by now, if not yet received.
         self.receive_status(clients, client);
-        let Some(session) = self.sessions.get(&session) else { return false };
+        let Some(session) = self.sessions.get(&number) else { return false };
         let is_allowed = session.unanswered <= UNANSWERED_MAX;
         if !is_allowed {
             clients.end_session(client, "it sent more than its window allows");
+            self.sessions.remove(&number);
         }
         is_allowed
     }
-}
 
-impl Upstreams for SharedWkp {
-    /// Sessions go through this pipe, so it is watched in any case.
-    fn watch(&mut self, clients: &mut Clients, wkp: Rc<OwnedFd>, _: bool) -> Result<()> {
-        if !self.watches_wkp {
-            let number = clients.new_number();
-            clients.watch(&wkp, Arrival::Wkp(number), EpollFlags::EPOLLIN)?;
-            self.watches_wkp = true;
-            self.wkps.insert(number, reader_of_shared(wkp, &clients.site));
-            // A pipe that has lost its name is read as long as a client has it open. Of too many such pipes,
-            // the oldest is closed, which its clients see.
-            while self.wkps.len() > WKPS_MAX
-                && let Some(oldest) = self.wkps.keys().min().copied()
-                && let Some(reader) = self.wkps.remove(&oldest)
-            {
-                let _ = clients.poller.remove(&reader);
-            }
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self, clients: &mut Clients, server: &mut Server, wkp: Option<u64>) -> Result<()> {
-        if let Some(wkp) = wkp {
-            self.read(clients, server, wkp)?;
-        } else if self.watches_wkp {
-            // Its clients go on writing to it; new clients find the next one.
-            self.watches_wkp = server.replace()?.is_none();
-        }
-        Ok(())
-    }
-
-    fn admit(&mut self, clients: &mut Clients, server: &mut Server, client: PendingClient) {
-        let longest = server.options().limits.longest.min(usize::from(WINDOW) * PAYLOAD_MAX);
-        let (session, ack) = (client.session, AckParams { window: WINDOW, longest, upstream: Vec::new() });
-        if let Some(client) = clients.fork(server, client, None, ack) {
-            self.sessions.insert(session, Session { client, ready: false, unanswered: 0 });
+    /// subserver --> central process: the subserver's status.
+    pub(crate) fn receive_status(&mut self, clients: &mut Clients, client: u64) {
+        let Some(number) = clients.by_number.get(&client).map(|client| client.session) else { return };
+        let status = clients.read_status(client);
+        if let Some(why) = status.over {
+            self.sessions.remove(&number);
+            clients.forget(client, why);
+        } else if let Some(session) = self.sessions.get_mut(&number) {
+            session.unanswered = session.unanswered.saturating_sub(status.answered);
         }
     }
 
-    fn route(&mut self, clients: &mut Clients, number: u64, _: bool) {
-        clients.resume(number);
-    }
-
-    fn answered(&mut self, session: u64, frames: usize) {
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.unanswered = session.unanswered.saturating_sub(frames);
-        }
-    }
-
-    fn catch_up(&mut self, clients: &mut Clients, server: &mut Server, asked: bool) -> Result<bool> {
+    /// Called once a turn. If a subserver has asked whether its client is idle, reads all pipes. Returns
+    /// false if a pipe was full: its clients wait for room, and are not idle.
+    pub(crate) fn reread(&mut self, clients: &mut Clients, server: &mut Server, asked: bool) -> Result<bool> {
         if asked {
             self.read_all(clients, server)?;
         }
         Ok(!std::mem::take(&mut self.was_full))
     }
 
-    fn remove(&mut self, clients: &mut Clients, number: u64) {
-        if let Some(client) = clients.by_number.get(&number) {
-            self.sessions.remove(&client.session);
-        }
-    }
-
-    fn stop(&mut self, clients: &mut Clients, server: &mut Server) -> Result<()> {
+    /// The server shuts down: receives what has arrived up to now, and nothing that comes later.
+    pub(crate) fn stop(&mut self, clients: &mut Clients, server: &mut Server) -> Result<()> {
         self.read_all(clients, server)?;
         for (_, reader) in self.wkps.drain() {
             let _ = clients.poller.remove(&reader);
+        }
+        server.close()?;
+        for number in clients.by_number.keys().copied().collect::<Vec<_>>() {
+            clients.send_own(number, Kind::Bye, SHUTTING_DOWN);
+            clients.close(number);
         }
         Ok(())
     }
