@@ -64,6 +64,13 @@ pub enum Error {
         /// The server's text.
         reason: String,
     },
+    /// The server refused one request. The session goes on.
+    RequestRefused {
+        /// The number of the request.
+        number: u32,
+        /// The service's reason.
+        reason: String,
+    },
     /// The peer did what the protocol does not allow.
     Protocol {
         /// What it did.
@@ -185,6 +192,7 @@ impl Error {
             | Self::NoServer { .. }
             | Self::Refused { .. } => Status::Refused,
             Self::NoAnswer { .. }
+            | Self::RequestRefused { .. }
             | Self::Protocol { .. }
             | Self::Lost { .. }
             | Self::NoReply { .. }
@@ -240,6 +248,9 @@ impl fmt::Display for Error {
                 write!(f, "cannot connect to {path:?}: no answer in time ({seen}): {hint}")
             }
             Self::Refused { reason } => write!(f, "cannot connect: the server refused: {reason}"),
+            Self::RequestRefused { number, reason } => {
+                write!(f, "the server refused request {number}: {reason}")
+            }
             Self::Protocol { what } => write!(f, "the peer broke the protocol: {what}"),
             Self::Lost { what, unanswered: 0 } => write!(f, "the connection is over: {what}"),
             Self::Lost { what, unanswered } => {

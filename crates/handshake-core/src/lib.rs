@@ -33,6 +33,9 @@ pub use handshake_fifo::{deadline, fifo, io, limits, sys, wait};
 pub use handshake_wire as wire;
 pub use handshake_wire::course;
 
+pub use client::blocking::{Client, ClientOptions};
+pub use client::connection::Connection;
+pub use client::session::Answer;
 pub use error::{Error, Result};
 pub use process::Process;
 pub use server::Server;

@@ -18,7 +18,7 @@ use crate::text::words;
 use crate::wire::{Ack, Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, frames_of, pieces};
 
 /// A client's connection to its server. Dropping it closes both pipes, which the server notices at once.
-pub struct Connection {
+pub struct Session {
     process: Rc<Process>,
     session: u64,
     window: u16,
@@ -49,7 +49,7 @@ pub const LONGEST: u64 = 16 << 20;
 /// server then begins early, and is not woken for each frame.
 const FRAMES_A_WRITE: usize = 8;
 
-/// What [`Connection::answer`] found.
+/// What [`Session::answer`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// A complete reply to the request of this number.
@@ -60,7 +60,7 @@ pub enum Answer {
     Nothing,
 }
 
-impl Connection {
+impl Session {
     pub(crate) fn new(
         process: &Rc<Process>,
         ack: &Ack,
@@ -140,7 +140,7 @@ impl Connection {
         }
     }
 
-    /// Queues a request and returns its number. [`Connection::flush`] writes it. Parts of a long message are
+    /// Queues a request and returns its number. [`Session::flush`] writes it. Parts of a long message are
     /// written at once.
     ///
     /// # Errors
@@ -187,7 +187,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads the private pipe once. Call it when that pipe is ready, and then [`Connection::answer`] until it
+    /// Reads the private pipe once. Call it when that pipe is ready, and then [`Session::answer`] until it
     /// finds nothing more.
     ///
     /// # Errors
@@ -291,15 +291,15 @@ impl Connection {
         self.from_server.as_fd()
     }
 
-    /// Returns the upstream, to be polled for writing while [`Connection::is_flushed`] is false.
+    /// Returns the upstream, to be polled for writing while [`Session::is_flushed`] is false.
     pub fn to_server(&self) -> BorrowedFd<'_> {
         self.to_server.as_fd()
     }
 }
 
-impl std::fmt::Debug for Connection {
+impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let session = format_args!("{:016x}", self.session).to_string();
-        f.debug_struct("Connection").field("session", &session).finish_non_exhaustive()
+        f.debug_struct("Session").field("session", &session).finish_non_exhaustive()
     }
 }

@@ -18,8 +18,8 @@ use crate::sys::{capacity, unread};
 
 /// A client's connection to a server of the course. Dropping it closes both pipes; the dialect has no BYE.
 ///
-/// It has the methods of the framed [`Connection`](crate::client::session::Connection).
-pub struct Connection {
+/// It has the methods of the framed [`Session`](crate::client::session::Session).
+pub struct Session {
     process: Rc<Process>,
     from_server: OwnedFd,
     /// The well-known pipe, which has lost its name.
@@ -40,7 +40,7 @@ pub struct Connection {
     is_unanswered: bool,
 }
 
-impl Connection {
+impl Session {
     pub(super) fn new(
         process: &Rc<Process>,
         from_server: OwnedFd,
@@ -120,7 +120,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Unfit`], [`Error::TooLong`]: nothing was sent, and the session goes on. Otherwise those of
-    /// [`Connection::flush`].
+    /// [`Session::flush`].
     pub fn send(&mut self, message: &[u8]) -> Result<u32> {
         self.check(message)?;
         self.outgoing.extend_from_slice(message);
@@ -160,7 +160,7 @@ impl Connection {
     }
 
     /// Reads the private pipe once: one record. Call it when that pipe is ready, and then
-    /// [`Connection::answer`] until it finds nothing more.
+    /// [`Session::answer`] until it finds nothing more.
     ///
     /// # Errors
     /// [`Error::Lost`]: the server has gone.
@@ -217,14 +217,14 @@ impl Connection {
         self.from_server.as_fd()
     }
 
-    /// Returns the upstream, to be polled for writing while [`Connection::is_flushed`] is false.
+    /// Returns the upstream, to be polled for writing while [`Session::is_flushed`] is false.
     pub fn to_server(&self) -> BorrowedFd<'_> {
         self.to_server.as_fd()
     }
 }
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("requests", &self.requests).finish_non_exhaustive()
+        f.debug_struct("Session").field("requests", &self.requests).finish_non_exhaustive()
     }
 }
