@@ -1,13 +1,17 @@
 //! The harness of the tests of the built programs. A test takes place in a [`Scene`]:
 //!
 //! ```no_run
-//! use workspace_tests::{Paradigm, Scene};
+//! use workspace_tests::{Paradigm, Scene, each};
 //!
-//! let scene = Scene::new();
-//! let server = scene.server(Paradigm::Forking).args(["--service", "echo"]).ready();
-//! scene.client().arg("hello").run().success().stdout("hello\n");
-//! assert!(server.is_running());
-//! scene.end();
+//! each! {
+//!     a_client_is_served in basic forking;
+//! }
+//!
+//! fn a_client_is_served(scene: &Scene, paradigm: Paradigm) {
+//!     let server = scene.server(paradigm).args(["--service", "echo"]).ready();
+//!     scene.client().arg("hello").run().success().stdout("hello\n");
+//!     assert!(server.is_running());
+//! }
 //! ```
 //!
 //! Reading order: [`Scene`]; [`Launch`], which starts programs; [`Program`], a started program; [`EventLog`],
@@ -56,45 +60,60 @@ pub use terminal::Terminal;
 
 /// Makes one `#[test]` of a function for each paradigm in its list: `test in basic forking;` becomes
 /// `test::basic` and `test::forking`. Such a list stands at the top of each module, as its table of contents.
+/// The function is called with a new [`Scene`] and the paradigm. The scene ends after it, with the census.
 ///
 /// A test that proves rows of docs/failure-modes.md names them: `test in basic: row_9 row_26;` becomes
 /// `test::row_9::row_26::basic`. Then `cargo test row_9::` runs all tests of that row.
+///
+/// Functions in a list that begins with `own scenes:` are called with the paradigm alone, and make their
+/// scenes themselves.
 #[macro_export]
 macro_rules! each {
-    ($($test:ident in $($paradigm:ident)+ $(: $($row:ident)+)?;)+) => {
-        $(mod $test {
-            use super::$test;
-            $crate::each!(@rows $test [$($paradigm)+] $($($row)+)?);
-        })+
+    (own scenes: $($test:ident in $($paradigm:ident)+ $(: $($row:ident)+)?;)+) => {
+        $($crate::each!(@test [] $test [$($paradigm)+] $($($row)+)?);)+
     };
-    (@rows $test:ident $paradigms:tt $row:ident $($rows:ident)*) => {
+    ($($test:ident in $($paradigm:ident)+ $(: $($row:ident)+)?;)+) => {
+        $($crate::each!(@test [scene] $test [$($paradigm)+] $($($row)+)?);)+
+    };
+    (@test $scene:tt $test:ident $paradigms:tt $($row:ident)*) => {
+        mod $test {
+            use super::$test;
+            $crate::each!(@rows $scene $test $paradigms $($row)*);
+        }
+    };
+    (@rows $scene:tt $test:ident $paradigms:tt $row:ident $($rows:ident)*) => {
         mod $row {
             use super::$test;
-            $crate::each!(@rows $test $paradigms $($rows)*);
+            $crate::each!(@rows $scene $test $paradigms $($rows)*);
         }
     };
-    (@rows $test:ident []) => {
+    (@rows $scene:tt $test:ident []) => {
         #[test]
         fn once() {
-            $test();
+            $crate::each!(@run $scene $test);
         }
     };
-    (@rows $test:ident [$($paradigm:ident)+]) => {
+    (@rows $scene:tt $test:ident [$($paradigm:ident)+]) => {
         $(#[test]
         fn $paradigm() {
-            $test($crate::Paradigm::named(stringify!($paradigm)));
+            $crate::each!(@run $scene $test $crate::Paradigm::named(stringify!($paradigm)));
         })+
+    };
+    (@run [] $test:ident $paradigm:expr) => {
+        $test($paradigm);
+    };
+    (@run [scene] $test:ident $($paradigm:expr)?) => {
+        let scene = $crate::Scene::new();
+        $test(&scene $(, $paradigm)?);
+        scene.end();
     };
 }
 
 /// Makes a `#[test]` of each function that has no paradigm: `test: row_5;` becomes `test::row_5::once`, and
-/// `test;` becomes `test::once`. [`each!`] explains the rows.
+/// `test;` becomes `test::once`. The function is called with a new [`Scene`]. [`each!`] explains the rows.
 #[macro_export]
 macro_rules! tests {
     ($($test:ident $(: $($row:ident)+)?;)+) => {
-        $(mod $test {
-            use super::$test;
-            $crate::each!(@rows $test [] $($($row)+)?);
-        })+
+        $($crate::each!(@test [scene] $test [] $($($row)+)?);)+
     };
 }

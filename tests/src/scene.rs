@@ -26,8 +26,9 @@ use crate::wait::{until, within};
 
 /// A directory with a well-known pipe named `mario`, and the programs that work there.
 ///
-/// A test ends with [`Scene::end`]. If the test fails before that, the scene reports what happened, and ends
-/// the processes that it started.
+/// [`each!`](crate::each) and [`tests!`](crate::tests) make the scene of a test, and end it with
+/// [`Scene::end`]. If the test fails before that, the scene reports what happened, and ends the processes that
+/// it started.
 #[derive(Debug)]
 pub struct Scene {
     /// The directory of the pipes, and the programs' working directory.

@@ -48,12 +48,11 @@ fn leaves(queue: Vec<RawClient>) {
 }
 
 /// A server that has just forked for the first client may finish its turn, and take one more turn.
-fn a_long_queue_delays_no_signal(paradigm: Paradigm) {
+fn a_long_queue_delays_no_signal(scene: &Scene, paradigm: Paradigm) {
     const TWO_TURNS: usize = 32;
-    let scene = Scene::new();
     let server = scene.server(paradigm).args(["--grace", "100ms"]).gated().start();
     server.step_until(What::Waiting);
-    let queue = queue(&scene);
+    let queue = queue(scene);
     server.step_until(What::SubserverForked);
     server.signal(Signal::SIGTERM);
     server.go_on();
@@ -62,20 +61,18 @@ fn a_long_queue_delays_no_signal(paradigm: Paradigm) {
     assert!(forked <= TWO_TURNS, "{forked} subservers were forked after SIGTERM");
     leaves(queue);
     assert_eq!(scene.names(), [""; 0]);
-    scene.end();
 }
 
 /// A request that comes after the first fork is routed after a few more forks, and not after all.
-fn a_long_queue_delays_no_request(paradigm: Paradigm) {
+fn a_long_queue_delays_no_request(scene: &Scene, paradigm: Paradigm) {
     const TWO_TURNS: usize = 32;
-    let scene = Scene::new();
     let server = scene.server(paradigm).gated().start();
     let mut polite = scene.raw_client();
     polite.hello();
     server.step_until(What::AckSent);
     polite.accept();
     server.step_until(What::ReadyReceived);
-    let queue = queue(&scene);
+    let queue = queue(scene);
     server.step_until(What::SubserverForked);
     let mark = scene.event_log().mark();
     polite.request(1, b"hello");
@@ -88,16 +85,14 @@ fn a_long_queue_delays_no_request(paradigm: Paradigm) {
     assert_eq!(polite.answer().payload, b"HELLO");
     polite.bye();
     leaves(queue);
-    scene.end();
 }
 
 /// The 200 clients are of this process, and came first.
-fn a_process_that_connects_often_delays_no_other(paradigm: Paradigm) {
+fn a_process_that_connects_often_delays_no_other(scene: &Scene, paradigm: Paradigm) {
     const FEW: usize = 32;
-    let scene = Scene::new();
     let server = scene.server(paradigm).gated().start();
     server.step_until(What::Waiting);
-    let queue = queue(&scene);
+    let queue = queue(scene);
     let client = scene.client().arg("hello").start();
     scene.event_log().wait_for(What::HelloSent, |event| event.pid == client.pid());
     server.go_on();
@@ -108,11 +103,9 @@ fn a_process_that_connects_often_delays_no_other(paradigm: Paradigm) {
     let forked = before.filter(|event| event.what == What::SubserverForked).count();
     assert!(forked <= FEW, "{forked} subservers were forked before another process had its turn");
     leaves(queue);
-    scene.end();
 }
 
-fn names_of_missing_pipes_cost_no_fork(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn names_of_missing_pipes_cost_no_fork(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let mut intruder = scene.raw_client();
     for _ in 0..200 {
@@ -122,17 +115,15 @@ fn names_of_missing_pipes_cost_no_fork(paradigm: Paradigm) {
     scene
         .event_log()
         .wait_for_many(200, What::ClientDropped, |event| event.text.as_ref().is_some_and(is_absent));
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     let forked = scene.event_log().all(|event| event.what == What::SubserverForked).len();
     assert!(forked <= 1, "{forked} subservers for one client");
     intruder.remove_private_pipe();
     drop(intruder);
-    scene.end();
 }
 
 /// Another process moves the pipe away, and then back over the next one.
-fn a_well_known_pipe_that_is_moved_away_and_back_is_recognised(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_well_known_pipe_that_is_moved_away_and_back_is_recognised(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     for _ in 0..3 {
@@ -140,18 +131,16 @@ fn a_well_known_pipe_that_is_moved_away_and_back_is_recognised(paradigm: Paradig
         fs::rename(scene.path("mario"), scene.path("elsewhere")).expect("the path exists");
         until_true("the next well-known pipe to exist", || scene.path("mario").exists());
         fs::rename(scene.path("elsewhere"), scene.path("mario")).expect("the moved pipe exists");
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
     }
     server.has_descriptors_as(&before);
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
-    scene.end();
 }
 
 /// A pipe that has lost the well-known name may have a second name. A client that opened the pipe before must
 /// not write its name there.
-fn a_second_name_of_the_well_known_pipe_misleads_no_client(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_second_name_of_the_well_known_pipe_misleads_no_client(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     fs::hard_link(scene.path("mario"), scene.path("second")).expect("the path exists");
@@ -170,12 +159,10 @@ fn a_second_name_of_the_well_known_pipe_misleads_no_client(paradigm: Paradigm) {
     drop(first);
     fs::remove_file(scene.path("second")).expect("the path exists");
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// Headers without payload, each claiming the longest frame: many in a row, and one alone.
-fn headers_that_claim_long_frames_delay_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn headers_that_claim_long_frames_delay_nobody(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     let claim = frame(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
@@ -189,35 +176,31 @@ fn headers_that_claim_long_frames_delay_nobody(paradigm: Paradigm) {
                 intruder.open_wkp();
             }
             intruder.flood(garbage);
-            another_client_is_served_soon(&scene);
+            another_client_is_served_soon(scene);
         }
     }
     intruder.remove_private_pipe();
     drop(intruder);
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// An exclusive lock would keep every client from writing its name, since each asks for a shared lock. So the
 /// server holds a shared lock itself.
-fn a_lock_on_the_well_known_pipe_blocks_no_client(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_lock_on_the_well_known_pipe_blocks_no_client(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let nonblocking = OFlag::O_NONBLOCK.bits();
     let locked = OpenOptions::new().write(true).custom_flags(nonblocking).open(scene.path("mario"));
     let locked = locked.expect("the server reads it");
     assert_eq!(try_lock(locked.as_fd(), Lock::Exclusive), Err(Errno::EWOULDBLOCK));
     try_lock(locked.as_fd(), Lock::Shared).expect("a shared lock is free");
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     drop(locked);
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// A client keeps each pipe open, which would cost the server a descriptor.
-fn the_number_of_old_well_known_pipes_is_bounded(paradigm: Paradigm) {
+fn the_number_of_old_well_known_pipes_is_bounded(scene: &Scene, paradigm: Paradigm) {
     const KEPT: usize = 8;
-    let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors().len();
     let mut clients = Vec::new();
@@ -230,16 +213,14 @@ fn the_number_of_old_well_known_pipes_is_bounded(paradigm: Paradigm) {
         until_true("the next well-known pipe to exist", || scene.path("mario").exists());
     }
     until_true("the server to close old pipes", || server.descriptors().len() < before + KEPT);
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     drop(clients);
-    scene.end();
 }
 
-fn a_message_longer_than_the_free_memory_is_refused(paradigm: Paradigm) {
+fn a_message_longer_than_the_free_memory_is_refused(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[Tool::Command("prlimit")]) {
         return;
     }
-    let scene = Scene::new();
     let server = scene.server(paradigm).through(["prlimit", "--data=12000000"]).ready();
     let raw = |bytes: usize| scene.client().arg("--raw").run_with_stdin(vec![b'x'; bytes]);
     let refused = contains("its 15728640 bytes are more than this server has memory for now");
@@ -247,12 +228,10 @@ fn a_message_longer_than_the_free_memory_is_refused(paradigm: Paradigm) {
     raw(2 << 20).success().stdout("X".repeat(2 << 20)).stderr("");
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
-    scene.end();
 }
 
 /// Another process sends the signal that reports a child's exit.
-fn a_flood_of_signals_does_not_stop_the_server(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_flood_of_signals_does_not_stop_the_server(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     // Basic has no children and no handler for that signal.
     let signals: &[&str] = if paradigm.has_subservers() { &["34", "CHLD"] } else { &["CHLD"] };
@@ -260,11 +239,10 @@ fn a_flood_of_signals_does_not_stop_the_server(paradigm: Paradigm) {
     let flood = format!("while {}; do :; done", kills.collect::<Vec<_>>().join(" && "));
     let mut flood = Command::new("timeout").args(["60", "sh", "-c", &flood]).spawn().expect("timeout(1)");
     for _ in 0..5 {
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
     }
     server.signal(Signal::SIGTERM);
     server.ends().code(0);
     // The flood ends with its target.
     flood.wait().expect("the flood is a child of this process");
-    scene.end();
 }

@@ -32,8 +32,7 @@ each! {
 
 const VALUE: &str = "of value";
 
-fn a_hello_with_an_invalid_name_is_dropped(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_hello_with_an_invalid_name_is_dropped(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     let outside = scene.path("../victim");
@@ -61,7 +60,7 @@ fn a_hello_with_an_invalid_name_is_dropped(paradigm: Paradigm) {
         let mut client = scene.raw_client();
         client.hello_naming(name);
         scene.event_log().wait_after(mark, What::ClientDropped, |_| true);
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
         assert!(!client.has_answer(), "the server wrote into a pipe that it must not trust");
         client.remove_private_pipe();
     }
@@ -70,13 +69,11 @@ fn a_hello_with_an_invalid_name_is_dropped(paradigm: Paradigm) {
         fs::remove_file(victim).expect("the path exists");
     }
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// The name is valid, but it belongs to an object that cannot take an answer. The objects are: a file; links
 /// to a file, a pipe and a device; a socket; a directory; no object; a pipe without a reader.
-fn a_private_pipes_name_on_another_object_is_dropped(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_private_pipes_name_on_another_object_is_dropped(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     let [file, link, to_pipe, to_device, socket, directory, nothing, unread] =
@@ -94,7 +91,7 @@ fn a_private_pipes_name_on_another_object_is_dropped(paradigm: Paradigm) {
         let mut client = scene.raw_client();
         client.hello_naming(name.as_bytes());
         scene.event_log().wait_after(mark, What::ClientDropped, |_| true);
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
         client.remove_private_pipe();
     }
     assert_eq!(fs::read_to_string(scene.path(&file)).expect("the path exists"), VALUE);
@@ -105,12 +102,10 @@ fn a_private_pipes_name_on_another_object_is_dropped(paradigm: Paradigm) {
     fs::remove_dir(scene.path(&directory)).expect("the path exists");
     reader.remove_private_pipe();
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// The client whose pipe was named cannot use the answer: it has another nonce and another session.
-fn a_client_that_names_anothers_private_pipe_gets_no_session(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_names_anothers_private_pipe_gets_no_session(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let victim = scene.client().arg("mine").gated().start();
     let made = victim.step_until(What::PrivateCreated);
@@ -125,14 +120,12 @@ fn a_client_that_names_anothers_private_pipe_gets_no_session(paradigm: Paradigm)
     assert!(!intruder.has_answer());
     intruder.remove_private_pipe();
     drop(intruder);
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// A client that names its own pipe twice gets two answers there, and may take one. The other one waits for
 /// READY until its timeout. In basic the next client waits for that.
-fn a_client_that_names_its_pipe_twice_is_served_once(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_names_its_pipe_twice_is_served_once(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let before = server.descriptors();
     let mut client = scene.raw_client();
@@ -151,9 +144,8 @@ fn a_client_that_names_its_pipe_twice_is_served_once(paradigm: Paradigm) {
     assert_eq!((answer.sequence, answer.payload), (1, b"ONE".to_vec()));
     client.bye();
     drop(client);
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// At most 4,096 bytes each, since a hostile client would keep its writes whole, too.
@@ -166,8 +158,7 @@ fn garbage() -> Vec<Vec<u8>> {
     vec![noise(4096), noise(1), lie, kind, magics, text, vec![0; 4096], b"\0WK".to_vec()]
 }
 
-fn garbage_is_skipped(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn garbage_is_skipped(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     for bytes in garbage() {
@@ -182,14 +173,12 @@ fn garbage_is_skipped(paradigm: Paradigm) {
             skipped.filter_map(|event| event.bytes).sum::<usize>() == bytes.len()
         });
         client.remove_private_pipe();
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
     }
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
-fn garbage_on_the_shared_pipe_harms_no_session(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn garbage_on_the_shared_pipe_harms_no_session(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let client = scene.client().typing().start();
     let mut vandal = scene.raw_client();
@@ -204,23 +193,19 @@ fn garbage_on_the_shared_pipe_harms_no_session(paradigm: Paradigm) {
     client.close_stdin();
     client.ends().success().stdout(printed).stderr("");
     vandal.remove_private_pipe();
-    scene.end();
 }
 
-fn a_message_too_long_is_not_sent(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_message_too_long_is_not_sent(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--max-message", "1000"]).ready();
     let [fits, too_long] = [1000, 1001].map(|length| "x".repeat(length));
     let end = scene.client().args(["before", &fits, &too_long, "after"]).run();
     end.code(1)
         .stdout(format!("BEFORE\n{}\nAFTER\n", "X".repeat(1000)))
         .stderr(predicate::str::contains("1001 bytes").and(predicate::str::contains("at most 1000")));
-    scene.end();
 }
 
 /// The client ignores the limit in its ACK.
-fn a_message_too_long_is_refused(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_message_too_long_is_refused(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--max-message", "1000"]).ready();
     let mut client = scene.raw_client();
     assert_eq!(client.shake_hands().longest, 1000);
@@ -238,12 +223,10 @@ fn a_message_too_long_is_refused(paradigm: Paradigm) {
     }
     client.bye();
     drop(client);
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
-fn a_request_that_is_not_due_ends_only_its_session(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_request_that_is_not_due_ends_only_its_session(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     let mut client = scene.raw_client();
@@ -254,14 +237,12 @@ fn a_request_that_is_not_due_ends_only_its_session(paradigm: Paradigm) {
     let answer = client.answer();
     assert_eq!((answer.kind, answer.sequence), (Kind::Bye, 0));
     assert!(!answer.payload.is_empty(), "BYE has no reason");
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     drop(client);
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
-fn a_frame_of_another_session_is_skipped(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_frame_of_another_session_is_skipped(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let mut client = scene.raw_client();
     client.shake_hands();
@@ -277,12 +258,10 @@ fn a_frame_of_another_session_is_skipped(paradigm: Paradigm) {
     assert_eq!((answer.kind, answer.payload), (Kind::Reply, b"ONE".to_vec()));
     client.bye();
     drop(client);
-    scene.end();
 }
 
 /// The window is 16 frames. A client with half as many more unanswered breaks the rules.
-fn a_client_that_overruns_the_window_is_evicted(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_overruns_the_window_is_evicted(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--service", "sleep:300", "--grace", "200ms"]).ready();
     let before = server.descriptors();
     let neighbour = scene.client().typing().start();
@@ -301,5 +280,4 @@ fn a_client_that_overruns_the_window_is_evicted(paradigm: Paradigm) {
     neighbour.ends().success().stdout("one\ntwo\n");
     drop(client);
     server.has_descriptors_as(&before);
-    scene.end();
 }

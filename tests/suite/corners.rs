@@ -6,12 +6,15 @@ use nix::sys::signal::Signal;
 use workspace_tests::{Paradigm, Scene, each};
 
 each! {
-    a_signal_is_noticed_at_every_wait in basic: row_32;
     term_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared: row_47;
     a_name_removed_under_steady_traffic_is_created_again in forking dispatch shared: row_18;
     a_message_in_small_frames_keeps_to_the_window in basic forking dispatch shared;
     a_client_that_never_reads_its_refusals_costs_no_memory in basic forking dispatch: row_11;
     a_server_whose_lock_file_was_replaced_ends in basic;
+}
+
+each! { own scenes:
+    a_signal_is_noticed_at_every_wait in basic: row_32;
 }
 
 /// A busy server checks for signals every 10 ms. A signal found by that check must keep the server from
@@ -39,8 +42,7 @@ fn a_signal_is_noticed_at_every_wait(paradigm: Paradigm) {
 }
 
 /// As service managers do: a subserver gets SIGTERM twice, from the manager and from its main server.
-fn term_to_the_whole_group_lets_a_running_request_be_answered(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn term_to_the_whole_group_lets_a_running_request_be_answered(scene: &Scene, paradigm: Paradigm) {
     let options = ["--grace", "30s", "--service", "sleep:300"];
     let server = scene.server(paradigm).args(options).in_own_group().ready();
     let client = scene.client().arg("request").start();
@@ -48,11 +50,9 @@ fn term_to_the_whole_group_lets_a_running_request_be_answered(paradigm: Paradigm
     server.signal_group(Signal::SIGTERM);
     client.ends().success().stdout("request\n");
     server.ends().success();
-    scene.end();
 }
 
-fn a_name_removed_under_steady_traffic_is_created_again(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_name_removed_under_steady_traffic_is_created_again(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let client = scene.client().arg("--window=1").typing().start();
     let mut printed = String::new();
@@ -74,12 +74,10 @@ fn a_name_removed_under_steady_traffic_is_created_again(paradigm: Paradigm) {
     asks("still here");
     client.close_stdin();
     client.ends().success();
-    scene.end();
 }
 
 /// The protocol does not require that all frames but the last are full.
-fn a_message_in_small_frames_keeps_to_the_window(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_message_in_small_frames_keeps_to_the_window(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let mut client = scene.raw_client();
     client.shake_hands();
@@ -91,12 +89,10 @@ fn a_message_in_small_frames_keeps_to_the_window(paradigm: Paradigm) {
     }
     client.bye();
     drop(client);
-    scene.end();
 }
 
 /// Not with `--shared-wkp`: there the client overruns the window, and is evicted.
-fn a_client_that_never_reads_its_refusals_costs_no_memory(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_never_reads_its_refusals_costs_no_memory(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--max-message", "1"]).without_event_log().ready();
     let mut client = scene.raw_client();
     client.shake_hands();
@@ -110,11 +106,9 @@ fn a_client_that_never_reads_its_refusals_costs_no_memory(paradigm: Paradigm) {
     drop(client);
     server.signal(Signal::SIGTERM);
     server.ends().success();
-    scene.end();
 }
 
-fn a_server_whose_lock_file_was_replaced_ends(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_server_whose_lock_file_was_replaced_ends(scene: &Scene, paradigm: Paradigm) {
     let first = scene.server(paradigm).ready();
     let client = scene.client().typing().start();
     client.type_line("hello");
@@ -129,5 +123,4 @@ fn a_server_whose_lock_file_was_replaced_ends(paradigm: Paradigm) {
     scene.serves("hello", "HELLO");
     second.signal(Signal::SIGTERM);
     second.ends().success();
-    scene.end();
 }

@@ -32,8 +32,7 @@ fn patient(server: Launch<'_>) -> Launch<'_> {
 
 /// The clients start before the server, so all find its name at one instant. A busy machine needs a minute to
 /// start them, so the first clients must wait that long.
-fn three_hundred_clients_at_one_instant_are_all_served(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn three_hundred_clients_at_one_instant_are_all_served(scene: &Scene, paradigm: Paradigm) {
     let clients: Vec<_> = (0..300)
         .map(|n| {
             scene.client().args(["--timeout", "180s"]).arg(format!("hello {n}")).without_event_log().start()
@@ -44,7 +43,6 @@ fn three_hundred_clients_at_one_instant_are_all_served(paradigm: Paradigm) {
     for (n, client) in clients.iter().enumerate() {
         client.ends().success().stdout(format!("HELLO {n}\n")).stderr("");
     }
-    scene.end();
 }
 
 /// `lab load` needs two descriptors for each of more than a thousand connections.
@@ -72,29 +70,26 @@ pub(crate) fn load<'s>(scene: &'s Scene, options: &[&str]) -> Launch<'s> {
 
 /// Each client waits for its answer on a private pipe that it has just opened. Such a pipe may show a false
 /// hang-up.
-fn ten_thousand_clients_in_a_row_leave_no_descriptor(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn ten_thousand_clients_in_a_row_leave_no_descriptor(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).arg("-q").without_event_log().ready();
     let before = server.descriptors();
     for _ in 0..2 {
-        let report = report(&load(&scene, &["--connect-only", "--requests", "5000"]).start());
+        let report = report(&load(scene, &["--connect-only", "--requests", "5000"]).start());
         assert_eq!(report["handshake_records"].as_u64(), Some(3 * 5000), "a client tried again: {report}");
         server.has_descriptors_as(&before);
     }
     scene.serves("hello", "HELLO");
-    scene.end();
 }
 
 /// Each session has one request. A thousand subservers are forked, and none stays a zombie. A handshake has 3
 /// frames if no client has to try again.
-fn a_thousand_clients_at_one_instant_cost_a_thousand_handshakes(paradigm: Paradigm) {
+fn a_thousand_clients_at_one_instant_cost_a_thousand_handshakes(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[MANY]) {
         return;
     }
-    let scene = Scene::new();
     let barrier = Barrier::new();
     let options = ["--connections", "1000", "--requests", "1"];
-    let lab = load(&scene, &options).behind(&barrier).start();
+    let lab = load(scene, &options).behind(&barrier).start();
     let server =
         patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).without_event_log().ready();
     barrier.open();
@@ -102,20 +97,18 @@ fn a_thousand_clients_at_one_instant_cost_a_thousand_handshakes(paradigm: Paradi
     let frames = report["handshake_records"].as_u64().expect("a number");
     assert!(frames <= 4 * 1000, "{frames} frames for 1000 handshakes");
     until_true("the server to have no zombie", || children_of(server.pid()).is_empty());
-    scene.end();
 }
 
 /// Five processes make the load, so that the clients do not wait for each other. In basic nearly all clients
 /// wait for their turn, and look for the pipe 50 times a second each. So basic has a tenth of them.
-fn five_thousand_clients_of_five_processes_are_all_served(paradigm: Paradigm) {
+fn five_thousand_clients_of_five_processes_are_all_served(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[MANY]) {
         return;
     }
-    let scene = Scene::new();
     let barrier = Barrier::new();
     let each = if paradigm == Paradigm::Basic { 100 } else { 1000 };
     let options = ["--connections", &each.to_string(), "--requests", "1"];
-    let labs = [(); 5].map(|()| load(&scene, &options).behind(&barrier).start());
+    let labs = [(); 5].map(|()| load(scene, &options).behind(&barrier).start());
     let server =
         patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).without_event_log().ready();
     barrier.open();
@@ -123,20 +116,18 @@ fn five_thousand_clients_of_five_processes_are_all_served(paradigm: Paradigm) {
     let frames: u64 = frames.sum();
     assert!(frames <= 4 * 5 * each, "{frames} frames for {} handshakes", 5 * each);
     until_true("the server to have no zombie", || children_of(server.pid()).is_empty());
-    scene.end();
 }
 
 /// A pipe of 64 KiB holds about 1,070 names. The other clients wait for room, even while the server is
 /// stopped.
-fn a_client_that_finds_the_pipe_full_waits_for_room(paradigm: Paradigm) {
+fn a_client_that_finds_the_pipe_full_waits_for_room(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[MANY]) {
         return;
     }
-    let scene = Scene::new();
     let server =
         patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).without_event_log().ready();
     server.signal(Signal::SIGSTOP);
-    let lab = load(&scene, &["--connections", "1200", "--requests", "1"]).start();
+    let lab = load(scene, &["--connections", "1200", "--requests", "1"]).start();
     until_true("1200 private pipes", || scene.names().len() >= 1200);
     let mut other = scene.raw_client();
     other.open_wkp();
@@ -147,17 +138,15 @@ fn a_client_that_finds_the_pipe_full_waits_for_room(paradigm: Paradigm) {
         Err(error) => panic!("cannot write to the well-known pipe: {error}"),
     });
     // Another server in another place measures the time.
-    assert_idle_for_a_second(&scene, &[lab.pid()]);
+    assert_idle_for_a_second(scene, &[lab.pid()]);
     server.signal(Signal::SIGCONT);
     report(&lab);
     other.remove_private_pipe();
     drop(other);
     scene.serves("hello", "hello");
-    scene.end();
 }
 
-fn ten_thousand_clients_that_connect_and_leave_leave_nothing(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn ten_thousand_clients_that_connect_and_leave_leave_nothing(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     scene.serves("hello", "HELLO");
@@ -170,13 +159,11 @@ fn ten_thousand_clients_that_connect_and_leave_leave_nothing(paradigm: Paradigm)
     drop(visitor);
     scene.serves("hello", "HELLO");
     server.has_descriptors_as(&before);
-    assert_idle_for_a_second(&scene, &[server.pid()]);
-    scene.end();
+    assert_idle_for_a_second(scene, &[server.pid()]);
 }
 
 /// The client keeps a writing end open, but it hides no end of another client's session.
-fn a_client_that_opens_the_pipe_and_sends_nothing_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_opens_the_pipe_and_sends_nothing_delays_nobody(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     let mut silent = scene.raw_client();
@@ -185,16 +172,14 @@ fn a_client_that_opens_the_pipe_and_sends_nothing_delays_nobody(paradigm: Paradi
     client.type_line("one");
     client.prints("ONE\n");
     client.kill();
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     scene.event_log().wait_for(What::SessionEnded, |_| true);
     silent.remove_private_pipe();
     drop(silent);
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
-fn a_client_beyond_the_limit_waits_and_is_served(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_beyond_the_limit_waits_and_is_served(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--max-clients", "2"]).ready();
     let clients: Vec<_> =
         (0..5).map(|_| scene.client().args(["--timeout", "60s"]).typing().start()).collect();
@@ -217,5 +202,4 @@ fn a_client_beyond_the_limit_waits_and_is_served(paradigm: Paradigm) {
         client.ends().success();
         served.push(pid);
     }
-    scene.end();
 }

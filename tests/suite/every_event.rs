@@ -15,9 +15,12 @@ use crate::held::another_client_is_served_soon;
 
 each! {
     a_client_killed_at_any_event_delays_nobody in basic forking dispatch shared: row_8 row_9;
+    a_client_stopped_at_any_event_goes_on in basic forking dispatch shared: row_10 row_45;
+}
+
+each! { own scenes:
     a_subserver_killed_at_any_event_is_noticed_at_once in forking dispatch shared: row_13;
     a_server_killed_at_any_event_is_replaced_by_the_next in basic forking dispatch shared: row_4 row_12;
-    a_client_stopped_at_any_event_goes_on in basic forking dispatch shared: row_10 row_45;
     a_subserver_stopped_at_any_event_delays_no_other in forking dispatch shared: row_46;
     a_server_stopped_at_any_event_drops_no_client in basic forking dispatch shared: row_46;
 }
@@ -172,20 +175,18 @@ fn let_a_deadline_pass(scene: &Scene) {
 }
 
 /// The server's timeout is too long to help.
-fn a_client_killed_at_any_event_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_killed_at_any_event_delays_nobody(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let before = server.descriptors();
     for moment in moments(paradigm, |role| role == Role::Client) {
         let client = scene.client().arg("hello").gated().start();
         client.step_until(moment.what);
         client.kill();
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
     }
     server.has_descriptors_as(&before);
     // Some clients left their private pipes. The server removes them when it ends.
     assert!(scene.names().iter().any(|name| name.contains(".client.")));
-    scene.end();
 }
 
 /// The client has its answer, or notices the death at once. Before the ACK it tries again and is served.
@@ -234,8 +235,7 @@ fn a_server_killed_at_any_event_is_replaced_by_the_next(paradigm: Paradigm) {
 
 /// A debugger or Ctrl-Z stops a process in this way. In basic, a stopped client that has sent HELLO delays
 /// the others until its deadline.
-fn a_client_stopped_at_any_event_goes_on(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_stopped_at_any_event_goes_on(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let before = server.descriptors();
     for moment in moments(paradigm, |role| role == Role::Client) {
@@ -246,13 +246,12 @@ fn a_client_stopped_at_any_event_goes_on(paradigm: Paradigm) {
         let has_the_server =
             client.events().iter().any(|event| event.what == What::HelloSent) && moment.what != What::ByeSent;
         if paradigm != Paradigm::Basic || !has_the_server {
-            another_client_is_served_soon(&scene);
+            another_client_is_served_soon(scene);
         }
         client.signal(Signal::SIGCONT);
         client.ends().success().stdout("HELLO\n").stderr("");
     }
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 fn a_subserver_stopped_at_any_event_delays_no_other(paradigm: Paradigm) {

@@ -34,38 +34,33 @@ pub(crate) fn another_client_is_served_soon(scene: &Scene) {
     assert!(since.elapsed() < SOON, "another client waited for {:?}", since.elapsed());
 }
 
-fn a_client_held_at_any_step_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_held_at_any_step_delays_nobody(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let before = server.descriptors();
     for what in HANDSHAKE {
         let held = scene.client().arg("held").gated().start();
         held.step_until(what);
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
         held.go_on();
         held.ends().success().stdout("HELD\n");
     }
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
-fn a_client_held_before_its_name_is_read_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_held_before_its_name_is_read_delays_nobody(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     for what in [What::PrivateCreated, What::WkpOpened] {
         let held = scene.client().arg("held").gated().start();
         held.step_until(what);
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
         held.go_on();
         held.ends().success().stdout("HELD\n");
     }
-    scene.end();
 }
 
 /// The server waits for READY until its timeout. When the held client goes on, its handshake is over, and it
 /// starts again.
-fn a_client_held_after_its_hello_delays_the_next_until_the_timeout(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_held_after_its_hello_delays_the_next_until_the_timeout(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let before = server.descriptors();
     for what in [What::HelloSent, What::AwaitingAck, What::AckReceived, What::PrivateRemoved] {
@@ -74,7 +69,7 @@ fn a_client_held_after_its_hello_delays_the_next_until_the_timeout(paradigm: Par
         held.step_until(what);
         let acknowledged = scene.event_log().wait_after(mark, What::AckSent, |_| true);
         let mark = scene.event_log().mark();
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
         let next = scene.event_log().wait_after(mark, What::AckSent, |_| true);
         let waited = Duration::from_nanos(next.ns - acknowledged.ns);
         assert!(waited >= Duration::from_millis(300), "the next client was served after {waited:?}");
@@ -82,22 +77,20 @@ fn a_client_held_after_its_hello_delays_the_next_until_the_timeout(paradigm: Par
         held.ends().success().stdout("HELD\n");
     }
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// The client is held between its check of the name and its HELLO. The server does not wait for the lock, and
 /// gives each client a fresh pipe.
-fn a_client_held_with_the_lock_costs_the_others_a_fresh_pipe(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_held_with_the_lock_costs_the_others_a_fresh_pipe(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let before = server.descriptors();
     let held = scene.client().arg("held").gated().start();
     held.step_until(What::WkpOpened);
     let mark = scene.event_log().mark();
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     scene.event_log().wait_after(mark, What::UpstreamCreated, |_| true);
     scene.event_log().wait_after(mark, What::UpstreamRemoved, |_| true);
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     held.go_on();
     held.ends().success().stdout("HELD\n");
     let opened = held.events().iter().filter(|event| event.what == What::WkpOpened).count();
@@ -107,19 +100,16 @@ fn a_client_held_with_the_lock_costs_the_others_a_fresh_pipe(paradigm: Paradigm)
     let said = held.events().iter().filter(|event| event.what == What::HelloSent).count();
     assert!((1..=2).contains(&said), "the held client sent HELLO {said} times");
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
-fn a_client_held_at_the_shared_pipe_costs_nothing(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_held_at_the_shared_pipe_costs_nothing(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let held = scene.client().arg("held").gated().start();
     held.step_until(What::WkpOpened);
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     held.go_on();
     held.ends().success().stdout("HELD\n");
     let opened = held.events().iter().filter(|event| event.what == What::WkpOpened).count();
     assert_eq!(opened, 1, "the pipe never loses its name");
     assert_eq!(scene.event_log().all(|event| event.what == What::UpstreamCreated), []);
-    scene.end();
 }

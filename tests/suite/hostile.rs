@@ -67,29 +67,26 @@ fn is_served(client: &mut RawClient, sequence: u32, text: &[u8]) {
 }
 
 /// The client opens the pipe first, and keeps it open to the end.
-fn a_client_that_only_opens_the_pipe_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_only_opens_the_pipe_delays_nobody(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let before = server.descriptors();
     let mut silent = scene.raw_client();
     silent.open_wkp();
     for _ in 0..3 {
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
     }
     // The open pipe does not hide the end of a session without BYE on the same pipe.
-    let mut client = in_session(&scene);
+    let mut client = in_session(scene);
     is_served(&mut client, 1, b"one");
     drop(client);
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     silent.remove_private_pipe();
     drop(silent);
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// The private pipe exists but has no reader. The server does not wait, not even until its timeout.
-fn a_client_that_never_opened_its_pipe_is_dropped(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_never_opened_its_pipe_is_dropped(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let before = server.descriptors();
     let mut client = scene.raw_client();
@@ -98,20 +95,18 @@ fn a_client_that_never_opened_its_pipe_is_dropped(paradigm: Paradigm) {
     drop(unread);
     client.hello_naming(name.as_bytes());
     scene.event_log().wait_for(What::ClientDropped, |_| true);
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     fs::remove_file(scene.path(&name)).expect("no other process removes the pipe");
     client.remove_private_pipe();
     drop(client);
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// Backpressure: the server stops reading, and keeps little. Not with `--shared-wkp`, where the window
 /// decides and the server evicts the client.
-fn a_server_stops_reading_from_a_client_that_never_reads(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_server_stops_reading_from_a_client_that_never_reads(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--service", "echo"]).ready();
-    let mut client = in_session(&scene);
+    let mut client = in_session(scene);
     let ready = scene.event_log().wait_for(What::ReadyReceived, |_| true);
     let kept = memory(ready.pid);
     let mut sequence = 0;
@@ -132,12 +127,10 @@ fn a_server_stops_reading_from_a_client_that_never_reads(paradigm: Paradigm) {
     client.bye();
     drop(client);
     scene.serves("another", "another");
-    scene.end();
 }
 
 /// One client sends two HELLOs with one pipe, and gets an ACK for each.
-fn a_client_that_sends_two_hellos_harms_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_sends_two_hellos_harms_nobody(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let before = server.descriptors();
     let mut client = scene.raw_client();
@@ -146,19 +139,17 @@ fn a_client_that_sends_two_hellos_harms_nobody(paradigm: Paradigm) {
     scene.event_log().wait_for_many(2, What::AckSent, |_| true);
     // The client confirms neither. The server drops both and tells the client.
     scene.event_log().wait_for_many(2, What::ClientDropped, |_| true);
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     client.remove_private_pipe();
     drop(client);
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// Sends requests with one wrong byte in the header or the payload, then a correct request.
-fn a_frame_wrong_in_any_field_is_skipped(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_frame_wrong_in_any_field_is_skipped(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
-    let mut client = in_session(&scene);
+    let mut client = in_session(scene);
     let right = frame(Kind::Request, client.session(), 1, Part::ONLY, b"wrong");
     for at in 0..right.len() {
         for value in [right[at] ^ 1, right[at] ^ 0x80, !right[at]] {
@@ -173,11 +164,10 @@ fn a_frame_wrong_in_any_field_is_skipped(paradigm: Paradigm) {
     is_served(&mut client, 1, b"right");
     // The server skipped all wrong bytes, and nothing else.
     let written: usize = 3 * right.len() * right.len() + (1..right.len()).sum::<usize>();
-    until_true("all skipped bytes to be counted", || skipped(&scene) == written);
+    until_true("all skipped bytes to be counted", || skipped(scene) == written);
     client.bye();
     drop(client);
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// The number of bytes skipped so far.
@@ -186,8 +176,7 @@ fn skipped(scene: &Scene) -> usize {
     events.iter().filter_map(|event| event.bytes).sum()
 }
 
-fn garbage_between_any_two_steps_is_skipped(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn garbage_between_any_two_steps_is_skipped(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     let liar = frame(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
@@ -208,12 +197,10 @@ fn garbage_between_any_two_steps_is_skipped(paradigm: Paradigm) {
         client.bye();
     }
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// A client that sends garbage instead of READY is dropped at the deadline, like a silent client.
-fn endless_garbage_does_not_extend_the_handshake_timeout(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn endless_garbage_does_not_extend_the_handshake_timeout(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let before = server.descriptors();
     let mut client = scene.raw_client();
@@ -228,22 +215,20 @@ fn endless_garbage_does_not_extend_the_handshake_timeout(paradigm: Paradigm) {
             // As fast as the server reads. While a shared pipe is full, the server drops no client.
             client.write(&garbage);
             written += garbage.len();
-            until_true("the garbage to be read", || skipped(&scene) >= written || client.server_has_closed());
+            until_true("the garbage to be read", || skipped(scene) >= written || client.server_has_closed());
         }
         assert!(since.elapsed() < Duration::from_secs(30), "garbage extends the server's timeout");
     }
     let dropped = scene.event_log().wait_for(What::ClientDropped, |_| true);
     assert!(dropped.text.is_some_and(|text| text.contains("--handshake-timeout")));
     drop(client);
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// Bytes that are not UTF-8 grow when they are converted to text, beyond the size of a frame. A client may
 /// not give a reason in BYE.
-fn a_bye_with_a_reason_ends_only_its_session(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_bye_with_a_reason_ends_only_its_session(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let before = server.descriptors();
     for confirms in [true, false] {
@@ -257,19 +242,17 @@ fn a_bye_with_a_reason_ends_only_its_session(paradigm: Paradigm) {
         let session = client.session();
         client.say(Kind::Bye, session, 0, Part::ONLY, &[0xff; PAYLOAD_MAX]);
         until_true("the server to close its pipe", || client.server_has_closed());
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
     }
     let reaped = scene.event_log().all(|event| event.what == What::SubserverReaped);
     assert!(reaped.iter().all(|event| event.text.as_deref() != Some("exit status 101")), "{reaped:?}");
     server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// In dispatch, such a REFUSE from the central process would mean that the client is silent.
-fn frames_that_only_a_server_may_send_are_ignored(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn frames_that_only_a_server_may_send_are_ignored(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let mut client = in_session(&scene);
+    let mut client = in_session(scene);
     let session = client.session();
     for kind in [Kind::Hello, Kind::Ack, Kind::Reply, Kind::Refuse, Kind::Ready] {
         for more in [false, true] {
@@ -279,16 +262,14 @@ fn frames_that_only_a_server_may_send_are_ignored(paradigm: Paradigm) {
     is_served(&mut client, 1, b"one");
     client.bye();
     drop(client);
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// The server is stopped, so one read returns all of this: a header that claims a whole frame, the
 /// neighbour's request, and as many bytes as were claimed.
-fn a_false_header_swallows_nothing_of_another_client(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_false_header_swallows_nothing_of_another_client(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let (mut liar, mut neighbour) = at_one_pipe(&scene);
+    let (mut liar, mut neighbour) = at_one_pipe(scene);
     if !paradigm.removes_wkp() {
         liar.shake_hands();
     }
@@ -319,15 +300,13 @@ fn a_false_header_swallows_nothing_of_another_client(paradigm: Paradigm) {
         liar.bye();
     }
     drop((neighbour, liar));
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// Frames of all kinds, valid except for the session's number, in the pipe of another client's session.
-fn guessed_session_numbers_reach_no_session(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn guessed_session_numbers_reach_no_session(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let (mut vandal, mut victim) = at_one_pipe(&scene);
+    let (mut vandal, mut victim) = at_one_pipe(scene);
     is_served(&mut victim, 1, b"one");
     let session = victim.session();
     let near = (0..64).map(|bit| session ^ (1 << bit));
@@ -342,17 +321,15 @@ fn guessed_session_numbers_reach_no_session(paradigm: Paradigm) {
     victim.bye();
     vandal.remove_private_pipe();
     drop((victim, vandal));
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
-fn a_flood_beyond_the_window_costs_no_memory(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_flood_beyond_the_window_costs_no_memory(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--service", "sleep:300", "--grace", "200ms"]).ready();
     let neighbour = scene.client().typing().start();
     neighbour.type_line("one");
     neighbour.prints("one\n");
-    let mut client = in_session(&scene);
+    let mut client = in_session(scene);
     let kept = memory(server.pid());
     // 16 MiB in total.
     for sequence in 1..=4096 {
@@ -368,5 +345,4 @@ fn a_flood_beyond_the_window_costs_no_memory(paradigm: Paradigm) {
     neighbour.close_stdin();
     neighbour.ends().success();
     drop(client);
-    scene.end();
 }

@@ -54,8 +54,7 @@ pub(crate) fn let_time_pass(scene: &Scene, milliseconds: u32) {
     clock.ends().success();
 }
 
-fn an_idle_server_uses_no_processor_time(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn an_idle_server_uses_no_processor_time(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     // All kinds of clients come and go. Each is the last writer of the pipe except the server itself.
     scene.serves("hello", "HELLO");
@@ -69,32 +68,27 @@ fn an_idle_server_uses_no_processor_time(paradigm: Paradigm) {
     drop(visitor);
     scene.serves("hello", "HELLO");
     until_true("the server to have no children", || children_of(server.pid()).is_empty());
-    assert_idle_for_a_second(&scene, &[server.pid()]);
-    scene.end();
+    assert_idle_for_a_second(scene, &[server.pid()]);
 }
 
-fn idle_sessions_use_no_processor_time(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn idle_sessions_use_no_processor_time(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let clients: Vec<_> = (0..3).map(|_| scene.client().typing().start()).collect();
     let connected = if paradigm == Paradigm::Basic { 1 } else { 3 };
     let ready = scene.event_log().wait_for_many(connected, What::ReadyReceived, |_| true);
     let mut pids: Vec<_> = ready.iter().map(|event| event.pid).collect();
     pids.push(server.pid());
-    assert_idle_for_a_second(&scene, &pids);
+    assert_idle_for_a_second(scene, &pids);
     clients.iter().for_each(|client| client.close_stdin());
     clients.iter().for_each(|client| drop(client.ends().success()));
-    scene.end();
 }
 
-fn a_server_at_its_limit_uses_no_processor_time(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_server_at_its_limit_uses_no_processor_time(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--max-clients", "1"]).ready();
     let clients: Vec<_> = (0..3).map(|_| scene.client().typing().start()).collect();
     scene.event_log().wait_for_many(3, What::AwaitingAck, |_| true);
     let ready = scene.event_log().wait_for(What::ReadyReceived, |_| true);
-    assert_idle_for_a_second(&scene, &[server.pid(), ready.pid]);
+    assert_idle_for_a_second(scene, &[server.pid(), ready.pid]);
     clients.iter().for_each(|client| client.close_stdin());
     clients.iter().for_each(|client| drop(client.ends().success()));
-    scene.end();
 }
