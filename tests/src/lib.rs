@@ -41,6 +41,7 @@ mod raw_course;
 mod raw_server;
 mod refuse;
 mod scene;
+pub mod steps;
 mod terminal;
 pub mod wait;
 

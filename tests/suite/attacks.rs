@@ -14,10 +14,9 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use predicates::str::contains;
 use workspace_tests::proc::{Descriptor, Target};
+use workspace_tests::steps::another_client_is_served_soon;
 use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, Tool, each, frame, needs};
-
-use crate::held::another_client_is_served_soon;
 
 each! {
     a_long_queue_delays_no_signal in forking dispatch shared: row_55;

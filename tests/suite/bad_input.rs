@@ -10,11 +10,9 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use predicates::prelude::*;
+use workspace_tests::steps::{another_client_is_served_soon, noise};
 use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, each};
-
-use crate::held::another_client_is_served_soon;
-use crate::streams::noise;
 
 each! {
     a_hello_with_an_invalid_name_is_dropped in basic forking dispatch shared: row_16 row_17;

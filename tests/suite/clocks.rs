@@ -6,9 +6,8 @@ use std::process::Command;
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
 use workspace_tests::peers::preload;
+use workspace_tests::steps::let_time_pass;
 use workspace_tests::{Paradigm, Program, Scene, Tool, each, needs};
-
-use crate::idle::let_time_pass;
 
 each! {
     a_clock_that_jumps_ends_no_session in basic forking dispatch shared: row_39;

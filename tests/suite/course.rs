@@ -5,6 +5,7 @@ use handshake_core::event::{Event, What};
 use handshake_core::wire::PAYLOAD_MAX;
 use nix::sys::signal::Signal;
 use predicates::str::contains;
+use workspace_tests::steps::course::is_confirmed;
 use workspace_tests::{CourseClient, Heard, Paradigm, Scene, each};
 
 each! {
@@ -34,17 +35,6 @@ const ORIGINAL: &[u8] = b"its-a-me, mario!";
 /// Waits until the server takes the next record for a message.
 fn wait_for_third_step_timeout(scene: &Scene, sessions: usize) {
     scene.event_log().wait_for_many(sessions, What::ThirdStepSpared, |_| true);
-}
-
-/// Waits until the server has read this client's third step. A message must not come in the same read.
-pub(crate) fn is_confirmed(scene: &Scene, client: &CourseClient) {
-    let session = acknowledged(scene, client.name()).session;
-    scene.event_log().wait_for(What::ReadyReceived, |event| event.session == session);
-}
-
-/// Returns the event of the acknowledgement to the only client of this name.
-pub(crate) fn acknowledged(scene: &Scene, private: &str) -> Event {
-    scene.event_log().wait_for(What::AckSent, |event| event.pipe.as_deref() == Some(private))
 }
 
 fn zero_padded(text: &[u8], size: usize) -> Vec<u8> {

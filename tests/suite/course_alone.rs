@@ -15,9 +15,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
+use workspace_tests::steps::course::{client, let_700_ms_pass, serves};
 use workspace_tests::{CourseServer, Paradigm, Program, Scene, tests};
-
-use crate::course_client::{client, let_700_ms_pass, serves};
 
 tests! {
     a_private_name_that_is_in_use_is_left_unchanged: row_34;

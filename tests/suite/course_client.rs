@@ -4,16 +4,14 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
-use std::time::{Duration, Instant};
 
 use handshake_core::course::{HOLA, ITS_A_ME, RECORD_MAX, padded, text_of};
 use handshake_core::event::What;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
-use workspace_tests::wait::until_true;
-use workspace_tests::{Barrier, CourseServer, Launch, Scene, tests};
-
-use crate::streams::noise;
+use workspace_tests::steps::course::{client, let_700_ms_pass, serves};
+use workspace_tests::steps::noise;
+use workspace_tests::{Barrier, Scene, tests};
 
 tests! {
     each_acknowledgement_has_its_third_step;
@@ -35,18 +33,6 @@ tests! {
     a_message_with_a_nul_is_refused;
     raw_is_one_message_of_several_lines;
     a_pipe_that_keeps_its_name_serves_several_clients;
-}
-
-/// Prepares a client whose deadline does not pass here.
-pub(crate) fn client<'s>(scene: &'s Scene, options: &[&str]) -> Launch<'s> {
-    scene.client().args(["--dialect", "course", "--timeout", "60s"]).args(options)
-}
-
-/// Checks that the next record is this message. Replies with the message in capitals, in a record of 100
-/// bytes.
-pub(crate) fn serves(server: &mut CourseServer, message: &str) {
-    assert_eq!(server.receive(), padded(message.as_bytes(), message.len() + 1));
-    server.say(&padded(message.to_uppercase().as_bytes(), 100));
 }
 
 /// Runs a client with these options. The server sends this acknowledgement, and expects this third step.
@@ -234,12 +220,6 @@ fn no_message_is_sent_before_the_third_step_is_read(scene: &Scene) {
     assert_eq!(server.receive(), b"HOLA\0", "the server got more than the third step");
     serves(&mut server, "hello");
     client.ends().success().stdout("HELLO\n");
-}
-
-/// Longer than the 300 ms timeout of some handshakes, and longer than the wait for unsolicited records.
-pub(crate) fn let_700_ms_pass() {
-    let since = Instant::now();
-    until_true("time to pass", || since.elapsed() > Duration::from_millis(700));
 }
 
 fn the_client_sends_one_message_at_a_time(scene: &Scene) {

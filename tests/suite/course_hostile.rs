@@ -2,12 +2,10 @@
 
 use handshake_core::event::What;
 use workspace_tests::proc::memory;
+use workspace_tests::steps::course::{acknowledged, is_confirmed};
+use workspace_tests::steps::{another_client_is_served_soon, assert_idle_for_a_second, noise};
 use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, Scene, each};
-
-use crate::course::{acknowledged, is_confirmed};
-use crate::held::another_client_is_served_soon;
-use crate::idle::assert_idle_for_a_second;
 
 each! {
     a_client_that_never_reads_is_held_back in basic forking dispatch;
@@ -59,7 +57,7 @@ fn garbage_in_a_course_session_harms_no_other_session(scene: &Scene, paradigm: P
     client.shakes_hands();
     client.says(b"HOLA\0");
     is_confirmed(scene, &client);
-    let noise = crate::streams::noise(60_000);
+    let noise = noise(60_000);
     for size in [1, 3, 4, 100, 4096, 5000, 60_000] {
         // Noise may look like several messages, but the server answers each byte once.
         let mut replied = client.asks(&noise[..size]).len();

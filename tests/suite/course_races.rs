@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
+use workspace_tests::steps::another_client_is_served_soon;
+use workspace_tests::steps::course::{acknowledged, is_confirmed};
 use workspace_tests::wait::until_true;
 use workspace_tests::{CourseClient, Heard, Paradigm, Scene, each};
-
-use crate::course::{acknowledged, is_confirmed};
-use crate::held::another_client_is_served_soon;
 
 each! {
     a_name_in_anothers_session_waits_for_its_end in basic forking dispatch: row_2;

@@ -1,17 +1,15 @@
 //! Many clients: all are served, and nothing is left of them.
 
 use std::io::ErrorKind;
-use std::time::Duration;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
-use serde_json::Value;
 use workspace_tests::proc::children_of;
+use workspace_tests::steps::{
+    PATIENCE, another_client_is_served_soon, assert_idle_for_a_second, load, report,
+};
 use workspace_tests::wait::{until, until_true, within};
-use workspace_tests::{Barrier, Launch, Paradigm, Program, Scene, Tool, each, needs};
-
-use crate::held::another_client_is_served_soon;
-use crate::idle::assert_idle_for_a_second;
+use workspace_tests::{Barrier, Launch, Paradigm, Scene, Tool, each, needs};
 
 each! {
     three_hundred_clients_at_one_instant_are_all_served in basic forking dispatch shared: row_1 row_5;
@@ -47,26 +45,6 @@ fn three_hundred_clients_at_one_instant_are_all_served(scene: &Scene, paradigm: 
 
 /// `lab load` needs two descriptors for each of more than a thousand connections.
 const MANY: Tool = Tool::Descriptors(4096);
-
-/// The most time that a crowd may take. An idle machine needs a tenth of it at most.
-const PATIENCE: Duration = Duration::from_secs(180);
-
-/// Waits for the report of `lab load`, and checks that every client was served and every answer was right.
-pub(crate) fn report(lab: &Program) -> Value {
-    within(PATIENCE, format_args!("{} to end", lab.name()), || (!lab.is_running()).then_some(()));
-    let end = lab.ends().success();
-    let report: Value = serde_json::from_slice(&end.get_output().stdout).expect("one JSON object");
-    for count in ["lost", "errors", "mismatches"] {
-        assert_eq!(report[count].as_u64(), Some(0), "{count}: {report}");
-    }
-    report
-}
-
-/// Prepares `lab load`. Its clients do not give up before the test does.
-pub(crate) fn load<'s>(scene: &'s Scene, options: &[&str]) -> Launch<'s> {
-    let timeout = format!("{}s", PATIENCE.as_secs());
-    scene.lab().args(["load", "--wkp", "mario", "--json", "--timeout", &timeout]).args(options)
-}
 
 /// Each client waits for its answer on a private pipe that it has just opened. Such a pipe may show a false
 /// hang-up.

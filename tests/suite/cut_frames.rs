@@ -9,9 +9,8 @@ use handshake_core::wire::{HEADER, Kind, MAGIC, PAYLOAD_MAX, Part, pieces};
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
+use workspace_tests::steps::at_one_pipe;
 use workspace_tests::{Paradigm, Program, RawClient, RawServer, Scene, each, frame, tests};
-
-use crate::hostile::at_one_pipe;
 
 each! {
     a_cut_frame_before_a_hello_swallows_nothing_of_it in basic forking dispatch shared: row_36;

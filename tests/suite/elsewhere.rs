@@ -11,11 +11,9 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use predicates::str::contains;
 use workspace_tests::proc::{Process, children_of};
+use workspace_tests::steps::{another_client_is_served_soon, load, report};
 use workspace_tests::wait::{WATCHDOG, until, until_true};
 use workspace_tests::{Paradigm, Refusal, Scene, Tool, each, is_root, needs};
-
-use crate::crowds::{load, report};
-use crate::held::another_client_is_served_soon;
 
 each! {
     many_subservers_are_ordinary_children_if_nothing_else_is_allowed in forking dispatch shared: row_48;

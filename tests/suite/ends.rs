@@ -6,11 +6,9 @@ use handshake_core::event::What;
 use nix::libc;
 use nix::sys::signal::Signal;
 use workspace_tests::proc::children_of;
+use workspace_tests::steps::{another_client_is_served_soon, load, report};
 use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, Program, Scene, Tool, each, needs};
-
-use crate::crowds::{load, report};
-use crate::held::another_client_is_served_soon;
 
 each! {
     thirty_subservers_killed_at_one_instant_are_all_reaped in forking dispatch shared: row_13 row_22;

@@ -8,10 +8,9 @@ use std::time::Duration;
 use handshake_core::event::{Event, Role, What};
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
+use workspace_tests::steps::{another_client_is_served_soon, let_time_pass};
 use workspace_tests::wait::{until, until_true};
 use workspace_tests::{Paradigm, Program, Scene, each};
-
-use crate::held::another_client_is_served_soon;
 
 each! {
     a_client_killed_at_any_event_delays_nobody in basic forking dispatch shared: row_8 row_9;
@@ -28,9 +27,9 @@ each! { own scenes:
 /// How long subservers may run after their server was killed.
 const SUBSERVER_END_LIMIT: Duration = Duration::from_secs(10);
 
-/// A deadline that passes while a process is stopped, and a service that takes longer.
+/// A deadline that passes while a process is stopped, and a longer time in milliseconds.
 const SHORT: &str = "2s";
-const LONGER_THAN_SHORT: &str = "sleep:2200";
+const LONGER_THAN_SHORT: u32 = 2200;
 /// A deadline that never passes here.
 const LONG: &str = "60s";
 
@@ -149,7 +148,7 @@ impl Run {
     /// what the client did in time, and serve it.
     fn no_client_is_dropped(&self, moment: Moment, scene: &Scene, goes_on: impl FnOnce()) {
         if moment.in_handshake {
-            let_a_deadline_pass(scene);
+            let_time_pass(scene, LONGER_THAN_SHORT);
         }
         let mark = scene.event_log().mark();
         goes_on();
@@ -163,15 +162,6 @@ impl Run {
             self.server.ends().code(0);
         }
     }
-}
-
-/// Another server, at the name `luigi`, takes that long for a reply.
-fn let_a_deadline_pass(scene: &Scene) {
-    let clock = ["--wkp", "luigi", "--service", LONGER_THAN_SHORT];
-    let clock = scene.server(Paradigm::Basic).args(clock).without_event_log().ready();
-    scene.client().args(["--wkp", "luigi", "tick"]).without_event_log().run().success();
-    clock.signal(Signal::SIGTERM);
-    clock.ends().code(0);
 }
 
 /// The server's timeout is too long to help.

@@ -8,11 +8,9 @@ use handshake_core::wire::PAYLOAD_MAX;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::Signal;
 use workspace_tests::proc::{children_of, memory};
+use workspace_tests::steps::{another_client_is_served_soon, load, report};
 use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, each};
-
-use crate::crowds::{load, report};
-use crate::held::another_client_is_served_soon;
 
 each! {
     a_flood_does_not_starve_polite_clients in forking dispatch shared: row_43;

@@ -1,8 +1,9 @@
 //! A client that its gate holds at a step of its handshake delays no other.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use handshake_core::event::What;
+use workspace_tests::steps::{HANDSHAKE, another_client_is_served_soon};
 use workspace_tests::{Paradigm, Scene, each};
 
 each! {
@@ -11,27 +12,6 @@ each! {
     a_client_held_after_its_hello_delays_the_next_until_the_timeout in basic: row_8;
     a_client_held_with_the_lock_costs_the_others_a_fresh_pipe in basic forking dispatch: row_3 row_45;
     a_client_held_at_the_shared_pipe_costs_nothing in shared: row_45;
-}
-
-/// The events of a client's handshake, in their order.
-pub(crate) const HANDSHAKE: [What; 7] = [
-    What::PrivateCreated,
-    What::WkpOpened,
-    What::HelloSent,
-    What::AwaitingAck,
-    What::AckReceived,
-    What::PrivateRemoved,
-    What::ReadySent,
-];
-
-/// Shorter than any timeout here, and long enough for a busy machine.
-const SOON: Duration = Duration::from_secs(20);
-
-/// Checks that another client is served soon, and not only after a timeout.
-pub(crate) fn another_client_is_served_soon(scene: &Scene) {
-    let since = Instant::now();
-    scene.serves("another", "ANOTHER");
-    assert!(since.elapsed() < SOON, "another client waited for {:?}", since.elapsed());
 }
 
 fn a_client_held_at_any_step_delays_nobody(scene: &Scene, paradigm: Paradigm) {

@@ -8,11 +8,9 @@ use handshake_core::event::What;
 use handshake_core::wire::{HEADER, Kind, PAYLOAD_MAX, Part};
 use nix::sys::signal::Signal;
 use workspace_tests::proc::memory;
-use workspace_tests::wait::{until, until_true};
+use workspace_tests::steps::{another_client_is_served_soon, at_one_pipe, noise};
+use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, each, frame};
-
-use crate::held::another_client_is_served_soon;
-use crate::streams::noise;
 
 each! {
     a_client_that_only_opens_the_pipe_delays_nobody in basic forking dispatch shared: row_6;
@@ -38,23 +36,6 @@ fn in_session(scene: &Scene) -> RawClient {
     let mut client = scene.raw_client();
     client.shake_hands();
     client
-}
-
-/// Returns a client that only has a session's pipe open, and the client of that session. If the server reads
-/// HELLO while the client still holds its lock, it gives the client a fresh upstream. That may happen on a
-/// busy machine, so this tries again.
-pub(crate) fn at_one_pipe(scene: &Scene) -> (RawClient, RawClient) {
-    until("a client to keep the well-known pipe", || {
-        let mut intruder = scene.raw_client();
-        intruder.open_wkp();
-        let mut client = scene.raw_client();
-        if client.shake_hands().upstream.is_empty() {
-            return Some((intruder, client));
-        }
-        client.bye();
-        intruder.remove_private_pipe();
-        None
-    })
 }
 
 /// Checks that a client gets the answer to its request, and no other byte.

@@ -10,9 +10,8 @@ use handshake_core::event::What;
 use handshake_core::wire::{Ack, HEADER, Kind, PAYLOAD_MAX, Part, VERSION};
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
+use workspace_tests::steps::noise;
 use workspace_tests::{Program, RawServer, Scene, frame, tests};
-
-use crate::streams::noise;
 
 tests! {
     an_invalid_ack_is_ignored_until_the_timeout: row_35;

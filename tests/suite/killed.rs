@@ -8,10 +8,9 @@ use std::time::Duration;
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
+use workspace_tests::steps::{HANDSHAKE, another_client_is_served_soon};
 use workspace_tests::wait::until;
 use workspace_tests::{Paradigm, Scene, each};
-
-use crate::held::{HANDSHAKE, another_client_is_served_soon};
 
 each! {
     the_client_of_a_killed_subserver_notices_at_once in forking dispatch shared: row_13 row_33;

@@ -6,7 +6,9 @@ use std::rc::Rc;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
-use workspace_tests::peers::{DIALECTS, Dialect, Private, ThirdStep};
+use workspace_tests::peers::{
+    DIALECTS, Dialect, Private, ThirdStep, sessions, tells, waits_for_client,
+};
 use workspace_tests::proc::Target;
 use workspace_tests::wait::{until, until_true};
 use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, needs, tests};
@@ -39,27 +41,6 @@ fn is_answered(client: &Program) {
     }
     client.close_stdin();
     client.ends().success().stdout(replies);
-}
-
-/// Returns what a server in C has printed so far, without the lines "waiting".
-pub(crate) fn sessions(server: &Program) -> Vec<String> {
-    server.printed().lines().filter(|line| *line != "waiting").map(str::to_owned).collect()
-}
-
-/// Waits until a server in C has made its well-known pipe for the n-th time.
-pub(crate) fn waits_for_client(nth: usize, server: &Program) {
-    until_true(format_args!("{} to wait for client {nth}", server.name()), || waited(server) >= nth);
-}
-
-pub(crate) fn waited(server: &Program) -> usize {
-    server.printed().lines().filter(|line| *line == "waiting").count()
-}
-
-/// Checks that a server in C prints this about its clients, and nothing else.
-pub(crate) fn tells(server: &Program, wanted: &[String]) {
-    let what = format!("{} to print {wanted:?}", server.name());
-    until_true(what, || !server.is_running() || sessions(server).len() >= wanted.len());
-    assert_eq!(sessions(server), wanted, "{}", server.name());
 }
 
 fn received() -> impl Iterator<Item = String> {

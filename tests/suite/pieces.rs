@@ -4,9 +4,8 @@ use handshake_core::event::What;
 use handshake_core::wire::{Ack, Kind, PAYLOAD_MAX, pieces};
 use nix::sys::signal::Signal;
 use workspace_tests::proc::{Target, shrink_pipe};
+use workspace_tests::steps::noise;
 use workspace_tests::{Paradigm, RawServer, Scene, each, frame, tests};
-
-use crate::streams::noise;
 
 each! {
     a_message_in_single_bytes_is_the_same_message in basic forking dispatch: row_27;

@@ -5,10 +5,9 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use predicates::prelude::*;
+use workspace_tests::steps::another_client_is_served_soon;
 use workspace_tests::wait::until_true;
 use workspace_tests::{Barrier, Paradigm, Scene, each, tests};
-
-use crate::held::another_client_is_served_soon;
 
 each! {
     two_names_in_one_pipe_are_two_clients in basic forking dispatch shared: row_1;

@@ -10,11 +10,9 @@ use nix::unistd::geteuid;
 use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::proc::{Target, capacity, descriptors};
+use workspace_tests::steps::{assert_nearly_idle_for_a_second, load, report};
 use workspace_tests::wait::until_true;
 use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, is_root, needs, not_run};
-
-use crate::crowds::{load, report};
-use crate::idle::assert_nearly_idle_for_a_second;
 
 each! {
     a_fork_that_fails_is_retried in forking dispatch shared: row_23;

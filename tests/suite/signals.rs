@@ -4,9 +4,8 @@
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
+use workspace_tests::steps::HANDSHAKE;
 use workspace_tests::{Paradigm, Scene, each};
-
-use crate::held::HANDSHAKE;
 
 each! {
     an_idle_server_ends in basic forking dispatch shared: row_32;

@@ -5,9 +5,8 @@ use std::io::{BufRead, BufReader};
 use handshake_core::wire::PAYLOAD_MAX;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
+use workspace_tests::steps::{load, noise, report};
 use workspace_tests::{Paradigm, Scene, each};
-
-use crate::crowds::{load, report};
 
 each! {
     a_hundred_thousand_lines_come_back_in_order in basic forking dispatch shared;
@@ -25,20 +24,6 @@ fn a_hundred_thousand_lines_come_back_in_order(scene: &Scene, paradigm: Paradigm
     let end = scene.client().without_event_log().run_with_stdin(lines.as_str()).success();
     // A diff in the message would be too long.
     assert!(end.get_output().stdout == lines.as_bytes(), "other lines came back");
-}
-
-/// The same bytes in each run, without a pattern that could hide a mistake.
-pub(crate) fn noise(bytes: usize) -> Vec<u8> {
-    let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut noise: Vec<u8> = (0..bytes.div_ceil(8)).flat_map(|_| next()).collect();
-    noise.truncate(bytes);
-    noise
 }
 
 fn sixteen_mebibytes_come_back_identical(scene: &Scene, paradigm: Paradigm) {

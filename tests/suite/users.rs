@@ -13,9 +13,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
+use workspace_tests::steps::another_client_is_served_soon;
 use workspace_tests::{Paradigm, RawClient, Scene, each, is_root};
-
-use crate::held::another_client_is_served_soon;
 
 each! {
     only_the_owner_has_access_to_the_pipes in basic forking dispatch shared: row_38;
