@@ -260,6 +260,7 @@ impl<'s> Launch<'s> {
     /// Starts a server, and waits until clients can connect. The server is ready when it has written its
     /// newline and has closed the descriptor that it wrote to.
     pub fn ready(self) -> Rc<Program> {
+        let is_alone = self.scene.has_no_client();
         let server = self.start();
         let said_so = Target::Other(server.stdout_path().to_path_buf());
         until(format_args!("{} to be ready", server.name()), || {
@@ -267,6 +268,10 @@ impl<'s> Launch<'s> {
             fs::metadata(server.stdout_path()).ok().filter(|file| file.len() > 0)?;
             descriptors(server.pid()).iter().all(|held| held.target != said_so).then_some(())
         });
+        // A client that waits for the server may have its session by now.
+        if is_alone {
+            server.is_ready();
+        }
         server
     }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
 
 use handshake_core::sys::{Lock, try_lock};
 use handshake_core::wire::{
@@ -32,12 +33,15 @@ pub struct Answer {
     pub payload: Vec<u8>,
 }
 
-/// A client that the test controls. Its pipes are non-blocking, and are closed when it is dropped.
+/// A client that the test controls. Its pipes are non-blocking. Dropping it closes them, and removes its
+/// private pipe if the pipe still has its name.
 #[derive(Debug)]
 pub struct RawClient {
     place: PathBuf,
     /// The private pipe's name.
     name: String,
+    /// Whether the private pipe has its name.
+    has_name: bool,
     from_server: File,
     received: Vec<u8>,
     to_server: Option<File>,
@@ -59,6 +63,7 @@ impl RawClient {
             place: place.into(),
             nonce: number_of(&name),
             name,
+            has_name: true,
             from_server: from_server.expect("the pipe was just made"),
             received: Vec::new(),
             to_server: None,
@@ -166,9 +171,10 @@ impl RawClient {
         self.say(Kind::Ready, self.session, 0, Part::ONLY, &[]);
     }
 
-    /// Removes the private pipe's name.
-    pub fn remove_private_pipe(&self) {
-        fs::remove_file(self.place.join(&self.name)).expect("the private pipe has its name");
+    fn remove_private_pipe(&mut self) {
+        let removed = fs::remove_file(self.place.join(&self.name));
+        self.has_name = false;
+        assert!(removed.is_ok() || thread::panicking(), "the private pipe has lost its name");
     }
 
     /// Sends a request of any length.
@@ -325,6 +331,14 @@ impl RawClient {
         let count = self.from_server.read(&mut bytes).unwrap_or(0);
         self.received.extend_from_slice(&bytes[..count]);
         count
+    }
+}
+
+impl Drop for RawClient {
+    fn drop(&mut self) {
+        if self.has_name {
+            self.remove_private_pipe();
+        }
     }
 }
 

@@ -156,6 +156,15 @@ impl Scene {
         self.client().arg(request).run().success().stdout(format!("{reply}\n"));
     }
 
+    /// Starts a client, types this line, and waits for its reply, which is the line in capitals. The client
+    /// stays connected.
+    pub fn served_client(&self, line: &str) -> Rc<Program> {
+        let client = self.client().typing().start();
+        client.type_line(line);
+        client.prints(&format!("{}\n", line.to_uppercase()));
+        client
+    }
+
     /// Sends a signal to a server or a subserver of this scene, by its PID. After SIGSTOP, the process is
     /// stopped when this returns.
     pub fn signal_server(&self, pid: u32, signal: Signal) {
@@ -186,7 +195,8 @@ impl Scene {
     }
 
     /// Ends the servers that still run, and takes the census. Every client must have ended. Every server must
-    /// have no child, and must end with status 0 at SIGTERM. No name and no process may be left.
+    /// have no child, must have the descriptors that it had before the first client came, and must end with
+    /// status 0 at SIGTERM. No name and no process may be left.
     pub fn end(self) {
         let programs = self.programs.borrow();
         for program in programs.iter().filter(|program| !program.is_server()) {
@@ -198,6 +208,7 @@ impl Scene {
             until(format_args!("{} to have no children", server.name()), || {
                 children_of(server.pid()).is_empty().then_some(())
             });
+            server.has_descriptors_as_at_start();
             server.signal(Signal::SIGTERM);
         }
         for server in servers {
@@ -219,6 +230,11 @@ impl Scene {
     pub(crate) fn next_name(&self, program: &str) -> String {
         self.named.set(self.named.get() + 1);
         format!("{program}-{}", self.named.get())
+    }
+
+    /// Whether none of the clients that were started still runs.
+    pub(crate) fn has_no_client(&self) -> bool {
+        self.programs.borrow().iter().all(|program| program.is_server() || !program.is_running())
     }
 
     pub(crate) fn started(&self, program: Program) -> Rc<Program> {

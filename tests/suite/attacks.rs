@@ -42,24 +42,18 @@ fn queue(scene: &Scene) -> Vec<RawClient> {
     clients.collect()
 }
 
-fn leaves(queue: Vec<RawClient>) {
-    queue.iter().for_each(RawClient::remove_private_pipe);
-}
-
 /// A server that has just forked for the first client may finish its turn, and take one more turn.
 fn a_long_queue_delays_no_signal(scene: &Scene, paradigm: Paradigm) {
     const TWO_TURNS: usize = 32;
     let server = scene.server(paradigm).args(["--grace", "100ms"]).gated().start();
     server.step_until(What::Waiting);
-    let queue = queue(scene);
+    let _queue = queue(scene);
     server.step_until(What::SubserverForked);
     server.signal(Signal::SIGTERM);
     server.go_on();
     server.ends().code(0);
     let forked = scene.event_log().all(|event| event.what == What::SubserverForked).len();
     assert!(forked <= TWO_TURNS, "{forked} subservers were forked after SIGTERM");
-    leaves(queue);
-    assert_eq!(scene.names(), [""; 0]);
 }
 
 /// A request that comes after the first fork is routed after a few more forks, and not after all.
@@ -71,7 +65,7 @@ fn a_long_queue_delays_no_request(scene: &Scene, paradigm: Paradigm) {
     server.step_until(What::AckSent);
     polite.accept();
     server.step_until(What::ReadyReceived);
-    let queue = queue(scene);
+    let _queue = queue(scene);
     server.step_until(What::SubserverForked);
     let mark = scene.event_log().mark();
     polite.request(1, b"hello");
@@ -83,7 +77,6 @@ fn a_long_queue_delays_no_request(scene: &Scene, paradigm: Paradigm) {
     assert!(forked <= TWO_TURNS, "{forked} subservers were forked before a request was routed");
     assert_eq!(polite.answer().payload, b"HELLO");
     polite.bye();
-    leaves(queue);
 }
 
 /// The 200 clients are of this process, and came first.
@@ -91,7 +84,7 @@ fn a_process_that_connects_often_delays_no_other(scene: &Scene, paradigm: Paradi
     const FEW: usize = 32;
     let server = scene.server(paradigm).gated().start();
     server.step_until(What::Waiting);
-    let queue = queue(scene);
+    let _queue = queue(scene);
     let client = scene.client().arg("hello").start();
     scene.event_log().wait_for(What::HelloSent, |event| event.pid == client.pid());
     server.go_on();
@@ -101,7 +94,6 @@ fn a_process_that_connects_often_delays_no_other(scene: &Scene, paradigm: Paradi
         events.iter().take_while(|event| (event.what, event.pid) != (What::AckReceived, client.pid()));
     let forked = before.filter(|event| event.what == What::SubserverForked).count();
     assert!(forked <= FEW, "{forked} subservers were forked before another process had its turn");
-    leaves(queue);
 }
 
 fn names_of_missing_pipes_cost_no_fork(scene: &Scene, paradigm: Paradigm) {
@@ -117,14 +109,11 @@ fn names_of_missing_pipes_cost_no_fork(scene: &Scene, paradigm: Paradigm) {
     another_client_is_served_soon(scene);
     let forked = scene.event_log().all(|event| event.what == What::SubserverForked).len();
     assert!(forked <= 1, "{forked} subservers for one client");
-    intruder.remove_private_pipe();
-    drop(intruder);
 }
 
 /// Another process moves the pipe away, and then back over the next one.
 fn a_well_known_pipe_that_is_moved_away_and_back_is_recognised(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
     for _ in 0..3 {
         until_true("the well-known pipe to exist", || scene.path("mario").exists());
         fs::rename(scene.path("mario"), scene.path("elsewhere")).expect("the path exists");
@@ -132,16 +121,14 @@ fn a_well_known_pipe_that_is_moved_away_and_back_is_recognised(scene: &Scene, pa
         fs::rename(scene.path("elsewhere"), scene.path("mario")).expect("the moved pipe exists");
         another_client_is_served_soon(scene);
     }
-    server.has_descriptors_as(&before);
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.has_descriptors_as_at_start();
+    server.shuts_down();
 }
 
 /// A pipe that has lost the well-known name may have a second name. A client that opened the pipe before must
 /// not write its name there.
 fn a_second_name_of_the_well_known_pipe_misleads_no_client(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
     fs::hard_link(scene.path("mario"), scene.path("second")).expect("the path exists");
     scene.signal_server(server.pid(), Signal::SIGSTOP);
     let mut first = scene.raw_client();
@@ -157,13 +144,11 @@ fn a_second_name_of_the_well_known_pipe_misleads_no_client(scene: &Scene, paradi
     first.bye();
     drop(first);
     fs::remove_file(scene.path("second")).expect("the path exists");
-    server.has_descriptors_as(&before);
 }
 
 /// Headers without payload, each claiming the longest frame: many in a row, and one alone.
 fn headers_that_claim_long_frames_delay_nobody(scene: &Scene, paradigm: Paradigm) {
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+    let _server = scene.server(paradigm).ready();
     let claim = frame(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
     let close_together = claim[..HEADER].repeat(claim.len() / HEADER);
     let mut intruder = scene.raw_client();
@@ -178,9 +163,6 @@ fn headers_that_claim_long_frames_delay_nobody(scene: &Scene, paradigm: Paradigm
             another_client_is_served_soon(scene);
         }
     }
-    intruder.remove_private_pipe();
-    drop(intruder);
-    server.has_descriptors_as(&before);
 }
 
 /// An exclusive lock would keep every client from writing its name, since each asks for a shared lock. So the
@@ -206,14 +188,12 @@ fn the_number_of_old_well_known_pipes_is_bounded(scene: &Scene, paradigm: Paradi
     for _ in 0..KEPT + 2 {
         let mut client = scene.raw_client();
         client.open_wkp();
-        client.remove_private_pipe();
         clients.push(client);
         fs::remove_file(scene.path("mario")).expect("the path exists");
         until_true("the next well-known pipe to exist", || scene.path("mario").exists());
     }
     until_true("the server to close old pipes", || server.descriptors().len() < before + KEPT);
     another_client_is_served_soon(scene);
-    drop(clients);
 }
 
 fn a_message_longer_than_the_free_memory_is_refused(scene: &Scene, paradigm: Paradigm) {
@@ -225,8 +205,7 @@ fn a_message_longer_than_the_free_memory_is_refused(scene: &Scene, paradigm: Par
     let refused = contains("its 15728640 bytes are more than this server has memory for now");
     raw(15 << 20).code(1).stdout("").stderr(refused);
     raw(2 << 20).success().stdout("X".repeat(2 << 20)).stderr("");
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
 }
 
 /// Another process sends the signal that reports a child's exit.
@@ -240,8 +219,7 @@ fn a_flood_of_signals_does_not_stop_the_server(scene: &Scene, paradigm: Paradigm
     for _ in 0..5 {
         another_client_is_served_soon(scene);
     }
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     // The flood ends with its target.
     flood.wait().expect("the flood is a child of this process");
 }

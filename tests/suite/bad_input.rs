@@ -31,8 +31,7 @@ each! {
 const VALUE: &str = "of value";
 
 fn a_hello_with_an_invalid_name_is_dropped(scene: &Scene, paradigm: Paradigm) {
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+    let _server = scene.server(paradigm).ready();
     let outside = scene.path("../victim");
     let inside = scene.path("victim");
     [&outside, &inside].into_iter().for_each(|victim| fs::write(victim, VALUE).expect("a file"));
@@ -60,20 +59,17 @@ fn a_hello_with_an_invalid_name_is_dropped(scene: &Scene, paradigm: Paradigm) {
         scene.event_log().wait_after(mark, What::ClientDropped, |_| true);
         another_client_is_served_soon(scene);
         assert!(!client.has_answer(), "the server wrote into a pipe that it must not trust");
-        client.remove_private_pipe();
     }
     for victim in [outside, inside] {
         assert_eq!(fs::read_to_string(&victim).expect("the path exists"), VALUE);
         fs::remove_file(victim).expect("the path exists");
     }
-    server.has_descriptors_as(&before);
 }
 
 /// The name is valid, but it belongs to an object that cannot take an answer. The objects are: a file; links
 /// to a file, a pipe and a device; a socket; a directory; no object; a pipe without a reader.
 fn a_private_pipes_name_on_another_object_is_dropped(scene: &Scene, paradigm: Paradigm) {
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+    let _server = scene.server(paradigm).ready();
     let [file, link, to_pipe, to_device, socket, directory, nothing, unread] =
         [(); 8].map(|()| RawClient::new_name());
     let mut reader = scene.raw_client();
@@ -90,7 +86,6 @@ fn a_private_pipes_name_on_another_object_is_dropped(scene: &Scene, paradigm: Pa
         client.hello_naming(name.as_bytes());
         scene.event_log().wait_after(mark, What::ClientDropped, |_| true);
         another_client_is_served_soon(scene);
-        client.remove_private_pipe();
     }
     assert_eq!(fs::read_to_string(scene.path(&file)).expect("the path exists"), VALUE);
     assert!(!reader.has_answer(), "a link was followed");
@@ -98,8 +93,6 @@ fn a_private_pipes_name_on_another_object_is_dropped(scene: &Scene, paradigm: Pa
         .into_iter()
         .for_each(|name| fs::remove_file(scene.path(name)).expect("the path exists"));
     fs::remove_dir(scene.path(&directory)).expect("the path exists");
-    reader.remove_private_pipe();
-    server.has_descriptors_as(&before);
 }
 
 /// The client whose pipe was named cannot use the answer: it has another nonce and another session.
@@ -116,7 +109,6 @@ fn a_client_that_names_anothers_private_pipe_gets_no_session(scene: &Scene, para
     victim.go_on();
     victim.ends().success().stdout("MINE\n").stderr("");
     assert!(!intruder.has_answer());
-    intruder.remove_private_pipe();
     drop(intruder);
     another_client_is_served_soon(scene);
 }
@@ -125,7 +117,6 @@ fn a_client_that_names_anothers_private_pipe_gets_no_session(scene: &Scene, para
 /// READY until its timeout. In basic the next client waits for that.
 fn a_client_that_names_its_pipe_twice_is_served_once(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
-    let before = server.descriptors();
     let mut client = scene.raw_client();
     // Both come through one pipe, which the client may keep or not.
     server.signal(Signal::SIGSTOP);
@@ -143,7 +134,6 @@ fn a_client_that_names_its_pipe_twice_is_served_once(scene: &Scene, paradigm: Pa
     client.bye();
     drop(client);
     another_client_is_served_soon(scene);
-    server.has_descriptors_as(&before);
 }
 
 /// At most 4,096 bytes each, since a hostile client would keep its writes whole, too.
@@ -157,8 +147,7 @@ fn garbage() -> Vec<Vec<u8>> {
 }
 
 fn garbage_is_skipped(scene: &Scene, paradigm: Paradigm) {
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+    let _server = scene.server(paradigm).ready();
     for bytes in garbage() {
         let mark = scene.event_log().mark();
         let mut client = scene.raw_client();
@@ -170,10 +159,8 @@ fn garbage_is_skipped(scene: &Scene, paradigm: Paradigm) {
             let skipped = since.iter().filter(|event| event.what == What::Skipped);
             skipped.filter_map(|event| event.bytes).sum::<usize>() == bytes.len()
         });
-        client.remove_private_pipe();
         another_client_is_served_soon(scene);
     }
-    server.has_descriptors_as(&before);
 }
 
 fn garbage_on_the_shared_pipe_harms_no_session(scene: &Scene, paradigm: Paradigm) {
@@ -188,9 +175,7 @@ fn garbage_on_the_shared_pipe_harms_no_session(scene: &Scene, paradigm: Paradigm
         vandal.write(&bytes);
         printed += &format!("LINE {n}\n");
     }
-    client.close_stdin();
-    client.ends().success().stdout(printed).stderr("");
-    vandal.remove_private_pipe();
+    client.leaves().stdout(printed).stderr("");
 }
 
 fn a_message_too_long_is_not_sent(scene: &Scene, paradigm: Paradigm) {
@@ -225,8 +210,7 @@ fn a_message_too_long_is_refused(scene: &Scene, paradigm: Paradigm) {
 }
 
 fn a_request_that_is_not_due_ends_only_its_session(scene: &Scene, paradigm: Paradigm) {
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+    let _server = scene.server(paradigm).ready();
     let mut client = scene.raw_client();
     client.shake_hands();
     client.request(1, b"one");
@@ -236,8 +220,6 @@ fn a_request_that_is_not_due_ends_only_its_session(scene: &Scene, paradigm: Para
     assert_eq!((answer.kind, answer.sequence), (Kind::Bye, 0));
     assert!(!answer.payload.is_empty(), "BYE has no reason");
     another_client_is_served_soon(scene);
-    drop(client);
-    server.has_descriptors_as(&before);
 }
 
 fn a_frame_of_another_session_is_skipped(scene: &Scene, paradigm: Paradigm) {
@@ -255,13 +237,11 @@ fn a_frame_of_another_session_is_skipped(scene: &Scene, paradigm: Paradigm) {
     let answer = client.answer();
     assert_eq!((answer.kind, answer.payload), (Kind::Reply, b"ONE".to_vec()));
     client.bye();
-    drop(client);
 }
 
 /// The window is 16 frames. A client with half as many more unanswered breaks the rules.
 fn a_client_that_overruns_the_window_is_evicted(scene: &Scene, paradigm: Paradigm) {
-    let server = scene.server(paradigm).args(["--service", "sleep:300", "--grace", "200ms"]).ready();
-    let before = server.descriptors();
+    let _server = scene.server(paradigm).args(["--service", "sleep:300", "--grace", "200ms"]).ready();
     let neighbour = scene.client().typing().start();
     neighbour.type_line("one");
     neighbour.prints("one\n");
@@ -274,8 +254,5 @@ fn a_client_that_overruns_the_window_is_evicted(scene: &Scene, paradigm: Paradig
         event.text.as_ref().is_some_and(|text| text.contains("window"))
     });
     neighbour.type_line("two");
-    neighbour.close_stdin();
-    neighbour.ends().success().stdout("one\ntwo\n");
-    drop(client);
-    server.has_descriptors_as(&before);
+    neighbour.leaves().stdout("one\ntwo\n");
 }

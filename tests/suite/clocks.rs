@@ -81,9 +81,7 @@ fn a_server_stopped_before_ready_drops_no_client(scene: &Scene, paradigm: Paradi
 
 fn a_server_stopped_in_a_session_drops_no_client(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(DEADLINES).ready();
-    let client = scene.client().typing().start();
-    client.type_line("one");
-    client.prints("ONE\n");
+    let client = scene.served_client("one");
     let answerer = paradigm.has_subservers().then(|| scene.event_log().server_of(client.pid()));
     signal_all(scene, &server, answerer, Signal::SIGSTOP);
     client.type_line("two");
@@ -91,8 +89,7 @@ fn a_server_stopped_in_a_session_drops_no_client(scene: &Scene, paradigm: Paradi
     let_time_pass(scene, LONGER);
     signal_all(scene, &server, answerer, Signal::SIGCONT);
     client.prints("ONE\nTWO\n");
-    client.close_stdin();
-    client.ends().success().stderr("");
+    client.leaves().stderr("");
     no_client_was_dropped(scene);
 }
 
@@ -100,16 +97,13 @@ fn a_server_stopped_in_a_session_drops_no_client(scene: &Scene, paradigm: Paradi
 /// answers.
 fn a_central_process_stopped_alone_drops_no_client(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(DEADLINES).ready();
-    let client = scene.client().typing().start();
-    client.type_line("one");
-    client.prints("ONE\n");
+    let client = scene.served_client("one");
     server.signal(Signal::SIGSTOP);
     client.type_line("two");
     scene.event_log().wait_for_many(2, What::RequestSent, |_| true);
     let_time_pass(scene, LONGER);
     server.signal(Signal::SIGCONT);
     client.prints("ONE\nTWO\n");
-    client.close_stdin();
-    client.ends().success().stderr("");
+    client.leaves().stderr("");
     no_client_was_dropped(scene);
 }

@@ -72,8 +72,7 @@ fn a_name_removed_under_steady_traffic_is_created_again(scene: &Scene, paradigm:
     }
     scene.serves("newcomer", "NEWCOMER");
     asks("still here");
-    client.close_stdin();
-    client.ends().success();
+    client.leaves();
 }
 
 /// The protocol does not require that all frames but the last are full.
@@ -88,7 +87,6 @@ fn a_message_in_small_frames_keeps_to_the_window(scene: &Scene, paradigm: Paradi
         assert_eq!(answer.payload, b"HELL");
     }
     client.bye();
-    drop(client);
 }
 
 /// Not with `--shared-wkp`: there the client overruns the window, and is evicted.
@@ -104,23 +102,18 @@ fn a_client_that_never_reads_its_refusals_costs_no_memory(scene: &Scene, paradig
     }
     assert!(sequence < 600_000, "the server reads without a limit, and has {sequence} refusals waiting");
     drop(client);
-    server.signal(Signal::SIGTERM);
-    server.ends().success();
+    server.shuts_down();
 }
 
 fn a_server_whose_lock_file_was_replaced_ends(scene: &Scene, paradigm: Paradigm) {
     let first = scene.server(paradigm).ready();
-    let client = scene.client().typing().start();
-    client.type_line("hello");
-    client.prints("HELLO\n");
+    let client = scene.served_client("hello");
     std::fs::remove_file(scene.path(".mario.lock")).expect("the path exists");
     let second = scene.server(paradigm).ready();
     // When its client has left, the first server wants its name back, and finds it taken.
-    client.close_stdin();
-    client.ends().success();
+    client.leaves();
     first.ends().code(3);
     scene.server(paradigm).start().ends().code(3);
     scene.serves("hello", "HELLO");
-    second.signal(Signal::SIGTERM);
-    second.ends().success();
+    second.shuts_down();
 }

@@ -204,8 +204,7 @@ fn unsolicited_records_are_discarded(scene: &Scene) {
     typing.type_line("two");
     serves(&mut server, "two");
     typing.prints("ONE\nTWO\n");
-    typing.close_stdin();
-    typing.ends().success();
+    typing.leaves();
 }
 
 /// A server that is stopped there, or slow, would read two records at once, and lose the second.
@@ -346,14 +345,12 @@ fn a_pipe_that_keeps_its_name_serves_several_clients(scene: &Scene) {
     typing.type_line("one");
     serves(&mut server, "one");
     typing.prints("ONE\n");
-    let first = server.hand_over();
+    let _first = server.hand_over();
     let second = client(scene, &["two"]).start();
     server.receive_name();
     server.say(ITS_A_ME);
     serves(&mut server, "two");
     second.ends().success().stdout("TWO\n");
     server.remove_wkp();
-    typing.close_stdin();
-    typing.ends().success();
-    drop(first);
+    typing.leaves();
 }

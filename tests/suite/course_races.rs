@@ -445,7 +445,6 @@ fn a_framed_client_beside_a_course_client_is_served(scene: &Scene, paradigm: Par
     is_served(scene, &mut course);
     framed.request(1, b"hello");
     assert_eq!(framed.answer().payload, b"HELLO");
-    drop((framed, course));
 }
 
 /// All clients have written while the server is stopped, or have opened its pipe by then.

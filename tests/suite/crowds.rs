@@ -50,11 +50,10 @@ const MANY: Tool = Tool::Descriptors(4096);
 /// hang-up.
 fn ten_thousand_clients_in_a_row_leave_no_descriptor(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).arg("-q").without_event_log().ready();
-    let before = server.descriptors();
     for _ in 0..2 {
         let report = report(&load(scene, &["--connect-only", "--requests", "5000"]).start());
         assert_eq!(report["handshake_records"].as_u64(), Some(3 * 5000), "a client tried again: {report}");
-        server.has_descriptors_as(&before);
+        server.has_descriptors_as_at_start();
     }
     scene.serves("hello", "HELLO");
 }
@@ -119,42 +118,33 @@ fn a_client_that_finds_the_pipe_full_waits_for_room(scene: &Scene, paradigm: Par
     assert_idle_for_a_second(scene, &[lab.pid()]);
     server.signal(Signal::SIGCONT);
     report(&lab);
-    other.remove_private_pipe();
     drop(other);
     scene.serves("hello", "hello");
 }
 
 fn ten_thousand_clients_that_connect_and_leave_leave_nothing(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
     scene.serves("hello", "HELLO");
     let mut visitor = scene.raw_client();
-    visitor.remove_private_pipe();
     for _ in 0..10_000 {
         // This closes the pipe that the client had open.
         visitor.open_wkp();
     }
     drop(visitor);
     scene.serves("hello", "HELLO");
-    server.has_descriptors_as(&before);
+    server.has_descriptors_as_at_start();
     assert_idle_for_a_second(scene, &[server.pid()]);
 }
 
 /// The client keeps a writing end open, but it hides no end of another client's session.
 fn a_client_that_opens_the_pipe_and_sends_nothing_delays_nobody(scene: &Scene, paradigm: Paradigm) {
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+    let _server = scene.server(paradigm).ready();
     let mut silent = scene.raw_client();
     silent.open_wkp();
-    let client = scene.client().typing().start();
-    client.type_line("one");
-    client.prints("ONE\n");
+    let client = scene.served_client("one");
     client.kill();
     another_client_is_served_soon(scene);
     scene.event_log().wait_for(What::SessionEnded, |_| true);
-    silent.remove_private_pipe();
-    drop(silent);
-    server.has_descriptors_as(&before);
 }
 
 fn a_client_beyond_the_limit_waits_and_is_served(scene: &Scene, paradigm: Paradigm) {
@@ -176,8 +166,7 @@ fn a_client_beyond_the_limit_waits_and_is_served(scene: &Scene, paradigm: Paradi
         let client = clients.iter().find(|client| client.pid() == pid).expect("the test started it");
         client.type_line("hello");
         client.prints("HELLO\n");
-        client.close_stdin();
-        client.ends().success();
+        client.leaves();
         served.push(pid);
     }
 }

@@ -53,8 +53,7 @@ fn names_that_cannot_be_exchanged_are_replaced(paradigm: Paradigm) {
         server.kill();
         let server = scene.server(paradigm).refusing([exchange(), no_replace()]).ready();
         scene.serves("three", "THREE");
-        server.signal(Signal::SIGTERM);
-        server.ends().code(0);
+        server.shuts_down();
         assert_eq!(scene.names(), [""; 0]);
         scene.end();
     }
@@ -77,14 +76,11 @@ fn many_subservers_are_ordinary_children_if_nothing_else_is_allowed(scene: &Scen
 
 fn a_subserver_is_an_ordinary_child(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let client = scene.client().typing().start();
-    client.type_line("hello");
-    client.prints("HELLO\n");
+    let client = scene.served_client("hello");
     for child in children_of(server.pid()) {
         assert_eq!(end_signal(child.pid), Signal::SIGCHLD as i32, "the exit signal");
     }
-    client.close_stdin();
-    client.ends().success();
+    client.leaves();
 }
 
 /// Returns the signal that a process's parent gets at its exit (proc(5), `exit_signal` in stat).
@@ -107,8 +103,7 @@ fn an_emulated_server_serves(scene: &Scene, paradigm: Paradigm) {
     scene.serves("one", "ONE");
     let client = scene.client().through([emulator]).arg("two").run();
     client.success().stdout("TWO\n");
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     assert_eq!(scene.names(), [""; 0]);
 }
 
@@ -179,17 +174,14 @@ fn process_1_of_a_container_serves_reaps_and_ends(scene: &Scene, paradigm: Parad
     scene.serves("one", "ONE");
     // An outside process leaves an orphan during a session. In basic the server does nothing else during a
     // session.
-    let client = scene.client().typing().start();
-    client.type_line("hello");
-    client.prints("HELLO\n");
+    let client = scene.served_client("hello");
     let target = server.to_string();
     let orphan = ["nsenter", "-t", &target, "-p", "sh", "-c", "(exec sleep 2) & exit 0"];
     assert!(Command::new(orphan[0]).args(&orphan[1..]).status().expect("nsenter(1)").success());
     let has_orphan = || children_of(server).iter().any(|child| child.name == "sleep");
     until_true("the orphan to be the server's child", has_orphan);
     until_true("the orphan to be reaped", || !has_orphan());
-    client.close_stdin();
-    client.ends().success();
+    client.leaves();
     scene.signal_server(server, Signal::SIGTERM);
     outside.ends().code(0);
     assert_eq!(scene.names(), [""; 0]);
@@ -225,8 +217,7 @@ fn a_pipe_that_a_container_left_is_removed(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     assert!(!scene.names().contains(&left), "{left} still exists");
     scene.serves("hello", "HELLO");
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
 }
 
 /// As under nohup(1), or in a background job of a shell script.
@@ -245,8 +236,7 @@ fn signals_that_were_ignored_stay_ignored(scene: &Scene, paradigm: Paradigm) {
     client.signal(Signal::SIGTERM);
     client.ends_by(Signal::SIGTERM);
     another_client_is_served_soon(scene);
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
 }
 
 /// A pipe of mode 0200 or 0400 is useless for an ordinary user. Root could use it, but the mode must still be
@@ -279,8 +269,7 @@ fn no_umask_changes_a_mode(paradigm: Paradigm) {
         let mut next = scene.server(paradigm).without_event_log();
         next = user.iter().fold(next, |next, user| next.as_user(*user));
         let next = next.ready();
-        next.signal(Signal::SIGTERM);
-        next.ends().code(0);
+        next.shuts_down();
         assert_eq!(scene.names(), [""; 0]);
         scene.end();
     }
@@ -304,22 +293,18 @@ fn an_event_log_at_its_size_limit_ends_no_process(scene: &Scene, paradigm: Parad
     }
     assert_eq!(fs::metadata(scene.path("log")).expect("the path exists").len(), 1000);
     fs::remove_file(scene.path("log")).expect("the path exists");
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0).stderr(contains("the event log has a gap: the file takes no more now: EFBIG"));
+    server.shuts_down().stderr(contains("the event log has a gap: the file takes no more now: EFBIG"));
 }
 
 /// The children of the shell that the server replaced.
 fn inherited_children_are_reaped(scene: &Scene, paradigm: Paradigm) {
     let with_children = ["sh", "-c", "sleep 0.01 & sleep 0.3 & exec \"$0\" \"$@\""];
     let server = scene.server(paradigm).through(with_children).ready();
-    let client = scene.client().typing().start();
-    client.type_line("hello");
-    client.prints("HELLO\n");
+    let client = scene.served_client("hello");
     until_true("the children of the shell to be reaped", || {
         children_of(server.pid()).iter().all(|child| child.name != "sleep")
     });
-    client.close_stdin();
-    client.ends().success();
+    client.leaves();
 }
 
 /// A FIFO that no process has opened, and later a full one. The programs count the events that it does not
@@ -343,8 +328,7 @@ fn an_event_log_without_a_reader_blocks_no_process(scene: &Scene, paradigm: Para
         scene.serves("again", "again");
         reader.printed().contains("events-dropped")
     });
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     reader.ends().success();
     let read = reader.printed();
     assert!(read.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "torn lines");
@@ -367,8 +351,7 @@ fn a_stderr_without_a_reader_blocks_no_process(scene: &Scene, paradigm: Paradigm
     until_true("the reader to see the gap", || {
         reader.printed().contains("lines are missing: stderr was full)")
     });
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     reader.ends().success();
     fs::remove_file(scene.path("talk")).expect("the path exists");
 }
@@ -380,8 +363,7 @@ fn a_removed_lock_file_is_created_again(scene: &Scene, paradigm: Paradigm) {
     until_true("the lock file to exist again", || scene.path(".mario.lock").exists());
     scene.server(paradigm).run().code(3).stderr(contains("the name is in use"));
     another_client_is_served_soon(scene);
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     assert_eq!(scene.names(), [""; 0]);
 }
 
@@ -389,18 +371,14 @@ fn a_removed_lock_file_is_created_again(scene: &Scene, paradigm: Paradigm) {
 /// the loss after the session.
 fn a_name_that_was_taken_during_a_session_ends_the_first_server(scene: &Scene, paradigm: Paradigm) {
     let first = scene.server(paradigm).ready();
-    let client = scene.client().typing().start();
-    client.type_line("one");
-    client.prints("ONE\n");
+    let client = scene.served_client("one");
     fs::remove_file(scene.path(".mario.lock")).expect("the path exists");
     let second = scene.server(paradigm).ready();
     client.type_line("two");
     client.prints("ONE\nTWO\n");
-    client.close_stdin();
-    client.ends().success();
+    client.leaves();
     first.ends().code(3).stderr(contains("another server has made a new one"));
     another_client_is_served_soon(scene);
-    second.signal(Signal::SIGTERM);
-    second.ends().code(0);
+    second.shuts_down();
     assert_eq!(scene.names(), [""; 0]);
 }

@@ -47,20 +47,15 @@ fn no_subserver_stays_a_zombie_if_no_signal_can_be_queued(scene: &Scene, paradig
     }
     let server = scene.server(paradigm).args(["--service", "upper"]).through(["prlimit", "--sigpending=0"]);
     let server = server.ready();
-    let client = scene.client().typing().start();
-    client.type_line("hello");
-    client.prints("HELLO\n");
+    let client = scene.served_client("hello");
     another_client_is_served_soon(scene);
     scene.signal_server(scene.event_log().server_of(client.pid()), Signal::SIGKILL);
     client.ends().code(1);
     no_zombie(&server);
     scene.event_log().wait_for_many(2, What::SubserverReaped, |_| true);
     // The server must end this subserver, and must notice its end.
-    let last = scene.client().typing().start();
-    last.type_line("last");
-    last.prints("LAST\n");
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    let last = scene.served_client("last");
+    server.shuts_down();
     last.ends().code(1);
 }
 
@@ -68,9 +63,7 @@ fn no_subserver_stays_a_zombie_if_no_signal_can_be_queued(scene: &Scene, paradig
 /// which also raises SIGCHLD.
 fn exit_signals_without_an_exit_change_nothing(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let client = scene.client().typing().start();
-    client.type_line("hello");
-    client.prints("HELLO\n");
+    let client = scene.served_client("hello");
     let subserver = scene.event_log().server_of(client.pid());
     for pid in [server.pid(), subserver] {
         let of_end = format!("-{}", libc::SIGRTMIN());
@@ -88,7 +81,6 @@ fn exit_signals_without_an_exit_change_nothing(scene: &Scene, paradigm: Paradigm
     scene.signal_server(subserver, Signal::SIGCONT);
     client.type_line("again");
     client.prints("HELLO\nAGAIN\n");
-    client.close_stdin();
-    client.ends().success().stderr("");
+    client.leaves().stderr("");
     no_zombie(&server);
 }

@@ -1,6 +1,5 @@
 //! An idle server uses no processor time: it has no busy loop.
 
-
 use handshake_core::event::What;
 use workspace_tests::proc::children_of;
 use workspace_tests::steps::assert_idle_for_a_second;
@@ -17,13 +16,10 @@ fn an_idle_server_uses_no_processor_time(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     // All kinds of clients come and go. Each is the last writer of the pipe except the server itself.
     scene.serves("hello", "HELLO");
-    let killed = scene.client().typing().start();
-    killed.type_line("hello");
-    killed.prints("HELLO\n");
+    let killed = scene.served_client("hello");
     killed.kill();
     let mut visitor = scene.raw_client();
     visitor.open_wkp();
-    visitor.remove_private_pipe();
     drop(visitor);
     scene.serves("hello", "HELLO");
     until_true("the server to have no children", || children_of(server.pid()).is_empty());

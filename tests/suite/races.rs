@@ -59,7 +59,6 @@ fn a_late_name_is_not_written(scene: &Scene, paradigm: Paradigm) {
     late.request(1, b"one");
     assert_eq!(late.answer().payload, b"ONE");
     late.bye();
-    drop(late);
 }
 
 /// A program that ignores the lock and the check is not taken for a client. It gets an error, and need not
@@ -80,8 +79,7 @@ fn a_late_name_written_against_the_rules_shows_an_error(scene: &Scene, paradigm:
     client.type_line("two");
     client.prints("ONE\nTWO\n");
     assert!(!late.shows_error(), "the other client still uses the pipe");
-    client.close_stdin();
-    client.ends().success().stderr("");
+    client.leaves().stderr("");
     until_true("the late client's pipe to show an error", || late.shows_error());
     let error = late.tries_to_write(b"hello?").expect_err("the pipe has no reader");
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
@@ -102,14 +100,11 @@ fn a_client_that_comes_before_its_server_waits_and_is_served(scene: &Scene, para
 
 fn a_client_between_two_well_known_pipes_ends_at_its_deadline(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let first = scene.client().typing().start();
-    first.type_line("one");
-    first.prints("ONE\n");
+    let first = scene.served_client("one");
     let message = "client: cannot connect to \"mario\": ENOENT (no such pipe): is a server running";
     let second = scene.client().args(["--timeout", "300ms", "two"]).run();
     second.code(3).stdout("").stderr(predicate::str::starts_with(message));
-    first.close_stdin();
-    first.ends().success().stdout("ONE\n");
+    first.leaves().stdout("ONE\n");
 }
 
 fn a_client_without_a_server_ends_at_its_deadline(scene: &Scene) {

@@ -39,9 +39,7 @@ fn an_idle_server_ends(scene: &Scene, paradigm: Paradigm) {
 fn an_idle_client_is_notified(scene: &Scene, paradigm: Paradigm) {
     for signal in SIGNALS {
         let server = scene.server(paradigm).ready();
-        let client = scene.client().typing().start();
-        client.type_line("hello");
-        client.prints("HELLO\n");
+        let client = scene.served_client("hello");
         server.signal(signal);
         client
             .ends()
@@ -84,8 +82,7 @@ fn a_client_at_any_step_of_its_handshake_does_not_delay_the_shutdown(scene: &Sce
         let server = scene.server(paradigm).args(["--handshake-timeout", "50s", "--grace", "50s"]).ready();
         let client = scene.client().args(["--timeout", "300ms", "hello"]).gated().start();
         client.step_until(what);
-        server.signal(Signal::SIGTERM);
-        server.ends().code(0);
+        server.shuts_down();
         client.go_on();
         // An unconnected client looks for another server until its deadline. Status 3: no server read its
         // HELLO; status 1: a server did.
@@ -103,9 +100,7 @@ fn pending_clients_are_served_by_the_next_server(scene: &Scene, paradigm: Paradi
     let launch = scene.server(paradigm);
     let server =
         if paradigm == Paradigm::Basic { launch } else { launch.args(["--max-clients", "1"]) }.ready();
-    let first = scene.client().typing().start();
-    first.type_line("hello");
-    first.prints("HELLO\n");
+    let first = scene.served_client("hello");
     let pending: Vec<_> =
         (0..3).map(|_| scene.client().args(["--timeout", "60s", "hello"]).start()).collect();
     let sign = if paradigm == Paradigm::Basic { What::PrivateCreated } else { What::AwaitingAck };
@@ -163,7 +158,6 @@ fn a_request_longer_than_the_grace_is_cut_off(scene: &Scene, paradigm: Paradigm)
     let server = scene.server(paradigm).args(FOR_EVER).args(["--grace", "200ms"]).ready();
     let client = scene.client().arg("request").start();
     scene.event_log().wait_for(What::RequestReceived, |_| true);
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     client.ends().code(1).stdout("").stderr(predicate::str::contains("with 1 unanswered"));
 }

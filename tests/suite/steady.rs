@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nix::sys::signal::Signal;
 use workspace_tests::peers::preload;
 use workspace_tests::proc::living_in;
 use workspace_tests::wait::until_true;
@@ -33,8 +32,7 @@ fn load(scene: &Scene, paradigm: Paradigm, requests: usize, window: usize, serve
         scene.lab().through(client).args(["load", "--wkp", "mario", "--wait", "block", "--timeout", "60s"]);
     let (requests, window) = (requests.to_string(), window.to_string());
     load.args(["--requests", &requests, "--window", &window]).run().success();
-    server.signal(Signal::SIGTERM);
-    server.ends().success();
+    server.shuts_down();
     // strace writes its table when the other processes have ended.
     until_true("all processes to end", || living_in(scene.place()).is_empty());
 }

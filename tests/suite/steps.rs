@@ -81,9 +81,7 @@ fn causes_come_before_their_effects(scene: &Scene, paradigm: Paradigm) {
 
 fn the_second_client_waits_for_its_turn(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let first = scene.client().typing().start();
-    first.type_line("one");
-    first.prints("ONE\n");
+    let first = scene.served_client("one");
     let second = scene.client().arg("two").start();
     scene.event_log().wait_for(What::PrivateCreated, |event| event.pid == second.pid());
     first.type_line("three");
@@ -92,8 +90,7 @@ fn the_second_client_waits_for_its_turn(scene: &Scene, paradigm: Paradigm) {
         second.is_running() && second.printed().is_empty(),
         "the second client was served before its turn"
     );
-    first.close_stdin();
-    first.ends().success();
+    first.leaves();
     second.ends().success().stdout("TWO\n");
     let ns = |what, pid| scene.event_log().wait_for(what, |event| event.pid == pid).ns;
     assert!(ns(What::ByeSent, first.pid()) < ns(What::AckReceived, second.pid()));
@@ -101,13 +98,10 @@ fn the_second_client_waits_for_its_turn(scene: &Scene, paradigm: Paradigm) {
 
 fn the_second_client_does_not_wait(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let first = scene.client().typing().start();
-    first.type_line("one");
-    first.prints("ONE\n");
+    let first = scene.served_client("one");
     scene.serves("two", "TWO");
     first.type_line("three");
-    first.close_stdin();
-    first.ends().success().stdout("ONE\nTHREE\n");
+    first.leaves().stdout("ONE\nTHREE\n");
 }
 
 /// The shell makes descriptor 3, a pipe to the test. Descriptor 1 goes to /dev/null.

@@ -19,8 +19,7 @@ fn shown_by_a_server(scene: &Scene, variables: &[&str], options: &[&str]) -> Str
     let server = scene.server(Paradigm::Basic).at_terminal_but_stdout(&terminal);
     let server = server.through(["env", "-u", "NO_COLOR"]).through(variables).args(options).ready();
     terminal.shows("waiting for connection");
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     terminal.screen()
 }
 

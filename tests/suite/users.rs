@@ -8,7 +8,6 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use handshake_core::event::What;
-use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use predicates::prelude::*;
@@ -146,7 +145,6 @@ fn another_users_pipe_is_not_answered(scene: &Scene, paradigm: Paradigm) {
         "the server wrote into the pipe"
     );
     fs::remove_file(path).expect("the path exists");
-    client.remove_private_pipe();
 }
 
 fn another_users_pipe_is_left_as_it_was(scene: &Scene, paradigm: Paradigm) {
@@ -192,8 +190,7 @@ fn another_user_gets_no_access(scene: &Scene, paradigm: Paradigm) {
         scene.server(paradigm).without_event_log().as_user(of_client).start().ends().code(3);
         let friend = scene.client().without_event_log().as_user(of_server).arg("hello").start();
         friend.ends().success().stdout("HELLO\n");
-        server.signal(Signal::SIGTERM);
-        server.ends().code(0);
+        server.shuts_down();
         assert_eq!(scene.names(), [""; 0]);
     }
 }

@@ -49,7 +49,6 @@ pub fn at_one_pipe(scene: &Scene) -> (RawClient, RawClient) {
             return Some((intruder, client));
         }
         client.bye();
-        intruder.remove_private_pipe();
         None
     })
 }
