@@ -1,16 +1,13 @@
 //! Rare combinations. Each test here is a bug that was found by reading the code.
 
-use handshake_core::event::What;
 use handshake_core::wire::Kind;
 use nix::sys::signal::Signal;
 use workspace_tests::{Paradigm, Scene, each};
 
 each! {
-    term_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared: row_47;
     a_name_removed_under_steady_traffic_is_created_again in forking dispatch shared: row_18;
     a_message_in_small_frames_keeps_to_the_window in basic forking dispatch shared;
     a_client_that_never_reads_its_refusals_costs_no_memory in basic forking dispatch: row_11;
-    a_server_whose_lock_file_was_replaced_ends in basic;
 }
 
 each! { own scenes:
@@ -39,17 +36,6 @@ fn a_signal_is_noticed_at_every_wait(paradigm: Paradigm) {
         client.ends().code(1);
         scene.end();
     }
-}
-
-/// As service managers do: a subserver gets SIGTERM twice, from the manager and from its main server.
-fn term_to_the_whole_group_lets_a_running_request_be_answered(scene: &Scene, paradigm: Paradigm) {
-    let options = ["--grace", "30s", "--service", "sleep:300"];
-    let server = scene.server(paradigm).args(options).in_own_group().ready();
-    let client = scene.client().arg("request").start();
-    scene.event_log().wait_for(What::RequestReceived, |_| true);
-    server.signal_group(Signal::SIGTERM);
-    client.ends().success().stdout("request\n");
-    server.ends().success();
 }
 
 fn a_name_removed_under_steady_traffic_is_created_again(scene: &Scene, paradigm: Paradigm) {
@@ -91,7 +77,7 @@ fn a_message_in_small_frames_keeps_to_the_window(scene: &Scene, paradigm: Paradi
 
 /// Not with `--shared-wkp`: there the client overruns the window, and is evicted.
 fn a_client_that_never_reads_its_refusals_costs_no_memory(scene: &Scene, paradigm: Paradigm) {
-    let server = scene.server(paradigm).args(["--max-message", "1"]).without_event_log().ready();
+    let _server = scene.server(paradigm).args(["--max-message", "1"]).without_event_log().ready();
     let mut client = scene.raw_client();
     client.shake_hands();
     let mut sequence = 0;
@@ -102,18 +88,4 @@ fn a_client_that_never_reads_its_refusals_costs_no_memory(scene: &Scene, paradig
     }
     assert!(sequence < 600_000, "the server reads without a limit, and has {sequence} refusals waiting");
     drop(client);
-    server.shuts_down();
-}
-
-fn a_server_whose_lock_file_was_replaced_ends(scene: &Scene, paradigm: Paradigm) {
-    let first = scene.server(paradigm).ready();
-    let client = scene.served_client("hello");
-    std::fs::remove_file(scene.path(".mario.lock")).expect("the path exists");
-    let second = scene.server(paradigm).ready();
-    // When its client has left, the first server wants its name back, and finds it taken.
-    client.leaves();
-    first.ends().code(3);
-    scene.server(paradigm).start().ends().code(3);
-    scene.serves("hello", "HELLO");
-    second.shuts_down();
 }

@@ -6,7 +6,7 @@ use handshake_core::event::What;
 use nix::sys::signal::Signal;
 use workspace_tests::proc::children_of;
 use workspace_tests::steps::{
-    PATIENCE, another_client_is_served_soon, assert_idle_for_a_second, load, report,
+    PATIENCE, assert_idle_for_a_second, load, report,
 };
 use workspace_tests::wait::{until, until_true, within};
 use workspace_tests::{Barrier, Launch, Paradigm, Scene, Tool, each, needs};
@@ -19,7 +19,6 @@ each! {
     ten_thousand_clients_in_a_row_leave_no_descriptor in basic forking dispatch shared: row_21 row_42;
     a_client_that_finds_the_pipe_full_waits_for_room in basic forking dispatch shared: row_44;
     ten_thousand_clients_that_connect_and_leave_leave_nothing in basic forking dispatch shared: row_7;
-    a_client_that_opens_the_pipe_and_sends_nothing_delays_nobody in basic forking dispatch shared: row_6;
     a_client_beyond_the_limit_waits_and_is_served in forking dispatch shared;
 }
 
@@ -134,17 +133,6 @@ fn ten_thousand_clients_that_connect_and_leave_leave_nothing(scene: &Scene, para
     scene.serves("hello", "HELLO");
     server.has_descriptors_as_at_start();
     assert_idle_for_a_second(scene, &[server.pid()]);
-}
-
-/// The client keeps a writing end open, but it hides no end of another client's session.
-fn a_client_that_opens_the_pipe_and_sends_nothing_delays_nobody(scene: &Scene, paradigm: Paradigm) {
-    let _server = scene.server(paradigm).ready();
-    let mut silent = scene.raw_client();
-    silent.open_wkp();
-    let client = scene.served_client("one");
-    client.kill();
-    another_client_is_served_soon(scene);
-    scene.event_log().wait_for(What::SessionEnded, |_| true);
 }
 
 fn a_client_beyond_the_limit_waits_and_is_served(scene: &Scene, paradigm: Paradigm) {

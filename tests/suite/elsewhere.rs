@@ -99,12 +99,10 @@ fn an_emulated_server_serves(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[Tool::Command(emulator)]) {
         return;
     }
-    let server = scene.server(paradigm).through([emulator]).ready();
+    let _server = scene.server(paradigm).through([emulator]).ready();
     scene.serves("one", "ONE");
     let client = scene.client().through([emulator]).arg("two").run();
     client.success().stdout("TWO\n");
-    server.shuts_down();
-    assert_eq!(scene.names(), [""; 0]);
 }
 
 /// gdb follows the server, which goes on when a subserver starts and when it ends. A breakpoint in the
@@ -214,10 +212,9 @@ fn a_pipe_that_a_container_left_is_removed(scene: &Scene, paradigm: Paradigm) {
     // The pipe must look old.
     let touched = Command::new("touch").args(["-d", "1 minute ago"]).arg(scene.path(&left)).status();
     assert!(touched.expect("touch(1)").success());
-    let server = scene.server(paradigm).ready();
+    let _server = scene.server(paradigm).ready();
     assert!(!scene.names().contains(&left), "{left} still exists");
     scene.serves("hello", "HELLO");
-    server.shuts_down();
 }
 
 /// As under nohup(1), or in a background job of a shell script.
@@ -236,7 +233,6 @@ fn signals_that_were_ignored_stay_ignored(scene: &Scene, paradigm: Paradigm) {
     client.signal(Signal::SIGTERM);
     client.ends_by(Signal::SIGTERM);
     another_client_is_served_soon(scene);
-    server.shuts_down();
 }
 
 /// A pipe of mode 0200 or 0400 is useless for an ordinary user. Root could use it, but the mode must still be
@@ -358,13 +354,11 @@ fn a_stderr_without_a_reader_blocks_no_process(scene: &Scene, paradigm: Paradigm
 
 /// A cleaner of temporary directories removes the file. Without the file a second server could take the name.
 fn a_removed_lock_file_is_created_again(scene: &Scene, paradigm: Paradigm) {
-    let server = scene.server(paradigm).ready();
+    let _server = scene.server(paradigm).ready();
     fs::remove_file(scene.path(".mario.lock")).expect("the path exists");
     until_true("the lock file to exist again", || scene.path(".mario.lock").exists());
     scene.server(paradigm).run().code(3).stderr(contains("the name is in use"));
     another_client_is_served_soon(scene);
-    server.shuts_down();
-    assert_eq!(scene.names(), [""; 0]);
 }
 
 /// During a session, basic has no well-known pipe and does not check the lock file. The first server notices
@@ -373,12 +367,11 @@ fn a_name_that_was_taken_during_a_session_ends_the_first_server(scene: &Scene, p
     let first = scene.server(paradigm).ready();
     let client = scene.served_client("one");
     fs::remove_file(scene.path(".mario.lock")).expect("the path exists");
-    let second = scene.server(paradigm).ready();
+    let _second = scene.server(paradigm).ready();
     client.type_line("two");
     client.prints("ONE\nTWO\n");
     client.leaves();
     first.ends().code(3).stderr(contains("another server has made a new one"));
+    scene.server(paradigm).run().code(3);
     another_client_is_served_soon(scene);
-    second.shuts_down();
-    assert_eq!(scene.names(), [""; 0]);
 }

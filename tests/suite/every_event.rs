@@ -14,7 +14,7 @@ use workspace_tests::{Paradigm, Program, Scene, each};
 
 each! {
     a_client_killed_at_any_event_delays_nobody in basic forking dispatch shared: row_8 row_9;
-    a_client_stopped_at_any_event_goes_on in basic forking dispatch shared: row_10 row_45;
+    a_client_stopped_at_any_event_goes_on in basic forking dispatch shared: row_8 row_10 row_45;
 }
 
 each! { own scenes:
@@ -165,14 +165,13 @@ impl Run {
 
 /// The server's timeout is too long to help.
 fn a_client_killed_at_any_event_delays_nobody(scene: &Scene, paradigm: Paradigm) {
-    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     for moment in moments(paradigm, |role| role == Role::Client) {
         let client = scene.client().arg("hello").gated().start();
         client.step_until(moment.what);
         client.kill();
         another_client_is_served_soon(scene);
     }
-    server.has_descriptors_as_at_start();
     // Some clients left their private pipes. The server removes them when it ends.
     assert!(scene.names().iter().any(|name| name.contains(".client.")));
 }

@@ -3,37 +3,13 @@
 use std::time::Duration;
 
 use handshake_core::event::What;
-use workspace_tests::steps::{HANDSHAKE, another_client_is_served_soon};
+use workspace_tests::steps::another_client_is_served_soon;
 use workspace_tests::{Paradigm, Scene, each};
 
 each! {
-    a_client_held_at_any_step_delays_nobody in forking dispatch shared: row_8 row_45;
-    a_client_held_before_its_name_is_read_delays_nobody in basic;
     a_client_held_after_its_hello_delays_the_next_until_the_timeout in basic: row_8;
     a_client_held_with_the_lock_costs_the_others_a_fresh_pipe in basic forking dispatch: row_3 row_45;
     a_client_held_at_the_shared_pipe_costs_nothing in shared: row_45;
-}
-
-fn a_client_held_at_any_step_delays_nobody(scene: &Scene, paradigm: Paradigm) {
-    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
-    for what in HANDSHAKE {
-        let held = scene.client().arg("held").gated().start();
-        held.step_until(what);
-        another_client_is_served_soon(scene);
-        held.go_on();
-        held.ends().success().stdout("HELD\n");
-    }
-}
-
-fn a_client_held_before_its_name_is_read_delays_nobody(scene: &Scene, paradigm: Paradigm) {
-    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
-    for what in [What::PrivateCreated, What::WkpOpened] {
-        let held = scene.client().arg("held").gated().start();
-        held.step_until(what);
-        another_client_is_served_soon(scene);
-        held.go_on();
-        held.ends().success().stdout("HELD\n");
-    }
 }
 
 /// The server waits for READY until its timeout. When the held client goes on, its handshake is over, and it

@@ -1,7 +1,6 @@
 //! Hostile clients. What they write ends their own session at most. All other sessions go on, and no other
 //! client gets a byte of it.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use handshake_core::event::What;
@@ -14,16 +13,14 @@ use workspace_tests::{Paradigm, RawClient, Scene, each, frame};
 
 each! {
     a_client_that_only_opens_the_pipe_delays_nobody in basic forking dispatch shared: row_6;
-    a_client_that_never_opened_its_pipe_is_dropped in basic forking dispatch shared: row_8;
-    a_server_stops_reading_from_a_client_that_never_reads in basic forking dispatch: row_11;
-    a_client_that_sends_two_hellos_harms_nobody in basic forking dispatch shared: row_17;
     a_frame_wrong_in_any_field_is_skipped in basic forking dispatch shared: row_35;
+    garbage_on_the_shared_pipe_harms_no_session in shared: row_35 row_36;
     garbage_between_any_two_steps_is_skipped in basic forking dispatch shared: row_35;
     endless_garbage_does_not_extend_the_handshake_timeout in basic forking dispatch shared: row_8 row_35;
     a_bye_with_a_reason_ends_only_its_session in basic forking dispatch shared: row_35;
     frames_that_only_a_server_may_send_are_ignored in basic forking dispatch shared: row_35;
     a_false_header_swallows_nothing_of_another_client in basic forking dispatch shared: row_35 row_36;
-    guessed_session_numbers_reach_no_session in basic forking dispatch shared: row_36;
+    guessed_session_numbers_reach_no_session in basic forking dispatch shared: row_35 row_36;
     a_flood_beyond_the_window_costs_no_memory in shared: row_37;
 }
 
@@ -62,58 +59,6 @@ fn a_client_that_only_opens_the_pipe_delays_nobody(scene: &Scene, paradigm: Para
     another_client_is_served_soon(scene);
 }
 
-/// The private pipe exists but has no reader. The server does not wait, not even until its timeout.
-fn a_client_that_never_opened_its_pipe_is_dropped(scene: &Scene, paradigm: Paradigm) {
-    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
-    let mut client = scene.raw_client();
-    let unread = scene.raw_client();
-    let name = unread.name().to_owned();
-    drop(unread);
-    client.hello_naming(name.as_bytes());
-    scene.event_log().wait_for(What::ClientDropped, |_| true);
-    another_client_is_served_soon(scene);
-    fs::remove_file(scene.path(&name)).expect("no other process removes the pipe");
-}
-
-/// Backpressure: the server stops reading, and keeps little. Not with `--shared-wkp`, where the window
-/// decides and the server evicts the client.
-fn a_server_stops_reading_from_a_client_that_never_reads(scene: &Scene, paradigm: Paradigm) {
-    let _server = scene.server(paradigm).args(["--service", "echo"]).ready();
-    let mut client = in_session(scene);
-    let ready = scene.event_log().wait_for(What::ReadyReceived, |_| true);
-    let kept = memory(ready.pid);
-    let mut sequence = 0;
-    while sequence < 16_384 && client.may_request(sequence + 1, &[b'x'; PAYLOAD_MAX]) {
-        sequence += 1;
-    }
-    assert!(sequence < 16_384, "the server reads without a limit, and has {sequence} answers waiting");
-    let grown = memory(ready.pid).saturating_sub(kept);
-    assert!(grown < KEPT, "{grown} bytes more for a client that does not read");
-    if paradigm.has_subservers() {
-        scene.serves("another", "another");
-    }
-    // The client reads at last, and has lost nothing.
-    for due in 1..=sequence {
-        let answer = client.answer();
-        assert_eq!((answer.kind, answer.sequence, answer.payload.len()), (Kind::Reply, due, PAYLOAD_MAX));
-    }
-    client.bye();
-    drop(client);
-    scene.serves("another", "another");
-}
-
-/// One client sends two HELLOs with one pipe, and gets an ACK for each.
-fn a_client_that_sends_two_hellos_harms_nobody(scene: &Scene, paradigm: Paradigm) {
-    let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
-    let mut client = scene.raw_client();
-    client.hello();
-    client.hello();
-    scene.event_log().wait_for_many(2, What::AckSent, |_| true);
-    // The client confirms neither. The server drops both and tells the client.
-    scene.event_log().wait_for_many(2, What::ClientDropped, |_| true);
-    another_client_is_served_soon(scene);
-}
-
 /// Sends requests with one wrong byte in the header or the payload, then a correct request.
 fn a_frame_wrong_in_any_field_is_skipped(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
@@ -142,25 +87,55 @@ fn skipped(scene: &Scene) -> usize {
     events.iter().filter_map(|event| event.bytes).sum()
 }
 
+/// At most 4,096 bytes each, since a hostile client would keep its writes whole, too.
+fn garbage() -> Vec<Vec<u8>> {
+    // A header that claims more bytes than ever come, and a header of an unknown kind.
+    let lie = [b"\0WKP\x04\x00\x0f\xe8".as_slice(), &[0; 16]].concat();
+    let kind = [b"\0WKP\x09\x00\x00\x00".as_slice(), &[0; 16]].concat();
+    let magics = b"\0WKP".repeat(1024);
+    let text = b"its-a-me, mario!".to_vec();
+    // A correct header without its payload.
+    let header = frame(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX])[..HEADER].to_vec();
+    vec![noise(4096), noise(1), lie, kind, header, magics, text, vec![0; 4096], b"\0WK".to_vec()]
+}
+
+/// A client sends garbage before its HELLO and after each of its frames.
 fn garbage_between_any_two_steps_is_skipped(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let liar = frame(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
-    let garbage: [&[u8]; 4] = [b"its-a-me, mario!", &liar[..HEADER], b"\0WKP", &[0; 512]];
-    for bytes in garbage {
+    let mut written = 0;
+    for bytes in garbage() {
         let mut client = scene.raw_client();
         client.open_wkp();
-        client.write(bytes);
+        client.write(&bytes);
+        until_true("all skipped bytes to be counted", || skipped(scene) == written + bytes.len());
+        another_client_is_served_soon(scene);
         client.hello();
-        client.write(bytes);
+        client.write(&bytes);
         client.acknowledged();
-        client.write(bytes);
+        client.write(&bytes);
         client.ready();
-        client.write(bytes);
+        client.write(&bytes);
         is_served(&mut client, 1, b"one");
-        client.write(bytes);
+        client.write(&bytes);
         is_served(&mut client, 2, b"two");
         client.bye();
+        written += 5 * bytes.len();
     }
+}
+
+fn garbage_on_the_shared_pipe_harms_no_session(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
+    let client = scene.client().typing().start();
+    let mut vandal = scene.raw_client();
+    vandal.open_wkp();
+    let mut printed = String::new();
+    for (n, bytes) in garbage().into_iter().cycle().take(40).enumerate() {
+        vandal.write(&bytes);
+        client.type_line(&format!("line {n}"));
+        vandal.write(&bytes);
+        printed += &format!("LINE {n}\n");
+    }
+    client.leaves().stdout(printed).stderr("");
 }
 
 /// A client that sends garbage instead of READY is dropped at the deadline, like a silent client.
@@ -287,7 +262,8 @@ fn a_flood_beyond_the_window_costs_no_memory(scene: &Scene, paradigm: Paradigm) 
     let neighbour = scene.client().typing().start();
     neighbour.type_line("one");
     neighbour.prints("one\n");
-    let mut client = in_session(scene);
+    let mut client = scene.raw_client();
+    assert_eq!(client.shake_hands().window, 16);
     let kept = memory(server.pid());
     // 16 MiB in total.
     for sequence in 1..=4096 {

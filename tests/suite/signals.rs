@@ -11,7 +11,7 @@ each! {
     an_idle_server_ends in basic forking dispatch shared: row_32;
     an_idle_client_is_notified in basic forking dispatch shared: row_32;
     a_running_request_is_answered in basic forking dispatch shared: row_32;
-    ctrl_c_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared:
+    a_signal_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared:
         row_32 row_47;
     a_client_at_any_step_of_its_handshake_does_not_delay_the_shutdown in basic forking dispatch shared:
         row_32;
@@ -65,15 +65,19 @@ fn a_running_request_is_answered(scene: &Scene, paradigm: Paradigm) {
     }
 }
 
-/// A terminal sends Ctrl-C to the server and all its subservers.
-fn ctrl_c_to_the_whole_group_lets_a_running_request_be_answered(scene: &Scene, paradigm: Paradigm) {
-    let options = ["--grace", "30s", "--service", "sleep:300"];
-    let server = scene.server(paradigm).args(options).in_own_group().ready();
-    let client = scene.client().arg("request").start();
-    scene.event_log().wait_for(What::RequestReceived, |_| true);
-    server.signal_group(Signal::SIGINT);
-    client.ends().success().stdout("request\n").stderr("");
-    server.ends().code(0);
+/// A terminal sends Ctrl-C to the server and all its subservers. A service manager sends SIGTERM to all, so a
+/// subserver gets it twice, from the manager and from its main server.
+fn a_signal_to_the_whole_group_lets_a_running_request_be_answered(scene: &Scene, paradigm: Paradigm) {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let options = ["--grace", "30s", "--service", "sleep:300"];
+        let server = scene.server(paradigm).args(options).in_own_group().ready();
+        let mark = scene.event_log().mark();
+        let client = scene.client().arg("request").start();
+        scene.event_log().wait_after(mark, What::RequestReceived, |_| true);
+        server.signal_group(signal);
+        client.ends().success().stdout("request\n").stderr("");
+        server.ends().code(0);
+    }
 }
 
 fn a_client_at_any_step_of_its_handshake_does_not_delay_the_shutdown(scene: &Scene, paradigm: Paradigm) {
