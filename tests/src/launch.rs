@@ -125,6 +125,18 @@ impl<'s> Launch<'s> {
         self
     }
 
+    /// strace(1) makes these calls of a server and of its subservers fail: `fork,clone` and
+    /// `EAGAIN:when=2..20`.
+    #[must_use]
+    pub fn failing(self, calls: &str, how: &str) -> Self {
+        let place = self.scene.place();
+        // strace works outside the place, or the census would find it. With -D the server is no child of
+        // strace.
+        self.through(["env", "-C", "/", "strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"])
+            .through(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:error={how}")])
+            .through(["env".as_ref(), "-C".as_ref(), place.as_os_str()])
+    }
+
     /// Starts the program as this user, with the group of the same number. Only root can do that.
     #[must_use]
     pub fn as_user(mut self, user: u32) -> Self {

@@ -17,10 +17,11 @@
 //! Reading order: [`Scene`]; [`Launch`], which starts programs; [`Program`], a started program; [`EventLog`],
 //! what the programs did; [`proc`], what the kernel knows of them. [`RawClient`] and [`RawServer`] are peers
 //! that the test controls step by step. [`CourseClient`] and [`CourseServer`] are the same for the course
-//! dialect. [`wait`] is the only module that waits, always with a deadline. `binaries` holds the programs,
-//! built by the cargo that runs the test. [`Terminal`] is a terminal for a program. [`peers`] are C programs
-//! that speak what the course's students' programs speak. [`fault`] runs one scenario with each system call
-//! that can fail, under strace. [`Refusal`] makes the kernel refuse chosen system calls for a program's whole
+//! dialect. [`pipe`] is what these four do with a pipe, and [`steps`] what tests of several subjects do.
+//! [`wait`] is the only module that waits, always with a deadline. `binaries` holds the programs, built by
+//! the cargo that runs the test. [`Terminal`] is a terminal for a program. [`peers`] are C programs that
+//! speak what the course's students' programs speak. [`fault`] runs one scenario with each system call that
+//! can fail, under strace. [`Refusal`] makes the kernel refuse chosen system calls for a program's whole
 //! life. With [`needs`] a test says what it needs beside Rust.
 //!
 //! The harness never sleeps and never forks. It ends processes by number only, and only processes that the
@@ -34,6 +35,7 @@ mod launch;
 mod needs;
 mod paradigm;
 pub mod peers;
+pub mod pipe;
 pub mod proc;
 mod program;
 mod raw;

@@ -1,18 +1,17 @@
 //! Other processes attack a server with numbers, locks, names, memory and signals. Polite clients are served
 //! meanwhile.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 
 use handshake_core::event::What;
 use handshake_core::sys::{Lock, try_lock};
 use handshake_core::wire::{HEADER, Kind, PAYLOAD_MAX, Part};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use predicates::str::contains;
+use workspace_tests::pipe::open_to_write;
 use workspace_tests::proc::{Descriptor, Target};
 use workspace_tests::steps::another_client_is_served_soon;
 use workspace_tests::wait::until_true;
@@ -167,9 +166,7 @@ fn headers_that_claim_long_frames_delay_nobody(scene: &Scene, paradigm: Paradigm
 /// server holds a shared lock itself.
 fn a_lock_on_the_well_known_pipe_blocks_no_client(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let nonblocking = OFlag::O_NONBLOCK.bits();
-    let locked = OpenOptions::new().write(true).custom_flags(nonblocking).open(scene.path("mario"));
-    let locked = locked.expect("the server reads it");
+    let locked = open_to_write(scene.path("mario")).expect("the server reads it");
     assert_eq!(try_lock(locked.as_fd(), Lock::Exclusive), Err(Errno::EWOULDBLOCK));
     try_lock(locked.as_fd(), Lock::Shared).expect("a shared lock is free");
     another_client_is_served_soon(scene);

@@ -7,8 +7,6 @@ use std::os::unix::net::UnixListener;
 use handshake_core::event::What;
 use handshake_core::wire::Kind;
 use nix::sys::signal::Signal;
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
 use predicates::prelude::*;
 use workspace_tests::steps::another_client_is_served_soon;
 use workspace_tests::{Paradigm, RawClient, Scene, each};
@@ -62,8 +60,8 @@ fn a_hello_with_an_invalid_name_is_dropped(scene: &Scene, paradigm: Paradigm) {
 }
 
 /// The name is valid, but it belongs to an object that cannot take an answer. The objects are: a file; links
-/// to a file, a pipe and a device; a socket; a directory; no object; a pipe without a
-/// reader. The server does not wait, not even until its timeout.
+/// to a file, a pipe and a device; a socket; a directory; no object; a pipe without a reader. The server
+/// does not wait, not even until its timeout.
 fn a_private_pipes_name_on_another_object_is_dropped(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let [file, link, to_pipe, to_device, socket, directory, nothing, unread] =
@@ -75,7 +73,7 @@ fn a_private_pipes_name_on_another_object_is_dropped(scene: &Scene, paradigm: Pa
     symlink("/dev/full", scene.path(&to_device)).expect("a link");
     let _socket = UnixListener::bind(scene.path(&socket)).expect("a socket");
     fs::create_dir(scene.path(&directory)).expect("a directory");
-    mkfifo(&scene.path(&unread), Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe without a reader");
+    scene.make_fifo(&unread);
     for name in [&file, &link, &to_pipe, &to_device, &socket, &directory, &nothing, &unread] {
         let mark = scene.event_log().mark();
         let mut client = scene.raw_client();
@@ -166,8 +164,7 @@ fn a_message_too_long_is_refused(scene: &Scene, paradigm: Paradigm) {
 
 fn a_request_that_is_not_due_ends_only_its_session(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let mut client = scene.raw_client();
-    client.shake_hands();
+    let mut client = scene.raw_session();
     client.request(1, b"one");
     assert_eq!(client.answer().payload, b"ONE");
     client.request(3, b"three");

@@ -64,8 +64,7 @@ fn a_name_removed_under_steady_traffic_is_created_again(scene: &Scene, paradigm:
 /// The protocol does not require that all frames but the last are full.
 fn a_message_in_small_frames_keeps_to_the_window(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let mut client = scene.raw_client();
-    client.shake_hands();
+    let mut client = scene.raw_session();
     for sequence in 1..=100 {
         client.request_in_pieces(sequence, [b"he", b"ll"]);
         let answer = client.answer();
@@ -78,8 +77,7 @@ fn a_message_in_small_frames_keeps_to_the_window(scene: &Scene, paradigm: Paradi
 /// Not with `--shared-wkp`: there the client overruns the window, and is evicted.
 fn a_client_that_never_reads_its_refusals_costs_no_memory(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--max-message", "1"]).without_event_log().ready();
-    let mut client = scene.raw_client();
-    client.shake_hands();
+    let mut client = scene.raw_session();
     let mut sequence = 0;
     // The pipe is full because the server has stopped reading. Without that, 16 MiB would have gone long
     // before.

@@ -277,8 +277,7 @@ fn a_client_that_closes_the_well_known_pipe_is_acknowledged(scene: &Scene, parad
 
 fn skipped_bytes_are_reported_once_a_session(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let mut client = scene.raw_client();
-    client.shake_hands();
+    let mut client = scene.raw_session();
     for number in 1..=3 {
         client.write(b"no record");
         client.request(number, b"hello");

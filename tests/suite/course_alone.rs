@@ -2,27 +2,21 @@
 //! time, says what it saw and what to try, and leaves nothing.
 
 use std::fs;
-use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use handshake_core::course::{ITS_A_ME, padded};
 use handshake_core::event::What;
-use nix::fcntl::{OFlag, open};
 use nix::sys::signal::Signal;
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
+use workspace_tests::pipe::open_to_read;
 use workspace_tests::steps::course::{client, let_700_ms_pass, serves};
 use workspace_tests::{CourseServer, Paradigm, Program, Scene, tests};
 
 tests! {
-    a_private_name_that_is_in_use_is_left_unchanged: row_34;
-    a_client_whose_pid_is_in_use_takes_another_number: row_34;
-    a_failed_handshake_says_how_far_the_server_came: row_54;
     a_silent_server_is_given_up_at_the_timeout;
+    a_failed_handshake_says_how_far_the_server_came: row_54;
     an_unread_third_step_is_given_up_at_the_timeout;
     a_third_step_that_the_pipe_cannot_take_whole_is_not_written;
     a_client_that_is_sent_away_tries_again;
@@ -31,6 +25,8 @@ tests! {
     a_client_whose_server_leaves_reports_the_reason;
     a_server_that_stops_reading_is_noticed_with_the_next_message;
     a_server_that_leaves_after_the_last_reply_is_no_error;
+    a_private_name_that_is_in_use_is_left_unchanged: row_34;
+    a_client_whose_pid_is_in_use_takes_another_number: row_34;
     a_client_that_is_asked_to_end_leaves_nothing;
     a_framed_client_reports_what_a_course_server_said;
     a_server_without_the_course_dialect_is_given_up;
@@ -75,10 +71,6 @@ fn a_silent_server_is_given_up_at_the_timeout(scene: &Scene) {
     server.remove_wkp();
 }
 
-fn open_to_read(path: &Path) -> OwnedFd {
-    open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty()).expect("the private pipe")
-}
-
 /// The client can see which ends of its pipes a server opened, and whether the server read the name.
 fn a_failed_handshake_says_how_far_the_server_came(scene: &Scene) {
     let mut server = scene.course_server();
@@ -92,7 +84,7 @@ fn a_failed_handshake_says_how_far_the_server_came(scene: &Scene) {
         let name = client.pid().to_string();
         server.receive();
         // The usual mistake is to open the private pipe with O_RDONLY.
-        let opened = opens_to_read.then(|| open_to_read(&scene.path(&name)));
+        let opened = opens_to_read.then(|| open_to_read(scene.path(&name)));
         client.go_on();
         let seen = format!("(the name {name:?} was read, and nothing opened that pipe for writing)");
         says(&client, &seen, "--private-name");
@@ -227,7 +219,7 @@ fn a_private_name_that_is_in_use_is_left_unchanged(scene: &Scene) {
     fs::write(scene.path("file"), "of value").expect("a file");
     fs::create_dir(scene.path("directory")).expect("a directory");
     std::os::unix::fs::symlink("file", scene.path("link")).expect("a link");
-    mkfifo(&scene.path("pipe"), Mode::S_IRUSR).expect("a pipe");
+    scene.make_fifo("pipe");
     let before = scene.names();
     for name in ["file", "directory", "link", "pipe"] {
         let message = format!("client: cannot make the private pipe \"./{name}\": EEXIST (");

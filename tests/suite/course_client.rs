@@ -17,8 +17,6 @@ tests! {
     each_acknowledgement_has_its_third_step;
     the_handshake_option_overrides_the_guess;
     an_acknowledgement_may_be_anything;
-    clients_at_one_instant_take_turns_at_the_pipe: row_1;
-    a_client_writes_no_name_beside_another_name: row_1;
     the_name_is_a_record_of_ten_bytes_or_more;
     the_name_is_sent_in_the_form_of_the_option;
     with_newline_the_client_sends_and_expects_a_newline;
@@ -32,6 +30,8 @@ tests! {
     a_small_pipe_takes_small_messages;
     a_message_with_a_nul_is_refused;
     raw_is_one_message_of_several_lines;
+    clients_at_one_instant_take_turns_at_the_pipe: row_1;
+    a_client_writes_no_name_beside_another_name: row_1;
     a_pipe_that_keeps_its_name_serves_several_clients;
 }
 

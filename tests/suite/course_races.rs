@@ -86,8 +86,7 @@ fn a_name_in_a_framed_session_waits_for_its_end(scene: &Scene, paradigm: Paradig
     let _server = scene.server(paradigm).ready();
     let mut late = scene.course_client("22");
     late.open_wkp();
-    let mut framed = scene.raw_client();
-    framed.shake_hands();
+    let mut framed = scene.raw_session();
     late.says(b"22\0\0\0");
     waits_in_queue(scene, &mut late);
     framed.request(1, b"hello");

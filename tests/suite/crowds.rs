@@ -5,9 +5,7 @@ use std::io::ErrorKind;
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
 use workspace_tests::proc::children_of;
-use workspace_tests::steps::{
-    PATIENCE, assert_idle_for_a_second, load, report,
-};
+use workspace_tests::steps::{PATIENCE, assert_idle_for_a_second, load, report};
 use workspace_tests::wait::{until, until_true, within};
 use workspace_tests::{Barrier, Launch, Paradigm, Scene, Tool, each, needs};
 

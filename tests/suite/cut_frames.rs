@@ -164,8 +164,7 @@ fn a_request_that_lost_a_frame_is_not_answered(scene: &Scene, paradigm: Paradigm
         (&[(1, 0), (1, 1), (1, 2)], "request 2 came where 1 was due"),
     ];
     for (lost, reason) in cases {
-        let mut client = scene.raw_client();
-        client.shake_hands();
+        let mut client = scene.raw_session();
         client.write(&sent(client.session(), lost));
         let answer = client.answer();
         assert_eq!((answer.kind, String::from_utf8_lossy(&answer.payload)), (Kind::Bye, reason.into()));

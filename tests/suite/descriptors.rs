@@ -83,17 +83,8 @@ fn a_subserver_without_close_range_holds_only_its_own_descriptors(paradigm: Para
     }
     for errno in ["ENOSYS", "EPERM"] {
         let scene = Scene::new();
-        let place = scene.place().display().to_string();
-        // See `shortage` for these options.
-        let strace = ["env", "-C", "/", "strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"];
-        let fail = [
-            "-e".into(),
-            "trace=close_range".into(),
-            "-e".into(),
-            format!("inject=close_range:error={errno}"),
-        ];
         let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]);
-        let server = server.through(strace).through(fail).through(["env", "-C", &place]).ready();
+        let server = server.failing("close_range", errno).ready();
         assert_only_its_own(&scene, paradigm);
         until_true("the server to have no children", || children_of(server.pid()).is_empty());
         let happened = |what| scene.event_log().all(|event| event.what == what);

@@ -51,10 +51,8 @@ fn names_that_cannot_be_exchanged_are_replaced(paradigm: Paradigm) {
         scene.serves("two", "TWO");
         // The server also takes over the name of a dead server's pipe.
         server.kill();
-        let server = scene.server(paradigm).refusing([exchange(), no_replace()]).ready();
+        let _server = scene.server(paradigm).refusing([exchange(), no_replace()]).ready();
         scene.serves("three", "THREE");
-        server.shuts_down();
-        assert_eq!(scene.names(), [""; 0]);
         scene.end();
     }
 }
@@ -264,9 +262,7 @@ fn no_umask_changes_a_mode(paradigm: Paradigm) {
         scene.subservers_end(WATCHDOG);
         let mut next = scene.server(paradigm).without_event_log();
         next = user.iter().fold(next, |next, user| next.as_user(*user));
-        let next = next.ready();
-        next.shuts_down();
-        assert_eq!(scene.names(), [""; 0]);
+        next.ready();
         scene.end();
     }
 }

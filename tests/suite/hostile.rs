@@ -28,13 +28,6 @@ each! {
 /// here, and 256 KiB. The allocator and the event log may take as much again.
 const KEPT: usize = 1 << 20;
 
-/// Returns a raw client in a session.
-fn in_session(scene: &Scene) -> RawClient {
-    let mut client = scene.raw_client();
-    client.shake_hands();
-    client
-}
-
 /// Checks that a client gets the answer to its request, and no other byte.
 fn is_served(client: &mut RawClient, sequence: u32, text: &[u8]) {
     client.request(sequence, text);
@@ -53,7 +46,7 @@ fn a_client_that_only_opens_the_pipe_delays_nobody(scene: &Scene, paradigm: Para
         another_client_is_served_soon(scene);
     }
     // The open pipe does not hide the end of a session without BYE on the same pipe.
-    let mut client = in_session(scene);
+    let mut client = scene.raw_session();
     is_served(&mut client, 1, b"one");
     drop(client);
     another_client_is_served_soon(scene);
@@ -62,7 +55,7 @@ fn a_client_that_only_opens_the_pipe_delays_nobody(scene: &Scene, paradigm: Para
 /// Sends requests with one wrong byte in the header or the payload, then a correct request.
 fn a_frame_wrong_in_any_field_is_skipped(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let mut client = in_session(scene);
+    let mut client = scene.raw_session();
     let right = frame(Kind::Request, client.session(), 1, Part::ONLY, b"wrong");
     for at in 0..right.len() {
         for value in [right[at] ^ 1, right[at] ^ 0x80, !right[at]] {
@@ -187,7 +180,7 @@ fn a_bye_with_a_reason_ends_only_its_session(scene: &Scene, paradigm: Paradigm) 
 /// In dispatch, such a REFUSE from the central process would mean that the client is silent.
 fn frames_that_only_a_server_may_send_are_ignored(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let mut client = in_session(scene);
+    let mut client = scene.raw_session();
     let session = client.session();
     for kind in [Kind::Hello, Kind::Ack, Kind::Reply, Kind::Refuse, Kind::Ready] {
         for more in [false, true] {

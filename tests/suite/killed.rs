@@ -118,8 +118,7 @@ fn a_client_gone_before_its_answer_ends_only_its_own_session(scene: &Scene, para
 /// Returns the error of the reply's write, if the write failed.
 fn answered_when_gone(scene: &Scene, paradigm: Paradigm) -> Option<String> {
     let mark = scene.event_log().mark();
-    let mut client = scene.raw_client();
-    client.shake_hands();
+    let mut client = scene.raw_session();
     let answerer = scene.event_log().wait_after(mark, What::ReadyReceived, |_| true).pid;
     scene.signal_server(answerer, Signal::SIGSTOP);
     // In basic one process answers all clients.

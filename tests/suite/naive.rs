@@ -1,15 +1,14 @@
 //! The course's own server, taken literally: it serves clients that come one after another, and loses a
 //! client that comes at the same instant as another.
 
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::rc::Rc;
 
-use nix::libc::O_NONBLOCK;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::peers::Dialect;
+use workspace_tests::pipe::open_to_read;
 use workspace_tests::wait::until_true;
 use workspace_tests::{CourseClient, Program, Scene, Tool, needs, path_of, tests};
 
@@ -108,8 +107,7 @@ fn of_two_clients_at_one_well_known_pipe_one_is_lost(scene: &Scene) {
     let server = server(scene);
     server.signal(Signal::SIGSTOP);
     // A server that is stopped in open(2) does not count as a reader, so the clients need another one.
-    let wkp = scene.path("mario");
-    let reader = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(wkp).expect("the pipe exists");
+    let reader = open_to_read(scene.path("mario"));
     let [mut first, second] = ["1001", "1002"].map(|name| {
         let mut client = scene.course_client(name);
         client.connects_saying(&record(name));

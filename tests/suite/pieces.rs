@@ -58,8 +58,7 @@ fn many_messages_in_one_write_are_many_messages(scene: &Scene, paradigm: Paradig
 /// The pipe has one page. While the page holds a byte, nothing can be written. No byte may be dropped.
 fn replies_wait_while_the_pipe_has_no_free_page(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--service", "echo"]).without_event_log().ready();
-    let mut client = scene.raw_client();
-    client.shake_hands();
+    let mut client = scene.raw_session();
     client.shrink_private_pipe();
     let message = noise(if paradigm == Paradigm::Shared { 16 * PAYLOAD_MAX } else { 300_000 });
     client.request(1, &message);

@@ -5,11 +5,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::Path;
 
-use handshake_core::fifo::open_to_read;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
 use predicates::prelude::*;
+use workspace_tests::pipe::open_to_read;
 use workspace_tests::wait::until_true;
 use workspace_tests::{Barrier, Paradigm, RawClient, Scene, each};
 
@@ -55,7 +53,7 @@ fn of_twenty_servers_at_one_instant_one_serves(scene: &Scene, paradigm: Paradigm
 }
 
 fn a_stale_well_known_pipe_is_taken_over(scene: &Scene, paradigm: Paradigm) {
-    make_fifo(&scene.path("mario"));
+    scene.make_fifo("mario");
     // A client already waits there.
     let early = scene.client().arg("early").start();
     until_true("the client's private pipe", || scene.names().len() == 2);
@@ -69,16 +67,16 @@ fn a_server_removes_the_pipes_of_dead_processes(scene: &Scene, paradigm: Paradig
     let dead = "4194305";
     let swept = ["client", "up", "new"].map(|kind| format!("mario.{kind}.{dead}.0123456789abcdef"));
     for name in &swept {
-        make_fifo(&scene.path(name));
+        scene.make_fifo(name);
     }
     // These three stay: the first one's maker is alive and reads it, the others do not match the pattern of
     // names.
     let alive = RawClient::new_name();
     let others = [alive.as_str(), "mario.client.4194305.x", "luigi.client.4194305.0123456789abcdef"];
     for name in others {
-        make_fifo(&scene.path(name));
+        scene.make_fifo(name);
     }
-    let reader = open_to_read(&scene.path(&alive)).expect("the pipe was just made");
+    let reader = open_to_read(scene.path(&alive));
     let file = "mario.client.4194305.00000000deadbeef";
     fs::write(scene.path(file), "of value").expect("a file");
     let server = scene.server(paradigm).ready();
@@ -125,7 +123,7 @@ fn a_directory_is_left_as_it_was(scene: &Scene, paradigm: Paradigm) {
 
 /// Even a link to a pipe that would be suitable.
 fn a_symbolic_link_is_left_as_it_was(scene: &Scene, paradigm: Paradigm) {
-    make_fifo(&scene.path("luigi"));
+    scene.make_fifo("luigi");
     for target in ["luigi", "nowhere", "file"] {
         fs::write(scene.path("file"), "of value").expect("a file");
         symlink(target, scene.path("mario")).expect("a link");
@@ -180,7 +178,7 @@ fn an_object_that_takes_the_name_ends_the_server_and_stays(scene: &Scene, paradi
         let taken = scene.path("taken");
         match what {
             "a regular file" => fs::write(&taken, "of value").expect("a file"),
-            _ => drop(make_fifo(&taken)),
+            _ => scene.make_fifo("taken"),
         }
         let inode = inode(&taken);
         // A rename is one step, so the server never finds the name missing.
@@ -198,10 +196,4 @@ fn an_object_that_takes_the_name_ends_the_server_and_stays(scene: &Scene, paradi
 
 fn inode(path: &Path) -> u64 {
     fs::symlink_metadata(path).expect("the path exists").ino()
-}
-
-/// Makes a pipe that no process has open. Returns its inode.
-fn make_fifo(path: &Path) -> u64 {
-    mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
-    inode(path)
 }

@@ -2,8 +2,6 @@
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
 use predicates::prelude::*;
 use workspace_tests::steps::another_client_is_served_soon;
 use workspace_tests::wait::until_true;
@@ -111,7 +109,7 @@ fn a_client_without_a_server_ends_at_its_deadline(scene: &Scene) {
     // First there is no pipe, then a pipe that a dead server left.
     for (stands, obstacle) in [(false, "ENOENT (no such pipe)"), (true, "ENXIO (no reader)")] {
         if stands {
-            make_fifo(scene, "mario");
+            scene.make_fifo("mario");
         }
         let message = format!("client: cannot connect to \"mario\": {obstacle}: is a server running");
         let client = scene.client().args(["--timeout", "300ms", "hello"]).run();
@@ -129,7 +127,7 @@ fn the_pipes_of_a_dead_process_with_the_same_pid_are_no_obstacle(scene: &Scene, 
     let next = format!("mario.new.{}.0123456789abcdef", server.pid());
     let fresh = format!("mario.up.{}.0123456789abcdef", server.pid());
     let private = format!("mario.client.{}.0123456789abcdef", client.pid());
-    [&next, &fresh, &private].into_iter().for_each(|name| make_fifo(scene, name));
+    [&next, &fresh, &private].into_iter().for_each(|name| scene.make_fifo(name));
     barrier.open();
     client.ends().success().stdout("HELLO\n").stderr("");
     until_true("the server to remove the pipes with its own PID", || {
@@ -137,8 +135,4 @@ fn the_pipes_of_a_dead_process_with_the_same_pid_are_no_obstacle(scene: &Scene, 
     });
     // The server removes the client's pipe when it ends; the census checks that.
     assert!(scene.path(&private).exists(), "the client removed another process's pipe");
-}
-
-fn make_fifo(scene: &Scene, name: &str) {
-    mkfifo(&scene.path(name), Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
 }

@@ -50,13 +50,7 @@ fn a_fork_that_fails_is_retried(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[Tool::Strace]) {
         return;
     }
-    let place = scene.place().display().to_string();
-    // strace works outside the place, or the census would find it. With -D the server is no child of strace.
-    let strace = ["env", "-C", "/", "strace", "-D", "-f", "-qq", "-o", "/dev/null"];
-    let forks = ["-e", "trace=clone,clone3,fork,vfork"];
-    let fail = ["-e", "inject=clone,clone3,fork,vfork:error=EAGAIN:when=2..20"];
-    let launch = scene.server(paradigm).through(strace).through(forks).through(fail);
-    let server = launch.through(["env", "-C", &place]).ready();
+    let server = scene.server(paradigm).failing("clone,clone3,fork,vfork", "EAGAIN:when=2..20").ready();
     let first = connected(scene);
     let second = scene.client().args(["--timeout", "60s", "hello"]).start();
     is_short(scene, "EAGAIN");

@@ -1,15 +1,13 @@
 //! A server that has a request and does not reply: the client reports what it saw, and ends in time.
 
-use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 
 use handshake_core::course::ITS_A_ME;
 use handshake_core::wire::{Kind, Part};
-use nix::libc::O_NONBLOCK;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
+use workspace_tests::pipe::open_to_read;
 use workspace_tests::wait::until;
 use workspace_tests::{Launch, Paradigm, Program, Scene, tests};
 
@@ -78,8 +76,7 @@ fn a_request_that_another_program_read_is_given_up(scene: &Scene) {
     typing.prints("ONE\n");
     server.signal(Signal::SIGSTOP);
     typing.type_line("two");
-    let mut cat =
-        OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(scene.path("mario")).expect("a pipe");
+    let mut cat = open_to_read(scene.path("mario"));
     until("the request", || cat.read(&mut [0; 4096]).ok().filter(|count| *count > 0));
     drop(cat);
     server.signal(Signal::SIGCONT);

@@ -8,8 +8,6 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use handshake_core::event::What;
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use workspace_tests::steps::another_client_is_served_soon;
@@ -123,7 +121,7 @@ fn another_users_pipe_is_not_answered(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let name = RawClient::new_name();
     let path = scene.path(&name);
-    mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
+    scene.make_fifo(&name);
     chown(&path, Some(NOBODY), Some(NOBODY)).expect("root may do that");
     let open = fs::File::options().read(true).write(true).open(&path);
     let mut client = scene.raw_client();
@@ -152,7 +150,7 @@ fn another_users_pipe_is_left_as_it_was(scene: &Scene, paradigm: Paradigm) {
         return;
     }
     let path = scene.path("mario");
-    mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
+    scene.make_fifo("mario");
     chown(&path, Some(NOBODY), Some(NOBODY)).expect("root may do that");
     let inode = fs::metadata(&path).expect("the path exists").ino();
     let server = scene.server(paradigm).run();
