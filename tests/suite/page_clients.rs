@@ -139,7 +139,8 @@ fn a_client_in_shell_is_served(scene: &Scene, paradigm: Paradigm) {
     if !needs(&["awk", "flock", "gzip"].map(Tool::Command)) {
         return;
     }
-    let _server = scene.server(paradigm).ready();
+    // Such a client starts a program for each step. On a busy machine it is slow to send READY.
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let mut clients = vec![shell_client_at_work(scene)];
     if paradigm.has_subservers() {
         clients.push(shell_client_at_work(scene));
