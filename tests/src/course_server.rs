@@ -1,23 +1,13 @@
 //! A server of the course that the test controls: it makes, removes, reads and writes its pipes on command.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use handshake_core::course::text_of;
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc::O_NONBLOCK;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
+use nix::poll::PollFlags;
 
-use crate::raw::open_to_write;
+use crate::pipe::{self, READ_SIZE};
 use crate::wait::{until, until_true};
-
-/// The most bytes that one read takes.
-const READ_SIZE: usize = 65_536;
 
 /// A server of the course, for one client at a time. Its pipes are non-blocking, so no test hangs in an open.
 #[derive(Debug)]
@@ -37,14 +27,13 @@ impl CourseServer {
     /// Makes the well-known pipe and opens it for the next client.
     pub fn make_wkp(&mut self) {
         self.leave();
-        mkfifo(&self.wkp, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new well-known pipe");
+        pipe::make(&self.wkp);
         self.open_wkp();
     }
 
     /// Opens the well-known pipe, which exists.
     pub fn open_wkp(&mut self) {
-        let opened = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(&self.wkp);
-        self.from_client = Some(opened.expect("the well-known pipe exists"));
+        self.from_client = Some(pipe::open_to_read(&self.wkp));
     }
 
     /// Removes the well-known pipe's name.
@@ -54,7 +43,7 @@ impl CourseServer {
 
     /// Makes the well-known pipe as small as the kernel allows.
     pub fn shrink_wkp(&self) {
-        fcntl(self.reader(), FcntlArg::F_SETPIPE_SZ(4096)).expect("the pipe is still empty");
+        pipe::shrink(self.reader());
     }
 
     /// Waits for a record: the bytes of one read.
@@ -64,17 +53,8 @@ impl CourseServer {
 
     /// Returns the bytes of one read, or `None` if the pipe is empty.
     pub fn received(&mut self) -> Option<Vec<u8>> {
-        let mut record = vec![0; READ_SIZE];
-        match self.reader().read(&mut record) {
-            // No process has the pipe open for writing.
-            Ok(0) => None,
-            Ok(count) => {
-                record.truncate(count);
-                Some(record)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-            Err(error) => panic!("cannot read from the client: {error}"),
-        }
+        // A read of no byte: no process has the pipe open for writing.
+        pipe::read(self.reader(), READ_SIZE).filter(|record| !record.is_empty())
     }
 
     /// Waits for a name, and opens the private pipe of that name. Returns the record.
@@ -87,14 +67,13 @@ impl CourseServer {
 
     /// Opens the private pipe of this name.
     pub fn connect(&mut self, name: &str) {
-        self.to_client = Some(open_to_write(&self.wkp.with_file_name(name)));
+        self.to_client = Some(pipe::wait_to_write(&self.wkp.with_file_name(name)));
     }
 
     /// Opens the private pipe that a record names, if its client still has it open.
     pub fn may_connect(&mut self, record: &[u8]) {
         let name = str::from_utf8(text_of(record)).expect("the client's name is UTF-8");
-        let path = self.wkp.with_file_name(name);
-        self.to_client = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path).ok();
+        self.to_client = pipe::open_to_write(self.wkp.with_file_name(name));
     }
 
     /// Receives a name, removes the well-known pipe, and writes `ack`. Returns the name's record.
@@ -107,14 +86,12 @@ impl CourseServer {
 
     /// Writes a record in one write.
     pub fn say(&mut self, record: &[u8]) {
-        let pipe = self.to_client.as_mut().expect("the server is connected");
-        let written = pipe.write(record).expect("the client reads, and there is room");
-        assert_eq!(written, record.len(), "the pipe took only a part");
+        pipe::write(self.to_client.as_ref().expect("the server is connected"), record);
     }
 
     /// Waits until no process has the pipe from the client open for writing.
     pub fn wait_until_client_leaves(&mut self) {
-        until_true("the client to leave", || matches!(self.reader().read(&mut [0; 1]), Ok(0)));
+        until_true("the client to leave", || pipe::read(self.reader(), 1) == Some(Vec::new()));
     }
 
     /// Returns the private pipe to the caller. The server is then free for the next client.
@@ -131,14 +108,9 @@ impl CourseServer {
     /// starts at this moment holds a copy of every file descriptor until its exec(2).
     pub fn stop_reading(&mut self) {
         let Some(reader) = self.from_client.take() else { return };
-        let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
-        let writer = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path);
-        let writer = writer.expect("the pipe has a reader");
+        let writer = pipe::open_to_write(pipe::path_of(&reader)).expect("the pipe has a reader");
         drop(reader);
-        until_true("the pipe to have no reader", || {
-            let mut shown = [PollFd::new(writer.as_fd(), PollFlags::empty())];
-            poll(&mut shown, PollTimeout::ZERO) == Ok(1)
-        });
+        until_true("the pipe to have no reader", || pipe::shows(&writer, PollFlags::empty(), 0));
     }
 
     /// Closes both pipes.

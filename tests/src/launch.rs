@@ -125,6 +125,18 @@ impl<'s> Launch<'s> {
         self
     }
 
+    /// strace(1) makes these calls of a server and of its subservers fail: `fork,clone` and
+    /// `EAGAIN:when=2..20`.
+    #[must_use]
+    pub fn failing(self, calls: &str, how: &str) -> Self {
+        let place = self.scene.place();
+        // strace works outside the place, or the census would find it. With -D the server is no child of
+        // strace.
+        self.through(["env", "-C", "/", "strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"])
+            .through(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:error={how}")])
+            .through(["env".as_ref(), "-C".as_ref(), place.as_os_str()])
+    }
+
     /// Starts the program as this user, with the group of the same number. Only root can do that.
     #[must_use]
     pub fn as_user(mut self, user: u32) -> Self {
@@ -260,6 +272,7 @@ impl<'s> Launch<'s> {
     /// Starts a server, and waits until clients can connect. The server is ready when it has written its
     /// newline and has closed the descriptor that it wrote to.
     pub fn ready(self) -> Rc<Program> {
+        let is_alone = self.scene.has_no_client();
         let server = self.start();
         let said_so = Target::Other(server.stdout_path().to_path_buf());
         until(format_args!("{} to be ready", server.name()), || {
@@ -267,6 +280,10 @@ impl<'s> Launch<'s> {
             fs::metadata(server.stdout_path()).ok().filter(|file| file.len() > 0)?;
             descriptors(server.pid()).iter().all(|held| held.target != said_so).then_some(())
         });
+        // A client that waits for the server may have its session by now.
+        if is_alone {
+            server.is_ready();
+        }
         server
     }
 

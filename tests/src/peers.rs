@@ -11,6 +11,8 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::needs::not_run;
+use crate::program::Program;
+use crate::wait::until_true;
 
 /// What a client and a server of one dialect agree on, as far as a test needs it. The programs have the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,4 +269,26 @@ impl Workshop {
         }
         hasher.finish()
     }
+}
+
+/// Returns what a server in C has printed so far, without the lines "waiting".
+pub fn sessions(server: &Program) -> Vec<String> {
+    server.printed().lines().filter(|line| *line != "waiting").map(str::to_owned).collect()
+}
+
+/// Waits until a server in C has made its well-known pipe for the n-th time.
+pub fn waits_for_client(nth: usize, server: &Program) {
+    until_true(format_args!("{} to wait for client {nth}", server.name()), || waited(server) >= nth);
+}
+
+/// Returns how often a server in C has made its well-known pipe.
+pub fn waited(server: &Program) -> usize {
+    server.printed().lines().filter(|line| *line == "waiting").count()
+}
+
+/// Checks that a server in C prints this about its clients, and nothing else.
+pub fn tells(server: &Program, wanted: &[String]) {
+    let what = format!("{} to print {wanted:?}", server.name());
+    until_true(what, || !server.is_running() || sessions(server).len() >= wanted.len());
+    assert_eq!(sessions(server), wanted, "{}", server.name());
 }

@@ -16,6 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::pipe;
 use crate::wait::until_true;
 
 /// A process, as /proc describes it.
@@ -97,7 +98,7 @@ pub fn memory(pid: u32) -> usize {
 /// content must fit.
 pub fn shrink_pipe(pid: u32, descriptor: &Descriptor) {
     let pipe = reader_of(pid, descriptor).expect("the process has it open");
-    fcntl(pipe, FcntlArg::F_SETPIPE_SZ(4096)).expect("the pipe's content fits");
+    pipe::shrink(&pipe);
 }
 
 /// Returns the capacity in bytes of a pipe that a process holds; `None` if the process has closed it.

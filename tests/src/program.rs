@@ -1,6 +1,6 @@
 //! A started program.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fs;
 use std::io::{PipeWriter, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -51,6 +51,8 @@ pub struct Program {
     event_log: Rc<EventLog>,
     stdout: PathBuf,
     stderr: PathBuf,
+    /// The descriptors of a server when it was ready, without clients.
+    at_ready: OnceCell<Vec<Descriptor>>,
 }
 
 impl Program {
@@ -82,6 +84,7 @@ impl Program {
             event_log,
             stdout,
             stderr,
+            at_ready: OnceCell::new(),
         }
     }
 
@@ -144,6 +147,18 @@ impl Program {
             self.name
         );
         end
+    }
+
+    /// Closes the stdin of a client, and waits until the client ends with status 0.
+    pub fn leaves(&self) -> Assert {
+        self.close_stdin();
+        self.ends().success()
+    }
+
+    /// Asks a server to end by SIGTERM, and waits until it ends with status 0.
+    pub fn shuts_down(&self) -> Assert {
+        self.signal(Signal::SIGTERM);
+        self.ends().code(0)
     }
 
     /// Waits until the program ends, but not longer than `patience`. Returns whether it ended.
@@ -261,13 +276,21 @@ impl Program {
         self.event_log.descriptors(self.pid)
     }
 
-    /// Waits until the program has as many descriptors of each kind as `before`.
-    pub fn has_descriptors_as(&self, before: &[Descriptor]) {
-        self.has_descriptors_as_or_ends(before);
-        assert!(self.is_running(), "{} has ended, and has no descriptors", self.name);
+    /// Remembers the descriptors of a server that is ready.
+    pub(crate) fn is_ready(&self) {
+        self.at_ready.set(self.descriptors()).expect("a server is ready once");
     }
 
-    /// As [`Program::has_descriptors_as`], but also returns if the program ends.
+    /// Waits until a server has as many descriptors of each kind as when it was ready. The census does that
+    /// with each server that still runs, and was ready before the first client came.
+    pub fn has_descriptors_as_at_start(&self) {
+        if let Some(before) = self.at_ready.get() {
+            self.has_descriptors_as_or_ends(before);
+            assert!(self.is_running(), "{} has ended, and has no descriptors", self.name);
+        }
+    }
+
+    /// Waits until the program has as many descriptors of each kind as `before`, or ends.
     pub(crate) fn has_descriptors_as_or_ends(&self, before: &[Descriptor]) {
         let kinds = |descriptors: &[Descriptor]| {
             let mut kinds: Vec<_> = descriptors.iter().map(ToString::to_string).collect();

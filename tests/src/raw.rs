@@ -1,24 +1,21 @@
 //! A client that the test controls frame by frame. It can send what a correct client never sends.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
 
 use handshake_core::sys::{Lock, try_lock};
 use handshake_core::wire::{
     Ack, Front, Header, Hello, Kind, Part, Trust, VERSION, append, front_for, pieces,
 };
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc::O_NONBLOCK;
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
+use nix::poll::PollFlags;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-
+use crate::pipe::{self, READ_SIZE, wait_to_write};
 use crate::wait::{until, until_true};
 
 /// A frame from the server.
@@ -32,12 +29,15 @@ pub struct Answer {
     pub payload: Vec<u8>,
 }
 
-/// A client that the test controls. Its pipes are non-blocking, and are closed when it is dropped.
+/// A client that the test controls. Its pipes are non-blocking. Dropping it closes them, and removes its
+/// private pipe if the pipe still has its name.
 #[derive(Debug)]
 pub struct RawClient {
     place: PathBuf,
     /// The private pipe's name.
     name: String,
+    /// Whether the private pipe has its name.
+    has_name: bool,
     from_server: File,
     received: Vec<u8>,
     to_server: Option<File>,
@@ -53,18 +53,18 @@ impl RawClient {
     pub(crate) fn at(place: &Path) -> Self {
         let name = Self::new_name();
         let path = place.join(&name);
-        mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new private pipe");
-        let from_server = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path);
+        pipe::make(&path);
         Self {
             place: place.into(),
             nonce: number_of(&name),
             name,
-            from_server: from_server.expect("the pipe was just made"),
+            has_name: true,
+            from_server: pipe::open_to_read(path),
             received: Vec::new(),
             to_server: None,
             session: 0,
             max_write: usize::MAX,
-            max_read: 65_536,
+            max_read: READ_SIZE,
         }
     }
 
@@ -81,7 +81,7 @@ impl RawClient {
 
     /// Opens the well-known pipe.
     pub fn open_wkp(&mut self) {
-        self.to_server = Some(open_to_write(&self.place.join("mario")));
+        self.to_server = Some(wait_to_write(&self.place.join("mario")));
     }
 
     /// Opens the well-known pipe, and sends HELLO with the private pipe's name.
@@ -101,14 +101,13 @@ impl RawClient {
 
     fn hello_if_allowed(&mut self, name: &[u8]) -> bool {
         let payload = Hello { version: VERSION, name: name.to_vec() }.encode();
-        let wkp = self.to_server.as_ref().expect("the well-known pipe is open");
+        let wkp = self.to_server();
         let locked = try_lock(wkp.as_fd(), Lock::Shared).is_ok();
         let says = locked && wkp.metadata().is_ok_and(|file| file.nlink() > 0);
         if says {
             self.say(Kind::Hello, self.nonce, 0, Part::ONLY, &payload);
         }
-        let wkp = self.to_server.as_ref().expect("the well-known pipe is open");
-        try_lock(wkp.as_fd(), Lock::Release).expect("releasing a lock cannot fail");
+        try_lock(self.to_server().as_fd(), Lock::Release).expect("releasing a lock cannot fail");
         says
     }
 
@@ -156,7 +155,7 @@ impl RawClient {
         self.session = ack.session;
         if !ack.upstream.is_empty() {
             let name = String::from_utf8_lossy(&ack.upstream).into_owned();
-            self.to_server = Some(open_to_write(&self.place.join(name)));
+            self.to_server = Some(wait_to_write(&self.place.join(name)));
         }
         ack
     }
@@ -166,9 +165,10 @@ impl RawClient {
         self.say(Kind::Ready, self.session, 0, Part::ONLY, &[]);
     }
 
-    /// Removes the private pipe's name.
-    pub fn remove_private_pipe(&self) {
-        fs::remove_file(self.place.join(&self.name)).expect("the private pipe has its name");
+    fn remove_private_pipe(&mut self) {
+        let removed = fs::remove_file(self.place.join(&self.name));
+        self.has_name = false;
+        assert!(removed.is_ok() || thread::panicking(), "the private pipe has lost its name");
     }
 
     /// Sends a request of any length.
@@ -209,12 +209,11 @@ impl RawClient {
 
     /// Sends a request if the pipe has room within a second. Returns whether it did.
     pub fn may_request(&mut self, sequence: u32, message: &[u8]) -> bool {
-        let pipe = self.to_server.as_ref().expect("the client is connected");
-        let has_room = poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)], PollTimeout::from(1000u16));
-        if has_room == Ok(1) {
+        let has_room = pipe::shows(self.to_server(), PollFlags::POLLOUT, 1000);
+        if has_room {
             self.request(sequence, message);
         }
-        has_room == Ok(1)
+        has_room
     }
 
     /// Sends BYE.
@@ -248,20 +247,21 @@ impl RawClient {
     /// # Errors
     /// Those of write(2).
     pub fn tries_to_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.to_server.as_mut().expect("the client is connected").write(bytes)
+        self.to_server().write(bytes)
     }
 
     /// Whether the pipe to the server shows an error, because it has no reader.
     pub fn shows_error(&self) -> bool {
-        let pipe = self.to_server.as_ref().expect("the client is connected");
-        let mut shown = [PollFd::new(pipe.as_fd(), PollFlags::empty())];
-        poll(&mut shown, PollTimeout::ZERO) == Ok(1)
-            && shown[0].revents().is_some_and(|flags| flags.contains(PollFlags::POLLERR))
+        pipe::shows(self.to_server(), PollFlags::empty(), 0)
+    }
+
+    fn to_server(&self) -> &File {
+        self.to_server.as_ref().expect("the client is connected")
     }
 
     /// Makes the private pipe as small as the kernel allows. Its content must fit.
     pub fn shrink_private_pipe(&self) {
-        fcntl(&self.from_server, FcntlArg::F_SETPIPE_SZ(4096)).expect("the pipe's content fits");
+        pipe::shrink(&self.from_server);
     }
 
     /// The session's number.
@@ -276,21 +276,15 @@ impl RawClient {
 
     /// Whether the server has closed the private pipe. Keeps the bytes that came before.
     pub fn server_has_closed(&mut self) -> bool {
-        let mut bytes = [0; 65_536];
-        match self.from_server.read(&mut bytes) {
-            Ok(0) => true,
-            Ok(count) => {
-                self.received.extend_from_slice(&bytes[..count]);
-                false
-            }
-            Err(_) => false,
-        }
+        let bytes = pipe::read(&self.from_server, READ_SIZE);
+        self.received.extend(bytes.iter().flatten());
+        bytes.is_some_and(|bytes| bytes.is_empty())
     }
 
     /// Writes these bytes until the pipe is full, and returns the number of bytes written: 0 if the pipe has
     /// no reader.
     pub fn flood(&mut self, bytes: &[u8]) -> usize {
-        let pipe = self.to_server.as_mut().expect("the client is connected");
+        let mut pipe = self.to_server();
         std::iter::from_fn(|| pipe.write(bytes).ok()).sum()
     }
 
@@ -320,11 +314,18 @@ impl RawClient {
     }
 
     fn receive(&mut self) -> usize {
-        let mut bytes = vec![0; self.max_read];
-        // 0 bytes now, or EOF: the caller waits with a deadline.
-        let count = self.from_server.read(&mut bytes).unwrap_or(0);
-        self.received.extend_from_slice(&bytes[..count]);
-        count
+        // No byte now, or EOF: the caller waits with a deadline.
+        let bytes = pipe::read(&self.from_server, self.max_read).unwrap_or_default();
+        self.received.extend_from_slice(&bytes);
+        bytes.len()
+    }
+}
+
+impl Drop for RawClient {
+    fn drop(&mut self) {
+        if self.has_name {
+            self.remove_private_pipe();
+        }
     }
 }
 
@@ -338,9 +339,4 @@ pub fn frame(kind: Kind, session: u64, sequence: u32, part: Part, payload: &[u8]
     let mut frame = Vec::new();
     append(&mut frame, Header { kind, part, session, sequence }, payload);
     frame
-}
-
-pub(crate) fn open_to_write(path: &Path) -> File {
-    let open = || OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path).ok();
-    until(format_args!("a reader of {path:?}"), open)
 }

@@ -1,18 +1,14 @@
 //! A client of the course dialect that the test controls. It sends a name as text; each record is one write
 //! and one read. The programs in `peers/` do the same in the way of the course's students.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::libc::O_NONBLOCK;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
+use nix::poll::PollFlags;
 
+use crate::pipe::{self, READ_SIZE};
 use crate::wait::{until, within};
 
 /// A client that the test controls. Its pipes are non-blocking. Dropping it closes them and removes its
@@ -44,7 +40,7 @@ impl CourseClient {
 
     /// Makes a client with this name and its private pipe.
     pub(crate) fn at(place: &Path, name: &str) -> Self {
-        mkfifo(&place.join(name), Mode::S_IRUSR | Mode::S_IWUSR).expect("a new private pipe");
+        pipe::make(&place.join(name));
         Self { place: place.into(), name: name.into(), from_server: None, to_server: None }
     }
 
@@ -55,28 +51,24 @@ impl CourseClient {
 
     /// Opens the well-known pipe.
     pub fn open_wkp(&mut self) {
-        let wkp = self.place.join("mario");
-        let open = || OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(&wkp).ok();
-        self.to_server = Some(until("a well-known pipe with a reader", open));
+        self.to_server = Some(pipe::wait_to_write(&self.place.join("mario")));
     }
 
     /// Writes these bytes in one write.
     pub fn says(&mut self, bytes: &[u8]) {
-        let mut to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
-        let written = to_server.write(bytes).expect("the pipe has room");
-        assert_eq!(written, bytes.len(), "the write was not whole");
+        pipe::write(self.to_server(), bytes);
+    }
+
+    fn to_server(&self) -> &File {
+        self.to_server.as_ref().expect("the well-known pipe was opened")
     }
 
     /// Writes this record again and again, until the pipe has no room for one second. Returns the number of
     /// writes.
     pub fn write_until_full(&mut self, bytes: &[u8]) -> usize {
-        let mut to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
-        let room = || {
-            let mut shown = [PollFd::new(to_server.as_fd(), PollFlags::POLLOUT)];
-            poll(&mut shown, PollTimeout::from(1000_u16)) == Ok(1)
-        };
+        let mut to_server = self.to_server();
         let mut count = 0;
-        while count < 10_000 && room() {
+        while count < 10_000 && pipe::shows(to_server, PollFlags::POLLOUT, 1000) {
             match to_server.write(bytes) {
                 Ok(_) => count += 1,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -94,8 +86,7 @@ impl CourseClient {
 
     /// Writes these bytes once. Returns whether the pipe has a reader and room.
     pub fn can_say(&mut self, bytes: &[u8]) -> bool {
-        let mut to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
-        to_server.write(bytes).is_ok()
+        self.to_server().write(bytes).is_ok()
     }
 
     /// Opens the well-known pipe, and writes these bytes.
@@ -106,9 +97,7 @@ impl CourseClient {
 
     /// Opens the private pipe. Real clients do that only after they have sent its name.
     pub fn opens_private_pipe(&mut self) {
-        let path = self.place.join(&self.name);
-        let from_server = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path);
-        self.from_server = Some(from_server.expect("the private pipe exists"));
+        self.from_server = Some(pipe::open_to_read(self.place.join(&self.name)));
     }
 
     /// Closes the well-known pipe, and keeps the private pipe open.
@@ -123,8 +112,7 @@ impl CourseClient {
 
     /// Returns a copy of the open well-known pipe for another client.
     pub fn lends_wkp(&self) -> File {
-        let to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
-        to_server.try_clone().expect("a copy of a descriptor")
+        self.to_server().try_clone().expect("a copy of a descriptor")
     }
 
     /// Uses a well-known pipe that another client has opened.
@@ -153,13 +141,10 @@ impl CourseClient {
 
     /// Whether the server has read all that was written.
     pub fn has_been_read(&self) -> bool {
-        let to_server = self.to_server.as_ref().expect("the well-known pipe was opened");
         // A process that has the pipe open may open it for reading, too (/proc/self/fd). Opening it reads no
         // byte.
-        let path = format!("/proc/self/fd/{}", to_server.as_raw_fd());
-        let reader =
-            OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path).expect("the pipe is open");
-        poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(0)
+        let reader = pipe::open_to_read(pipe::path_of(self.to_server()));
+        !pipe::shows(&reader, PollFlags::POLLIN, 0)
     }
 
     /// Waits for the result of one read, or `None` if `is` becomes true before that.
@@ -194,21 +179,12 @@ impl CourseClient {
 
     /// A read of 0 bytes is EOF only if the pipe once had a writer; then poll(2) shows a hang-up.
     fn looks(&self) -> Option<Heard> {
-        let mut file = self.from_server.as_ref().expect("the private pipe was opened");
-        let mut shown = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut shown, PollTimeout::ZERO) != Ok(1) {
+        let pipe = self.from_server.as_ref().expect("the private pipe was opened");
+        if !pipe::shows(pipe, PollFlags::POLLIN, 0) {
             return None;
         }
-        let mut record = vec![0; 65_536];
-        match file.read(&mut record) {
-            Ok(0) => Some(Heard::End),
-            Ok(count) => {
-                record.truncate(count);
-                Some(Heard::Record(record))
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-            Err(error) => panic!("cannot read the private pipe: {error}"),
-        }
+        let record = pipe::read(pipe, READ_SIZE)?;
+        Some(if record.is_empty() { Heard::End } else { Heard::Record(record) })
     }
 }
 

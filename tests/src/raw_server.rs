@@ -2,17 +2,16 @@
 //! very slow.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use handshake_core::wire::{Ack, Front, Header, Hello, Kind, Part, VERSION, front};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::O_NONBLOCK;
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
 
-use crate::raw::{Answer, frame, open_to_write};
+use crate::pipe::{self, READ_SIZE, wait_to_write};
+use crate::raw::{Answer, frame};
 use crate::wait::until;
 
 /// A server that the test controls, for one client at a time. Its pipes are non-blocking.
@@ -35,7 +34,7 @@ impl RawServer {
 
     pub(crate) fn at(place: &Path) -> Self {
         let path = place.join("mario");
-        mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new well-known pipe");
+        pipe::make(&path);
         let from_client = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(path);
         let from_client = from_client.expect("the pipe was just made");
         Self {
@@ -44,13 +43,13 @@ impl RawServer {
             received: Vec::new(),
             to_client: None,
             nonce: 0,
-            max_read: 65_536,
+            max_read: READ_SIZE,
         }
     }
 
     /// Makes the well-known pipe as small as the kernel allows.
     pub fn shrink_wkp(&self) {
-        fcntl(&self.from_client, FcntlArg::F_SETPIPE_SZ(4096)).expect("the pipe is still empty");
+        pipe::shrink(&self.from_client);
     }
 
     /// Limits each later read to this number of bytes.
@@ -63,7 +62,7 @@ impl RawServer {
         let hello = self.receive(Kind::Hello);
         let name = Hello::decode(&hello.payload).expect("a valid HELLO").name;
         let name = String::from_utf8(name).expect("the client's names are text");
-        self.to_client = Some(open_to_write(&self.place.join(name)));
+        self.to_client = Some(wait_to_write(&self.place.join(name)));
     }
 
     /// Opens the private pipe of the next HELLO, if a HELLO has come and its client still waits. Returns
@@ -72,7 +71,7 @@ impl RawServer {
         let hello = self.received().and_then(|frame| Hello::decode(&frame.payload));
         let Some(hello) = hello else { return false };
         let path = self.place.join(String::from_utf8(hello.name).expect("the client's names are text"));
-        self.to_client = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path).ok();
+        self.to_client = pipe::open_to_write(path);
         self.to_client.is_some()
     }
 
@@ -118,10 +117,8 @@ impl RawServer {
                 return Some((header, payload));
             }
             assert_eq!(front(&self.received), Front::Beginning, "the client wrote bytes that are no frame");
-            let mut bytes = vec![0; self.max_read];
             // No bytes now: the caller waits with a deadline.
-            let count = self.from_client.read(&mut bytes).ok()?;
-            self.received.extend_from_slice(&bytes[..count]);
+            self.received.extend(pipe::read(&self.from_client, self.max_read)?);
         }
     }
 

@@ -1,23 +1,21 @@
 //! Other processes attack a server with numbers, locks, names, memory and signals. Polite clients are served
 //! meanwhile.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 
 use handshake_core::event::What;
 use handshake_core::sys::{Lock, try_lock};
 use handshake_core::wire::{HEADER, Kind, PAYLOAD_MAX, Part};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use predicates::str::contains;
+use workspace_tests::pipe::open_to_write;
 use workspace_tests::proc::{Descriptor, Target};
+use workspace_tests::steps::another_client_is_served_soon;
 use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, Tool, each, frame, needs};
-
-use crate::held::another_client_is_served_soon;
 
 each! {
     a_long_queue_delays_no_signal in forking dispatch shared: row_55;
@@ -43,39 +41,30 @@ fn queue(scene: &Scene) -> Vec<RawClient> {
     clients.collect()
 }
 
-fn leaves(queue: Vec<RawClient>) {
-    queue.iter().for_each(RawClient::remove_private_pipe);
-}
-
 /// A server that has just forked for the first client may finish its turn, and take one more turn.
-fn a_long_queue_delays_no_signal(paradigm: Paradigm) {
+fn a_long_queue_delays_no_signal(scene: &Scene, paradigm: Paradigm) {
     const TWO_TURNS: usize = 32;
-    let scene = Scene::new();
     let server = scene.server(paradigm).args(["--grace", "100ms"]).gated().start();
     server.step_until(What::Waiting);
-    let queue = queue(&scene);
+    let _queue = queue(scene);
     server.step_until(What::SubserverForked);
     server.signal(Signal::SIGTERM);
     server.go_on();
     server.ends().code(0);
     let forked = scene.event_log().all(|event| event.what == What::SubserverForked).len();
     assert!(forked <= TWO_TURNS, "{forked} subservers were forked after SIGTERM");
-    leaves(queue);
-    assert_eq!(scene.names(), [""; 0]);
-    scene.end();
 }
 
 /// A request that comes after the first fork is routed after a few more forks, and not after all.
-fn a_long_queue_delays_no_request(paradigm: Paradigm) {
+fn a_long_queue_delays_no_request(scene: &Scene, paradigm: Paradigm) {
     const TWO_TURNS: usize = 32;
-    let scene = Scene::new();
     let server = scene.server(paradigm).gated().start();
     let mut polite = scene.raw_client();
     polite.hello();
     server.step_until(What::AckSent);
     polite.accept();
     server.step_until(What::ReadyReceived);
-    let queue = queue(&scene);
+    let _queue = queue(scene);
     server.step_until(What::SubserverForked);
     let mark = scene.event_log().mark();
     polite.request(1, b"hello");
@@ -87,17 +76,14 @@ fn a_long_queue_delays_no_request(paradigm: Paradigm) {
     assert!(forked <= TWO_TURNS, "{forked} subservers were forked before a request was routed");
     assert_eq!(polite.answer().payload, b"HELLO");
     polite.bye();
-    leaves(queue);
-    scene.end();
 }
 
 /// The 200 clients are of this process, and came first.
-fn a_process_that_connects_often_delays_no_other(paradigm: Paradigm) {
+fn a_process_that_connects_often_delays_no_other(scene: &Scene, paradigm: Paradigm) {
     const FEW: usize = 32;
-    let scene = Scene::new();
     let server = scene.server(paradigm).gated().start();
     server.step_until(What::Waiting);
-    let queue = queue(&scene);
+    let _queue = queue(scene);
     let client = scene.client().arg("hello").start();
     scene.event_log().wait_for(What::HelloSent, |event| event.pid == client.pid());
     server.go_on();
@@ -107,12 +93,9 @@ fn a_process_that_connects_often_delays_no_other(paradigm: Paradigm) {
         events.iter().take_while(|event| (event.what, event.pid) != (What::AckReceived, client.pid()));
     let forked = before.filter(|event| event.what == What::SubserverForked).count();
     assert!(forked <= FEW, "{forked} subservers were forked before another process had its turn");
-    leaves(queue);
-    scene.end();
 }
 
-fn names_of_missing_pipes_cost_no_fork(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn names_of_missing_pipes_cost_no_fork(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let mut intruder = scene.raw_client();
     for _ in 0..200 {
@@ -122,38 +105,27 @@ fn names_of_missing_pipes_cost_no_fork(paradigm: Paradigm) {
     scene
         .event_log()
         .wait_for_many(200, What::ClientDropped, |event| event.text.as_ref().is_some_and(is_absent));
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     let forked = scene.event_log().all(|event| event.what == What::SubserverForked).len();
     assert!(forked <= 1, "{forked} subservers for one client");
-    intruder.remove_private_pipe();
-    drop(intruder);
-    scene.end();
 }
 
 /// Another process moves the pipe away, and then back over the next one.
-fn a_well_known_pipe_that_is_moved_away_and_back_is_recognised(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+fn a_well_known_pipe_that_is_moved_away_and_back_is_recognised(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
     for _ in 0..3 {
         until_true("the well-known pipe to exist", || scene.path("mario").exists());
         fs::rename(scene.path("mario"), scene.path("elsewhere")).expect("the path exists");
         until_true("the next well-known pipe to exist", || scene.path("mario").exists());
         fs::rename(scene.path("elsewhere"), scene.path("mario")).expect("the moved pipe exists");
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
     }
-    server.has_descriptors_as(&before);
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
-    scene.end();
 }
 
 /// A pipe that has lost the well-known name may have a second name. A client that opened the pipe before must
 /// not write its name there.
-fn a_second_name_of_the_well_known_pipe_misleads_no_client(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_second_name_of_the_well_known_pipe_misleads_no_client(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
     fs::hard_link(scene.path("mario"), scene.path("second")).expect("the path exists");
     scene.signal_server(server.pid(), Signal::SIGSTOP);
     let mut first = scene.raw_client();
@@ -169,15 +141,11 @@ fn a_second_name_of_the_well_known_pipe_misleads_no_client(paradigm: Paradigm) {
     first.bye();
     drop(first);
     fs::remove_file(scene.path("second")).expect("the path exists");
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// Headers without payload, each claiming the longest frame: many in a row, and one alone.
-fn headers_that_claim_long_frames_delay_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+fn headers_that_claim_long_frames_delay_nobody(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
     let claim = frame(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
     let close_together = claim[..HEADER].repeat(claim.len() / HEADER);
     let mut intruder = scene.raw_client();
@@ -189,70 +157,53 @@ fn headers_that_claim_long_frames_delay_nobody(paradigm: Paradigm) {
                 intruder.open_wkp();
             }
             intruder.flood(garbage);
-            another_client_is_served_soon(&scene);
+            another_client_is_served_soon(scene);
         }
     }
-    intruder.remove_private_pipe();
-    drop(intruder);
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// An exclusive lock would keep every client from writing its name, since each asks for a shared lock. So the
 /// server holds a shared lock itself.
-fn a_lock_on_the_well_known_pipe_blocks_no_client(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_lock_on_the_well_known_pipe_blocks_no_client(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let nonblocking = OFlag::O_NONBLOCK.bits();
-    let locked = OpenOptions::new().write(true).custom_flags(nonblocking).open(scene.path("mario"));
-    let locked = locked.expect("the server reads it");
+    let locked = open_to_write(scene.path("mario")).expect("the server reads it");
     assert_eq!(try_lock(locked.as_fd(), Lock::Exclusive), Err(Errno::EWOULDBLOCK));
     try_lock(locked.as_fd(), Lock::Shared).expect("a shared lock is free");
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     drop(locked);
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// A client keeps each pipe open, which would cost the server a descriptor.
-fn the_number_of_old_well_known_pipes_is_bounded(paradigm: Paradigm) {
+fn the_number_of_old_well_known_pipes_is_bounded(scene: &Scene, paradigm: Paradigm) {
     const KEPT: usize = 8;
-    let scene = Scene::new();
     let server = scene.server(paradigm).ready();
     let before = server.descriptors().len();
     let mut clients = Vec::new();
     for _ in 0..KEPT + 2 {
         let mut client = scene.raw_client();
         client.open_wkp();
-        client.remove_private_pipe();
         clients.push(client);
         fs::remove_file(scene.path("mario")).expect("the path exists");
         until_true("the next well-known pipe to exist", || scene.path("mario").exists());
     }
     until_true("the server to close old pipes", || server.descriptors().len() < before + KEPT);
-    another_client_is_served_soon(&scene);
-    drop(clients);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
-fn a_message_longer_than_the_free_memory_is_refused(paradigm: Paradigm) {
+fn a_message_longer_than_the_free_memory_is_refused(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[Tool::Command("prlimit")]) {
         return;
     }
-    let scene = Scene::new();
-    let server = scene.server(paradigm).through(["prlimit", "--data=12000000"]).ready();
+    let _server = scene.server(paradigm).through(["prlimit", "--data=12000000"]).ready();
     let raw = |bytes: usize| scene.client().arg("--raw").run_with_stdin(vec![b'x'; bytes]);
     let refused = contains("its 15728640 bytes are more than this server has memory for now");
     raw(15 << 20).code(1).stdout("").stderr(refused);
     raw(2 << 20).success().stdout("X".repeat(2 << 20)).stderr("");
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
-    scene.end();
 }
 
 /// Another process sends the signal that reports a child's exit.
-fn a_flood_of_signals_does_not_stop_the_server(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_flood_of_signals_does_not_stop_the_server(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     // Basic has no children and no handler for that signal.
     let signals: &[&str] = if paradigm.has_subservers() { &["34", "CHLD"] } else { &["CHLD"] };
@@ -260,11 +211,9 @@ fn a_flood_of_signals_does_not_stop_the_server(paradigm: Paradigm) {
     let flood = format!("while {}; do :; done", kills.collect::<Vec<_>>().join(" && "));
     let mut flood = Command::new("timeout").args(["60", "sh", "-c", &flood]).spawn().expect("timeout(1)");
     for _ in 0..5 {
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
     }
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     // The flood ends with its target.
     flood.wait().expect("the flood is a child of this process");
-    scene.end();
 }

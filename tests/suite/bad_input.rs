@@ -7,35 +7,24 @@ use std::os::unix::net::UnixListener;
 use handshake_core::event::What;
 use handshake_core::wire::Kind;
 use nix::sys::signal::Signal;
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
 use predicates::prelude::*;
-use workspace_tests::wait::until_true;
+use workspace_tests::steps::another_client_is_served_soon;
 use workspace_tests::{Paradigm, RawClient, Scene, each};
-
-use crate::held::another_client_is_served_soon;
-use crate::streams::noise;
 
 each! {
     a_hello_with_an_invalid_name_is_dropped in basic forking dispatch shared: row_16 row_17;
     a_private_pipes_name_on_another_object_is_dropped in basic forking dispatch shared: row_8 row_16;
     a_client_that_names_anothers_private_pipe_gets_no_session in basic forking dispatch shared: row_17;
     a_client_that_names_its_pipe_twice_is_served_once in basic forking dispatch shared: row_17;
-    garbage_is_skipped in basic forking dispatch shared: row_35;
-    garbage_on_the_shared_pipe_harms_no_session in shared: row_35 row_36;
     a_message_too_long_is_not_sent in basic forking dispatch shared;
     a_message_too_long_is_refused in basic forking dispatch shared;
     a_request_that_is_not_due_ends_only_its_session in basic forking dispatch shared: row_35;
-    a_frame_of_another_session_is_skipped in basic forking dispatch shared: row_35 row_36;
-    a_client_that_overruns_the_window_is_evicted in shared: row_37;
 }
 
 const VALUE: &str = "of value";
 
-fn a_hello_with_an_invalid_name_is_dropped(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+fn a_hello_with_an_invalid_name_is_dropped(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
     let outside = scene.path("../victim");
     let inside = scene.path("victim");
     [&outside, &inside].into_iter().for_each(|victim| fs::write(victim, VALUE).expect("a file"));
@@ -61,24 +50,20 @@ fn a_hello_with_an_invalid_name_is_dropped(paradigm: Paradigm) {
         let mut client = scene.raw_client();
         client.hello_naming(name);
         scene.event_log().wait_after(mark, What::ClientDropped, |_| true);
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
         assert!(!client.has_answer(), "the server wrote into a pipe that it must not trust");
-        client.remove_private_pipe();
     }
     for victim in [outside, inside] {
         assert_eq!(fs::read_to_string(&victim).expect("the path exists"), VALUE);
         fs::remove_file(victim).expect("the path exists");
     }
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// The name is valid, but it belongs to an object that cannot take an answer. The objects are: a file; links
-/// to a file, a pipe and a device; a socket; a directory; no object; a pipe without a reader.
-fn a_private_pipes_name_on_another_object_is_dropped(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+/// to a file, a pipe and a device; a socket; a directory; no object; a pipe without a reader. The server
+/// does not wait, not even until its timeout.
+fn a_private_pipes_name_on_another_object_is_dropped(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let [file, link, to_pipe, to_device, socket, directory, nothing, unread] =
         [(); 8].map(|()| RawClient::new_name());
     let mut reader = scene.raw_client();
@@ -88,14 +73,13 @@ fn a_private_pipes_name_on_another_object_is_dropped(paradigm: Paradigm) {
     symlink("/dev/full", scene.path(&to_device)).expect("a link");
     let _socket = UnixListener::bind(scene.path(&socket)).expect("a socket");
     fs::create_dir(scene.path(&directory)).expect("a directory");
-    mkfifo(&scene.path(&unread), Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe without a reader");
+    scene.make_fifo(&unread);
     for name in [&file, &link, &to_pipe, &to_device, &socket, &directory, &nothing, &unread] {
         let mark = scene.event_log().mark();
         let mut client = scene.raw_client();
         client.hello_naming(name.as_bytes());
         scene.event_log().wait_after(mark, What::ClientDropped, |_| true);
-        another_client_is_served_soon(&scene);
-        client.remove_private_pipe();
+        another_client_is_served_soon(scene);
     }
     assert_eq!(fs::read_to_string(scene.path(&file)).expect("the path exists"), VALUE);
     assert!(!reader.has_answer(), "a link was followed");
@@ -103,14 +87,10 @@ fn a_private_pipes_name_on_another_object_is_dropped(paradigm: Paradigm) {
         .into_iter()
         .for_each(|name| fs::remove_file(scene.path(name)).expect("the path exists"));
     fs::remove_dir(scene.path(&directory)).expect("the path exists");
-    reader.remove_private_pipe();
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// The client whose pipe was named cannot use the answer: it has another nonce and another session.
-fn a_client_that_names_anothers_private_pipe_gets_no_session(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_names_anothers_private_pipe_gets_no_session(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let victim = scene.client().arg("mine").gated().start();
     let made = victim.step_until(What::PrivateCreated);
@@ -123,18 +103,14 @@ fn a_client_that_names_anothers_private_pipe_gets_no_session(paradigm: Paradigm)
     victim.go_on();
     victim.ends().success().stdout("MINE\n").stderr("");
     assert!(!intruder.has_answer());
-    intruder.remove_private_pipe();
     drop(intruder);
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// A client that names its own pipe twice gets two answers there, and may take one. The other one waits for
-/// READY until its timeout. In basic the next client waits for that.
-fn a_client_that_names_its_pipe_twice_is_served_once(paradigm: Paradigm) {
-    let scene = Scene::new();
+/// READY until its timeout, and is dropped. In basic the next client waits for that.
+fn a_client_that_names_its_pipe_twice_is_served_once(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
-    let before = server.descriptors();
     let mut client = scene.raw_client();
     // Both come through one pipe, which the client may keep or not.
     server.signal(Signal::SIGSTOP);
@@ -150,77 +126,22 @@ fn a_client_that_names_its_pipe_twice_is_served_once(paradigm: Paradigm) {
     }
     assert_eq!((answer.sequence, answer.payload), (1, b"ONE".to_vec()));
     client.bye();
+    scene.event_log().wait_for(What::ClientDropped, |_| true);
     drop(client);
-    another_client_is_served_soon(&scene);
-    server.has_descriptors_as(&before);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
-/// At most 4,096 bytes each, since a hostile client would keep its writes whole, too.
-fn garbage() -> Vec<Vec<u8>> {
-    // A header that claims more bytes than ever come, and a header of an unknown kind.
-    let lie = [b"\0WKP\x04\x00\x0f\xe8".as_slice(), &[0; 16]].concat();
-    let kind = [b"\0WKP\x09\x00\x00\x00".as_slice(), &[0; 16]].concat();
-    let magics = b"\0WKP".repeat(1024);
-    let text = b"its-a-me, mario!".to_vec();
-    vec![noise(4096), noise(1), lie, kind, magics, text, vec![0; 4096], b"\0WK".to_vec()]
-}
-
-fn garbage_is_skipped(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
-    for bytes in garbage() {
-        let mark = scene.event_log().mark();
-        let mut client = scene.raw_client();
-        client.open_wkp();
-        client.write(&bytes);
-        // The server may skip the bytes in one piece or in several.
-        until_true("all skipped bytes to be counted", || {
-            let since = scene.event_log().all(|_| true).split_off(mark);
-            let skipped = since.iter().filter(|event| event.what == What::Skipped);
-            skipped.filter_map(|event| event.bytes).sum::<usize>() == bytes.len()
-        });
-        client.remove_private_pipe();
-        another_client_is_served_soon(&scene);
-    }
-    server.has_descriptors_as(&before);
-    scene.end();
-}
-
-fn garbage_on_the_shared_pipe_harms_no_session(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let _server = scene.server(paradigm).ready();
-    let client = scene.client().typing().start();
-    let mut vandal = scene.raw_client();
-    vandal.open_wkp();
-    let mut printed = String::new();
-    for (n, bytes) in garbage().into_iter().cycle().take(40).enumerate() {
-        vandal.write(&bytes);
-        client.type_line(&format!("line {n}"));
-        vandal.write(&bytes);
-        printed += &format!("LINE {n}\n");
-    }
-    client.close_stdin();
-    client.ends().success().stdout(printed).stderr("");
-    vandal.remove_private_pipe();
-    scene.end();
-}
-
-fn a_message_too_long_is_not_sent(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_message_too_long_is_not_sent(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--max-message", "1000"]).ready();
     let [fits, too_long] = [1000, 1001].map(|length| "x".repeat(length));
     let end = scene.client().args(["before", &fits, &too_long, "after"]).run();
     end.code(1)
         .stdout(format!("BEFORE\n{}\nAFTER\n", "X".repeat(1000)))
         .stderr(predicate::str::contains("1001 bytes").and(predicate::str::contains("at most 1000")));
-    scene.end();
 }
 
 /// The client ignores the limit in its ACK.
-fn a_message_too_long_is_refused(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_message_too_long_is_refused(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--max-message", "1000"]).ready();
     let mut client = scene.raw_client();
     assert_eq!(client.shake_hands().longest, 1000);
@@ -238,68 +159,17 @@ fn a_message_too_long_is_refused(paradigm: Paradigm) {
     }
     client.bye();
     drop(client);
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
-fn a_request_that_is_not_due_ends_only_its_session(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
-    let mut client = scene.raw_client();
-    client.shake_hands();
+fn a_request_that_is_not_due_ends_only_its_session(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
+    let mut client = scene.raw_session();
     client.request(1, b"one");
     assert_eq!(client.answer().payload, b"ONE");
     client.request(3, b"three");
     let answer = client.answer();
     assert_eq!((answer.kind, answer.sequence), (Kind::Bye, 0));
     assert!(!answer.payload.is_empty(), "BYE has no reason");
-    another_client_is_served_soon(&scene);
-    drop(client);
-    server.has_descriptors_as(&before);
-    scene.end();
-}
-
-fn a_frame_of_another_session_is_skipped(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let _server = scene.server(paradigm).ready();
-    let mut client = scene.raw_client();
-    client.shake_hands();
-    let session = client.session();
-    for guess in [session ^ 1, 0, u64::MAX] {
-        client.pretend(guess);
-        client.request(1, b"guess");
-        client.bye();
-    }
-    client.pretend(session);
-    client.request(1, b"one");
-    let answer = client.answer();
-    assert_eq!((answer.kind, answer.payload), (Kind::Reply, b"ONE".to_vec()));
-    client.bye();
-    drop(client);
-    scene.end();
-}
-
-/// The window is 16 frames. A client with half as many more unanswered breaks the rules.
-fn a_client_that_overruns_the_window_is_evicted(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).args(["--service", "sleep:300", "--grace", "200ms"]).ready();
-    let before = server.descriptors();
-    let neighbour = scene.client().typing().start();
-    neighbour.type_line("one");
-    neighbour.prints("one\n");
-    let mut client = scene.raw_client();
-    assert_eq!(client.shake_hands().window, 16);
-    for sequence in 1..=100 {
-        client.request(sequence, b"flood");
-    }
-    scene.event_log().wait_for(What::ClientDropped, |event| {
-        event.text.as_ref().is_some_and(|text| text.contains("window"))
-    });
-    neighbour.type_line("two");
-    neighbour.close_stdin();
-    neighbour.ends().success().stdout("one\ntwo\n");
-    drop(client);
-    server.has_descriptors_as(&before);
-    scene.end();
+    another_client_is_served_soon(scene);
 }

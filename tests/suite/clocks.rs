@@ -6,9 +6,8 @@ use std::process::Command;
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
 use workspace_tests::peers::preload;
+use workspace_tests::steps::let_time_pass;
 use workspace_tests::{Paradigm, Program, Scene, Tool, each, needs};
-
-use crate::idle::let_time_pass;
 
 each! {
     a_clock_that_jumps_ends_no_session in basic forking dispatch shared: row_39;
@@ -18,14 +17,13 @@ each! {
 }
 
 /// All deadlines are set, and long enough for a busy machine. A jump is at least a day.
-fn a_clock_that_jumps_ends_no_session(paradigm: Paradigm) {
+fn a_clock_that_jumps_ends_no_session(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
-    let scene = Scene::new();
     let Some(preload) = preload("jumping_clock", scene.place().parent().expect("a temporary directory"))
     else {
-        return scene.end();
+        return;
     };
     let jumping = ["env", &preload];
     let date = || {
@@ -49,7 +47,6 @@ fn a_clock_that_jumps_ends_no_session(paradigm: Paradigm) {
     client.ends().success().stdout("four\n");
     server.ends().success();
     assert_eq!(scene.event_log().all(|event| event.what == What::ClientDropped), []);
-    scene.end();
 }
 
 /// The deadlines are three seconds; the test waits for four.
@@ -68,57 +65,45 @@ fn no_client_was_dropped(scene: &Scene) {
 }
 
 /// READY comes while the server is stopped, and is older than the deadline when the server goes on.
-fn a_server_stopped_before_ready_drops_no_client(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_server_stopped_before_ready_drops_no_client(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(DEADLINES).ready();
     let client = scene.client().args(["--timeout", "60s", "hello"]).gated().start();
     client.step_until(What::AckReceived);
     let answerer = paradigm.has_subservers().then(|| scene.event_log().server_of(client.pid()));
-    signal_all(&scene, &server, answerer, Signal::SIGSTOP);
+    signal_all(scene, &server, answerer, Signal::SIGSTOP);
     client.go_on();
     scene.event_log().wait_for(What::RequestSent, |_| true);
-    let_time_pass(&scene, LONGER);
-    signal_all(&scene, &server, answerer, Signal::SIGCONT);
+    let_time_pass(scene, LONGER);
+    signal_all(scene, &server, answerer, Signal::SIGCONT);
     client.ends().success().stdout("HELLO\n").stderr("");
-    no_client_was_dropped(&scene);
-    scene.end();
+    no_client_was_dropped(scene);
 }
 
-fn a_server_stopped_in_a_session_drops_no_client(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_server_stopped_in_a_session_drops_no_client(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(DEADLINES).ready();
-    let client = scene.client().typing().start();
-    client.type_line("one");
-    client.prints("ONE\n");
+    let client = scene.served_client("one");
     let answerer = paradigm.has_subservers().then(|| scene.event_log().server_of(client.pid()));
-    signal_all(&scene, &server, answerer, Signal::SIGSTOP);
+    signal_all(scene, &server, answerer, Signal::SIGSTOP);
     client.type_line("two");
     scene.event_log().wait_for_many(2, What::RequestSent, |_| true);
-    let_time_pass(&scene, LONGER);
-    signal_all(&scene, &server, answerer, Signal::SIGCONT);
+    let_time_pass(scene, LONGER);
+    signal_all(scene, &server, answerer, Signal::SIGCONT);
     client.prints("ONE\nTWO\n");
-    client.close_stdin();
-    client.ends().success().stderr("");
-    no_client_was_dropped(&scene);
-    scene.end();
+    client.leaves().stderr("");
+    no_client_was_dropped(scene);
 }
 
 /// The subserver's clock goes on. The subserver asks the central process, which reads the pipe before it
 /// answers.
-fn a_central_process_stopped_alone_drops_no_client(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_central_process_stopped_alone_drops_no_client(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(DEADLINES).ready();
-    let client = scene.client().typing().start();
-    client.type_line("one");
-    client.prints("ONE\n");
+    let client = scene.served_client("one");
     server.signal(Signal::SIGSTOP);
     client.type_line("two");
     scene.event_log().wait_for_many(2, What::RequestSent, |_| true);
-    let_time_pass(&scene, LONGER);
+    let_time_pass(scene, LONGER);
     server.signal(Signal::SIGCONT);
     client.prints("ONE\nTWO\n");
-    client.close_stdin();
-    client.ends().success().stderr("");
-    no_client_was_dropped(&scene);
-    scene.end();
+    client.leaves().stderr("");
+    no_client_was_dropped(scene);
 }

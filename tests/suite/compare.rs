@@ -11,10 +11,22 @@ use predicates::str::contains;
 use serde_json::Value;
 use workspace_tests::proc::children_of;
 use workspace_tests::wait::until_true;
-use workspace_tests::{Paradigm, Scene, each};
+use workspace_tests::{Paradigm, Scene, each, tests};
 
 each! {
     a_quick_comparison_checks_every_reply in basic forking dispatch shared;
+}
+
+tests! {
+    the_other_columns_work;
+    naive_clients_of_the_protocol_as_taught_are_all_accounted_for;
+    an_interrupted_comparison_keeps_its_results_and_ends_its_processes;
+    the_directory_of_a_killed_comparison_is_removed_by_the_next;
+    our_programs_get_the_wait_option_and_targets_are_judged;
+    an_earlier_run_is_shown_compared_and_written_into_a_page;
+    load_warms_up_and_gives_its_histogram;
+    load_holds_its_connections_until_its_stdin_ends;
+    an_unknown_row_and_a_missing_results_file_are_errors;
 }
 
 /// The smallest possible run.
@@ -62,8 +74,7 @@ fn trials_of<'a>(results: &'a Value, column: &str, row: &str) -> Vec<&'a Value> 
     trials.filter(|trial| trial["column"] == column && trial["row"] == row).collect()
 }
 
-fn a_quick_comparison_checks_every_reply(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_quick_comparison_checks_every_reply(scene: &Scene, paradigm: Paradigm) {
     let row = row(paradigm);
     let compare = scene.lab().args(["compare", "--rows", row]).args(TINY).run().success();
     compare.stdout(contains("Round trip").and(contains("Who answers one client soonest?")));
@@ -78,12 +89,9 @@ fn a_quick_comparison_checks_every_reply(paradigm: Paradigm) {
     }
     let served = &trials_of(&results, "losses", row)[0]["values"]["served"];
     assert_eq!(served, 50.0);
-    scene.end();
 }
 
-#[test]
-fn the_other_columns_work() {
-    let scene = Scene::new();
+fn the_other_columns_work(scene: &Scene) {
     let columns = ["compare", "--rows", "forking", "--columns", "bulk,flood,memory,connects"];
     scene.lab().args(columns).args(TINY).run().success();
     let results = results(&scene.path("../out"));
@@ -93,12 +101,9 @@ fn the_other_columns_work() {
     assert!(values("flood")["beside-p99"].as_f64() > Some(0.0));
     assert_eq!(values("memory")["processes"], 65.0, "the main server and one for each of 64 clients");
     assert!(values("connects-64")["connects"].as_f64() > Some(0.0));
-    scene.end();
 }
 
-#[test]
-fn naive_clients_of_the_protocol_as_taught_are_all_accounted_for() {
-    let scene = Scene::new();
+fn naive_clients_of_the_protocol_as_taught_are_all_accounted_for(scene: &Scene) {
     scene.lab().args(["compare", "--rows", "course", "--columns", "losses"]).args(TINY).run().success();
     let results = results(&scene.path("../out"));
     all_is_right(&results);
@@ -108,12 +113,9 @@ fn naive_clients_of_the_protocol_as_taught_are_all_accounted_for() {
     let ends =
         ["broken", "seeks-wkp", "opens-wkp", "opens-private-pipe", "reads-acknowledgement", "reads-reply"];
     assert_eq!(ends.into_iter().map(count).sum::<f64>(), count("lost"));
-    scene.end();
 }
 
-#[test]
-fn an_interrupted_comparison_keeps_its_results_and_ends_its_processes() {
-    let scene = Scene::new();
+fn an_interrupted_comparison_keeps_its_results_and_ends_its_processes(scene: &Scene) {
     let endless =
         ["--rows", "fifo-ping-pong", "--columns", "round-trip", "--runs", "100000", "--trial", "5ms"];
     let lab = scene.lab().arg("compare").args(endless).args(["--out", "../out"]).start();
@@ -129,12 +131,9 @@ fn an_interrupted_comparison_keeps_its_results_and_ends_its_processes() {
     let results = results(&scene.path("../out"));
     assert_eq!(results["incomplete"], true);
     assert!(!trials_of(&results, "round-trip", "fifo-ping-pong").is_empty());
-    scene.end();
 }
 
-#[test]
-fn the_directory_of_a_killed_comparison_is_removed_by_the_next() {
-    let scene = Scene::new();
+fn the_directory_of_a_killed_comparison_is_removed_by_the_next(scene: &Scene) {
     let endless = ["compare", "--rows", "fifo-ping-pong", "--columns", "round-trip", "--runs", "100000"];
     let lab = scene.lab().args(endless).args(["--trial", "5ms", "--out", "../killed"]).start();
     let prefix = format!("lab-compare-{}-", lab.pid());
@@ -154,12 +153,9 @@ fn the_directory_of_a_killed_comparison_is_removed_by_the_next() {
         .run()
         .success();
     assert_eq!(left(), 0);
-    scene.end();
 }
 
-#[test]
-fn our_programs_get_the_wait_option_and_targets_are_judged() {
-    let scene = Scene::new();
+fn our_programs_get_the_wait_option_and_targets_are_judged(scene: &Scene) {
     let targets = ["compare", "--targets", "--rows", "basic", "--wait", "block"];
     let compare = scene.lab().args(targets).args(TINY).run().success();
     compare.stdout(contains("Targets").and(contains("at least 0.8")).and(contains("with --wait block")));
@@ -179,12 +175,9 @@ fn our_programs_get_the_wait_option_and_targets_are_judged() {
         "{ours:?}"
     );
     assert_eq!(results["wait"], "block");
-    scene.end();
 }
 
-#[test]
-fn an_earlier_run_is_shown_compared_and_written_into_a_page() {
-    let scene = Scene::new();
+fn an_earlier_run_is_shown_compared_and_written_into_a_page(scene: &Scene) {
     let once = ["compare", "--rows", "fifo-ping-pong", "--columns", "round-trip"];
     scene.lab().args(once).args(TINY).run().success();
     let page = scene.path("../page.md");
@@ -197,12 +190,9 @@ fn an_earlier_run_is_shown_compared_and_written_into_a_page() {
     assert!(page.starts_with("a\n") && page.ends_with("\nb\n") && !page.contains("old"), "{page}");
     assert!(page.contains("bare FIFO ping-pong"), "{page}");
     assert_eq!(results(&scene.path("../again")), results(&scene.path("../out")));
-    scene.end();
 }
 
-#[test]
-fn load_warms_up_and_gives_its_histogram() {
-    let scene = Scene::new();
+fn load_warms_up_and_gives_its_histogram(scene: &Scene) {
     let server = scene.server(Paradigm::Forking).args(["--service", "echo"]).ready();
     let load = ["load", "--connections", "3", "--requests", "5", "--warm-up", "2", "--json", "--histogram"];
     let done = scene.lab().args(load).run().success();
@@ -211,29 +201,21 @@ fn load_warms_up_and_gives_its_histogram() {
     let histogram = report["histogram"].as_array().expect("pairs");
     assert_eq!(histogram.iter().filter_map(|pair| pair[1].as_u64()).sum::<u64>(), 15);
     assert!(server.is_running());
-    scene.end();
 }
 
-#[test]
-fn load_holds_its_connections_until_its_stdin_ends() {
-    let scene = Scene::new();
+fn load_holds_its_connections_until_its_stdin_ends(scene: &Scene) {
     let server = scene.server(Paradigm::Forking).args(["--service", "echo"]).ready();
     let load = scene.lab().args(["load", "--connections", "3", "--requests", "1", "--hold"]).typing().start();
     until_true("the report", || load.printed().contains("own switches"));
     assert_eq!(children_of(server.pid()).len(), 3, "the clients stay after the report");
-    load.close_stdin();
-    load.ends().success().stdout(contains("requests             3"));
-    scene.end();
+    load.leaves().stdout(contains("requests             3"));
 }
 
-#[test]
-fn an_unknown_row_and_a_missing_results_file_are_errors() {
-    let scene = Scene::new();
+fn an_unknown_row_and_a_missing_results_file_are_errors(scene: &Scene) {
     scene.lab().args(["compare", "--rows", "quantum"]).run().code(2).stderr(contains("possible values"));
     scene.lab().args(["compare", "--from", "nothing"]).run().code(3).stderr(contains("ENOENT"));
     let page = scene.path("../page.md");
     fs::write(&page, "a page without marks").expect("a file of the scene");
     let marks = scene.lab().args(["compare", "--out", "../out", "--markdown", "../page.md"]).run();
     marks.code(3).stderr(contains("two lines"));
-    scene.end();
 }

@@ -1,17 +1,17 @@
 //! Rare combinations. Each test here is a bug that was found by reading the code.
 
-use handshake_core::event::What;
 use handshake_core::wire::Kind;
 use nix::sys::signal::Signal;
 use workspace_tests::{Paradigm, Scene, each};
 
 each! {
-    a_signal_is_noticed_at_every_wait in basic: row_32;
-    term_to_the_whole_group_lets_a_running_request_be_answered in basic forking dispatch shared: row_47;
     a_name_removed_under_steady_traffic_is_created_again in forking dispatch shared: row_18;
     a_message_in_small_frames_keeps_to_the_window in basic forking dispatch shared;
     a_client_that_never_reads_its_refusals_costs_no_memory in basic forking dispatch: row_11;
-    a_server_whose_lock_file_was_replaced_ends in basic;
+}
+
+each! { own scenes:
+    a_signal_is_noticed_at_every_wait in basic: row_32;
 }
 
 /// A busy server checks for signals every 10 ms. A signal found by that check must keep the server from
@@ -38,21 +38,7 @@ fn a_signal_is_noticed_at_every_wait(paradigm: Paradigm) {
     }
 }
 
-/// As service managers do: a subserver gets SIGTERM twice, from the manager and from its main server.
-fn term_to_the_whole_group_lets_a_running_request_be_answered(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let options = ["--grace", "30s", "--service", "sleep:300"];
-    let server = scene.server(paradigm).args(options).in_own_group().ready();
-    let client = scene.client().arg("request").start();
-    scene.event_log().wait_for(What::RequestReceived, |_| true);
-    server.signal_group(Signal::SIGTERM);
-    client.ends().success().stdout("request\n");
-    server.ends().success();
-    scene.end();
-}
-
-fn a_name_removed_under_steady_traffic_is_created_again(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_name_removed_under_steady_traffic_is_created_again(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let client = scene.client().arg("--window=1").typing().start();
     let mut printed = String::new();
@@ -72,17 +58,13 @@ fn a_name_removed_under_steady_traffic_is_created_again(paradigm: Paradigm) {
     }
     scene.serves("newcomer", "NEWCOMER");
     asks("still here");
-    client.close_stdin();
-    client.ends().success();
-    scene.end();
+    client.leaves();
 }
 
 /// The protocol does not require that all frames but the last are full.
-fn a_message_in_small_frames_keeps_to_the_window(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_message_in_small_frames_keeps_to_the_window(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let mut client = scene.raw_client();
-    client.shake_hands();
+    let mut client = scene.raw_session();
     for sequence in 1..=100 {
         client.request_in_pieces(sequence, [b"he", b"ll"]);
         let answer = client.answer();
@@ -90,16 +72,12 @@ fn a_message_in_small_frames_keeps_to_the_window(paradigm: Paradigm) {
         assert_eq!(answer.payload, b"HELL");
     }
     client.bye();
-    drop(client);
-    scene.end();
 }
 
 /// Not with `--shared-wkp`: there the client overruns the window, and is evicted.
-fn a_client_that_never_reads_its_refusals_costs_no_memory(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).args(["--max-message", "1"]).without_event_log().ready();
-    let mut client = scene.raw_client();
-    client.shake_hands();
+fn a_client_that_never_reads_its_refusals_costs_no_memory(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).args(["--max-message", "1"]).without_event_log().ready();
+    let mut client = scene.raw_session();
     let mut sequence = 0;
     // The pipe is full because the server has stopped reading. Without that, 16 MiB would have gone long
     // before.
@@ -108,26 +86,4 @@ fn a_client_that_never_reads_its_refusals_costs_no_memory(paradigm: Paradigm) {
     }
     assert!(sequence < 600_000, "the server reads without a limit, and has {sequence} refusals waiting");
     drop(client);
-    server.signal(Signal::SIGTERM);
-    server.ends().success();
-    scene.end();
-}
-
-fn a_server_whose_lock_file_was_replaced_ends(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let first = scene.server(paradigm).ready();
-    let client = scene.client().typing().start();
-    client.type_line("hello");
-    client.prints("HELLO\n");
-    std::fs::remove_file(scene.path(".mario.lock")).expect("the path exists");
-    let second = scene.server(paradigm).ready();
-    // When its client has left, the first server wants its name back, and finds it taken.
-    client.close_stdin();
-    client.ends().success();
-    first.ends().code(3);
-    scene.server(paradigm).start().ends().code(3);
-    scene.serves("hello", "HELLO");
-    second.signal(Signal::SIGTERM);
-    second.ends().success();
-    scene.end();
 }

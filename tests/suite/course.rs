@@ -5,6 +5,7 @@ use handshake_core::event::{Event, What};
 use handshake_core::wire::PAYLOAD_MAX;
 use nix::sys::signal::Signal;
 use predicates::str::contains;
+use workspace_tests::steps::course::is_confirmed;
 use workspace_tests::{CourseClient, Heard, Paradigm, Scene, each};
 
 each! {
@@ -36,25 +37,13 @@ fn wait_for_third_step_timeout(scene: &Scene, sessions: usize) {
     scene.event_log().wait_for_many(sessions, What::ThirdStepSpared, |_| true);
 }
 
-/// Waits until the server has read this client's third step. A message must not come in the same read.
-pub(crate) fn is_confirmed(scene: &Scene, client: &CourseClient) {
-    let session = acknowledged(scene, client.name()).session;
-    scene.event_log().wait_for(What::ReadyReceived, |event| event.session == session);
-}
-
-/// Returns the event of the acknowledgement to the only client of this name.
-pub(crate) fn acknowledged(scene: &Scene, private: &str) -> Event {
-    scene.event_log().wait_for(What::AckSent, |event| event.pipe.as_deref() == Some(private))
-}
-
 fn zero_padded(text: &[u8], size: usize) -> Vec<u8> {
     let mut record = text.to_vec();
     record.resize(size, 0);
     record
 }
 
-fn a_name_in_any_form_is_understood(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_name_in_any_form_is_understood(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let here = scene.place().to_str().expect("the path is UTF-8").to_owned();
     let mut sessions = 0;
@@ -65,7 +54,7 @@ fn a_name_in_any_form_is_understood(paradigm: Paradigm) {
         assert_eq!(client.record(), ack, "after {:?}", String::from_utf8_lossy(record));
         sessions += 1;
         // A name in 100 zero-padded bytes means no third step; the server knows it at once.
-        wait_for_third_step_timeout(&scene, sessions);
+        wait_for_third_step_timeout(scene, sessions);
         assert_eq!(client.asks(&zero_padded(b"hello\n", 20)), zero_padded(b"HELLO\n", 20));
     };
     acknowledged("123", &zero_padded(b"123", 10), b"HOLA\0");
@@ -80,11 +69,9 @@ fn a_name_in_any_form_is_understood(paradigm: Paradigm) {
     acknowledged("a name", &zero_padded(b"a name", 4000), b"HOLA\0");
     acknowledged("123", &zero_padded(b"123", 100), &zero_padded(ORIGINAL, 100));
     acknowledged("1234", b"1234", b"HOLA\0");
-    scene.end();
 }
 
-fn a_number_in_four_bytes_names_the_pipe_of_that_number(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_number_in_four_bytes_names_the_pipe_of_that_number(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     // 0x00000100 begins with a NUL; 0x3131 reads as "11"; 49 reads as "1", the PID of a process that always
     // exists.
@@ -97,15 +84,13 @@ fn a_number_in_four_bytes_names_the_pipe_of_that_number(paradigm: Paradigm) {
         let ack: [u8; 4] = client.record().try_into().expect("a number in 4 bytes");
         // The third step of such a client.
         client.says(&(u32::from_ne_bytes(ack) + 1).to_ne_bytes());
-        is_confirmed(&scene, &client);
+        is_confirmed(scene, &client);
         assert_eq!(client.asks(b"hello\0"), b"HELLO\0");
     }
-    scene.end();
 }
 
 /// A client's PID is a valid name even before the pipe exists.
-fn a_living_process_may_make_its_pipe_later(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_living_process_may_make_its_pipe_later(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let own = std::process::id().to_string();
     let mut early = scene.course_client("aside");
@@ -114,13 +99,10 @@ fn a_living_process_may_make_its_pipe_later(paradigm: Paradigm) {
     early.is_renamed(&own);
     early.opens_private_pipe();
     assert_eq!(early.record(), b"HOLA\0");
-    drop(early);
-    scene.end();
 }
 
 /// P6: the server writes only to a pipe of its own user, in the well-known pipe's directory.
-fn a_named_object_that_is_no_private_pipe_stays_untouched(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_named_object_that_is_no_private_pipe_stays_untouched(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let aside = scene.place().parent().expect("the scene's own directory").join("log");
     std::fs::write(scene.path("file"), "precious").expect("a new file");
@@ -146,14 +128,11 @@ fn a_named_object_that_is_no_private_pipe_stays_untouched(paradigm: Paradigm) {
     for name in ["file", "link"] {
         std::fs::remove_file(scene.path(name)).expect("the path exists");
     }
-    std::fs::remove_file(scene.path(framed.name())).expect("the path exists");
     drop((elsewhere, framed));
     scene.serves("hello", "HELLO");
-    scene.end();
 }
 
-fn the_server_detects_a_third_step(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn the_server_detects_a_third_step(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     // A record that comes at once and is as long as the name is a third step, whatever its text.
     let mut quick = scene.course_client("1");
@@ -172,17 +151,15 @@ fn the_server_detects_a_third_step(paradigm: Paradigm) {
     // A late record is a third step only if its text leaves no doubt.
     let mut slow = scene.course_client("2");
     slow.shakes_hands();
-    wait_for_third_step_timeout(&scene, 2);
+    wait_for_third_step_timeout(scene, 2);
     slow.says(&zero_padded(b"HOLA", 10));
     scene.event_log().wait_for(What::ReadyReceived, |event| event.text.as_deref() == Some("HOLA"));
     assert_eq!(slow.asks(b"hello\0"), b"HELLO\0");
     drop(slow);
     let mut two_way = scene.course_client("3");
     two_way.shakes_hands();
-    wait_for_third_step_timeout(&scene, 3);
+    wait_for_third_step_timeout(scene, 3);
     assert_eq!(two_way.asks(b"hello\0"), b"HELLO\0");
-    drop(two_way);
-    scene.end();
 }
 
 fn is_said(event: &Event, words: &str) -> bool {
@@ -190,8 +167,7 @@ fn is_said(event: &Event, words: &str) -> bool {
 }
 
 /// Records that are written without a pause are read in one read.
-fn records_in_one_read_are_separated(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn records_in_one_read_are_separated(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let kinds: [(&[u8], usize); 4] =
         [(b"HOLA\0\0\0\0\0\0", 1000), (b"HOLA\0", 6), (b"IOLA", 200), (b"ready\0\0\0\0\0", 10)];
@@ -212,56 +188,44 @@ fn records_in_one_read_are_separated(paradigm: Paradigm) {
         assert_eq!(replies, two(b"ONE", b"TWO"), "of kind {number}");
     }
     scene.event_log().wait_for(What::InDoubt, |event| is_said(event, "--ack-size 4"));
-    scene.end();
 }
 
-fn with_two_steps_the_first_record_is_a_message(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn with_two_steps_the_first_record_is_a_message(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake", "2"]).ready();
     let mut client = scene.course_client("123");
     client.shakes_hands();
     assert_eq!(client.asks(b"HOLA\0"), b"HOLA\0");
-    drop(client);
-    scene.end();
 }
 
-fn with_three_steps_the_first_record_is_never_a_message(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn with_three_steps_the_first_record_is_never_a_message(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake", "3", "--handshake-timeout", "60s"]).ready();
     let mut client = scene.course_client("123");
     client.shakes_hands();
     client.says(b"any\0");
-    is_confirmed(&scene, &client);
+    is_confirmed(scene, &client);
     assert_eq!(client.asks(b"hello\0"), b"HELLO\0");
     drop(client);
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     // A client without a third step is sent away at the deadline.
     let _server = scene.server(paradigm).args(["--handshake", "3", "--handshake-timeout", "300ms"]).ready();
     let mut client = scene.course_client("124");
     client.shakes_hands();
     assert_eq!(client.hears(), Heard::End);
-    drop(client);
-    scene.end();
 }
 
-fn the_number_plus_one_is_a_third_step(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn the_number_plus_one_is_a_third_step(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--ack", "41", "--ack-size", "16"]).ready();
     let mut client = scene.course_client("123");
     assert_eq!(client.shakes_hands(), zero_padded(b"41", 16));
-    wait_for_third_step_timeout(&scene, 1);
+    wait_for_third_step_timeout(scene, 1);
     client.says(&zero_padded(b"42", 16));
-    is_confirmed(&scene, &client);
+    is_confirmed(scene, &client);
     assert_eq!(client.asks(b"43\0"), b"43\0");
-    drop(client);
-    scene.end();
 }
 
 /// One read of the client takes a record as long as its request. Further bytes would be taken for the next
 /// reply.
-fn a_reply_is_as_large_as_its_request(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_reply_is_as_large_as_its_request(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--service", "count", "--handshake", "2"]).ready();
     let mut client = scene.course_client("123");
     client.shakes_hands();
@@ -274,34 +238,26 @@ fn a_reply_is_as_large_as_its_request(paradigm: Paradigm) {
         let reply = client.asks(&zero_padded(b"x", size));
         assert_eq!(reply.len(), size);
     }
-    drop(client);
-    scene.end();
 }
 
-fn the_acknowledgement_can_be_chosen(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn the_acknowledgement_can_be_chosen(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--ack", "hi", "--ack-size", "1000"]).ready();
     let mut client = scene.course_client("123");
     assert_eq!(client.shakes_hands(), zero_padded(b"hi", 1000));
     drop(client);
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     let server = scene.server(paradigm).args(["--ack", "hi @name"]).ready();
     let mut client = scene.course_client("124");
     assert_eq!(client.shakes_hands(), b"hi 124\0");
     drop(client);
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     scene.server(paradigm).args(["--ack-size", "0"]).run().code(2).stderr(contains("from 1 to 65536"));
     scene.server(paradigm).args(["--handshake", "4"]).run().code(2).stderr(contains("one of 2, 3, auto"));
-    scene.end();
 }
 
 /// The name is the PID of a live process.
-fn a_client_that_closes_the_well_known_pipe_is_acknowledged(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+fn a_client_that_closes_the_well_known_pipe_is_acknowledged(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
     let mut client = scene.course_client(&std::process::id().to_string());
     let name = zero_padded(client.name().as_bytes(), 10);
     client.connects_saying(&name);
@@ -317,16 +273,11 @@ fn a_client_that_closes_the_well_known_pipe_is_acknowledged(paradigm: Paradigm) 
     gone.closes_wkp();
     let is_gone = |event: &Event| is_said(event, "left before the acknowledgement");
     scene.event_log().wait_for(What::ClientDropped, is_gone);
-    drop(gone);
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
-fn skipped_bytes_are_reported_once_a_session(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn skipped_bytes_are_reported_once_a_session(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let mut client = scene.raw_client();
-    client.shake_hands();
+    let mut client = scene.raw_session();
     for number in 1..=3 {
         client.write(b"no record");
         client.request(number, b"hello");
@@ -339,11 +290,9 @@ fn skipped_bytes_are_reported_once_a_session(paradigm: Paradigm) {
     let message = "skipped 9 bytes that are no frame";
     let once = |stderr: &str| stderr.matches(message).count() == 1;
     server.ends().code(0).stderr(predicates::function::function(once));
-    scene.end();
 }
 
-fn a_request_that_has_come_is_answered_when_the_server_ends(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_request_that_has_come_is_answered_when_the_server_ends(scene: &Scene, paradigm: Paradigm) {
     let server =
         scene.server(paradigm).args(["--handshake", "2", "--service", "sleep:200", "--grace", "60s"]).ready();
     let mut client = scene.course_client("123");
@@ -355,37 +304,30 @@ fn a_request_that_has_come_is_answered_when_the_server_ends(paradigm: Paradigm) 
     assert_eq!(client.hears(), Heard::End);
     drop(client);
     server.ends().code(0);
-    scene.end();
 }
 
 /// P10.
-fn the_client_of_a_dead_server_gets_eof(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn the_client_of_a_dead_server_gets_eof(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let mut client = scene.course_client("123");
     client.shakes_hands();
-    wait_for_third_step_timeout(&scene, 1);
+    wait_for_third_step_timeout(scene, 1);
     server.signal(Signal::SIGKILL);
     assert_eq!(client.hears(), Heard::End);
     drop(client);
     server.ends_by(Signal::SIGKILL);
     let _next = scene.server(paradigm).ready();
     scene.serves("hello", "HELLO");
-    scene.end();
 }
 
-fn a_silent_session_ends_at_the_idle_timeout(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_silent_session_ends_at_the_idle_timeout(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake", "2", "--idle-timeout", "200ms"]).ready();
     let mut client = scene.course_client("123");
     client.shakes_hands();
     assert_eq!(client.hears(), Heard::End);
-    drop(client);
-    scene.end();
 }
 
-fn our_client_speaks_the_course_dialect_with_our_servers(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn our_client_speaks_the_course_dialect_with_our_servers(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     for ways in ["2", "3", "auto"] {
         let client = scene.client().args(["--dialect", "course", "--handshake", ways, "one", "two", "three"]);
@@ -394,25 +336,19 @@ fn our_client_speaks_the_course_dialect_with_our_servers(paradigm: Paradigm) {
     let longest = "x".repeat(60_000);
     let client = scene.client().args(["--dialect", "course", "--raw"]);
     client.run_with_stdin(longest.clone().into_bytes()).success().stdout(longest.to_uppercase());
-    scene.end();
 }
 
-fn a_client_that_leaves_leaves_no_descriptor(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+fn a_client_that_leaves_leaves_no_descriptor(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
     for _ in 0..3 {
         let mut client = scene.course_client("123");
         client.shakes_hands();
         client.closes_wkp();
         assert_eq!(client.hears(), Heard::End);
     }
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
-fn a_shared_well_known_pipe_is_not_for_course_clients(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_shared_well_known_pipe_is_not_for_course_clients(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let mut client = scene.course_client("123");
     client.connects_saying(&zero_padded(b"123", 10));
@@ -422,7 +358,5 @@ fn a_shared_well_known_pipe_is_not_for_course_clients(paradigm: Paradigm) {
     let event = scene.event_log().wait_for(What::ClientDropped, |event| event.pipe.as_deref() == Some("123"));
     assert!(event.text.is_some_and(|text| text.contains("course dialect")));
     scene.serves("hello", "HELLO");
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0).stderr(contains("speaks the course dialect"));
-    scene.end();
+    server.shuts_down().stderr(contains("speaks the course dialect"));
 }

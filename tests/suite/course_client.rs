@@ -4,39 +4,41 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
-use std::time::{Duration, Instant};
 
 use handshake_core::course::{HOLA, ITS_A_ME, RECORD_MAX, padded, text_of};
 use handshake_core::event::What;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
-use workspace_tests::wait::until_true;
-use workspace_tests::{Barrier, CourseServer, Launch, Scene, tests};
-
-use crate::streams::noise;
+use workspace_tests::steps::course::{client, let_700_ms_pass, serves};
+use workspace_tests::steps::noise;
+use workspace_tests::{Barrier, Scene, tests};
 
 tests! {
+    each_acknowledgement_has_its_third_step;
+    the_handshake_option_overrides_the_guess;
+    an_acknowledgement_may_be_anything;
+    the_name_is_a_record_of_ten_bytes_or_more;
+    the_name_is_sent_in_the_form_of_the_option;
+    with_newline_the_client_sends_and_expects_a_newline;
+    a_server_may_do_nothing_but_shake_hands;
+    course_options_need_the_course_dialect;
+    the_steps_have_the_courses_numbers;
+    unsolicited_records_are_discarded;
+    no_message_is_sent_before_the_third_step_is_read;
+    the_client_sends_one_message_at_a_time;
+    a_long_message_is_one_write_and_a_longer_one_is_refused;
+    a_small_pipe_takes_small_messages;
+    a_message_with_a_nul_is_refused;
+    raw_is_one_message_of_several_lines;
     clients_at_one_instant_take_turns_at_the_pipe: row_1;
     a_client_writes_no_name_beside_another_name: row_1;
-}
-
-/// Prepares a client whose deadline does not pass here.
-pub(crate) fn client<'s>(scene: &'s Scene, options: &[&str]) -> Launch<'s> {
-    scene.client().args(["--dialect", "course", "--timeout", "60s"]).args(options)
-}
-
-/// Checks that the next record is this message. Replies with the message in capitals, in a record of 100
-/// bytes.
-pub(crate) fn serves(server: &mut CourseServer, message: &str) {
-    assert_eq!(server.receive(), padded(message.as_bytes(), message.len() + 1));
-    server.say(&padded(message.to_uppercase().as_bytes(), 100));
+    a_pipe_that_keeps_its_name_serves_several_clients;
 }
 
 /// Runs a client with these options. The server sends this acknowledgement, and expects this third step.
-fn is_answered_by(options: &[&str], ack: impl Fn(&str) -> Vec<u8>, step: Option<Vec<u8>>) {
-    let scene = Scene::new();
+fn is_answered_by(scene: &Scene, options: &[&str], ack: impl Fn(&str) -> Vec<u8>, step: Option<Vec<u8>>) {
     let mut server = scene.course_server();
-    let client = client(&scene, options).arg("hello").start();
+    let client = client(scene, options).arg("hello").start();
     let name = server.receive_name();
     server.remove_wkp();
     let ack = ack(&String::from_utf8_lossy(text_of(&name)));
@@ -47,65 +49,56 @@ fn is_answered_by(options: &[&str], ack: impl Fn(&str) -> Vec<u8>, step: Option<
     serves(&mut server, "hello");
     client.ends().success().stdout("HELLO\n").stderr("");
     server.wait_until_client_leaves();
-    scene.end();
 }
 
 /// Acknowledgements of known programs, and some others.
-#[test]
-fn each_acknowledgement_has_its_third_step() {
+fn each_acknowledgement_has_its_third_step(scene: &Scene) {
     for ack in [padded(HOLA, 5), padded(HOLA, 10), padded(HOLA, 1000), HOLA.to_vec(), b"connected".to_vec()] {
-        is_answered_by(&[], |_| ack.clone(), Some(ack.clone()));
+        is_answered_by(scene, &[], |_| ack.clone(), Some(ack.clone()));
     }
     for size in [10, 100] {
-        is_answered_by(&[], |name| padded(name.as_bytes(), size), Some(padded(HOLA, size)));
-        is_answered_by(&[], |_| padded(b"41", size), Some(padded(b"42", size)));
+        is_answered_by(scene, &[], |name| padded(name.as_bytes(), size), Some(padded(HOLA, size)));
+        is_answered_by(scene, &[], |_| padded(b"41", size), Some(padded(b"42", size)));
     }
     let number = 31_337_i32;
-    is_answered_by(&[], |_| number.to_ne_bytes().to_vec(), Some((number + 1).to_ne_bytes().to_vec()));
-    is_answered_by(&[], |_| padded(ITS_A_ME, 100), None);
+    is_answered_by(scene, &[], |_| number.to_ne_bytes().to_vec(), Some((number + 1).to_ne_bytes().to_vec()));
+    is_answered_by(scene, &[], |_| padded(ITS_A_ME, 100), None);
 }
 
-#[test]
-fn the_handshake_option_overrides_the_guess() {
-    is_answered_by(&["--handshake", "2"], |_| padded(HOLA, 5), None);
-    is_answered_by(&["--handshake", "3"], |_| padded(ITS_A_ME, 100), Some(padded(ITS_A_ME, 100)));
-    is_answered_by(&["--handshake", "auto"], |_| padded(HOLA, 10), Some(padded(HOLA, 10)));
+fn the_handshake_option_overrides_the_guess(scene: &Scene) {
+    is_answered_by(scene, &["--handshake", "2"], |_| padded(HOLA, 5), None);
+    is_answered_by(scene, &["--handshake", "3"], |_| padded(ITS_A_ME, 100), Some(padded(ITS_A_ME, 100)));
+    is_answered_by(scene, &["--handshake", "auto"], |_| padded(HOLA, 10), Some(padded(HOLA, 10)));
 }
 
 /// The acknowledgement makes no sense. The client treats it like any other.
-#[test]
-fn an_acknowledgement_may_be_anything() {
+fn an_acknowledgement_may_be_anything(scene: &Scene) {
     for ack in [b"\0".to_vec(), vec![0; 100], noise(5), noise(1000), vec![b'x'; 65_536]] {
-        is_answered_by(&[], |_| ack.clone(), Some(ack.clone()));
+        is_answered_by(scene, &[], |_| ack.clone(), Some(ack.clone()));
     }
 }
 
-#[test]
-fn the_name_is_a_record_of_ten_bytes_or_more() {
-    let scene = Scene::new();
+fn the_name_is_a_record_of_ten_bytes_or_more(scene: &Scene) {
     let mut server = scene.course_server();
-    let anonymous = client(&scene, &["hello"]).start();
+    let anonymous = client(scene, &["hello"]).start();
     assert_eq!(server.acknowledge(ITS_A_ME), padded(anonymous.pid().to_string().as_bytes(), 10));
     serves(&mut server, "hello");
     anonymous.ends().success();
     for (name, size) in [("luigi", 10), ("ten-bytes-", 11), ("the-one-name-that-I-know", 25)] {
         server.make_wkp();
-        let named = client(&scene, &["--private-name", name, "hello"]).start();
+        let named = client(scene, &["--private-name", name, "hello"]).start();
         assert_eq!(server.acknowledge(ITS_A_ME), padded(name.as_bytes(), size));
         serves(&mut server, "hello");
         named.ends().success().stdout("HELLO\n");
     }
-    scene.end();
 }
 
-#[test]
-fn the_name_is_sent_in_the_form_of_the_option() {
-    let scene = Scene::new();
+fn the_name_is_sent_in_the_form_of_the_option(scene: &Scene) {
     let mut server = scene.course_server();
     let here = scene.place().canonicalize().expect("the path exists");
     let wkp = scene.path("mario");
     for (form, named) in [("path", scene.place()), ("absolute", &here)] {
-        let client = client(&scene, &["--name-form", form]).arg("--wkp").arg(&wkp).arg("hello").start();
+        let client = client(scene, &["--name-form", form]).arg("--wkp").arg(&wkp).arg("hello").start();
         let name = named.join(client.pid().to_string()).into_os_string().into_vec();
         assert_eq!(server.acknowledge(ITS_A_ME), padded(&name, name.len() + 1));
         serves(&mut server, "hello");
@@ -113,34 +106,28 @@ fn the_name_is_sent_in_the_form_of_the_option() {
         server.make_wkp();
     }
     // A server that acknowledges with the name expects HOLA, in whatever form it got the name.
-    let client = client(&scene, &["--name-form", "absolute", "hello"]).start();
+    let client = client(scene, &["--name-form", "absolute", "hello"]).start();
     let name = here.join(client.pid().to_string()).into_os_string().into_vec();
     server.acknowledge(&padded(&name, 200));
     assert_eq!(server.receive(), padded(HOLA, 200));
     serves(&mut server, "hello");
     client.ends().success();
-    scene.end();
 }
 
-#[test]
-fn with_newline_the_client_sends_and_expects_a_newline() {
-    let scene = Scene::new();
+fn with_newline_the_client_sends_and_expects_a_newline(scene: &Scene) {
     let mut server = scene.course_server();
-    let client = client(&scene, &["--newline", "hello"]).start();
+    let client = client(scene, &["--newline", "hello"]).start();
     server.acknowledge(ITS_A_ME);
     assert_eq!(server.receive(), b"hello\n\0");
     server.say(&padded(b"HELLO\n", 100));
     client.ends().success().stdout("HELLO\n");
-    scene.end();
 }
 
 /// The server leaves. That is no error for a client without messages.
-#[test]
-fn a_server_may_do_nothing_but_shake_hands() {
-    let scene = Scene::new();
+fn a_server_may_do_nothing_but_shake_hands(scene: &Scene) {
     let mut server = scene.course_server();
     for (messages, status) in [(&[][..], 0), (&["hello"], 1)] {
-        let client = client(&scene, messages).start();
+        let client = client(scene, messages).start();
         server.acknowledge(HOLA);
         assert_eq!(server.receive(), HOLA);
         server.leave();
@@ -149,27 +136,21 @@ fn a_server_may_do_nothing_but_shake_hands() {
             server.make_wkp();
         }
     }
-    scene.end();
 }
 
-#[test]
-fn course_options_need_the_course_dialect() {
-    let scene = Scene::new();
+fn course_options_need_the_course_dialect(scene: &Scene) {
     for options in [&["--newline"][..], &["--name-form", "path"]] {
         let wrong = contains(format!("{} is for --dialect course", options[0]));
         scene.client().args(options).arg("hello").run().code(2).stderr(wrong);
     }
     let both = ["--name-form", "number", "--private-name", "luigi", "hello"];
-    client(&scene, &both).run().code(2).stderr(contains("--name-form number is the process number"));
-    scene.end();
+    client(scene, &both).run().code(2).stderr(contains("--name-form number is the process number"));
 }
 
 /// The steps have the course's numbers, in their order. There is no record that the course does not have.
-#[test]
-fn the_steps_have_the_courses_numbers() {
-    let scene = Scene::new();
+fn the_steps_have_the_courses_numbers(scene: &Scene) {
     let mut server = scene.course_server();
-    let client = client(&scene, &["hello"]).start();
+    let client = client(scene, &["hello"]).start();
     server.acknowledge(b"HOLA\0");
     assert_eq!(server.receive(), b"HOLA\0");
     serves(&mut server, "hello");
@@ -187,15 +168,12 @@ fn the_steps_have_the_courses_numbers() {
         (None, What::ReplyReceived),
     ];
     assert_eq!(steps, expected);
-    scene.end();
 }
 
 /// A server that knows no third step took it for a message, and answered.
-#[test]
-fn unsolicited_records_are_discarded() {
-    let scene = Scene::new();
+fn unsolicited_records_are_discarded(scene: &Scene) {
     let mut server = scene.course_server();
-    let confirming = client(&scene, &["hello"]).gated().start();
+    let confirming = client(scene, &["hello"]).gated().start();
     confirming.step_until(What::AwaitingAck);
     server.acknowledge(b"HOLA\0");
     confirming.step_until(What::ReadySent);
@@ -206,7 +184,7 @@ fn unsolicited_records_are_discarded() {
     confirming.ends().success().stdout("HELLO\n");
     // The same without a third step.
     server.make_wkp();
-    let hasty = client(&scene, &["--handshake", "2", "hello"]).gated().start();
+    let hasty = client(scene, &["--handshake", "2", "hello"]).gated().start();
     hasty.step_until(What::AwaitingAck);
     server.acknowledge(b"HOLA\0");
     hasty.step_until(What::AckReceived);
@@ -216,7 +194,7 @@ fn unsolicited_records_are_discarded() {
     hasty.ends().success().stdout("HELLO\n");
     // The same later, while no request is unanswered.
     server.make_wkp();
-    let typing = client(&scene, &[]).typing().start();
+    let typing = client(scene, &[]).typing().start();
     server.acknowledge(ITS_A_ME);
     typing.type_line("one");
     serves(&mut server, "one");
@@ -226,17 +204,13 @@ fn unsolicited_records_are_discarded() {
     typing.type_line("two");
     serves(&mut server, "two");
     typing.prints("ONE\nTWO\n");
-    typing.close_stdin();
-    typing.ends().success();
-    scene.end();
+    typing.leaves();
 }
 
 /// A server that is stopped there, or slow, would read two records at once, and lose the second.
-#[test]
-fn no_message_is_sent_before_the_third_step_is_read() {
-    let scene = Scene::new();
+fn no_message_is_sent_before_the_third_step_is_read(scene: &Scene) {
     let mut server = scene.course_server();
-    let client = client(&scene, &["hello"]).start();
+    let client = client(scene, &["hello"]).start();
     server.acknowledge(b"HOLA\0");
     let sent = scene.event_log().wait_for(What::ReadySent, |_| true);
     assert_eq!(sent.text.as_deref(), Some("HOLA"));
@@ -245,18 +219,9 @@ fn no_message_is_sent_before_the_third_step_is_read() {
     assert_eq!(server.receive(), b"HOLA\0", "the server got more than the third step");
     serves(&mut server, "hello");
     client.ends().success().stdout("HELLO\n");
-    scene.end();
 }
 
-/// Longer than the 300 ms timeout of some handshakes, and longer than the wait for unsolicited records.
-pub(crate) fn let_700_ms_pass() {
-    let since = Instant::now();
-    until_true("time to pass", || since.elapsed() > Duration::from_millis(700));
-}
-
-#[test]
-fn the_client_sends_one_message_at_a_time() {
-    let scene = Scene::new();
+fn the_client_sends_one_message_at_a_time(scene: &Scene) {
     let mut server = scene.course_server();
     let client = scene
         .client()
@@ -277,16 +242,13 @@ fn the_client_sends_one_message_at_a_time() {
     // Without a NUL, as some programs send it.
     server.say(b"3");
     client.ends().success().stdout("1\n\n3\n").stderr("");
-    scene.end();
 }
 
-#[test]
-fn a_long_message_is_one_write_and_a_longer_one_is_refused() {
-    let scene = Scene::new();
+fn a_long_message_is_one_write_and_a_longer_one_is_refused(scene: &Scene) {
     let mut server = scene.course_server();
     let longest = "x".repeat(RECORD_MAX - 1);
     let lines = format!("{}\n{longest}\n{longest}x\nlast\n", "y".repeat(10_000));
-    let client = client(&scene, &[]).reading(&lines).start();
+    let client = client(scene, &[]).reading(&lines).start();
     server.acknowledge(ITS_A_ME);
     assert_eq!(server.receive(), padded(&[b'y'; 10_000], 10_001));
     server.say(&[b'Y'; 10_000]);
@@ -295,16 +257,13 @@ fn a_long_message_is_one_write_and_a_longer_one_is_refused() {
     serves(&mut server, "last");
     let message = format!("client: cannot send a message of more than {} bytes: EMSGSIZE (", RECORD_MAX - 1);
     client.ends().code(1).stdout(format!("{}\n\nLAST\n", "Y".repeat(10_000))).stderr(starts_with(message));
-    scene.end();
 }
 
-#[test]
-fn a_small_pipe_takes_small_messages() {
-    let scene = Scene::new();
+fn a_small_pipe_takes_small_messages(scene: &Scene) {
     let mut server = scene.course_server();
     server.shrink_wkp();
     let fits = "x".repeat(4095);
-    let client = client(&scene, &[&format!("{fits}x"), &fits]).start();
+    let client = client(scene, &[&format!("{fits}x"), &fits]).start();
     server.acknowledge(ITS_A_ME);
     assert_eq!(server.receive(), padded(fits.as_bytes(), 4096));
     server.say(b"yes\0");
@@ -313,39 +272,31 @@ fn a_small_pipe_takes_small_messages() {
         .code(1)
         .stdout("yes\n")
         .stderr(contains("4096 bytes: EMSGSIZE").and(contains("takes 4095")));
-    scene.end();
 }
 
-#[test]
-fn a_message_with_a_nul_is_refused() {
-    let scene = Scene::new();
+fn a_message_with_a_nul_is_refused(scene: &Scene) {
     let mut server = scene.course_server();
-    let client = client(&scene, &[]).reading("one\0two\nthree\n").start();
+    let client = client(scene, &[]).reading("one\0two\nthree\n").start();
     server.acknowledge(ITS_A_ME);
     serves(&mut server, "three");
     let message = "client: cannot send a message of 7 bytes: EINVAL (it contains a NUL, ";
     client.ends().code(1).stdout("THREE\n").stderr(starts_with(message).and(contains("--dialect framed")));
-    scene.end();
 }
 
-#[test]
-fn raw_is_one_message_of_several_lines() {
-    let scene = Scene::new();
+fn raw_is_one_message_of_several_lines(scene: &Scene) {
     let mut server = scene.course_server();
-    let client = client(&scene, &["--raw"]).reading("one\ntwo\n").start();
+    let client = client(scene, &["--raw"]).reading("one\ntwo\n").start();
     server.acknowledge(ITS_A_ME);
     serves(&mut server, "one\ntwo\n");
     client.ends().success().stdout("ONE\nTWO\n").stderr("");
-    scene.end();
 }
 
 /// A server of the course reads once, and takes all bytes for one name.
-fn clients_at_one_instant_take_turns_at_the_pipe() {
+fn clients_at_one_instant_take_turns_at_the_pipe(scene: &Scene) {
     const CLIENTS: usize = 8;
-    let scene = Scene::new();
     let mut server = scene.course_server();
     let barrier = Barrier::new();
-    let start = |number| client(&scene, &[&format!("hello {number}")]).behind(&barrier).start();
+    let start = |number| client(scene, &[&format!("hello {number}")]).behind(&barrier).start();
     let clients: Vec<_> = (0..CLIENTS).map(start).collect();
     barrier.open();
     for served in 0..CLIENTS {
@@ -368,16 +319,14 @@ fn clients_at_one_instant_take_turns_at_the_pipe() {
         client.ends().success().stdout(format!("hello {number}\n"));
     }
     server.remove_wkp();
-    scene.end();
 }
 
 /// A program of the course has written its name, and the server has not read it yet.
-fn a_client_writes_no_name_beside_another_name() {
-    let scene = Scene::new();
+fn a_client_writes_no_name_beside_another_name(scene: &Scene) {
     let mut server = scene.course_server();
     let wkp = OpenOptions::new().write(true).open(scene.path("mario")).expect("the pipe has a reader");
     (&wkp).write_all(b"first\0").expect("there is room");
-    let second = client(&scene, &["hello"]).start();
+    let second = client(scene, &["hello"]).start();
     scene.event_log().wait_for(What::PrivateCreated, |_| true);
     let_700_ms_pass();
     assert_eq!(server.receive(), b"first\0", "the second client wrote its name beside the first");
@@ -385,29 +334,23 @@ fn a_client_writes_no_name_beside_another_name() {
     server.acknowledge(ITS_A_ME);
     serves(&mut server, "hello");
     second.ends().success();
-    scene.end();
 }
 
 /// One known server never removes its well-known pipe, and serves several clients there.
-#[test]
-fn a_pipe_that_keeps_its_name_serves_several_clients() {
-    let scene = Scene::new();
+fn a_pipe_that_keeps_its_name_serves_several_clients(scene: &Scene) {
     let mut server = scene.course_server();
-    let typing = client(&scene, &[]).typing().start();
+    let typing = client(scene, &[]).typing().start();
     server.receive_name();
     server.say(ITS_A_ME);
     typing.type_line("one");
     serves(&mut server, "one");
     typing.prints("ONE\n");
-    let first = server.hand_over();
-    let second = client(&scene, &["two"]).start();
+    let _first = server.hand_over();
+    let second = client(scene, &["two"]).start();
     server.receive_name();
     server.say(ITS_A_ME);
     serves(&mut server, "two");
     second.ends().success().stdout("TWO\n");
     server.remove_wkp();
-    typing.close_stdin();
-    typing.ends().success();
-    drop(first);
-    scene.end();
+    typing.leaves();
 }

@@ -2,12 +2,10 @@
 
 use handshake_core::event::What;
 use workspace_tests::proc::memory;
+use workspace_tests::steps::course::{acknowledged, is_confirmed};
+use workspace_tests::steps::{another_client_is_served_soon, assert_idle_for_a_second, noise};
 use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, Scene, each};
-
-use crate::course::{acknowledged, is_confirmed};
-use crate::held::another_client_is_served_soon;
-use crate::idle::assert_idle_for_a_second;
 
 each! {
     a_client_that_never_reads_is_held_back in basic forking dispatch;
@@ -19,28 +17,25 @@ each! {
 
 /// The client sends messages on and on, and reads no reply. Neither the client nor the server may keep them
 /// in memory.
-fn a_client_that_never_reads_is_held_back(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_never_reads_is_held_back(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["-q"]).ready();
     let mut greedy = scene.course_client("1");
     greedy.shakes_hands();
     greedy.says(b"HOLA\0");
-    is_confirmed(&scene, &greedy);
+    is_confirmed(scene, &greedy);
     let record = [b'x'; 4095];
     let written = greedy.write_until_full(&record);
     assert!(written < 400, "{written} records of 4 KiB were taken");
-    let session = acknowledged(&scene, "1").pid;
-    assert_idle_for_a_second(&scene, &[session]);
+    let session = acknowledged(scene, "1").pid;
+    assert_idle_for_a_second(scene, &[session]);
     if paradigm != Paradigm::Basic {
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
     }
     greedy.leaves();
-    scene.end();
 }
 
 /// The server processes one message, has read one, and has one in its pipe.
-fn a_server_with_messages_in_its_pipe_uses_no_processor_time(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_server_with_messages_in_its_pipe_uses_no_processor_time(scene: &Scene, paradigm: Paradigm) {
     let options = ["--handshake", "2", "--service", "sleep:5000", "--grace", "0"];
     let server = scene.server(paradigm).args(options).ready();
     let mut client = scene.course_client("1");
@@ -50,21 +45,18 @@ fn a_server_with_messages_in_its_pipe_uses_no_processor_time(paradigm: Paradigm)
     client.says(b"two\0");
     until_true("the message to be read", || client.has_been_read());
     client.says(b"three\0");
-    let session = acknowledged(&scene, "1").pid;
-    assert_idle_for_a_second(&scene, &[session, server.pid()]);
+    let session = acknowledged(scene, "1").pid;
+    assert_idle_for_a_second(scene, &[session, server.pid()]);
     client.leaves();
-    scene.end();
 }
 
-fn garbage_in_a_course_session_harms_no_other_session(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+fn garbage_in_a_course_session_harms_no_other_session(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
     let mut client = scene.course_client("1");
     client.shakes_hands();
     client.says(b"HOLA\0");
-    is_confirmed(&scene, &client);
-    let noise = crate::streams::noise(60_000);
+    is_confirmed(scene, &client);
+    let noise = noise(60_000);
     for size in [1, 3, 4, 100, 4096, 5000, 60_000] {
         // Noise may look like several messages, but the server answers each byte once.
         let mut replied = client.asks(&noise[..size]).len();
@@ -74,14 +66,11 @@ fn garbage_in_a_course_session_harms_no_other_session(paradigm: Paradigm) {
         assert_eq!(replied, size);
     }
     client.leaves();
-    server.has_descriptors_as(&before);
     scene.serves("hello", "HELLO");
-    scene.end();
 }
 
 /// Numbers, digits and paths make a server look up names.
-fn garbage_in_any_amount_delays_nobody_for_long(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn garbage_in_any_amount_delays_nobody_for_long(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["-q"]).ready();
     for number in 0..1000 {
         std::fs::write(scene.path(&format!("file{number}")), "").expect("a new file");
@@ -94,18 +83,16 @@ fn garbage_in_any_amount_delays_nobody_for_long(paradigm: Paradigm) {
         hostile.open_wkp();
         // The server may close the pipe before all is written.
         garbage.chunks(4096).all(|part| hostile.can_say(part));
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
         hostile.leaves();
     }
     for number in 0..1000 {
         std::fs::remove_file(scene.path(&format!("file{number}"))).expect("the path exists");
     }
-    scene.end();
 }
 
 /// The pipes exist, but never get a reader.
-fn pipes_without_a_reader_cost_little_memory(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn pipes_without_a_reader_cost_little_memory(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["-q", "--handshake-timeout", "60s"]).ready();
     let before = memory(server.pid());
     let pipes: Vec<_> = (0..20).map(|number| scene.course_client(&format!("{}", 7000 + number))).collect();
@@ -113,11 +100,9 @@ fn pipes_without_a_reader_cost_little_memory(paradigm: Paradigm) {
     for _ in 0..10 {
         let mut hostile = scene.course_client("hostile");
         hostile.connects_saying(&names.as_bytes()[..4000]);
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
         hostile.leaves();
     }
     let grown = memory(server.pid()).saturating_sub(before);
     assert!(grown < 1 << 20, "the server's memory grew by {grown} bytes");
-    drop(pipes);
-    scene.end();
 }

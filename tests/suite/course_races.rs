@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
+use workspace_tests::steps::another_client_is_served_soon;
+use workspace_tests::steps::course::{acknowledged, is_confirmed};
 use workspace_tests::wait::until_true;
 use workspace_tests::{CourseClient, Heard, Paradigm, Scene, each};
-
-use crate::course::{acknowledged, is_confirmed};
-use crate::held::another_client_is_served_soon;
 
 each! {
     a_name_in_anothers_session_waits_for_its_end in basic forking dispatch: row_2;
@@ -68,58 +67,51 @@ fn is_acknowledged(client: &CourseClient) {
 }
 
 /// The client opened the pipe before its name went, and writes into it after that.
-fn a_name_in_anothers_session_waits_for_its_end(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_name_in_anothers_session_waits_for_its_end(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
     late.open_wkp();
     first.shakes_hands();
     late.says(b"22\0\0\0");
-    waits_in_queue(&scene, &mut late);
-    is_served(&scene, &mut first);
+    waits_in_queue(scene, &mut late);
+    is_served(scene, &mut first);
     assert!(late.hears_nothing(), "the client got an answer before its turn");
     first.leaves();
     is_acknowledged(&late);
-    is_served(&scene, &mut late);
+    is_served(scene, &mut late);
     late.leaves();
-    scene.end();
 }
 
-fn a_name_in_a_framed_session_waits_for_its_end(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_name_in_a_framed_session_waits_for_its_end(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let mut late = scene.course_client("22");
     late.open_wkp();
-    let mut framed = scene.raw_client();
-    framed.shake_hands();
+    let mut framed = scene.raw_session();
     late.says(b"22\0\0\0");
-    waits_in_queue(&scene, &mut late);
+    waits_in_queue(scene, &mut late);
     framed.request(1, b"hello");
     assert_eq!(framed.answer().payload, b"HELLO");
     drop(framed);
     is_acknowledged(&late);
-    is_served(&scene, &mut late);
+    is_served(scene, &mut late);
     late.leaves();
-    scene.end();
 }
 
 /// The server reads both in one read, in either order.
-fn a_name_beside_a_message_harms_neither(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_name_beside_a_message_harms_neither(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake", "2"]).ready();
     for (name_comes_first, own, other) in [(true, "1", "22"), (false, "2", "33")] {
         let [mut first, mut late] = [own, other].map(|name| scene.course_client(name));
         late.open_wkp();
         first.shakes_hands();
         // The process that reads this pipe is stopped, so that one read returns both.
-        let reader =
-            if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(&scene, own).pid };
+        let reader = if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(scene, own).pid };
         scene.signal_server(reader, Signal::SIGSTOP);
         for turn in [name_comes_first, !name_comes_first] {
             if turn { late.says(format!("{other}\0\0\0").as_bytes()) } else { first.says(b"hello\0\0\0") }
         }
         scene.signal_server(reader, Signal::SIGCONT);
-        waits_in_queue(&scene, &mut late);
+        waits_in_queue(scene, &mut late);
         // The reply is as long as the client's own message. Further bytes would be taken for the next reply.
         assert_eq!(first.record(), b"HELLO\0\0\0");
         assert_eq!(first.asks(b"you\0\0\0"), b"YOU\0\0\0");
@@ -128,69 +120,61 @@ fn a_name_beside_a_message_harms_neither(paradigm: Paradigm) {
         assert_eq!(late.asks(b"me\0"), b"ME\0");
         late.leaves();
     }
-    scene.end();
 }
 
 /// The first client has sent its name, and does not open its pipe: it may have been stopped there.
-fn a_name_that_comes_while_the_server_waits_for_the_first_client_is_next(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_name_that_comes_while_the_server_waits_for_the_first_client_is_next(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
     late.open_wkp();
     first.connects_saying(b"1\0");
     scene.event_log().wait_for(What::HelloReceived, |_| true);
     late.says(b"22\0");
-    waits_in_queue(&scene, &mut late);
+    waits_in_queue(scene, &mut late);
     first.opens_private_pipe();
     assert_eq!(first.record(), b"HOLA\0");
-    is_served(&scene, &mut first);
+    is_served(scene, &mut first);
     first.leaves();
     is_acknowledged(&late);
-    is_served(&scene, &mut late);
+    is_served(scene, &mut late);
     late.leaves();
-    scene.end();
 }
 
-fn a_name_left_behind_when_a_session_ends_is_next(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_name_left_behind_when_a_session_ends_is_next(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
     late.open_wkp();
     first.shakes_hands();
-    let reader = if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(&scene, "1").pid };
+    let reader = if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(scene, "1").pid };
     scene.signal_server(reader, Signal::SIGSTOP);
     first.leaves();
     late.says(b"22\0");
     scene.signal_server(reader, Signal::SIGCONT);
     late.opens_private_pipe();
     is_acknowledged(&late);
-    is_served(&scene, &mut late);
+    is_served(scene, &mut late);
     late.leaves();
-    scene.end();
 }
 
 /// The client was slow, or stopped, between its open of the well-known pipe and its write.
-fn a_name_that_comes_when_the_session_is_over_is_next(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_name_that_comes_when_the_session_is_over_is_next(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
     late.open_wkp();
     first.shakes_hands();
-    is_served(&scene, &mut first);
+    is_served(scene, &mut first);
     first.leaves();
     scene.event_log().wait_for(What::SessionEnded, |_| true);
     late.says(b"22\0");
     late.opens_private_pipe();
     is_acknowledged(&late);
-    is_served(&scene, &mut late);
+    is_served(scene, &mut late);
     late.leaves();
-    scene.end();
 }
 
 /// The names come in three forms: text with NULs, text without NULs between the names, and 10 bytes each with
 /// garbage after the NUL.
-fn names_that_come_together_are_served_in_turn(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn names_that_come_together_are_served_in_turn(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let forms = [(["1", "22", "333"], "\0\0"), (["44", "5", "666666"], ""), (["7", "8", "9"], "\0garbage.")];
     for (names, padding) in forms {
@@ -208,24 +192,22 @@ fn names_that_come_together_are_served_in_turn(paradigm: Paradigm) {
                 client.opens_private_pipe();
             }
             assert_eq!(client.record(), b"HOLA\0");
-            is_served(&scene, &mut client);
+            is_served(scene, &mut client);
             pipe = Some(client.hands_wkp_over());
             client.leaves();
         }
     }
-    scene.end();
 }
 
 /// The first client leaves a message and another client's name in the pipe. Only the name counts.
-fn a_message_left_by_the_last_client_is_not_the_next_clients(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_message_left_by_the_last_client_is_not_the_next_clients(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake", "2"]).ready();
     let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
     late.open_wkp();
     first.shakes_hands();
     late.says(b"22\0");
-    waits_in_queue(&scene, &mut late);
-    let reader = if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(&scene, "1").pid };
+    waits_in_queue(scene, &mut late);
+    let reader = if paradigm == Paradigm::Dispatch { server.pid() } else { acknowledged(scene, "1").pid };
     scene.signal_server(reader, Signal::SIGSTOP);
     first.says(b"who will read this?\0");
     first.leaves();
@@ -233,11 +215,9 @@ fn a_message_left_by_the_last_client_is_not_the_next_clients(paradigm: Paradigm)
     is_acknowledged(&late);
     assert_eq!(late.asks(b"hello\0"), b"HELLO\0");
     late.leaves();
-    scene.end();
 }
 
-fn a_client_that_waits_too_long_is_notified(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_waits_too_long_is_notified(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--queue-timeout", "300ms"]).ready();
     let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
     late.open_wkp();
@@ -245,34 +225,30 @@ fn a_client_that_waits_too_long_is_notified(paradigm: Paradigm) {
     late.says(b"22\0");
     late.opens_private_pipe();
     gets_eof(late);
-    is_served(&scene, &mut first);
+    is_served(scene, &mut first);
     first.leaves();
-    scene.end();
 }
 
 /// The second client leaves, and removes its private pipe.
-fn a_client_that_left_the_queue_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_left_the_queue_delays_nobody(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let [mut first, mut second, mut third] = ["1", "22", "333"].map(|name| scene.course_client(name));
     second.open_wkp();
     third.open_wkp();
     first.shakes_hands();
     second.says(b"22\0");
-    waits_in_queue(&scene, &mut second);
+    waits_in_queue(scene, &mut second);
     third.says(b"333\0");
-    waits_in_queue(&scene, &mut third);
+    waits_in_queue(scene, &mut third);
     second.leaves();
     first.leaves();
     is_acknowledged(&third);
-    is_served(&scene, &mut third);
+    is_served(scene, &mut third);
     third.leaves();
-    scene.end();
 }
 
 /// The second client's private pipe still exists, but no process has it open. No process has that PID.
-fn a_client_killed_in_the_queue_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_killed_in_the_queue_delays_nobody(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let [mut first, mut second, mut third] = ["1", "5000001", "333"].map(|name| scene.course_client(name));
     second.open_wkp();
@@ -281,18 +257,19 @@ fn a_client_killed_in_the_queue_delays_nobody(paradigm: Paradigm) {
     second.says(b"5000001\0");
     second.closes_wkp();
     third.says(b"333\0");
-    waits_in_queue(&scene, &mut third);
+    waits_in_queue(scene, &mut third);
     first.leaves();
     is_acknowledged(&third);
-    is_served(&scene, &mut third);
+    is_served(scene, &mut third);
     third.leaves();
     second.leaves();
-    scene.end();
 }
 
 /// The second client is stopped. Its name is no PID, so the server cannot check the process.
-fn a_client_that_does_not_open_its_pipe_delays_the_queue_until_the_timeout(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_does_not_open_its_pipe_delays_the_queue_until_the_timeout(
+    scene: &Scene,
+    paradigm: Paradigm,
+) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let [mut first, mut second, mut third] = ["1", "luigi", "333"].map(|name| scene.course_client(name));
     second.open_wkp();
@@ -300,29 +277,27 @@ fn a_client_that_does_not_open_its_pipe_delays_the_queue_until_the_timeout(parad
     first.shakes_hands();
     second.says(b"luigi\0");
     third.says(b"333\0");
-    waits_in_queue(&scene, &mut third);
+    waits_in_queue(scene, &mut third);
     first.leaves();
     is_acknowledged(&third);
-    is_served(&scene, &mut third);
+    is_served(scene, &mut third);
     third.leaves();
     // The server notifies the client as soon as it opens its pipe.
     second.opens_private_pipe();
     gets_eof(second);
-    scene.end();
 }
 
 /// One client writes another client's name, whose session goes on.
-fn a_pipe_of_another_session_is_not_acknowledged_again(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_pipe_of_another_session_is_not_acknowledged_again(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     // The number of a living process of this user: a server believes that such a client has not left.
     let name = std::process::id().to_string();
     let mut first = scene.course_client(&name);
     first.shakes_hands();
-    is_served(&scene, &mut first);
+    is_served(scene, &mut first);
     let mut liar = scene.course_client("22");
     liar.shakes_hands();
-    is_served(&scene, &mut liar);
+    is_served(scene, &mut liar);
     liar.says(format!("{name}\0").as_bytes());
     scene.event_log().wait_for(What::Queued, |event| event.pipe.as_deref() == Some(&*name));
     liar.leaves();
@@ -331,27 +306,23 @@ fn a_pipe_of_another_session_is_not_acknowledged_again(paradigm: Paradigm) {
     });
     assert_eq!(first.asks(b"still here\0"), b"STILL HERE\0");
     first.leaves();
-    scene.end();
 }
 
-fn queued_clients_are_notified_of_the_servers_end(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn queued_clients_are_notified_of_the_servers_end(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
     late.open_wkp();
     first.shakes_hands();
-    is_served(&scene, &mut first);
+    is_served(scene, &mut first);
     late.says(b"22\0");
-    waits_in_queue(&scene, &mut late);
+    waits_in_queue(scene, &mut late);
     server.signal(Signal::SIGTERM);
     gets_eof(first);
     gets_eof(late);
     server.ends().code(0);
-    scene.end();
 }
 
-fn queued_clients_are_notified_if_a_session_outlasts_the_grace(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn queued_clients_are_notified_if_a_session_outlasts_the_grace(scene: &Scene, paradigm: Paradigm) {
     let options = ["--service", "sleep:60000", "--grace", "300ms", "--handshake", "2"];
     let server = scene.server(paradigm).args(options).ready();
     let [mut first, mut late] = ["1", "22"].map(|name| scene.course_client(name));
@@ -366,12 +337,10 @@ fn queued_clients_are_notified_if_a_session_outlasts_the_grace(paradigm: Paradig
     // In basic and forking the pipe is read again only when it is closed.
     gets_eof(late);
     server.ends().code(0);
-    scene.end();
 }
 
 /// Both names come in one read. The process of the second client is about to make its pipe.
-fn a_client_that_makes_its_pipe_after_its_name_is_served_in_turn(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_makes_its_pipe_after_its_name_is_served_in_turn(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let number = std::process::id().to_string();
     let [mut first, mut late] = ["1", "later"].map(|name| scene.course_client(name));
@@ -382,41 +351,37 @@ fn a_client_that_makes_its_pipe_after_its_name_is_served_in_turn(paradigm: Parad
     late.opens_private_pipe();
     first.opens_private_pipe();
     is_acknowledged(&first);
-    is_served(&scene, &mut first);
+    is_served(scene, &mut first);
     first.leaves();
     is_acknowledged(&late);
-    is_served(&scene, &mut late);
+    is_served(scene, &mut late);
     late.leaves();
-    scene.end();
 }
 
 /// The third client has opened the pipe after the old one. The server returns to the old pipe for a late
 /// name.
-fn a_client_that_found_the_next_pipe_is_served_too(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_found_the_next_pipe_is_served_too(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let [mut first, mut late, mut next] = ["1", "22", "333"].map(|name| scene.course_client(name));
     late.open_wkp();
     first.shakes_hands();
-    is_served(&scene, &mut first);
+    is_served(scene, &mut first);
     first.leaves();
     next.open_wkp();
     late.says(b"22\0");
     late.opens_private_pipe();
     is_acknowledged(&late);
-    is_served(&scene, &mut late);
+    is_served(scene, &mut late);
     late.leaves();
     next.says(b"333\0");
     next.opens_private_pipe();
     is_acknowledged(&next);
-    is_served(&scene, &mut next);
+    is_served(scene, &mut next);
     next.leaves();
-    scene.end();
 }
 
 /// The first bytes of the number are zeros, like the bytes behind the name.
-fn a_number_right_behind_a_name_ends_no_session(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_number_right_behind_a_name_ends_no_session(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake", "2"]).ready();
     let [mut first, text, number] = ["1", "22", "65536"].map(|name| scene.course_client(name));
     first.shakes_hands();
@@ -426,39 +391,35 @@ fn a_number_right_behind_a_name_ends_no_session(paradigm: Paradigm) {
     for client in [text, number, first] {
         client.leaves();
     }
-    scene.end();
 }
 
-fn queued_clients_delay_no_other_session(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn queued_clients_delay_no_other_session(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let [mut first, mut late, mut other] = ["1", "22", "333"].map(|name| scene.course_client(name));
     late.open_wkp();
     first.shakes_hands();
     late.says(b"22\0");
-    waits_in_queue(&scene, &mut late);
+    waits_in_queue(scene, &mut late);
     other.shakes_hands();
-    is_served(&scene, &mut other);
-    another_client_is_served_soon(&scene);
+    is_served(scene, &mut other);
+    another_client_is_served_soon(scene);
     first.leaves();
     is_acknowledged(&late);
     late.leaves();
     other.leaves();
-    scene.end();
 }
 
 /// In forking the pipe is gone with the subserver. The main server notifies the clients whose names it knows.
-fn clients_queued_behind_a_killed_subserver_are_served_or_notified(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn clients_queued_behind_a_killed_subserver_are_served_or_notified(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let [mut first, mut second] = ["1", "22"].map(|name| scene.course_client(name));
     // Both have the pipe open: without a writer, a client whose process cannot be seen counts as gone.
     second.open_wkp();
     first.connects_saying(b"1\x0022\0");
     first.opens_private_pipe();
-    waits_in_queue(&scene, &mut second);
+    waits_in_queue(scene, &mut second);
     is_acknowledged(&first);
-    scene.signal_server(acknowledged(&scene, "1").pid, Signal::SIGKILL);
+    scene.signal_server(acknowledged(scene, "1").pid, Signal::SIGKILL);
     gets_eof(first);
     if paradigm == Paradigm::Forking {
         gets_eof(second);
@@ -466,11 +427,9 @@ fn clients_queued_behind_a_killed_subserver_are_served_or_notified(paradigm: Par
         is_acknowledged(&second);
         second.leaves();
     }
-    scene.end();
 }
 
-fn a_framed_client_beside_a_course_client_is_served(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_framed_client_beside_a_course_client_is_served(scene: &Scene, paradigm: Paradigm) {
     let mut course = scene.course_client("1");
     let server = scene.server(paradigm).ready();
     scene.signal_server(server.pid(), Signal::SIGSTOP);
@@ -482,16 +441,13 @@ fn a_framed_client_beside_a_course_client_is_served(paradigm: Paradigm) {
     assert!(!ack.upstream.is_empty(), "the framed client has no fresh upstream");
     course.opens_private_pipe();
     course.record();
-    is_served(&scene, &mut course);
+    is_served(scene, &mut course);
     framed.request(1, b"hello");
     assert_eq!(framed.answer().payload, b"HELLO");
-    drop((framed, course));
-    scene.end();
 }
 
 /// All clients have written while the server is stopped, or have opened its pipe by then.
-fn fifty_clients_of_each_kind_are_served(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn fifty_clients_of_each_kind_are_served(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["-q"]).ready();
     let mut course: Vec<_> =
         (0..50).map(|number| scene.course_client(&format!("{}", 900 + number))).collect();
@@ -517,65 +473,60 @@ fn fifty_clients_of_each_kind_are_served(paradigm: Paradigm) {
         waiting = rest;
         for mut client in ready {
             // The record that the client has read is the acknowledgement.
-            is_served(&scene, &mut client);
+            is_served(scene, &mut client);
         }
         waiting.is_empty()
     });
     framed.iter().for_each(|client| drop(client.ends().success().stdout("HELLO\n")));
-    scene.end();
 }
 
-fn a_client_that_is_silent_after_its_name_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
+/// No process has the number that is the client's name, so the server can tell that the client has left. It
+/// does not wait for the deadline.
+fn a_client_that_is_silent_after_its_name_delays_nobody(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
-    let mut silent = scene.course_client("1");
-    silent.connects_saying(b"1\0");
-    another_client_is_served_soon(&scene);
-    // The client dies or is killed: the server does not wait for the deadline.
+    let mut silent = scene.course_client("5000001");
+    silent.connects_saying(b"5000001\0");
+    another_client_is_served_soon(scene);
     silent.leaves();
-    scene.end();
+    scene.event_log().wait_for(What::ClientDropped, |_| true);
 }
 
-fn a_client_that_is_silent_after_its_name_delays_the_next_until_the_timeout(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_is_silent_after_its_name_delays_the_next_until_the_timeout(
+    scene: &Scene,
+    paradigm: Paradigm,
+) {
     let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let mut silent = scene.course_client("1");
     silent.connects_saying(b"1\0");
     scene.serves("hello", "HELLO");
     silent.leaves();
-    scene.end();
 }
 
-fn a_client_that_is_silent_in_its_session_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_is_silent_in_its_session_delays_nobody(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let mut silent = scene.course_client("1");
     silent.shakes_hands();
-    another_client_is_served_soon(&scene);
-    is_served(&scene, &mut silent);
+    another_client_is_served_soon(scene);
+    is_served(scene, &mut silent);
     silent.leaves();
-    scene.end();
 }
 
 /// The same name may follow the NUL, left from an earlier use of that memory.
-fn a_name_that_is_written_twice_is_one_client(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_name_that_is_written_twice_is_one_client(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     for number in 500..505 {
         let mut client = scene.course_client(&number.to_string());
         client.connects_saying(format!("{number}\0{number}\0{number}").as_bytes());
         client.opens_private_pipe();
         assert_eq!(client.record(), b"HOLA\0");
-        is_served(&scene, &mut client);
+        is_served(scene, &mut client);
         client.leaves();
     }
-    scene.end();
 }
 
 /// In basic the server waits for the one client, and has the other in its queue. In the others each client
 /// has a subserver, or none.
-fn a_client_that_has_not_opened_its_pipe_is_notified_of_the_servers_end(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_has_not_opened_its_pipe_is_notified_of_the_servers_end(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let mut client = scene.course_client("1");
     client.connects_saying(b"1\0");
@@ -591,12 +542,10 @@ fn a_client_that_has_not_opened_its_pipe_is_notified_of_the_servers_end(paradigm
     assert!(matches!(heard, None | Some(Heard::End)), "{heard:?}");
     client.leaves();
     server.ends().code(0);
-    scene.end();
 }
 
 /// A client with a fixed name came too late, and has left. The next client with that name is in time.
-fn a_name_is_free_again_at_once(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_name_is_free_again_at_once(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let [mut first, mut late] = ["1", "luigi"].map(|name| scene.course_client(name));
     first.connects_saying(b"1\0luigi\0");
@@ -609,9 +558,8 @@ fn a_name_is_free_again_at_once(paradigm: Paradigm) {
     scene.event_log().wait_for(What::HelloReceived, |event| event.pipe.as_deref() == Some("luigi"));
     next.opens_private_pipe();
     assert_eq!(next.record(), b"HOLA\0");
-    is_served(&scene, &mut next);
+    is_served(scene, &mut next);
     for client in [first, next] {
         client.leaves();
     }
-    scene.end();
 }

@@ -12,13 +12,17 @@ use predicates::prelude::*;
 use predicates::str::{contains, is_match};
 use workspace_tests::proc::living_in;
 use workspace_tests::wait::{until, until_true};
-use workspace_tests::{Paradigm, Program, Scene, each, is_root, not_run};
+use workspace_tests::{Paradigm, Program, Scene, each, is_root, not_run, tests};
 
 each! {
     a_crowd_is_served_and_the_next_clients_wait in forking dispatch shared;
     an_ordinary_user_can_run_a_crowd in forking dispatch shared;
     an_interrupted_crowd_ends_its_processes_and_says_so in forking dispatch shared;
     the_processes_of_a_killed_crowd_end in forking dispatch shared;
+}
+
+tests! {
+    an_impossible_crowd_is_a_usage_error;
 }
 
 /// The UID of nobody on all common systems.
@@ -67,58 +71,48 @@ fn assert_whole_report(end: Assert, paradigm: Paradigm) {
         .stdout(contains("\npassed\n").and(contains("✘").not()).and(contains("\u{1b}").not()));
 }
 
-fn a_crowd_is_served_and_the_next_clients_wait(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_crowd_is_served_and_the_next_clients_wait(scene: &Scene, paradigm: Paradigm) {
     let crowd = scene.lab().args(options(paradigm)).args(["--clients", "300", "--beyond", "5"]).start();
     assert_whole_report(crowd.ends(), paradigm);
     let place = place_of(&crowd);
     assert!(!place.exists(), "{} is left", place.display());
-    scene.end();
 }
 
-fn an_ordinary_user_can_run_a_crowd(paradigm: Paradigm) {
+fn an_ordinary_user_can_run_a_crowd(scene: &Scene, paradigm: Paradigm) {
     if !geteuid().is_root() {
         return not_run("an ordinary user runs these tests, so all crowds here are an ordinary user's");
     }
     if !is_root() {
         return;
     }
-    let scene = Scene::new();
     for directory in [scene.place(), scene.place().parent().expect("the place has a parent")] {
         fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("the test owns it");
     }
     let crowd =
         scene.lab().as_user(NOBODY).args(options(paradigm)).args(["--clients", "300", "--beyond", "5"]);
     assert_whole_report(crowd.start().ends(), paradigm);
-    scene.end();
 }
 
-#[test]
-fn an_impossible_crowd_is_a_usage_error() {
-    let scene = Scene::new();
+fn an_impossible_crowd_is_a_usage_error(scene: &Scene) {
     let basic = scene.lab().args(options(Paradigm::Basic)).run();
     basic.code(2).stdout("").stderr(contains("a basic server has one client at a time"));
     let forking = scene.lab().args(["crowd", "forking", "--shared-wkp"]).run();
     forking.code(2).stdout("").stderr(contains("lab crowd dispatch --shared-wkp"));
-    scene.end();
 }
 
-fn an_interrupted_crowd_ends_its_processes_and_says_so(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let crowd = idle_crowd(&scene, paradigm);
+fn an_interrupted_crowd_ends_its_processes_and_says_so(scene: &Scene, paradigm: Paradigm) {
+    let crowd = idle_crowd(scene, paradigm);
     let place = place_of(&crowd);
     crowd.signal(Signal::SIGINT);
     crowd
         .ends_by(Signal::SIGINT)
         .stdout(contains("✘ interrupted by SIGINT: incomplete").and(contains("\npassed").not()));
     assert!(!place.exists(), "{} is left", place.display());
-    scene.end();
 }
 
 /// The directory stays, because no process is left to remove it.
-fn the_processes_of_a_killed_crowd_end(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let crowd = idle_crowd(&scene, paradigm);
+fn the_processes_of_a_killed_crowd_end(scene: &Scene, paradigm: Paradigm) {
+    let crowd = idle_crowd(scene, paradigm);
     let place = place_of(&crowd);
     crowd.signal(Signal::SIGKILL);
     crowd.ends_by(Signal::SIGKILL);
@@ -129,7 +123,6 @@ fn the_processes_of_a_killed_crowd_end(paradigm: Paradigm) {
         "the server has not cleaned up"
     );
     fs::remove_dir_all(&place).expect("the path exists");
-    scene.end();
 }
 
 /// Starts a crowd of 20 clients that stay.

@@ -1,17 +1,13 @@
 //! Many clients: all are served, and nothing is left of them.
 
 use std::io::ErrorKind;
-use std::time::Duration;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
-use serde_json::Value;
 use workspace_tests::proc::children_of;
+use workspace_tests::steps::{PATIENCE, assert_idle_for_a_second, load, report};
 use workspace_tests::wait::{until, until_true, within};
-use workspace_tests::{Barrier, Launch, Paradigm, Program, Scene, Tool, each, needs};
-
-use crate::held::another_client_is_served_soon;
-use crate::idle::assert_idle_for_a_second;
+use workspace_tests::{Barrier, Launch, Paradigm, Scene, Tool, each, needs};
 
 each! {
     three_hundred_clients_at_one_instant_are_all_served in basic forking dispatch shared: row_1 row_5;
@@ -21,7 +17,6 @@ each! {
     ten_thousand_clients_in_a_row_leave_no_descriptor in basic forking dispatch shared: row_21 row_42;
     a_client_that_finds_the_pipe_full_waits_for_room in basic forking dispatch shared: row_44;
     ten_thousand_clients_that_connect_and_leave_leave_nothing in basic forking dispatch shared: row_7;
-    a_client_that_opens_the_pipe_and_sends_nothing_delays_nobody in basic forking dispatch shared: row_6;
     a_client_beyond_the_limit_waits_and_is_served in forking dispatch shared;
 }
 
@@ -32,8 +27,7 @@ fn patient(server: Launch<'_>) -> Launch<'_> {
 
 /// The clients start before the server, so all find its name at one instant. A busy machine needs a minute to
 /// start them, so the first clients must wait that long.
-fn three_hundred_clients_at_one_instant_are_all_served(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn three_hundred_clients_at_one_instant_are_all_served(scene: &Scene, paradigm: Paradigm) {
     let clients: Vec<_> = (0..300)
         .map(|n| {
             scene.client().args(["--timeout", "180s"]).arg(format!("hello {n}")).without_event_log().start()
@@ -44,57 +38,32 @@ fn three_hundred_clients_at_one_instant_are_all_served(paradigm: Paradigm) {
     for (n, client) in clients.iter().enumerate() {
         client.ends().success().stdout(format!("HELLO {n}\n")).stderr("");
     }
-    scene.end();
 }
 
 /// `lab load` needs two descriptors for each of more than a thousand connections.
 const MANY: Tool = Tool::Descriptors(4096);
 
-/// The most time that a crowd may take. An idle machine needs a tenth of it at most.
-const PATIENCE: Duration = Duration::from_secs(180);
-
-/// Waits for the report of `lab load`, and checks that every client was served and every answer was right.
-pub(crate) fn report(lab: &Program) -> Value {
-    within(PATIENCE, format_args!("{} to end", lab.name()), || (!lab.is_running()).then_some(()));
-    let end = lab.ends().success();
-    let report: Value = serde_json::from_slice(&end.get_output().stdout).expect("one JSON object");
-    for count in ["lost", "errors", "mismatches"] {
-        assert_eq!(report[count].as_u64(), Some(0), "{count}: {report}");
-    }
-    report
-}
-
-/// Prepares `lab load`. Its clients do not give up before the test does.
-pub(crate) fn load<'s>(scene: &'s Scene, options: &[&str]) -> Launch<'s> {
-    let timeout = format!("{}s", PATIENCE.as_secs());
-    scene.lab().args(["load", "--wkp", "mario", "--json", "--timeout", &timeout]).args(options)
-}
-
 /// Each client waits for its answer on a private pipe that it has just opened. Such a pipe may show a false
 /// hang-up.
-fn ten_thousand_clients_in_a_row_leave_no_descriptor(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn ten_thousand_clients_in_a_row_leave_no_descriptor(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).arg("-q").without_event_log().ready();
-    let before = server.descriptors();
     for _ in 0..2 {
-        let report = report(&load(&scene, &["--connect-only", "--requests", "5000"]).start());
+        let report = report(&load(scene, &["--connect-only", "--requests", "5000"]).start());
         assert_eq!(report["handshake_records"].as_u64(), Some(3 * 5000), "a client tried again: {report}");
-        server.has_descriptors_as(&before);
+        server.has_descriptors_as_at_start();
     }
     scene.serves("hello", "HELLO");
-    scene.end();
 }
 
 /// Each session has one request. A thousand subservers are forked, and none stays a zombie. A handshake has 3
 /// frames if no client has to try again.
-fn a_thousand_clients_at_one_instant_cost_a_thousand_handshakes(paradigm: Paradigm) {
+fn a_thousand_clients_at_one_instant_cost_a_thousand_handshakes(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[MANY]) {
         return;
     }
-    let scene = Scene::new();
     let barrier = Barrier::new();
     let options = ["--connections", "1000", "--requests", "1"];
-    let lab = load(&scene, &options).behind(&barrier).start();
+    let lab = load(scene, &options).behind(&barrier).start();
     let server =
         patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).without_event_log().ready();
     barrier.open();
@@ -102,20 +71,18 @@ fn a_thousand_clients_at_one_instant_cost_a_thousand_handshakes(paradigm: Paradi
     let frames = report["handshake_records"].as_u64().expect("a number");
     assert!(frames <= 4 * 1000, "{frames} frames for 1000 handshakes");
     until_true("the server to have no zombie", || children_of(server.pid()).is_empty());
-    scene.end();
 }
 
 /// Five processes make the load, so that the clients do not wait for each other. In basic nearly all clients
 /// wait for their turn, and look for the pipe 50 times a second each. So basic has a tenth of them.
-fn five_thousand_clients_of_five_processes_are_all_served(paradigm: Paradigm) {
+fn five_thousand_clients_of_five_processes_are_all_served(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[MANY]) {
         return;
     }
-    let scene = Scene::new();
     let barrier = Barrier::new();
     let each = if paradigm == Paradigm::Basic { 100 } else { 1000 };
     let options = ["--connections", &each.to_string(), "--requests", "1"];
-    let labs = [(); 5].map(|()| load(&scene, &options).behind(&barrier).start());
+    let labs = [(); 5].map(|()| load(scene, &options).behind(&barrier).start());
     let server =
         patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).without_event_log().ready();
     barrier.open();
@@ -123,20 +90,18 @@ fn five_thousand_clients_of_five_processes_are_all_served(paradigm: Paradigm) {
     let frames: u64 = frames.sum();
     assert!(frames <= 4 * 5 * each, "{frames} frames for {} handshakes", 5 * each);
     until_true("the server to have no zombie", || children_of(server.pid()).is_empty());
-    scene.end();
 }
 
 /// A pipe of 64 KiB holds about 1,070 names. The other clients wait for room, even while the server is
 /// stopped.
-fn a_client_that_finds_the_pipe_full_waits_for_room(paradigm: Paradigm) {
+fn a_client_that_finds_the_pipe_full_waits_for_room(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[MANY]) {
         return;
     }
-    let scene = Scene::new();
     let server =
         patient(scene.server(paradigm)).args(["-q", "--service", "echo"]).without_event_log().ready();
     server.signal(Signal::SIGSTOP);
-    let lab = load(&scene, &["--connections", "1200", "--requests", "1"]).start();
+    let lab = load(scene, &["--connections", "1200", "--requests", "1"]).start();
     until_true("1200 private pipes", || scene.names().len() >= 1200);
     let mut other = scene.raw_client();
     other.open_wkp();
@@ -147,54 +112,28 @@ fn a_client_that_finds_the_pipe_full_waits_for_room(paradigm: Paradigm) {
         Err(error) => panic!("cannot write to the well-known pipe: {error}"),
     });
     // Another server in another place measures the time.
-    assert_idle_for_a_second(&scene, &[lab.pid()]);
+    assert_idle_for_a_second(scene, &[lab.pid()]);
     server.signal(Signal::SIGCONT);
     report(&lab);
-    other.remove_private_pipe();
     drop(other);
     scene.serves("hello", "hello");
-    scene.end();
 }
 
-fn ten_thousand_clients_that_connect_and_leave_leave_nothing(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn ten_thousand_clients_that_connect_and_leave_leave_nothing(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
     scene.serves("hello", "HELLO");
     let mut visitor = scene.raw_client();
-    visitor.remove_private_pipe();
     for _ in 0..10_000 {
         // This closes the pipe that the client had open.
         visitor.open_wkp();
     }
     drop(visitor);
     scene.serves("hello", "HELLO");
-    server.has_descriptors_as(&before);
-    assert_idle_for_a_second(&scene, &[server.pid()]);
-    scene.end();
+    server.has_descriptors_as_at_start();
+    assert_idle_for_a_second(scene, &[server.pid()]);
 }
 
-/// The client keeps a writing end open, but it hides no end of another client's session.
-fn a_client_that_opens_the_pipe_and_sends_nothing_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
-    let mut silent = scene.raw_client();
-    silent.open_wkp();
-    let client = scene.client().typing().start();
-    client.type_line("one");
-    client.prints("ONE\n");
-    client.kill();
-    another_client_is_served_soon(&scene);
-    scene.event_log().wait_for(What::SessionEnded, |_| true);
-    silent.remove_private_pipe();
-    drop(silent);
-    server.has_descriptors_as(&before);
-    scene.end();
-}
-
-fn a_client_beyond_the_limit_waits_and_is_served(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_beyond_the_limit_waits_and_is_served(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--max-clients", "2"]).ready();
     let clients: Vec<_> =
         (0..5).map(|_| scene.client().args(["--timeout", "60s"]).typing().start()).collect();
@@ -213,9 +152,7 @@ fn a_client_beyond_the_limit_waits_and_is_served(paradigm: Paradigm) {
         let client = clients.iter().find(|client| client.pid() == pid).expect("the test started it");
         client.type_line("hello");
         client.prints("HELLO\n");
-        client.close_stdin();
-        client.ends().success();
+        client.leaves();
         served.push(pid);
     }
-    scene.end();
 }

@@ -9,9 +9,8 @@ use handshake_core::wire::{HEADER, Kind, MAGIC, PAYLOAD_MAX, Part, pieces};
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
+use workspace_tests::steps::at_one_pipe;
 use workspace_tests::{Paradigm, Program, RawClient, RawServer, Scene, each, frame, tests};
-
-use crate::hostile::at_one_pipe;
 
 each! {
     a_cut_frame_before_a_hello_swallows_nothing_of_it in basic forking dispatch shared: row_36;
@@ -48,14 +47,12 @@ fn in_one_read(scene: &Scene, reader: u32, write: impl FnOnce()) {
     scene.signal_server(reader, Signal::SIGCONT);
 }
 
-fn a_cut_frame_before_a_hello_swallows_nothing_of_it(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_cut_frame_before_a_hello_swallows_nothing_of_it(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
     for cut in cut_frames() {
         let mut client = scene.raw_client();
         client.open_wkp();
-        in_one_read(&scene, server.pid(), || {
+        in_one_read(scene, server.pid(), || {
             client.write(&cut);
             assert!(client.hello_on_open_pipe(), "the pipe has lost its name");
         });
@@ -64,8 +61,6 @@ fn a_cut_frame_before_a_hello_swallows_nothing_of_it(paradigm: Paradigm) {
         assert_eq!(client.reply(1, 5), b"HELLO");
         client.bye();
     }
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// Returns a process that has the pipe open, and a client in a session on the same pipe. On a busy machine
@@ -75,7 +70,6 @@ fn in_one_pipe(scene: &Scene) -> (RawClient, Rc<Program>) {
     loop {
         let mut intruder = scene.raw_client();
         intruder.open_wkp();
-        intruder.remove_private_pipe();
         let mark = scene.event_log().mark();
         let client = scene.client().typing().start();
         scene.event_log().wait_after(mark, What::ReadySent, |event| event.pid == client.pid());
@@ -83,22 +77,19 @@ fn in_one_pipe(scene: &Scene) -> (RawClient, Rc<Program>) {
         if events.iter().all(|event| event.what != What::UpstreamCreated) {
             return (intruder, client);
         }
-        client.close_stdin();
-        client.ends().success();
+        client.leaves();
     }
 }
 
 /// A real client has the session.
-fn cut_frames_between_requests_swallow_no_request(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn cut_frames_between_requests_swallow_no_request(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
-    let (mut intruder, client) = in_one_pipe(&scene);
+    let (mut intruder, client) = in_one_pipe(scene);
     let reader =
         if paradigm == Paradigm::Forking { scene.event_log().server_of(client.pid()) } else { server.pid() };
     let mut printed = String::new();
     for (number, cut) in (1_u32..).zip(cut_frames()) {
-        in_one_read(&scene, reader, || {
+        in_one_read(scene, reader, || {
             intruder.write(&cut);
             client.type_line(&format!("line {number}"));
             scene.event_log().wait_for(What::RequestSent, |event| event.seq == Some(number));
@@ -106,24 +97,18 @@ fn cut_frames_between_requests_swallow_no_request(paradigm: Paradigm) {
         printed += &format!("LINE {number}\n");
         client.prints(&printed);
     }
-    client.close_stdin();
-    client.ends().success().stdout(printed).stderr("");
-    drop(intruder);
-    server.has_descriptors_as(&before);
-    scene.end();
+    client.leaves().stdout(printed).stderr("");
 }
 
-fn cut_frames_within_a_message_leave_it_whole(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn cut_frames_within_a_message_leave_it_whole(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--service", "echo"]).ready();
-    let before = server.descriptors();
-    let (mut intruder, mut client) = at_one_pipe(&scene);
+    let (mut intruder, mut client) = at_one_pipe(scene);
     let session = Some(format!("{:016x}", client.session()));
     let ready = scene.event_log().wait_for(What::ReadyReceived, |event| event.session == session);
     let reader = if paradigm == Paradigm::Forking { ready.pid } else { server.pid() };
     let message = [&MAGIC[..], &[b'x'; 2 * PAYLOAD_MAX], &MAGIC].concat();
     for (sequence, cut) in (1..).zip(cut_frames()) {
-        in_one_read(&scene, reader, || {
+        in_one_read(scene, reader, || {
             for (payload, part) in pieces(&message) {
                 intruder.write(&cut);
                 let session = client.session();
@@ -134,19 +119,13 @@ fn cut_frames_within_a_message_leave_it_whole(paradigm: Paradigm) {
     }
     assert!(!client.has_answer(), "the client got an answer twice");
     client.bye();
-    intruder.remove_private_pipe();
-    drop((client, intruder));
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// Another process finds the upstream by its name, before the client has written anything into it.
-fn a_header_in_a_fresh_upstream_swallows_no_ready(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_header_in_a_fresh_upstream_swallows_no_ready(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
-    let before = server.descriptors();
     let [mut first, mut second] = [scene.raw_client(), scene.raw_client()];
-    in_one_read(&scene, server.pid(), || {
+    in_one_read(scene, server.pid(), || {
         first.hello();
         second.hello();
     });
@@ -162,16 +141,11 @@ fn a_header_in_a_fresh_upstream_swallows_no_ready(paradigm: Paradigm) {
     second.request(1, b"hello");
     assert_eq!(second.reply(1, 5), b"HELLO");
     second.bye();
-    drop((second, intruder));
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// The first, a middle or the last frame of a message is lost, or all of them.
-fn a_request_that_lost_a_frame_is_not_answered(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+fn a_request_that_lost_a_frame_is_not_answered(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
     // All frames are in one write, because the server may close the pipe after the first frame that is not
     // due.
     let sent = |session: u64, lost: &[(u32, u16)]| -> Vec<u8> {
@@ -190,19 +164,15 @@ fn a_request_that_lost_a_frame_is_not_answered(paradigm: Paradigm) {
         (&[(1, 0), (1, 1), (1, 2)], "request 2 came where 1 was due"),
     ];
     for (lost, reason) in cases {
-        let mut client = scene.raw_client();
-        client.shake_hands();
+        let mut client = scene.raw_session();
         client.write(&sent(client.session(), lost));
         let answer = client.answer();
         assert_eq!((answer.kind, String::from_utf8_lossy(&answer.payload)), (Kind::Bye, reason.into()));
     }
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// Not even the part that came is printed.
-fn an_answer_that_lost_a_frame_is_not_printed() {
-    let scene = Scene::new();
+fn an_answer_that_lost_a_frame_is_not_printed(scene: &Scene) {
     let mut server = scene.raw_server();
     for (numbers, reason) in [
         (&[1, 2][..], "part 1 of its answer to request 1 came where part 0 was due: a frame was lost"),
@@ -221,5 +191,4 @@ fn an_answer_that_lost_a_frame_is_not_printed() {
         server.forget();
     }
     server.end();
-    scene.end();
 }

@@ -2,12 +2,16 @@
 
 use predicates::prelude::*;
 use predicates::str::contains;
-use workspace_tests::{Paradigm, Scene, each, path_of};
+use workspace_tests::{Paradigm, Scene, each, path_of, tests};
 
 each! {
     the_demo_reports_every_step_and_passes in basic forking dispatch shared;
     with_pause_each_enter_runs_one_step in basic forking dispatch shared;
     no_line_is_longer_than_the_page in basic forking dispatch shared;
+}
+
+tests! {
+    a_paradigm_that_does_not_exist_is_a_usage_error;
 }
 
 fn play(paradigm: Paradigm) -> Vec<&'static str> {
@@ -19,8 +23,7 @@ fn play(paradigm: Paradigm) -> Vec<&'static str> {
     }
 }
 
-fn the_demo_reports_every_step_and_passes(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn the_demo_reports_every_step_and_passes(scene: &Scene, paradigm: Paradigm) {
     let mut end = scene.lab().args(play(paradigm)).run().success();
     // If the WKP keeps its name, step 6 is only the receiving of the name.
     for step in 1..=8 {
@@ -42,12 +45,10 @@ fn the_demo_reports_every_step_and_passes(paradigm: Paradigm) {
             .stdout(contains("--> well-known pipe --> server").and(contains("puts the next in its place\n"))),
         Paradigm::Shared => end.stdout(contains("--> well-known pipe --> server")),
     };
-    scene.end();
 }
 
 /// Enter is pressed fifteen times. Then stdin ends, and all programs run freely.
-fn with_pause_each_enter_runs_one_step(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn with_pause_each_enter_runs_one_step(scene: &Scene, paradigm: Paradigm) {
     let options = ["--pause", "--clients", "2", "--messages", "1"];
     scene
         .lab()
@@ -58,12 +59,10 @@ fn with_pause_each_enter_runs_one_step(paradigm: Paradigm) {
         .success()
         .stdout(contains("2 of 2 replies right"))
         .stderr(contains("at the gate"));
-    scene.end();
 }
 
 /// No word is broken. If the page is no terminal, it has 80 columns, unless COLUMNS says otherwise.
-fn no_line_is_longer_than_the_page(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn no_line_is_longer_than_the_page(scene: &Scene, paradigm: Paradigm) {
     for (columns, options) in
         [(80, ["--clients", "2", "--messages", "10"]), (60, ["--clients", "1", "--messages", "1"])]
     {
@@ -92,12 +91,8 @@ fn no_line_is_longer_than_the_page(paradigm: Paradigm) {
             assert!(words.contains("receives request 10 [message 10 of client 1]"));
         }
     }
-    scene.end();
 }
 
-#[test]
-fn a_paradigm_that_does_not_exist_is_a_usage_error() {
-    let scene = Scene::new();
+fn a_paradigm_that_does_not_exist_is_a_usage_error(scene: &Scene) {
     scene.lab().args(["demo", "quantum"]).run().code(2).stderr(contains("possible values"));
-    scene.end();
 }

@@ -12,9 +12,12 @@ use workspace_tests::{EventLog, Paradigm, Program, Scene, Tool, each, needs};
 each! {
     the_server_holds_only_the_descriptors_of_its_paradigm in basic forking dispatch shared: row_20;
     each_subserver_holds_only_its_own_descriptors in forking dispatch shared: row_20;
-    a_subserver_without_close_range_holds_only_its_own_descriptors in forking dispatch shared: row_20;
     each_subserver_has_a_pair_of_unnamed_pipes_with_the_server in dispatch shared;
     clients_hold_only_their_two_pipes in basic forking dispatch shared;
+}
+
+each! { own scenes:
+    a_subserver_without_close_range_holds_only_its_own_descriptors in forking dispatch shared: row_20;
 }
 
 /// Starts five clients that connect and send nothing. In basic one is connected, and four wait for their
@@ -46,11 +49,9 @@ fn kinds(descriptors: &[Descriptor]) -> Vec<String> {
     kinds
 }
 
-fn the_server_holds_only_the_descriptors_of_its_paradigm(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn the_server_holds_only_the_descriptors_of_its_paradigm(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
-    let clients = five_clients(&scene, paradigm);
+    let clients = five_clients(scene, paradigm);
     let wkp_ends = ["well-known pipe, Read", "well-known pipe, Write"];
     let for_each = |kind: &'static str| [kind; 5];
     let mut expected: Vec<&str> = vec!["lock file"];
@@ -68,15 +69,11 @@ fn the_server_holds_only_the_descriptors_of_its_paradigm(paradigm: Paradigm) {
     expected.sort_unstable();
     until_true(format_args!("the server to have {expected:?}"), || kinds(&server.descriptors()) == expected);
     all_leave(&clients);
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
-fn each_subserver_holds_only_its_own_descriptors(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn each_subserver_holds_only_its_own_descriptors(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    assert_only_its_own(&scene, paradigm);
-    scene.end();
+    assert_only_its_own(scene, paradigm);
 }
 
 /// An old kernel or a sandbox forbids the call. No client is told to try again.
@@ -86,17 +83,8 @@ fn a_subserver_without_close_range_holds_only_its_own_descriptors(paradigm: Para
     }
     for errno in ["ENOSYS", "EPERM"] {
         let scene = Scene::new();
-        let place = scene.place().display().to_string();
-        // See `shortage` for these options.
-        let strace = ["env", "-C", "/", "strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"];
-        let fail = [
-            "-e".into(),
-            "trace=close_range".into(),
-            "-e".into(),
-            format!("inject=close_range:error={errno}"),
-        ];
         let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]);
-        let server = server.through(strace).through(fail).through(["env", "-C", &place]).ready();
+        let server = server.failing("close_range", errno).ready();
         assert_only_its_own(&scene, paradigm);
         until_true("the server to have no children", || children_of(server.pid()).is_empty());
         let happened = |what| scene.event_log().all(|event| event.what == what);
@@ -147,10 +135,9 @@ fn made_by(client: &Program, event_log: &EventLog) -> String {
         .expect("the event has the pipe's name")
 }
 
-fn each_subserver_has_a_pair_of_unnamed_pipes_with_the_server(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn each_subserver_has_a_pair_of_unnamed_pipes_with_the_server(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let clients = five_clients(&scene, paradigm);
+    let clients = five_clients(scene, paradigm);
     let central = server.descriptors();
     let mut pipes = BTreeSet::new();
     for client in &clients {
@@ -165,17 +152,14 @@ fn each_subserver_has_a_pair_of_unnamed_pipes_with_the_server(paradigm: Paradigm
     }
     assert_eq!(pipes.len(), 10, "each subserver has two pipes of its own");
     all_leave(&clients);
-    scene.end();
 }
 
-fn clients_hold_only_their_two_pipes(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn clients_hold_only_their_two_pipes(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let clients = five_clients(&scene, paradigm);
+    let clients = five_clients(scene, paradigm);
     let upstream = if paradigm == Paradigm::Shared { "well-known pipe, Write" } else { "upstream, Write" };
     for ready in scene.event_log().all(|event| event.what == What::ReadySent) {
         assert_eq!(kinds(&scene.event_log().descriptors(ready.pid)), ["private pipe, Read", upstream]);
     }
     all_leave(&clients);
-    scene.end();
 }

@@ -11,14 +11,11 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use predicates::str::contains;
 use workspace_tests::proc::{Process, children_of};
+use workspace_tests::steps::{another_client_is_served_soon, load, report};
 use workspace_tests::wait::{WATCHDOG, until, until_true};
 use workspace_tests::{Paradigm, Refusal, Scene, Tool, each, is_root, needs};
 
-use crate::crowds::{load, report};
-use crate::held::another_client_is_served_soon;
-
 each! {
-    names_that_cannot_be_exchanged_are_replaced in basic forking dispatch shared: row_48;
     many_subservers_are_ordinary_children_if_nothing_else_is_allowed in forking dispatch shared: row_48;
     a_subserver_is_an_ordinary_child in forking dispatch shared: row_49;
     an_emulated_server_serves in basic forking dispatch shared: row_49;
@@ -26,13 +23,17 @@ each! {
     process_1_of_a_container_serves_reaps_and_ends in basic forking dispatch shared: row_49;
     a_pipe_that_a_container_left_is_removed in basic forking dispatch shared: row_12 row_49;
     signals_that_were_ignored_stay_ignored in basic forking dispatch shared: row_50;
-    no_umask_changes_a_mode in basic forking dispatch shared: row_38 row_50;
     an_event_log_at_its_size_limit_ends_no_process in basic forking dispatch shared: row_50 row_51;
     inherited_children_are_reaped in basic forking dispatch shared: row_50;
     an_event_log_without_a_reader_blocks_no_process in basic forking dispatch shared: row_51;
     a_stderr_without_a_reader_blocks_no_process in basic forking dispatch shared: row_51;
     a_removed_lock_file_is_created_again in basic forking dispatch shared: row_52;
     a_name_that_was_taken_during_a_session_ends_the_first_server in basic: row_52;
+}
+
+each! { own scenes:
+    names_that_cannot_be_exchanged_are_replaced in basic forking dispatch shared: row_48;
+    no_umask_changes_a_mode in basic forking dispatch shared: row_38 row_50;
 }
 
 /// The refused flags of renameat2(2): 2 exchanges two names, 1 replaces no name.
@@ -50,44 +51,34 @@ fn names_that_cannot_be_exchanged_are_replaced(paradigm: Paradigm) {
         scene.serves("two", "TWO");
         // The server also takes over the name of a dead server's pipe.
         server.kill();
-        let server = scene.server(paradigm).refusing([exchange(), no_replace()]).ready();
+        let _server = scene.server(paradigm).refusing([exchange(), no_replace()]).ready();
         scene.serves("three", "THREE");
-        server.signal(Signal::SIGTERM);
-        server.ends().code(0);
-        assert_eq!(scene.names(), [""; 0]);
         scene.end();
     }
 }
 
 /// 0x22 is SIGRTMIN, the exit signal of a child when there are many.
-fn many_subservers_are_ordinary_children_if_nothing_else_is_allowed(paradigm: Paradigm) {
+fn many_subservers_are_ordinary_children_if_nothing_else_is_allowed(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[Tool::Seccomp]) {
         return;
     }
-    let scene = Scene::new();
     let refused = Refusal::of("clone", Errno::EINVAL).when(0, 0xff, 0x22);
     let server = scene.server(paradigm).args(["-q", "--service", "echo"]).refusing([refused]).ready();
-    let lab = load(&scene, &["--connections", "150", "--requests", "2", "--hold"]).typing().start();
+    let lab = load(scene, &["--connections", "150", "--requests", "2", "--hold"]).typing().start();
     until_true("the server to have 150 subservers", || children_of(server.pid()).len() == 150);
     assert!(children_of(server.pid()).iter().all(|child| end_signal(child.pid) == Signal::SIGCHLD as i32));
     lab.close_stdin();
     report(&lab);
     until_true("all subservers to be reaped", || children_of(server.pid()).is_empty());
-    scene.end();
 }
 
-fn a_subserver_is_an_ordinary_child(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_subserver_is_an_ordinary_child(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let client = scene.client().typing().start();
-    client.type_line("hello");
-    client.prints("HELLO\n");
+    let client = scene.served_client("hello");
     for child in children_of(server.pid()) {
         assert_eq!(end_signal(child.pid), Signal::SIGCHLD as i32, "the exit signal");
     }
-    client.close_stdin();
-    client.ends().success();
-    scene.end();
+    client.leaves();
 }
 
 /// Returns the signal that a process's parent gets at its exit (proc(5), `exit_signal` in stat).
@@ -98,7 +89,7 @@ fn end_signal(pid: u32) -> i32 {
     fields.split_whitespace().nth(35).and_then(|signal| signal.parse().ok()).expect("a number")
 }
 
-fn an_emulated_server_serves(paradigm: Paradigm) {
+fn an_emulated_server_serves(scene: &Scene, paradigm: Paradigm) {
     let emulator = match env::consts::ARCH {
         "x86_64" => "qemu-x86_64-static",
         _ => "qemu-aarch64-static",
@@ -106,24 +97,18 @@ fn an_emulated_server_serves(paradigm: Paradigm) {
     if !needs(&[Tool::Command(emulator)]) {
         return;
     }
-    let scene = Scene::new();
-    let server = scene.server(paradigm).through([emulator]).ready();
+    let _server = scene.server(paradigm).through([emulator]).ready();
     scene.serves("one", "ONE");
     let client = scene.client().through([emulator]).arg("two").run();
     client.success().stdout("TWO\n");
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
-    assert_eq!(scene.names(), [""; 0]);
-    scene.end();
 }
 
 /// gdb follows the server, which goes on when a subserver starts and when it ends. A breakpoint in the
 /// subserver's code ends no subserver.
-fn a_debugged_server_serves(paradigm: Paradigm) {
+fn a_debugged_server_serves(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[Tool::Command("gdb")]) {
         return;
     }
-    let scene = Scene::new();
     let function = format!("{}::serve_client", paradigm.binary().replace('-', "_"));
     let script = [
         "set breakpoint pending on",
@@ -148,7 +133,6 @@ fn a_debugged_server_serves(paradigm: Paradigm) {
     scene.signal_server(server, Signal::SIGTERM);
     debugger.ends().code(0).stdout(contains("exited normally"));
     assert_eq!(scene.names(), [""; 0]);
-    scene.end();
 }
 
 /// The options of unshare(1) for a new PID namespace with the program as its first process. An ordinary user
@@ -173,11 +157,10 @@ fn may_have_a_container() -> bool {
     may
 }
 
-fn process_1_of_a_container_serves_reaps_and_ends(paradigm: Paradigm) {
+fn process_1_of_a_container_serves_reaps_and_ends(scene: &Scene, paradigm: Paradigm) {
     if !may_have_a_container() || !needs(&[Tool::Command("nsenter")]) || !is_root() {
         return;
     }
-    let scene = Scene::new();
     // unshare(1) keeps the descriptor of the ready message open.
     let outside = scene.server(paradigm).through(container()).start();
     scene.event_log().wait_for(What::Waiting, |_| true);
@@ -187,17 +170,14 @@ fn process_1_of_a_container_serves_reaps_and_ends(paradigm: Paradigm) {
     scene.serves("one", "ONE");
     // An outside process leaves an orphan during a session. In basic the server does nothing else during a
     // session.
-    let client = scene.client().typing().start();
-    client.type_line("hello");
-    client.prints("HELLO\n");
+    let client = scene.served_client("hello");
     let target = server.to_string();
     let orphan = ["nsenter", "-t", &target, "-p", "sh", "-c", "(exec sleep 2) & exit 0"];
     assert!(Command::new(orphan[0]).args(&orphan[1..]).status().expect("nsenter(1)").success());
     let has_orphan = || children_of(server).iter().any(|child| child.name == "sleep");
     until_true("the orphan to be the server's child", has_orphan);
     until_true("the orphan to be reaped", || !has_orphan());
-    client.close_stdin();
-    client.ends().success();
+    client.leaves();
     scene.signal_server(server, Signal::SIGTERM);
     outside.ends().code(0);
     assert_eq!(scene.names(), [""; 0]);
@@ -207,7 +187,6 @@ fn process_1_of_a_container_serves_reaps_and_ends(paradigm: Paradigm) {
     let pipeline = format!("seq 100000 | {{ {container} \"$0\"; echo $? >&2; }} | head -1");
     let client = scene.client_at("sh").args(["-c", &pipeline]).arg(client_path()).run();
     client.success().stdout("1\n").stderr("141\n");
-    scene.end();
 }
 
 fn client_path() -> std::path::PathBuf {
@@ -215,11 +194,10 @@ fn client_path() -> std::path::PathBuf {
 }
 
 /// The PID in the pipe's name means nothing outside the container. Here it is the PID of a live process.
-fn a_pipe_that_a_container_left_is_removed(paradigm: Paradigm) {
+fn a_pipe_that_a_container_left_is_removed(scene: &Scene, paradigm: Paradigm) {
     if !may_have_a_container() {
         return;
     }
-    let scene = Scene::new();
     let client =
         scene.client().without_event_log().args(["--timeout", "60s", "hello"]).through(container()).start();
     let left = until("the client's private pipe", || {
@@ -232,18 +210,14 @@ fn a_pipe_that_a_container_left_is_removed(paradigm: Paradigm) {
     // The pipe must look old.
     let touched = Command::new("touch").args(["-d", "1 minute ago"]).arg(scene.path(&left)).status();
     assert!(touched.expect("touch(1)").success());
-    let server = scene.server(paradigm).ready();
+    let _server = scene.server(paradigm).ready();
     assert!(!scene.names().contains(&left), "{left} still exists");
     scene.serves("hello", "HELLO");
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
-    scene.end();
 }
 
 /// As under nohup(1), or in a background job of a shell script.
-fn signals_that_were_ignored_stay_ignored(paradigm: Paradigm) {
+fn signals_that_were_ignored_stay_ignored(scene: &Scene, paradigm: Paradigm) {
     let ignoring = ["sh", "-c", "trap '' HUP INT QUIT; exec \"$0\" \"$@\""];
-    let scene = Scene::new();
     let server = scene.server(paradigm).through(ignoring).ready();
     let client = scene.client().through(ignoring).typing().start();
     client.type_line("one");
@@ -256,10 +230,7 @@ fn signals_that_were_ignored_stay_ignored(paradigm: Paradigm) {
     client.prints("ONE\nTWO\n");
     client.signal(Signal::SIGTERM);
     client.ends_by(Signal::SIGTERM);
-    another_client_is_served_soon(&scene);
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// A pipe of mode 0200 or 0400 is useless for an ordinary user. Root could use it, but the mode must still be
@@ -291,10 +262,7 @@ fn no_umask_changes_a_mode(paradigm: Paradigm) {
         scene.subservers_end(WATCHDOG);
         let mut next = scene.server(paradigm).without_event_log();
         next = user.iter().fold(next, |next, user| next.as_user(*user));
-        let next = next.ready();
-        next.signal(Signal::SIGTERM);
-        next.ends().code(0);
-        assert_eq!(scene.names(), [""; 0]);
+        next.ready();
         scene.end();
     }
 }
@@ -302,8 +270,7 @@ fn no_umask_changes_a_mode(paradigm: Paradigm) {
 const NOBODY: u32 = 61_100;
 
 /// The event log reaches a file size limit. SIGXFSZ would end the process.
-fn an_event_log_at_its_size_limit_ends_no_process(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn an_event_log_at_its_size_limit_ends_no_process(scene: &Scene, paradigm: Paradigm) {
     let limited = ["prlimit", "--fsize=1000"];
     if !needs(&[Tool::Command("prlimit")]) {
         return;
@@ -318,31 +285,23 @@ fn an_event_log_at_its_size_limit_ends_no_process(paradigm: Paradigm) {
     }
     assert_eq!(fs::metadata(scene.path("log")).expect("the path exists").len(), 1000);
     fs::remove_file(scene.path("log")).expect("the path exists");
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0).stderr(contains("the event log has a gap: the file takes no more now: EFBIG"));
-    scene.end();
+    server.shuts_down().stderr(contains("the event log has a gap: the file takes no more now: EFBIG"));
 }
 
 /// The children of the shell that the server replaced.
-fn inherited_children_are_reaped(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn inherited_children_are_reaped(scene: &Scene, paradigm: Paradigm) {
     let with_children = ["sh", "-c", "sleep 0.01 & sleep 0.3 & exec \"$0\" \"$@\""];
     let server = scene.server(paradigm).through(with_children).ready();
-    let client = scene.client().typing().start();
-    client.type_line("hello");
-    client.prints("HELLO\n");
+    let client = scene.served_client("hello");
     until_true("the children of the shell to be reaped", || {
         children_of(server.pid()).iter().all(|child| child.name != "sleep")
     });
-    client.close_stdin();
-    client.ends().success();
-    scene.end();
+    client.leaves();
 }
 
 /// A FIFO that no process has opened, and later a full one. The programs count the events that it does not
 /// take.
-fn an_event_log_without_a_reader_blocks_no_process(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn an_event_log_without_a_reader_blocks_no_process(scene: &Scene, paradigm: Paradigm) {
     assert!(Command::new("mkfifo").arg(scene.path("log")).status().expect("mkfifo(1)").success());
     let log = ["--events", "log", "--service", "echo"];
     let server = scene.server(paradigm).without_event_log().args(log).ready();
@@ -361,18 +320,15 @@ fn an_event_log_without_a_reader_blocks_no_process(paradigm: Paradigm) {
         scene.serves("again", "again");
         reader.printed().contains("events-dropped")
     });
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     reader.ends().success();
     let read = reader.printed();
     assert!(read.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "torn lines");
     fs::remove_file(scene.path("log")).expect("the path exists");
-    scene.end();
 }
 
 /// stderr is a full pipe, as for a service whose log reader has stopped.
-fn a_stderr_without_a_reader_blocks_no_process(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_stderr_without_a_reader_blocks_no_process(scene: &Scene, paradigm: Paradigm) {
     assert!(Command::new("mkfifo").arg(scene.path("talk")).status().expect("mkfifo(1)").success());
     let unread = ["sh", "-c", "exec \"$0\" \"$@\" 2<>talk"];
     let server = scene.server(paradigm).args(["-v", "--service", "echo"]).through(unread).ready();
@@ -387,45 +343,31 @@ fn a_stderr_without_a_reader_blocks_no_process(paradigm: Paradigm) {
     until_true("the reader to see the gap", || {
         reader.printed().contains("lines are missing: stderr was full)")
     });
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     reader.ends().success();
     fs::remove_file(scene.path("talk")).expect("the path exists");
-    scene.end();
 }
 
 /// A cleaner of temporary directories removes the file. Without the file a second server could take the name.
-fn a_removed_lock_file_is_created_again(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
+fn a_removed_lock_file_is_created_again(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
     fs::remove_file(scene.path(".mario.lock")).expect("the path exists");
     until_true("the lock file to exist again", || scene.path(".mario.lock").exists());
     scene.server(paradigm).run().code(3).stderr(contains("the name is in use"));
-    another_client_is_served_soon(&scene);
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
-    assert_eq!(scene.names(), [""; 0]);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// During a session, basic has no well-known pipe and does not check the lock file. The first server notices
 /// the loss after the session.
-fn a_name_that_was_taken_during_a_session_ends_the_first_server(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_name_that_was_taken_during_a_session_ends_the_first_server(scene: &Scene, paradigm: Paradigm) {
     let first = scene.server(paradigm).ready();
-    let client = scene.client().typing().start();
-    client.type_line("one");
-    client.prints("ONE\n");
+    let client = scene.served_client("one");
     fs::remove_file(scene.path(".mario.lock")).expect("the path exists");
-    let second = scene.server(paradigm).ready();
+    let _second = scene.server(paradigm).ready();
     client.type_line("two");
     client.prints("ONE\nTWO\n");
-    client.close_stdin();
-    client.ends().success();
+    client.leaves();
     first.ends().code(3).stderr(contains("another server has made a new one"));
-    another_client_is_served_soon(&scene);
-    second.signal(Signal::SIGTERM);
-    second.ends().code(0);
-    assert_eq!(scene.names(), [""; 0]);
-    scene.end();
+    scene.server(paradigm).run().code(3);
+    another_client_is_served_soon(scene);
 }

@@ -8,16 +8,18 @@ use std::time::Duration;
 use handshake_core::event::{Event, Role, What};
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
+use workspace_tests::steps::{another_client_is_served_soon, let_time_pass};
 use workspace_tests::wait::{until, until_true};
 use workspace_tests::{Paradigm, Program, Scene, each};
 
-use crate::held::another_client_is_served_soon;
-
 each! {
     a_client_killed_at_any_event_delays_nobody in basic forking dispatch shared: row_8 row_9;
+    a_client_stopped_at_any_event_goes_on in basic forking dispatch shared: row_8 row_10 row_45;
+}
+
+each! { own scenes:
     a_subserver_killed_at_any_event_is_noticed_at_once in forking dispatch shared: row_13;
     a_server_killed_at_any_event_is_replaced_by_the_next in basic forking dispatch shared: row_4 row_12;
-    a_client_stopped_at_any_event_goes_on in basic forking dispatch shared: row_10 row_45;
     a_subserver_stopped_at_any_event_delays_no_other in forking dispatch shared: row_46;
     a_server_stopped_at_any_event_drops_no_client in basic forking dispatch shared: row_46;
 }
@@ -25,9 +27,9 @@ each! {
 /// How long subservers may run after their server was killed.
 const SUBSERVER_END_LIMIT: Duration = Duration::from_secs(10);
 
-/// A deadline that passes while a process is stopped, and a service that takes longer.
+/// A deadline that passes while a process is stopped, and a longer time in milliseconds.
 const SHORT: &str = "2s";
-const LONGER_THAN_SHORT: &str = "sleep:2200";
+const LONGER_THAN_SHORT: u32 = 2200;
 /// A deadline that never passes here.
 const LONG: &str = "60s";
 
@@ -68,8 +70,7 @@ fn moments(paradigm: Paradigm, is_one: impl Fn(Role) -> bool) -> Vec<Moment> {
         let over = if paradigm.has_subservers() { What::SubserverReaped } else { What::SessionEnded };
         !scene.event_log().all(|event| event.what == over).is_empty()
     });
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     let events = scene.event_log().all(|_| true);
     scene.end();
     let mut moments: Vec<Moment> = Vec::new();
@@ -146,7 +147,7 @@ impl Run {
     /// what the client did in time, and serve it.
     fn no_client_is_dropped(&self, moment: Moment, scene: &Scene, goes_on: impl FnOnce()) {
         if moment.in_handshake {
-            let_a_deadline_pass(scene);
+            let_time_pass(scene, LONGER_THAN_SHORT);
         }
         let mark = scene.event_log().mark();
         goes_on();
@@ -162,30 +163,17 @@ impl Run {
     }
 }
 
-/// Another server, at the name `luigi`, takes that long for a reply.
-fn let_a_deadline_pass(scene: &Scene) {
-    let clock = ["--wkp", "luigi", "--service", LONGER_THAN_SHORT];
-    let clock = scene.server(Paradigm::Basic).args(clock).without_event_log().ready();
-    scene.client().args(["--wkp", "luigi", "tick"]).without_event_log().run().success();
-    clock.signal(Signal::SIGTERM);
-    clock.ends().code(0);
-}
-
 /// The server's timeout is too long to help.
-fn a_client_killed_at_any_event_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
-    let before = server.descriptors();
+fn a_client_killed_at_any_event_delays_nobody(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     for moment in moments(paradigm, |role| role == Role::Client) {
         let client = scene.client().arg("hello").gated().start();
         client.step_until(moment.what);
         client.kill();
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
     }
-    server.has_descriptors_as(&before);
     // Some clients left their private pipes. The server removes them when it ends.
     assert!(scene.names().iter().any(|name| name.contains(".client.")));
-    scene.end();
 }
 
 /// The client has its answer, or notices the death at once. Before the ACK it tries again and is served.
@@ -225,8 +213,7 @@ fn a_server_killed_at_any_event_is_replaced_by_the_next(paradigm: Paradigm) {
         let next = scene.server(paradigm).ready();
         run.client_is_served_or_lost(moment);
         another_client_is_served_soon(&scene);
-        next.signal(Signal::SIGTERM);
-        next.ends().code(0);
+        next.shuts_down();
         assert_eq!(scene.names(), [""; 0], "left after {moment:?}");
         scene.end();
     }
@@ -234,10 +221,8 @@ fn a_server_killed_at_any_event_is_replaced_by_the_next(paradigm: Paradigm) {
 
 /// A debugger or Ctrl-Z stops a process in this way. In basic, a stopped client that has sent HELLO delays
 /// the others until its deadline.
-fn a_client_stopped_at_any_event_goes_on(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
-    let before = server.descriptors();
+fn a_client_stopped_at_any_event_goes_on(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     for moment in moments(paradigm, |role| role == Role::Client) {
         let client = scene.client().arg("hello").gated().start();
         client.step_until(moment.what);
@@ -246,13 +231,11 @@ fn a_client_stopped_at_any_event_goes_on(paradigm: Paradigm) {
         let has_the_server =
             client.events().iter().any(|event| event.what == What::HelloSent) && moment.what != What::ByeSent;
         if paradigm != Paradigm::Basic || !has_the_server {
-            another_client_is_served_soon(&scene);
+            another_client_is_served_soon(scene);
         }
         client.signal(Signal::SIGCONT);
         client.ends().success().stdout("HELLO\n").stderr("");
     }
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
 fn a_subserver_stopped_at_any_event_delays_no_other(paradigm: Paradigm) {

@@ -8,13 +8,21 @@ use predicates::prelude::*;
 use predicates::str::{contains, is_match};
 use workspace_tests::proc::Process;
 use workspace_tests::wait::{until, until_true};
-use workspace_tests::{Paradigm, Scene, each, path_of};
+use workspace_tests::{Paradigm, Scene, each, path_of, tests};
 
 each! {
     a_program_of_the_course_is_shown_and_judged in basic forking dispatch;
     a_framed_program_is_shown_and_judged in basic forking dispatch shared;
     with_pause_the_server_stops_at_each_step_of_it in basic forking dispatch;
     a_program_that_is_no_client_is_reported in basic forking dispatch;
+}
+
+tests! {
+    a_private_pipe_left_behind_is_no_failure_and_wkp_sets_the_name;
+    a_program_that_does_nothing_is_killed_with_its_children;
+    a_program_that_does_not_end_at_eof_is_sent_sigint;
+    a_program_that_cannot_be_started_is_reported_at_once;
+    an_interrupted_demo_ends_the_program_too;
 }
 
 /// A client of the course in POSIX sh: a record is one write and one read.
@@ -55,9 +63,8 @@ fn line(pattern: &str) -> impl Predicate<str> + use<> {
 }
 
 /// The program is client 2.
-fn a_program_of_the_course_is_shown_and_judged(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let end = scene.lab().args(demo(paradigm)).args(script(&scene, CLIENT)).run().success();
+fn a_program_of_the_course_is_shown_and_judged(scene: &Scene, paradigm: Paradigm) {
+    let end = scene.lab().args(demo(paradigm)).args(script(scene, CLIENT)).run().success();
     let seen = |step: u8, what: &str| line(&format!(r"\nstep {step}  client 2 \[\d+\] +seen: {what}\n"));
     end.stdout(seen(3, r"a pipe \d+ appears"))
         .stdout(seen(4, "it has mario open for writing"))
@@ -74,26 +81,22 @@ fn a_program_of_the_course_is_shown_and_judged(paradigm: Paradigm) {
              printed 2 of 2 ",
         ))
         .stdout(contains("\n• it left nothing behind\n").and(contains("✘").not()));
-    scene.end();
 }
 
 /// The program is our own client, without an event log.
-fn a_framed_program_is_shown_and_judged(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_framed_program_is_shown_and_judged(scene: &Scene, paradigm: Paradigm) {
     let client = path_of("client").to_str().expect("the path is UTF-8");
     let end = scene.lab().args(demo(paradigm)).args(["--client", client, "--", "-q"]).run().success();
     end.stdout(line(r"\nstep 3  client 2 \[\d+\] +seen: a pipe mario\.client\.\d+\.[0-9a-f]{4}… appears\n"))
         .stdout(line(r"client 2 \[\d+\] +says: +\[MESSAGE 2 OF CLIENT 2\]\n"))
         .stdout(contains("was received, acknowledged; third step READY\n"))
         .stdout(contains("2 of 2 replies right").and(contains("✘").not()));
-    scene.end();
 }
 
 /// Enter is pressed 25 times. Then stdin ends, and all programs run freely.
-fn with_pause_the_server_stops_at_each_step_of_it(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn with_pause_the_server_stops_at_each_step_of_it(scene: &Scene, paradigm: Paradigm) {
     let few = ["--pause", "--messages", "1"];
-    let demo = scene.lab().args(demo(paradigm)).args(few).args(script(&scene, CLIENT));
+    let demo = scene.lab().args(demo(paradigm)).args(few).args(script(scene, CLIENT));
     demo.reading(&"\n".repeat(25))
         .run()
         .success()
@@ -103,12 +106,10 @@ fn with_pause_the_server_stops_at_each_step_of_it(paradigm: Paradigm) {
         )
         .stdout(contains("✘").not())
         .stderr(contains("[Enter] next step; at the gate: server"));
-    scene.end();
 }
 
-fn a_program_that_is_no_client_is_reported(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let end = scene.lab().args(demo(paradigm)).args(script(&scene, "echo hello; exit 7")).run().code(1);
+fn a_program_that_is_no_client_is_reported(scene: &Scene, paradigm: Paradigm) {
+    let end = scene.lab().args(demo(paradigm)).args(script(scene, "echo hello; exit 7")).run().code(1);
     end.stdout(line(r"client 2 \[\d+\] +says: +\[hello\]\n"))
         .stdout(contains("It was to shake hands, and has ended."))
         .stdout(contains("2 of 2 replies right"))
@@ -117,28 +118,22 @@ fn a_program_that_is_no_client_is_reported(paradigm: Paradigm) {
              ended before it ",
         ))
         .stdout(contains("\n• its end: exit status: 7; 0 would say that all went well\n"));
-    scene.end();
 }
 
-#[test]
-fn a_private_pipe_left_behind_is_no_failure_and_wkp_sets_the_name() {
-    let scene = Scene::new();
+fn a_private_pipe_left_behind_is_no_failure_and_wkp_sets_the_name(scene: &Scene) {
     let demo = ["demo", "forking", "--wkp", "luigi"];
-    let end = scene.lab().args(demo).args(script(&scene, CLIENT)).args(["luigi", "stays"]).run().success();
+    let end = scene.lab().args(demo).args(script(scene, CLIENT)).args(["luigi", "stays"]).run().success();
     end.stdout(contains("creates the well-known pipe luigi\n"))
         .stdout(line(r"\nstep 4  client 4 \[\d+\] +seen: it has luigi open for writing\n"))
         .stdout(line(r"\n✔ handshake: its name \[\d+\] was received, acknowledged; third step \[HOLA\]\n"))
         .stdout(line(r"\n• it left behind: \d+: call remove"))
         .stdout(contains("✔ nothing left in ").and(contains("✘").not()));
-    scene.end();
 }
 
 /// The demo waits ten seconds, and three seconds after each of two signals.
-#[test]
-fn a_program_that_does_nothing_is_killed_with_its_children() {
-    let scene = Scene::new();
+fn a_program_that_does_nothing_is_killed_with_its_children(scene: &Scene) {
     let stubborn = "trap '' INT TERM HUP\nmkfifo x\nsleep 1000 &\nwhile :; do sleep 1000; done";
-    let lab = scene.lab().args(["demo", "basic", "--clients", "1"]).args(script(&scene, stubborn)).start();
+    let lab = scene.lab().args(["demo", "basic", "--clients", "1"]).args(script(scene, stubborn)).start();
     let end = lab.ends().code(1);
     end.stdout(contains("It goes on; it is sent SIGINT.").and(contains("It goes on; it is sent SIGKILL.")))
         .stdout(contains(
@@ -149,25 +144,19 @@ fn a_program_that_does_nothing_is_killed_with_its_children() {
         .stdout(contains("\n• it left behind: x\n"))
         .stdout(line(r"\n• processes that it had started and left, ended by number: \[\d+, \d+\]\n"))
         .stdout(contains("2 of 2 replies right").and(contains("✔ no process left, no zombie")));
-    scene.end();
 }
 
 /// Like programs of the course whose fgets(3) finds no new line: they send the old line again and again.
-#[test]
-fn a_program_that_does_not_end_at_eof_is_sent_sigint() {
-    let scene = Scene::new();
+fn a_program_that_does_not_end_at_eof_is_sent_sigint(scene: &Scene) {
     let deaf = CLIENT.replace("while read -r line; do", "while read -r new && line=$new || :; do");
-    let end = scene.lab().args(["demo", "dispatch", "--clients", "1"]).args(script(&scene, &deaf)).run();
+    let end = scene.lab().args(["demo", "dispatch", "--clients", "1"]).args(script(scene, &deaf)).run();
     end.success()
         .stdout(contains("It goes on; it is sent SIGINT."))
         .stdout(contains("asks on and on, and nobody gave it that; no more of this is told"))
         .stdout(contains("it did not end with its input, and was sent SIGINT\n").and(contains("✘").not()));
-    scene.end();
 }
 
-#[test]
-fn a_program_that_cannot_be_started_is_reported_at_once() {
-    let scene = Scene::new();
+fn a_program_that_cannot_be_started_is_reported_at_once(scene: &Scene) {
     let start = |path: &str| scene.lab().args(["demo", "basic", "--client", path]).run().code(3).stdout("");
     start("/nonexistent").stderr(contains("cannot start \"/nonexistent\": ENOENT"));
     start("/dev/null").stderr(contains("cannot start \"/dev/null\": EACCES").and(contains("chmod +x")));
@@ -194,13 +183,10 @@ fn a_program_that_cannot_be_started_is_reported_at_once() {
     assert!(!scene.path("ran-as-a-script").exists());
     scene.lab().args(["demo", "basic", "--wkp", "a/b"]).run().code(2).stderr(contains("a bare name"));
     scene.lab().args(["demo", "basic", "--", "x"]).run().code(2).stderr(contains("--client"));
-    scene.end();
 }
 
-#[test]
-fn an_interrupted_demo_ends_the_program_too() {
-    let scene = Scene::new();
-    let script = script(&scene, "mkfifo x; exec sleep 1000");
+fn an_interrupted_demo_ends_the_program_too(scene: &Scene) {
+    let script = script(scene, "mkfifo x; exec sleep 1000");
     let lab = scene.lab().args(["demo", "forking", "--clients", "1"]).args(script).start();
     let pid = until("the program to be seen", || {
         let printed = lab.printed();
@@ -212,5 +198,4 @@ fn an_interrupted_demo_ends_the_program_too() {
     lab.signal(Signal::SIGINT);
     lab.ends_by(Signal::SIGINT);
     until_true("the program to end", || !is_alive(pid));
-    scene.end();
 }

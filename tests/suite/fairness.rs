@@ -8,11 +8,9 @@ use handshake_core::wire::PAYLOAD_MAX;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::Signal;
 use workspace_tests::proc::{children_of, memory};
+use workspace_tests::steps::{another_client_is_served_soon, load, report};
 use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, each};
-
-use crate::crowds::{load, report};
-use crate::held::another_client_is_served_soon;
 
 each! {
     a_flood_does_not_starve_polite_clients in forking dispatch shared: row_43;
@@ -41,19 +39,17 @@ fn is_fair(beside: u64, alone: u64) {
     );
 }
 
-fn a_flood_does_not_starve_polite_clients(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_flood_does_not_starve_polite_clients(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["-q", "--service", "echo"]).without_event_log().ready();
-    let alone = polite(&scene);
+    let alone = polite(scene);
     let options = ["--connections", "1", "--requests", "1000000000", "--window", "1000", "--payload", "4000"];
-    let flood = load(&scene, &options).start();
+    let flood = load(scene, &options).start();
     until_true("the flood to begin", || !children_of(server.pid()).is_empty());
-    let beside = polite(&scene);
+    let beside = polite(scene);
     assert!(flood.is_running(), "the flood ended too early");
     flood.signal(Signal::SIGTERM);
     flood.ends_by(Signal::SIGTERM);
     is_fair(beside, alone);
-    scene.end();
 }
 
 /// The most memory that a client may cost a process: twice the longest message, and 256 KiB.
@@ -63,8 +59,7 @@ fn bound(longest: usize) -> usize {
 
 /// The server is held when it has the request, and goes on when its client is stopped. With `--shared-wkp`
 /// the longest message is 16 frames. The private pipe holds all of it but a few bytes.
-fn a_stopped_client_with_replies_due_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_stopped_client_with_replies_due_delays_nobody(scene: &Scene, paradigm: Paradigm) {
     let longest = if paradigm == Paradigm::Shared { 16 * PAYLOAD_MAX } else { 16 << 20 };
     let server = scene.server(paradigm).args(["-q", "--service", "echo"]).gated().start();
     server.step_until(What::Waiting);
@@ -77,10 +72,10 @@ fn a_stopped_client_with_replies_due_delays_nobody(paradigm: Paradigm) {
     let idle = memory(server.pid());
     client.signal(Signal::SIGSTOP);
     server.go_on();
-    let beside = polite(&scene);
+    let beside = polite(scene);
     let [stuck, central] = [subserver, server.pid()].map(memory);
     assert!(stuck <= idle + bound(longest), "{stuck} bytes, where an idle process has {idle}");
-    polite(&scene);
+    polite(scene);
     for (process, before) in [(subserver, stuck), (server.pid(), central)] {
         let after = memory(process);
         assert!(after <= before + (256 << 10), "process {process} grew from {before} to {after} bytes");
@@ -90,8 +85,7 @@ fn a_stopped_client_with_replies_due_delays_nobody(paradigm: Paradigm) {
     printed.read_to_end(&mut bytes).expect("a pipe can be read");
     client.ends().success();
     assert!(bytes == message.as_bytes(), "other bytes came back");
-    is_fair(beside, polite(&scene));
-    scene.end();
+    is_fair(beside, polite(scene));
 }
 
 /// The longest message is short here, and so the bound for a client's memory is small.
@@ -109,8 +103,7 @@ fn pipeline(client: &mut RawClient, window: u16) -> u32 {
     sent
 }
 
-fn a_client_that_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_never_reads_is_held_back_and_costs_no_memory(scene: &Scene, paradigm: Paradigm) {
     let options = ["-q", "--service", "echo", "--max-message", &LONGEST.to_string()];
     let server = scene.server(paradigm).args(options).ready();
     let mut client = scene.raw_client();
@@ -133,16 +126,11 @@ fn a_client_that_never_reads_is_held_back_and_costs_no_memory(paradigm: Paradigm
         assert_eq!(client.reply(sequence, PAYLOAD_MAX), [b'x'; PAYLOAD_MAX]);
     }
     client.bye();
-    drop(client);
-    scene.end();
 }
 
-fn the_central_process_goes_on_beside_a_client_that_never_reads(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn the_central_process_goes_on_beside_a_client_that_never_reads(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let neighbour = scene.client().typing().start();
-    neighbour.type_line("one");
-    neighbour.prints("ONE\n");
+    let neighbour = scene.served_client("one");
     let mut client = scene.raw_client();
     let window = client.shake_hands().window;
     client.shrink_private_pipe();
@@ -154,23 +142,19 @@ fn the_central_process_goes_on_beside_a_client_that_never_reads(paradigm: Paradi
         printed += &format!("LINE {line}\n");
         neighbour.prints(&printed);
     }
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     assert_eq!(client.answer().payload, b"ONE");
     for sequence in 2..=sent {
         assert_eq!(client.reply(sequence, PAYLOAD_MAX), [b'X'; PAYLOAD_MAX]);
     }
     client.bye();
     drop(client);
-    neighbour.close_stdin();
-    neighbour.ends().success();
-    scene.end();
+    neighbour.leaves();
 }
 
 /// This is more than the pipe and the server's buffer hold, and too little to make the test wait for room.
-fn a_client_that_never_reads_is_dropped_at_the_deadline(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).args(["--idle-timeout", "300ms"]).ready();
-    let before = server.descriptors();
+fn a_client_that_never_reads_is_dropped_at_the_deadline(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).args(["--idle-timeout", "300ms"]).ready();
     let mut client = scene.raw_client();
     let window = client.shake_hands().window;
     client.shrink_private_pipe();
@@ -181,8 +165,5 @@ fn a_client_that_never_reads_is_dropped_at_the_deadline(paradigm: Paradigm) {
     scene
         .event_log()
         .wait_for(What::ClientDropped, |event| event.text.as_ref().is_some_and(names_the_timeout));
-    another_client_is_served_soon(&scene);
-    drop(client);
-    server.has_descriptors_as(&before);
-    scene.end();
+    another_client_is_served_soon(scene);
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use workspace_tests::fault::{Call, Fault, Lasts, Side, calls, run_with_fault, trace_calls};
 use workspace_tests::{Paradigm, each, needs};
 
-each! {
+each! { own scenes:
     every_system_call_has_a_row in basic forking dispatch shared;
     a_server_survives_a_call_that_fails_once in basic forking dispatch shared: row_23 row_24 row_25;
     a_subservers_call_that_fails_affects_only_its_own_client in forking dispatch shared: row_24;

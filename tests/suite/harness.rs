@@ -5,11 +5,14 @@ use std::process::Command;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use workspace_tests::{Refusal, Scene, Tool, needs};
+use workspace_tests::{Refusal, Scene, Tool, needs, tests};
 
-#[test]
-fn a_program_has_the_default_signals() {
-    let scene = Scene::new();
+tests! {
+    a_program_has_the_default_signals;
+    a_refused_call_fails_in_a_program_and_in_what_it_starts;
+}
+
+fn a_program_has_the_default_signals(scene: &Scene) {
     for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGPIPE] {
         let program = scene.client_at("cat").typing().start();
         program.type_line("here");
@@ -17,13 +20,13 @@ fn a_program_has_the_default_signals() {
         program.signal(signal);
         program.ends_by(signal);
     }
-    scene.end();
 }
 
 /// Runs the test above in a shell that ignores signals, as nohup(1) or a script's background job does.
 #[test]
 fn a_program_has_the_default_signals_whatever_the_test_ignores() {
-    let again = "trap '' HUP INT QUIT TERM; exec \"$0\" --exact harness::a_program_has_the_default_signals";
+    let again =
+        "trap '' HUP INT QUIT TERM; exec \"$0\" --exact harness::a_program_has_the_default_signals::once";
     let test = env::current_exe().expect("a test runs in a program");
     let output = Command::new("sh").args(["-c", again]).arg(test).output().expect("sh(1)");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -48,12 +51,10 @@ fn a_missing_tool_is_reported_and_fails_in_ci() {
     assert!(!ci.status.success() && said.contains(why), "{said}");
 }
 
-#[test]
-fn a_refused_call_fails_in_a_program_and_in_what_it_starts() {
+fn a_refused_call_fails_in_a_program_and_in_what_it_starts(scene: &Scene) {
     if !needs(&[Tool::Seccomp]) {
         return;
     }
-    let scene = Scene::new();
     // chown -h calls fchownat(2) with AT_SYMLINK_NOFOLLOW (0x100) in its flags.
     let refusals = || [Refusal::of("fchownat", Errno::EUCLEAN).when(4, 0x100, 0x100)];
     for program in [vec!["chown", "-h"], vec!["sh", "-c", "chown -h \"$0\" \"$1\"; exit $?"]] {
@@ -65,7 +66,6 @@ fn a_refused_call_fails_in_a_program_and_in_what_it_starts() {
         assert!(said.contains("Structure needs cleaning"), "{said}");
     }
     scene.client_at("chown").args([&owner(), "."]).refusing(refusals()).run().success();
-    scene.end();
 }
 
 /// This user's number.

@@ -1,61 +1,32 @@
 //! Hostile clients. What they write ends their own session at most. All other sessions go on, and no other
 //! client gets a byte of it.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use handshake_core::event::What;
 use handshake_core::wire::{HEADER, Kind, PAYLOAD_MAX, Part};
 use nix::sys::signal::Signal;
 use workspace_tests::proc::memory;
-use workspace_tests::wait::{until, until_true};
+use workspace_tests::steps::{another_client_is_served_soon, at_one_pipe, noise};
+use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, each, frame};
-
-use crate::held::another_client_is_served_soon;
-use crate::streams::noise;
 
 each! {
     a_client_that_only_opens_the_pipe_delays_nobody in basic forking dispatch shared: row_6;
-    a_client_that_never_opened_its_pipe_is_dropped in basic forking dispatch shared: row_8;
-    a_server_stops_reading_from_a_client_that_never_reads in basic forking dispatch: row_11;
-    a_client_that_sends_two_hellos_harms_nobody in basic forking dispatch shared: row_17;
     a_frame_wrong_in_any_field_is_skipped in basic forking dispatch shared: row_35;
+    garbage_on_the_shared_pipe_harms_no_session in shared: row_35 row_36;
     garbage_between_any_two_steps_is_skipped in basic forking dispatch shared: row_35;
     endless_garbage_does_not_extend_the_handshake_timeout in basic forking dispatch shared: row_8 row_35;
     a_bye_with_a_reason_ends_only_its_session in basic forking dispatch shared: row_35;
     frames_that_only_a_server_may_send_are_ignored in basic forking dispatch shared: row_35;
     a_false_header_swallows_nothing_of_another_client in basic forking dispatch shared: row_35 row_36;
-    guessed_session_numbers_reach_no_session in basic forking dispatch shared: row_36;
+    guessed_session_numbers_reach_no_session in basic forking dispatch shared: row_35 row_36;
     a_flood_beyond_the_window_costs_no_memory in shared: row_37;
 }
 
 /// The most memory that a server may keep for a client that floods it. P5 allows twice the longest message
 /// here, and 256 KiB. The allocator and the event log may take as much again.
 const KEPT: usize = 1 << 20;
-
-/// Returns a raw client in a session.
-fn in_session(scene: &Scene) -> RawClient {
-    let mut client = scene.raw_client();
-    client.shake_hands();
-    client
-}
-
-/// Returns a client that only has a session's pipe open, and the client of that session. If the server reads
-/// HELLO while the client still holds its lock, it gives the client a fresh upstream. That may happen on a
-/// busy machine, so this tries again.
-pub(crate) fn at_one_pipe(scene: &Scene) -> (RawClient, RawClient) {
-    until("a client to keep the well-known pipe", || {
-        let mut intruder = scene.raw_client();
-        intruder.open_wkp();
-        let mut client = scene.raw_client();
-        if client.shake_hands().upstream.is_empty() {
-            return Some((intruder, client));
-        }
-        client.bye();
-        intruder.remove_private_pipe();
-        None
-    })
-}
 
 /// Checks that a client gets the answer to its request, and no other byte.
 fn is_served(client: &mut RawClient, sequence: u32, text: &[u8]) {
@@ -67,98 +38,24 @@ fn is_served(client: &mut RawClient, sequence: u32, text: &[u8]) {
 }
 
 /// The client opens the pipe first, and keeps it open to the end.
-fn a_client_that_only_opens_the_pipe_delays_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
-    let before = server.descriptors();
+fn a_client_that_only_opens_the_pipe_delays_nobody(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
     let mut silent = scene.raw_client();
     silent.open_wkp();
     for _ in 0..3 {
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
     }
     // The open pipe does not hide the end of a session without BYE on the same pipe.
-    let mut client = in_session(&scene);
+    let mut client = scene.raw_session();
     is_served(&mut client, 1, b"one");
     drop(client);
-    another_client_is_served_soon(&scene);
-    silent.remove_private_pipe();
-    drop(silent);
-    server.has_descriptors_as(&before);
-    scene.end();
-}
-
-/// The private pipe exists but has no reader. The server does not wait, not even until its timeout.
-fn a_client_that_never_opened_its_pipe_is_dropped(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
-    let before = server.descriptors();
-    let mut client = scene.raw_client();
-    let unread = scene.raw_client();
-    let name = unread.name().to_owned();
-    drop(unread);
-    client.hello_naming(name.as_bytes());
-    scene.event_log().wait_for(What::ClientDropped, |_| true);
-    another_client_is_served_soon(&scene);
-    fs::remove_file(scene.path(&name)).expect("no other process removes the pipe");
-    client.remove_private_pipe();
-    drop(client);
-    server.has_descriptors_as(&before);
-    scene.end();
-}
-
-/// Backpressure: the server stops reading, and keeps little. Not with `--shared-wkp`, where the window
-/// decides and the server evicts the client.
-fn a_server_stops_reading_from_a_client_that_never_reads(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let _server = scene.server(paradigm).args(["--service", "echo"]).ready();
-    let mut client = in_session(&scene);
-    let ready = scene.event_log().wait_for(What::ReadyReceived, |_| true);
-    let kept = memory(ready.pid);
-    let mut sequence = 0;
-    while sequence < 16_384 && client.may_request(sequence + 1, &[b'x'; PAYLOAD_MAX]) {
-        sequence += 1;
-    }
-    assert!(sequence < 16_384, "the server reads without a limit, and has {sequence} answers waiting");
-    let grown = memory(ready.pid).saturating_sub(kept);
-    assert!(grown < KEPT, "{grown} bytes more for a client that does not read");
-    if paradigm.has_subservers() {
-        scene.serves("another", "another");
-    }
-    // The client reads at last, and has lost nothing.
-    for due in 1..=sequence {
-        let answer = client.answer();
-        assert_eq!((answer.kind, answer.sequence, answer.payload.len()), (Kind::Reply, due, PAYLOAD_MAX));
-    }
-    client.bye();
-    drop(client);
-    scene.serves("another", "another");
-    scene.end();
-}
-
-/// One client sends two HELLOs with one pipe, and gets an ACK for each.
-fn a_client_that_sends_two_hellos_harms_nobody(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
-    let before = server.descriptors();
-    let mut client = scene.raw_client();
-    client.hello();
-    client.hello();
-    scene.event_log().wait_for_many(2, What::AckSent, |_| true);
-    // The client confirms neither. The server drops both and tells the client.
-    scene.event_log().wait_for_many(2, What::ClientDropped, |_| true);
-    another_client_is_served_soon(&scene);
-    client.remove_private_pipe();
-    drop(client);
-    server.has_descriptors_as(&before);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// Sends requests with one wrong byte in the header or the payload, then a correct request.
-fn a_frame_wrong_in_any_field_is_skipped(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
-    let mut client = in_session(&scene);
+fn a_frame_wrong_in_any_field_is_skipped(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
+    let mut client = scene.raw_session();
     let right = frame(Kind::Request, client.session(), 1, Part::ONLY, b"wrong");
     for at in 0..right.len() {
         for value in [right[at] ^ 1, right[at] ^ 0x80, !right[at]] {
@@ -173,11 +70,8 @@ fn a_frame_wrong_in_any_field_is_skipped(paradigm: Paradigm) {
     is_served(&mut client, 1, b"right");
     // The server skipped all wrong bytes, and nothing else.
     let written: usize = 3 * right.len() * right.len() + (1..right.len()).sum::<usize>();
-    until_true("all skipped bytes to be counted", || skipped(&scene) == written);
+    until_true("all skipped bytes to be counted", || skipped(scene) == written);
     client.bye();
-    drop(client);
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// The number of bytes skipped so far.
@@ -186,36 +80,60 @@ fn skipped(scene: &Scene) -> usize {
     events.iter().filter_map(|event| event.bytes).sum()
 }
 
-fn garbage_between_any_two_steps_is_skipped(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
-    let liar = frame(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
-    let garbage: [&[u8]; 4] = [b"its-a-me, mario!", &liar[..HEADER], b"\0WKP", &[0; 512]];
-    for bytes in garbage {
+/// At most 4,096 bytes each, since a hostile client would keep its writes whole, too.
+fn garbage() -> Vec<Vec<u8>> {
+    // A header that claims more bytes than ever come, and a header of an unknown kind.
+    let lie = [b"\0WKP\x04\x00\x0f\xe8".as_slice(), &[0; 16]].concat();
+    let kind = [b"\0WKP\x09\x00\x00\x00".as_slice(), &[0; 16]].concat();
+    let magics = b"\0WKP".repeat(1024);
+    let text = b"its-a-me, mario!".to_vec();
+    // A correct header without its payload.
+    let header = frame(Kind::Request, 7, 1, Part::ONLY, &[b'x'; PAYLOAD_MAX])[..HEADER].to_vec();
+    vec![noise(4096), noise(1), lie, kind, header, magics, text, vec![0; 4096], b"\0WK".to_vec()]
+}
+
+/// A client sends garbage before its HELLO and after each of its frames.
+fn garbage_between_any_two_steps_is_skipped(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
+    let mut written = 0;
+    for bytes in garbage() {
         let mut client = scene.raw_client();
         client.open_wkp();
-        client.write(bytes);
+        client.write(&bytes);
+        until_true("all skipped bytes to be counted", || skipped(scene) == written + bytes.len());
+        another_client_is_served_soon(scene);
         client.hello();
-        client.write(bytes);
+        client.write(&bytes);
         client.acknowledged();
-        client.write(bytes);
+        client.write(&bytes);
         client.ready();
-        client.write(bytes);
+        client.write(&bytes);
         is_served(&mut client, 1, b"one");
-        client.write(bytes);
+        client.write(&bytes);
         is_served(&mut client, 2, b"two");
         client.bye();
+        written += 5 * bytes.len();
     }
-    server.has_descriptors_as(&before);
-    scene.end();
+}
+
+fn garbage_on_the_shared_pipe_harms_no_session(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
+    let client = scene.client().typing().start();
+    let mut vandal = scene.raw_client();
+    vandal.open_wkp();
+    let mut printed = String::new();
+    for (n, bytes) in garbage().into_iter().cycle().take(40).enumerate() {
+        vandal.write(&bytes);
+        client.type_line(&format!("line {n}"));
+        vandal.write(&bytes);
+        printed += &format!("LINE {n}\n");
+    }
+    client.leaves().stdout(printed).stderr("");
 }
 
 /// A client that sends garbage instead of READY is dropped at the deadline, like a silent client.
-fn endless_garbage_does_not_extend_the_handshake_timeout(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
-    let before = server.descriptors();
+fn endless_garbage_does_not_extend_the_handshake_timeout(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).args(["--handshake-timeout", "300ms"]).ready();
     let mut client = scene.raw_client();
     client.hello();
     client.acknowledged();
@@ -228,24 +146,20 @@ fn endless_garbage_does_not_extend_the_handshake_timeout(paradigm: Paradigm) {
             // As fast as the server reads. While a shared pipe is full, the server drops no client.
             client.write(&garbage);
             written += garbage.len();
-            until_true("the garbage to be read", || skipped(&scene) >= written || client.server_has_closed());
+            until_true("the garbage to be read", || skipped(scene) >= written || client.server_has_closed());
         }
         assert!(since.elapsed() < Duration::from_secs(30), "garbage extends the server's timeout");
     }
     let dropped = scene.event_log().wait_for(What::ClientDropped, |_| true);
     assert!(dropped.text.is_some_and(|text| text.contains("--handshake-timeout")));
     drop(client);
-    another_client_is_served_soon(&scene);
-    server.has_descriptors_as(&before);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// Bytes that are not UTF-8 grow when they are converted to text, beyond the size of a frame. A client may
 /// not give a reason in BYE.
-fn a_bye_with_a_reason_ends_only_its_session(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+fn a_bye_with_a_reason_ends_only_its_session(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
     for confirms in [true, false] {
         let mut client = scene.raw_client();
         client.hello();
@@ -257,19 +171,16 @@ fn a_bye_with_a_reason_ends_only_its_session(paradigm: Paradigm) {
         let session = client.session();
         client.say(Kind::Bye, session, 0, Part::ONLY, &[0xff; PAYLOAD_MAX]);
         until_true("the server to close its pipe", || client.server_has_closed());
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
     }
     let reaped = scene.event_log().all(|event| event.what == What::SubserverReaped);
     assert!(reaped.iter().all(|event| event.text.as_deref() != Some("exit status 101")), "{reaped:?}");
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// In dispatch, such a REFUSE from the central process would mean that the client is silent.
-fn frames_that_only_a_server_may_send_are_ignored(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn frames_that_only_a_server_may_send_are_ignored(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let mut client = in_session(&scene);
+    let mut client = scene.raw_session();
     let session = client.session();
     for kind in [Kind::Hello, Kind::Ack, Kind::Reply, Kind::Refuse, Kind::Ready] {
         for more in [false, true] {
@@ -279,16 +190,14 @@ fn frames_that_only_a_server_may_send_are_ignored(paradigm: Paradigm) {
     is_served(&mut client, 1, b"one");
     client.bye();
     drop(client);
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// The server is stopped, so one read returns all of this: a header that claims a whole frame, the
 /// neighbour's request, and as many bytes as were claimed.
-fn a_false_header_swallows_nothing_of_another_client(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_false_header_swallows_nothing_of_another_client(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
-    let (mut liar, mut neighbour) = at_one_pipe(&scene);
+    let (mut liar, mut neighbour) = at_one_pipe(scene);
     if !paradigm.removes_wkp() {
         liar.shake_hands();
     }
@@ -314,20 +223,17 @@ fn a_false_header_swallows_nothing_of_another_client(paradigm: Paradigm) {
     assert!(!neighbour.has_answer());
     neighbour.bye();
     if paradigm.removes_wkp() {
-        liar.remove_private_pipe();
     } else {
         liar.bye();
     }
     drop((neighbour, liar));
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// Frames of all kinds, valid except for the session's number, in the pipe of another client's session.
-fn guessed_session_numbers_reach_no_session(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn guessed_session_numbers_reach_no_session(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let (mut vandal, mut victim) = at_one_pipe(&scene);
+    let (mut vandal, mut victim) = at_one_pipe(scene);
     is_served(&mut victim, 1, b"one");
     let session = victim.session();
     let near = (0..64).map(|bit| session ^ (1 << bit));
@@ -340,19 +246,17 @@ fn guessed_session_numbers_reach_no_session(paradigm: Paradigm) {
     is_served(&mut victim, 2, b"two");
     assert!(!vandal.has_answer());
     victim.bye();
-    vandal.remove_private_pipe();
     drop((victim, vandal));
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
-fn a_flood_beyond_the_window_costs_no_memory(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_flood_beyond_the_window_costs_no_memory(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--service", "sleep:300", "--grace", "200ms"]).ready();
     let neighbour = scene.client().typing().start();
     neighbour.type_line("one");
     neighbour.prints("one\n");
-    let mut client = in_session(&scene);
+    let mut client = scene.raw_client();
+    assert_eq!(client.shake_hands().window, 16);
     let kept = memory(server.pid());
     // 16 MiB in total.
     for sequence in 1..=4096 {
@@ -365,8 +269,5 @@ fn a_flood_beyond_the_window_costs_no_memory(paradigm: Paradigm) {
     neighbour.prints("one\ntwo\n");
     let grown = memory(server.pid()).saturating_sub(kept);
     assert!(grown < KEPT, "{grown} bytes more for a client that floods");
-    neighbour.close_stdin();
-    neighbour.ends().success();
-    drop(client);
-    scene.end();
+    neighbour.leaves();
 }

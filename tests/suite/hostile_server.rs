@@ -10,9 +10,8 @@ use handshake_core::event::What;
 use handshake_core::wire::{Ack, HEADER, Kind, PAYLOAD_MAX, Part, VERSION};
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
+use workspace_tests::steps::noise;
 use workspace_tests::{Program, RawServer, Scene, frame, tests};
-
-use crate::streams::noise;
 
 tests! {
     an_invalid_ack_is_ignored_until_the_timeout: row_35;
@@ -59,11 +58,10 @@ fn reply(sequence: u32, text: &[u8]) -> Vec<u8> {
 }
 
 /// Each ACK is wrong in another field, and none may be accepted.
-fn an_invalid_ack_is_ignored_until_the_timeout() {
-    let scene = Scene::new();
+fn an_invalid_ack_is_ignored_until_the_timeout(scene: &Scene) {
     let mut server = scene.raw_server();
     for case in 0..10 {
-        let client = waiting_client(&scene, &mut server, "300ms");
+        let client = waiting_client(scene, &mut server, "300ms");
         let nonce = server.nonce();
         let mut ack = server.ack(&RawServer::good_ack());
         match case {
@@ -90,13 +88,11 @@ fn an_invalid_ack_is_ignored_until_the_timeout() {
         assert_eq!(scene.names(), ["mario"], "left after case {case}");
     }
     server.end();
-    scene.end();
 }
 
-fn endless_garbage_does_not_keep_the_client_beyond_its_timeout() {
-    let scene = Scene::new();
+fn endless_garbage_does_not_keep_the_client_beyond_its_timeout(scene: &Scene) {
     let mut server = scene.raw_server();
-    let client = waiting_client(&scene, &mut server, "300ms");
+    let client = waiting_client(scene, &mut server, "300ms");
     client.go_on();
     // No pause, so the client never finds its pipe empty.
     let (garbage, since) = (noise(4096), Instant::now());
@@ -106,13 +102,11 @@ fn endless_garbage_does_not_keep_the_client_beyond_its_timeout() {
     }
     client.ends().code(1).stdout("").stderr(contains("no answer in time"));
     server.end();
-    scene.end();
 }
 
-fn a_server_that_never_answers_or_always_leaves_is_given_up() {
-    let scene = Scene::new();
+fn a_server_that_never_answers_or_always_leaves_is_given_up(scene: &Scene) {
     let mut server = scene.raw_server();
-    let silent = waiting_client(&scene, &mut server, "300ms");
+    let silent = waiting_client(scene, &mut server, "300ms");
     silent.go_on();
     silent.ends().code(1).stdout("").stderr(contains("no answer in time"));
     let client = scene.client().args(["--timeout", "1s", "hello"]).start();
@@ -127,11 +121,9 @@ fn a_server_that_never_answers_or_always_leaves_is_given_up() {
     client.ends().code(1).stdout("").stderr(starts_with("client: cannot connect"));
     assert!(scene.event_log().all(|event| event.what == What::TryingAgain).len() > 1);
     server.end();
-    scene.end();
 }
 
-fn a_malformed_ack_is_reported_as_the_servers_fault() {
-    let scene = Scene::new();
+fn a_malformed_ack_is_reported_as_the_servers_fault(scene: &Scene) {
     let mut server = scene.raw_server();
     let acks = [
         Ack { version: VERSION + 1, ..RawServer::good_ack() }.encode(),
@@ -139,18 +131,16 @@ fn a_malformed_ack_is_reported_as_the_servers_fault() {
         [RawServer::good_ack().encode(), vec![b'x'; 256]].concat(),
     ];
     for payload in acks {
-        let client = waiting_client(&scene, &mut server, "60s");
+        let client = waiting_client(scene, &mut server, "60s");
         server.write(&frame(Kind::Ack, server.nonce(), 0, Part::ONLY, &payload));
         client.go_on();
         client.ends().code(1).stdout("").stderr(contains("broke the protocol"));
         assert_eq!(scene.names(), ["mario"]);
     }
     server.end();
-    scene.end();
 }
 
-fn an_ack_in_pieces_and_among_garbage_is_accepted() {
-    let scene = Scene::new();
+fn an_ack_in_pieces_and_among_garbage_is_accepted(scene: &Scene) {
     let mut server = scene.raw_server();
     let client = scene.client().args(["--timeout", "60s", "hello"]).gated().start();
     client.step_until(What::AwaitingAck);
@@ -164,11 +154,9 @@ fn an_ack_in_pieces_and_among_garbage_is_accepted() {
     server.write_byte_by_byte(&reply(1, b"HELLO"));
     client.ends().success().stdout("HELLO\n").stderr("");
     server.end();
-    scene.end();
 }
 
-fn a_refusal_is_printed_without_control_characters() {
-    let scene = Scene::new();
+fn a_refusal_is_printed_without_control_characters(scene: &Scene) {
     let mut server = scene.raw_server();
     let reason = b"\x1b[2Jno, \xff\xfe not \x07you\xc2\x9b2J\xe2\x80\xae\n";
     let shown = || {
@@ -176,24 +164,22 @@ fn a_refusal_is_printed_without_control_characters() {
             text.trim_end_matches('\n').chars().all(|c| !c.is_control() && c != '\u{202e}')
         }))
     };
-    let client = waiting_client(&scene, &mut server, "60s");
+    let client = waiting_client(scene, &mut server, "60s");
     server.write(&frame(Kind::Refuse, server.nonce(), 0, Part::ONLY, reason));
     client.go_on();
     client.ends().code(3).stdout("").stderr(starts_with("client: cannot connect").and(shown()));
-    let client = asking_client(&scene, &mut server, &["hello"]);
+    let client = asking_client(scene, &mut server, &["hello"]);
     server.say(Kind::Refuse, 1, Part::ONLY, reason);
     client.ends().code(1).stdout("").stderr(contains("refused message 1").and(shown()));
     server.receive(Kind::Bye);
-    let client = asking_client(&scene, &mut server, &["hello"]);
+    let client = asking_client(scene, &mut server, &["hello"]);
     server.say(Kind::Bye, 0, Part::ONLY, reason);
     client.ends().code(1).stdout("").stderr(contains("said BYE").and(shown()));
     server.end();
-    scene.end();
 }
 
 /// The client writes only to FIFOs of its own directory, whatever their names are.
-fn an_invalid_upstream_is_not_opened() {
-    let scene = Scene::new();
+fn an_invalid_upstream_is_not_opened(scene: &Scene) {
     let mut server = scene.raw_server();
     let up = |number: u32| format!("mario.up.1.{number:016x}");
     fs::write(scene.path("victim"), VALUE).expect("a file");
@@ -219,7 +205,7 @@ fn an_invalid_upstream_is_not_opened() {
         (&up(4), 1, "300ms", "no answer"),
     ];
     for (name, status, timeout, words) in cases {
-        let client = waiting_client(&scene, &mut server, timeout);
+        let client = waiting_client(scene, &mut server, timeout);
         server.write(&server.ack(&Ack { upstream: name.into(), ..RawServer::good_ack() }));
         client.go_on();
         client.ends().code(status).stdout("").stderr(starts_with("client: ").and(contains(words)));
@@ -234,14 +220,12 @@ fn an_invalid_upstream_is_not_opened() {
     }
     fs::remove_dir(scene.path(&up(3))).expect("the path exists");
     server.end();
-    scene.end();
 }
 
-fn extreme_limits_are_respected() {
-    let scene = Scene::new();
+fn extreme_limits_are_respected(scene: &Scene) {
     let mut server = scene.raw_server();
     for (window, longest) in [(0, 0), (1, 0), (u16::MAX, 4)] {
-        let client = waiting_client(&scene, &mut server, "60s");
+        let client = waiting_client(scene, &mut server, "60s");
         server.write(&server.ack(&Ack { window, longest, ..RawServer::good_ack() }));
         client.go_on();
         client
@@ -253,7 +237,7 @@ fn extreme_limits_are_respected() {
         server.receive(Kind::Bye);
     }
     for (window, longest) in [(0, u64::MAX), (1, u64::MAX), (u16::MAX, 5)] {
-        let client = waiting_client(&scene, &mut server, "60s");
+        let client = waiting_client(scene, &mut server, "60s");
         server.write(&server.ack(&Ack { window, longest, ..RawServer::good_ack() }));
         client.go_on();
         server.receive(Kind::Ready);
@@ -263,11 +247,9 @@ fn extreme_limits_are_respected() {
         server.receive(Kind::Bye);
     }
     server.end();
-    scene.end();
 }
 
-fn answers_that_are_not_due_end_the_session() {
-    let scene = Scene::new();
+fn answers_that_are_not_due_end_the_session(scene: &Scene) {
     let mut server = scene.raw_server();
     let mut wrong = reply(1, b"ONE");
     wrong[28] ^= 1;
@@ -280,48 +262,42 @@ fn answers_that_are_not_due_end_the_session() {
         (frame(Kind::Refuse, RawServer::SESSION, 0, Part::ONLY, b"no"), "", "request 0, which was not due"),
     ];
     for (bytes, printed, words) in cases {
-        let client = asking_client(&scene, &mut server, &["one", "two"]);
+        let client = asking_client(scene, &mut server, &["one", "two"]);
         server.write(&bytes);
         client.ends().code(1).stdout(printed).stderr(contains("broke the protocol").and(contains(words)));
         server.forget();
     }
     server.end();
-    scene.end();
 }
 
-fn an_endless_answer_is_cut_off() {
-    let scene = Scene::new();
+fn an_endless_answer_is_cut_off(scene: &Scene) {
     let mut server = scene.raw_server();
-    let client = asking_client(&scene, &mut server, &["hello"]);
+    let client = asking_client(scene, &mut server, &["hello"]);
     for number in 0..3 {
         server.say(Kind::Reply, 1, Part { number, more: true }, &[b'x'; PAYLOAD_MAX]);
     }
     client.ends().code(1).stdout("").stderr(contains("longer than 10000 bytes"));
     server.end();
-    scene.end();
 }
 
-fn a_bye_ends_the_session_whatever_follows() {
-    let scene = Scene::new();
+fn a_bye_ends_the_session_whatever_follows(scene: &Scene) {
     let mut server = scene.raw_server();
     let bye = frame(Kind::Bye, RawServer::SESSION, 0, Part::ONLY, b"enough");
-    let client = asking_client(&scene, &mut server, &["hello"]);
+    let client = asking_client(scene, &mut server, &["hello"]);
     server.write(&[bye.clone(), reply(1, b"HELLO")].concat());
     client.ends().code(1).stdout("").stderr(contains("1 unanswered").and(contains("said BYE: enough")));
     server.forget();
     // BYE follows the acknowledgement in one write, and the pipe shows nothing more.
-    let client = waiting_client(&scene, &mut server, "60s");
+    let client = waiting_client(scene, &mut server, "60s");
     server.write(&[server.ack(&RawServer::good_ack()), bye].concat());
     client.go_on();
     client.ends().code(1).stdout("").stderr(contains("said BYE: enough"));
     server.end();
-    scene.end();
 }
 
-fn garbage_in_a_session_is_skipped_and_counted() {
-    let scene = Scene::new();
+fn garbage_in_a_session_is_skipped_and_counted(scene: &Scene) {
     let mut server = scene.raw_server();
-    let client = asking_client(&scene, &mut server, &["hello"]);
+    let client = asking_client(scene, &mut server, &["hello"]);
     let mut unknown = reply(1, b"unknown");
     unknown[10] = 0x77;
     let foreign = frame(Kind::Reply, RawServer::SESSION ^ 1, 1, Part::ONLY, b"of another session");
@@ -333,21 +309,18 @@ fn garbage_in_a_session_is_skipped_and_counted() {
     let bytes: usize = skipped.iter().filter_map(|event| event.bytes).sum();
     assert_eq!(bytes, text.len() + unknown.len() + 100, "a frame of another session was counted as skipped");
     server.end();
-    scene.end();
 }
 
 /// The server leaves after a part of a frame, after a header that claims more, or between frames.
-fn a_client_whose_server_leaves_reports_the_reason() {
-    let scene = Scene::new();
+fn a_client_whose_server_leaves_reports_the_reason(scene: &Scene) {
     let mut server = scene.raw_server();
     let whole = reply(1, b"HELLO");
     for part in [&whole[..0], &whole[..3], &whole[..HEADER], &whole[..HEADER + 4]] {
-        let client = asking_client(&scene, &mut server, &["hello"]);
+        let client = asking_client(scene, &mut server, &["hello"]);
         server.write(part);
         server.close();
         client.ends().code(1).stdout("").stderr(contains("1 unanswered").and(contains("closed its pipe")));
         server.forget();
     }
     server.end();
-    scene.end();
 }

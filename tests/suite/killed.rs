@@ -8,10 +8,9 @@ use std::time::Duration;
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
+use workspace_tests::steps::{HANDSHAKE, another_client_is_served_soon};
 use workspace_tests::wait::until;
 use workspace_tests::{Paradigm, Scene, each};
-
-use crate::held::{HANDSHAKE, another_client_is_served_soon};
 
 each! {
     the_client_of_a_killed_subserver_notices_at_once in forking dispatch shared: row_13 row_33;
@@ -24,10 +23,8 @@ each! {
 /// How long subservers may run after their server was killed.
 const SUBSERVER_END_LIMIT: Duration = Duration::from_secs(10);
 
-fn the_client_of_a_killed_subserver_notices_at_once(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+fn the_client_of_a_killed_subserver_notices_at_once(scene: &Scene, paradigm: Paradigm) {
+    let _server = scene.server(paradigm).ready();
     let [one, other] = [(); 2].map(|()| scene.client().typing().start());
     for client in [&one, &other] {
         client.type_line("hello");
@@ -37,15 +34,11 @@ fn the_client_of_a_killed_subserver_notices_at_once(paradigm: Paradigm) {
     one.ends().code(1).stdout("HELLO\n").stderr(predicate::str::starts_with("client: the connection is"));
     other.type_line("again");
     other.prints("HELLO\nAGAIN\n");
-    another_client_is_served_soon(&scene);
-    other.close_stdin();
-    other.ends().success().stderr("");
-    server.has_descriptors_as(&before);
-    scene.end();
+    another_client_is_served_soon(scene);
+    other.leaves().stderr("");
 }
 
-fn the_clients_of_a_killed_server_notice_at_once(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn the_clients_of_a_killed_server_notice_at_once(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--service", "sleep:100000"]).ready();
     let mut clients = vec![scene.client().arg("request").start()];
     scene.event_log().wait_for(What::RequestReceived, |_| true);
@@ -63,13 +56,11 @@ fn the_clients_of_a_killed_server_notice_at_once(paradigm: Paradigm) {
     assert_eq!(scene.names(), names, "only the names that a killed server cannot remove");
     scene.server(paradigm).ready();
     scene.serves("hello", "HELLO");
-    scene.end();
 }
 
 /// The server is killed while the client is held. The client removes its own pipe. Its status says whether a
 /// server read its HELLO.
-fn a_client_whose_server_is_killed_at_any_step_says_so(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_whose_server_is_killed_at_any_step_says_so(scene: &Scene, paradigm: Paradigm) {
     for what in HANDSHAKE {
         let server = scene.server(paradigm).ready();
         let client = scene.client().args(["--timeout", "300ms", "hello"]).gated().start();
@@ -89,17 +80,13 @@ fn a_client_whose_server_is_killed_at_any_step_says_so(paradigm: Paradigm) {
     // The next server takes over the names that the last one left.
     scene.server(paradigm).ready();
     scene.serves("hello", "HELLO");
-    scene.end();
 }
 
 /// A subserver's memory holds the values whose destructors would remove the main server's names.
-fn a_subserver_that_ends_removes_no_name_of_the_server(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_subserver_that_ends_removes_no_name_of_the_server(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        let client = scene.client().typing().start();
-        client.type_line("hello");
-        client.prints("HELLO\n");
+        let client = scene.served_client("hello");
         let subserver = scene.event_log().server_of(client.pid());
         let look = || (scene.names(), fs::metadata(scene.path("mario")).expect("the path exists").ino());
         let before = look();
@@ -107,19 +94,17 @@ fn a_subserver_that_ends_removes_no_name_of_the_server(paradigm: Paradigm) {
         client.ends().code(1);
         scene.event_log().wait_for(What::SubserverReaped, |event| event.peer == Some(subserver));
         assert_eq!(look(), before, "after {signal}");
-        another_client_is_served_soon(&scene);
+        another_client_is_served_soon(scene);
     }
-    scene.end();
 }
 
 /// The server reads the request when the client has gone. Its write must fail with EPIPE, without a death by
 /// SIGPIPE. A program that another test starts at this moment has a copy of the client's pipe. So more than
 /// one try may be needed.
-fn a_client_gone_before_its_answer_ends_only_its_own_session(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_gone_before_its_answer_ends_only_its_own_session(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     until("a reply to a client that has gone", || {
-        let error = answered_when_gone(&scene, paradigm)?;
+        let error = answered_when_gone(scene, paradigm)?;
         assert!(error.contains("EPIPE"), "the session did not end by EPIPE: {error}");
         Some(())
     });
@@ -127,15 +112,13 @@ fn a_client_gone_before_its_answer_ends_only_its_own_session(paradigm: Paradigm)
     assert!(
         reaped.iter().all(|event| event.text.as_deref().is_some_and(|how| how.starts_with("exit status")))
     );
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// Returns the error of the reply's write, if the write failed.
 fn answered_when_gone(scene: &Scene, paradigm: Paradigm) -> Option<String> {
     let mark = scene.event_log().mark();
-    let mut client = scene.raw_client();
-    client.shake_hands();
+    let mut client = scene.raw_session();
     let answerer = scene.event_log().wait_after(mark, What::ReadyReceived, |_| true).pid;
     scene.signal_server(answerer, Signal::SIGSTOP);
     // In basic one process answers all clients.

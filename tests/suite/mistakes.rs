@@ -6,11 +6,19 @@ use std::rc::Rc;
 use predicates::prelude::*;
 use predicates::str::{contains, is_match};
 use workspace_tests::peers::mistaken_client;
-use workspace_tests::{Paradigm, Program, Scene, each};
+use workspace_tests::{Paradigm, Program, Scene, each, tests};
 
 each! {
     a_client_without_a_mistake_passes in basic forking dispatch;
     a_deadlock_a_crash_and_a_missing_reply_fail_the_demo in basic forking dispatch;
+}
+
+tests! {
+    each_deadlock_is_reported_with_advice;
+    each_early_end_is_reported_with_the_missing_step;
+    each_missing_reply_is_reported_with_its_cause;
+    a_harmless_mistake_is_reported_as_a_remark;
+    the_servers_reason_for_a_dropped_client_is_reported;
 }
 
 /// A mistake, and a pattern of the demo's advice: the line below the failed check.
@@ -153,47 +161,39 @@ fn fails(lab: &Program, (mistake, advice): Mistake) {
     end.stdout(contains("\n✔ 2 of 2 replies right\n"));
 }
 
-fn all_fail(mistakes: &[Mistake]) {
-    let (scene, client) = (Scene::new(), mistaken_client());
+fn all_fail(scene: &Scene, mistakes: &[Mistake]) {
+    let client = mistaken_client();
     // All run at the same time, because some only wait.
     let labs: Vec<_> =
-        mistakes.iter().map(|(mistake, _)| lab(&scene, Paradigm::Forking, &client, mistake)).collect();
+        mistakes.iter().map(|(mistake, _)| lab(scene, Paradigm::Forking, &client, mistake)).collect();
     labs.iter().zip(mistakes).for_each(|(lab, mistake)| fails(lab, *mistake));
-    scene.end();
 }
 
-#[test]
-fn each_deadlock_is_reported_with_advice() {
-    all_fail(&DEADLOCKS);
+fn each_deadlock_is_reported_with_advice(scene: &Scene) {
+    all_fail(scene, &DEADLOCKS);
 }
 
-#[test]
-fn each_early_end_is_reported_with_the_missing_step() {
-    all_fail(&EARLY_ENDS);
+fn each_early_end_is_reported_with_the_missing_step(scene: &Scene) {
+    all_fail(scene, &EARLY_ENDS);
 }
 
-#[test]
-fn each_missing_reply_is_reported_with_its_cause() {
-    all_fail(&WITHOUT_REPLIES);
+fn each_missing_reply_is_reported_with_its_cause(scene: &Scene) {
+    all_fail(scene, &WITHOUT_REPLIES);
 }
 
-#[test]
-fn a_harmless_mistake_is_reported_as_a_remark() {
-    let (scene, client) = (Scene::new(), mistaken_client());
+fn a_harmless_mistake_is_reported_as_a_remark(scene: &Scene) {
+    let client = mistaken_client();
     let labs: Vec<_> =
-        HARMLESS.iter().map(|(mistake, _)| lab(&scene, Paradigm::Forking, &client, mistake)).collect();
+        HARMLESS.iter().map(|(mistake, _)| lab(scene, Paradigm::Forking, &client, mistake)).collect();
     for (lab, (_, remark)) in labs.iter().zip(HARMLESS) {
         let remark = is_match(format!("\n[•✔] {remark}\n")).expect("a pattern");
         lab.ends().success().stdout(remark).stdout(contains("\n✔ client 2, your program, passed\n"));
     }
-    scene.end();
 }
 
 /// The advice is the server's own message: with --shared-wkp it serves no client of the course.
-#[test]
-fn the_servers_reason_for_a_dropped_client_is_reported() {
-    let scene = Scene::new();
-    let end = lab(&scene, Paradigm::Shared, &mistaken_client(), "none_shared").ends().code(1);
+fn the_servers_reason_for_a_dropped_client_is_reported(scene: &Scene) {
+    let end = lab(scene, Paradigm::Shared, &mistaken_client(), "none_shared").ends().code(1);
     end.stdout(contains(
         "\n✘ handshake: the server received a private pipe's name, and dropped the client\n",
     ))
@@ -201,23 +201,19 @@ fn the_servers_reason_for_a_dropped_client_is_reported() {
         "\n    the server says: it speaks the course dialect, whose messages do not say whose they are;",
     ))
     .stdout(contains("; for a client of the course: lab demo dispatch, without --shared-wkp\n"));
-    scene.end();
 }
 
-fn a_client_without_a_mistake_passes(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let end = lab(&scene, paradigm, &mistaken_client(), "none").ends().success();
+fn a_client_without_a_mistake_passes(scene: &Scene, paradigm: Paradigm) {
+    let end = lab(scene, paradigm, &mistaken_client(), "none").ends().success();
     end.stdout(contains(
         "\n✔ its end: exit status: 0\n• it left nothing behind\n✔ client 2, your program, passed\n",
     ))
     .stdout(contains("✘").not());
-    scene.end();
 }
 
-fn a_deadlock_a_crash_and_a_missing_reply_fail_the_demo(paradigm: Paradigm) {
-    let (scene, client) = (Scene::new(), mistaken_client());
+fn a_deadlock_a_crash_and_a_missing_reply_fail_the_demo(scene: &Scene, paradigm: Paradigm) {
+    let client = mistaken_client();
     let one_each = [DEADLOCKS[0], EARLY_ENDS[7], WITHOUT_REPLIES[2]];
-    let labs = one_each.map(|(mistake, _)| lab(&scene, paradigm, &client, mistake));
+    let labs = one_each.map(|(mistake, _)| lab(scene, paradigm, &client, mistake));
     labs.iter().zip(one_each).for_each(|(lab, mistake)| fails(lab, mistake));
-    scene.end();
 }

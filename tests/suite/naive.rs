@@ -1,17 +1,25 @@
 //! The course's own server, taken literally: it serves clients that come one after another, and loses a
 //! client that comes at the same instant as another.
 
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::rc::Rc;
 
-use nix::libc::O_NONBLOCK;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::peers::Dialect;
+use workspace_tests::pipe::open_to_read;
 use workspace_tests::wait::until_true;
-use workspace_tests::{CourseClient, Program, Scene, Tool, needs, path_of};
+use workspace_tests::{CourseClient, Program, Scene, Tool, needs, path_of, tests};
+
+tests! {
+    clients_one_after_another_are_served;
+    the_course_s_own_client_is_served;
+    our_client_is_served_in_the_course_dialect;
+    of_two_clients_at_one_well_known_pipe_one_is_lost;
+    a_client_that_has_gone_does_not_end_the_server;
+    the_next_server_refuses_the_pipe_that_a_signal_has_left_behind;
+}
 
 /// The size of each record.
 const RECORD: usize = 100;
@@ -36,12 +44,11 @@ fn waits_for_client(scene: &Scene) {
 }
 
 /// Ends the server while it waits for a connection. Its well-known pipe stays behind, and is removed here.
-fn ends(scene: Scene, server: &Program) {
-    waits_for_client(&scene);
+fn ends(scene: &Scene, server: &Program) {
+    waits_for_client(scene);
     server.signal(Signal::SIGTERM);
     server.ends_by(Signal::SIGTERM).stdout("");
     fs::remove_file(scene.path("mario")).expect("the server leaves its pipe behind");
-    scene.end();
 }
 
 /// Reads until so many records have come. One read may return several.
@@ -67,34 +74,28 @@ fn is_served(scene: &Scene, name: &str) {
     client.leaves();
 }
 
-#[test]
-fn clients_one_after_another_are_served() {
-    let scene = Scene::new();
-    let server = server(&scene);
+fn clients_one_after_another_are_served(scene: &Scene) {
+    let server = server(scene);
     for name in ["1001", "1002", "1003"] {
-        is_served(&scene, name);
+        is_served(scene, name);
     }
     server.says("<server> waiting for connection\n<server> received [hello]\n");
     ends(scene, &server);
 }
 
-#[test]
-fn the_course_s_own_client_is_served() {
+fn the_course_s_own_client_is_served(scene: &Scene) {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
-    let scene = Scene::new();
-    let server = server(&scene);
+    let server = server(scene);
     // The client expects upper case, and the server echoes.
     let client = scene.client_at(Dialect::named("2way_100").client()).reading("HELLO\n100%\n").start();
     client.ends().success().stdout("HELLO\n100%\n").stderr("");
     ends(scene, &server);
 }
 
-#[test]
-fn our_client_is_served_in_the_course_dialect() {
-    let scene = Scene::new();
-    let server = server(&scene);
+fn our_client_is_served_in_the_course_dialect(scene: &Scene) {
+    let server = server(scene);
     let client = scene.client().args(["--dialect", "course", "hello", "again"]);
     client.run().success().stdout("hello\nagain\n").stderr("");
     ends(scene, &server);
@@ -102,14 +103,11 @@ fn our_client_is_served_in_the_course_dialect() {
 
 /// Both clients have written their names before the server reads. It reads the first, and takes the second
 /// for a message of the first client.
-#[test]
-fn of_two_clients_at_one_well_known_pipe_one_is_lost() {
-    let scene = Scene::new();
-    let server = server(&scene);
+fn of_two_clients_at_one_well_known_pipe_one_is_lost(scene: &Scene) {
+    let server = server(scene);
     server.signal(Signal::SIGSTOP);
     // A server that is stopped in open(2) does not count as a reader, so the clients need another one.
-    let wkp = scene.path("mario");
-    let reader = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(wkp).expect("the pipe exists");
+    let reader = open_to_read(scene.path("mario"));
     let [mut first, second] = ["1001", "1002"].map(|name| {
         let mut client = scene.course_client(name);
         client.connects_saying(&record(name));
@@ -128,14 +126,12 @@ fn of_two_clients_at_one_well_known_pipe_one_is_lost() {
     // The second client keeps the well-known pipe open. The server goes on only when that client leaves, too.
     assert!(!scene.path("mario").exists(), "the server does not wait for the second client");
     second.leaves();
-    is_served(&scene, "1003");
+    is_served(scene, "1003");
     ends(scene, &server);
 }
 
-#[test]
-fn a_client_that_has_gone_does_not_end_the_server() {
-    let scene = Scene::new();
-    let server = server(&scene);
+fn a_client_that_has_gone_does_not_end_the_server(scene: &Scene) {
+    let server = server(scene);
     // This client leaves with a request in the pipe: the reply has no reader.
     let mut client = scene.course_client("1001");
     client.connects_saying(&record("1001"));
@@ -145,24 +141,21 @@ fn a_client_that_has_gone_does_not_end_the_server() {
     client.says(&record("hello"));
     client.leaves();
     server.signal(Signal::SIGCONT);
-    waits_for_client(&scene);
+    waits_for_client(scene);
     // This one sends the name of no pipe.
     let mut client = scene.course_client("1002");
     client.connects_saying(&record("none"));
     client.leaves();
     server.says("received [hello]\n<server> waiting for connection\n<server> waiting for connection\n");
-    is_served(&scene, "1003");
+    is_served(scene, "1003");
     ends(scene, &server);
 }
 
-#[test]
-fn the_next_server_refuses_the_pipe_that_a_signal_has_left_behind() {
-    let scene = Scene::new();
-    let server = server(&scene);
+fn the_next_server_refuses_the_pipe_that_a_signal_has_left_behind(scene: &Scene) {
+    let server = server(scene);
     server.signal(Signal::SIGINT);
     server.ends_by(Signal::SIGINT);
     let next = scene.server_at(path_of("naive-server")).run();
     next.code(3).stdout("").stderr(contains("cannot serve at \"mario\": EEXIST").and(contains("remove it")));
     fs::remove_file(scene.path("mario")).expect("the server leaves its pipe behind");
-    scene.end();
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
-use workspace_tests::peers::{DIALECTS, Dialect, Private, ThirdStep};
+use workspace_tests::peers::{DIALECTS, Dialect, Private, ThirdStep, sessions, tells, waits_for_client};
 use workspace_tests::proc::Target;
 use workspace_tests::wait::{until, until_true};
 use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, needs, tests};
@@ -19,8 +19,7 @@ each! {
 }
 
 tests! {
-    our_client_works_with_every_server;
-    our_client_sends_all_messages_at_once_to_every_server_that_pads;
+    a_client_in_shell_works_with_a_server_of_its_dialect;
 }
 
 /// The clients' messages. No line is longer than the shortest record of a message. None is empty: an empty
@@ -38,29 +37,7 @@ fn is_answered(client: &Program) {
         until_true(what, || client.printed() == replies || !client.is_running());
         assert_eq!(client.printed(), replies, "{}", client.name());
     }
-    client.close_stdin();
-    client.ends().success().stdout(replies);
-}
-
-/// Returns what a server in C has printed so far, without the lines "waiting".
-pub(crate) fn sessions(server: &Program) -> Vec<String> {
-    server.printed().lines().filter(|line| *line != "waiting").map(str::to_owned).collect()
-}
-
-/// Waits until a server in C has made its well-known pipe for the n-th time.
-pub(crate) fn waits_for_client(nth: usize, server: &Program) {
-    until_true(format_args!("{} to wait for client {nth}", server.name()), || waited(server) >= nth);
-}
-
-pub(crate) fn waited(server: &Program) -> usize {
-    server.printed().lines().filter(|line| *line == "waiting").count()
-}
-
-/// Checks that a server in C prints this about its clients, and nothing else.
-pub(crate) fn tells(server: &Program, wanted: &[String]) {
-    let what = format!("{} to print {wanted:?}", server.name());
-    until_true(what, || !server.is_running() || sessions(server).len() >= wanted.len());
-    assert_eq!(sessions(server), wanted, "{}", server.name());
+    client.leaves().stdout(replies);
 }
 
 fn received() -> impl Iterator<Item = String> {
@@ -99,12 +76,10 @@ fn client_in_shell() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/clients/course.sh")
 }
 
-#[test]
-fn a_client_in_shell_works_with_a_server_of_its_dialect() {
+fn a_client_in_shell_works_with_a_server_of_its_dialect(scene: &Scene) {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
-    let scene = Scene::new();
     let dialect = Dialect::named("3way_hola");
     let server = scene.server_at(dialect.server()).start();
     waits_for_client(1, &server);
@@ -115,7 +90,6 @@ fn a_client_in_shell_works_with_a_server_of_its_dialect() {
     client.ends().stderr("");
     wanted.extend(received().chain(["client left".to_owned()]));
     tells(&server, &wanted);
-    scene.end();
 }
 
 /// The number of tries with a client whose third step is recognised by its time. On a busy machine it may
@@ -123,23 +97,20 @@ fn a_client_in_shell_works_with_a_server_of_its_dialect() {
 const TRIES: usize = 20;
 
 /// The clients come one after another to one server without options.
-fn every_client_is_served(paradigm: Paradigm) {
+fn every_client_is_served(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+    let _server = scene.server(paradigm).ready();
     for dialect in DIALECTS {
         let client = (1..=TRIES).find_map(|_| {
             let mark = scene.event_log().mark();
-            let client = comes(&scene, &dialect);
-            let understood = is_understood(&scene, mark, dialect.third_step);
+            let client = comes(scene, &dialect);
+            let understood = is_understood(scene, mark, dialect.third_step);
             if !understood {
                 assert_eq!(dialect.third_step, ThirdStep::ByTime, "{}", client.name());
                 // The client is not killed, because it may still have to remove its private pipe.
-                client.close_stdin();
-                client.ends().success().stderr("");
+                client.leaves().stderr("");
             }
             understood.then_some(client)
         });
@@ -148,20 +119,16 @@ fn every_client_is_served(paradigm: Paradigm) {
         is_answered(&client);
         client.ends().stderr("");
     }
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// A script sends all without a pause. If the server is slow, the third step and the first message are in the
 /// pipe together.
-fn every_client_may_send_all_messages_at_once(paradigm: Paradigm) {
+fn every_client_may_send_all_messages_at_once(scene: &Scene, paradigm: Paradigm) {
     const RUNS: usize = 3;
     if !needs(&[Tool::CCompiler]) {
         return;
     }
-    let scene = Scene::new();
-    let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
+    let _server = scene.server(paradigm).ready();
     let said = MESSAGES.map(|message| format!("{message}\n")).concat();
     let clients = DIALECTS.iter().map(|dialect| (dialect.client(), None));
     let in_shell = (PathBuf::from("sh"), Some(client_in_shell()));
@@ -172,8 +139,6 @@ fn every_client_may_send_all_messages_at_once(paradigm: Paradigm) {
             client.run_with_stdin(said.clone()).success().stdout(said.to_uppercase()).stderr("");
         }
     }
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
 /// Starts a client as soon as the well-known pipe exists, because the client does not wait for it.
@@ -198,13 +163,12 @@ fn is_understood(scene: &Scene, mark: usize, third_step: ThirdStep) -> bool {
 
 /// The server is stopped while the clients connect, so all find one well-known pipe. There are two of each
 /// kind. With the course's own servers all but one would wait for ever.
-fn clients_at_one_instant_are_served(paradigm: Paradigm) {
+fn clients_at_one_instant_are_served(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
-    let scene = Scene::new();
     let server = scene.server(paradigm).ready();
-    let (before, names) = (server.descriptors(), scene.names().len());
+    let (_before, names) = (server.descriptors(), scene.names().len());
     server.signal(Signal::SIGSTOP);
     // Only one client can have a fixed name.
     let dialects = DIALECTS.iter().filter(|dialect| !matches!(dialect.private, Private::Word(_)));
@@ -229,22 +193,18 @@ fn clients_at_one_instant_are_served(paradigm: Paradigm) {
     for client in clients {
         client.ends().success().stdout(replies.clone()).stderr("");
     }
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
-fn a_client_in_shell_is_served(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_in_shell_is_served(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     for _ in 0..2 {
         until_true("the well-known pipe to exist", || scene.path("mario").exists());
         let mark = scene.event_log().mark();
         let client = scene.client_at("sh").arg(client_in_shell()).typing().start();
-        assert!(is_understood(&scene, mark, ThirdStep::Known));
+        assert!(is_understood(scene, mark, ThirdStep::Known));
         is_answered(&client);
         client.ends().stderr("");
     }
-    scene.end();
 }
 
 fn our_client<'s>(scene: &'s Scene, dialect: &Dialect) -> Launch<'s> {
@@ -258,6 +218,7 @@ fn our_client<'s>(scene: &'s Scene, dialect: &Dialect) -> Launch<'s> {
 
 /// The client sends its first message only when the server has its third step, or both could come in one
 /// read.
+#[test]
 fn our_client_works_with_every_server() {
     if !needs(&[Tool::CCompiler]) {
         return;
@@ -278,6 +239,7 @@ fn our_client_works_with_every_server() {
     }
 }
 
+#[test]
 fn our_client_sends_all_messages_at_once_to_every_server_that_pads() {
     if !needs(&[Tool::CCompiler]) {
         return;

@@ -4,9 +4,8 @@ use handshake_core::event::What;
 use handshake_core::wire::{Ack, Kind, PAYLOAD_MAX, pieces};
 use nix::sys::signal::Signal;
 use workspace_tests::proc::{Target, shrink_pipe};
+use workspace_tests::steps::noise;
 use workspace_tests::{Paradigm, RawServer, Scene, each, frame, tests};
-
-use crate::streams::noise;
 
 each! {
     a_message_in_single_bytes_is_the_same_message in basic forking dispatch: row_27;
@@ -20,8 +19,7 @@ tests! {
 }
 
 /// This needs a fresh upstream, where frames may come in pieces. The second client in a pipe gets one.
-fn a_message_in_single_bytes_is_the_same_message(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_message_in_single_bytes_is_the_same_message(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--service", "reverse"]).without_event_log().ready();
     let [mut first, mut slow] = [scene.raw_client(), scene.raw_client()];
     server.signal(Signal::SIGSTOP);
@@ -41,13 +39,10 @@ fn a_message_in_single_bytes_is_the_same_message(paradigm: Paradigm) {
         assert!(reply.iter().eq(message.iter().rev()), "another message came back, of {length} bytes");
     }
     slow.bye();
-    drop(slow);
-    scene.end();
 }
 
 /// One write of at most PIPE_BUF is read in one read.
-fn many_messages_in_one_write_are_many_messages(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn many_messages_in_one_write_are_many_messages(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).without_event_log().ready();
     let mut client = scene.raw_client();
     let window = client.shake_hands().window;
@@ -58,16 +53,12 @@ fn many_messages_in_one_write_are_many_messages(paradigm: Paradigm) {
         assert_eq!(client.reply(sequence, message.len()), message.to_ascii_uppercase());
     }
     client.bye();
-    drop(client);
-    scene.end();
 }
 
 /// The pipe has one page. While the page holds a byte, nothing can be written. No byte may be dropped.
-fn replies_wait_while_the_pipe_has_no_free_page(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn replies_wait_while_the_pipe_has_no_free_page(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).args(["--service", "echo"]).without_event_log().ready();
-    let mut client = scene.raw_client();
-    client.shake_hands();
+    let mut client = scene.raw_session();
     client.shrink_private_pipe();
     let message = noise(if paradigm == Paradigm::Shared { 16 * PAYLOAD_MAX } else { 300_000 });
     client.request(1, &message);
@@ -77,13 +68,10 @@ fn replies_wait_while_the_pipe_has_no_free_page(paradigm: Paradigm) {
     reply.extend(client.reply(1, message.len() - reply.len()));
     assert!(reply == message, "another message came back");
     client.bye();
-    drop(client);
-    scene.end();
 }
 
 /// Each pipe holds 4 KiB. 64 KiB of requests are under way, and as many of replies.
-fn pipes_smaller_than_the_window_cause_no_deadlock(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn pipes_smaller_than_the_window_cause_no_deadlock(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["-q", "--service", "echo"]).ready();
     let messages: Vec<_> = (0..200).map(|number| format!("{number:04}").repeat(1000)).collect();
     let client = scene.client().args(["--window", "16"]).args(&messages).gated().start();
@@ -100,13 +88,11 @@ fn pipes_smaller_than_the_window_cause_no_deadlock(paradigm: Paradigm) {
     let end = client.ends().success();
     let expected: String = messages.iter().map(|message| format!("{message}\n")).collect();
     assert!(end.get_output().stdout == expected.as_bytes(), "other messages came back");
-    scene.end();
 }
 
 /// The other direction, with a server that the test controls. Its pipe has one page, and its answers come in
 /// single bytes.
-fn a_slow_server_receives_and_sends_the_same_bytes() {
-    let scene = Scene::new();
+fn a_slow_server_receives_and_sends_the_same_bytes(scene: &Scene) {
     let mut server = scene.raw_server();
     server.shrink_wkp();
     let message = "0123456789".repeat(5000);
@@ -123,5 +109,4 @@ fn a_slow_server_receives_and_sends_the_same_bytes() {
     }
     client.ends().success().stdout(message).stderr("");
     server.end();
-    scene.end();
 }

@@ -5,11 +5,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::Path;
 
-use handshake_core::fifo::open_to_read;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
 use predicates::prelude::*;
+use workspace_tests::pipe::open_to_read;
 use workspace_tests::wait::until_true;
 use workspace_tests::{Barrier, Paradigm, RawClient, Scene, each};
 
@@ -26,12 +24,9 @@ each! {
     an_object_that_takes_the_name_ends_the_server_and_stays in basic forking dispatch shared: row_18;
 }
 
-fn a_second_server_is_told_that_the_name_is_in_use(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_second_server_is_told_that_the_name_is_in_use(scene: &Scene, paradigm: Paradigm) {
     let first = scene.server(paradigm).ready();
-    let client = scene.client().typing().start();
-    client.type_line("one");
-    client.prints("ONE\n");
+    let client = scene.served_client("one");
     let names = scene.names();
     for other in Paradigm::ALL {
         let refusal = format!("{}: cannot serve at \"mario\": the name is in use", other.binary());
@@ -39,15 +34,12 @@ fn a_second_server_is_told_that_the_name_is_in_use(paradigm: Paradigm) {
     }
     assert_eq!(scene.names(), names, "a second server changed something");
     client.type_line("two");
-    client.close_stdin();
-    client.ends().success().stdout("ONE\nTWO\n").stderr("");
+    client.leaves().stdout("ONE\nTWO\n").stderr("");
     scene.serves("three", "THREE");
     assert!(first.is_running());
-    scene.end();
 }
 
-fn of_twenty_servers_at_one_instant_one_serves(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn of_twenty_servers_at_one_instant_one_serves(scene: &Scene, paradigm: Paradigm) {
     let barrier = Barrier::new();
     let servers: Vec<_> = (0..20).map(|_| scene.server(paradigm).behind(&barrier).start()).collect();
     barrier.open();
@@ -58,37 +50,33 @@ fn of_twenty_servers_at_one_instant_one_serves(paradigm: Paradigm) {
     }
     scene.serves("hello", "HELLO");
     assert_eq!(servers.iter().filter(|server| server.is_running()).count(), 1);
-    scene.end();
 }
 
-fn a_stale_well_known_pipe_is_taken_over(paradigm: Paradigm) {
-    let scene = Scene::new();
-    make_fifo(&scene.path("mario"));
+fn a_stale_well_known_pipe_is_taken_over(scene: &Scene, paradigm: Paradigm) {
+    scene.make_fifo("mario");
     // A client already waits there.
     let early = scene.client().arg("early").start();
     until_true("the client's private pipe", || scene.names().len() == 2);
     let _server = scene.server(paradigm).ready();
     early.ends().success().stdout("EARLY\n");
     scene.serves("hello", "HELLO");
-    scene.end();
 }
 
 /// No process has the PID 4194305: it is beyond the kernel's maximum (proc(5), pid_max).
-fn a_server_removes_the_pipes_of_dead_processes(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_server_removes_the_pipes_of_dead_processes(scene: &Scene, paradigm: Paradigm) {
     let dead = "4194305";
     let swept = ["client", "up", "new"].map(|kind| format!("mario.{kind}.{dead}.0123456789abcdef"));
     for name in &swept {
-        make_fifo(&scene.path(name));
+        scene.make_fifo(name);
     }
     // These three stay: the first one's maker is alive and reads it, the others do not match the pattern of
     // names.
     let alive = RawClient::new_name();
     let others = [alive.as_str(), "mario.client.4194305.x", "luigi.client.4194305.0123456789abcdef"];
     for name in others {
-        make_fifo(&scene.path(name));
+        scene.make_fifo(name);
     }
-    let reader = open_to_read(&scene.path(&alive)).expect("the pipe was just made");
+    let reader = open_to_read(scene.path(&alive));
     let file = "mario.client.4194305.00000000deadbeef";
     fs::write(scene.path(file), "of value").expect("a file");
     let server = scene.server(paradigm).ready();
@@ -103,7 +91,6 @@ fn a_server_removes_the_pipes_of_dead_processes(paradigm: Paradigm) {
     assert!(server.is_running());
     assert_eq!(fs::read_to_string(scene.path(file)).expect("the path exists"), "of value");
     expected.iter().for_each(|name| fs::remove_file(scene.path(name)).expect("the path exists"));
-    scene.end();
 }
 
 /// The message has the program, the operation, the object, the error, and what to try next.
@@ -115,37 +102,32 @@ fn refuses(scene: &Scene, paradigm: Paradigm, what: &str) {
     scene.server(paradigm).run().code(3).stdout("").stderr(message);
 }
 
-fn a_regular_file_is_left_as_it_was(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_regular_file_is_left_as_it_was(scene: &Scene, paradigm: Paradigm) {
     let path = scene.path("mario");
     fs::write(&path, "of value").expect("a file");
     let inode = inode(&path);
-    refuses(&scene, paradigm, "a regular file");
+    refuses(scene, paradigm, "a regular file");
     assert_eq!(fs::read_to_string(&path).expect("the path exists"), "of value");
     assert_eq!(self::inode(&path), inode);
     fs::remove_file(path).expect("the path exists");
-    scene.end();
 }
 
-fn a_directory_is_left_as_it_was(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_directory_is_left_as_it_was(scene: &Scene, paradigm: Paradigm) {
     let path = scene.path("mario");
     fs::create_dir(&path).expect("a directory");
     fs::write(path.join("file"), "of value").expect("a file");
-    refuses(&scene, paradigm, "a directory");
+    refuses(scene, paradigm, "a directory");
     assert_eq!(fs::read_to_string(path.join("file")).expect("the path exists"), "of value");
     fs::remove_dir_all(path).expect("the path exists");
-    scene.end();
 }
 
 /// Even a link to a pipe that would be suitable.
-fn a_symbolic_link_is_left_as_it_was(paradigm: Paradigm) {
-    let scene = Scene::new();
-    make_fifo(&scene.path("luigi"));
+fn a_symbolic_link_is_left_as_it_was(scene: &Scene, paradigm: Paradigm) {
+    scene.make_fifo("luigi");
     for target in ["luigi", "nowhere", "file"] {
         fs::write(scene.path("file"), "of value").expect("a file");
         symlink(target, scene.path("mario")).expect("a link");
-        refuses(&scene, paradigm, "a symbolic link");
+        refuses(scene, paradigm, "a symbolic link");
         let client = scene.client().args(["--timeout", "1s", "hello"]).run();
         client.code(3).stderr(predicate::str::contains("ELOOP").and(predicate::str::contains(
             "it is a symbolic link, which is not followed: name the pipe itself with --wkp",
@@ -157,12 +139,10 @@ fn a_symbolic_link_is_left_as_it_was(paradigm: Paradigm) {
     assert_eq!(scene.names(), ["file", "luigi"]);
     fs::remove_file(scene.path("file")).expect("the path exists");
     fs::remove_file(scene.path("luigi")).expect("the path exists");
-    scene.end();
 }
 
 /// The private pipe of a raw client is moved to the well-known name.
-fn a_pipe_that_has_a_reader_is_left_as_it_was(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_pipe_that_has_a_reader_is_left_as_it_was(scene: &Scene, paradigm: Paradigm) {
     let mut reader = scene.raw_client();
     let path = scene.path("mario");
     fs::rename(scene.path(reader.name()), &path).expect("the path exists");
@@ -176,13 +156,11 @@ fn a_pipe_that_has_a_reader_is_left_as_it_was(paradigm: Paradigm) {
     assert_eq!(self::inode(&path), inode);
     assert!(fs::symlink_metadata(&path).is_ok_and(|file| file.file_type().is_fifo()));
     assert!(!reader.has_answer(), "the server wrote into the pipe");
-    fs::remove_file(path).expect("the path exists");
-    scene.end();
+    fs::rename(path, scene.path(reader.name())).expect("the path exists");
 }
 
 /// Twice: the server also watches the pipe that it made again.
-fn a_removed_name_is_created_again(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_removed_name_is_created_again(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     for _ in 0..2 {
         // A client that waits for the name finds the new pipe.
@@ -190,19 +168,17 @@ fn a_removed_name_is_created_again(paradigm: Paradigm) {
         scene.serves("hello", "HELLO");
         until_true("the name to exist", || scene.path("mario").exists());
     }
-    scene.end();
 }
 
 /// A pipe or a regular file takes the name. The server must neither remove nor read it.
-fn an_object_that_takes_the_name_ends_the_server_and_stays(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn an_object_that_takes_the_name_ends_the_server_and_stays(scene: &Scene, paradigm: Paradigm) {
     let path = scene.path("mario");
     for what in ["a pipe that this server did not make", "a regular file"] {
         let server = scene.server(paradigm).ready();
         let taken = scene.path("taken");
         match what {
             "a regular file" => fs::write(&taken, "of value").expect("a file"),
-            _ => drop(make_fifo(&taken)),
+            _ => scene.make_fifo("taken"),
         }
         let inode = inode(&taken);
         // A rename is one step, so the server never finds the name missing.
@@ -216,15 +192,8 @@ fn an_object_that_takes_the_name_ends_the_server_and_stays(paradigm: Paradigm) {
         }
         fs::remove_file(&path).expect("the path exists");
     }
-    scene.end();
 }
 
 fn inode(path: &Path) -> u64 {
     fs::symlink_metadata(path).expect("the path exists").ino()
-}
-
-/// Makes a pipe that no process has open. Returns its inode.
-fn make_fifo(path: &Path) -> u64 {
-    mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
-    inode(path)
 }

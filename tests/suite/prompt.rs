@@ -48,11 +48,11 @@ fn ends_well(client: &Program, terminal: &Terminal, replies: impl AsRef<[u8]>) {
     assert!(terminal.is_as_it_was(), "the terminal is not as it was");
 }
 
-fn text_typed_before_the_connection_is_sent() {
-    let (scene, terminal) = (Scene::new(), Terminal::new());
+fn text_typed_before_the_connection_is_sent(scene: &Scene) {
+    let terminal = Terminal::new();
     // Before the program starts.
     terminal.types("a\nb\n");
-    let client = client(&scene, &terminal).start();
+    let client = client(scene, &terminal).start();
     terminal.types("c\nd");
     let _server = scene.server(Paradigm::Forking).ready();
     client.prints("A\nB\nC\n");
@@ -63,14 +63,13 @@ fn text_typed_before_the_connection_is_sent() {
     // Ctrl-D may come early, too.
     let terminal = Terminal::new();
     terminal.types(["a\n", CTRL_D].concat());
-    ends_well(&self::client(&scene, &terminal).start(), &terminal, "A\n");
-    scene.end();
+    ends_well(&self::client(scene, &terminal).start(), &terminal, "A\n");
 }
 
-fn text_typed_while_a_reply_is_awaited_is_sent() {
-    let (scene, terminal) = (Scene::new(), Terminal::new());
+fn text_typed_while_a_reply_is_awaited_is_sent(scene: &Scene) {
+    let terminal = Terminal::new();
     let mut server = scene.raw_server();
-    let client = client(&scene, &terminal).start();
+    let client = client(scene, &terminal).start();
     server.shake_hands();
     terminal.shows(PROMPT);
     terminal.types("a\n");
@@ -87,13 +86,12 @@ fn text_typed_while_a_reply_is_awaited_is_sent() {
     server.receive(Kind::Bye);
     ends_well(&client, &terminal, format!("a\n{lines}last\n"));
     server.end();
-    scene.end();
 }
 
-fn each_pasted_line_is_one_message() {
-    let (scene, terminal) = (Scene::new(), Terminal::new());
+fn each_pasted_line_is_one_message(scene: &Scene) {
+    let terminal = Terminal::new();
     let _server = scene.server(Paradigm::Dispatch).ready();
-    let client = client(&scene, &terminal).start();
+    let client = client(scene, &terminal).start();
     terminal.shows(PROMPT);
     // A pasted newline acts as Enter. The last line waits for Enter.
     terminal.types("one\rtwo\r\rthree");
@@ -101,26 +99,24 @@ fn each_pasted_line_is_one_message() {
     terminal.shows("> three");
     terminal.types(["\r", CTRL_D].concat());
     ends_well(&client, &terminal, "ONE\nTWO\n\nTHREE\n");
-    scene.end();
 }
 
-fn a_byte_that_is_not_utf_8_is_sent_unchanged() {
-    let (scene, terminal) = (Scene::new(), Terminal::new());
+fn a_byte_that_is_not_utf_8_is_sent_unchanged(scene: &Scene) {
+    let terminal = Terminal::new();
     let _server = scene.server(Paradigm::Basic).args(["--service", "echo"]).ready();
-    let client = client(&scene, &terminal).start();
+    let client = client(scene, &terminal).start();
     terminal.shows(PROMPT);
     terminal.types(b"caf\xe9\n\xff\xfe\n");
     terminal.shows("> caf\u{fffd}\r\n");
     client.prints("caf\u{fffd}\n\u{fffd}\u{fffd}\n");
     terminal.types(["caf\u{e9}\n", CTRL_D].concat());
     ends_well(&client, &terminal, b"caf\xe9\n\xff\xfe\ncaf\xc3\xa9\n");
-    scene.end();
 }
 
-fn a_line_that_is_too_long_is_refused_at_the_prompt() {
-    let (scene, terminal) = (Scene::new(), Terminal::new());
+fn a_line_that_is_too_long_is_refused_at_the_prompt(scene: &Scene) {
+    let terminal = Terminal::new();
     let _server = scene.server(Paradigm::Basic).ready();
-    let client = client(&scene, &terminal).args(["--max-message", "10"]).start();
+    let client = client(scene, &terminal).args(["--max-message", "10"]).start();
     terminal.shows(PROMPT);
     terminal.types("0123456789\n0123456789a\nb\n");
     client.prints("0123456789\nB\n");
@@ -128,12 +124,10 @@ fn a_line_that_is_too_long_is_refused_at_the_prompt() {
     terminal.shows("> …\r\nclient: cannot send a message of more than 10 bytes: EMSGSIZE (");
     terminal.types(CTRL_D);
     client.ends().code(1).stdout("0123456789\nB\n");
-    scene.end();
 }
 
 /// The client prints a reply that the terminal cannot hold, and the test does not read the terminal.
-fn a_full_terminal_does_not_block_the_client() {
-    let scene = Scene::new();
+fn a_full_terminal_does_not_block_the_client(scene: &Scene) {
     let mut server = scene.raw_server();
     let mut stuck = |options: &[&str], messages: usize| {
         let terminal = Terminal::new();
@@ -156,13 +150,12 @@ fn a_full_terminal_does_not_block_the_client() {
     let (client, _terminal) = stuck(&["--reply-timeout", "2s"], 3);
     client.ends().code(1);
     server.end();
-    scene.end();
 }
 
-fn lines_are_edited_and_remembered() {
-    let (scene, terminal) = (Scene::new(), Terminal::new());
+fn lines_are_edited_and_remembered(scene: &Scene) {
+    let terminal = Terminal::new();
     let _server = scene.server(Paradigm::Basic).ready();
-    let client = client(&scene, &terminal).start();
+    let client = client(scene, &terminal).start();
     terminal.shows(PROMPT);
     terminal.types(["help", "\x7f", "lo\n"].concat());
     client.prints("HELLO\n");
@@ -171,16 +164,14 @@ fn lines_are_edited_and_remembered() {
     // Ctrl-Z does nothing where no shell would continue the client.
     terminal.types([UP, UP, "\x1a!\n", CTRL_D].concat());
     ends_well(&client, &terminal, "HELLO\nHELXLO\nHELLO!\n");
-    scene.end();
 }
 
 /// The prompt is on stderr. On a terminal without escape sequences it is plain text.
-fn stdout_has_only_the_replies() {
-    let scene = Scene::new();
+fn stdout_has_only_the_replies(scene: &Scene) {
     let _server = scene.server(Paradigm::Basic).ready();
     for dumb in [&["env", "TERM=dumb"][..], &["env", "-u", "TERM"]] {
         let terminal = Terminal::new();
-        let client = client(&scene, &terminal).through(dumb).start();
+        let client = client(scene, &terminal).through(dumb).start();
         terminal.shows("> ");
         terminal.types("a\n");
         client.prints("A\n");
@@ -192,12 +183,11 @@ fn stdout_has_only_the_replies() {
     // stderr is a file, so no prompt is shown.
     let terminal = Terminal::new();
     let command = ["sh", "-c", "exec \"$0\" \"$@\" 2>stderr"];
-    let client = client(&scene, &terminal).through(command).start();
+    let client = client(scene, &terminal).through(command).start();
     terminal.types(["a\n", CTRL_D].concat());
     ends_well(&client, &terminal, "A\n");
     assert_eq!(terminal.screen(), "a\r\n", "the kernel echoes the line");
     std::fs::remove_file(scene.path("stderr")).expect("the shell made it");
-    scene.end();
 }
 
 fn is_interrupted(client: &Program, terminal: &Terminal) {
@@ -206,18 +196,17 @@ fn is_interrupted(client: &Program, terminal: &Terminal) {
     assert!(terminal.is_as_it_was(), "the terminal is not as it was");
 }
 
-fn ctrl_c_ends_the_client_at_any_time() {
-    let scene = Scene::new();
+fn ctrl_c_ends_the_client_at_any_time(scene: &Scene) {
     // First without a server.
     let terminal = Terminal::new();
-    let trying = client(&scene, &terminal).start();
+    let trying = client(scene, &terminal).start();
     until_true("the client to try", || !trying.events().is_empty());
     is_interrupted(&trying, &terminal);
     let mut server = scene.raw_server();
     // Then at the prompt, and while a reply is awaited and more was typed than a terminal buffers.
     for is_entered in [false, true] {
         let terminal = Terminal::new();
-        let client = client(&scene, &terminal).start();
+        let client = client(scene, &terminal).start();
         server.shake_hands();
         terminal.shows(PROMPT);
         terminal.types("half");
@@ -230,7 +219,6 @@ fn ctrl_c_ends_the_client_at_any_time() {
         is_interrupted(&client, &terminal);
     }
     server.end();
-    scene.end();
 }
 
 /// Prepares a shell with job control that starts a client at this terminal, and then runs these commands.
@@ -239,10 +227,10 @@ fn in_shell<'s>(scene: &'s Scene, terminal: &Terminal, commands: &str) -> Launch
     client(scene, terminal).through(["sh", "-mc", &script])
 }
 
-fn a_client_in_the_background_leaves_the_terminal_to_the_shell() {
-    let (scene, terminal) = (Scene::new(), Terminal::new());
+fn a_client_in_the_background_leaves_the_terminal_to_the_shell(scene: &Scene) {
+    let terminal = Terminal::new();
     let _server = scene.server(Paradigm::Basic).ready();
-    let shell = in_shell(&scene, &terminal, "bg >&2; echo in the background >&2; read line; fg >&2").start();
+    let shell = in_shell(scene, &terminal, "bg >&2; echo in the background >&2; read line; fg >&2").start();
     terminal.shows(PROMPT);
     terminal.types("half\x1a");
     terminal.shows("in the background\r\n");
@@ -256,13 +244,12 @@ fn a_client_in_the_background_leaves_the_terminal_to_the_shell() {
     terminal.types(CTRL_C);
     shell.ends();
     assert!(terminal.is_as_it_was(), "the terminal is not as it was");
-    scene.end();
 }
 
-fn a_client_that_was_stopped_shows_its_prompt_again() {
-    let (scene, terminal) = (Scene::new(), Terminal::new());
+fn a_client_that_was_stopped_shows_its_prompt_again(scene: &Scene) {
+    let terminal = Terminal::new();
     let _server = scene.server(Paradigm::Basic).ready();
-    let shell = in_shell(&scene, &terminal, "fg >&2").start();
+    let shell = in_shell(scene, &terminal, "fg >&2").start();
     terminal.shows(PROMPT);
     terminal.types("half");
     terminal.shows("> half");
@@ -272,13 +259,12 @@ fn a_client_that_was_stopped_shows_its_prompt_again() {
     terminal.types(["\x15", CTRL_D].concat());
     terminal.shows("status 0");
     ends_well(&shell, &terminal, "");
-    scene.end();
 }
 
-fn a_server_that_dies_while_a_person_types_is_reported() {
-    let (scene, terminal) = (Scene::new(), Terminal::new());
+fn a_server_that_dies_while_a_person_types_is_reported(scene: &Scene) {
+    let terminal = Terminal::new();
     let mut server = scene.raw_server();
-    let client = client(&scene, &terminal).start();
+    let client = client(scene, &terminal).start();
     server.shake_hands();
     terminal.shows(PROMPT);
     terminal.types("half");
@@ -289,13 +275,12 @@ fn a_server_that_dies_while_a_person_types_is_reported() {
     let screen = terminal.screen();
     assert!(contains("\r\nclient: the connection is over: ").eval(&screen), "{screen:?}");
     server.end();
-    scene.end();
 }
 
-fn a_terminal_that_hangs_up_ends_the_client() {
-    let (scene, terminal) = (Scene::new(), Terminal::new());
+fn a_terminal_that_hangs_up_ends_the_client(scene: &Scene) {
+    let terminal = Terminal::new();
     let _server = scene.server(Paradigm::Basic).ready();
-    let client = client(&scene, &terminal).start();
+    let client = client(scene, &terminal).start();
     terminal.shows(PROMPT);
     terminal.types("half");
     terminal.hangs_up();
@@ -303,5 +288,4 @@ fn a_terminal_that_hangs_up_ends_the_client() {
     let end = client.ends();
     let status = end.get_output().status;
     assert!(status.success() || status.signal() == Some(Signal::SIGHUP as i32), "{status}");
-    scene.end();
 }

@@ -9,13 +9,18 @@ use predicates::prelude::*;
 use predicates::str::{contains, is_match};
 use workspace_tests::proc::{children_of, living_in};
 use workspace_tests::wait::{until, until_true};
-use workspace_tests::{Paradigm, Program, Scene, each};
+use workspace_tests::{Paradigm, Program, Scene, each, tests};
 
 each! {
     naive_clients_are_all_served in basic forking dispatch;
     framed_clients_are_all_served in basic forking dispatch shared;
     an_interrupted_race_ends_its_processes_and_says_so in basic forking dispatch;
     the_processes_of_a_killed_race_end in basic forking dispatch;
+}
+
+tests! {
+    the_original_loses_clients_and_is_not_judged;
+    an_impossible_race_is_a_usage_error;
 }
 
 /// The name that `lab race` has for the paradigm.
@@ -35,8 +40,7 @@ fn line(pattern: &str) -> impl Predicate<str> + use<> {
     is_match(pattern).expect("a pattern")
 }
 
-fn naive_clients_are_all_served(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn naive_clients_are_all_served(scene: &Scene, paradigm: Paradigm) {
     let race = scene.lab().args(["race", server(paradigm), "--dialect", "course"]).args(SMALL).run();
     let name = paradigm.binary();
     race.success()
@@ -45,11 +49,9 @@ fn naive_clients_are_all_served(paradigm: Paradigm) {
         .stdout(contains(format!("✔ {name}, naive clients: of 24, 24 served (expected all)")))
         .stdout(contains(format!("✔ {name}, naive clients: ended with 0 and left nothing behind")))
         .stdout(contains("framed clients").or(contains("✘")).or(contains("\u{1b}")).not());
-    scene.end();
 }
 
-fn framed_clients_are_all_served(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn framed_clients_are_all_served(scene: &Scene, paradigm: Paradigm) {
     let race = scene.lab().args(["race", server(paradigm), "--dialect", "framed"]).args(SMALL).run();
     let option = if paradigm == Paradigm::Shared { " --shared-wkp" } else { "" };
     let title = format!("{}{option}, framed clients", paradigm.binary());
@@ -59,14 +61,11 @@ fn framed_clients_are_all_served(paradigm: Paradigm) {
         .stdout(contains(format!("✔ {title}: of 24, 24 served (expected all)")))
         .stdout(contains(format!("✔ {title}: ended with 0 and left nothing behind")))
         .stdout(contains("naive clients").or(contains("✘")).not());
-    scene.end();
 }
 
 /// Among so many clients some are always lost: of two that have opened the same pipe, one is. Which one, and
 /// where it hangs, is chance.
-#[test]
-fn the_original_loses_clients_and_is_not_judged() {
-    let scene = Scene::new();
+fn the_original_loses_clients_and_is_not_judged(scene: &Scene) {
     let options = ["race", "original", "--clients", "30", "--rounds", "2", "--patience", "1s"];
     let race = scene.lab().args(options).run().success();
     let output = String::from_utf8_lossy(&race.get_output().stdout).into_owned();
@@ -83,22 +82,18 @@ fn the_original_loses_clients_and_is_not_judged() {
         assert_eq!(counts.iter().sum::<usize>(), 30, "{round}");
         assert!(counts[0] < 30, "no client was lost: {round}");
     }
-    scene.end();
 }
 
-fn an_interrupted_race_ends_its_processes_and_says_so(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let (race, place) = endless_race(&scene, paradigm);
+fn an_interrupted_race_ends_its_processes_and_says_so(scene: &Scene, paradigm: Paradigm) {
+    let (race, place) = endless_race(scene, paradigm);
     race.signal(Signal::SIGINT);
     race.ends_by(Signal::SIGINT).stdout(contains("✘ interrupted by SIGINT: incomplete"));
     assert!(!place.exists(), "{} is left", place.display());
-    scene.end();
 }
 
 /// The directory stays, because no process is left to remove it.
-fn the_processes_of_a_killed_race_end(paradigm: Paradigm) {
-    let scene = Scene::new();
-    let (race, place) = endless_race(&scene, paradigm);
+fn the_processes_of_a_killed_race_end(scene: &Scene, paradigm: Paradigm) {
+    let (race, place) = endless_race(scene, paradigm);
     race.signal(Signal::SIGKILL);
     race.ends_by(Signal::SIGKILL);
     let here = fs::canonicalize(scene.path(".")).expect("the scene's directory");
@@ -108,7 +103,6 @@ fn the_processes_of_a_killed_race_end(paradigm: Paradigm) {
         "the server left its names"
     );
     fs::remove_dir_all(&place).expect("the path exists");
-    scene.end();
 }
 
 /// Starts a race that would run for long, and waits until it has started clients. Returns the race and its
@@ -128,12 +122,9 @@ fn endless_race(scene: &Scene, paradigm: Paradigm) -> (Rc<Program>, PathBuf) {
     (race, place)
 }
 
-#[test]
-fn an_impossible_race_is_a_usage_error() {
-    let scene = Scene::new();
+fn an_impossible_race_is_a_usage_error(scene: &Scene) {
     let shared = scene.lab().args(["race", "shared-wkp", "--dialect", "course"]).run();
     shared.code(2).stdout("").stderr(contains("lab race shared-wkp --dialect framed"));
     scene.lab().args(["race", "--patience", "0"]).run().code(2).stdout("").stderr(contains("--patience 0"));
     scene.lab().args(["race", "--clients", "1"]).run().code(2).stderr(contains("from 2 to 1000"));
-    scene.end();
 }

@@ -2,13 +2,10 @@
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
 use predicates::prelude::*;
+use workspace_tests::steps::another_client_is_served_soon;
 use workspace_tests::wait::until_true;
 use workspace_tests::{Barrier, Paradigm, Scene, each, tests};
-
-use crate::held::another_client_is_served_soon;
 
 each! {
     two_names_in_one_pipe_are_two_clients in basic forking dispatch shared: row_1;
@@ -25,8 +22,7 @@ tests! {
 
 /// The server is held until both names are in its pipe. The first client keeps the pipe; the second gets a
 /// fresh one.
-fn two_names_in_one_pipe_are_two_clients(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn two_names_in_one_pipe_are_two_clients(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).gated().start();
     server.step_until(What::Waiting);
     let clients = [(); 2].map(|()| scene.client().arg("hello").start());
@@ -47,30 +43,25 @@ fn two_names_in_one_pipe_are_two_clients(paradigm: Paradigm) {
     );
     let fresh = scene.event_log().all(|event| event.what == What::UpstreamCreated);
     assert_eq!(fresh.len(), removed, "only the second client gets a fresh upstream");
-    scene.end();
 }
 
 /// The client opens the pipe before the server removes its name. The lock and the check of the name tell the
 /// client that it is late.
-fn a_late_name_is_not_written(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_late_name_is_not_written(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let mut late = scene.raw_client();
     late.open_wkp();
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     assert!(!late.hello_on_open_pipe(), "a pipe that lost its name took a HELLO");
     late.shake_hands();
     late.request(1, b"one");
     assert_eq!(late.answer().payload, b"ONE");
     late.bye();
-    drop(late);
-    scene.end();
 }
 
 /// A program that ignores the lock and the check is not taken for a client. It gets an error, and need not
 /// wait for ever.
-fn a_late_name_written_against_the_rules_shows_an_error(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_late_name_written_against_the_rules_shows_an_error(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).ready();
     let mut late = scene.raw_client();
     late.open_wkp();
@@ -86,8 +77,7 @@ fn a_late_name_written_against_the_rules_shows_an_error(paradigm: Paradigm) {
     client.type_line("two");
     client.prints("ONE\nTWO\n");
     assert!(!late.shows_error(), "the other client still uses the pipe");
-    client.close_stdin();
-    client.ends().success().stderr("");
+    client.leaves().stderr("");
     until_true("the late client's pipe to show an error", || late.shows_error());
     let error = late.tries_to_write(b"hello?").expect_err("the pipe has no reader");
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
@@ -95,40 +85,31 @@ fn a_late_name_written_against_the_rules_shows_an_error(paradigm: Paradigm) {
     late.shake_hands();
     late.bye();
     drop(late);
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
-fn a_client_that_comes_before_its_server_waits_and_is_served(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_that_comes_before_its_server_waits_and_is_served(scene: &Scene, paradigm: Paradigm) {
     let client = scene.client().args(["--timeout", "60s", "hello"]).start();
     scene.event_log().wait_for(What::PrivateCreated, |_| true);
     assert_eq!(scene.names().len(), 1, "only the private pipe exists");
     let _server = scene.server(paradigm).ready();
     client.ends().success().stdout("HELLO\n").stderr("");
-    scene.end();
 }
 
-fn a_client_between_two_well_known_pipes_ends_at_its_deadline(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_client_between_two_well_known_pipes_ends_at_its_deadline(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let first = scene.client().typing().start();
-    first.type_line("one");
-    first.prints("ONE\n");
+    let first = scene.served_client("one");
     let message = "client: cannot connect to \"mario\": ENOENT (no such pipe): is a server running";
     let second = scene.client().args(["--timeout", "300ms", "two"]).run();
     second.code(3).stdout("").stderr(predicate::str::starts_with(message));
-    first.close_stdin();
-    first.ends().success().stdout("ONE\n");
-    scene.end();
+    first.leaves().stdout("ONE\n");
 }
 
-fn a_client_without_a_server_ends_at_its_deadline() {
-    let scene = Scene::new();
+fn a_client_without_a_server_ends_at_its_deadline(scene: &Scene) {
     // First there is no pipe, then a pipe that a dead server left.
     for (stands, obstacle) in [(false, "ENOENT (no such pipe)"), (true, "ENXIO (no reader)")] {
         if stands {
-            make_fifo(&scene, "mario");
+            scene.make_fifo("mario");
         }
         let message = format!("client: cannot connect to \"mario\": {obstacle}: is a server running");
         let client = scene.client().args(["--timeout", "300ms", "hello"]).run();
@@ -136,19 +117,17 @@ fn a_client_without_a_server_ends_at_its_deadline() {
     }
     assert_eq!(scene.names(), ["mario"], "a private pipe was left");
     std::fs::remove_file(scene.path("mario")).expect("the path exists");
-    scene.end();
 }
 
 /// A barrier holds both programs, so the test knows their PIDs before they begin.
-fn the_pipes_of_a_dead_process_with_the_same_pid_are_no_obstacle(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn the_pipes_of_a_dead_process_with_the_same_pid_are_no_obstacle(scene: &Scene, paradigm: Paradigm) {
     let barrier = Barrier::new();
     let server = scene.server(paradigm).behind(&barrier).start();
     let client = scene.client().arg("hello").behind(&barrier).start();
     let next = format!("mario.new.{}.0123456789abcdef", server.pid());
     let fresh = format!("mario.up.{}.0123456789abcdef", server.pid());
     let private = format!("mario.client.{}.0123456789abcdef", client.pid());
-    [&next, &fresh, &private].into_iter().for_each(|name| make_fifo(&scene, name));
+    [&next, &fresh, &private].into_iter().for_each(|name| scene.make_fifo(name));
     barrier.open();
     client.ends().success().stdout("HELLO\n").stderr("");
     until_true("the server to remove the pipes with its own PID", || {
@@ -156,9 +135,4 @@ fn the_pipes_of_a_dead_process_with_the_same_pid_are_no_obstacle(paradigm: Parad
     });
     // The server removes the client's pipe when it ends; the census checks that.
     assert!(scene.path(&private).exists(), "the client removed another process's pipe");
-    scene.end();
-}
-
-fn make_fifo(scene: &Scene, name: &str) {
-    mkfifo(&scene.path(name), Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
 }

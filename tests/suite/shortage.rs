@@ -10,11 +10,9 @@ use nix::unistd::geteuid;
 use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::proc::{Target, capacity, descriptors};
+use workspace_tests::steps::{assert_nearly_idle_for_a_second, load, report};
 use workspace_tests::wait::until_true;
 use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, is_root, needs, not_run};
-
-use crate::crowds::{load, report};
-use crate::idle::assert_nearly_idle_for_a_second;
 
 each! {
     a_fork_that_fails_is_retried in forking dispatch shared: row_23;
@@ -29,10 +27,7 @@ each! {
 
 /// Starts a client and waits for its first reply. Its session goes on while a resource is short.
 fn connected(scene: &Scene) -> Rc<Program> {
-    let client = scene.client().typing().start();
-    client.type_line("one");
-    client.prints("ONE\n");
-    client
+    scene.served_client("one")
 }
 
 fn goes_on(client: &Program) {
@@ -41,8 +36,7 @@ fn goes_on(client: &Program) {
 }
 
 fn leaves(client: &Program) {
-    client.close_stdin();
-    client.ends().success().stdout("ONE\nTWO\n").stderr("");
+    client.leaves().stdout("ONE\nTWO\n").stderr("");
 }
 
 /// Waits until the server has logged this shortage.
@@ -52,21 +46,14 @@ fn is_short(scene: &Scene, errno: &str) {
 }
 
 /// strace(1) makes 19 forks after the first fail: two seconds of retries.
-fn a_fork_that_fails_is_retried(paradigm: Paradigm) {
+fn a_fork_that_fails_is_retried(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[Tool::Strace]) {
         return;
     }
-    let scene = Scene::new();
-    let place = scene.place().display().to_string();
-    // strace works outside the place, or the census would find it. With -D the server is no child of strace.
-    let strace = ["env", "-C", "/", "strace", "-D", "-f", "-qq", "-o", "/dev/null"];
-    let forks = ["-e", "trace=clone,clone3,fork,vfork"];
-    let fail = ["-e", "inject=clone,clone3,fork,vfork:error=EAGAIN:when=2..20"];
-    let launch = scene.server(paradigm).through(strace).through(forks).through(fail);
-    let server = launch.through(["env", "-C", &place]).ready();
-    let first = connected(&scene);
+    let server = scene.server(paradigm).failing("clone,clone3,fork,vfork", "EAGAIN:when=2..20").ready();
+    let first = connected(scene);
     let second = scene.client().args(["--timeout", "60s", "hello"]).start();
-    is_short(&scene, "EAGAIN");
+    is_short(scene, "EAGAIN");
     goes_on(&first);
     second.ends().success().stdout("HELLO\n").stderr("");
     let forked = scene.event_log().all(|event| event.what == What::SubserverForked);
@@ -74,7 +61,6 @@ fn a_fork_that_fails_is_retried(paradigm: Paradigm) {
     assert_eq!(forked.len(), 2, "a fork that failed was counted");
     leaves(&first);
     assert!(server.is_running());
-    scene.end();
 }
 
 const PRLIMIT: Tool = Tool::Command("prlimit");
@@ -87,11 +73,10 @@ fn user(paradigm: Paradigm, test: u32) -> u32 {
 
 /// Root is not bound by the limit, so another user serves. The server, a subserver and two clients are four
 /// processes. A fifth process is possible only when the first client has left.
-fn a_server_at_the_process_limit_waits_for_a_process(paradigm: Paradigm) {
+fn a_server_at_the_process_limit_waits_for_a_process(scene: &Scene, paradigm: Paradigm) {
     if !is_root() || !needs(&[PRLIMIT]) {
         return;
     }
-    let scene = Scene::new();
     let user = user(paradigm, 1);
     scene.belongs_to(user);
     let launch = scene.server(paradigm).args(["--max-clients", "100"]).as_user(user);
@@ -100,13 +85,12 @@ fn a_server_at_the_process_limit_waits_for_a_process(paradigm: Paradigm) {
     first.type_line("one");
     first.prints("ONE\n");
     let second = scene.client().as_user(user).args(["--timeout", "60s", "hello"]).start();
-    is_short(&scene, "EAGAIN");
+    is_short(scene, "EAGAIN");
     goes_on(&first);
     assert!(second.is_running());
     leaves(&first);
     second.ends().success().stdout("HELLO\n").stderr("");
     assert!(server.is_running());
-    scene.end();
 }
 
 /// Limits a program's descriptors from now on. prlimit(1) changes only the soft limit, so the test can undo
@@ -116,41 +100,36 @@ fn limit_descriptors(program: &Program, most: u64) {
     assert!(Command::new("prlimit").args([pid, limit]).status().expect("the command starts").success());
 }
 
-fn without_descriptors_new_clients_wait(paradigm: Paradigm) {
+fn without_descriptors_new_clients_wait(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[PRLIMIT]) {
         return;
     }
-    let scene = Scene::new();
     let server = scene.server(paradigm).ready();
-    let before = server.descriptors();
-    let first = connected(&scene);
+    let first = connected(scene);
     // Open descriptors stay open.
     limit_descriptors(&server, 3);
     let second = scene.client().args(["--timeout", "60s", "hello"]).start();
     if paradigm == Paradigm::Basic {
         goes_on(&first);
         leaves(&first);
-        is_short(&scene, "EMFILE");
+        is_short(scene, "EMFILE");
     } else {
-        is_short(&scene, "EMFILE");
+        is_short(scene, "EMFILE");
         goes_on(&first);
     }
-    assert_nearly_idle_for_a_second(&scene, server.pid());
+    assert_nearly_idle_for_a_second(scene, server.pid());
     assert!(second.is_running());
     limit_descriptors(&server, 1024);
     second.ends().success().stdout("HELLO\n").stderr("");
     if paradigm != Paradigm::Basic {
         leaves(&first);
     }
-    server.has_descriptors_as(&before);
-    scene.end();
 }
 
-fn a_server_that_cannot_start_says_why(paradigm: Paradigm) {
+fn a_server_that_cannot_start_says_why(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[PRLIMIT]) {
         return;
     }
-    let scene = Scene::new();
     let program = paradigm.binary();
     let refuses = |launch: Launch<'_>, what: &str| {
         let message = predicate::str::starts_with(format!("{program}: cannot ")).and(contains(what));
@@ -170,7 +149,6 @@ fn a_server_that_cannot_start_says_why(paradigm: Paradigm) {
         let wkp = predicate::str::starts_with("client: cannot ").and(contains(&wkp[..3]));
         client.code(3).stdout("").stderr(wkp);
     }
-    scene.end();
 }
 
 /// Runs a program on a file system of its own, mounted at the scene's place for this program only. Prints the
@@ -193,39 +171,34 @@ fn can_mount() -> bool {
 }
 
 /// The root directory is the first file of a file system. Then come the lock file and the pipe.
-fn a_full_file_system_is_reported(paradigm: Paradigm) {
+fn a_full_file_system_is_reported(scene: &Scene, paradigm: Paradigm) {
     if !needs(&MOUNTING) || !can_mount() {
         return;
     }
-    let scene = Scene::new();
     for (files, object) in [(1, ".mario.lock"), (2, "\"mario\"")] {
         let mount = format!("-o nr_inodes={files} tmpfs \"$0\"");
-        let launch = on_a_file_system(&scene, scene.server(paradigm), &mount);
+        let launch = on_a_file_system(scene, scene.server(paradigm), &mount);
         launch.run().code(3).stdout("").stderr(contains("ENOSPC").and(contains(object)));
     }
-    scene.end();
 }
 
-fn a_read_only_file_system_is_reported(paradigm: Paradigm) {
+fn a_read_only_file_system_is_reported(scene: &Scene, paradigm: Paradigm) {
     if !needs(&MOUNTING) || !can_mount() {
         return;
     }
-    let scene = Scene::new();
     let mount = "-o ro tmpfs \"$0\"";
-    let launch = on_a_file_system(&scene, scene.server(paradigm), mount);
+    let launch = on_a_file_system(scene, scene.server(paradigm), mount);
     launch.run().code(3).stdout("").stderr(contains(".mario.lock\": EROFS"));
-    let launch = on_a_file_system(&scene, scene.client().arg("hello"), mount);
+    let launch = on_a_file_system(scene, scene.client().arg("hello"), mount);
     launch.run().code(3).stdout("").stderr(contains("mario.client.").and(contains("EROFS")));
-    scene.end();
 }
 
 /// The file system has room for the lock file, the pipe and one private pipe, but not for the next well-known
 /// pipe. Later it has room for all.
-fn without_room_for_the_next_pipe_clients_wait(paradigm: Paradigm) {
+fn without_room_for_the_next_pipe_clients_wait(scene: &Scene, paradigm: Paradigm) {
     if !needs(&MOUNTING) || !can_mount() {
         return;
     }
-    let scene = Scene::new();
     let place = scene.place().display().to_string();
     let script = "mount -t tmpfs -o nr_inodes=4 tmpfs \"$0\" && cd \"$0\" && exec \"$@\"";
     let launch = scene.server(paradigm).through(["unshare", "-m", "sh", "-c", script, &place]);
@@ -233,10 +206,10 @@ fn without_room_for_the_next_pipe_clients_wait(paradigm: Paradigm) {
     let there = ["nsenter".to_owned(), "-m".into(), format!("--target={}", server.pid()), "--".into()];
     let in_place = || there.iter().cloned().chain(["env", "-C", &place].map(Into::into));
     let client = scene.client().args(["--timeout", "60s", "hello"]).through(in_place()).start();
-    is_short(&scene, "ENOSPC");
+    is_short(scene, "ENOSPC");
     let refused = scene.client().arg("hello").through(in_place()).run();
     refused.code(3).stdout("").stderr(contains("mario.client.").and(contains("ENOSPC")));
-    assert_nearly_idle_for_a_second(&scene, server.pid());
+    assert_nearly_idle_for_a_second(scene, server.pid());
     let remount = ["mount", "-o", "remount,nr_inodes=100", &place];
     assert!(
         Command::new(&there[0])
@@ -247,16 +220,14 @@ fn without_room_for_the_next_pipe_clients_wait(paradigm: Paradigm) {
             .success()
     );
     client.ends().success().stdout("HELLO\n").stderr("");
-    scene.end();
 }
 
 /// A user with 1,024 pipes of 64 KiB gets smaller pipes; root does not (pipe(7), pipe-user-pages-soft). The
 /// test stops the server and checks that pipes are small.
-fn smaller_pipes_are_only_slower(paradigm: Paradigm) {
+fn smaller_pipes_are_only_slower(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[Tool::Descriptors(4096)]) || geteuid().is_root() && !is_root() {
         return;
     }
-    let scene = Scene::new();
     // The kernel gives an ordinary user small pipes anyway.
     let user = geteuid().is_root().then(|| user(paradigm, 2));
     user.into_iter().for_each(|user| scene.belongs_to(user));
@@ -264,7 +235,7 @@ fn smaller_pipes_are_only_slower(paradigm: Paradigm) {
         as_user(scene.server(paradigm).args(["-q", "--service", "echo"]).without_event_log(), user).ready();
     server.signal(Signal::SIGSTOP);
     let lab =
-        as_user(load(&scene, &["--connections", "1500", "--requests", "20", "--window", "16"]), user).start();
+        as_user(load(scene, &["--connections", "1500", "--requests", "20", "--window", "16"]), user).start();
     until_true("1500 private pipes", || {
         scene.names().iter().filter(|name| name.contains(".client.")).count() == 1500
     });
@@ -273,7 +244,6 @@ fn smaller_pipes_are_only_slower(paradigm: Paradigm) {
     assert!(small >= 400, "only {small} pipes are small");
     server.signal(Signal::SIGCONT);
     report(&lab);
-    scene.end();
 }
 
 fn as_user(launch: Launch<'_>, user: Option<u32>) -> Launch<'_> {

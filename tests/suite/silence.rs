@@ -1,15 +1,13 @@
 //! A server that has a request and does not reply: the client reports what it saw, and ends in time.
 
-use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 
 use handshake_core::course::ITS_A_ME;
 use handshake_core::wire::{Kind, Part};
-use nix::libc::O_NONBLOCK;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
+use workspace_tests::pipe::open_to_read;
 use workspace_tests::wait::until;
 use workspace_tests::{Launch, Paradigm, Program, Scene, tests};
 
@@ -37,30 +35,27 @@ fn gives_up(client: &Program, seen: &str) {
     client.ends().code(1).stderr(message.and(contains(seen)).and(contains(hint)));
 }
 
-fn a_server_that_does_not_reply_is_given_up() {
-    let scene = Scene::new();
+fn a_server_that_does_not_reply_is_given_up(scene: &Scene) {
     let mut server = scene.raw_server();
     // READY is a frame of 24 bytes, so the request stays in the pipe.
     server.reads_at_most(24);
-    let asking = client(&scene, "300ms").arg("hello").start();
+    let asking = client(scene, "300ms").arg("hello").start();
     server.shake_hands();
     gives_up(&asking, UNREAD);
     server.reads_at_most(65_536);
     server.forget();
-    let asking = client(&scene, "300ms").args(["one", "two"]).start();
+    let asking = client(scene, "300ms").args(["one", "two"]).start();
     server.shake_hands();
     server.receive(Kind::Request);
     server.receive(Kind::Request);
     gives_up(&asking, READ);
     server.end();
-    scene.end();
 }
 
-fn a_server_of_the_course_that_does_not_reply_is_given_up() {
-    let scene = Scene::new();
+fn a_server_of_the_course_that_does_not_reply_is_given_up(scene: &Scene) {
     let mut server = scene.course_server();
     for reads in [false, true] {
-        let asking = client(&scene, "300ms").args(["--dialect", "course", "hello"]).start();
+        let asking = client(scene, "300ms").args(["--dialect", "course", "hello"]).start();
         server.acknowledge(ITS_A_ME);
         if reads {
             server.receive();
@@ -70,53 +65,43 @@ fn a_server_of_the_course_that_does_not_reply_is_given_up() {
             server.make_wkp();
         }
     }
-    scene.end();
 }
 
 /// Like `cat mario`: the shared well-known pipe keeps its name, and another program of the same user may read
 /// it.
-fn a_request_that_another_program_read_is_given_up() {
-    let scene = Scene::new();
+fn a_request_that_another_program_read_is_given_up(scene: &Scene) {
     let server = scene.server(Paradigm::Shared).ready();
-    let typing = client(&scene, "2s").typing().start();
+    let typing = client(scene, "2s").typing().start();
     typing.type_line("one");
     typing.prints("ONE\n");
     server.signal(Signal::SIGSTOP);
     typing.type_line("two");
-    let mut cat =
-        OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(scene.path("mario")).expect("a pipe");
+    let mut cat = open_to_read(scene.path("mario"));
     until("the request", || cat.read(&mut [0; 4096]).ok().filter(|count| *count > 0));
     drop(cat);
     server.signal(Signal::SIGCONT);
     gives_up(&typing, READ);
-    scene.end();
 }
 
 /// All replies together take longer than the reply timeout.
-fn every_reply_restarts_the_reply_timeout() {
-    let scene = Scene::new();
+fn every_reply_restarts_the_reply_timeout(scene: &Scene) {
     let _server = scene.server(Paradigm::Basic).args(["--service", "sleep:1500"]).ready();
-    client(&scene, "5s").args(["a", "b", "c", "d"]).run().success().stdout("a\nb\nc\nd\n").stderr("");
-    scene.end();
+    client(scene, "5s").args(["a", "b", "c", "d"]).run().success().stdout("a\nb\nc\nd\n").stderr("");
 }
 
-fn the_reply_timeout_does_not_run_at_the_prompt() {
-    let scene = Scene::new();
+fn the_reply_timeout_does_not_run_at_the_prompt(scene: &Scene) {
     let _server = scene.server(Paradigm::Basic).ready();
-    let typing = client(&scene, "5s").typing().start();
+    let typing = client(scene, "5s").typing().start();
     typing.type_line("one");
     typing.prints("ONE\n");
     // A client that cannot connect serves as a clock.
     scene.client().args(["--wkp", "none", "--timeout", "6s", "x"]).run().code(3);
     typing.type_line("two");
     typing.prints("ONE\nTWO\n");
-    typing.close_stdin();
-    typing.ends().success().stderr("");
-    scene.end();
+    typing.leaves().stderr("");
 }
 
-fn after_three_seconds_the_client_says_that_it_waits() {
-    let scene = Scene::new();
+fn after_three_seconds_the_client_says_that_it_waits(scene: &Scene) {
     let mut server = scene.raw_server();
     let patience = ["--timeout", "60s", "--reply-timeout", "60s"];
     let asking = scene.talking_client().args(patience).args(["one", "two"]).start();
@@ -128,12 +113,11 @@ fn after_three_seconds_the_client_says_that_it_waits() {
     server.say(Kind::Reply, 2, Part::ONLY, b"TWO");
     asking.ends().success().stdout("ONE\nTWO\n").stderr(contains("waiting").count(1));
     server.receive(Kind::Bye);
-    let quiet = client(&scene, "60s").arg("one").start();
+    let quiet = client(scene, "60s").arg("one").start();
     server.shake_hands();
     server.receive(Kind::Request);
     scene.client().args(["--wkp", "none", "--timeout", "4s", "x"]).run().code(3);
     server.say(Kind::Reply, 1, Part::ONLY, b"ONE");
     quiet.ends().success().stdout("ONE\n").stderr("");
     server.end();
-    scene.end();
 }

@@ -31,8 +31,7 @@ fn options(paradigm: Paradigm) -> Vec<&'static str> {
 
 /// If a line of the verdict were wrong, the exit status would not be 0. Some lines are checked, so that none
 /// goes missing.
-fn clients_of_all_behaviours_leave_a_server_as_it_was(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn clients_of_all_behaviours_leave_a_server_as_it_was(scene: &Scene, paradigm: Paradigm) {
     scene
         .lab()
         .args(options(paradigm))
@@ -48,11 +47,12 @@ fn clients_of_all_behaviours_leave_a_server_as_it_was(paradigm: Paradigm) {
         .stdout(contains("0 lost (expected 0)").and(contains("✔ 1 of 1 more client was served")))
         .stdout(contains("0 subservers, 0 zombies").and(contains("0 names left")))
         .stdout(contains("\npassed\n").and(contains("✘").not()).and(contains("\u{1b}").not()));
-    scene.end();
 }
 
-fn clients_of_all_behaviours_and_killed_subservers_leave_a_server_as_it_was(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn clients_of_all_behaviours_and_killed_subservers_leave_a_server_as_it_was(
+    scene: &Scene,
+    paradigm: Paradigm,
+) {
     scene
         .lab()
         .args(options(paradigm))
@@ -66,11 +66,9 @@ fn clients_of_all_behaviours_and_killed_subservers_leave_a_server_as_it_was(para
         .stdout(is_match(r"✔ [1-9]\d* subservers killed; the \d+ clients").unwrap())
         .stdout(contains("0 subservers, 0 zombies").and(contains("0 names left")))
         .stdout(contains("\npassed\n").and(contains("✘").not()));
-    scene.end();
 }
 
-fn an_interrupted_soak_ends_its_processes_and_says_so(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn an_interrupted_soak_ends_its_processes_and_says_so(scene: &Scene, paradigm: Paradigm) {
     let soak = scene.lab().args(options(paradigm)).args(["--seconds", "600"]).start();
     let place = place_of(&soak);
     until_true("the soak's second second", || soak.printed().contains("\n     2 "));
@@ -78,12 +76,10 @@ fn an_interrupted_soak_ends_its_processes_and_says_so(paradigm: Paradigm) {
     soak.ends_by(Signal::SIGINT)
         .stdout(contains("✘ interrupted by SIGINT: incomplete").and(contains("\npassed").not()));
     assert!(!place.exists(), "{} is left", place.display());
-    scene.end();
 }
 
 /// The directory stays, because no process is left to remove it.
-fn the_server_of_a_killed_soak_ends(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn the_server_of_a_killed_soak_ends(scene: &Scene, paradigm: Paradigm) {
     let soak = scene.lab().args(options(paradigm)).args(["--seconds", "600"]).start();
     let place = place_of(&soak);
     until_true("the soak's second second", || soak.printed().contains("\n     2 "));
@@ -96,7 +92,6 @@ fn the_server_of_a_killed_soak_ends(paradigm: Paradigm) {
         "the server has not cleaned up"
     );
     std::fs::remove_dir_all(&place).expect("the path exists");
-    scene.end();
 }
 
 /// Returns the soak's directory, from the server's command line.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nix::sys::signal::Signal;
 use workspace_tests::peers::preload;
 use workspace_tests::proc::living_in;
 use workspace_tests::wait::until_true;
@@ -26,19 +25,16 @@ const REST: usize = (MANY - FEW) / 10;
 
 /// Sends so many requests on one connection, with so many in flight. `server` and `client` are words before
 /// the programs' command lines.
-fn load(paradigm: Paradigm, requests: usize, window: usize, server: &[&str], client: &[&str]) {
-    let scene = Scene::new();
+fn load(scene: &Scene, paradigm: Paradigm, requests: usize, window: usize, server: &[&str], client: &[&str]) {
     let options = ["-q", "--service", "echo", "--wait", "block"];
     let server = scene.server(paradigm).through(server).args(options).without_event_log().ready();
     let load =
         scene.lab().through(client).args(["load", "--wkp", "mario", "--wait", "block", "--timeout", "60s"]);
     let (requests, window) = (requests.to_string(), window.to_string());
     load.args(["--requests", &requests, "--window", &window]).run().success();
-    server.signal(Signal::SIGTERM);
-    server.ends().success();
+    server.shuts_down();
     // strace writes its table when the other processes have ended.
     until_true("all processes to end", || living_in(scene.place()).is_empty());
-    scene.end();
 }
 
 /// Makes a directory for the counts.
@@ -49,12 +45,12 @@ fn notes() -> (tempfile::TempDir, PathBuf, PathBuf) {
 }
 
 /// Returns how often the processes of each side allocated memory.
-fn allocations(paradigm: Paradigm, requests: usize) -> Option<[usize; 2]> {
+fn allocations(scene: &Scene, paradigm: Paradigm, requests: usize) -> Option<[usize; 2]> {
     let (notes, server, client) = notes();
     let preload = preload("counting_malloc", notes.path())?;
     let count = |path: &Path| format!("COUNT={}", path.display());
     let (to_server, to_client) = (count(&server), count(&client));
-    load(paradigm, requests, 1, &["env", &preload, &to_server], &["env", &preload, &to_client]);
+    load(scene, paradigm, requests, 1, &["env", &preload, &to_server], &["env", &preload, &to_client]);
     let sum = |path: PathBuf| {
         let lines = fs::read_to_string(path).expect("the programs have written their counts");
         lines.lines().map(|line| line.parse::<usize>().expect("a count")).sum()
@@ -62,12 +58,12 @@ fn allocations(paradigm: Paradigm, requests: usize) -> Option<[usize; 2]> {
     Some([sum(server), sum(client)])
 }
 
-fn a_message_allocates_no_memory(paradigm: Paradigm) {
+fn a_message_allocates_no_memory(scene: &Scene, paradigm: Paradigm) {
     if !needs(&[Tool::CCompiler]) {
         return;
     }
-    let Some(few) = allocations(paradigm, FEW) else { return };
-    let many = allocations(paradigm, MANY).expect("the library can be preloaded");
+    let Some(few) = allocations(scene, paradigm, FEW) else { return };
+    let many = allocations(scene, paradigm, MANY).expect("the library can be preloaded");
     for (side, (few, many)) in ["server", "client"].into_iter().zip(few.into_iter().zip(many)) {
         assert!(few > 0, "the {side} was not counted");
         let more = many.saturating_sub(few);
@@ -80,11 +76,11 @@ fn a_message_allocates_no_memory(paradigm: Paradigm) {
 }
 
 /// Returns the successful reads and writes of each side, as strace counts them.
-fn reads_and_writes(paradigm: Paradigm, requests: usize, window: usize) -> [[usize; 2]; 2] {
+fn reads_and_writes(scene: &Scene, paradigm: Paradigm, requests: usize, window: usize) -> [[usize; 2]; 2] {
     let (_notes, server, client) = notes();
     let [to_server, to_client] = [&server, &client].map(|path| path.display().to_string());
     let strace = |path| ["strace", "-D", "-f", "-c", "-e", "trace=read,write", "-o", path, "--"];
-    load(paradigm, requests, window, &strace(to_server.as_str()), &strace(to_client.as_str()));
+    load(scene, paradigm, requests, window, &strace(to_server.as_str()), &strace(to_client.as_str()));
     [server, client].map(|path| {
         let table = fs::read_to_string(path).expect("strace has counted");
         ["read", "write"].map(|call| successful(&table, call))
@@ -104,11 +100,11 @@ fn successful(table: &str, call: &str) -> usize {
 
 /// Checks that a message takes at most so many reads and writes on the server's side and on the client's
 /// side.
-fn a_message_takes(paradigm: Paradigm, window: usize, [server, client]: [f64; 2]) {
+fn a_message_takes(scene: &Scene, paradigm: Paradigm, window: usize, [server, client]: [f64; 2]) {
     if !needs(&[Tool::Strace]) {
         return;
     }
-    let [few, many] = [FEW, MANY].map(|requests| reads_and_writes(paradigm, requests, window));
+    let [few, many] = [FEW, MANY].map(|requests| reads_and_writes(scene, paradigm, requests, window));
     for (side, most) in [server, client].into_iter().enumerate() {
         for (call, name) in ["reads", "writes"].into_iter().enumerate() {
             let more = many[side][call].saturating_sub(few[side][call]) as f64 / (MANY - FEW) as f64;
@@ -121,17 +117,17 @@ fn a_message_takes(paradigm: Paradigm, window: usize, [server, client]: [f64; 2]
     }
 }
 
-fn one_message_in_flight_takes_one_read_and_one_write_on_each_side(paradigm: Paradigm) {
-    a_message_takes(paradigm, 1, [1.0, 1.0]);
+fn one_message_in_flight_takes_one_read_and_one_write_on_each_side(scene: &Scene, paradigm: Paradigm) {
+    a_message_takes(scene, paradigm, 1, [1.0, 1.0]);
 }
 
 /// The central process and the subserver make one each. With `--shared-wkp` one status byte goes up for every
 /// half window, which is eight frames.
-fn one_message_in_flight_takes_two_of_each_with_a_central_process(paradigm: Paradigm) {
+fn one_message_in_flight_takes_two_of_each_with_a_central_process(scene: &Scene, paradigm: Paradigm) {
     let news = if paradigm == Paradigm::Shared { 1.0 / 8.0 } else { 0.0 };
-    a_message_takes(paradigm, 1, [2.0 + news, 1.0]);
+    a_message_takes(scene, paradigm, 1, [2.0 + news, 1.0]);
 }
 
-fn many_messages_in_flight_take_far_fewer_calls(paradigm: Paradigm) {
-    a_message_takes(paradigm, 64, [0.5, 0.5]);
+fn many_messages_in_flight_take_far_fewer_calls(scene: &Scene, paradigm: Paradigm) {
+    a_message_takes(scene, paradigm, 64, [0.5, 0.5]);
 }

@@ -15,8 +15,7 @@ each! {
 
 /// Client and server run at the same time between steps 4 and 7. So the test stops the server in step 2 until
 /// the client has reached step 5.
-fn the_steps_come_in_the_order_of_their_numbers(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn the_steps_come_in_the_order_of_their_numbers(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).gated().start();
     server.step_until(What::Waiting);
     let client = scene.client().arg("hello").start();
@@ -42,11 +41,9 @@ fn the_steps_come_in_the_order_of_their_numbers(paradigm: Paradigm) {
     assert_eq!([1, 2, 6, 7].map(role_of), [Some(Role::Server); 4]);
     assert_eq!([3, 4, 5].map(role_of), [Some(Role::Client); 3]);
     assert_eq!(role_of(8), Some(acknowledger));
-    scene.end();
 }
 
-fn causes_come_before_their_effects(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn causes_come_before_their_effects(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     let clients: Vec<_> = (0..20).map(|_| scene.client().arg("hello").start()).collect();
     for client in clients {
@@ -80,15 +77,11 @@ fn causes_come_before_their_effects(paradigm: Paradigm) {
         ];
         assert!(in_order[0] > 0 && in_order.is_sorted(), "{in_order:?} of {about_it:#?}");
     }
-    scene.end();
 }
 
-fn the_second_client_waits_for_its_turn(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn the_second_client_waits_for_its_turn(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let first = scene.client().typing().start();
-    first.type_line("one");
-    first.prints("ONE\n");
+    let first = scene.served_client("one");
     let second = scene.client().arg("two").start();
     scene.event_log().wait_for(What::PrivateCreated, |event| event.pid == second.pid());
     first.type_line("three");
@@ -97,30 +90,22 @@ fn the_second_client_waits_for_its_turn(paradigm: Paradigm) {
         second.is_running() && second.printed().is_empty(),
         "the second client was served before its turn"
     );
-    first.close_stdin();
-    first.ends().success();
+    first.leaves();
     second.ends().success().stdout("TWO\n");
     let ns = |what, pid| scene.event_log().wait_for(what, |event| event.pid == pid).ns;
     assert!(ns(What::ByeSent, first.pid()) < ns(What::AckReceived, second.pid()));
-    scene.end();
 }
 
-fn the_second_client_does_not_wait(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn the_second_client_does_not_wait(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
-    let first = scene.client().typing().start();
-    first.type_line("one");
-    first.prints("ONE\n");
+    let first = scene.served_client("one");
     scene.serves("two", "TWO");
     first.type_line("three");
-    first.close_stdin();
-    first.ends().success().stdout("ONE\nTHREE\n");
-    scene.end();
+    first.leaves().stdout("ONE\nTHREE\n");
 }
 
 /// The shell makes descriptor 3, a pipe to the test. Descriptor 1 goes to /dev/null.
-fn a_ready_server_writes_one_newline_and_closes_the_descriptor(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn a_ready_server_writes_one_newline_and_closes_the_descriptor(scene: &Scene, paradigm: Paradigm) {
     let launch = scene.server(paradigm).ready_on_3();
     let (server, mut ready) = launch.start_with_reader();
     let mut bytes = Vec::new();
@@ -128,5 +113,4 @@ fn a_ready_server_writes_one_newline_and_closes_the_descriptor(paradigm: Paradig
     assert_eq!(bytes, b"\n");
     scene.serves("hello", "HELLO");
     assert!(server.is_running());
-    scene.end();
 }

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use nix::sys::signal::Signal;
 use predicates::str::contains;
 use tempfile::TempDir;
-use workspace_tests::peers::{DIALECTS, Dialect, Sigpipe, Workshop};
+use workspace_tests::peers::{
+    DIALECTS, Dialect, Sigpipe, Workshop, sessions, tells, waited, waits_for_client,
+};
 use workspace_tests::proc::{Descriptor, Target, Way, children_of, descriptors, is_readable};
 use workspace_tests::wait::until_true;
 use workspace_tests::{Program, Scene, Tool, needs};
-
-use crate::peers::{sessions, tells, waited, waits_for_client};
 
 /// A change to the source of one side, and what the other side then prints. It shows that the other side's
 /// check works.

@@ -5,7 +5,11 @@ use std::fs;
 
 use predicates::prelude::*;
 use predicates::str::contains;
-use workspace_tests::Scene;
+use workspace_tests::{Scene, tests};
+
+tests! {
+    without_a_place_for_temporary_files_the_lab_names_tmpdir;
+}
 
 /// Each command of the lab that makes temporary files or directories.
 const COMMANDS: [&[&str]; 6] = [
@@ -17,9 +21,7 @@ const COMMANDS: [&[&str]; 6] = [
     &["compare", "--rows", "basic", "--columns", "round-trip", "--out", "../results"],
 ];
 
-#[test]
-fn without_a_place_for_temporary_files_the_lab_names_tmpdir() {
-    let scene = Scene::new();
+fn without_a_place_for_temporary_files_the_lab_names_tmpdir(scene: &Scene) {
     let file = scene.path("../file");
     fs::write(&file, "").expect("a file of the scene");
     let file = file.to_str().expect("the path is UTF-8");
@@ -35,5 +37,4 @@ fn without_a_place_for_temporary_files_the_lab_names_tmpdir() {
                 .stderr(contains("): set TMPDIR to a directory that exists and that you may write to\n"));
         }
     }
-    scene.end();
 }

@@ -19,13 +19,11 @@ fn shown_by_a_server(scene: &Scene, variables: &[&str], options: &[&str]) -> Str
     let server = scene.server(Paradigm::Basic).at_terminal_but_stdout(&terminal);
     let server = server.through(["env", "-u", "NO_COLOR"]).through(variables).args(options).ready();
     terminal.shows("waiting for connection");
-    server.signal(Signal::SIGTERM);
-    server.ends().code(0);
+    server.shuts_down();
     terminal.screen()
 }
 
-fn colour_follows_the_conventions() {
-    let scene = Scene::new();
+fn colour_follows_the_conventions(scene: &Scene) {
     let cases: [(&[&str], &[&str], bool); 9] = [
         (&[], &[], true),
         (&["TERM=dumb"], &[], false),
@@ -38,7 +36,7 @@ fn colour_follows_the_conventions() {
         (&["TERM=dumb"], &["--color", "always"], true),
     ];
     for (variables, options, coloured) in cases {
-        let shown = shown_by_a_server(&scene, variables, options);
+        let shown = shown_by_a_server(scene, variables, options);
         assert_eq!(shown.contains(ESCAPE), coloured, "{variables:?} {options:?}: {shown:?}");
     }
     // Without a terminal there is no colour, unless an option asks for it.
@@ -48,14 +46,12 @@ fn colour_follows_the_conventions() {
         let message = String::from_utf8_lossy(&client.get_output().stderr).into_owned();
         assert_eq!(message.contains(ESCAPE), coloured, "{message:?}");
     }
-    scene.end();
 }
 
 /// A name and a message with a one-byte escape sequence (U+009B) and a right-to-left override (U+202E).
-fn a_peers_text_cannot_control_the_terminal() {
+fn a_peers_text_cannot_control_the_terminal(scene: &Scene) {
     const ACTING: &str = "x\u{9b}\u{202e}y";
     const SHOWN: &str = "x\u{fffd}\u{fffd}y";
-    let scene = Scene::new();
     let server = scene.server(Paradigm::Basic).args(["--service", "echo"]).ready();
     // A reply is data, and is printed unchanged.
     scene.client().arg(ACTING).run().success().stdout(format!("{ACTING}\n"));
@@ -68,5 +64,4 @@ fn a_peers_text_cannot_control_the_terminal() {
         .and(contains('\u{9b}').not())
         .and(contains('\u{202e}').not());
     server.ends().code(0).stderr(message);
-    scene.end();
 }

@@ -8,14 +8,10 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use handshake_core::event::What;
-use nix::sys::signal::Signal;
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
+use workspace_tests::steps::another_client_is_served_soon;
 use workspace_tests::{Paradigm, RawClient, Scene, each, is_root};
-
-use crate::held::another_client_is_served_soon;
 
 each! {
     only_the_owner_has_access_to_the_pipes in basic forking dispatch shared: row_38;
@@ -31,8 +27,7 @@ each! {
 const NOBODY: u32 = 61_100;
 
 /// The umask is 0 here, so it removes no right.
-fn only_the_owner_has_access_to_the_pipes(paradigm: Paradigm) {
-    let scene = Scene::new();
+fn only_the_owner_has_access_to_the_pipes(scene: &Scene, paradigm: Paradigm) {
     let lax = ["sh", "-c", "umask 0; exec \"$0\" \"$@\""];
     let _server = scene.server(paradigm).through(lax).ready();
     let holder = scene.client().arg("holder").through(lax).gated().start();
@@ -52,15 +47,13 @@ fn only_the_owner_has_access_to_the_pipes(paradigm: Paradigm) {
     held.ends().success();
     holder.go_on();
     holder.ends().success();
-    scene.end();
 }
 
 /// Root could lock the other user's file. The other user could keep root out.
-fn another_users_lock_file_is_reported_and_not_locked(paradigm: Paradigm) {
+fn another_users_lock_file_is_reported_and_not_locked(scene: &Scene, paradigm: Paradigm) {
     if !is_root() {
         return;
     }
-    let scene = Scene::new();
     let root = scene.place().parent().expect("a directory").to_path_buf();
     fs::set_permissions(root, Permissions::from_mode(0o711)).expect("the test owns it");
     fs::set_permissions(scene.place(), Permissions::from_mode(0o777)).expect("the test owns it");
@@ -76,16 +69,14 @@ fn another_users_lock_file_is_reported_and_not_locked(paradigm: Paradigm) {
     server.code(3).stdout("").stderr(contains("a lock file of another user is there, left untouched"));
     assert_eq!(scene.names(), [".mario.lock"]);
     fs::remove_file(&lock).expect("the path exists");
-    scene.end();
 }
 
 /// The other user may make its own pipe in this directory, and see the names. It can neither write to the
 /// server nor read what clients write.
-fn another_users_client_is_refused_by_the_kernel(paradigm: Paradigm) {
+fn another_users_client_is_refused_by_the_kernel(scene: &Scene, paradigm: Paradigm) {
     if !is_root() {
         return;
     }
-    let scene = Scene::new();
     let root = scene.place().parent().expect("a directory").to_path_buf();
     fs::set_permissions(root, Permissions::from_mode(0o711)).expect("the test owns it");
     let _server = scene.server(paradigm).ready();
@@ -105,16 +96,14 @@ fn another_users_client_is_refused_by_the_kernel(paradigm: Paradigm) {
         .stdout("")
         .stderr(contains("Permission denied"));
     assert_eq!(scene.names(), names, "the client left its private pipe");
-    another_client_is_served_soon(&scene);
-    scene.end();
+    another_client_is_served_soon(scene);
 }
 
 /// The kernel would let root open the pipe, but then the other user could read root's messages.
-fn roots_client_does_not_trust_another_users_server(paradigm: Paradigm) {
+fn roots_client_does_not_trust_another_users_server(scene: &Scene, paradigm: Paradigm) {
     if !is_root() {
         return;
     }
-    let scene = Scene::new();
     scene.belongs_to(NOBODY);
     let _server = scene.server(paradigm).as_user(NOBODY).ready();
     let names = scene.names();
@@ -122,19 +111,17 @@ fn roots_client_does_not_trust_another_users_server(paradigm: Paradigm) {
     client.code(3).stdout("").stderr(starts_with("client: cannot ").and(contains("\"mario\": EPERM")));
     assert_eq!(scene.names(), names, "the client left its private pipe");
     scene.client().as_user(NOBODY).arg("hello").run().success().stdout("HELLO\n");
-    scene.end();
 }
 
 /// Root's HELLO names another user's pipe. That user must not read the answer.
-fn another_users_pipe_is_not_answered(paradigm: Paradigm) {
+fn another_users_pipe_is_not_answered(scene: &Scene, paradigm: Paradigm) {
     if !is_root() {
         return;
     }
-    let scene = Scene::new();
     let _server = scene.server(paradigm).ready();
     let name = RawClient::new_name();
     let path = scene.path(&name);
-    mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
+    scene.make_fifo(&name);
     chown(&path, Some(NOBODY), Some(NOBODY)).expect("root may do that");
     let open = fs::File::options().read(true).write(true).open(&path);
     let mut client = scene.raw_client();
@@ -145,7 +132,7 @@ fn another_users_pipe_is_not_answered(paradigm: Paradigm) {
             .as_ref()
             .is_some_and(|text| text.contains("a pipe of another user stands at its private pipe"))
     });
-    another_client_is_served_soon(&scene);
+    another_client_is_served_soon(scene);
     // The test writes a byte, so that the read returns.
     let mut pipe = open.expect("root may do that");
     std::io::Write::write_all(&mut pipe, b"!").expect("there is room");
@@ -156,17 +143,14 @@ fn another_users_pipe_is_not_answered(paradigm: Paradigm) {
         "the server wrote into the pipe"
     );
     fs::remove_file(path).expect("the path exists");
-    client.remove_private_pipe();
-    scene.end();
 }
 
-fn another_users_pipe_is_left_as_it_was(paradigm: Paradigm) {
+fn another_users_pipe_is_left_as_it_was(scene: &Scene, paradigm: Paradigm) {
     if !is_root() {
         return;
     }
-    let scene = Scene::new();
     let path = scene.path("mario");
-    mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a new pipe");
+    scene.make_fifo("mario");
     chown(&path, Some(NOBODY), Some(NOBODY)).expect("root may do that");
     let inode = fs::metadata(&path).expect("the path exists").ino();
     let server = scene.server(paradigm).run();
@@ -174,16 +158,14 @@ fn another_users_pipe_is_left_as_it_was(paradigm: Paradigm) {
     let now = fs::metadata(&path).expect("the path exists");
     assert_eq!((now.ino(), now.uid(), scene.names().len()), (inode, NOBODY, 1));
     fs::remove_file(path).expect("the path exists");
-    scene.end();
 }
 
 /// Root's server with another user's client, and the reverse, in a directory where both may create names.
 /// Only the modes and the owners of the pipes protect them; against root only the owners.
-fn another_user_gets_no_access(paradigm: Paradigm) {
+fn another_user_gets_no_access(scene: &Scene, paradigm: Paradigm) {
     if !is_root() {
         return;
     }
-    let scene = Scene::new();
     for directory in [scene.place(), scene.place().parent().expect("the place has a parent")] {
         fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("the test owns it");
     }
@@ -206,9 +188,7 @@ fn another_user_gets_no_access(paradigm: Paradigm) {
         scene.server(paradigm).without_event_log().as_user(of_client).start().ends().code(3);
         let friend = scene.client().without_event_log().as_user(of_server).arg("hello").start();
         friend.ends().success().stdout("HELLO\n");
-        server.signal(Signal::SIGTERM);
-        server.ends().code(0);
+        server.shuts_down();
         assert_eq!(scene.names(), [""; 0]);
     }
-    scene.end();
 }

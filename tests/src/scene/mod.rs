@@ -1,5 +1,7 @@
 //! The scene of a test: a directory, the programs that work there, and the census at the end.
 
+mod end;
+
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, fchown};
@@ -9,25 +11,26 @@ use std::sync::Once;
 use std::time::Duration;
 
 use handshake_core::sys::keep_inherited_to_ourselves;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::course_server::CourseServer;
 use crate::event_log::EventLog;
 use crate::launch::Launch;
 use crate::paradigm::Paradigm;
-use crate::proc::{children_of, lives_in, living_in, signal_to};
+use crate::pipe;
+use crate::proc::{lives_in, living_in, signal_to};
 use crate::program::Program;
 use crate::raw::RawClient;
 use crate::raw_course::CourseClient;
 use crate::raw_server::RawServer;
-use crate::wait::{until, within};
+use crate::wait::within;
 
 /// A directory with a well-known pipe named `mario`, and the programs that work there.
 ///
-/// A test ends with [`Scene::end`]. If the test fails before that, the scene reports what happened, and ends
-/// the processes that it started.
+/// [`each!`](crate::each) and [`tests!`](crate::tests) make the scene of a test, and end it with
+/// [`Scene::end`]. If the test fails before that, the scene reports what happened, and ends the processes
+/// that it started.
 #[derive(Debug)]
 pub struct Scene {
     /// The directory of the pipes, and the programs' working directory.
@@ -111,6 +114,13 @@ impl Scene {
         RawClient::at(&self.place)
     }
 
+    /// Makes a client that the test controls, and does its handshake.
+    pub fn raw_session(&self) -> RawClient {
+        let mut client = self.raw_client();
+        client.shake_hands();
+        client
+    }
+
     /// Makes a client of the course dialect that the test controls, with a private pipe of this name.
     pub fn course_client(&self, name: &str) -> CourseClient {
         CourseClient::at(&self.place, name)
@@ -145,6 +155,11 @@ impl Scene {
         names
     }
 
+    /// Makes a FIFO of mode 0600 with this name.
+    pub fn make_fifo(&self, name: &str) {
+        pipe::make(&self.path(name));
+    }
+
     /// The event log of the programs.
     pub fn event_log(&self) -> &EventLog {
         &self.event_log
@@ -153,6 +168,15 @@ impl Scene {
     /// Runs one client that sends this request, and checks its reply.
     pub fn serves(&self, request: &str, reply: &str) {
         self.client().arg(request).run().success().stdout(format!("{reply}\n"));
+    }
+
+    /// Starts a client, types this line, and waits for its reply, which is the line in capitals. The client
+    /// stays connected.
+    pub fn served_client(&self, line: &str) -> Rc<Program> {
+        let client = self.client().typing().start();
+        client.type_line(line);
+        client.prints(&format!("{}\n", line.to_uppercase()));
+        client
     }
 
     /// Sends a signal to a server or a subserver of this scene, by its PID. After SIGSTOP, the process is
@@ -184,29 +208,6 @@ impl Scene {
         });
     }
 
-    /// Ends the servers that still run, and takes the census. Every client must have ended. Every server must
-    /// have no child, and must end with status 0 at SIGTERM. No name and no process may be left.
-    pub fn end(self) {
-        let programs = self.programs.borrow();
-        for program in programs.iter().filter(|program| !program.is_server()) {
-            assert!(!program.is_running(), "{} still runs at the end of the test", program.name());
-        }
-        let servers: Vec<_> =
-            programs.iter().filter(|program| program.is_server() && program.is_running()).collect();
-        for server in &servers {
-            until(format_args!("{} to have no children", server.name()), || {
-                children_of(server.pid()).is_empty().then_some(())
-            });
-            server.signal(Signal::SIGTERM);
-        }
-        for server in servers {
-            server.ends().code(0);
-        }
-        assert_eq!(self.names(), [""; 0], "these names are left");
-        assert_eq!(living_in(&self.place), [], "these processes are left");
-        self.ended.set(true);
-    }
-
     pub(crate) fn event_log_rc(&self) -> Rc<EventLog> {
         Rc::clone(&self.event_log)
     }
@@ -220,6 +221,11 @@ impl Scene {
         format!("{program}-{}", self.named.get())
     }
 
+    /// Whether none of the clients that were started still runs.
+    pub(crate) fn has_no_client(&self) -> bool {
+        self.programs.borrow().iter().all(|program| program.is_server() || !program.is_running())
+    }
+
     pub(crate) fn started(&self, program: Program) -> Rc<Program> {
         let program = Rc::new(program);
         self.programs.borrow_mut().push(Rc::clone(&program));
@@ -229,80 +235,10 @@ impl Scene {
     pub(crate) fn noted(&self, words: String) {
         self.noted.borrow_mut().push(words);
     }
-
-    /// Prints all that a reader of a failure needs.
-    fn report(&self) {
-        eprintln!("--- names in the place: {:?}", self.names());
-        eprintln!("--- processes that work there:");
-        living_in(&self.place).iter().for_each(|process| eprintln!("{process:?}"));
-        self.noted.borrow().iter().for_each(|words| eprintln!("--- was run: {words}"));
-        let programs = self.programs.borrow();
-        let (servers, others): (Vec<_>, Vec<_>) = programs.iter().partition(|program| program.is_server());
-        let (running, ended): (Vec<_>, Vec<_>) = others.into_iter().partition(|program| program.is_running());
-        for program in servers.iter().chain(&running).chain(&ended).take(REPORTED_PROGRAMS) {
-            let how = if program.is_running() { "runs" } else { "has ended" };
-            eprintln!("--- {} (process {}) {how}: {}", program.name(), program.pid(), program.words());
-            report_tail("stdout", program.stdout_path());
-            report_tail("stderr", program.stderr_path());
-        }
-        eprintln!("--- {} programs in all", programs.len());
-        report_tail("the event log", self.event_log.path());
-    }
-
-    /// Ends the processes that are left: first with SIGTERM, then with SIGKILL. Only processes that this
-    /// scene started have its directory as their working directory.
-    fn end_all(&self) {
-        let programs = self.programs.borrow();
-        let left: Vec<_> = programs.iter().filter(|program| program.is_running()).collect();
-        left.iter().for_each(|program| program.close_stdin());
-        left.iter().for_each(|program| program.try_signal(Signal::SIGTERM));
-        for program in left {
-            if !program.ends_within(Duration::from_secs(1)) {
-                program.try_signal(Signal::SIGKILL);
-                program.ends_within(Duration::from_secs(5));
-            }
-        }
-        for process in living_in(&self.place) {
-            // The process may have ended by now.
-            let _ = kill(Pid::from_raw(process.pid.cast_signed()), Signal::SIGKILL);
-        }
-    }
 }
 
 impl Default for Scene {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        let panicking = std::thread::panicking();
-        if panicking {
-            self.report();
-        }
-        if !self.ended.get() {
-            self.end_all();
-            assert!(panicking, "every test ends with the census: scene.end()");
-        }
-    }
-}
-
-/// The number of programs whose output is reported.
-const REPORTED_PROGRAMS: usize = 12;
-
-/// The number of bytes of each output that are reported.
-const REPORTED_BYTES: usize = 3000;
-
-fn report_tail(what: &str, path: &Path) {
-    let bytes = fs::read(path).unwrap_or_default();
-    if !bytes.is_empty() {
-        let from = bytes.len().saturating_sub(REPORTED_BYTES);
-        let cut = if from > 0 {
-            format!(" (the last {REPORTED_BYTES} of {} bytes)", bytes.len())
-        } else {
-            String::new()
-        };
-        eprintln!("{what}{cut}:\n{}", String::from_utf8_lossy(&bytes[from..]).trim_end());
     }
 }
