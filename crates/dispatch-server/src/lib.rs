@@ -18,6 +18,7 @@
 //! message, except for names that course clients may have written into another client's pipe. A subserver
 //! never reads a named pipe.
 
+#[cfg(feature = "cli")]
 mod args;
 mod central;
 mod client;
@@ -36,6 +37,7 @@ use central::Central;
 use pair::SubserverEnds;
 use token::Arrival;
 
+#[cfg(feature = "cli")]
 pub use args::{Args, run};
 
 /// Serves clients, each by a subserver, until the process is asked to end.

@@ -8,6 +8,7 @@
 //! Deliberately absent:
 //! the main server never talks to a client, and keeps nothing of a session once its subserver is forked.
 
+#[cfg(feature = "cli")]
 mod args;
 
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use handshake_core::server::pending::PendingClient;
 use handshake_core::server::subservers::Subservers;
 use handshake_core::{Options, Process, Result, Server};
 
+#[cfg(feature = "cli")]
 pub use args::{Args, run};
 
 /// Serves clients, each by a subserver, until the process is asked to end.
