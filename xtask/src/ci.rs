@@ -24,11 +24,13 @@ struct Check {
 }
 
 /// `--locked`: cargo checks the committed versions, and fails if Cargo.lock is out of date.
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     check(&["fmt", "--all", "--check"]),
     check(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     Check { with_oldest: true, ..check(&["check", "--locked", "--workspace", "--all-targets"]) },
     check(&["test", "--locked", "--workspace"]),
+    // As libraries, the servers have no command line.
+    check(&["check", "--locked", "--no-default-features", "-p", "*-server"]),
     // Without the default feature, which compiles libFuzzer and needs a C++ compiler.
     check(&["check", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--no-default-features"]),
     Check {

@@ -2,8 +2,8 @@
 
 use clap::Parser;
 use handshake_cli::ServerArgs;
+use handshake_cli::Status;
 use handshake_core::Result;
-use handshake_core::error::Status;
 
 use crate::serve;
 

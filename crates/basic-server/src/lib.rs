@@ -7,11 +7,13 @@
 //! Read [`serve`], then `serve_client`; the steps are those of docs/protocol.md. Deliberately absent: the
 //! server never forks, and while it serves one client there is no well-known pipe for the next.
 
+#[cfg(feature = "cli")]
 mod args;
 
 use handshake_core::server::pending::PendingClient;
 use handshake_core::{Options, Response, Result, Server};
 
+#[cfg(feature = "cli")]
 pub use args::{Args, run};
 
 /// Serves clients, one after the other, until this process is asked to end.

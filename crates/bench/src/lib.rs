@@ -18,8 +18,8 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
-use handshake_cli::complain;
-use handshake_core::error::{Error, Result, Status};
+use handshake_cli::{Status, complain};
+use handshake_core::error::{Error, Result};
 use handshake_core::event::Role;
 use handshake_core::process::Process;
 

@@ -5,10 +5,10 @@ use std::io::{Stdout, stdout};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use handshake_cli::complain;
+use handshake_cli::{Status, complain, explain};
 use handshake_core::client::session::Answer;
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Length, Result, Status};
+use handshake_core::error::{Error, Length, Result};
 use handshake_core::process::{Process, Woken};
 use handshake_core::text::words;
 use nix::errno::Errno;
@@ -238,7 +238,7 @@ impl<C: Connected> Conversation<C> {
             };
             match sent {
                 Err(error @ (Error::TooLong { .. } | Error::Unfit { .. })) => {
-                    self.complain(error);
+                    self.complain(explain(&error));
                     self.status = Status::Broken;
                     refused = true;
                 }
@@ -292,7 +292,7 @@ impl<C: Connected> Conversation<C> {
             Ok(count) => self.printed += count,
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             // The reader of stdout has closed it: end as any filter does.
-            Err(Errno::EPIPE) => return Err(Error::Signal(Signal::SIGPIPE)),
+            Err(Errno::EPIPE) => return Err(Error::Signal(Signal::SIGPIPE as i32)),
             Err(errno) => return Err(Error::on("write to", "stdout", errno)),
         }
         if self.printed == self.output.len() {

@@ -19,10 +19,11 @@ mod terminal;
 use std::io::stdin;
 use std::os::fd::AsFd;
 
+use handshake_cli::Status;
 use handshake_core::client::course;
 use handshake_core::client::handshake::connect;
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Status, errno_of};
+use handshake_core::error::{Error, errno_of};
 use handshake_core::event::Role;
 use handshake_core::place::Place;
 use handshake_core::process::Process;

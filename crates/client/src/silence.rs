@@ -59,7 +59,7 @@ impl Silence {
         } else {
             seen(is_read)
         };
-        Error::NoReply { silent: self.timeout, unanswered, seen }
+        Error::no_reply(self.timeout, unanswered, seen)
     }
 
     fn after(&self, timeout: Duration) -> Deadline {

@@ -1,9 +1,9 @@
 //! The command line.
 
 use clap::Parser;
+use handshake_cli::Status;
 use handshake_cli::{ServerArgs, at_least_one};
 use handshake_core::Result;
-use handshake_core::error::Status;
 use handshake_core::server::options::UpstreamMode;
 
 use crate::serve;

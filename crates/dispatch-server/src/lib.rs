@@ -19,6 +19,7 @@
 //! message, except for names that course clients may have written into another client's pipe. A subserver
 //! never reads a named pipe.
 
+#[cfg(feature = "cli")]
 mod args;
 mod arrival;
 mod central;
@@ -35,6 +36,7 @@ use handshake_core::{Options, Response, Result, Server};
 use central::Central;
 use pair::SubserverEnds;
 
+#[cfg(feature = "cli")]
 pub use args::{Args, run};
 
 /// Serves clients, each by a subserver, until this process is asked to end.

@@ -8,12 +8,14 @@
 //! Deliberately absent:
 //! the main server never talks to a client, and keeps nothing of a session once its subserver is forked.
 
+#[cfg(feature = "cli")]
 mod args;
 
 use handshake_core::server::pending::PendingClient;
 use handshake_core::server::subservers::Subservers;
 use handshake_core::{Options, Response, Result, Server};
 
+#[cfg(feature = "cli")]
 pub use args::{Args, run};
 
 /// Serves clients, each by a subserver, until this process is asked to end.

@@ -4,19 +4,22 @@
 //! program is a library with a `run`, and a `main` that passes `run` to [`main()`].
 
 mod colour;
+mod hints;
 mod messages;
 mod options;
+mod status;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use handshake_core::Error;
-use handshake_core::error::Status;
 use handshake_core::wait::signals::die_by;
 
 pub use colour::{ColourArgs, has_colour, has_escapes};
+pub use hints::explain;
 pub use messages::{complain, observer};
 pub use options::{Common, ServerArgs, at_least_one, duration, size};
+pub use status::Status;
 
 /// Parses the command line, runs the program, and turns its result into the exit status: the table in
 /// docs/protocol.md. For a wrong command line, clap itself exits with 2.
@@ -25,8 +28,8 @@ pub fn main<A: Parser>(program: &str, run: impl FnOnce(A) -> Result<Status, Erro
         Ok(status) => status,
         Err(Error::Signal(signal)) => die_by(signal),
         Err(error) => {
-            complain(program, &error);
-            error.status()
+            complain(program, explain(&error));
+            Status::from(&error)
         }
     };
     ExitCode::from(status as u8)

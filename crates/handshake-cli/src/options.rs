@@ -88,11 +88,9 @@ fn open_events(path: &PathBuf) -> Result<File> {
 }
 
 fn adopt(option: &str, fd: RawFd) -> Result<OwnedFd> {
-    sys::adopt(fd).map_err(|errno| Error::System {
-        operation: "use",
-        object: format!("descriptor {fd}"),
-        errno,
-        hint: format!("the program that starts this one with {option} {fd} must leave it open"),
+    sys::adopt(fd).map_err(|errno| {
+        let hint = format!("the program that starts this one with {option} {fd} must leave it open");
+        Error::on("use", format!("descriptor {fd}"), errno).with_hint(hint)
     })
 }
 
@@ -166,9 +164,8 @@ impl ServerArgs {
     /// As [`Common::start`].
     pub fn start(&self) -> Result<(Rc<Process>, Options)> {
         if self.ready_fd.is_some() && self.ready_fd == self.common.gate {
-            let (operation, object) = ("use", "one descriptor for --ready-fd and --gate".into());
-            let hint = "give each its own".into();
-            return Err(Error::System { operation, object, errno: Errno::EINVAL, hint });
+            let object = "one descriptor for --ready-fd and --gate";
+            return Err(Error::on("use", object, Errno::EINVAL).with_hint("give each its own"));
         }
         let ready = self.ready_fd.map(|fd| adopt("--ready-fd", fd)).transpose()?;
         let process = self.common.start(Role::Server)?;

@@ -9,15 +9,11 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::wire::NAME_MAX;
 
 /// The most that a derived name adds: `./` before it, and `.client.`, a PID, a dot and 16 digits after it.
 const DERIVED_MAX: usize = 2 + 8 + 10 + 1 + 16;
-
-/// What to try when the directory cannot be used.
-pub(crate) const DIRECTORY: &str =
-    "--wkp must be in a directory that exists and is writable, on a file system with FIFOs and locks";
 
 /// A well-known pipe's path, split into its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +38,8 @@ impl Place {
         };
         let longest = format!(".client.{}.{:016x}", u32::MAX, 0);
         if name.len() + longest.len() > NAME_MAX {
-            let hint = "choose a shorter name with --wkp";
-            return Err(Error::at("use the path", path, Errno::ENAMETOOLONG, hint));
+            let error = Error::at("use the path", path, Errno::ENAMETOOLONG, "");
+            return Err(error.with_remedy(Remedy::ShorterName));
         }
         let directory = match path.parent() {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),

@@ -238,8 +238,8 @@ impl Process {
                 // subservers. A TERM may come twice, from the group and from the main server, with one
                 // meaning. KILL ends a subserver.
                 Role::Subserver(_) if signal != Signal::SIGTERM || self.asked_to_end.get().is_some() => {}
-                Role::Client => return Err(Error::Signal(signal)),
-                _ if self.asked_to_end.get().is_some() => return Err(Error::Signal(signal)),
+                Role::Client => return Err(Error::Signal(signal as i32)),
+                _ if self.asked_to_end.get().is_some() => return Err(Error::Signal(signal as i32)),
                 _ => self.asked_to_end.set(Some((signal, now()))),
             }
         }

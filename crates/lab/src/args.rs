@@ -2,8 +2,8 @@
 
 use clap::{Parser, Subcommand};
 use handshake_cli::ColourArgs;
+use handshake_cli::Status;
 use handshake_core::Result;
-use handshake_core::error::Status;
 use handshake_core::sys::keep_inherited_to_ourselves;
 
 use crate::{crowd, demo, race, soak};

@@ -100,7 +100,7 @@ impl ServerUnderTest {
                 Woken::Signal => {}
                 Woken::Deadline => {
                     let what = format!("the server was not ready within {REST:?}");
-                    return Err(Error::Lost { what, unanswered: 0 });
+                    return Err(Error::lost(what));
                 }
             }
         }

@@ -23,9 +23,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use handshake_cli::{at_least_one, complain, duration, size};
+use handshake_cli::{Status, at_least_one, complain, duration, size};
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, Status, errno_of};
+use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::place::Place;
@@ -196,19 +196,10 @@ pub fn most_connections(limits: &Limits) -> usize {
 
 fn check_descriptors(connections: usize) -> Result<()> {
     let limits = Limits::raise();
-    let (limit, fit) = (limits.descriptors, most_connections(&limits));
-    if connections <= fit {
+    if connections <= most_connections(&limits) {
         return Ok(());
     }
-    Err(Error::System {
-        operation: "hold",
-        object: format!("{connections} connections"),
-        errno: Errno::EMFILE,
-        hint: format!(
-            "each needs {DESCRIPTORS_EACH} descriptors, and this process may have {limit}: use at most {fit} \
-             connections, or raise the hard limit (ulimit -Hn)"
-        ),
-    })
+    Err(Error::on("hold", format!("{connections} connections"), Errno::EMFILE))
 }
 
 /// Prints a line on stdout.
@@ -218,7 +209,7 @@ fn check_descriptors(connections: usize) -> Result<()> {
 pub fn print(text: &str) -> Result<()> {
     writeln!(stdout(), "{text}").map_err(|error| match error.kind() {
         // The reader of stdout has closed it: end as any filter does.
-        ErrorKind::BrokenPipe => Error::Signal(Signal::SIGPIPE),
+        ErrorKind::BrokenPipe => Error::Signal(Signal::SIGPIPE as i32),
         _ => Error::on("write to", "stdout", errno_of(&error)),
     })
 }

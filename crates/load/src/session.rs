@@ -82,8 +82,7 @@ impl Session {
             self.receive(shared)?;
         }
         if cause == Cause::Timer && self.until.passed() {
-            let what = "no answer came within --timeout".into();
-            return Err(Error::Lost { what, unanswered: self.unanswered() });
+            return Err(Error::lost_with("no answer came within --timeout", self.unanswered()));
         }
         self.send(shared)
     }

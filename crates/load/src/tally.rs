@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use handshake_core::error::{Error, Status};
+use handshake_cli::{Status, explain};
+use handshake_core::Error;
 use hdrhistogram::Histogram;
 
 /// The highest latency that is recorded, in nanoseconds (an hour); latencies have three digits.
@@ -92,8 +93,8 @@ impl Tally {
     pub fn failed(&mut self, error: &Error, unanswered: usize) {
         self.errors += 1;
         self.lost += unanswered as u64;
-        self.only_refused &= error.status() == Status::Refused;
-        self.report(error.to_string());
+        self.only_refused &= Status::from(error) == Status::Refused;
+        self.report(explain(error));
     }
 
     fn report(&mut self, text: String) {
@@ -144,7 +145,7 @@ mod tests {
         tally.done(Duration::ZERO, Duration::from_nanos(5));
         assert_eq!(tally.status(), Status::Broken);
         let mut tally = Tally::default();
-        tally.failed(&Error::Lost { what: "it left".into(), unanswered: 3 }, 3);
+        tally.failed(&Error::lost_with("it left", 3), 3);
         assert_eq!((tally.status(), tally.lost), (Status::Broken, 3));
     }
 

@@ -13,7 +13,7 @@ use std::io::{Read, Write, stdin, stdout};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use handshake_core::error::{Error, Result, Status};
+use handshake_core::error::{Error, Result};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::poll;
@@ -34,10 +34,11 @@ const LOOK: u8 = 1;
 type Record = [u8; RECORD];
 
 /// One client: makes its private pipe, knocks when its stdin ends, asks once, checks the reply.
+/// Returns whether the reply was right.
 ///
 /// # Errors
 /// It cannot say on stdout where it stands.
-pub fn client(dir: &Path) -> Result<Status> {
+pub fn client(dir: &Path) -> Result<bool> {
     let name = std::process::id().to_string();
     let private = dir.join(&name);
     let knocked = knock(dir, &name, &private);
@@ -49,7 +50,7 @@ pub fn client(dir: &Path) -> Result<Status> {
         Err(_) => Stage::Broken,
     };
     say(end).map_err(|errno| Error::on("write to", "stdout", errno))?;
-    Ok(if end == Stage::Served { Status::Done } else { Status::Broken })
+    Ok(end == Stage::Served)
 }
 
 fn knock(dir: &Path, name: &str, private: &Path) -> Result<bool, Errno> {

@@ -219,7 +219,11 @@ impl Run {
         assert!(
             matches!(
                 error,
-                Error::Refused { .. } | Error::Protocol { .. } | Error::Lost { .. } | Error::System { .. }
+                Error::Refused { .. }
+                    | Error::Protocol { .. }
+                    | Error::AnswerTooLong { .. }
+                    | Error::Lost { .. }
+                    | Error::System { .. }
             ),
             "{error}"
         );

@@ -73,7 +73,7 @@ fn write_some(to: BorrowedFd<'_>, bytes: &[u8], chunk: usize) -> Result<usize, E
 }
 
 fn lost(talk: &Talk, tally: &mut Tally) -> Result<Vec<Connection>> {
-    let (what, unanswered) = ("it closed its pipe".into(), talk.unanswered());
-    tally.failed(&Error::Lost { what, unanswered }, unanswered);
+    let unanswered = talk.unanswered();
+    tally.failed(&Error::lost_with("it closed its pipe", unanswered), unanswered);
     Ok(Vec::new())
 }

@@ -148,8 +148,7 @@ impl Many<'_> {
         talk.take(&self.room[..count], self.tally);
         let unanswered = talk.unanswered();
         if count == 0 {
-            let what = "it closed its pipe".into();
-            self.tally.failed(&Error::Lost { what, unanswered }, unanswered);
+            self.tally.failed(&Error::lost_with("it closed its pipe", unanswered), unanswered);
         }
         if count > 0 && !talk.is_done() {
             self.send(&connection, &mut talk)?;
@@ -172,8 +171,7 @@ impl Many<'_> {
                 State::Over => 0,
             };
             if unanswered > 0 {
-                let what = "no answer came in 10 s".into();
-                self.tally.failed(&Error::Lost { what, unanswered }, unanswered);
+                self.tally.failed(&Error::lost_with("no answer came in 10 s", unanswered), unanswered);
             }
         }
         Ok(())

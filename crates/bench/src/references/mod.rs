@@ -25,7 +25,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use handshake_core::error::{Error, Result, Status, errno_of};
+use handshake_cli::Status;
+use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::limits::Limits;
 use load::print;
 use load::report::{Asked, Report, Usage};
@@ -82,7 +83,10 @@ pub fn run(args: Args) -> Result<Status> {
         Role::UnixServer(args) => unix::run(&args),
         Role::Client(args) => ask(&args),
         Role::NaiveServer { dir } => ready().and_then(|()| naive_server(&dir.join("mario"))),
-        Role::NaiveClient { dir } => return naive::client(&dir),
+        Role::NaiveClient { dir } => {
+            let was_served = naive::client(&dir)?;
+            return Ok(if was_served { Status::Done } else { Status::Broken });
+        }
         Role::Busy => loop {
             std::hint::spin_loop();
         },

@@ -23,8 +23,8 @@ pub(super) fn talk(args: &Args, tally: &mut Tally) -> Result<Vec<Connection>> {
         }
         let count = read(&connection.from, &mut room).map_err(failed("read from"))?;
         if count == 0 {
-            let (what, unanswered) = ("it closed its pipe".into(), talk.unanswered());
-            tally.failed(&Error::Lost { what, unanswered }, unanswered);
+            let unanswered = talk.unanswered();
+            tally.failed(&Error::lost_with("it closed its pipe", unanswered), unanswered);
             return Ok(Vec::new());
         }
         talk.take(&room[..count], tally);

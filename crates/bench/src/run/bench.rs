@@ -6,6 +6,7 @@ use std::process::{ChildStdout, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
+use handshake_cli::explain;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::{Process, Woken};
@@ -41,7 +42,7 @@ impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         match error {
             Error::Signal(_) => Self::Stop(error),
-            _ => Self::Failed(error.to_string()),
+            _ => Self::Failed(explain(&error)),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::client::private_pipe::{cannot_make, cannot_open, make_and_open};
 use crate::client::session::Session;
 use crate::course::text_of;
 use crate::deadline::{Deadline, Pauses};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Fifo, Identity, Standing, look, open_identified, open_to_write};
 use crate::io::Filled;
@@ -171,12 +171,10 @@ impl Handshake {
         }
         if let Some(other_text) = &self.other_text {
             let seen = format!("the server said {other_text:?}, which is no frame of this protocol");
-            return Err(Error::NoAnswer { path, seen, hint: "try --dialect course" });
+            return Err(Error::NoAnswer { path, seen, remedy: Remedy::Course });
         }
         let seen = self.turned_away.unwrap_or_else(|| self.how_far()).into();
-        let hint = "try again with a longer --timeout, or with --dialect course if the server is a program \
-                    of the course";
-        Err(Error::NoAnswer { path, seen, hint })
+        Err(Error::NoAnswer { path, seen, remedy: Remedy::MoreTimeOrCourse })
     }
 
     /// Describes how far the server came with the HELLO.

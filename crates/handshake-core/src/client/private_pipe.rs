@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use crate::error::Error;
+use crate::error::{Error, Remedy};
 use crate::event::What;
 use crate::fifo::{Fifo, name_of, open_to_read};
 use crate::place::Place;
@@ -34,17 +34,17 @@ pub(crate) fn make_and_open(process: &Process, path: &Path) -> Result<(Fifo, Own
 }
 
 pub(crate) fn cannot_make(path: &Path, errno: Errno) -> Error {
-    let hint = "a client makes it beside the well-known one: --wkp must be in a directory that exists and is \
-                writable, on a file system with FIFOs";
-    Error::at("make the private pipe", path, errno, hint)
+    let hint = "a client makes it beside the well-known one";
+    Error::at("make the private pipe", path, errno, hint).with_remedy(Remedy::ClientDirectory)
 }
 
 pub(crate) fn cannot_open(place: &Place, errno: Errno) -> Error {
     let hint = match errno {
         Errno::EACCES | Errno::EPERM => "it is another user's: the server must run as the same user",
-        Errno::ELOOP => "it is a symbolic link, which is not followed: name the pipe itself with --wkp",
+        Errno::ELOOP => "it is a symbolic link, which is not followed",
         Errno::EINVAL | Errno::EISDIR => "it is no pipe: is this the right name?",
         _ => "is this the right name?",
     };
-    Error::at("open the well-known pipe", place.wkp(), errno, hint)
+    let error = Error::at("open the well-known pipe", place.wkp(), errno, hint);
+    if errno == Errno::ELOOP { error.with_remedy(Remedy::NoLink) } else { error }
 }

@@ -203,8 +203,8 @@ impl Session {
     /// Copies the next complete answer among the bytes read into `reply`.
     ///
     /// # Errors
-    /// [`Error::Lost`]: the server sent BYE. [`Error::Protocol`]: an answer that was not due, or longer than
-    /// allowed.
+    /// [`Error::Lost`]: the server sent BYE. [`Error::Protocol`]: an answer that was not due.
+    /// [`Error::AnswerTooLong`].
     pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
         while let Some((frame, _)) = self.from_server.next_frame() {
             let Header { kind, part, session, sequence } = frame.header;
@@ -237,13 +237,11 @@ impl Session {
             } else if (self.incoming.len() + frame.payload_len()) as u64 > self.longest.min(self.own_longest)
             {
                 // Without this bound, an endless answer would use unlimited memory.
-                let (longest, whose) = match self.own_longest {
-                    own if own < self.longest => (own, "the limit of this client (--max-message)"),
-                    _ => (self.longest, "its own limit"),
+                let (longest, limit) = match self.own_longest {
+                    own if own < self.longest => (own, Limit::Client),
+                    _ => (self.longest, Limit::Server),
                 };
-                let what =
-                    format!("its answer to request {sequence} is longer than {longest} bytes, {whose}");
-                return Err(Error::Protocol { what });
+                return Err(Error::AnswerTooLong { request: Some(sequence), longest, limit });
             }
             let longest = usize::try_from(self.longest.min(self.own_longest)).unwrap_or(usize::MAX);
             reserve_within(&mut self.incoming, frame.payload_len(), longest);

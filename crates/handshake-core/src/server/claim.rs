@@ -12,9 +12,9 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::geteuid;
 
-use crate::error::{Error, Result, errno_of};
+use crate::error::{Error, Remedy, Result};
 use crate::fifo::{Identity, Standing, link_count, look, open_to_keep, open_to_write};
-use crate::place::{DIRECTORY, Place};
+use crate::place::Place;
 use crate::sys::{Lock, try_lock};
 
 /// How often the lock file may lose its name between its open and its lock.
@@ -159,7 +159,7 @@ impl Claim {
     }
 
     fn lock(place: &Place, path: &Path) -> Result<File> {
-        let failed = |error: io::Error| Error::at("open the lock file", path, errno_of(&error), &hint(path));
+        let failed = |error| cannot_open(path, error);
         for _ in 0..TRIES {
             let file = OpenOptions::new()
                 .read(true)
@@ -187,7 +187,7 @@ impl Claim {
                     let because = "another server holds its lock";
                     return Err(Error::InUse { path: place.wkp().into(), because });
                 }
-                Err(errno) => return Err(Error::at("lock", path, errno, DIRECTORY)),
+                Err(errno) => return Err(Error::in_directory("lock", path, errno)),
             }
             // Its owner may have removed the file between our open and our lock. The lock is then on a file
             // without a name.
@@ -195,14 +195,14 @@ impl Claim {
                 return Ok(file);
             }
         }
-        Err(Error::at("keep the lock file", path, Errno::ESTALE, DIRECTORY))
+        Err(Error::in_directory("keep the lock file", path, Errno::ESTALE))
     }
 
     /// Checks the well-known name. Under the lock, no server that follows these rules has the name. Another
     /// process may read it all the same.
     fn look_for_others(place: &Place) -> Result<Option<Identity>> {
         let path = place.wkp();
-        match look(path).map_err(|errno| Error::at("look at", path, errno, DIRECTORY))? {
+        match look(path).map_err(|errno| Error::in_directory("look at", path, errno))? {
             Standing::Nothing => Ok(None),
             Standing::Other(what) => Err(Error::NotOurs { path: path.into(), what }),
             Standing::Fifo(identity) => match open_to_write(path) {
@@ -216,20 +216,19 @@ impl Claim {
     }
 }
 
-/// Returns what to try when the lock file cannot be opened.
-fn hint(path: &Path) -> String {
-    let file = match fs::symlink_metadata(path) {
-        Ok(file) => file,
-        Err(_) => return DIRECTORY.into(),
-    };
+/// Returns the error for a lock file that cannot be opened.
+fn cannot_open(path: &Path, error: io::Error) -> Error {
+    let error = Error::at("open the lock file", path, error, "");
+    let Ok(file) = fs::symlink_metadata(path) else { return error.with_remedy(Remedy::Directory) };
     if !file.is_file() {
-        return "something else has its name: remove that yourself".into();
+        return error.with_hint("something else has its name: remove that yourself");
     }
     let owner = file.uid();
     if owner == geteuid().as_raw() {
-        return "no server can open it: remove it, if no server runs here".into();
+        return error.with_hint("no server can open it: remove it, if no server runs here");
     }
-    format!("it belongs to user {owner}, whose server may be running here: choose another name with --wkp")
+    let hint = format!("it belongs to user {owner}, whose server may be running here");
+    error.with_hint(hint).with_remedy(Remedy::OtherName)
 }
 
 /// Returns whether the name belongs to this very file. `None`: unknown at this moment.
@@ -253,6 +252,7 @@ impl Drop for Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::errno_of;
 
     #[test]
     fn a_taken_temporary_name_is_replaced() {

@@ -268,12 +268,8 @@ impl Subservers {
 }
 
 fn too_many_threads(threads: usize) -> Error {
-    Error::System {
-        operation: "fork",
-        object: "subservers".into(),
-        errno: Errno::EDEADLK,
-        hint: format!("this process has {threads} threads: serve from a process that has one"),
-    }
+    let hint = format!("this process has {threads} threads: serve from a process that has one");
+    Error::on("fork", "subservers", Errno::EDEADLK).with_hint(hint)
 }
 
 /// Ties the child's life to its parent's. `closed`: whether the child could close the file descriptors that
@@ -283,8 +279,7 @@ fn tie_to_parent(closed: Result<(), Errno>, process: &Process) -> Result<()> {
         .and_then(|()| sys::end_with_parent(Signal::SIGTERM))
         .map_err(|errno| Error::on("begin as", process.role().to_string(), errno))?;
     if process.parent_died() {
-        let what = "the server died while it forked".into();
-        return Err(Error::Lost { what, unanswered: 0 });
+        return Err(Error::lost("the server died while it forked"));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::fifo::{Fifo, Identity, Standing, look, open_identified, open_to_read};
-use crate::place::{DIRECTORY, Place};
+use crate::place::Place;
 use crate::process::Process;
 use crate::server::claim::Claim;
 use crate::sys::{Lock, exchange, is_unsupported, move_new, rename_over, try_lock};
@@ -107,7 +107,7 @@ impl WellKnownPipe {
                         return Ok(());
                     }
                     Err(errno) => {
-                        return Err(Error::at("remove the well-known pipe", place.wkp(), errno, DIRECTORY));
+                        return Err(Error::in_directory("remove the well-known pipe", place.wkp(), errno));
                     }
                 }
                 let removed = remove_aside(&aside, self.fifo.identity(), claim);
@@ -149,10 +149,9 @@ impl WellKnownPipe {
     /// Makes a new pipe under the temporary name.
     fn make(claim: &Claim) -> Result<Self> {
         let (path, made) = claim.with_name_aside(|aside| Fifo::make(aside.to_path_buf()))?;
-        let make_failed =
-            |errno| Error::at("make the well-known pipe", claim.place().wkp(), errno, DIRECTORY);
+        let make_failed = |errno| Error::in_directory("make the well-known pipe", claim.place().wkp(), errno);
         let fifo = made.map_err(make_failed)?;
-        let open_failed = |errno| Error::at("open the new pipe", &path, errno, DIRECTORY);
+        let open_failed = |errno| Error::in_directory("open the new pipe", &path, errno);
         let from_client = Rc::new(open_to_read(&path).map_err(open_failed)?);
         // While this is the well-known pipe, no other process can keep clients from it by an exclusive lock.
         let _ = try_lock(from_client.as_fd(), Lock::Shared);
@@ -206,7 +205,7 @@ impl WellKnownPipe {
     fn not_free(place: &Place, errno: Errno) -> Error {
         match errno {
             Errno::EEXIST => not_ours(place, look(place.wkp())),
-            errno => Error::at("put the new pipe at", place.wkp(), errno, DIRECTORY),
+            errno => Error::in_directory("put the new pipe at", place.wkp(), errno),
         }
     }
 
@@ -244,9 +243,8 @@ fn remove_aside(aside: &Path, expected: Identity, claim: &Claim) -> Result<bool>
         Ok(Standing::Fifo(identity)) if identity == expected || claim.has_lost(identity) => identity,
         other => return Err(not_ours(claim.place(), other)),
     };
-    unlink(aside).map_err(|errno| {
-        Error::at("remove the old well-known pipe", claim.place().wkp(), errno, DIRECTORY)
-    })?;
+    unlink(aside)
+        .map_err(|errno| Error::in_directory("remove the old well-known pipe", claim.place().wkp(), errno))?;
     claim.forget_lost(identity);
     Ok(identity == expected)
 }
@@ -256,7 +254,7 @@ fn not_ours(place: &Place, standing: Result<Standing, Errno>) -> Error {
         Ok(Standing::Other(what)) => what,
         Ok(Standing::Fifo(_)) => "a pipe that this server did not make",
         Ok(Standing::Nothing) => "something that comes and goes",
-        Err(errno) => return Error::at("look at", place.wkp(), errno, DIRECTORY),
+        Err(errno) => return Error::in_directory("look at", place.wkp(), errno),
     };
     Error::NotOurs { path: place.wkp().into(), what }
 }

@@ -162,8 +162,11 @@ impl Drop for Mask {
     }
 }
 
-/// Ends this process by `signal`, as if the signal had never been handled. The kernel does not let process 1
-/// of a container die this way; it exits with status 128 + the signal's number.
-pub fn die_by(signal: Signal) -> ! {
-    end_by_default(signal)
+/// Ends this process by the signal with this number, as if the signal had never been handled. The kernel does
+/// not let process 1 of a container die this way; it exits with status 128 + the signal's number.
+pub fn die_by(number: i32) -> ! {
+    match Signal::try_from(number) {
+        Ok(signal) => end_by_default(signal),
+        Err(_) => std::process::exit(128 + number),
+    }
 }

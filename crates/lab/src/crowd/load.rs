@@ -116,7 +116,7 @@ pub(super) fn await_reports(
         }
         if let Some(status) = server.ended() {
             let what = format!("the server has ended by itself: {status}");
-            return Err(Error::Lost { what, unanswered: 0 });
+            return Err(Error::lost(what));
         }
         let stdouts = waiting.iter().filter_map(|load| load.stdout.as_ref());
         let mut fds: Vec<_> = stdouts.map(|stdout| PollFd::new(stdout.as_fd(), PollFlags::POLLIN)).collect();

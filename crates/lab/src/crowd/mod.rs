@@ -14,8 +14,8 @@ mod verdict;
 use std::time::Duration;
 
 use ::load::most_connections;
-use handshake_cli::{at_least_one, complain, duration};
-use handshake_core::error::{Error, Result, Status};
+use handshake_cli::{Status, at_least_one, complain, duration};
+use handshake_core::error::{Error, Result, signal_name};
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::process::Process;
@@ -144,11 +144,12 @@ pub fn run(args: Args) -> Result<Status> {
     printer.line(&format!("$ {}", server.words))?;
     let mut seen = Seen::new(plan.clients, plan.beyond);
     match phases::run(&plan, &mut server, &process, &mut seen, &mut printer) {
-        Err(Error::Signal(signal)) => {
+        Err(Error::Signal(number)) => {
             drop(server);
             printer.heading("Verdict")?;
+            let signal = signal_name(number);
             printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
-            return Err(Error::Signal(signal));
+            return Err(Error::Signal(number));
         }
         Err(error @ Error::Lost { .. }) => seen.server_died(&error),
         Err(error) => return Err(error),

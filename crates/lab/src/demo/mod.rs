@@ -34,9 +34,8 @@ use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use handshake_cli::complain;
+use handshake_cli::{Status, complain};
 use handshake_core::Result;
-use handshake_core::error::Status;
 use handshake_core::event::Role;
 use handshake_core::process::Process;
 use probe::paradigm::Paradigm;

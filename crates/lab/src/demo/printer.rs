@@ -144,7 +144,7 @@ impl Printer {
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
             match errno_of(&error) {
                 // The reader of stdout has closed it: end as any filter does.
-                Errno::EPIPE => Error::Signal(Signal::SIGPIPE),
+                Errno::EPIPE => Error::Signal(Signal::SIGPIPE as i32),
                 errno => Error::on("write to", "stdout", errno),
             }
         })

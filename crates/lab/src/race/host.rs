@@ -157,7 +157,7 @@ impl Original {
                 Woken::Signal => {}
                 Woken::Deadline => {
                     let what = format!("the course's server was not ready within {REST:?}");
-                    return Err(Error::Lost { what, unanswered: 0 });
+                    return Err(Error::lost(what));
                 }
             }
         }

@@ -15,8 +15,8 @@ mod round;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use handshake_cli::{complain, duration};
-use handshake_core::error::{Error, Result, Status};
+use handshake_cli::{Status, complain, duration};
+use handshake_core::error::{Error, Result, signal_name};
 use handshake_core::event::Role;
 use handshake_core::process::Process;
 
@@ -91,9 +91,10 @@ pub fn run(args: Args) -> Result<Status> {
     for pairing in &plan.matches {
         match run_match(*pairing, &plan, &process, &mut printer) {
             Ok(finished_match) => finished.push(finished_match),
-            Err(Error::Signal(signal)) => {
+            Err(Error::Signal(number)) => {
+                let signal = signal_name(number);
                 printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
-                return Err(Error::Signal(signal));
+                return Err(Error::Signal(number));
             }
             Err(error) => return Err(error),
         }

@@ -53,7 +53,7 @@ fn await_all(clients: usize, host: &Host, process: &Process) -> Result<()> {
         }
         if late {
             let what = format!("of {clients} clients, {there} were ready within {REST:?}");
-            return Err(Error::Lost { what, unanswered: 0 });
+            return Err(Error::lost(what));
         }
         process.wait(&mut [], Deadline::in_exactly(LOOK))?;
     }

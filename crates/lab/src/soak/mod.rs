@@ -22,8 +22,8 @@ mod virtual_client;
 use std::rc::Rc;
 use std::time::Duration;
 
-use handshake_cli::complain;
-use handshake_core::error::{Error, Result, Status};
+use handshake_cli::{Status, complain};
+use handshake_core::error::{Error, Result, signal_name};
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::place::random;
@@ -106,11 +106,12 @@ fn soak(kind: Kind, args: &Args, seed: u64, process: &Rc<Process>, printer: &mut
     let mut findings = Findings::new(kind);
     let plan = Plan::new(seed, kind, lasting);
     match carry_out(plan, lasting, &server, process, &mut findings, printer) {
-        Err(Error::Signal(signal)) => {
+        Err(Error::Signal(number)) => {
             drop(server);
             printer.heading("Verdict")?;
+            let signal = signal_name(number);
             printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
-            Err(Error::Signal(signal))
+            Err(Error::Signal(number))
         }
         // The server has died, or stdout was closed.
         Err(error @ Error::Lost { .. }) => {
@@ -168,5 +169,5 @@ fn check_alive(_second: u64, server: &ServerUnderTest, _score: &score::Score) ->
     if probe::proc::lives(server.pid()) {
         return Ok(());
     }
-    Err(Error::Lost { what: "the server has ended by itself".into(), unanswered: 0 })
+    Err(Error::lost("the server has ended by itself"))
 }

@@ -149,7 +149,7 @@ impl Session {
         }
         if self.reply_deadline.passed() {
             let what = format!("no reply came within {REPLY_TIMEOUT:?}");
-            return Err(Error::Lost { what, unanswered: self.due.len() });
+            return Err(Error::lost_with(what, self.due.len()));
         }
         self.send(shared)?;
         Ok(self.next())

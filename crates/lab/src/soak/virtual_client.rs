@@ -3,6 +3,7 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use handshake_cli::explain;
 use handshake_core::client::handshake::{Handshake, Progress};
 use handshake_core::client::session::Session as Connection;
 use handshake_core::deadline::{Deadline, now};
@@ -207,6 +208,7 @@ impl VirtualClient {
     fn end_for(&self, error: &Error, shared: &mut Shared) -> End {
         match (error, &self.state) {
             (Error::Protocol { what }, _) => End::Wrong(what.clone()),
+            (Error::AnswerTooLong { .. }, _) => End::Wrong(error.to_string()),
             // A client that does not read cannot know at once.
             (Error::Lost { .. }, State::InSession(session))
                 if self.orphaned.is_some() && !session.starts_late() =>
@@ -215,7 +217,7 @@ impl VirtualClient {
             }
             (Error::Lost { .. }, _) if !self.visit.behaviour.is_owed_all() => End::Dropped,
             (Error::Refused { .. }, _) if !self.visit.behaviour.is_owed_all() => End::TurnedAway,
-            _ => shared.score.loss(self.came, error.to_string()),
+            _ => shared.score.loss(self.came, explain(error)),
         }
     }
 

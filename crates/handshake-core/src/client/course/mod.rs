@@ -20,7 +20,7 @@ use nix::unistd::getpid;
 use crate::client::private_pipe::{cannot_make, cannot_open, make_and_open};
 use crate::course::{HandshakeSteps, padded, text_of, third_step};
 use crate::deadline::{Deadline, Pauses};
-use crate::error::{Error, Named, Result};
+use crate::error::{Error, Named, Remedy, Result};
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Fifo, open_to_write};
 use crate::io::write_record;
@@ -43,12 +43,6 @@ const PID_LIMIT: u32 = 1 << 22;
 /// reply comes in this time. A server that detects a third step would take an early message for the third
 /// step.
 const UNSOLICITED_WAIT: Duration = Duration::from_millis(200);
-
-/// What to try when no acknowledgement came.
-const NO_ACK: &str = "another client may have been quicker: try again; or try the --private-name that the \
-                      server expects, or --dialect framed";
-/// What to try when the server has not answered yet.
-const TOO_SOON: &str = "it may be stopped or busy with another client: try a longer --timeout";
 
 /// What the user of a client knows of the server.
 #[derive(Debug, Clone, Default)]
@@ -188,18 +182,15 @@ impl Handshake<'_> {
                 Err(errno) => return Err(cannot_make(&path, errno)),
             }
         }
-        let failed = |path, errno, hint| Err(Error::at("make the private pipe", path, errno, hint));
+        let failed = |path, errno, hint, remedy| {
+            Err(Error::at("make the private pipe", path, errno, hint).with_remedy(remedy))
+        };
         match in_use {
-            Some(path) => failed(
-                &path,
-                Errno::EEXIST,
-                "it is left as it is: choose another --private-name, or remove it",
-            ),
-            None => failed(
-                self.place.wkp(),
-                Errno::EINVAL,
-                "it is the well-known pipe's name: choose another --private-name",
-            ),
+            Some(path) => failed(&path, Errno::EEXIST, "it is left as it is", Remedy::FreePrivateName),
+            None => {
+                let hint = "it is the well-known pipe's name";
+                failed(self.place.wkp(), Errno::EINVAL, hint, Remedy::OtherPrivateName)
+            }
         }
     }
 
@@ -286,19 +277,19 @@ impl Handshake<'_> {
     /// Linux whether a writer has the pipe open (EAGAIN), or none ever had (0, and no hang-up).
     fn no_ack(&self, fifo: &Fifo, pipes: &Pipes, filled: Filled) -> Error {
         let name = fifo.name();
-        let (seen, hint) = match (unread(&pipes.to_server), filled) {
-            (Ok(1..), _) => (format!("the server has not read the name {name:?}"), TOO_SOON),
+        let (seen, remedy) = match (unread(&pipes.to_server), filled) {
+            (Ok(1..), _) => (format!("the server has not read the name {name:?}"), Remedy::MoreTime),
             (_, Filled::Nothing) => {
-                (format!("the server opened the private pipe {name:?} and wrote nothing"), TOO_SOON)
+                (format!("the server opened the private pipe {name:?} and wrote nothing"), Remedy::MoreTime)
             }
             _ => {
                 let seen = format!("the name {name:?} was read, and nothing opened that pipe for writing");
-                (seen, NO_ACK)
+                (seen, Remedy::TryAgain)
             }
         };
         match self.turned_away {
-            Some(before) => self.no_answer(format!("{before}; then {seen}"), NO_ACK),
-            None => self.no_answer(seen, hint),
+            Some(before) => self.no_answer(format!("{before}; then {seen}"), Remedy::TryAgain),
+            None => self.no_answer(seen, remedy),
         }
     }
 
@@ -332,7 +323,7 @@ impl Handshake<'_> {
             if late {
                 let text = excerpt(text_of(ack));
                 let seen = format!("the server said {text:?}, and reads no third step");
-                return Err(self.no_answer(seen, "try --handshake 2"));
+                return Err(self.no_answer(seen, Remedy::TwoSteps));
             }
             let mut fds = [PollFd::new(pipes.to_server.as_fd(), PollFlags::empty())];
             self.process.wait(&mut fds, pauses.begin().or(self.deadline))?;
@@ -383,13 +374,13 @@ impl Handshake<'_> {
 
     fn timed_out(&self) -> Error {
         match self.turned_away {
-            Some(how) => self.no_answer(how.into(), NO_ACK),
+            Some(how) => self.no_answer(how.into(), Remedy::TryAgain),
             None => Error::NoServer { path: self.place.wkp().into(), because: self.obstacle },
         }
     }
 
-    fn no_answer(&self, seen: String, hint: &'static str) -> Error {
-        Error::NoAnswer { path: self.place.wkp().into(), seen, hint }
+    fn no_answer(&self, seen: String, remedy: Remedy) -> Error {
+        Error::NoAnswer { path: self.place.wkp().into(), seen, remedy }
     }
 }
 

@@ -179,7 +179,7 @@ impl Session {
     /// Copies the answer that was read into `reply`. Discards a record that the server sent unasked.
     ///
     /// # Errors
-    /// [`Error::Protocol`]: it is longer than this client takes.
+    /// [`Error::AnswerTooLong`]: it is longer than this client takes.
     pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
         let bytes = std::mem::take(&mut self.unread);
         if bytes == 0 {
@@ -192,11 +192,8 @@ impl Session {
             return Ok(Answer::Nothing);
         }
         if text.len() > self.own_longest {
-            let longest = self.own_longest;
-            let what = format!(
-                "its answer is longer than {longest} bytes, the limit of this client (--max-message)"
-            );
-            return Err(Error::Protocol { what });
+            let longest = self.own_longest as u64;
+            return Err(Error::AnswerTooLong { request: None, longest, limit: Limit::Client });
         }
         self.is_unanswered = false;
         self.process.log(What::ReplyReceived, |event| event.message(self.requests, text));
