@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::mpsc::channel;
 
 use handshake_core::event::Role;
-use handshake_core::{Error, Options, Process, Result};
+use handshake_core::{Client, Error, Options, Process, Result};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 
@@ -41,6 +41,11 @@ fn a_host_gets_back_what_was_changed_and_no_fork_beside_its_threads() {
         assert_eq!(signals(), before, "after {role}");
         assert_eq!(timer_slack(), slack, "after {role}");
     }
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let connection = Client::options().begin(directory.path().join("mario")).expect("two descriptors");
+    assert_eq!((signals(), timer_slack()), (before.clone(), slack), "a client changes nothing");
+    drop(connection);
 
     let (stop, stopped) = channel::<()>();
     std::thread::scope(|scope| {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 
 use crate::client::connection::Connection;
@@ -167,7 +168,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::RequestRefused`]: the service refuses the request; its number is in the error.
-    /// [`Error::NoReply`]: no reply came within the reply timeout, or no request is unanswered.
+    /// [`Error::NoReply`]: no reply came within the reply timeout. `ENOMSG`: no request is unanswered.
     /// [`Error::Lost`].
     pub fn receive(&mut self) -> Result<(u32, Vec<u8>)> {
         let until = Deadline::after(self.reply_timeout);
@@ -178,7 +179,9 @@ impl Client {
             };
             match next {
                 Some((number, outcome)) => return reply(number, outcome).map(|reply| (number, reply)),
-                None if self.unanswered() == 0 => return Err(self.no_reply(Duration::ZERO)),
+                None if self.unanswered() == 0 => {
+                    return Err(Error::on("receive", "a reply: no request is unanswered", Errno::ENOMSG));
+                }
                 None => self.turn(until, self.reply_timeout)?,
             }
         }
