@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
+use super::incoming::Incoming;
 use super::io::gone;
 use super::{Found, Session, Turn};
 use crate::course::split::{Front, Known, Shape};
@@ -96,6 +97,7 @@ impl Session {
         name: NameRecord,
         ack: Vec<u8>,
     ) -> Self {
+        self.incoming = Incoming::unnumbered();
         self.course = Some(Course {
             private,
             ways,
@@ -216,10 +218,6 @@ impl Session {
         message.extend_from_slice(without_newline(text));
         course.received += size;
         true
-    }
-
-    pub(super) fn awaits_third_step(&self) -> bool {
-        self.confirmation() == Confirmation::Awaited
     }
 
     fn client_is_running(&self) -> bool {

@@ -63,7 +63,7 @@ impl Session {
     }
 
     pub(super) fn answered(&mut self) {
-        let frames = std::mem::take(&mut self.frames_in_hand);
+        let frames = self.incoming.take_frames();
         if let Some(dispatcher) = &mut self.dispatcher {
             dispatcher.answered(frames);
         }
@@ -81,12 +81,12 @@ impl Session {
     }
 
     /// Handles IDLE: the central process found nothing when it was asked. If a frame came before that answer,
-    /// the client is not idle.
-    pub(super) fn handle_idle(&mut self) -> Result<()> {
+    /// the client is not idle. Returns true if a course client's third step is no longer awaited.
+    pub(super) fn handle_idle(&mut self) -> Result<bool> {
         match self.asked.take() {
-            Some(_) if self.third_step_not_found() => Ok(()),
+            Some(_) if self.third_step_not_found() => Ok(true),
             Some(reason) if self.dispatcher.is_some() => Err(self.bye(reason)),
-            _ => Ok(()),
+            _ => Ok(false),
         }
     }
 

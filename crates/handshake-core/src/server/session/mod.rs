@@ -1,9 +1,11 @@
 //! The server's side of a session: `receive`, `process` and `reply`, the course's `read`, `process` and
 //! `write`.
 //!
-//! `course` has the differences for a client that speaks the course dialect. `io` has the mechanics.
+//! `incoming` puts a request together from its frames. `course` has the differences for a client that speaks
+//! the course dialect. `io` has the mechanics.
 
 mod course;
+mod incoming;
 mod io;
 
 use std::rc::Rc;
@@ -18,10 +20,11 @@ use crate::fifo::Fifo;
 use crate::process::Process;
 use crate::service::{Request, Response, Service};
 use crate::strays::{drain, note_skipped};
-use crate::stream::{FrameReader, FrameWriter, reserve_within};
+use crate::stream::{FrameReader, FrameWriter};
 use crate::text::words;
-use crate::wire::{Header, Kind, pieces};
+use crate::wire::{Kind, pieces};
 use course::Course;
+use incoming::{Added, Incoming};
 use io::gone;
 
 /// The limits that a server sets for each client.
@@ -73,16 +76,10 @@ pub struct Session {
     queued: Vec<Event>,
     /// A fresh upstream that still has its name.
     fresh: Option<Fifo>,
-    /// The number of the next request.
-    due: u32,
-    /// The number of the next part of that request.
-    part_due: u16,
-    /// Frames of the request that is being received or processed.
-    frames_in_hand: usize,
+    /// The request that is being received.
+    incoming: Incoming,
     /// The number of the request last received, to be answered next.
     in_hand: u32,
-    /// Bytes so far of a request that is being skipped: it is too long, or there is no memory for it.
-    too_long: Option<usize>,
     /// Once this process was asked to end: how often it still reads.
     last_reads: Option<usize>,
     /// The upstream is at EOF: no more bytes will come.
@@ -140,12 +137,9 @@ impl Session {
             to_client,
             queued: Vec::new(),
             fresh,
-            due: 1,
-            part_due: 0,
-            frames_in_hand: 0,
+            incoming: Incoming::framed(),
             last_reads: None,
             in_hand: 0,
-            too_long: None,
             input_ended: false,
             ended_by_service: false,
             dispatcher: None,
@@ -184,7 +178,7 @@ impl Session {
                         let reason = words(&frame.payload());
                         return Err(self.last_word(&reason));
                     }
-                    Kind::Idle => self.handle_idle()?,
+                    Kind::Idle => drop(self.handle_idle()?),
                     _ => {}
                 }
             }
@@ -276,80 +270,53 @@ impl Session {
             return Ok(self.found_request(message));
         }
         while let Some((frame, _)) = self.from_client.next_frame() {
-            let Header { kind, part, session, sequence } = frame.header;
-            if session != self.id {
+            if frame.header.session != self.id {
                 continue;
             }
-            match kind {
-                Kind::Idle => {
-                    let awaited = self.awaits_third_step();
-                    self.handle_idle()?;
-                    if awaited && !self.awaits_third_step() {
-                        // The bytes behind IDLE are a message.
-                        return Ok(Found::Nothing);
-                    }
-                    continue;
-                }
-                // The course dialect has no numbers; only messages are counted.
-                Kind::Request
-                    if part.number == self.part_due && (sequence == self.due || self.course.is_some()) =>
-                {
-                    self.asked = None;
-                }
+            match frame.header.kind {
                 Kind::Request => {
-                    let what = not_due((sequence, part.number), (self.due, self.part_due));
-                    self.bye(&what);
-                    return Err(Error::Protocol { what });
+                    let added = self.incoming.add(&frame, message, self.limits.longest);
+                    self.asked = None;
+                    match added {
+                        Added::Part => {}
+                        Added::Last if self.course.is_none() => return Ok(self.found_request(message)),
+                        Added::Last if self.take_read(std::mem::take(message)) => return Ok(Found::Nothing),
+                        Added::Last if self.pending_message(message) => {
+                            return Ok(self.found_request(message));
+                        }
+                        Added::Last => {}
+                        Added::LastOf(bytes) => self.refuse_too_long(bytes)?,
+                        Added::NotDue(what) => {
+                            self.bye(&what);
+                            return Err(Error::Protocol { what });
+                        }
+                    }
                 }
                 Kind::Bye => return Ok(Found::Bye(words(&frame.payload()))),
-                _ => continue,
+                // The bytes behind it are a message.
+                Kind::Idle if self.handle_idle()? => return Ok(Found::Nothing),
+                _ => {}
             }
-            self.frames_in_hand += 1;
-            self.part_due = part.next();
-            let so_far = self.too_long.unwrap_or(message.len()) + frame.payload_len();
-            if self.too_long.is_none()
-                && so_far <= self.limits.longest
-                && has_room(message, frame.payload_len(), self.limits.longest)
-            {
-                frame.append_payload_to(message);
-            } else {
-                self.too_long = Some(so_far);
-                *message = Vec::new();
-            }
-            if part.more {
-                continue;
-            }
-            let Some(bytes) = self.too_long.take() else {
-                if self.course.is_none() {
-                    return Ok(self.found_request(message));
-                }
-                if self.take_read(std::mem::take(message)) {
-                    return Ok(Found::Nothing);
-                }
-                if self.pending_message(message) {
-                    return Ok(self.found_request(message));
-                }
-                continue;
-            };
-            self.in_hand = self.due;
-            self.due = self.due.wrapping_add(1);
-            self.answered();
-            let longest = self.limits.longest;
-            self.refuse(&if bytes > longest {
-                format!("its {bytes} bytes are more than the {longest} that this server takes")
-            } else {
-                format!("its {bytes} bytes are more than this server has memory for now")
-            })?;
         }
         Ok(Found::Nothing)
     }
 
     fn found_request(&mut self, message: &[u8]) -> Found {
-        self.in_hand = self.due;
-        self.due = self.due.wrapping_add(1);
+        self.in_hand = self.incoming.take_number();
         self.process
             .log(What::RequestReceived, |event| event.session(self.id).message(self.in_hand, message));
         Found::Request
+    }
+
+    fn refuse_too_long(&mut self, bytes: usize) -> Result<()> {
+        self.in_hand = self.incoming.take_number();
+        self.answered();
+        let longest = self.limits.longest;
+        self.refuse(&if bytes > longest {
+            format!("its {bytes} bytes are more than the {longest} that this server takes")
+        } else {
+            format!("its {bytes} bytes are more than this server has memory for now")
+        })
     }
 
     /// Lets the service answer the request. While the service delays its answer, the session watches the
@@ -420,25 +387,4 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("id", &format_args!("{:016x}", self.id)).finish_non_exhaustive()
     }
-}
-
-/// Memory that must remain after a message has got its room. Otherwise a smaller allocation could fail, which
-/// would end the process.
-const HEADROOM: usize = 1 << 18;
-
-/// Makes room for `more` bytes. Returns false if there is no memory for it.
-fn has_room(message: &mut Vec<u8>, more: usize, longest: usize) -> bool {
-    let grows = message.capacity() - message.len() < more;
-    reserve_within(message, more, longest) && (!grows || Vec::<u8>::new().try_reserve_exact(HEADROOM).is_ok())
-}
-
-/// Describes which request and part came, and which was due.
-fn not_due((sequence, part): (u32, u16), (due, part_due): (u32, u16)) -> String {
-    if (part, part_due) == (0, 0) {
-        return format!("request {sequence} came where {due} was due");
-    }
-    format!(
-        "part {part} of request {sequence} came where part {part_due} of request {due} was due: a frame was \
-         lost"
-    )
 }
