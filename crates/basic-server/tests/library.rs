@@ -52,6 +52,7 @@ impl Server {
             let options = Options::at(wkp).service(Add::default).leave_signals();
             basic_server::serve(options.stop_fd(stopped).ready_fd(ready))
         };
+        #[expect(clippy::disallowed_methods, reason = "a basic server never forks")]
         let thread = thread::spawn(serve);
         let mut notice = Vec::new();
         is_ready.read_to_end(&mut notice).expect("the server reports");

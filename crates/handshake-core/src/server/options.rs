@@ -29,7 +29,8 @@ pub enum UpstreamMode {
 /// How to serve, and where.
 ///
 /// ```no_run
-/// # use handshake_core::{Options, BuiltIn};
+/// # use handshake_core::Options;
+/// # use handshake_core::service::BuiltIn;
 /// let options = Options::at("adder").service(|| BuiltIn::Echo).max_clients(10);
 /// ```
 #[non_exhaustive]
