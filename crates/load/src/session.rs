@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use handshake_core::client::session::{Answer, Connection};
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::service::Service;
@@ -12,37 +11,40 @@ use nix::sys::epoll::EpollFlags;
 
 use super::Plan;
 use super::shared::Shared;
+use super::tally::Tally;
+use super::transport::Stream;
 use crate::many::payload;
 use crate::many::watch::{Cause, Room, cannot_watch};
 
 /// A session in progress.
-pub(crate) struct Session {
-    connection: Connection,
-    worker: usize,
+pub(crate) struct Session<S> {
+    stream: S,
     /// When the handshake began.
     since: Duration,
+    talk: Talk,
+    room: Room,
+    /// When the timeout for the next answer passes.
+    until: Deadline,
+}
+
+/// What was asked and answered.
+struct Talk {
+    worker: usize,
     /// Computes the expected replies.
     service: Box<dyn Service>,
     /// When each unanswered request was sent; answers come in this order.
     sent: VecDeque<Duration>,
     asked: usize,
     answered: usize,
-    room: Room,
-    /// When the timeout for the next answer passes.
-    until: Deadline,
 }
 
-impl Session {
-    pub(crate) fn new(mut connection: Connection, worker: usize, since: Duration, plan: &Plan) -> Self {
-        connection.limit_messages(usize::MAX);
+impl<S: Stream> Session<S> {
+    pub(crate) fn new(stream: S, worker: usize, since: Duration, plan: &Plan) -> Self {
+        let (service, window) = (plan.expect.for_session(), plan.asked.window.min(plan.requests));
         Self {
-            connection,
-            worker,
+            stream,
             since,
-            service: plan.expect.for_session(),
-            sent: VecDeque::with_capacity(plan.window.min(plan.requests)),
-            asked: 0,
-            answered: 0,
+            talk: Talk { worker, service, sent: VecDeque::with_capacity(window), asked: 0, answered: 0 },
             room: Room::Unknown,
             until: Deadline::after(plan.timeout),
         }
@@ -50,16 +52,16 @@ impl Session {
 
     pub(crate) fn until(&self) -> Deadline {
         // A held connection with all its answers waits for nothing.
-        if self.asked > 0 && self.unanswered() == 0 { Deadline::NEVER } else { self.until }
+        if self.talk.asked > 0 && self.unanswered() == 0 { Deadline::NEVER } else { self.until }
     }
 
     pub(crate) fn unanswered(&self) -> usize {
-        self.asked - self.answered
+        self.talk.asked - self.talk.answered
     }
 
     /// Whether every request is sent and answered; without requests, whether READY is sent.
     pub(crate) fn is_done(&self, plan: &Plan) -> bool {
-        self.answered == plan.requests && self.connection.is_flushed()
+        self.talk.answered == plan.requests && self.stream.is_flushed()
     }
 
     /// Watches for answers, if any are expected, and sends the first requests.
@@ -67,9 +69,9 @@ impl Session {
     /// # Errors
     /// Those of [`Session::advance`].
     pub(crate) fn begin(&mut self, shared: &mut Shared) -> Result<()> {
-        if !shared.plan.connect_only {
-            let token = Cause::Readable.token(self.worker);
-            let from_server = self.connection.from_server();
+        if !shared.plan.asked.connect_only && shared.process.is_some() {
+            let token = Cause::Readable.token(self.talk.worker);
+            let from_server = self.stream.from_server();
             shared.poller.add(from_server, token, EpollFlags::EPOLLIN).map_err(cannot_watch)?;
         }
         self.send(shared)
@@ -93,81 +95,85 @@ impl Session {
     }
 
     fn receive(&mut self, shared: &mut Shared) -> Result<()> {
-        self.connection.read()?;
+        let Shared { plan, tally, message, room, .. } = shared;
         // Read the clock once for all answers of one read.
         let mut at = None;
-        loop {
-            let refused = match self.connection.answer(&mut shared.reply)? {
-                Answer::Reply(_) => false,
-                Answer::Refused(_) => true,
-                Answer::Nothing => return Ok(()),
-            };
-            let at = *at.get_or_insert_with(now);
-            let sent = self.sent.pop_front().expect("an answer that is not due is an error");
-            if self.answered >= shared.plan.warm_up {
-                shared.tally.done(sent, at);
-            }
-            self.check(refused, shared);
-            self.answered += 1;
-            if !shared.plan.timeout.is_zero() {
-                self.until = Deadline::at(at + shared.plan.timeout);
-            }
+        self.stream.receive(room, |answer| {
+            self.talk.take(answer, *at.get_or_insert_with(now), plan, tally, message);
+        })?;
+        if let Some(at) = at.filter(|_| !plan.timeout.is_zero()) {
+            self.until = Deadline::at(at + plan.timeout);
         }
-    }
-
-    /// Rebuilds the request, computes the expected reply, and compares.
-    fn check(&mut self, refused: bool, shared: &mut Shared) {
-        let Shared { plan, tally, message, reply, .. } = shared;
-        let number = || format!("connection {}, request {}", self.worker + 1, self.answered + 1);
-        if refused {
-            let reason = words(reply);
-            return tally.mismatch(|| format!("{}: the server refused it: {reason}", number()));
-        }
-        payload::fill(message, plan.payload, self.worker, self.answered);
-        self.service.process(message);
-        if message != reply {
-            tally.mismatch(|| format!("{}: {}", number(), difference(message, reply, plan)));
-        }
+        Ok(())
     }
 
     /// Fills the window, and writes all requests at once.
     fn send(&mut self, shared: &mut Shared) -> Result<()> {
-        self.connection.flush()?;
-        while self.connection.is_flushed() && self.may_ask(&shared.plan) {
+        let Shared { plan, tally, message, .. } = shared;
+        self.stream.flush()?;
+        while self.stream.is_flushed() && self.may_ask(plan) {
             let at = now();
-            if self.asked >= shared.plan.warm_up {
-                shared.tally.begins(at);
+            if self.talk.asked >= plan.asked.warm_up {
+                tally.begins(at);
             }
-            while self.may_ask(&shared.plan) {
-                payload::fill(&mut shared.message, shared.plan.payload, self.worker, self.asked);
-                self.connection.send(&shared.message)?;
-                self.sent.push_back(at);
-                self.asked += 1;
+            while self.may_ask(plan) {
+                payload::fill(message, plan.asked.payload, self.talk.worker, self.talk.asked);
+                self.stream.send(message)?;
+                self.talk.sent.push_back(at);
+                self.talk.asked += 1;
             }
-            self.connection.flush()?;
+            self.stream.flush()?;
         }
-        self.watch_room(shared)
+        if self.stream.is_flushed() || shared.process.is_none() {
+            return Ok(());
+        }
+        self.room.watch_once(self.stream.to_server(), self.talk.worker, &shared.poller)
     }
 
     fn may_ask(&self, plan: &Plan) -> bool {
-        self.asked < plan.requests
-            && self.unanswered() < plan.window
-            && self.connection.may_send(plan.payload)
+        self.talk.asked < plan.requests
+            && self.unanswered() < plan.asked.window
+            && self.stream.may_send(plan.asked.payload)
     }
 
-    fn watch_room(&mut self, shared: &Shared) -> Result<()> {
-        if self.connection.is_flushed() {
-            return Ok(());
-        }
-        self.room.watch_once(self.connection.to_server(), self.worker, &shared.poller)
-    }
-
-    /// Sends BYE.
+    /// Ends the session.
     pub(crate) fn leave(self, shared: &mut Shared) {
-        if shared.plan.connect_only {
+        if shared.plan.asked.connect_only {
             shared.tally.done(self.since, now());
         }
-        self.connection.bye();
+        self.stream.leave();
+    }
+}
+
+impl Talk {
+    /// Counts an answer, rebuilds its request, computes the expected reply, and compares.
+    fn take(
+        &mut self,
+        answer: Result<&[u8], &[u8]>,
+        at: Duration,
+        plan: &Plan,
+        tally: &mut Tally,
+        message: &mut Vec<u8>,
+    ) {
+        let (worker, request) = (self.worker + 1, self.answered + 1);
+        let told = |what: String| format!("connection {worker}, request {request}: {what}");
+        let Some(sent) = self.sent.pop_front() else {
+            return tally.mismatch(|| told("the answer was not due".into()));
+        };
+        if self.answered >= plan.asked.warm_up {
+            tally.done(sent, at);
+        }
+        match answer {
+            Ok(reply) => {
+                payload::fill(message, plan.asked.payload, self.worker, self.answered);
+                self.service.process(message);
+                if message != reply {
+                    tally.mismatch(|| told(difference(message, reply, plan)));
+                }
+            }
+            Err(reason) => tally.mismatch(|| told(format!("the server refused it: {}", words(reason)))),
+        }
+        self.answered += 1;
     }
 }
 
@@ -180,10 +186,4 @@ fn difference(expected: &[u8], reply: &[u8], plan: &Plan) -> String {
         expected.len(),
         plan.expect
     )
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("connection", &self.connection).finish_non_exhaustive()
-    }
 }

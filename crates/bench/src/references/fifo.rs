@@ -37,16 +37,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
 pub(super) fn echo(from: &OwnedFd, to: &OwnedFd, room: &mut [u8], polls: bool) -> Result<(), Errno> {
     loop {
         if polls {
-            wait_for(from)?;
+            poll(&mut [PollFd::new(from.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
         }
         match read(from, room)? {
             0 => return Ok(()),
             count => write_all(to, &room[..count])?,
         }
     }
-}
-
-/// Waits for something to read, with poll(2).
-pub(super) fn wait_for(fd: impl AsFd) -> Result<(), Errno> {
-    poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).map(drop)
 }
