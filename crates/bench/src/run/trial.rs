@@ -268,6 +268,6 @@ impl Trial<'_> {
 
 /// What a client reports at its end.
 fn report(client: &mut Member) -> Result<Report, Trouble> {
-    let said = client.finish()?;
-    serde_json::from_slice(&said).map_err(|_| client.trouble("ended without a report"))
+    let report = serde_json::from_slice(client.finish()?);
+    report.map_err(|_| client.trouble("ended without a report"))
 }
