@@ -11,7 +11,7 @@ use handshake_core::error::{Error, Result};
 use handshake_core::place::Place;
 use handshake_core::process::Process;
 use nix::sys::signal::Signal;
-use probe::paradigm::Kind;
+use probe::paradigm::Paradigm;
 use probe::proc;
 use probe::programs::{end_orphans, programs, words};
 use probe::running::Running;
@@ -64,16 +64,16 @@ impl ServerUnderTest {
     /// # Errors
     /// A program is missing, or the server does not start. [`Error::Signal`].
     pub(crate) fn open(
-        kind: Kind,
-        options: &[String],
+        paradigm: Paradigm,
+        options: &[&str],
         directory: TempDir,
         process: &Process,
     ) -> Result<Self> {
-        let (program, client) = programs(kind.paradigm)?;
+        let (program, client) = programs(paradigm)?;
         proc::adopt_orphans();
         let wkp = directory.path().join("mario");
         let mut command = Command::new(&program);
-        command.args(options).arg("--wkp").arg(&wkp);
+        command.args(options).args(paradigm.option()).arg("--wkp").arg(&wkp);
         command.args(["--ready-fd", "1"]).stdin(Stdio::null()).stdout(Stdio::piped());
         let words = words(&command);
         let place = Place::new(&wkp)?;

@@ -18,7 +18,7 @@ pub mod transport;
 
 pub mod report;
 
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -194,14 +194,15 @@ fn check_descriptors(connections: usize) -> Result<()> {
     })
 }
 
-/// Prints a line on stdout.
+/// Prints a text on stdout, and a newline.
 ///
 /// # Errors
 /// Stdout is closed: [`Error::Signal`] with SIGPIPE. It cannot be written to.
 pub fn print(text: &str) -> Result<()> {
-    writeln!(stdout(), "{text}").map_err(|error| match error.kind() {
+    let mut stdout = stdout().lock();
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(|error| match errno_of(&error) {
         // The reader of stdout has closed it: end as any filter does.
-        ErrorKind::BrokenPipe => Error::Signal(Signal::SIGPIPE),
-        _ => Error::on("write to", "stdout", errno_of(&error)),
+        Errno::EPIPE => Error::Signal(Signal::SIGPIPE),
+        errno => Error::on("write to", "stdout", errno),
     })
 }

@@ -59,7 +59,9 @@ pub trait Stream {
     fn to_server(&self) -> BorrowedFd<'_>;
 
     /// Whether a request of so many bytes may be sent now.
-    fn may_send(&self, bytes: usize) -> bool;
+    fn may_send(&self, _bytes: usize) -> bool {
+        true
+    }
 
     /// Queues a request. May keep the vector, and leave another one.
     ///
@@ -84,7 +86,11 @@ pub trait Stream {
     fn receive(&mut self, room: &mut Vec<u8>, take: impl FnMut(Result<&[u8], &[u8]>)) -> Result<()>;
 
     /// Ends the connection.
-    fn leave(self);
+    fn leave(self)
+    where
+        Self: Sized,
+    {
+    }
 }
 
 /// The handshake at a well-known pipe, and framed sessions.

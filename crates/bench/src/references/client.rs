@@ -183,10 +183,6 @@ impl Stream for Bare {
         self.to().as_fd()
     }
 
-    fn may_send(&self, _bytes: usize) -> bool {
-        true
-    }
-
     fn send(&mut self, message: &mut Vec<u8>) -> Result<()> {
         if self.out.is_empty() {
             std::mem::swap(&mut self.out, message);
@@ -238,8 +234,6 @@ impl Stream for Bare {
         }
         Ok(())
     }
-
-    fn leave(self) {}
 }
 
 #[cfg(test)]

@@ -73,15 +73,10 @@ impl Processes {
     ///
     /// # Errors
     /// A program is missing, or temporary files cannot be made.
-    pub(super) fn prepare(
-        paradigm: Paradigm,
-        shared_wkp: bool,
-        wkp: Wkp,
-        gate: Option<OwnedFd>,
-    ) -> Result<Self> {
+    pub(super) fn prepare(paradigm: Paradigm, wkp: Wkp, gate: Option<OwnedFd>) -> Result<Self> {
         let (server, client) = programs(paradigm)?;
         let mut server_options = vec!["-q"];
-        server_options.extend(shared_wkp.then_some("--shared-wkp"));
+        server_options.extend(paradigm.option());
         server_options.extend(gate.iter().flat_map(|_| PATIENT_SERVER));
         let client_options = if gate.is_some() { PATIENT_CLIENT } else { CLIENT };
         proc::adopt_orphans();

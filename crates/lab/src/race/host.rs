@@ -49,10 +49,9 @@ impl Host {
     /// # Errors
     /// A program is missing, or the server does not begin. [`Error::Signal`].
     pub(super) fn open(server: Server, process: &Process) -> Result<Self> {
-        let Some(kind) = server.kind() else { return Ok(Self::Original(Original::start(process)?)) };
-        let shared = kind.shared_wkp.then_some("--shared-wkp");
-        let options: Vec<String> = OPTIONS.into_iter().chain(shared).map(str::to_owned).collect();
-        Ok(Self::Ours(ServerUnderTest::open(kind, &options, temporary::directory(PREFIX)?, process)?))
+        let Some(paradigm) = server.paradigm() else { return Original::start(process).map(Self::Original) };
+        let directory = temporary::directory(PREFIX)?;
+        ServerUnderTest::open(paradigm, &OPTIONS, directory, process).map(Self::Ours)
     }
 
     /// Its command line.

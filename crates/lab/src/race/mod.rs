@@ -20,6 +20,7 @@ use handshake_core::error::{Error, Result, Status};
 use handshake_core::event::Role;
 use handshake_core::process::Process;
 
+use crate::args::within;
 use crate::check::{self, Check};
 use crate::demo::printer::Printer;
 use host::Host;
@@ -91,10 +92,7 @@ pub fn run(args: Args) -> Result<Status> {
     for pairing in &plan.matches {
         match run_match(*pairing, &plan, &process, &mut printer) {
             Ok(finished_match) => finished.push(finished_match),
-            Err(Error::Signal(signal)) => {
-                printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
-                return Err(Error::Signal(signal));
-            }
+            Err(Error::Signal(signal)) => return Err(check::interrupted(signal, &mut printer)?),
             Err(error) => return Err(error),
         }
     }
@@ -136,16 +134,8 @@ impl FinishedMatch {
         let title = self.pairing.title();
         let clients =
             Check::that(served == all, format!("{title}: of {all}, {served} served (expected all)"));
-        let wrong = ending.into_iter().filter(|check| !check.wrong.is_empty());
-        let wrong = wrong.flat_map(|check| [vec![check.claim], check.wrong].concat());
+        let wrong = ending.into_iter().filter(|check| !check.right);
+        let wrong = wrong.flat_map(|check| [vec![check.claim], check.details].concat());
         Some([clients, Check::new(format!("{title}: ended with 0 and left nothing behind"), wrong)])
-    }
-}
-
-/// A parser for a number within `range`.
-fn within(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone {
-    move |text| match text.parse() {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!("a whole number from {} to {}", range.start(), range.end())),
     }
 }

@@ -1,13 +1,13 @@
 //! The checks at the end: what was seen, and what was expected.
 
-use handshake_core::error::{Error, Result};
-use probe::paradigm::Kind;
+use handshake_core::error::Result;
+use probe::paradigm::Paradigm;
 
 use super::plan::LONGEST;
 use super::score::{NOTICE_MAX, REPLY_TIMEOUT, STALL, Score};
 use crate::check::{self, Check};
 use crate::demo::printer::Printer;
-use crate::server_under_test::{Ending, ServerUnderTest, Snapshot};
+use crate::server_under_test::{Ending, Snapshot};
 
 /// How far the main server's memory may grow after the warm-up, in KiB: pages that the allocator keeps.
 const GROWTH: u64 = 512;
@@ -15,7 +15,7 @@ const GROWTH: u64 = 512;
 /// Everything that is judged.
 #[derive(Debug)]
 pub(super) struct Findings {
-    pub(super) kind: Kind,
+    pub(super) paradigm: Paradigm,
     /// The server before the first client; after the warm-up; after all clients.
     pub(super) before: Option<Snapshot>,
     pub(super) warm: Option<Snapshot>,
@@ -23,14 +23,14 @@ pub(super) struct Findings {
     pub(super) score: Score,
     /// The counts of the last client.
     pub(super) one_more: Option<Score>,
-    died: Option<String>,
-    ending: Option<Ending>,
+    pub(super) died: Option<String>,
+    pub(super) ending: Option<Ending>,
 }
 
 impl Findings {
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(super) fn new(paradigm: Paradigm) -> Self {
         Self {
-            kind,
+            paradigm,
             before: None,
             warm: None,
             after: None,
@@ -39,15 +39,6 @@ impl Findings {
             died: None,
             ending: None,
         }
-    }
-
-    pub(super) fn server_died(&mut self, error: &Error) {
-        self.died = Some(error.to_string());
-    }
-
-    /// Ends the server, and notes what it leaves.
-    pub(super) fn close(&mut self, server: &mut ServerUnderTest) {
-        self.ending = Some(server.close());
     }
 }
 
@@ -107,7 +98,7 @@ fn peers(findings: &Findings) -> Vec<Check> {
             score.stayed, score.evicted
         ),
     )];
-    if findings.kind.forks() {
+    if findings.paradigm.forks() {
         checks.push(Check::that(
             score.slowest_orphan <= NOTICE_MAX,
             format!(
@@ -125,7 +116,7 @@ fn rest(findings: &Findings) -> Vec<Check> {
     let (Some(before), Some(warm), Some(after)) = (&findings.before, &findings.warm, &findings.after) else {
         return vec![Check::new("the server lived to the end".into(), findings.died.clone())];
     };
-    let bound = warm.memory + growth(findings.kind);
+    let bound = warm.memory + growth(findings.paradigm);
     let served = findings.one_more.as_ref().map_or(0, |score| score.served);
     let [descriptors, subservers] = after.as_before(before);
     vec![
@@ -137,7 +128,7 @@ fn rest(findings: &Findings) -> Vec<Check> {
                 "the server's own memory is {} KiB (expected at most {bound}: {} after the warm-up and {} more)",
                 after.memory,
                 warm.memory,
-                growth(findings.kind)
+                growth(findings.paradigm)
             ),
         ),
         Check::new(
@@ -149,6 +140,6 @@ fn rest(findings: &Findings) -> Vec<Check> {
 
 /// How far the server's memory may grow. A basic server holds messages in its own memory; others only route
 /// them.
-fn growth(kind: Kind) -> u64 {
-    if kind.forks() { GROWTH } else { GROWTH + 2 * (LONGEST as u64 >> 10) }
+fn growth(paradigm: Paradigm) -> u64 {
+    if paradigm.forks() { GROWTH } else { GROWTH + 2 * (LONGEST as u64 >> 10) }
 }
