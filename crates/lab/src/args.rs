@@ -1,7 +1,5 @@
 //! The command line: one subcommand for each task of the lab.
 
-use std::ops::RangeInclusive;
-
 use clap::{Parser, Subcommand};
 use handshake_cli::ColourArgs;
 use handshake_core::Result;
@@ -49,27 +47,5 @@ pub fn run(args: Args) -> Result<Status> {
         Command::Soak(args) => soak::run(args),
         Command::Compare(args) => bench::run(args),
         Command::Reference(args) => bench::play(args),
-    }
-}
-
-/// A parser for a number within `range`.
-pub(crate) fn within(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone {
-    move |text| match text.parse() {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!("a whole number from {} to {}", range.start(), range.end())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_keep_to_their_range() {
-        let clients = within(1..=3);
-        assert_eq!((clients("1"), clients("3")), (Ok(1), Ok(3)));
-        for wrong in ["0", "4", "-1", "x", ""] {
-            assert!(clients(wrong).is_err(), "{wrong:?} is not from 1 to 3");
-        }
     }
 }

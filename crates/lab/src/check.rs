@@ -59,11 +59,6 @@ pub(crate) fn interrupted(signal: Signal, printer: &mut Printer) -> Result<Error
     Ok(Error::Signal(signal))
 }
 
-/// `1 client`, `2 clients`.
-pub(crate) fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
 impl Ending {
     /// The checks that the server ended well and left nothing behind.
     pub(crate) fn checks(&self) -> [Check; 4] {

@@ -12,7 +12,8 @@ use super::sentence::{own_name, shorten};
 use super::verdict::answer;
 use super::watch::WkpOpened;
 use super::{Args, roster};
-use crate::check::{self, Check, counted};
+use crate::check::{self, Check};
+use crate::numbers::counted;
 
 /// Prints the findings. Returns whether the program is a proper client: it completed the handshake, printed
 /// the replies to its messages, and ended.

@@ -1,10 +1,10 @@
 //! `lab demo`: the course's steps as they happen, reported from the event log of the real programs.
 //!
-//! Reading order: `script` is the sequence of a demo; `director` follows the log, prints, and waits. `map`
-//! and `ring` show which process holds which pipe; `verdict` checks. They use `processes` (starts and ends
-//! them), `pause` (`--pause`) and `event_log` (events in the order of time). `roster` knows which PID is
-//! which process, and `wkp` which names belong to the server. `sentence` puts an event into words, and
-//! `printer` defines the layout.
+//! Reading order: `script` is the sequence of a demo; `director` starts and waits, `report` follows the log
+//! and prints. `map` and `ring` show which process holds which pipe; `verdict` checks. They use `processes`
+//! (starts and ends them), `pause` (`--pause`) and `event_log` (events in the order of time). `roster` knows
+//! which PID is which process, and `wkp` which names belong to the server. `sentence` puts an event into
+//! words, and `printer` defines the layout.
 //!
 //! Any program can be one of the clients, as an `external_client`. `external_script` is its part of the
 //! script, `finding` judges it, and `advice` says what to correct. Its output goes to a `terminal`, and
@@ -20,6 +20,7 @@ mod map;
 mod pause;
 pub(crate) mod printer;
 mod processes;
+mod report;
 mod ring;
 mod roster;
 mod runnable;
@@ -47,8 +48,7 @@ use printer::Printer;
 use processes::Processes;
 use wkp::Wkp;
 
-use crate::args::within;
-use crate::check::counted;
+use crate::numbers::{counted, within};
 
 /// More would neither fit a page nor be readable.
 const CLIENTS_MAX: usize = 20;

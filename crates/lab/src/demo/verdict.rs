@@ -10,7 +10,8 @@ use probe::proc;
 use super::director::Director;
 use super::roster::Actor;
 use super::{Args, roster};
-use crate::check::{self, Check, counted};
+use crate::check::{self, Check};
+use crate::numbers::counted;
 
 /// The events of a client's handshake, in their order.
 const HANDSHAKE: [What; 11] = [

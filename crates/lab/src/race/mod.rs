@@ -20,9 +20,9 @@ use handshake_core::error::{Error, Result, Status};
 use handshake_core::event::Role;
 use handshake_core::process::Process;
 
-use crate::args::within;
 use crate::check::{self, Check};
 use crate::demo::printer::Printer;
+use crate::numbers::within;
 use host::Host;
 use outcome::Outcome;
 use plan::{Dialect, Match, Plan, Server};
