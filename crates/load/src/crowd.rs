@@ -1,6 +1,6 @@
 //! The event loop: one process, one poller, one heap of timers, any number of connections.
 
-use std::io::stdin;
+use std::io::{self, stdin};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use handshake_core::sys::Poller;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::EpollEvent;
+use nix::sys::signal::SigSet;
 use nix::unistd::read;
 
 use super::Plan;
@@ -20,7 +21,7 @@ use super::tally::Tally;
 use super::transport::Transport;
 use super::worker::Worker;
 use crate::many::timers::Timers;
-use crate::many::watch::{Cause, wait};
+use crate::many::watch::{Cause, cannot_watch, wait};
 
 /// The most events and timers of one iteration: new connections must not delay answers that have arrived.
 const BATCH_MAX: usize = 64;
@@ -47,19 +48,21 @@ impl<T: Transport> Crowd<T> {
         let at_once = Deadline::in_exactly(Duration::ZERO);
         (0..count).for_each(|worker| timers.set(worker, at_once));
         Ok(Self {
-            to,
             workers: (0..count).map(|number| Worker::new(number, &plan)).collect(),
             timers,
             events: vec![EpollEvent::empty(); BATCH_MAX],
             busy: count,
             shared: Shared {
                 process,
+                is_watched: to.is_watched(),
                 plan,
                 poller: Poller::new().map_err(|errno| Error::on("make", "a poller", errno))?,
                 tally: Tally::default(),
                 message: Vec::new(),
+                out: Vec::new(),
                 room: Vec::new(),
             },
+            to,
         })
     }
 
@@ -69,11 +72,11 @@ impl<T: Transport> Crowd<T> {
     /// [`Error::Signal`].
     pub(crate) fn run(&mut self) -> Result<&Tally> {
         while self.busy > 0 {
-            let Shared { process: Some(process), poller, .. } = &self.shared else {
+            if !self.shared.is_watched {
                 self.advance(0, Cause::Readable)?;
                 continue;
-            };
-            for shown in 0..wait(process, poller, &mut self.events, self.timers.next())? {
+            }
+            for shown in 0..self.wait()? {
                 let (worker, cause) = Cause::of(self.events[shown].data());
                 self.advance(worker, cause)?;
             }
@@ -85,14 +88,28 @@ impl<T: Transport> Crowd<T> {
         Ok(&self.shared.tally)
     }
 
+    /// Waits until an event occurs or a timer is due; returns how many of the events were filled in.
+    fn wait(&mut self) -> Result<usize> {
+        let (Shared { process, poller, .. }, events) = (&self.shared, &mut self.events);
+        match process {
+            Some(process) => wait(process, poller, events, self.timers.next()),
+            None => {
+                poller.wait(events, self.timers.next().milliseconds(), &SigSet::empty()).map_err(cannot_watch)
+            }
+        }
+    }
+
     /// With `--hold`, keeps the connections open until the end of stdin. Returns the exit status.
     ///
     /// # Errors
     /// [`Error::Signal`]. Stdin cannot be read.
     pub fn finish(mut self) -> Result<Status> {
         let status = self.shared.tally.status();
-        if let Some(process) = self.shared.process.take().filter(|_| self.shared.plan.asked.hold) {
-            await_end_of_stdin(&process)?;
+        if self.shared.plan.asked.hold {
+            match &self.shared.process {
+                Some(process) => await_end_of_stdin(process)?,
+                None => drop(io::copy(&mut stdin(), &mut io::sink())),
+            }
             self.workers.iter_mut().for_each(|worker| worker.leave(&mut self.shared));
         }
         Ok(status)

@@ -153,7 +153,7 @@ pub fn run(args: Args) -> Result<Status> {
 }
 
 /// Carries the plan out, and reports failures on stderr. Returns the report, and the connections. Without a
-/// process, there is one connection, whose calls wait by themselves.
+/// process, signals act as they do by default.
 ///
 /// # Errors
 /// [`Error::Signal`]. No file descriptor is left.

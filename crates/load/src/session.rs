@@ -69,10 +69,9 @@ impl<S: Stream> Session<S> {
     /// # Errors
     /// Those of [`Session::advance`].
     pub(crate) fn begin(&mut self, shared: &mut Shared) -> Result<()> {
-        if !shared.plan.asked.connect_only && shared.process.is_some() {
+        if !shared.plan.asked.connect_only && shared.is_watched {
             let token = Cause::Readable.token(self.talk.worker);
-            let from_server = self.stream.from_server();
-            shared.poller.add(from_server, token, EpollFlags::EPOLLIN).map_err(cannot_watch)?;
+            shared.poller.add(self.stream.input(), token, EpollFlags::EPOLLIN).map_err(cannot_watch)?;
         }
         self.send(shared)
     }
@@ -91,7 +90,13 @@ impl<S: Stream> Session<S> {
             let what = "no answer came within --timeout".into();
             return Err(Error::Lost { what, unanswered: self.unanswered() });
         }
-        self.send(shared)
+        self.send(shared)?;
+        // The calls of a connection that is not watched wait by themselves.
+        while !shared.is_watched && !self.is_done(&shared.plan) {
+            self.receive(shared)?;
+            self.send(shared)?;
+        }
+        Ok(())
     }
 
     fn receive(&mut self, shared: &mut Shared) -> Result<()> {
@@ -109,8 +114,8 @@ impl<S: Stream> Session<S> {
 
     /// Fills the window, and writes all requests at once.
     fn send(&mut self, shared: &mut Shared) -> Result<()> {
-        let Shared { plan, tally, message, .. } = shared;
-        self.stream.flush()?;
+        let Shared { plan, tally, message, out, .. } = shared;
+        self.stream.flush(out)?;
         while self.stream.is_flushed() && self.may_ask(plan) {
             let at = now();
             if self.talk.asked >= plan.asked.warm_up {
@@ -118,16 +123,16 @@ impl<S: Stream> Session<S> {
             }
             while self.may_ask(plan) {
                 payload::fill(message, plan.asked.payload, self.talk.worker, self.talk.asked);
-                self.stream.send(message)?;
+                self.stream.send(message, out)?;
                 self.talk.sent.push_back(at);
                 self.talk.asked += 1;
             }
-            self.stream.flush()?;
+            self.stream.flush(out)?;
         }
-        if self.stream.is_flushed() || shared.process.is_none() {
+        if self.stream.is_flushed() || !shared.is_watched {
             return Ok(());
         }
-        self.room.watch_once(self.stream.to_server(), self.talk.worker, &shared.poller)
+        self.room.watch_once(self.stream.output(), self.talk.worker, &shared.poller)
     }
 
     fn may_ask(&self, plan: &Plan) -> bool {

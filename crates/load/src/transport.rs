@@ -20,6 +20,11 @@ pub trait Transport {
 
     /// Begins a connection of this client, which may take as long as `timeout`.
     fn open(&self, client: usize, timeout: Duration) -> Self::Opening;
+
+    /// Whether connections are watched. If not, there is one, and its calls wait by themselves.
+    fn is_watched(&self) -> bool {
+        true
+    }
 }
 
 /// A connection that is being made.
@@ -53,27 +58,28 @@ pub trait Opening {
 /// A connection. Answers come in the order of the requests.
 pub trait Stream {
     /// Where answers come from.
-    fn from_server(&self) -> BorrowedFd<'_>;
+    fn input(&self) -> BorrowedFd<'_>;
 
     /// Where requests go to; it is watched for room while [`Stream::is_flushed`] is false.
-    fn to_server(&self) -> BorrowedFd<'_>;
+    fn output(&self) -> BorrowedFd<'_>;
 
     /// Whether a request of so many bytes may be sent now.
     fn may_send(&self, _bytes: usize) -> bool {
         true
     }
 
-    /// Queues a request. May keep the vector, and leave another one.
+    /// Queues a request: in the connection, or in `out`, a buffer that all connections share. May swap the
+    /// two vectors.
     ///
     /// # Errors
     /// The connection has failed.
-    fn send(&mut self, message: &mut Vec<u8>) -> Result<()>;
+    fn send(&mut self, message: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<()>;
 
     /// Writes what is queued, as far as there is room.
     ///
     /// # Errors
     /// The connection has failed.
-    fn flush(&mut self) -> Result<()>;
+    fn flush(&mut self, out: &[u8]) -> Result<()>;
 
     /// Whether nothing is queued.
     fn is_flushed(&self) -> bool;
@@ -134,11 +140,11 @@ impl Opening for Handshake {
 }
 
 impl Stream for Connection {
-    fn from_server(&self) -> BorrowedFd<'_> {
+    fn input(&self) -> BorrowedFd<'_> {
         self.from_server()
     }
 
-    fn to_server(&self) -> BorrowedFd<'_> {
+    fn output(&self) -> BorrowedFd<'_> {
         self.to_server()
     }
 
@@ -146,11 +152,11 @@ impl Stream for Connection {
         self.may_send(bytes)
     }
 
-    fn send(&mut self, message: &mut Vec<u8>) -> Result<()> {
+    fn send(&mut self, message: &mut Vec<u8>, _out: &mut Vec<u8>) -> Result<()> {
         self.send(message).map(drop)
     }
 
-    fn flush(&mut self) -> Result<()> {
+    fn flush(&mut self, _out: &[u8]) -> Result<()> {
         self.flush()
     }
 

@@ -1,5 +1,5 @@
-//! The client of all references: bare named pipes, or a socket, as a transport of `lab load`. So the requests,
-//! the checks and the report are the same.
+//! The client of all references: bare named pipes, or a socket, as a transport of `lab load`. The requests,
+//! the checks and the report are those of `lab load`.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,11 +11,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, Status};
-use handshake_core::event::Role;
 use handshake_core::limits::Limits;
-use handshake_core::process::Process;
 use handshake_core::service::BuiltIn;
-use handshake_core::wait::spin::WaitMode;
 use load::transport::{Opening, Stream, Transport};
 use load::{Asked, Plan, measure, print};
 use nix::errno::Errno;
@@ -51,30 +48,24 @@ enum Way {
 /// Asks, checks, and reports as `lab load` does. The calls of a single connection wait by themselves.
 pub(super) fn run(args: Args) -> Result<Status> {
     Limits::raise();
-    let process = match args.asked.connections > 1 || args.asked.hold {
-        true => Some(Rc::new(Process::quiet(Role::Client)?)),
-        false => None,
-    };
-    process.iter().for_each(|process| process.set_wait_mode(WaitMode::Block));
     let plan = Plan::new(args.asked.clone(), BuiltIn::Echo, Duration::ZERO);
-    let to = Server { is_watched: process.is_some(), args: Rc::new(args) };
-    let (report, crowd) = measure(to, process, plan, true)?;
+    let (report, crowd) = measure(Server(Rc::new(args)), None, plan, true)?;
     print(&report.json())?;
     crowd.finish()
 }
 
 #[derive(Clone)]
-struct Server {
-    args: Rc<Args>,
-    /// Whether a poller finds out when there is something to read.
-    is_watched: bool,
-}
+struct Server(Rc<Args>);
 
 impl Transport for Server {
     type Opening = Knock;
 
     fn open(&self, client: usize, _timeout: Duration) -> Knock {
         Knock { server: self.clone(), client, greeting: None }
+    }
+
+    fn is_watched(&self) -> bool {
+        self.0.asked.connections > 1
     }
 }
 
@@ -90,12 +81,12 @@ impl Opening for Knock {
     type Stream = Bare;
 
     fn watch(&self) -> (Vec<(BorrowedFd<'_>, PollFlags)>, Deadline) {
-        let greeting = self.greeting.iter().filter(|_| self.server.is_watched);
+        let greeting = self.greeting.iter().filter(|_| self.server.is_watched());
         (greeting.map(|stream| (stream.as_fd(), PollFlags::POLLIN)).collect(), Deadline::NEVER)
     }
 
     fn advance(&mut self) -> Result<Option<Bare>> {
-        let Args { way, dir, .. } = &*self.server.args;
+        let Args { way, dir, .. } = &*self.server.0;
         match (way, self.greeting.take()) {
             (Way::Fifo, _) => {
                 let to = open_fifo(&dir.join(format!("up.{}", self.client)), OFlag::O_WRONLY)?;
@@ -137,9 +128,8 @@ struct Bare {
     room: usize,
     /// Whether poll(2) comes before each read.
     polls: bool,
-    /// What is not written yet: all from `written` on.
-    out: Vec<u8>,
-    written: usize,
+    /// How much at the end of what is to be sent is not written yet.
+    unwritten: usize,
     /// With an incomplete reply of `held` bytes, the buffer that it is in.
     buffer: Vec<u8>,
     held: usize,
@@ -149,16 +139,16 @@ impl Bare {
     /// If the pipes do not hold all that is in flight, neither reads nor writes wait, since each must go on
     /// while the other cannot; and a read ends with its reply.
     fn new(from: OwnedFd, to: Option<OwnedFd>, server: &Server) -> Result<Self> {
-        let Args { asked, poll, chunk, .. } = &*server.args;
+        let Args { asked, poll, chunk, .. } = &*server.0;
         let (payload, chunk) = (asked.payload, *chunk);
-        let is_bulk = payload * asked.window > ROOM / 2;
+        let is_bulk = payload * asked.window > ROOM / 2 && !server.is_watched();
         if is_bulk {
             for fd in [Some(&from), to.as_ref()].into_iter().flatten() {
                 fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(failed("hold"))?;
             }
         }
-        let (room, polls) = (if is_bulk { payload } else { ROOM }, *poll || is_bulk && !server.is_watched);
-        Ok(Self { from, to, payload, chunk, room, polls, out: vec![], written: 0, buffer: vec![], held: 0 })
+        let (room, polls) = (if is_bulk { payload } else { ROOM.max(payload) }, *poll || is_bulk);
+        Ok(Self { from, to, payload, chunk, room, polls, unwritten: 0, buffer: vec![], held: 0 })
     }
 
     fn to(&self) -> &OwnedFd {
@@ -175,39 +165,38 @@ impl Bare {
 }
 
 impl Stream for Bare {
-    fn from_server(&self) -> BorrowedFd<'_> {
+    fn input(&self) -> BorrowedFd<'_> {
         self.from.as_fd()
     }
 
-    fn to_server(&self) -> BorrowedFd<'_> {
+    fn output(&self) -> BorrowedFd<'_> {
         self.to().as_fd()
     }
 
-    fn send(&mut self, message: &mut Vec<u8>) -> Result<()> {
-        if self.out.is_empty() {
-            std::mem::swap(&mut self.out, message);
+    fn send(&mut self, message: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<()> {
+        if self.unwritten == 0 {
+            std::mem::swap(message, out);
         } else {
-            self.out.extend_from_slice(message);
+            out.extend_from_slice(message);
         }
+        self.unwritten += self.payload;
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<()> {
-        while self.written < self.out.len() {
-            let end = self.out.len().min(self.written + self.chunk);
-            match write(self.to(), &self.out[self.written..end]) {
-                Ok(count) => self.written += count,
+    fn flush(&mut self, out: &[u8]) -> Result<()> {
+        while self.unwritten > 0 {
+            let rest = &out[out.len() - self.unwritten..];
+            match write(self.to(), &rest[..rest.len().min(self.chunk)]) {
+                Ok(count) => self.unwritten -= count,
                 Err(Errno::EAGAIN) => return Ok(()),
                 Err(errno) => return Err(failed("ask")(errno)),
             }
         }
-        self.out.clear();
-        self.written = 0;
         Ok(())
     }
 
     fn is_flushed(&self) -> bool {
-        self.out.is_empty()
+        self.unwritten == 0
     }
 
     fn receive(&mut self, room: &mut Vec<u8>, mut take: impl FnMut(Result<&[u8], &[u8]>)) -> Result<()> {
@@ -226,7 +215,7 @@ impl Stream for Bare {
         let replies = buffer[..end].chunks_exact(self.payload);
         self.held = replies.remainder().len();
         replies.for_each(|reply| take(Ok(reply)));
-        if self.held < end {
+        if self.held > 0 && self.held < end {
             buffer.copy_within(end - self.held..end, 0);
         }
         if had == 0 && self.held > 0 {
@@ -246,6 +235,7 @@ mod tests {
     type Serve = fn(&OwnedFd, &OwnedFd) -> Result<(), Errno>;
 
     /// Measures four requests of 10 bytes, and one before them, three at a time and 4 bytes a write.
+    #[expect(clippy::disallowed_methods, reason = "this test does not fork")]
     fn measured(serve: Serve) -> load::Report {
         let dir = tempfile::tempdir().unwrap();
         let pipes = ["up.0", "down.0"].map(|name| dir.path().join(name));
@@ -260,8 +250,7 @@ mod tests {
         let asked = Asked { connections, requests, payload, window, connect_only, warm_up, hold };
         let plan = Plan::new(asked.clone(), BuiltIn::Echo, Duration::ZERO);
         let args = Args { way: Way::Fifo, dir: dir.path().into(), asked, poll: false, chunk: 4 };
-        let to = Server { args: Rc::new(args), is_watched: false };
-        let (report, crowd) = measure(to, None, plan, false).unwrap();
+        let (report, crowd) = measure(Server(Rc::new(args)), None, plan, false).unwrap();
         drop(crowd);
         server.join().unwrap();
         report
