@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 
 use load::Report;
 
-use super::excess::Excess;
+use super::excess::{Excess, WATCHED};
 use crate::check::Check;
 use crate::server_under_test::Snapshot;
 
@@ -60,8 +60,7 @@ impl Seen {
         let claim = format!(
             "{due} more came: for {:?} {waited} of them waited for an answer (expected all), and there were {subservers} \
              subservers (expected {})",
-            Excess::WATCHED,
-            self.clients
+            WATCHED, self.clients
         );
         [
             Check::that(*waited == due && *subservers == self.clients, claim),

@@ -117,9 +117,9 @@ fn soak(
     let mut server = ServerUnderTest::open(paradigm, &options, directory, process)?;
     printer.line(&format!("$ {}\n", server.words))?;
     score::rules().iter().try_for_each(|rule| printer.paragraph(rule))?;
-    let mut findings = Findings::new(paradigm);
+    let mut findings = Findings::default();
     let plan = Plan::new(seed, paradigm, lasting);
-    match carry_out(plan, lasting, &server, process, &mut findings, printer) {
+    match carry_out(paradigm, plan, lasting, &server, process, &mut findings, printer) {
         Err(Error::Signal(signal)) => {
             drop(server);
             printer.heading("Verdict")?;
@@ -130,7 +130,7 @@ fn soak(
         Ok(()) => {}
     }
     findings.ending = Some(server.close());
-    verdict::judge(&findings, printer)
+    verdict::judge(paradigm, &findings, printer)
 }
 
 fn announce(paradigm: Paradigm, seconds: u32, seed: u64, printer: &mut Printer) -> Result<()> {
@@ -142,6 +142,7 @@ fn announce(paradigm: Paradigm, seconds: u32, seed: u64, printer: &mut Printer) 
 
 /// Warms up, carries the plan out, and serves one more client.
 fn carry_out(
+    paradigm: Paradigm,
     plan: Plan,
     lasting: Duration,
     server: &ServerUnderTest,
@@ -151,7 +152,7 @@ fn carry_out(
 ) -> Result<()> {
     let before = server.at_rest(process, None)?;
     let mut warming = Shared::new(process, server)?;
-    Crowd::new(Plan::warm_up(findings.paradigm), server, &mut warming).run(Duration::ZERO, check_alive)?;
+    Crowd::new(Plan::warm_up(paradigm), server, &mut warming).run(Duration::ZERO, check_alive)?;
     findings.warm = Some(server.at_rest(process, Some(&before))?);
     findings.before = Some(before);
     let mut table = Table::default();
@@ -164,7 +165,7 @@ fn carry_out(
     soaked?;
     findings.after = Some(server.at_rest(process, findings.before.as_ref())?);
     let mut last = Shared::new(process, server)?;
-    Crowd::new(Plan::one_more(findings.paradigm), server, &mut last).run(Duration::ZERO, check_alive)?;
+    Crowd::new(Plan::one_more(paradigm), server, &mut last).run(Duration::ZERO, check_alive)?;
     findings.one_more = Some(last.score);
     Ok(())
 }
