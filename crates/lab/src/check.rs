@@ -1,24 +1,37 @@
 //! The checks at the end of a run: what was seen, what was expected, and what is wrong.
 
-use handshake_core::error::Result;
+use handshake_core::error::{Error, Result, signal_name};
 
 use crate::demo::printer::Printer;
 use crate::server_under_test::{Ending, Snapshot};
 
-/// One check: what was seen (and expected), and what is wrong.
+/// One check.
 #[derive(Debug)]
 pub(crate) struct Check {
+    pub(crate) right: bool,
+    /// What was seen, and expected.
     pub(crate) claim: String,
-    pub(crate) wrong: Vec<String>,
+    /// What is wrong, or advice.
+    pub(crate) details: Vec<String>,
 }
 
 impl Check {
+    /// A check that is right if nothing is wrong.
     pub(crate) fn new(claim: String, wrong: impl IntoIterator<Item = String>) -> Self {
-        Self { claim, wrong: wrong.into_iter().collect() }
+        let details = Vec::from_iter(wrong);
+        Self { right: details.is_empty(), claim, details }
     }
 
     pub(crate) fn that(right: bool, claim: String) -> Self {
         Self::new(claim, (!right).then(|| "it is not as expected".to_owned()))
+    }
+
+    pub(crate) fn right(claim: String) -> Self {
+        Self::new(claim, [])
+    }
+
+    pub(crate) fn wrong(claim: String, advice: impl Into<Option<String>>) -> Self {
+        Self { right: false, claim, details: Vec::from_iter(advice.into()) }
     }
 }
 
@@ -29,13 +42,21 @@ impl Check {
 pub(crate) fn print(checks: impl IntoIterator<Item = Check>, printer: &mut Printer) -> Result<bool> {
     let mut right = true;
     for check in checks {
-        printer.verdict(check.wrong.is_empty(), &check.claim)?;
-        right &= check.wrong.is_empty();
-        for wrong in &check.wrong {
-            printer.detail(wrong)?;
-        }
+        printer.verdict(check.right, &check.claim)?;
+        right &= check.right;
+        check.details.iter().try_for_each(|detail| printer.detail(detail))?;
     }
     Ok(right)
+}
+
+/// Prints that a run was interrupted. Returns the error to end with.
+///
+/// # Errors
+/// Stdout was closed.
+pub(crate) fn interrupted(number: i32, printer: &mut Printer) -> Result<Error> {
+    let signal = signal_name(number);
+    printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
+    Ok(Error::Signal(number))
 }
 
 impl Ending {

@@ -5,10 +5,10 @@
 //! at once as a server supports. [`soak`] lets clients of every behaviour come and go. Two commands are
 //! crates of their own: `load` opens many connections to a server, and `bench` compares the servers.
 //!
-//! They use `server_under_test` (a server observed from outside), `check` (the final checks), and the crates
-//! `probe` (what the kernel reports, programs, temporary files), `load::many` (many clients in one process)
-//! and `naive` (the protocol as taught). Deliberately absent: nothing here knows how a server works inside.
-//! The lab sees only what any client sees, the event log, and /proc.
+//! They use `server_under_test` (a server observed from outside), `check` (the final checks), `numbers`, and
+//! the crates `probe` (what the kernel reports, programs, temporary files), `load::many` (many clients in one
+//! process) and `naive` (the protocol as taught). Deliberately absent: nothing here knows how a server works
+//! inside. The lab sees only what any client sees, the event log, and /proc.
 
 mod args;
 
@@ -18,6 +18,7 @@ pub mod race;
 pub mod soak;
 
 mod check;
+mod numbers;
 mod server_under_test;
 
 pub use args::{Args, run};

@@ -2,7 +2,6 @@
 //! outside.
 
 use std::fs;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -10,20 +9,18 @@ use std::time::Duration;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result};
 use handshake_core::place::Place;
-use handshake_core::process::{Process, Woken};
-use nix::poll::{PollFd, PollFlags, poll};
+use handshake_core::process::Process;
 use nix::sys::signal::Signal;
-use nix::unistd::read;
-use probe::paradigm::Kind;
+use probe::paradigm::Paradigm;
 use probe::proc;
-use probe::programs::{end_orphans, programs};
+use probe::programs::{end_orphans, programs, words};
 use probe::running::Running;
 use tempfile::TempDir;
 
 /// How long the server may take to start, to become idle, and to end.
 pub(crate) const REST: Duration = Duration::from_secs(60);
-/// The pause between two checks, in milliseconds.
-const POLL_INTERVAL: u8 = 10;
+/// The pause between two checks.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The server and its directory. Dropping this ends the server and removes the directory.
 #[derive(Debug)]
@@ -67,43 +64,26 @@ impl ServerUnderTest {
     /// # Errors
     /// A program is missing, or the server does not start. [`Error::Signal`].
     pub(crate) fn open(
-        kind: Kind,
-        options: &[String],
+        paradigm: Paradigm,
+        options: &[&str],
         directory: TempDir,
         process: &Process,
     ) -> Result<Self> {
-        let (program, client) = programs(kind.paradigm)?;
+        let (program, client) = programs(paradigm)?;
         proc::adopt_orphans();
         let wkp = directory.path().join("mario");
         let mut command = Command::new(&program);
-        command.args(options).arg("--wkp").arg(&wkp);
+        command.args(options).args(paradigm.option()).arg("--wkp").arg(&wkp);
         command.args(["--ready-fd", "1"]).stdin(Stdio::null()).stdout(Stdio::piped());
         let words = words(&command);
         let place = Place::new(&wkp)?;
         let server = Running::start(&mut command, Signal::SIGTERM)?;
         let mut started = Self { server, program, client, place, directory, words };
-        started.await_ready(process)?;
-        Ok(started)
-    }
-
-    /// Waits for the newline on the server's stdout and for EOF. After that, the server holds only its own
-    /// file descriptors.
-    fn await_ready(&mut self, process: &Process) -> Result<()> {
-        let Some(ready) = self.server.take_stdout() else { return Ok(()) };
-        let until = Deadline::after(REST);
-        let mut newline = [0];
-        loop {
-            match process.wait(&mut [PollFd::new(ready.as_fd(), PollFlags::POLLIN)], until)? {
-                // Stdout is readable or at EOF, so this read does not block.
-                Woken::Ready(_) if matches!(read(&ready, &mut newline), Ok(1)) => {}
-                Woken::Ready(_) => return Ok(()),
-                Woken::Signal => {}
-                Woken::Deadline => {
-                    let what = format!("the server was not ready within {REST:?}");
-                    return Err(Error::lost(what));
-                }
-            }
+        // A newline says that it is ready. After EOF, it holds only its own file descriptors.
+        if started.server.listen(process, Deadline::after(REST), |_| false)? {
+            return Ok(started);
         }
+        Err(not_ready("the server"))
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -141,7 +121,7 @@ impl ServerUnderTest {
             if until.passed() || (same && snapshot.subservers.is_empty() && snapshot.zombies == 0) {
                 return Ok(snapshot);
             }
-            process.wait(&mut [], Deadline::in_exactly(Duration::from_millis(POLL_INTERVAL.into())))?;
+            process.wait(&mut [], Deadline::in_exactly(POLL_INTERVAL))?;
         }
     }
 
@@ -153,10 +133,7 @@ impl ServerUnderTest {
     /// Asks the server to end, and waits for that; kills it if it does not end in time.
     pub(crate) fn close(&mut self) -> Ending {
         self.server.signal(Signal::SIGTERM);
-        let until = Deadline::after(REST);
-        while self.ended().is_none() && !until.passed() {
-            let _ = poll(&mut [], POLL_INTERVAL);
-        }
+        self.server.await_end(Deadline::after(REST));
         let status = self.server.kill();
         let outlived = end_orphans(&self.program);
         // The server and its subservers shared the file offset of stderr, but all have ended.
@@ -178,10 +155,7 @@ impl Drop for ServerUnderTest {
     }
 }
 
-/// A command as a person would type it.
-pub(crate) fn words(command: &Command) -> String {
-    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
-    let words: Vec<_> =
-        [program].into_iter().chain(command.get_args()).map(|word| word.to_string_lossy()).collect();
-    words.join(" ")
+/// The error of a server that was not ready in time.
+pub(crate) fn not_ready(server: &str) -> Error {
+    Error::lost(format!("{server} was not ready within {REST:?}"))
 }

@@ -7,6 +7,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 
+use super::Asked;
 use super::tally::Tally;
 
 /// The result of one run; its JSON form has these keys.
@@ -47,19 +48,6 @@ pub struct Report {
     /// With `--histogram`: pairs of a latency in nanoseconds, rounded to two digits, and its count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histogram: Option<Vec<(u64, u64)>>,
-}
-
-/// What was requested.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked {
-    /// How many connections.
-    pub connections: usize,
-    /// Bytes of each request.
-    pub payload: usize,
-    /// Requests of a connection that may be unanswered at a time.
-    pub window: usize,
-    /// Handshakes alone.
-    pub connect_only: bool,
 }
 
 /// The kernel's counters of processes (getrusage(2)).
@@ -116,7 +104,7 @@ pub struct Latency {
 
 impl Report {
     /// The report of what was counted.
-    pub fn new(asked: &Asked, tally: &Tally, usage: Usage, with_histogram: bool) -> Self {
+    pub(crate) fn new(asked: &Asked, tally: &Tally, usage: Usage, with_histogram: bool) -> Self {
         let seconds = tally.seconds();
         let rate = if seconds > 0.0 { tally.requests as f64 / seconds } else { 0.0 };
         let quantile = |part| tally.latency.value_at_quantile(part);

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use handshake_core::client::session::{Answer, Session as Connection};
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::text::words;
@@ -11,34 +10,38 @@ use nix::sys::epoll::EpollFlags;
 
 use super::Plan;
 use super::shared::Shared;
+use super::tally::Tally;
+use super::transport::Stream;
 use crate::many::payload;
 use crate::many::watch::{Cause, Room, cannot_watch};
 
 /// A session in progress.
-pub(crate) struct Session {
-    connection: Connection,
-    worker: usize,
+pub(crate) struct Session<S> {
+    stream: S,
     /// When the handshake began.
     since: Duration,
-    /// When each unanswered request was sent; answers come in this order.
-    sent: VecDeque<Duration>,
-    asked: usize,
-    answered: usize,
+    talk: Talk,
     room: Room,
     /// When the timeout for the next answer passes.
     until: Deadline,
 }
 
-impl Session {
-    pub(crate) fn new(mut connection: Connection, worker: usize, since: Duration, plan: &Plan) -> Self {
-        connection.limit_messages(usize::MAX);
+/// What was asked and answered.
+struct Talk {
+    worker: usize,
+    /// When each unanswered request was sent; answers come in this order.
+    sent: VecDeque<Duration>,
+    asked: usize,
+    answered: usize,
+}
+
+impl<S: Stream> Session<S> {
+    pub(crate) fn new(stream: S, worker: usize, since: Duration, plan: &Plan) -> Self {
+        let window = plan.asked.window.min(plan.requests);
         Self {
-            connection,
-            worker,
+            stream,
             since,
-            sent: VecDeque::with_capacity(plan.window.min(plan.requests)),
-            asked: 0,
-            answered: 0,
+            talk: Talk { worker, sent: VecDeque::with_capacity(window), asked: 0, answered: 0 },
             room: Room::Unknown,
             until: Deadline::after(plan.timeout),
         }
@@ -46,16 +49,16 @@ impl Session {
 
     pub(crate) fn until(&self) -> Deadline {
         // A held connection with all its answers waits for nothing.
-        if self.asked > 0 && self.unanswered() == 0 { Deadline::NEVER } else { self.until }
+        if self.talk.asked > 0 && self.unanswered() == 0 { Deadline::NEVER } else { self.until }
     }
 
     pub(crate) fn unanswered(&self) -> usize {
-        self.asked - self.answered
+        self.talk.asked - self.talk.answered
     }
 
     /// Whether every request is sent and answered; without requests, whether READY is sent.
     pub(crate) fn is_done(&self, plan: &Plan) -> bool {
-        self.answered == plan.requests && self.connection.is_flushed()
+        self.talk.answered == plan.requests && self.stream.is_flushed()
     }
 
     /// Watches for answers, if any are expected, and sends the first requests.
@@ -63,10 +66,9 @@ impl Session {
     /// # Errors
     /// Those of [`Session::advance`].
     pub(crate) fn begin(&mut self, shared: &mut Shared) -> Result<()> {
-        if !shared.plan.connect_only {
-            let token = Cause::Readable.token(self.worker);
-            let from_server = self.connection.from_server();
-            shared.poller.add(from_server, token, EpollFlags::EPOLLIN).map_err(cannot_watch)?;
+        if !shared.plan.asked.connect_only && shared.is_watched {
+            let token = Cause::Readable.token(self.talk.worker);
+            shared.poller.add(self.stream.input(), token, EpollFlags::EPOLLIN).map_err(cannot_watch)?;
         }
         self.send(shared)
     }
@@ -84,86 +86,95 @@ impl Session {
         if cause == Cause::Timer && self.until.passed() {
             return Err(Error::lost_with("no answer came within --timeout", self.unanswered()));
         }
-        self.send(shared)
+        self.send(shared)?;
+        // The calls of a connection that is not watched wait by themselves.
+        while !shared.is_watched && !self.is_done(&shared.plan) {
+            self.receive(shared)?;
+            self.send(shared)?;
+        }
+        Ok(())
     }
 
     fn receive(&mut self, shared: &mut Shared) -> Result<()> {
-        self.connection.read()?;
+        let Shared { plan, tally, message, room, .. } = shared;
         // Read the clock once for all answers of one read.
         let mut at = None;
-        loop {
-            let refused = match self.connection.answer(&mut shared.reply)? {
-                Answer::Reply(_) => false,
-                Answer::Refused(_) => true,
-                Answer::Nothing => return Ok(()),
-            };
-            let at = *at.get_or_insert_with(now);
-            let sent = self.sent.pop_front().expect("an answer that is not due is an error");
-            if self.answered >= shared.plan.warm_up {
-                shared.tally.done(sent, at);
-            }
-            self.check(refused, shared);
-            self.answered += 1;
-            if !shared.plan.timeout.is_zero() {
-                self.until = Deadline::at(at + shared.plan.timeout);
-            }
+        self.stream.receive(room, |answer| {
+            self.talk.take(answer, *at.get_or_insert_with(now), plan, tally, message);
+        })?;
+        if let Some(at) = at.filter(|_| !plan.timeout.is_zero()) {
+            self.until = Deadline::at(at + plan.timeout);
         }
-    }
-
-    /// Rebuilds the request, computes the expected reply, and compares.
-    fn check(&mut self, refused: bool, shared: &mut Shared) {
-        let Shared { plan, tally, message, reply, .. } = shared;
-        let name = || format!("connection {}, request {}", self.worker + 1, self.answered + 1);
-        if refused {
-            let reason = words(reply);
-            return tally.mismatch(|| format!("{}: the server refused it: {reason}", name()));
-        }
-        payload::fill(message, plan.payload, self.worker, self.answered);
-        let number = u32::try_from(self.answered + 1).unwrap_or(u32::MAX);
-        plan.expect.reply_to(number, message);
-        if message != reply {
-            tally.mismatch(|| format!("{}: {}", name(), difference(message, reply, plan)));
-        }
+        Ok(())
     }
 
     /// Fills the window, and writes all requests at once.
     fn send(&mut self, shared: &mut Shared) -> Result<()> {
-        self.connection.flush()?;
-        while self.connection.is_flushed() && self.may_ask(&shared.plan) {
+        let Shared { plan, tally, message, out, .. } = shared;
+        self.stream.flush(out)?;
+        while self.stream.is_flushed() && self.may_ask(plan) {
             let at = now();
-            if self.asked >= shared.plan.warm_up {
-                shared.tally.begins(at);
+            if self.talk.asked >= plan.asked.warm_up {
+                tally.begins(at);
             }
-            while self.may_ask(&shared.plan) {
-                payload::fill(&mut shared.message, shared.plan.payload, self.worker, self.asked);
-                self.connection.send(&shared.message)?;
-                self.sent.push_back(at);
-                self.asked += 1;
+            while self.may_ask(plan) {
+                payload::fill(message, plan.asked.payload, self.talk.worker, self.talk.asked);
+                self.stream.send(message, out)?;
+                self.talk.sent.push_back(at);
+                self.talk.asked += 1;
             }
-            self.connection.flush()?;
+            self.stream.flush(out)?;
         }
-        self.watch_room(shared)
+        if self.stream.is_flushed() || !shared.is_watched {
+            return Ok(());
+        }
+        self.room.watch_once(self.stream.output(), self.talk.worker, &shared.poller)
     }
 
     fn may_ask(&self, plan: &Plan) -> bool {
-        self.asked < plan.requests
-            && self.unanswered() < plan.window
-            && self.connection.may_send(plan.payload)
+        self.talk.asked < plan.requests
+            && self.unanswered() < plan.asked.window
+            && self.stream.may_send(plan.asked.payload)
     }
 
-    fn watch_room(&mut self, shared: &Shared) -> Result<()> {
-        if self.connection.is_flushed() {
-            return Ok(());
-        }
-        self.room.watch_once(self.connection.to_server(), self.worker, &shared.poller)
-    }
-
-    /// Sends BYE.
+    /// Ends the session.
     pub(crate) fn leave(self, shared: &mut Shared) {
-        if shared.plan.connect_only {
+        if shared.plan.asked.connect_only {
             shared.tally.done(self.since, now());
         }
-        self.connection.bye();
+        self.stream.leave();
+    }
+}
+
+impl Talk {
+    /// Counts an answer, rebuilds its request, computes the expected reply, and compares.
+    fn take(
+        &mut self,
+        answer: Result<&[u8], &[u8]>,
+        at: Duration,
+        plan: &Plan,
+        tally: &mut Tally,
+        message: &mut Vec<u8>,
+    ) {
+        let (worker, request) = (self.worker + 1, self.answered + 1);
+        let told = |what: String| format!("connection {worker}, request {request}: {what}");
+        let Some(sent) = self.sent.pop_front() else {
+            return tally.mismatch(|| told("the answer was not due".into()));
+        };
+        if self.answered >= plan.asked.warm_up {
+            tally.done(sent, at);
+        }
+        match answer {
+            Ok(reply) => {
+                payload::fill(message, plan.asked.payload, self.worker, self.answered);
+                plan.expect.reply_to(u32::try_from(request).unwrap_or(u32::MAX), message);
+                if message != reply {
+                    tally.mismatch(|| told(difference(message, reply, plan)));
+                }
+            }
+            Err(reason) => tally.mismatch(|| told(format!("the server refused it: {}", words(reason)))),
+        }
+        self.answered += 1;
     }
 }
 
@@ -176,10 +187,4 @@ fn difference(expected: &[u8], reply: &[u8], plan: &Plan) -> String {
         expected.len(),
         plan.expect
     )
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("connection", &self.connection).finish_non_exhaustive()
-    }
 }

@@ -14,19 +14,19 @@ const REPORTED_MAX: usize = 5;
 
 /// Counts, times and complaints.
 #[derive(Debug)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Answered requests, or completed handshakes.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Requests without an answer.
-    pub lost: u64,
+    pub(crate) lost: u64,
     /// Failed connections.
-    pub errors: u64,
+    pub(crate) errors: u64,
     /// Wrong replies.
-    pub mismatches: u64,
+    pub(crate) mismatches: u64,
     /// Frames of all handshakes.
-    pub handshake_records: u64,
+    pub(crate) handshake_records: u64,
     /// The latencies, in nanoseconds.
-    pub latency: Histogram<u64>,
+    pub(crate) latency: Histogram<u64>,
     /// The beginning of the first handshake, and the end of the last.
     connecting: Option<(Duration, Duration)>,
     /// When the first request was about to be written, and when the last reply had been parsed.
@@ -71,26 +71,26 @@ impl Tally {
     }
 
     /// Notes that the first measured request begins at `now`; later calls have no effect.
-    pub fn begins(&mut self, now: Duration) {
+    pub(crate) fn begins(&mut self, now: Duration) {
         self.begun.get_or_insert(now);
     }
 
     /// Counts a request that was sent at `since` and answered at `now`.
-    pub fn done(&mut self, since: Duration, now: Duration) {
+    pub(crate) fn done(&mut self, since: Duration, now: Duration) {
         self.requests += 1;
         self.ended = now;
         self.latency.saturating_record(u64::try_from((now - since).as_nanos()).unwrap_or(LONGEST));
     }
 
     /// Counts a wrong reply; `how` describes it.
-    pub fn mismatch(&mut self, how: impl FnOnce() -> String) {
+    pub(crate) fn mismatch(&mut self, how: impl FnOnce() -> String) {
         self.mismatches += 1;
         // Report only the first one, because each has different numbers.
         if self.mismatches == 1 { self.report(how()) } else { self.unreported += 1 }
     }
 
     /// Counts a failed connection, and its unanswered requests.
-    pub fn failed(&mut self, error: &Error, unanswered: usize) {
+    pub(crate) fn failed(&mut self, error: &Error, unanswered: usize) {
         self.errors += 1;
         self.lost += unanswered as u64;
         self.only_refused &= Status::from(error) == Status::Refused;
@@ -107,7 +107,7 @@ impl Tally {
     }
 
     /// The failures, in words.
-    pub fn complaints(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn complaints(&self) -> impl Iterator<Item = String> {
         let reported = self.reported.iter().map(|(text, times)| match times {
             1 => text.clone(),
             _ => format!("{text} ({times} times)"),
@@ -116,12 +116,12 @@ impl Tally {
     }
 
     /// The time from the first measured request to the last reply.
-    pub fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         self.begun.map_or(Duration::ZERO, |begun| self.ended.saturating_sub(begun)).as_secs_f64()
     }
 
     /// The exit status.
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         match (self.errors + self.lost + self.mismatches, self.requests) {
             (0, _) => Status::Done,
             (_, 0) if self.only_refused => Status::Refused,

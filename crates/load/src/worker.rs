@@ -3,38 +3,36 @@
 
 use std::time::Duration;
 
-use handshake_core::client::handshake::{Handshake, Progress};
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 
 use super::Plan;
 use super::session::Session;
 use super::shared::Shared;
+use super::transport::{Opening, Transport};
 use crate::many::watch::{Cause, judge, unwatch, watch};
 
 /// One connection of the crowd.
-#[derive(Debug)]
-pub(crate) struct Worker {
+pub(crate) struct Worker<T: Transport> {
     number: usize,
     /// Handshakes that have not begun yet.
     handshakes_left: usize,
-    state: State,
+    state: State<T::Opening>,
 }
 
-#[derive(Debug)]
-enum State {
+enum State<O: Opening> {
     /// Between two connections, or before the first; never after [`Worker::advance`].
     Between,
     InHandshake {
-        handshake: Handshake,
+        handshake: O,
         /// When the handshake began.
         since: Duration,
     },
-    InSession(Session),
+    InSession(Session<O::Stream>),
     Over,
 }
 
-impl Worker {
+impl<T: Transport> Worker<T> {
     pub(crate) fn new(number: usize, plan: &Plan) -> Self {
         Self { number, handshakes_left: plan.handshakes, state: State::Between }
     }
@@ -43,7 +41,7 @@ impl Worker {
     pub(crate) fn is_settled(&self, plan: &Plan) -> bool {
         match &self.state {
             State::Over => true,
-            State::InSession(session) => plan.hold && session.is_done(plan),
+            State::InSession(session) => plan.asked.hold && session.is_done(plan),
             State::Between | State::InHandshake { .. } => false,
         }
     }
@@ -61,8 +59,8 @@ impl Worker {
     ///
     /// # Errors
     /// [`Error::Signal`]. Other errors end this connection only.
-    pub(crate) fn advance(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
-        match self.try_advance(cause, shared) {
+    pub(crate) fn advance(&mut self, cause: Cause, to: &T, shared: &mut Shared) -> Result<()> {
+        match self.try_advance(cause, to, shared) {
             Err(Error::Signal(signal)) => Err(Error::Signal(signal)),
             Err(error) => {
                 self.fail(&error, shared);
@@ -72,62 +70,59 @@ impl Worker {
         }
     }
 
-    fn try_advance(&mut self, cause: Cause, shared: &mut Shared) -> Result<()> {
+    fn try_advance(&mut self, cause: Cause, to: &T, shared: &mut Shared) -> Result<()> {
         match &mut self.state {
-            State::Between => self.begin(shared),
+            State::Between => self.begin(to, shared),
             State::InHandshake { handshake, .. } => {
-                if cause == Cause::Timer {
-                    judge(handshake, &shared.process)?;
+                if let (Cause::Timer, Some(process)) = (cause, &shared.process) {
+                    judge(handshake, process)?;
                 }
-                self.advance_handshake(shared)
+                self.advance_handshake(to, shared)
             }
             State::InSession(session) => {
                 session.advance(cause, shared)?;
-                self.leave_if_finished(shared)
+                self.leave_if_finished(to, shared)
             }
             State::Over => Ok(()),
         }
     }
 
-    fn begin(&mut self, shared: &mut Shared) -> Result<()> {
+    fn begin(&mut self, to: &T, shared: &mut Shared) -> Result<()> {
         let since = now();
-        if shared.plan.connect_only {
+        if shared.plan.asked.connect_only {
             shared.tally.begins(since);
         }
-        let deadline = Deadline::after(shared.plan.timeout);
-        let handshake = Handshake::new(&shared.process, &shared.plan.place, deadline);
+        let handshake = to.open(self.number, shared.plan.timeout);
         self.handshakes_left -= 1;
         self.state = State::InHandshake { handshake, since };
-        self.advance_handshake(shared)
+        self.advance_handshake(to, shared)
     }
 
     /// Advances the handshake as far as possible. Its watched file descriptors change on the way.
-    fn advance_handshake(&mut self, shared: &mut Shared) -> Result<()> {
+    fn advance_handshake(&mut self, to: &T, shared: &mut Shared) -> Result<()> {
         let State::InHandshake { handshake, since } = &mut self.state else { return Ok(()) };
         unwatch(handshake, &shared.poller)?;
-        match handshake.advance()? {
-            Progress::Pending => watch(handshake, self.number, &shared.poller),
-            Progress::Connected(connection) => {
-                shared.tally.handshake_records += handshake.frames();
-                shared.tally.connected(*since, now());
-                let mut session = Session::new(*connection, self.number, *since, &shared.plan);
-                let begun = session.begin(shared);
-                self.state = State::InSession(session);
-                begun?;
-                self.leave_if_finished(shared)
-            }
-        }
+        let Some(stream) = handshake.advance()? else {
+            return watch(handshake, self.number, &shared.poller);
+        };
+        shared.tally.handshake_records += handshake.frames();
+        shared.tally.connected(*since, now());
+        let mut session = Session::new(stream, self.number, *since, &shared.plan);
+        let begun = session.begin(shared);
+        self.state = State::InSession(session);
+        begun?;
+        self.leave_if_finished(to, shared)
     }
 
     /// Sends BYE when all is done, so that the next client in the queue is served. Then begins the next
     /// handshake, if any.
-    fn leave_if_finished(&mut self, shared: &mut Shared) -> Result<()> {
+    fn leave_if_finished(&mut self, to: &T, shared: &mut Shared) -> Result<()> {
         let State::InSession(session) = &self.state else { return Ok(()) };
-        if shared.plan.hold || !session.is_done(&shared.plan) {
+        if shared.plan.asked.hold || !session.is_done(&shared.plan) {
             return Ok(());
         }
         self.leave(shared);
-        if self.handshakes_left > 0 { self.begin(shared) } else { Ok(()) }
+        if self.handshakes_left > 0 { self.begin(to, shared) } else { Ok(()) }
     }
 
     /// Sends BYE, if the worker is connected.
@@ -143,7 +138,7 @@ impl Worker {
             State::InHandshake { handshake, .. } => {
                 shared.tally.handshake_records += handshake.frames();
                 let said_hello = matches!(error, Error::NoAnswer { .. } | Error::Lost { .. });
-                usize::from(shared.plan.connect_only && said_hello)
+                usize::from(shared.plan.asked.connect_only && said_hello)
             }
             State::Between | State::Over => 0,
         };

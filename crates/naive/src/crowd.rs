@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, PipeWriter, Read, Seek, pipe};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::process::Process;
+use probe::running::Running;
 
 /// Between two looks whether a client has ended.
 const LOOK: Duration = Duration::from_millis(20);
@@ -33,9 +34,10 @@ pub struct Crowd {
 
 #[derive(Debug)]
 struct Member {
-    child: Child,
+    running: Running,
     stdout: File,
-    ended: Option<(ExitStatus, Duration)>,
+    /// When it had ended.
+    after: Option<Duration>,
 }
 
 impl Crowd {
@@ -51,7 +53,8 @@ impl Crowd {
             let stdout = tempfile::tempfile().map_err(failed)?;
             command.stdin(closed.try_clone().map_err(failed)?);
             command.stdout(stdout.try_clone().map_err(failed)?);
-            crowd.members.push(Member { child: command.spawn().map_err(failed)?, stdout, ended: None });
+            let running = command.spawn().map_err(failed)?.into();
+            crowd.members.push(Member { running, stdout, after: None });
         }
         Ok(crowd)
     }
@@ -73,51 +76,35 @@ impl Crowd {
             } else if late {
                 break;
             }
-            if self.members.iter().all(|member| member.ended.is_some()) {
+            if self.members.iter().all(|member| member.after.is_some()) {
                 break;
             }
             // A look now and then even so: in a process with threads another one may get the signal.
             process.wait(&mut [], until.or(hanging).or(Deadline::in_exactly(LOOK)))?;
         }
-        self.end();
         let after = now() - released;
-        Ok(self.members.iter_mut().map(|member| member.what_became(after)).collect())
+        Ok(self.members.iter_mut().map(|member| member.end(after)).collect())
     }
 
     /// Reaps the clients that have ended; returns whether there were any.
     fn reap(&mut self, released: Duration) -> bool {
         let mut any = false;
-        for member in self.members.iter_mut().filter(|member| member.ended.is_none()) {
-            member.ended = member.child.try_wait().ok().flatten().map(|status| (status, now() - released));
-            any |= member.ended.is_some();
+        for member in self.members.iter_mut().filter(|member| member.after.is_none()) {
+            member.after = member.running.status().map(|_| now() - released);
+            any |= member.after.is_some();
         }
         any
-    }
-
-    /// Ends the clients that still run.
-    fn end(&mut self) {
-        for member in self.members.iter_mut().filter(|member| member.ended.is_none()) {
-            // Ours and not reaped, so the number is still its own.
-            let _ = member.child.kill();
-            let _ = member.child.wait();
-        }
     }
 }
 
 impl Member {
-    /// It has ended, so the place in the file is nobody else's.
-    fn what_became(&mut self, killed: Duration) -> End {
+    /// Ends it, if it still runs, and tells what became of it.
+    fn end(&mut self, killed: Duration) -> End {
+        let status = self.running.kill();
         let mut printed = Vec::new();
         // A file without a name; one that could not be read is as good as empty.
         let _ = self.stdout.rewind().and_then(|()| self.stdout.read_to_end(&mut printed));
-        let (status, after) = self.ended.map_or((None, killed), |(status, after)| (Some(status), after));
-        End { printed, status, after }
-    }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        self.end();
+        End { printed, status: self.after.map(|_| status), after: self.after.unwrap_or(killed) }
     }
 }
 
@@ -126,7 +113,7 @@ mod tests {
     use handshake_core::event::Role;
 
     use super::*;
-    use crate::{Outcome, Stage};
+    use crate::Stage;
 
     #[test]
     fn a_crowd_ends_served_or_hanging_and_is_counted() {
@@ -141,14 +128,12 @@ mod tests {
             crowd.release(quiet, Deadline::after(Duration::from_secs(60)), &process).unwrap()
         };
         let ends = run("read line; printf wpard", Duration::from_secs(60));
-        let done = Outcome::of(&ends);
-        assert_eq!((done.at(Stage::Served), done.ends.len()), (3, 1));
+        assert_eq!((Stage::Served.count_in(&ends), ends.len()), (3, 3));
         assert!(ends.iter().all(|end| end.status.is_some_and(|status| status.success())));
         // Longer than the shell takes to write two letters, and far less than it would sleep.
         let ends = run("read line; printf wp; exec sleep 1000", Duration::from_secs(1));
-        let hung = Outcome::of(&ends);
-        assert_eq!(hung.ends.values().sum::<usize>(), 3);
-        assert_eq!((hung.at(Stage::Served), hung.at(Stage::ReadsReply)), (0, 0));
+        assert_eq!(ends.len(), 3);
+        assert_eq!((Stage::Served.count_in(&ends), Stage::ReadsReply.count_in(&ends)), (0, 0));
         assert!(ends.iter().all(|end| end.status.is_none()));
     }
 }

@@ -21,7 +21,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{mkfifo, read, write};
 
 pub use crowd::{Crowd, End};
-pub use stage::{Outcome, Stage};
+pub use stage::Stage;
 
 /// Every record is such a buffer, zero-padded.
 const RECORD: usize = 100;

@@ -1,7 +1,5 @@
 //! Where a naive client stands, and how many ended where.
 
-use std::collections::BTreeMap;
-
 use crate::End;
 
 /// Where a client stands, or how it ended.
@@ -26,49 +24,42 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 8] = [
-        Self::Served,
-        Self::Wrong,
-        Self::Broken,
-        Self::SeeksWkp,
-        Self::OpensWkp,
-        Self::OpensPrivatePipe,
-        Self::ReadsAcknowledgement,
-        Self::ReadsReply,
+    /// For each, in this order: the letter that a client writes, the name in the files, and what became of a
+    /// client, after "N".
+    const ALL: [(Self, u8, &str, &str); 8] = [
+        (Self::Served, b'd', "served", "served"),
+        (Self::Wrong, b'x', "wrong", "answered wrongly"),
+        (Self::Broken, b'b', "broken", "cut off"),
+        (Self::SeeksWkp, b's', "seeks-wkp", "still seeking a well-known pipe"),
+        (Self::OpensWkp, b'w', "opens-wkp", "hanging in open(2) of the well-known pipe"),
+        (Self::OpensPrivatePipe, b'p', "opens-private-pipe", "hanging in open(2) of their own private pipe"),
+        (
+            Self::ReadsAcknowledgement,
+            b'a',
+            "reads-acknowledgement",
+            "hanging in read(2) for the acknowledgement",
+        ),
+        (Self::ReadsReply, b'r', "reads-reply", "hanging in read(2) for the reply"),
     ];
 
     /// All but those that got an answer.
-    pub const UNSERVED: [Self; 6] = {
-        let [_served, _wrong, unserved @ ..] = Self::ALL;
-        unserved
-    };
-
-    /// In the files.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::Served => "served",
-            Self::Wrong => "wrong",
-            Self::Broken => "broken",
-            Self::SeeksWkp => "seeks-wkp",
-            Self::OpensWkp => "opens-wkp",
-            Self::OpensPrivatePipe => "opens-private-pipe",
-            Self::ReadsAcknowledgement => "reads-acknowledgement",
-            Self::ReadsReply => "reads-reply",
-        }
+    pub fn unserved() -> impl Iterator<Item = Self> {
+        Self::ALL[2..].iter().map(|row| row.0)
     }
 
     /// How a client writes it.
     pub(super) fn letter(self) -> u8 {
-        match self {
-            Self::Served => b'd',
-            Self::Wrong => b'x',
-            Self::Broken => b'b',
-            Self::SeeksWkp => b's',
-            Self::OpensWkp => b'w',
-            Self::OpensPrivatePipe => b'p',
-            Self::ReadsAcknowledgement => b'a',
-            Self::ReadsReply => b'r',
-        }
+        Self::ALL[self as usize].1
+    }
+
+    /// In the files.
+    pub fn id(self) -> &'static str {
+        Self::ALL[self as usize].2
+    }
+
+    /// What became of a client that ended there, after "N".
+    pub fn in_words(self) -> &'static str {
+        Self::ALL[self as usize].3
     }
 
     /// Where a client stood that wrote this. One that wrote nothing counts as cut off.
@@ -77,44 +68,12 @@ impl Stage {
     }
 
     fn of(letter: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|stage| stage.letter() == letter)
+        Self::ALL.iter().find(|row| row.1 == letter).map(|row| row.0)
     }
 
-    /// Of a client that is neither served nor answered wrongly: what became of it, after "N".
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Self::Served => "served",
-            Self::Wrong => "answered wrongly",
-            Self::Broken => "cut off",
-            Self::SeeksWkp => "still seeking a well-known pipe",
-            Self::OpensWkp => "hanging in open(2) of the well-known pipe",
-            Self::OpensPrivatePipe => "hanging in open(2) of their own private pipe",
-            Self::ReadsAcknowledgement => "hanging in read(2) for the acknowledgement",
-            Self::ReadsReply => "hanging in read(2) for the reply",
-        }
-    }
-}
-
-/// How many ended where.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// By stage.
-    pub ends: BTreeMap<Stage, usize>,
-}
-
-impl Outcome {
-    /// Where each stood at last: the last letter that it wrote.
-    pub fn of(crowd: &[End]) -> Self {
-        let mut ends = BTreeMap::new();
-        for end in crowd {
-            *ends.entry(Stage::last_of(&end.printed)).or_default() += 1;
-        }
-        Self { ends }
-    }
-
-    /// How many came to this end.
-    pub fn at(&self, stage: Stage) -> usize {
-        self.ends.get(&stage).copied().unwrap_or(0)
+    /// How many of a crowd ended there.
+    pub fn count_in(self, crowd: &[End]) -> usize {
+        crowd.iter().filter(|end| Self::last_of(&end.printed) == self).count()
     }
 }
 
@@ -126,8 +85,8 @@ mod tests {
 
     #[test]
     fn letters_are_told_apart() {
-        for stage in Stage::ALL {
-            assert_eq!(Stage::of(stage.letter()), Some(stage));
+        for (stage, letter, ..) in Stage::ALL {
+            assert_eq!((stage.letter(), Stage::of(letter)), (letter, Some(stage)));
         }
         assert_eq!(Stage::of(b'?'), None);
     }
@@ -136,8 +95,8 @@ mod tests {
     fn the_last_letter_counts() {
         let end = |letters: &[u8]| End { printed: letters.into(), status: None, after: Duration::ZERO };
         let ends = [&b"wpard"[..], b"wp", b"wswp", b""].map(end);
-        let outcome = Outcome::of(&ends);
-        let counts = [Stage::Served, Stage::OpensPrivatePipe, Stage::Broken].map(|stage| outcome.at(stage));
-        assert_eq!((counts, outcome.ends.len()), ([1, 2, 1], 3));
+        let counts =
+            [Stage::Served, Stage::OpensPrivatePipe, Stage::Broken].map(|stage| stage.count_in(&ends));
+        assert_eq!(counts, [1, 2, 1]);
     }
 }

@@ -1,8 +1,8 @@
-//! The three paradigms, as the command line names them.
+//! The servers of this project, as the command line names them.
 
 use clap::ValueEnum;
 
-/// The three paradigms.
+/// The three paradigms, the third of them in two forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Paradigm {
     /// One client at a time
@@ -11,59 +11,55 @@ pub enum Paradigm {
     Forking,
     /// One process routes, subservers answer
     Dispatch,
+    /// The same, over one well-known pipe for all clients.
+    #[value(skip)]
+    SharedWkp,
 }
 
 impl Paradigm {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Basic, Self::Forking, Self::Dispatch, Self::SharedWkp];
+
+    /// This paradigm, with `--shared-wkp` or without. None: the option is not for it.
+    pub fn with(self, shared_wkp: bool) -> Option<Self> {
+        match (self, shared_wkp) {
+            (_, false) => Some(self),
+            (Self::Dispatch, true) => Some(Self::SharedWkp),
+            _ => None,
+        }
+    }
+
     /// The name of the server's program and package.
     pub fn server(self) -> &'static str {
         match self {
             Self::Basic => "basic-server",
             Self::Forking => "forking-server",
-            Self::Dispatch => "dispatch-server",
+            Self::Dispatch | Self::SharedWkp => "dispatch-server",
         }
+    }
+
+    /// The option that makes the difference between two forms of a paradigm.
+    pub fn option(self) -> Option<&'static str> {
+        (self == Self::SharedWkp).then_some("--shared-wkp")
+    }
+
+    /// The program, and the option.
+    pub fn words(self) -> String {
+        [self.server()].into_iter().chain(self.option()).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether the server has subservers.
     pub fn forks(self) -> bool {
         self != Self::Basic
     }
-}
-
-/// A paradigm, and whether all clients share one well-known pipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kind {
-    /// Which of the three.
-    pub paradigm: Paradigm,
-    /// Dispatch over one well-known pipe.
-    pub shared_wkp: bool,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self { paradigm: Paradigm::Basic, shared_wkp: false },
-        Self { paradigm: Paradigm::Forking, shared_wkp: false },
-        Self { paradigm: Paradigm::Dispatch, shared_wkp: false },
-        Self { paradigm: Paradigm::Dispatch, shared_wkp: true },
-    ];
-
-    /// Whether the server has subservers.
-    pub fn forks(self) -> bool {
-        self.paradigm.forks()
-    }
 
     /// How many file descriptors the main server holds for each client. For dispatch, these are the upstream
     /// and the pair of unnamed pipes.
     pub fn descriptors_each(self) -> u64 {
-        match self.paradigm {
-            Paradigm::Basic | Paradigm::Forking => 0,
-            Paradigm::Dispatch if self.shared_wkp => 2,
-            Paradigm::Dispatch => 3,
+        match self {
+            Self::Basic | Self::Forking => 0,
+            Self::Dispatch => 3,
+            Self::SharedWkp => 2,
         }
-    }
-
-    /// Whether all clients write into one well-known pipe.
-    pub fn is_shared(self) -> bool {
-        self.shared_wkp
     }
 }

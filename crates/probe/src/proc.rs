@@ -94,21 +94,12 @@ fn pipe_end(pid: u32, fd: u32) -> Option<Vec<PipeEnd>> {
     let file = fs::metadata(&path).ok().filter(|file| file.file_type().is_fifo())?;
     let link = fs::read_link(&path).ok()?.to_string_lossy().into_owned();
     let name = link.trim_end_matches(" (deleted)").rsplit_once('/').map(|(_, name)| name.to_string());
-    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
-    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
-    // O_ACCMODE: the last octal digit is the access mode.
-    let directions: &[Direction] = match flags.trim().chars().last()? {
-        '0' => &[Direction::Read],
-        '1' => &[Direction::Write],
-        _ => &[Direction::Read, Direction::Write],
-    };
     let (pipe, is_named) = ((file.dev(), file.ino()), name.is_some() && file.nlink() > 0);
-    Some(
-        directions
-            .iter()
-            .map(|direction| PipeEnd { pipe, is_named, name: name.clone(), direction: *direction })
-            .collect(),
-    )
+    // The link's own permissions are those that the file is open with.
+    let mode = fs::symlink_metadata(&path).ok()?.mode();
+    let directions = [(0o400, Direction::Read), (0o200, Direction::Write)];
+    let open = directions.into_iter().filter(|(bit, _)| mode & bit != 0);
+    Some(open.map(|(_, direction)| PipeEnd { pipe, is_named, name: name.clone(), direction }).collect())
 }
 
 /// The open files of a process, as the kernel names them: one entry for each file descriptor.

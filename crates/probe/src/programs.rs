@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use handshake_core::error::{Error, Result, errno_of};
 use nix::sys::signal::{Signal, kill};
@@ -31,6 +32,23 @@ pub fn program(name: &str) -> Result<PathBuf> {
     let hint = format!("build it first: cargo build{release} --package {name}");
     program.metadata().map_err(|error| Error::at("start", &program, errno_of(&error), &hint))?;
     Ok(program)
+}
+
+/// A command of this program itself.
+///
+/// # Errors
+/// The kernel does not report where it is.
+pub fn this_program() -> Result<Command> {
+    let failed = |error: std::io::Error| Error::on("find", "this program", errno_of(&error));
+    std::env::current_exe().map(Command::new).map_err(failed)
+}
+
+/// A command as a person would type it.
+pub fn words(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words: Vec<_> =
+        [program].into_iter().chain(command.get_args()).map(|word| word.to_string_lossy()).collect();
+    words.join(" ")
 }
 
 /// The directory of this program and the others.

@@ -1,18 +1,20 @@
-//! A program that this process has started: it can be sent signals, it is reaped once, and what it writes on
-//! stderr is kept. Dropping it kills it.
+//! A program that this process has started: it can be sent signals, it is reaped once, and what it prints is
+//! kept. Dropping it kills it.
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus};
+use std::process::{Child, ChildStdin, Command, ExitStatus};
 
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
-use handshake_core::process::Process;
+use handshake_core::process::{Process, Woken};
 use handshake_core::sys::ends_with_us;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, read};
 
 use crate::programs::lines_of;
 use crate::temporary;
@@ -20,12 +22,24 @@ use crate::temporary;
 /// The status of a process that another part of this program has reaped: the shell's 127.
 const UNKNOWN: i32 = 127 << 8;
 
+/// The pause between two looks whether a process has ended, in milliseconds.
+const LOOK: u8 = 10;
+
 /// A child process.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
     ended: Option<ExitStatus>,
-    stderr: File,
+    /// What it has printed, if its stdout is a pipe.
+    printed: Vec<u8>,
+    stderr: Option<File>,
+}
+
+/// A program that was started in another way. What it writes on stderr is not kept.
+impl From<Child> for Running {
+    fn from(child: Child) -> Self {
+        Self { child, ended: None, printed: Vec::new(), stderr: None }
+    }
 }
 
 impl Running {
@@ -40,7 +54,9 @@ impl Running {
         let stderr = temporary::file()?;
         command.stderr(stderr.try_clone().map_err(failed)?);
         ends_with_us(command, with_us);
-        Ok(Self { child: command.spawn().map_err(failed)?, ended: None, stderr })
+        let mut running = Self::from(command.spawn().map_err(failed)?);
+        running.stderr = Some(stderr);
+        Ok(running)
     }
 
     /// The process number.
@@ -58,9 +74,45 @@ impl Running {
         self.child.stdin = None;
     }
 
-    /// Hands over its stdout, if that is a pipe; only once.
-    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
-        self.child.stdout.take()
+    /// What it has printed, as far as [`Running::listen`] has read it.
+    pub fn printed(&self) -> &[u8] {
+        &self.printed
+    }
+
+    /// Reads what it prints until that is `enough`, until EOF, or until the deadline. Returns whether the
+    /// deadline has not passed.
+    ///
+    /// # Errors
+    /// [`Error::Signal`].
+    pub fn listen(
+        &mut self,
+        process: &Process,
+        until: Deadline,
+        enough: impl Fn(&[u8]) -> bool,
+    ) -> Result<bool> {
+        let mut room = [0; 1 << 16];
+        while let Some(stdout) = self.child.stdout.as_ref().filter(|_| !enough(&self.printed)) {
+            match process.wait(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], until)? {
+                Woken::Signal => {}
+                Woken::Deadline => return Ok(false),
+                // It is readable or at EOF, so this does not wait.
+                Woken::Ready(_) => match read(stdout, &mut room) {
+                    Ok(count) if count > 0 => self.printed.extend_from_slice(&room[..count]),
+                    _ => self.child.stdout = None,
+                },
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether its stdout has come to EOF.
+    pub fn is_silent(&self) -> bool {
+        self.child.stdout.is_none()
+    }
+
+    /// The exit status, if the process is known to have ended.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.ended
     }
 
     /// The exit status, if the process has ended.
@@ -88,6 +140,14 @@ impl Running {
         Ok(self.status())
     }
 
+    /// Waits for the end of the process, or for the deadline, whatever signals come.
+    pub fn await_end(&mut self, until: Deadline) -> Option<ExitStatus> {
+        while self.status().is_none() && !until.passed() {
+            let _ = poll(&mut [], LOOK);
+        }
+        self.ended
+    }
+
     /// Kills the process, unless it has ended, and reaps it.
     pub fn kill(&mut self) -> ExitStatus {
         self.signal(Signal::SIGKILL);
@@ -98,7 +158,7 @@ impl Running {
 
     /// The lines that it has written on stderr. Only after its end: it shares the place in the file.
     pub fn complaints(&mut self) -> Vec<String> {
-        lines_of(&mut self.stderr)
+        self.stderr.as_mut().map(lines_of).unwrap_or_default()
     }
 }
 
@@ -133,6 +193,22 @@ mod tests {
             running.wait(&process, Deadline::in_exactly(Duration::from_millis(10))).unwrap();
         }
         assert_eq!((running.kill().code(), running.complaints()), (Some(3), vec!["alas".to_owned()]));
+    }
+
+    #[test]
+    fn what_a_program_prints_is_read_until_it_is_enough_and_until_its_end() {
+        let process = Process::quiet(Role::Client).unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "echo one; read line; echo two"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut running = Running::start(&mut command, Signal::SIGKILL).unwrap();
+        let minute = Deadline::in_exactly(Duration::from_secs(60));
+        assert!(running.listen(&process, minute, |printed| printed.contains(&b'\n')).unwrap());
+        assert_eq!((running.printed(), running.is_silent()), (&b"one\n"[..], false));
+        assert!(!running.listen(&process, Deadline::in_exactly(Duration::ZERO), |_| false).unwrap());
+        running.close_stdin();
+        assert!(running.listen(&process, minute, |_| false).unwrap());
+        assert_eq!((running.printed(), running.is_silent()), (&b"one\ntwo\n"[..], true));
+        assert!(running.await_end(minute).is_some());
     }
 
     #[test]

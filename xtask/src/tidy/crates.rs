@@ -9,7 +9,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("lab", &["bench", "load", "naive", "probe", "handshake-cli", "handshake-core"]),
     ("bench", &["load", "naive", "naive-server", "probe", "handshake-cli", "handshake-core"]),
     ("load", &["handshake-cli", "handshake-core"]),
-    ("naive", &["handshake-core"]),
+    ("naive", &["probe", "handshake-core"]),
     ("probe", &["handshake-core"]),
     ("client", &["handshake-cli", "handshake-core"]),
     ("dispatch-server", &["handshake-cli", "handshake-core"]),

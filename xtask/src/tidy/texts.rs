@@ -21,7 +21,6 @@ const LONGER: &[(&str, usize, &str)] = &[
     ("crates/handshake-core/src/error.rs", 310, "one enum and its texts"),
     ("crates/handshake-fifo/src/sys/linux.rs", 320, "one call after the other"),
     ("crates/client/src/converse.rs", 340, "one wait for four reasons"),
-    ("crates/lab/src/demo/director.rs", 410, "to be split: it follows, reports and pauses"),
     ("crates/lab/src/demo/advice.rs", 320, "one table of mistakes"),
     ("crates/lab/src/soak/virtual_client.rs", 380, "one state machine"),
     ("crates/handshake-core/tests/parts/wire.rs", 560, "the properties of one format"),

@@ -25,8 +25,8 @@ pub(crate) struct Row {
 
 #[derive(Debug)]
 enum Server {
-    /// A server of this project, with these options.
-    Paradigm(Served, &'static [&'static str]),
+    /// A server of this project.
+    Paradigm(Served),
     /// A role of `lab reference`, and the options that follow the directory.
     Reference(&'static str, &'static [&'static str]),
 }
@@ -39,28 +39,28 @@ pub(crate) const ROWS: [Row; 14] = [
         name: "basic",
         title: "basic",
         what: "One process serves one client at a time; the others wait in line.",
-        server: Paradigm(Served::Basic, &[]),
+        server: Paradigm(Served::Basic),
         client: &[],
     },
     Row {
         name: "forking",
         title: "forking",
         what: "The main server forks off a subserver for each client.",
-        server: Paradigm(Served::Forking, &[]),
+        server: Paradigm(Served::Forking),
         client: &[],
     },
     Row {
         name: "dispatch",
         title: "dispatch",
         what: "One central process reads from all clients and routes to a subserver for each.",
-        server: Paradigm(Served::Dispatch, &[]),
+        server: Paradigm(Served::Dispatch),
         client: &[],
     },
     Row {
         name: "shared-wkp",
         title: "dispatch --shared-wkp",
         what: "The same over one well-known pipe for all, with a window of 16 frames a client.",
-        server: Paradigm(Served::Dispatch, &["--shared-wkp"]),
+        server: Paradigm(Served::SharedWkp),
         client: &[],
     },
     Row {
@@ -198,10 +198,11 @@ impl Row {
     pub(crate) fn server(&self, dir: &Path, clients: usize, wait: WaitMode) -> Vec<String> {
         let dir = dir.display().to_string();
         match self.server {
-            Paradigm(paradigm, options) => {
+            Paradigm(paradigm) => {
                 let all = [paradigm.server(), "-q", "--service", "echo", "--ready-fd", "1", "--wkp"];
                 let wait = [format!("{dir}/mario"), "--wait".into(), wait.to_string()];
-                all.map(String::from).into_iter().chain(wait).chain(own(options)).collect()
+                let option = paradigm.option().map(String::from);
+                all.map(String::from).into_iter().chain(wait).chain(option).collect()
             }
             Reference(role, options) => {
                 let all = ["lab".into(), "reference".into(), role.into(), dir];

@@ -1,6 +1,6 @@
 //! The bare echo between two named pipes: what it costs when nothing but the bytes themselves is moved.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use handshake_core::error::Result;
@@ -34,19 +34,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 /// Until the other side leaves.
-pub(super) fn echo(from: &OwnedFd, to: &OwnedFd, room: &mut [u8], polls: bool) -> Result<(), Errno> {
+pub(super) fn echo(from: impl AsFd, to: impl AsFd, room: &mut [u8], polls: bool) -> Result<(), Errno> {
     loop {
         if polls {
-            wait_for(from)?;
+            poll(&mut [PollFd::new(from.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
         }
-        match read(from, room)? {
+        match read(&from, room)? {
             0 => return Ok(()),
-            count => write_all(to, &room[..count])?,
+            count => write_all(&to, &room[..count])?,
         }
     }
-}
-
-/// Waits for something to read, with poll(2).
-pub(super) fn wait_for(fd: impl AsFd) -> Result<(), Errno> {
-    poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).map(drop)
 }

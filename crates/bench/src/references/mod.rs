@@ -2,35 +2,24 @@
 //! system calls.
 //!
 //! Reading order: `fifo` is the bare ping-pong and echo, `ring` the bare three hops, `unix` the socket
-//! servers; `talk` is what the client of all of them says on one connection, `one`, `many` and `bulk` are its
-//! loops; `pin` is how the comparison starts any process. Each is a role of the hidden `lab reference`, so
-//! that it runs as a process of its own. What is deliberately absent: framing, checks, deadlines, and all
-//! else that a bare program does without. But every reply is checked, and in the same way as `lab load` does
-//! it.
+//! servers; `client` is the client of all of them; `pin` is how the comparison starts any process. Each is a
+//! role of the hidden `lab reference`, so that it runs as a process of its own. What is deliberately absent:
+//! framing, deadlines, and all else that a bare program does without. But every reply is checked.
 
 mod fifo;
 mod ring;
 mod unix;
 
-mod talk;
-
-mod bulk;
-mod many;
-mod one;
-
+mod client;
 mod pin;
 
-use std::io::{self, Read, stdin};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use handshake_cli::Status;
 use handshake_core::error::{Error, Result, errno_of};
-use handshake_core::limits::Limits;
-use load::print;
-use load::report::{Asked, Report, Usage};
-use load::tally::Tally;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -60,7 +49,7 @@ enum Role {
     /// A server on a Unix socket
     UnixServer(unix::Args),
     /// The client of all these
-    Client(talk::Args),
+    Client(client::Args),
     /// The course's server as it is taught
     NaiveServer { dir: PathBuf },
     /// The course's client as it is taught; begins when its stdin ends
@@ -81,7 +70,7 @@ pub fn run(args: Args) -> Result<Status> {
         Role::RingCentral(args) => ring::run(&args),
         Role::RingSubserver { pipe } => ring::subserver(&pipe),
         Role::UnixServer(args) => unix::run(&args),
-        Role::Client(args) => ask(&args),
+        Role::Client(args) => return client::run(args),
         Role::NaiveServer { dir } => ready().and_then(|()| naive_server(&dir.join("mario"))),
         Role::NaiveClient { dir } => {
             let was_served = naive::client(&dir)?;
@@ -93,31 +82,6 @@ pub fn run(args: Args) -> Result<Status> {
         Role::Pin(args) => pin::run(&args),
     }
     .map(|()| Status::Done)
-}
-
-/// The client: asks, checks, and reports as `lab load` does.
-fn ask(args: &talk::Args) -> Result<()> {
-    Limits::raise();
-    let before = Usage::of_this_process();
-    let mut tally = Tally::default();
-    let _kept = if args.connect_only && args.connections == 1 {
-        one::connect(args, &mut tally)?
-    } else if args.payload * args.window > ROOM / 2 {
-        bulk::talk(args, &mut tally)?
-    } else if args.connections == 1 {
-        one::talk(args, &mut tally)?
-    } else {
-        many::talk(args, &mut tally)?
-    };
-    let (payload, window) = (args.payload, args.window);
-    let asked = Asked { connections: args.connections, payload, window, connect_only: args.connect_only };
-    let usage = Usage::of_this_process().since(before);
-    tally.complaints().for_each(|complaint| handshake_cli::complain("lab", complaint));
-    print(&Report::new(&asked, &tally, usage, true).json())?;
-    if args.hold {
-        stdin().read_to_end(&mut Vec::new()).map_err(io_failed("listen to"))?;
-    }
-    Ok(())
 }
 
 /// The course's server; the lab has no use for the lines that it prints.

@@ -15,7 +15,7 @@ use handshake_core::sys;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
-use super::{GREETING, ROOM, failed, io_failed, ready};
+use super::{GREETING, ROOM, failed, fifo, io_failed, ready};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -76,11 +76,5 @@ fn serve(mut client: UnixStream) -> Result<()> {
     if answer != *GREETING {
         return Err(Error::Protocol { what: "it answered the greeting with something else".into() });
     }
-    let mut room = vec![0; ROOM];
-    loop {
-        match client.read(&mut room).map_err(io_failed("read from"))? {
-            0 => return Ok(()),
-            count => client.write_all(&room[..count]).map_err(io_failed("echo to"))?,
-        }
-    }
+    fifo::echo(&client, &client, &mut vec![0; ROOM], false).map_err(failed("echo to"))
 }

@@ -200,7 +200,7 @@ fn ends(results: &Results) -> Vec<Value> {
         let of_course = results.trials.iter().filter(|trial| trial.row == "course");
         of_course.filter_map(|trial| trial.values.get(stage.id())).sum::<f64>()
     };
-    let stages = Stage::UNSERVED.into_iter().chain([Stage::Wrong]).filter(|stage| sum(*stage) > 0.0);
+    let stages = Stage::unserved().chain([Stage::Wrong]).filter(|stage| sum(*stage) > 0.0);
     stages.map(|stage| json!({ "count": sum(stage), "words": stage.in_words() })).collect()
 }
 #[cfg(test)]

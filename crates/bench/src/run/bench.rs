@@ -1,19 +1,16 @@
 //! The processes of a trial: pinned to their processors, waited for with a deadline, and ended by PID.
 
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_cli::explain;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
-use handshake_core::process::{Process, Woken};
+use handshake_core::process::Process;
 use handshake_core::wait::spin::WaitMode;
-use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
-use nix::unistd::read;
 use probe::paradigm::Paradigm;
 use probe::programs::{self, program};
 use probe::running::Running;
@@ -103,9 +100,8 @@ impl Bench {
     pub(crate) fn start(&self, words: &[String], cpu: Option<usize>, stdin: bool) -> Result<Member, Trouble> {
         let mut command = self.command(words, cpu);
         command.stdin(if stdin { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped());
-        let mut running = Running::start(&mut command, Signal::SIGKILL)?;
-        let (process, name, stdout) = (Rc::clone(&self.process), words[0].clone(), running.take_stdout());
-        Ok(Member { running, process, name, stdout, said: Vec::new() })
+        let running = Running::start(&mut command, Signal::SIGKILL)?;
+        Ok(Member { running, process: Rc::clone(&self.process), name: words[0].clone() })
     }
 }
 
@@ -121,10 +117,6 @@ pub(crate) struct Member {
     running: Running,
     process: Rc<Process>,
     name: String,
-    /// `None` after EOF.
-    stdout: Option<ChildStdout>,
-    /// What came from there so far.
-    said: Vec<u8>,
 }
 
 impl Member {
@@ -134,32 +126,23 @@ impl Member {
 
     /// Waits for the first line of its stdout.
     pub(crate) fn first_line(&mut self) -> Result<(), Trouble> {
-        self.listen(|said| said.contains(&b'\n'))?;
-        if self.said.contains(&b'\n') { Ok(()) } else { Err(self.trouble("ended before it was ready")) }
+        let has_line = |said: &[u8]| said.contains(&b'\n');
+        self.listen(has_line)?;
+        if has_line(self.running.printed()) { Ok(()) } else { Err(self.trouble("ended before it was ready")) }
     }
 
     /// Waits until it has said all and ended; returns what it said.
-    pub(crate) fn finish(&mut self) -> Result<Vec<u8>, Trouble> {
+    pub(crate) fn finish(&mut self) -> Result<&[u8], Trouble> {
         self.listen(|_| false)?;
         self.wait(Deadline::after(PATIENCE))?;
-        Ok(std::mem::take(&mut self.said))
+        Ok(self.running.printed())
     }
 
     fn listen(&mut self, enough: impl Fn(&[u8]) -> bool) -> Result<(), Trouble> {
-        let until = Deadline::after(PATIENCE);
-        let mut room = [0; 1 << 16];
-        while let Some(stdout) = self.stdout.as_ref().filter(|_| !enough(&self.said)) {
-            let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
-            match self.process.wait(&mut fds, until)? {
-                Woken::Signal => {}
-                Woken::Deadline => return Err(self.trouble("took too long")),
-                Woken::Ready(_) => match read(stdout, &mut room) {
-                    Ok(count) if count > 0 => self.said.extend_from_slice(&room[..count]),
-                    _ => self.stdout = None,
-                },
-            }
+        match self.running.listen(&self.process, Deadline::after(PATIENCE), enough)? {
+            true => Ok(()),
+            false => Err(self.trouble("took too long")),
         }
-        Ok(())
     }
 
     fn wait(&mut self, until: Deadline) -> Result<(), Trouble> {

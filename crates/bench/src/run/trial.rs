@@ -5,7 +5,7 @@ use std::time::Duration;
 use handshake_core::deadline::Deadline;
 use load::Report;
 use load::report::Usage;
-use naive::{Crowd, Outcome as Ends, Stage};
+use naive::{Crowd, Stage};
 use probe::proc::process_tree;
 use tempfile::TempDir;
 
@@ -250,17 +250,17 @@ impl Trial<'_> {
         let command = || self.bench.command(&words, self.bench.cpus.at(self.placement).1);
         let until = Deadline::in_exactly(NAIVE_PATIENCE);
         let members = Crowd::gather(std::iter::repeat_with(command).take(clients))?;
-        let crowd = Ends::of(&members.release(NAIVE_PATIENCE, until, &self.bench.process)?);
+        let crowd = members.release(NAIVE_PATIENCE, until, &self.bench.process)?;
         let client = format!("{} ({clients} of them)", in_words(&words, dir, None));
         let (mut outcome, _) = self.close(server, client, &[])?;
-        let (served, wrong) = (crowd.at(Stage::Served), crowd.at(Stage::Wrong));
+        let (served, wrong) = (Stage::Served.count_in(&crowd), Stage::Wrong.count_in(&crowd));
         let lost = clients - served - wrong;
         (outcome.answered, outcome.lost, outcome.wrong) = (served as u64, lost as u64, wrong as u64);
         for (metric, count) in [("clients", clients), ("served", served), ("lost", lost), ("wrong", wrong)] {
             outcome.set(metric, count as f64);
         }
-        for stage in Stage::UNSERVED {
-            outcome.set(stage.id(), crowd.at(stage) as f64);
+        for stage in Stage::unserved() {
+            outcome.set(stage.id(), stage.count_in(&crowd) as f64);
         }
         Ok(outcome)
     }
@@ -268,6 +268,6 @@ impl Trial<'_> {
 
 /// What a client reports at its end.
 fn report(client: &mut Member) -> Result<Report, Trouble> {
-    let said = client.finish()?;
-    serde_json::from_slice(&said).map_err(|_| client.trouble("ended without a report"))
+    let report = serde_json::from_slice(client.finish()?);
+    report.map_err(|_| client.trouble("ended without a report"))
 }

@@ -10,7 +10,7 @@ use super::load::{Load, Stay, TIMEOUT, await_reports};
 use crate::server_under_test::{REST, ServerUnderTest};
 
 /// How long to check that the excess clients get no answer: far longer than an answer takes.
-const WATCHED: Duration = Duration::from_secs(1);
+pub(super) const WATCHED: Duration = Duration::from_secs(1);
 
 /// What happened to the excess clients.
 #[derive(Debug)]
@@ -23,10 +23,6 @@ pub(super) struct Excess {
     /// How many got the right reply after others had left.
     pub(super) served: usize,
     pub(super) complaints: Vec<String>,
-}
-
-impl Excess {
-    pub(super) const WATCHED: Duration = WATCHED;
 }
 
 /// Connects `beyond` more clients. After they have waited for a while, the clients of one load process leave.

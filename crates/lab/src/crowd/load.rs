@@ -1,21 +1,18 @@
 //! A load process: `lab load --hold`, which acts as many of the clients, and stays until it is asked to
 //! leave.
 
-use std::os::fd::AsFd;
-use std::process::{ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, errno_of};
-use handshake_core::process::{Process, Woken};
+use handshake_core::error::{Error, Result};
+use handshake_core::process::Process;
 use load::Report;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
-use nix::unistd::read;
+use probe::programs::{this_program, words};
 use probe::running::Running;
 
-use crate::server_under_test::{REST, ServerUnderTest, words};
+use crate::server_under_test::{REST, ServerUnderTest};
 
 /// How long its clients wait for a handshake and for a reply: so long that a slow machine is no failure.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
@@ -29,9 +26,6 @@ pub(super) struct Load {
     /// The process's command line.
     pub(super) words: String,
     running: Running,
-    /// `None` after EOF.
-    stdout: Option<ChildStdout>,
-    printed: Vec<u8>,
 }
 
 /// Whether the clients stay after their replies, or leave at once.
@@ -47,16 +41,14 @@ impl Load {
     /// # Errors
     /// The process cannot be started.
     pub(super) fn start(server: &ServerUnderTest, connections: usize, stay: Stay) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::on("start", "lab load", errno_of(&error));
-        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        let mut command = this_program()?;
         command.args(["load", "--connections", &connections.to_string(), "--requests", "1"]);
         command.args(["--expect", super::SERVICE, "--timeout", &format!("{}s", TIMEOUT.as_secs()), "--json"]);
         command.args((stay == Stay::UntilAsked).then_some("--hold"));
         command.arg("--wkp").arg(server.place.wkp());
         let words = words(&command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut running = Running::start(&mut command, Signal::SIGTERM)?;
-        Ok(Self { words, stdout: running.take_stdout(), running, printed: Vec::new() })
+        Ok(Self { words, running: Running::start(&mut command, Signal::SIGTERM)? })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -65,25 +57,13 @@ impl Load {
 
     /// The report, if the process has printed it.
     pub(super) fn report(&self) -> Option<Report> {
-        let line = self.printed.strip_suffix(b"\n")?;
+        let line = self.running.printed().strip_suffix(b"\n")?;
         serde_json::from_slice(line).ok()
     }
 
     /// Whether the process has printed its report, or has closed its stdout.
     pub(super) fn is_finished(&self) -> bool {
-        self.printed.ends_with(b"\n") || self.stdout.is_none()
-    }
-
-    /// Reads what the process has printed; call it when its stdout is readable.
-    fn read(&mut self) {
-        let Some(stdout) = &self.stdout else { return };
-        let mut buffer = [0; 4096];
-        match read(stdout, &mut buffer) {
-            Ok(0) => self.stdout = None,
-            Ok(count) => self.printed.extend(&buffer[..count]),
-            Err(Errno::EINTR) => {}
-            Err(_) => self.stdout = None,
-        }
+        is_reported(self.running.printed()) || self.running.is_silent()
     }
 
     /// Asks the clients to leave.
@@ -109,22 +89,18 @@ pub(super) fn await_reports(
     server: &mut ServerUnderTest,
     process: &Process,
 ) -> Result<()> {
-    while !until.passed() {
-        let mut waiting: Vec<&mut Load> = loads.iter_mut().filter(|load| !load.is_finished()).collect();
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        if let Some(status) = server.ended() {
-            let what = format!("the server has ended by itself: {status}");
-            return Err(Error::lost(what));
-        }
-        let stdouts = waiting.iter().filter_map(|load| load.stdout.as_ref());
-        let mut fds: Vec<_> = stdouts.map(|stdout| PollFd::new(stdout.as_fd(), PollFlags::POLLIN)).collect();
-        let woken = process.wait(&mut fds, until.or(Deadline::in_exactly(LOOK)))?;
-        let shown: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
-        if matches!(woken, Woken::Ready(_)) {
-            waiting.iter_mut().zip(shown).filter(|(_, shown)| *shown).for_each(|(load, _)| load.read());
+    for load in loads {
+        while !load.is_finished() && !until.passed() {
+            if let Some(status) = server.ended() {
+                let what = format!("the server has ended by itself: {status}");
+                return Err(Error::lost(what));
+            }
+            load.running.listen(process, until.or(Deadline::in_exactly(LOOK)), is_reported)?;
         }
     }
     Ok(())
+}
+
+fn is_reported(printed: &[u8]) -> bool {
+    printed.ends_with(b"\n")
 }

@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use ::load::most_connections;
 use handshake_cli::{Status, at_least_one, complain, duration};
-use handshake_core::error::{Error, Result, signal_name};
+use handshake_core::error::{Error, Result};
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::process::Process;
-use probe::paradigm::{Kind, Paradigm};
+use probe::paradigm::Paradigm;
 use probe::temporary;
 
 use crate::check;
@@ -70,7 +70,7 @@ pub struct Args {
 /// What to do.
 #[derive(Debug)]
 struct Plan {
-    kind: Kind,
+    paradigm: Paradigm,
     clients: usize,
     beyond: usize,
     idle_for: Duration,
@@ -79,26 +79,23 @@ struct Plan {
 }
 
 impl Args {
-    /// Why these options make no crowd, if they make none.
-    fn misuse(&self) -> Option<&'static str> {
+    /// The server; or why these options make no crowd.
+    fn server(&self) -> Result<Paradigm, &'static str> {
+        let misuse = "--shared-wkp is for the central dispatch server: lab crowd dispatch --shared-wkp";
         match self.paradigm {
-            Paradigm::Basic => Some(
+            Paradigm::Basic => Err(
                 "a basic server has one client at a time, so there is never a crowd at it; try: lab crowd \
                  forking",
             ),
-            Paradigm::Forking if self.shared_wkp => {
-                Some("--shared-wkp is for the central dispatch server: lab crowd dispatch --shared-wkp")
-            }
-            _ => None,
+            paradigm => paradigm.with(self.shared_wkp).ok_or(misuse),
         }
     }
 
-    fn plan(&self, limits: &Limits) -> Plan {
-        let kind = Kind { paradigm: self.paradigm, shared_wkp: self.shared_wkp };
-        let carried = limits.clients(kind.descriptors_each());
-        let by_default = if kind.paradigm == Paradigm::Forking { carried.min(MANY) } else { carried };
+    fn plan(&self, paradigm: Paradigm, limits: &Limits) -> Plan {
+        let carried = limits.clients(paradigm.descriptors_each());
+        let by_default = if paradigm == Paradigm::Forking { carried.min(MANY) } else { carried };
         Plan {
-            kind,
+            paradigm,
             clients: self.clients.unwrap_or(by_default),
             beyond: self.beyond,
             idle_for: self.idle_for,
@@ -108,15 +105,6 @@ impl Args {
 }
 
 impl Plan {
-    /// The server's options. Its timeout is long, because a slow machine is no failure here.
-    fn options(&self) -> Vec<String> {
-        let mut options = vec!["-q", "--service", SERVICE, "--handshake-timeout", "60s"];
-        let clients = self.clients.to_string();
-        options.extend(["--max-clients", &clients]);
-        options.extend(self.kind.is_shared().then_some("--shared-wkp"));
-        options.into_iter().map(str::to_owned).collect()
-    }
-
     /// The number of clients of each load process.
     fn shares(&self) -> Vec<usize> {
         let loads = self.clients.div_ceil(self.share_max).max(LOADS).min(self.clients);
@@ -130,28 +118,33 @@ impl Plan {
 /// A program is missing, or a process cannot be started. [`Error::Signal`]: the lab was interrupted, and has
 /// ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
-    if let Some(why) = args.misuse() {
-        complain("lab", why);
-        return Ok(Status::Usage);
-    }
+    let paradigm = match args.server() {
+        Ok(paradigm) => paradigm,
+        Err(why) => {
+            complain("lab", why);
+            return Ok(Status::Usage);
+        }
+    };
     let limits = Limits::raise();
-    let plan = args.plan(&limits);
+    let plan = args.plan(paradigm, &limits);
     let process = Process::quiet(Role::Client)?;
     let mut printer = Printer::new();
     announce(&plan, &limits, &mut printer)?;
     let directory = temporary::directory_in_memory("lab-crowd-")?;
-    let mut server = ServerUnderTest::open(plan.kind, &plan.options(), directory, &process)?;
+    let clients = plan.clients.to_string();
+    // The timeout is long, because a slow machine is no failure here.
+    let options =
+        ["-q", "--service", SERVICE, "--handshake-timeout", "60s", "--max-clients", clients.as_str()];
+    let mut server = ServerUnderTest::open(paradigm, &options, directory, &process)?;
     printer.line(&format!("$ {}", server.words))?;
-    let mut seen = Seen::new(plan.clients, plan.beyond);
+    let mut seen = Seen { clients: plan.clients, beyond: plan.beyond, ..Seen::default() };
     match phases::run(&plan, &mut server, &process, &mut seen, &mut printer) {
         Err(Error::Signal(number)) => {
             drop(server);
             printer.heading("Verdict")?;
-            let signal = signal_name(number);
-            printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
-            return Err(Error::Signal(number));
+            return Err(check::interrupted(number, &mut printer)?);
         }
-        Err(error @ Error::Lost { .. }) => seen.server_died(&error),
+        Err(error @ Error::Lost { .. }) => seen.died = Some(error.to_string()),
         Err(error) => return Err(error),
         Ok(()) => {}
     }
@@ -163,10 +156,9 @@ pub fn run(args: Args) -> Result<Status> {
 }
 
 fn announce(plan: &Plan, limits: &Limits, printer: &mut Printer) -> Result<()> {
-    let Plan { kind, clients, .. } = plan;
-    let shared = if kind.shared_wkp { " --shared-wkp" } else { "" };
-    printer.heading(&format!("{}{shared}: {clients} clients at once", kind.paradigm.server()))?;
-    let carried = limits.clients(kind.descriptors_each());
+    let Plan { paradigm, clients, .. } = plan;
+    printer.heading(&format!("{}: {clients} clients at once", paradigm.words()))?;
+    let carried = limits.clients(paradigm.descriptors_each());
     printer.paragraph(&format!("Each process may have {limits}: enough for {carried} clients."))?;
     printer.line("")
 }
@@ -176,7 +168,7 @@ mod tests {
     use super::*;
 
     fn plan(clients: usize, share_max: usize) -> Plan {
-        Plan { kind: Kind::ALL[1], clients, beyond: 2, idle_for: Duration::ZERO, share_max }
+        Plan { paradigm: Paradigm::Forking, clients, beyond: 2, idle_for: Duration::ZERO, share_max }
     }
 
     #[test]

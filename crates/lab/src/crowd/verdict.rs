@@ -2,48 +2,29 @@
 
 use std::process::ExitStatus;
 
-use handshake_core::error::Error;
 use load::Report;
 
-use super::excess::Excess;
+use super::excess::{Excess, WATCHED};
 use crate::check::Check;
 use crate::server_under_test::Snapshot;
 
 /// Everything that is judged.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Seen {
-    clients: usize,
-    beyond: usize,
+    pub(super) clients: usize,
+    pub(super) beyond: usize,
     /// The server before the first client; with all clients; after all clients.
     pub(super) before: Option<Snapshot>,
     pub(super) full: Option<Snapshot>,
     pub(super) after: Option<Snapshot>,
     /// The reports of the load processes.
     pub(super) reports: Vec<Report>,
-    complaints: Vec<String>,
+    pub(super) complaints: Vec<String>,
     pub(super) excess: Option<Excess>,
-    died: Option<String>,
+    pub(super) died: Option<String>,
 }
 
 impl Seen {
-    pub(super) fn new(clients: usize, beyond: usize) -> Self {
-        Self {
-            clients,
-            beyond,
-            before: None,
-            full: None,
-            after: None,
-            reports: Vec::new(),
-            complaints: Vec::new(),
-            excess: None,
-            died: None,
-        }
-    }
-
-    pub(super) fn server_died(&mut self, error: &Error) {
-        self.died = Some(error.to_string());
-    }
-
     /// Notes how a load process ended, and its complaints.
     pub(super) fn load_ended(&mut self, (status, complaints): (ExitStatus, Vec<String>)) {
         if !status.success() && complaints.is_empty() {
@@ -79,8 +60,7 @@ impl Seen {
         let claim = format!(
             "{due} more came: for {:?} {waited} of them waited for an answer (expected all), and there were {subservers} \
              subservers (expected {})",
-            Excess::WATCHED,
-            self.clients
+            WATCHED, self.clients
         );
         [
             Check::that(*waited == due && *subservers == self.clients, claim),

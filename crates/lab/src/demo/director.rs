@@ -1,10 +1,11 @@
-//! The director of a demo: follows the event log, prints each event, and waits for the next expected one.
+//! The director of a demo: starts its processes, and waits until what is expected has happened. With
+//! `--pause`, it asks for Enter before each step. What it prints meanwhile is in `report`.
 
 use std::time::Duration;
 
-use handshake_core::deadline::{Deadline, monotonic_ns};
+use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result};
-use handshake_core::event::{Event, Role, What};
+use handshake_core::event::What;
 use handshake_core::process::Process;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
@@ -12,20 +13,20 @@ use probe::proc;
 
 use super::event_log::LogReader;
 use super::external_client::{ExternalClient, ExternalProgram};
+use super::map;
 use super::pause::{Answer, Pause};
 use super::printer::Printer;
 use super::processes::Processes;
 use super::roster::{Actor, Roster};
 use super::terminal::Terminal;
-use super::watch::{Seen, Watch};
-use super::{map, sentence};
+use super::watch::Watch;
 
 /// The watchdog: if a section takes longer than this, something is wrong.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The pause between two looks at the event log.
 const TICK: Duration = Duration::from_millis(10);
 /// After this time without a new event, every process waits for something.
-const SETTLED: Duration = Duration::from_millis(60);
+pub(super) const SETTLED: Duration = Duration::from_millis(60);
 
 /// The state of a demo. The pause is dropped before the processes, so that none stands at the gate when it is
 /// ended.
@@ -40,10 +41,11 @@ pub(super) struct Director {
     /// The external client.
     pub(super) external: Option<ExternalClient>,
     /// Observations that the event log does not contain, in the order of time; printed in their turn.
-    observations: Vec<Observation>,
+    pub(super) observations: Vec<Observation>,
     /// Whether a well-known pipe was printed.
-    has_wkp: bool,
-    settled_at: Deadline,
+    pub(super) has_wkp: bool,
+    /// When every process waits for something, unless something new is seen before.
+    pub(super) settled_at: Deadline,
     /// How long the watchdog waits, from the beginning of a section and from each Enter.
     patience: Duration,
     watchdog: Deadline,
@@ -51,11 +53,11 @@ pub(super) struct Director {
 
 /// Something that a process was seen to do.
 #[derive(Debug)]
-struct Observation {
-    ns: u64,
-    step: Option<u8>,
-    actor: Actor,
-    text: String,
+pub(super) struct Observation {
+    pub(super) ns: u64,
+    pub(super) step: Option<u8>,
+    pub(super) actor: Actor,
+    pub(super) text: String,
 }
 
 /// Why a demo stopped before its end.
@@ -187,88 +189,6 @@ impl Director {
         })
     }
 
-    /// Reads the event log, and prints the events that are due.
-    fn follow(&mut self) -> Result<()> {
-        let before = self.event_log.seen().len();
-        if self.event_log.read()? > before {
-            self.settled_at = Deadline::in_exactly(SETTLED);
-        }
-        for event in &self.event_log.seen()[before..] {
-            self.roster.learn(event);
-            if let Some(pause) = &mut self.pause {
-                pause.arrived(event.pid);
-            }
-        }
-        self.observe_external();
-        let (ns, reaped) = (monotonic_ns(), self.processes.reap());
-        let ends = |(actor, status)| Observation { ns, step: None, actor, text: format!("ends: {status}") };
-        self.observations.extend(reaped.into_iter().map(ends));
-        for event in self.event_log.due(|event| self.roster.concerns_external(event)) {
-            self.print_observations(event.ns)?;
-            self.print_event(&event)?;
-        }
-        if self.event_log.is_printed() { self.print_observations(u64::MAX) } else { Ok(()) }
-    }
-
-    /// Collects new observations of the external client.
-    fn observe_external(&mut self) {
-        let Some(external) = &mut self.external else { return };
-        let actor = Actor::Client(external.number);
-        let seen = external.look(self.processes.ended(actor).is_some());
-        external.watch.made().for_each(|name| self.roster.note_external_pipe(name));
-        if !seen.is_empty() {
-            self.settled_at = Deadline::in_exactly(SETTLED);
-        }
-        let noticed = self.noticed_external();
-        for Seen { step, text } in seen {
-            // The demo sees an action after it happened. But the action that made the server begin step 6
-            // came before that step.
-            let caused = noticed.filter(|_| matches!(step, Some(3 | 4)));
-            let ns = caused.map_or(monotonic_ns(), |ns| ns - 1);
-            self.observations.push(Observation { ns, step, actor, text });
-        }
-        self.observations.sort_by_key(|observation| observation.ns);
-    }
-
-    /// When the server began step 6 for the external client.
-    fn noticed_external(&self) -> Option<u64> {
-        let of = |what| self.event_log.seen().iter().filter(move |event| event.what == what);
-        let received = of(What::HelloReceived).find(|event| self.roster.concerns_external(event))?.ns;
-        let removed = of(What::WkpRemoved).map(|event| event.ns).filter(|ns| *ns < received).max();
-        Some(removed.unwrap_or(received))
-    }
-
-    fn print_observations(&mut self, before: u64) -> Result<()> {
-        let due = self.observations.partition_point(|observation| observation.ns < before);
-        for Observation { step, actor, text, .. } in self.observations.drain(..due) {
-            self.printer.action(step, actor, &self.roster, &text)?;
-        }
-        Ok(())
-    }
-
-    fn print_event(&mut self, event: &Event) -> Result<()> {
-        let Some(text) = self.sentence(event) else { return Ok(()) };
-        self.has_wkp |= event.what == What::WkpCreated;
-        let actor = self.roster.actor(event.pid).unwrap_or(match event.role {
-            Role::Server => Actor::Server,
-            Role::Subserver(number) => Actor::Subserver(number as usize),
-            Role::Client => Actor::Client(0),
-        });
-        let text = match (is_about_request(event.what), &mut self.external) {
-            (true, Some(external)) if self.roster.concerns_external(event) => {
-                match external.may_print_request() {
-                    Ok(()) => text,
-                    Err(None) => return Ok(()),
-                    Err(Some(last)) => {
-                        return self.printer.action(None, Actor::Client(external.number), &self.roster, last);
-                    }
-                }
-            }
-            _ => text,
-        };
-        self.printer.action(event.step, actor, &self.roster, &text)
-    }
-
     fn is_settled(&self) -> bool {
         self.event_log.is_printed() && self.observations.is_empty() && self.settled_at.passed()
     }
@@ -304,10 +224,6 @@ impl Director {
         let next = self.pause.as_ref().and_then(|pause| pause.waiting().first());
         let last = next.and_then(|pid| self.event_log.seen().iter().rfind(|event| event.pid == *pid));
         last.is_none_or(|event| self.sentence(event).is_some())
-    }
-
-    fn sentence(&self, event: &Event) -> Option<String> {
-        sentence::of_event(event, &self.roster, !self.has_wkp, self.processes.paradigm.forks())
     }
 
     /// With `--pause`: asks for Enter and waits; meanwhile prints what happens. `question`: the same question
@@ -368,22 +284,6 @@ impl Director {
         Ok(left)
     }
 
-    /// How often this event has happened.
-    pub(super) fn count(&self, what: What) -> usize {
-        self.event_log.seen().iter().filter(|event| event.what == what).count()
-    }
-
-    /// How often this event has happened to a client.
-    pub(super) fn count_of(&self, what: What, client: usize) -> usize {
-        let is_it = |event: &&Event| event.what == what && self.roster.client_of(event) == Some(client);
-        self.event_log.seen().iter().filter(is_it).count()
-    }
-
-    /// Whether the server has announced that it waits, for each well-known pipe that it has made.
-    pub(super) fn server_waits(&self) -> bool {
-        self.count(What::Waiting) >= self.count(What::WkpCreated) && self.count(What::Waiting) > 0
-    }
-
     /// Whether a process that was started has ended.
     pub(super) fn has_ended(&self, actor: Actor) -> bool {
         self.processes.ended(actor).is_some()
@@ -393,9 +293,4 @@ impl Director {
     pub(super) fn end_server(&mut self) {
         self.processes.signal(Actor::Server, Signal::SIGTERM);
     }
-}
-
-/// Whether a client determines how many of these events there are.
-fn is_about_request(what: What) -> bool {
-    matches!(what, What::RequestReceived | What::RequestRefused | What::Routed | What::ReplySent)
 }

@@ -11,24 +11,9 @@ use super::roster::Actor;
 use super::sentence::{own_name, shorten};
 use super::verdict::answer;
 use super::watch::WkpOpened;
-use super::{Args, counted, roster};
-
-/// A finding: whether it is right, what was seen, and advice if it is wrong.
-struct Judged {
-    right: bool,
-    claim: String,
-    advice: Option<String>,
-}
-
-impl Judged {
-    fn right(claim: String) -> Self {
-        Self { right: true, claim, advice: None }
-    }
-
-    fn wrong(claim: String, advice: impl Into<Option<String>>) -> Self {
-        Self { right: false, claim, advice: advice.into() }
-    }
-}
+use super::{Args, roster};
+use crate::check::{self, Check};
+use crate::numbers::counted;
 
 /// Prints the findings. Returns whether the program is a proper client: it completed the handshake, printed
 /// the replies to its messages, and ended.
@@ -50,10 +35,7 @@ pub(super) fn judge(director: &mut Director, args: &Args) -> Result<bool> {
     let remarks: Vec<_> =
         remark.into_iter().chain(remarks(director, external, &facts, did_its_work)).collect();
     let name = Actor::Client(external.number);
-    for Judged { right, claim, advice } in judged {
-        director.printer.verdict(right, &claim)?;
-        advice.map_or(Ok(()), |advice| director.printer.detail(&advice))?;
-    }
+    check::print(judged, &mut director.printer)?;
     remarks.iter().try_for_each(|remark| director.printer.remark(remark))?;
     let claim = if right { "passed" } else { "failed" };
     director.printer.verdict(right, &format!("{name}, your program, {claim}"))?;
@@ -95,8 +77,8 @@ fn facts(director: &Director, external: &ExternalClient, args: &Args) -> Facts {
     }
 }
 
-fn handshake(director: &Director, external: &ExternalClient, facts: &Facts) -> Judged {
-    let wrong = |claim| Judged::wrong(claim, facts.on_handshake());
+fn handshake(director: &Director, external: &ExternalClient, facts: &Facts) -> Check {
+    let wrong = |claim| Check::wrong(claim, facts.on_handshake());
     let Some(name) = &facts.name else {
         return wrong(match &facts.dropped {
             Some(_) => "handshake: the server received a private pipe's name, and dropped the client".into(),
@@ -121,12 +103,12 @@ fn handshake(director: &Director, external: &ExternalClient, facts: &Facts) -> J
         (None, Some(_)) => "no third step".into(),
         (None, None) => return wrong(format!("{received}, acknowledged, and then it left")),
     };
-    Judged::right(format!("{received}, acknowledged; {third}"))
+    Check::right(format!("{received}, acknowledged; {third}"))
 }
 
 /// Checks that the program sent the given messages, and printed the replies. A program that sends messages of
 /// its own must print at least one of its replies.
-fn replies(director: &Director, external: &ExternalClient, facts: &Facts, messages: usize) -> Judged {
+fn replies(director: &Director, external: &ExternalClient, facts: &Facts, messages: usize) -> Check {
     let prints =
         |text: &String| external.printed_lines.iter().any(|line| line.contains(text.trim_end_matches('…')));
     let sent = director.event_log.seen().iter().filter(|event| event.what == What::ReplySent);
@@ -137,7 +119,7 @@ fn replies(director: &Director, external: &ExternalClient, facts: &Facts, messag
     let asks_by_itself =
         !sent.is_empty() && !due.iter().any(|due| sent.iter().any(|sent| sent.contains(due.as_str())));
     let (given, requests) = (counted(external.given, "message"), counted(facts.requests, "request"));
-    let replies = counted_replies(facts.replies);
+    let replies = counted(facts.replies, "reply").replace("replys", "replies");
     let served = format!("it was given {given}; the server received {requests} and sent {replies}");
     let (right, printed) = if asks_by_itself {
         let right = sent.iter().any(|sent| !sent.is_empty() && prints(sent));
@@ -155,11 +137,7 @@ fn replies(director: &Director, external: &ExternalClient, facts: &Facts, messag
         (printed == messages, format!("it printed {printed} of {messages} expected"))
     };
     let claim = format!("replies: {served}; {printed}");
-    if right { Judged::right(claim) } else { Judged::wrong(claim, facts.on_replies(messages)) }
-}
-
-fn counted_replies(number: usize) -> String {
-    if number == 1 { "1 reply".into() } else { format!("{number} replies") }
+    if right { Check::right(claim) } else { Check::wrong(claim, facts.on_replies(messages)) }
 }
 
 /// The program's end: a judged finding, or a remark. `did_its_work`: it completed the handshake and got its
@@ -169,24 +147,24 @@ fn end(
     external: &ExternalClient,
     facts: &Facts,
     did_its_work: bool,
-) -> (Option<Judged>, Option<String>) {
+) -> (Option<Check>, Option<String>) {
     let status = director.processes.ended(Actor::Client(external.number));
     let status = status.map_or("it never ended".into(), |status| status.to_string());
     let claim = format!("its end: {status}");
     let judged = match facts.end {
-        End::Status(0) if did_its_work => Judged::right(claim),
+        End::Status(0) if did_its_work => Check::right(claim),
         End::Status(0) => return (None, Some(claim)),
         End::Status(_) => return (None, Some(format!("{claim}; 0 would say that all went well"))),
         // The advice is already given above, unless everything else was right.
-        End::Crash(_) => Judged::wrong(claim, did_its_work.then(|| facts.on_replies(0))),
+        End::Crash(_) => Check::wrong(claim, did_its_work.then(|| facts.on_replies(0))),
         End::Sent(Signal::SIGKILL) => {
             let advice =
                 did_its_work.then(|| "end when the input ends, and leave SIGINT (Ctrl-C) as it is".into());
-            Judged::wrong("its end: it did nothing more, and had to be killed".into(), advice)
+            Check::wrong("its end: it did nothing more, and had to be killed".into(), advice)
         }
         End::Sent(signal) => {
             let claim = format!("its end: it did not end with its input, and was sent {signal}");
-            if did_its_work { Judged::right(claim) } else { Judged::wrong(claim, None) }
+            if did_its_work { Check::right(claim) } else { Check::wrong(claim, None) }
         }
     };
     (Some(judged), None)

@@ -1,10 +1,10 @@
 //! `lab demo`: the course's steps as they happen, reported from the event log of the real programs.
 //!
-//! Reading order: `script` is the sequence of a demo; `director` follows the log, prints, and waits. `map`
-//! and `ring` show which process holds which pipe; `verdict` checks. They use `processes` (starts and ends
-//! them), `pause` (`--pause`) and `event_log` (events in the order of time). `roster` knows which PID is
-//! which process, and `wkp` which names belong to the server. `sentence` puts an event into words, and
-//! `printer` defines the layout.
+//! Reading order: `script` is the sequence of a demo; `director` starts and waits, `report` follows the log
+//! and prints. `map` and `ring` show which process holds which pipe; `verdict` checks. They use `processes`
+//! (starts and ends them), `pause` (`--pause`) and `event_log` (events in the order of time). `roster` knows
+//! which PID is which process, and `wkp` which names belong to the server. `sentence` puts an event into
+//! words, and `printer` defines the layout.
 //!
 //! Any program can be one of the clients, as an `external_client`. `external_script` is its part of the
 //! script, `finding` judges it, and `advice` says what to correct. Its output goes to a `terminal`, and
@@ -20,6 +20,7 @@ mod map;
 mod pause;
 pub(crate) mod printer;
 mod processes;
+mod report;
 mod ring;
 mod roster;
 mod runnable;
@@ -31,7 +32,6 @@ mod watch;
 mod wkp;
 
 use std::ffi::OsString;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use handshake_cli::{Status, complain};
@@ -46,6 +46,8 @@ use pause::Pause;
 use printer::Printer;
 use processes::Processes;
 use wkp::Wkp;
+
+use crate::numbers::{counted, within};
 
 /// More would neither fit a page nor be readable.
 const CLIENTS_MAX: usize = 20;
@@ -99,18 +101,18 @@ pub struct Args {
 }
 
 /// The paradigm, in the course's words.
-fn in_words(paradigm: Paradigm, shared_wkp: bool) -> &'static [&'static str] {
-    match (paradigm, shared_wkp) {
-        (Paradigm::Basic, _) => {
+fn in_words(paradigm: Paradigm) -> &'static [&'static str] {
+    match paradigm {
+        Paradigm::Basic => {
             &["One client at a time; once it exits, the server creates a new well-known pipe."]
         }
-        (Paradigm::Forking, _) => &["The main server forks off a dedicated subserver for each client."],
-        (Paradigm::Dispatch, false) => &[
+        Paradigm::Forking => &["The main server forks off a dedicated subserver for each client."],
+        Paradigm::Dispatch => &[
             RING,
             "The server handles all incoming connections. Each client goes on writing to the well-known \
              pipe that it shook hands on, which has no name any more.",
         ],
-        (Paradigm::Dispatch, true) => &[
+        Paradigm::SharedWkp => &[
             RING,
             "The server handles all incoming connections. All clients write to the one well-known pipe, \
              which is never removed (--shared-wkp).",
@@ -126,16 +128,16 @@ const RING: &str = "server --> subserver 1 --> client 1 --> well-known pipe --> 
 /// A program is missing, or the demo itself cannot go on. [`Signal`](handshake_core::Error::Signal): the demo
 /// was interrupted, and has ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
-    if args.shared_wkp && args.paradigm != Paradigm::Dispatch {
+    let Some(paradigm) = args.paradigm.with(args.shared_wkp) else {
         complain("lab", "--shared-wkp is for the central dispatch server: lab demo dispatch --shared-wkp");
         return Ok(Status::Usage);
-    }
+    };
     let external =
         args.client.as_ref().map(|path| ExternalProgram::new(path, &args.arguments)).transpose()?;
     let process = Process::quiet(Role::Client)?;
     let (pause, gate) =
         if args.pause { Pause::new().map(|(pause, gate)| (Some(pause), Some(gate)))? } else { (None, None) };
-    let processes = Processes::prepare(args.paradigm, args.shared_wkp, args.wkp.clone(), gate)?;
+    let processes = Processes::prepare(paradigm, args.wkp.clone(), gate)?;
     let mut director = Director::new(process, pause, processes, Printer::new())?;
     announce(&mut director, &args)?;
     let played = script::run(&mut director, &args, external.as_ref());
@@ -147,7 +149,7 @@ fn announce(director: &mut Director, args: &Args) -> Result<()> {
     let (clients, messages) = (counted(args.clients, "client"), counted(args.messages, "message"));
     let title = format!("{}: {clients}, {messages} each", args.paradigm.server());
     director.printer.heading(&title)?;
-    in_words(args.paradigm, args.shared_wkp).iter().try_for_each(|text| director.printer.note(text))?;
+    in_words(director.processes.paradigm).iter().try_for_each(|text| director.printer.note(text))?;
     let place = director.processes.place().display().to_string();
     director.printer.note(&format!("The pipes are in {place}"))?;
     if args.pause {
@@ -178,31 +180,4 @@ fn close(director: &mut Director, args: &Args, played: Result<Vec<String>, Halt>
     }
     director.printer.heading("What was seen of your program")?;
     Ok(finding::judge(director, args)? && right)
-}
-
-/// `1 client`, `2 clients`.
-fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// A parser for a number within `range`.
-fn within(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone {
-    move |text| match text.parse() {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!("a whole number from {} to {}", range.start(), range.end())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_keep_to_their_range() {
-        let clients = within(1..=3);
-        assert_eq!((clients("1"), clients("3")), (Ok(1), Ok(3)));
-        for wrong in ["0", "4", "-1", "x", ""] {
-            assert!(clients(wrong).is_err(), "{wrong:?} is not from 1 to 3");
-        }
-    }
 }

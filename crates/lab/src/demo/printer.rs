@@ -6,9 +6,7 @@ use std::io::{Write, stderr, stdout};
 
 use anstyle::{AnsiColor, Color, Style};
 use handshake_cli::{has_colour, has_escapes};
-use handshake_core::error::{Error, Result, errno_of};
-use nix::errno::Errno;
-use nix::sys::signal::Signal;
+use handshake_core::error::Result;
 use terminal_size::{Width, terminal_size_of};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
@@ -52,7 +50,7 @@ impl Printer {
         let width = columns().saturating_sub(1).min(RULE);
         let rule = "─".repeat(width.saturating_sub(title.chars().count() + 4));
         let bold = self.style(Style::new().bold());
-        self.say(&format!("\n{bold}── {title} {rule}{bold:#}\n"))
+        self.say(&format!("\n{bold}── {title} {rule}{bold:#}"))
     }
 
     /// Prints an action of a process.
@@ -73,8 +71,8 @@ impl Printer {
     pub(crate) fn note(&mut self, text: &str) -> Result<()> {
         let quiet = self.style(Style::new().italic());
         let lines = wrap("", 0, text, columns().saturating_sub(STEP));
-        let lines = lines.iter().map(|line| format!("{:STEP$}{quiet}{line}{quiet:#}\n", ""));
-        self.say(&lines.collect::<String>())
+        let lines = lines.iter().map(|line| format!("{:STEP$}{quiet}{line}{quiet:#}", ""));
+        self.say(&lines.collect::<Vec<_>>().join("\n"))
     }
 
     /// Prints a paragraph that begins at the left edge.
@@ -89,13 +87,12 @@ impl Printer {
 
     /// Prints `text` behind `first`. Further lines have an indent of `rest`.
     pub(super) fn fill(&mut self, first: &str, rest: usize, text: &str) -> Result<()> {
-        let lines = wrap(first, rest, text, columns());
-        self.say(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+        self.say(&wrap(first, rest, text, columns()).join("\n"))
     }
 
     /// Prints a line unchanged: one of a table, or a command.
     pub(crate) fn line(&mut self, text: &str) -> Result<()> {
-        self.say(&format!("{text}\n"))
+        self.say(text)
     }
 
     /// Prints the result of a check.
@@ -136,18 +133,12 @@ impl Printer {
         }
     }
 
+    /// Prints a text and a newline.
     fn say(&mut self, text: &str) -> Result<()> {
         if std::mem::take(&mut self.prompted) && self.wipes {
             let _ = stderr().write_all(b"\r\x1b[K");
         }
-        let mut stdout = stdout().lock();
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
-            match errno_of(&error) {
-                // The reader of stdout has closed it: end as any filter does.
-                Errno::EPIPE => Error::Signal(Signal::SIGPIPE as i32),
-                errno => Error::on("write to", "stdout", errno),
-            }
-        })
+        load::print(text)
     }
 
     fn of(&self, actor: Actor, roster: &Roster) -> Style {

@@ -4,17 +4,17 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
-use nix::poll::poll;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use probe::paradigm::Paradigm;
 use probe::programs::{end_orphans, lines_of, programs};
+use probe::running::Running;
 use probe::{proc, temporary};
 use tempfile::{NamedTempFile, TempDir};
 
@@ -27,19 +27,17 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The limit for killing processes that an external client left: one that leaves more forks faster than they
 /// can be killed.
 const LEFTOVER_MAX: usize = 1000;
-/// The pause between two checks whether a process has ended, in milliseconds.
-const LOOK: u8 = 10;
 
 /// A process that the demo started.
 #[derive(Debug)]
 struct Member {
     actor: Actor,
-    child: Child,
-    /// A client stays connected as long as this is open.
-    stdin: Option<ChildStdin>,
+    /// A client stays connected as long as its stdin is open.
+    running: Running,
     /// `None` for the external client, whose stdout is a terminal.
     stdout: Option<File>,
-    ended: Option<ExitStatus>,
+    /// Whether its end was noticed.
+    reaped: bool,
 }
 
 /// All processes, and their directory.
@@ -75,15 +73,10 @@ impl Processes {
     ///
     /// # Errors
     /// A program is missing, or temporary files cannot be made.
-    pub(super) fn prepare(
-        paradigm: Paradigm,
-        shared_wkp: bool,
-        wkp: Wkp,
-        gate: Option<OwnedFd>,
-    ) -> Result<Self> {
+    pub(super) fn prepare(paradigm: Paradigm, wkp: Wkp, gate: Option<OwnedFd>) -> Result<Self> {
         let (server, client) = programs(paradigm)?;
         let mut server_options = vec!["-q"];
-        server_options.extend(shared_wkp.then_some("--shared-wkp"));
+        server_options.extend(paradigm.option());
         server_options.extend(gate.iter().flat_map(|_| PATIENT_SERVER));
         let client_options = if gate.is_some() { PATIENT_CLIENT } else { CLIENT };
         proc::adopt_orphans();
@@ -142,10 +135,14 @@ impl Processes {
         command.stdin(if actor == Actor::Server { Stdio::null() } else { Stdio::piped() });
         command.stdout(stdout.try_clone().map_err(failed)?);
         command.stderr(self.stderr.try_clone().map_err(failed)?);
-        let mut child = command.spawn().map_err(failed)?;
-        let (pid, stdin) = (child.id(), child.stdin.take());
-        self.members.push(Member { actor, child, stdin, stdout: Some(stdout), ended: None });
-        Ok(pid)
+        let running = command.spawn().map_err(failed)?;
+        Ok(self.add(actor, running.into(), Some(stdout)))
+    }
+
+    fn add(&mut self, actor: Actor, running: Running, stdout: Option<File>) -> u32 {
+        let pid = running.pid();
+        self.members.push(Member { actor, running, stdout, reaped: false });
+        pid
     }
 
     /// Starts the external client, in the directory of the pipes, with `screen` as its stdout and stderr;
@@ -159,15 +156,13 @@ impl Processes {
         external: &ExternalProgram,
         screen: OwnedFd,
     ) -> Result<u32> {
-        let mut child = external.start(self.place(), screen)?;
-        let (pid, stdin) = (child.id(), child.stdin.take());
-        self.members.push(Member { actor, child, stdin, stdout: None, ended: None });
-        Ok(pid)
+        let running = external.start(self.place(), screen)?;
+        Ok(self.add(actor, running.into(), None))
     }
 
     /// Gives a client a line to send.
     pub(super) fn send_line(&mut self, actor: Actor, line: &str) {
-        if let Some(stdin) = self.member(actor).and_then(|member| member.stdin.as_mut()) {
+        if let Some(stdin) = self.member(actor).and_then(|member| member.running.stdin()) {
             // The pipe holds far more, so this never blocks. If the client has ended, the verdict shows it.
             let _ = stdin.write_all(format!("{line}\n").as_bytes());
         }
@@ -176,33 +171,30 @@ impl Processes {
     /// Closes a client's stdin: it has nothing more to send.
     pub(super) fn close_stdin(&mut self, actor: Actor) {
         if let Some(member) = self.member(actor) {
-            member.stdin = None;
+            member.running.close_stdin();
         }
     }
 
     /// Sends a signal to a process that has not ended.
     pub(super) fn signal(&mut self, actor: Actor, signal: Signal) {
-        if let Some(member) = self.member(actor).filter(|member| member.ended.is_none()) {
-            // The process is not reaped yet, so its PID is still valid.
-            let _ = kill(Pid::from_raw(member.child.id().cast_signed()), signal);
+        if let Some(member) = self.member(actor) {
+            member.running.signal(signal);
         }
     }
 
     /// Reaps the processes that have ended since the last call; returns them and their statuses.
     pub(super) fn reap(&mut self) -> Vec<(Actor, ExitStatus)> {
         let mut reaped = Vec::new();
-        for member in self.members.iter_mut().filter(|member| member.ended.is_none()) {
-            if let Ok(Some(status)) = member.child.try_wait() {
-                member.ended = Some(status);
-                reaped.push((member.actor, status));
-            }
+        for member in self.members.iter_mut().filter(|member| !member.reaped) {
+            reaped.extend(member.running.status().map(|status| (member.actor, status)));
+            member.reaped = member.running.ended().is_some();
         }
         reaped
     }
 
     /// The exit status of a process, if it has ended.
     pub(super) fn ended(&self, actor: Actor) -> Option<ExitStatus> {
-        self.members.iter().find(|member| member.actor == actor)?.ended
+        self.members.iter().find(|member| member.actor == actor)?.running.ended()
     }
 
     /// The lines that a process has printed. Call it only after its end, because it shares the file offset.
@@ -219,23 +211,18 @@ impl Processes {
     /// Ends all running processes. Returns the PIDs that should not have been left: processes that had to be
     /// killed, and orphans.
     pub(super) fn end(&mut self) -> Vec<u32> {
-        self.members.iter_mut().for_each(|member| member.stdin = None);
-        for actor in self.members.iter().map(|member| member.actor).collect::<Vec<_>>() {
-            self.signal(actor, Signal::SIGTERM);
+        for Member { running, .. } in &mut self.members {
+            running.close_stdin();
+            running.signal(Signal::SIGTERM);
         }
         let until = Deadline::after(GRACE);
-        loop {
-            self.reap();
-            if until.passed() || self.members.iter().all(|member| member.ended.is_some()) {
-                break;
-            }
-            let _ = poll(&mut [], LOOK);
-        }
         let mut left = Vec::new();
-        for member in self.members.iter_mut().filter(|member| member.ended.is_none()) {
-            left.push(member.child.id());
-            let _ = member.child.kill();
-            member.ended = member.child.wait().ok();
+        for Member { running, reaped, .. } in &mut self.members {
+            if running.await_end(until).is_none() {
+                left.push(running.pid());
+                running.kill();
+            }
+            *reaped = true;
         }
         left.extend(end_orphans(&self.server));
         self.end_leftover_processes();

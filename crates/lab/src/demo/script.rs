@@ -21,7 +21,7 @@ pub(super) fn run(
     })?;
     let missing = match args.paradigm {
         Paradigm::Basic => one_after_the_other(director, args, external)?,
-        Paradigm::Forking | Paradigm::Dispatch => all_at_once(director, args, external)?,
+        _ => all_at_once(director, args, external)?,
     };
     director.section("The server is asked to end: SIGTERM")?;
     director.end_server();

@@ -9,7 +9,9 @@ use probe::proc;
 
 use super::director::Director;
 use super::roster::Actor;
-use super::{Args, counted, roster};
+use super::{Args, roster};
+use crate::check::{self, Check};
+use crate::numbers::counted;
 
 /// The events of a client's handshake, in their order.
 const HANDSHAKE: [What; 11] = [
@@ -26,13 +28,6 @@ const HANDSHAKE: [What; 11] = [
     What::ByeSent,
 ];
 
-/// One check.
-struct Check {
-    claim: String,
-    /// Empty if the check passed; otherwise what was seen and what was expected.
-    wrong: Vec<String>,
-}
-
 /// Checks a demo that came to its end. Returns whether all checks passed.
 pub(super) fn judge(
     director: &mut Director,
@@ -42,29 +37,17 @@ pub(super) fn judge(
 ) -> Result<bool> {
     let replies = replies(director, args);
     let order = order(director, args);
-    let wrong = missing.into_iter().map(|what| format!("expected {what}; there was none")).collect();
-    let pipes = Check { claim: "each round trip found in /proc, pipe by pipe".into(), wrong };
+    let missing = missing.into_iter().map(|what| format!("expected {what}; there was none"));
+    let pipes = Check::new("each round trip found in /proc, pipe by pipe".into(), missing);
     let checks = [replies, order, causes(director), pipes, statuses(director, args.clients)];
-    let right = say(director, checks)?;
+    let right = check::print(checks, &mut director.printer)?;
     Ok(judge_rest(director, left)? && right)
 }
 
 /// Checks that nothing is left, which holds after any end.
 pub(super) fn judge_rest(director: &mut Director, left: &[u32]) -> Result<bool> {
     let checks = [files(director), processes(director, left), complaints(director)];
-    say(director, checks)
-}
-
-fn say<const N: usize>(director: &mut Director, checks: [Check; N]) -> Result<bool> {
-    let mut right = true;
-    for check in checks {
-        director.printer.verdict(check.wrong.is_empty(), &check.claim)?;
-        right &= check.wrong.is_empty();
-        for wrong in &check.wrong {
-            director.printer.detail(wrong)?;
-        }
-    }
-    Ok(right)
+    check::print(checks, &mut director.printer)
 }
 
 /// Compares each reply of each client with the service's answer.
@@ -86,7 +69,7 @@ fn replies(director: &mut Director, args: &Args) -> Check {
         }
     }
     let all = args.clients * args.messages;
-    Check { claim: format!("{right} of {all} replies right"), wrong }
+    Check::new(format!("{right} of {all} replies right"), wrong)
 }
 
 /// The answer of the servers' default service.
@@ -118,7 +101,7 @@ fn order(director: &Director, args: &Args) -> Check {
         }
     }
     let last = if args.paradigm.forks() { 8 } else { 7 };
-    Check { claim: format!("steps 3 to 8 of each client in order, acknowledged in step {last}"), wrong }
+    Check::new(format!("steps 3 to 8 of each client in order, acknowledged in step {last}"), wrong)
 }
 
 /// Checks that everything was sent before it was received. Skips the external client, which writes no event
@@ -136,7 +119,7 @@ fn causes(director: &Director) -> Check {
             None => wrong.push(format!("{:?} is in the event log, but its cause is not", event.what)),
         }
     }
-    Check { claim: format!("each of {pairs} receptions was logged after its sending"), wrong }
+    Check::new(format!("each of {pairs} receptions was logged after its sending"), wrong)
 }
 
 /// Checks that all processes ended with status 0.
@@ -168,7 +151,7 @@ fn statuses(director: &Director, clients: usize) -> Check {
     }
     let subservers =
         if forked == 0 { String::new() } else { format!(", {} (reaped)", counted(forked, "subserver")) };
-    Check { claim: format!("exit status 0: server, {}{subservers}", counted(clients, "client")), wrong }
+    Check::new(format!("exit status 0: server, {}{subservers}", counted(clients, "client")), wrong)
 }
 
 /// Checks that no pipe and no lock file is left. Files of the external client do not count here.
@@ -182,7 +165,7 @@ fn files(director: &Director) -> Check {
         .filter(|name| !of_external.contains(&name.as_str()))
         .map(|name| format!("left behind: {name}"))
         .collect();
-    Check { claim: format!("nothing left in {}: no pipe, no lock file", place.display()), wrong }
+    Check::new(format!("nothing left in {}: no pipe, no lock file", place.display()), wrong)
 }
 
 /// Checks that no process and no zombie is left.
@@ -196,10 +179,10 @@ fn processes(director: &Director, left: &[u32]) -> Check {
     let parents = [std::process::id()].into_iter().chain(director.roster.all().map(|(_, pid)| pid));
     let still = parents.flat_map(proc::children).filter(|child| director.roster.actor(child.pid).is_some());
     wrong.extend(still.map(|child| format!("{} is still there, in state {}", name(child.pid), child.state)));
-    Check { claim: "no process left, no zombie".into(), wrong }
+    Check::new("no process left, no zombie".into(), wrong)
 }
 
 /// Checks stderr: with `-q`, it is for errors only.
 fn complaints(director: &mut Director) -> Check {
-    Check { claim: "no messages on stderr".into(), wrong: director.processes.complaints() }
+    Check::new("no messages on stderr".into(), director.processes.complaints())
 }

@@ -1,25 +1,24 @@
 //! The server that the clients race for: the original, or one of ours.
 
 use std::fs;
-use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, errno_of};
-use handshake_core::process::{Process, Woken};
+use handshake_core::error::Result;
+use handshake_core::process::Process;
 use handshake_core::sys::ends_with_us;
-use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
+use probe::programs::{this_program, words};
+use probe::running::Running;
 use probe::temporary;
 use tempfile::TempDir;
 
 use super::plan::{Dialect, Match, Server};
 use crate::check::Check;
-use crate::server_under_test::{REST, ServerUnderTest, words};
+use crate::server_under_test::{REST, ServerUnderTest, not_ready};
 
 /// The well-known pipe's name.
 const WKP: &str = "mario";
@@ -27,10 +26,10 @@ const WKP: &str = "mario";
 /// What ours are told. The naive client's handshake has two steps; what it says at once is its request.
 const OPTIONS: [&str; 5] = ["-q", "--service", "echo", "--handshake", "2"];
 
-/// A server that is ready. Dropping it ends it and removes its directory.
 /// Of the directories' names.
 const PREFIX: &str = "lab-race-";
 
+/// A server that is ready. Dropping it ends it and removes its directory.
 #[derive(Debug)]
 pub(super) enum Host {
     Original(Original),
@@ -40,7 +39,8 @@ pub(super) enum Host {
 /// The course's server.
 #[derive(Debug)]
 pub(super) struct Original {
-    server: Child,
+    /// Killed when this is dropped.
+    _server: Running,
     directory: TempDir,
     words: String,
 }
@@ -49,10 +49,9 @@ impl Host {
     /// # Errors
     /// A program is missing, or the server does not begin. [`Error::Signal`].
     pub(super) fn open(server: Server, process: &Process) -> Result<Self> {
-        let Some(kind) = server.kind() else { return Ok(Self::Original(Original::start(process)?)) };
-        let shared = kind.shared_wkp.then_some("--shared-wkp");
-        let options: Vec<String> = OPTIONS.into_iter().chain(shared).map(str::to_owned).collect();
-        Ok(Self::Ours(ServerUnderTest::open(kind, &options, temporary::directory(PREFIX)?, process)?))
+        let Some(paradigm) = server.paradigm() else { return Original::start(process).map(Self::Original) };
+        let directory = temporary::directory(PREFIX)?;
+        ServerUnderTest::open(paradigm, &OPTIONS, directory, process).map(Self::Ours)
     }
 
     /// Its command line.
@@ -92,7 +91,7 @@ impl Host {
         let mut command = match (dialect, self) {
             (Dialect::Framed, Self::Ours(house)) => framed(house, message),
             _ => {
-                let mut command = Command::new(this_program()?);
+                let mut command = this_program()?;
                 command.args(["reference", "naive-client"]).arg(self.path());
                 command
             }
@@ -135,49 +134,16 @@ fn framed(house: &ServerUnderTest, message: &str) -> Command {
 impl Original {
     fn start(process: &Process) -> Result<Self> {
         let directory = temporary::directory(PREFIX)?;
-        let mut command = Command::new(this_program()?);
+        let mut command = this_program()?;
         command.args(["reference", "naive-server"]).arg(directory.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         let words = words(&command);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        ends_with_us(&mut command, Signal::SIGKILL);
-        let server = command.spawn().map_err(|error| failed("start", &error))?;
-        let original = Self { server, directory, words };
-        original.await_ready(process)?;
-        Ok(original)
-    }
-
-    fn await_ready(&self, process: &Process) -> Result<()> {
-        let stdout = self.server.stdout.as_ref();
-        let until = Deadline::after(REST);
-        loop {
-            let mut said: Vec<_> =
-                stdout.iter().map(|stdout| PollFd::new(stdout.as_fd(), PollFlags::POLLIN)).collect();
-            match process.wait(&mut said, until)? {
-                Woken::Ready(_) => return Ok(()),
-                Woken::Signal => {}
-                Woken::Deadline => {
-                    let what = format!("the course's server was not ready within {REST:?}");
-                    return Err(Error::lost(what));
-                }
-            }
+        let mut server = Running::start(&mut command, Signal::SIGKILL)?;
+        if server.listen(process, Deadline::after(REST), |printed| !printed.is_empty())? {
+            return Ok(Self { _server: server, directory, words });
         }
+        Err(not_ready("the course's server"))
     }
-}
-
-impl Drop for Original {
-    fn drop(&mut self) {
-        // Ours and not reaped, so the number is its own.
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-fn this_program() -> Result<PathBuf> {
-    std::env::current_exe().map_err(|error| failed("find", &error))
-}
-
-fn failed(operation: &'static str, error: &io::Error) -> Error {
-    Error::on(operation, "the course's server or client", errno_of(error))
 }
 
 /// Between two looks whether all are there.

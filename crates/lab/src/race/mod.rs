@@ -16,12 +16,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use handshake_cli::{Status, complain, duration};
-use handshake_core::error::{Error, Result, signal_name};
+use handshake_core::error::{Error, Result};
 use handshake_core::event::Role;
 use handshake_core::process::Process;
 
 use crate::check::{self, Check};
 use crate::demo::printer::Printer;
+use crate::numbers::within;
 use host::Host;
 use outcome::Outcome;
 use plan::{Dialect, Match, Plan, Server};
@@ -91,11 +92,7 @@ pub fn run(args: Args) -> Result<Status> {
     for pairing in &plan.matches {
         match run_match(*pairing, &plan, &process, &mut printer) {
             Ok(finished_match) => finished.push(finished_match),
-            Err(Error::Signal(number)) => {
-                let signal = signal_name(number);
-                printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
-                return Err(Error::Signal(number));
-            }
+            Err(Error::Signal(number)) => return Err(check::interrupted(number, &mut printer)?),
             Err(error) => return Err(error),
         }
     }
@@ -137,16 +134,8 @@ impl FinishedMatch {
         let title = self.pairing.title();
         let clients =
             Check::that(served == all, format!("{title}: of {all}, {served} served (expected all)"));
-        let wrong = ending.into_iter().filter(|check| !check.wrong.is_empty());
-        let wrong = wrong.flat_map(|check| [vec![check.claim], check.wrong].concat());
+        let wrong = ending.into_iter().filter(|check| !check.right);
+        let wrong = wrong.flat_map(|check| [vec![check.claim], check.details].concat());
         Some([clients, Check::new(format!("{title}: ended with 0 and left nothing behind"), wrong)])
-    }
-}
-
-/// A parser for a number within `range`.
-fn within(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone {
-    move |text| match text.parse() {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!("a whole number from {} to {}", range.start(), range.end())),
     }
 }

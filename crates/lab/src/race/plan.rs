@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use probe::paradigm::{Kind, Paradigm};
+use probe::paradigm::Paradigm;
 
 use super::Args;
 
@@ -51,23 +51,18 @@ const BY_DEFAULT: [Server; 4] = [Server::Original, Server::Basic, Server::Forkin
 
 impl Server {
     /// Which of ours, if it is one.
-    pub(super) fn kind(self) -> Option<Kind> {
-        let (paradigm, shared_wkp) = match self {
-            Self::Original => return None,
-            Self::Basic => (Paradigm::Basic, false),
-            Self::Forking => (Paradigm::Forking, false),
-            Self::Dispatch => (Paradigm::Dispatch, false),
-            Self::SharedWkp => (Paradigm::Dispatch, true),
-        };
-        Some(Kind { paradigm, shared_wkp })
+    pub(super) fn paradigm(self) -> Option<Paradigm> {
+        match self {
+            Self::Original => None,
+            Self::Basic => Some(Paradigm::Basic),
+            Self::Forking => Some(Paradigm::Forking),
+            Self::Dispatch => Some(Paradigm::Dispatch),
+            Self::SharedWkp => Some(Paradigm::SharedWkp),
+        }
     }
 
-    pub(super) fn name(self) -> &'static str {
-        match self.kind() {
-            None => "the course's server",
-            Some(kind) if kind.shared_wkp => "dispatch-server --shared-wkp",
-            Some(kind) => kind.paradigm.server(),
-        }
+    pub(super) fn name(self) -> String {
+        self.paradigm().map_or("the course's server".into(), Paradigm::words)
     }
 
     /// The original knows no records; and on a pipe that all share, a bare name would be in everybody's way.
@@ -114,7 +109,7 @@ impl Plan {
         let original = servers.contains(&Server::Original);
         let first = original.then_some(Match { server: Server::Original, dialect: Dialect::Course });
         let of = |dialect| {
-            let ours = servers.iter().filter(|server| server.kind().is_some());
+            let ours = servers.iter().filter(|server| server.paradigm().is_some());
             ours.map(move |server| Match { server: *server, dialect })
         };
         let ours = dialects.into_iter().flat_map(of).filter(|who| who.server.speaks(who.dialect));

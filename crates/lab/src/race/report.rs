@@ -110,7 +110,7 @@ fn explain_losses(rounds: &[Round], printer: &mut Printer) -> Result<()> {
 
 /// Prints how many clients hang in each step.
 fn print_stages(rounds: &[Round], printer: &mut Printer) -> Result<()> {
-    for stage in Stage::UNSERVED {
+    for stage in Stage::unserved() {
         let there: usize = rounds.iter().map(|round| round.hanging_at(stage)).sum();
         if there > 0 {
             printer.detail(&format!("over all rounds: {there} {}", stage.in_words()))?;

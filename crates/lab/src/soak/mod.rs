@@ -2,7 +2,7 @@
 //!
 //! Reading order: `plan` is what happens, drawn at random by `dice`; `crowd` carries it out. `virtual_client`
 //! is one client: its session is in `session`, in the course dialect in `naive`, and as a process of its own
-//! in `program`. `server_options` are the options of the server. `score` defines what counts as what, `table`
+//! in `program`. `score` defines what counts as what, `table`
 //! prints it every second, `verdict` judges. Deliberately absent: any measure of speed. On a slow machine
 //! less happens, and all of it must be right.
 
@@ -12,7 +12,6 @@ mod naive;
 mod plan;
 mod program;
 mod score;
-mod server_options;
 mod session;
 mod shared;
 mod table;
@@ -23,14 +22,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_cli::{Status, complain};
-use handshake_core::error::{Error, Result, signal_name};
+use handshake_core::error::{Error, Result};
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::place::random;
 use handshake_core::process::Process;
-use probe::paradigm::{Kind, Paradigm};
+use probe::paradigm::Paradigm;
 use probe::temporary;
 
+use crate::check;
 use crate::demo::printer::Printer;
 use crate::server_under_test::ServerUnderTest;
 use crowd::Crowd;
@@ -38,6 +38,11 @@ use plan::Plan;
 use shared::Shared;
 use table::Table;
 use verdict::Findings;
+
+/// The server's deadlines are short, so that silent clients do not hold up a basic server for long.
+const DEADLINE: Duration = Duration::from_secs(1);
+/// The most clients at a time. More come than that, because a server at capacity is part of the soak.
+const MOST: &str = "8";
 
 /// Let clients of every behaviour come and go, and see that nothing is lost and nothing is left.
 ///
@@ -71,7 +76,8 @@ pub struct Args {
 /// A program is missing, or the soak itself cannot go on. [`Error::Signal`]: the lab was interrupted, and has
 /// ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
-    if args.shared_wkp && args.paradigm != Some(Paradigm::Dispatch) {
+    let only = args.paradigm.and_then(|paradigm| paradigm.with(args.shared_wkp));
+    if args.shared_wkp && only.is_none() {
         let hint = "lab soak --paradigm dispatch --shared-wkp";
         complain("lab", format!("--shared-wkp is for the central dispatch server: {hint}"));
         return Ok(Status::Usage);
@@ -85,58 +91,58 @@ pub fn run(args: Args) -> Result<Status> {
     };
     let mut printer = Printer::new();
     let mut right = true;
-    let asked_for = |kind: &Kind| match args.paradigm {
-        Some(paradigm) => kind.paradigm == paradigm && kind.shared_wkp == args.shared_wkp,
-        None => true,
-    };
-    for kind in Kind::ALL.into_iter().filter(asked_for) {
-        right &= soak(kind, &args, seed, &process, &mut printer)?;
+    for paradigm in Paradigm::ALL.into_iter().filter(|one| only.is_none_or(|only| only == *one)) {
+        right &= soak(paradigm, &args, seed, &process, &mut printer)?;
     }
     Ok(if right { Status::Done } else { Status::Broken })
 }
 
 /// Soaks one paradigm. Returns whether all checks passed.
-fn soak(kind: Kind, args: &Args, seed: u64, process: &Rc<Process>, printer: &mut Printer) -> Result<bool> {
+fn soak(
+    paradigm: Paradigm,
+    args: &Args,
+    seed: u64,
+    process: &Rc<Process>,
+    printer: &mut Printer,
+) -> Result<bool> {
     let lasting = Duration::from_secs(args.seconds.into());
-    announce(kind, args.seconds, seed, printer)?;
+    announce(paradigm, args.seconds, seed, printer)?;
     let directory = temporary::directory("lab-soak-")?;
-    let mut server = ServerUnderTest::open(kind, &server_options::options(kind), directory, process)?;
+    let deadline = format!("{}ms", DEADLINE.as_millis());
+    let mut options = vec!["-q", "--service", "reverse"];
+    options.extend(["--handshake-timeout", &deadline, "--idle-timeout", &deadline]);
+    if paradigm.forks() {
+        options.extend(["--max-clients", MOST]);
+    }
+    let mut server = ServerUnderTest::open(paradigm, &options, directory, process)?;
     printer.line(&format!("$ {}\n", server.words))?;
     score::rules().iter().try_for_each(|rule| printer.paragraph(rule))?;
-    let mut findings = Findings::new(kind);
-    let plan = Plan::new(seed, kind, lasting);
-    match carry_out(plan, lasting, &server, process, &mut findings, printer) {
+    let mut findings = Findings::default();
+    let plan = Plan::new(seed, paradigm, lasting);
+    match carry_out(paradigm, plan, lasting, &server, process, &mut findings, printer) {
         Err(Error::Signal(number)) => {
             drop(server);
             printer.heading("Verdict")?;
-            let signal = signal_name(number);
-            printer.verdict(false, &format!("interrupted by {signal}: incomplete, nothing is proved"))?;
-            Err(Error::Signal(number))
+            return Err(check::interrupted(number, printer)?);
         }
-        // The server has died, or stdout was closed.
-        Err(error @ Error::Lost { .. }) => {
-            findings.server_died(&error);
-            findings.close(&mut server);
-            verdict::judge(&findings, printer)
-        }
-        Err(error) => Err(error),
-        Ok(()) => {
-            findings.close(&mut server);
-            verdict::judge(&findings, printer)
-        }
+        Err(error @ Error::Lost { .. }) => findings.died = Some(error.to_string()),
+        Err(error) => return Err(error),
+        Ok(()) => {}
     }
+    findings.ending = Some(server.close());
+    verdict::judge(paradigm, &findings, printer)
 }
 
-fn announce(kind: Kind, seconds: u32, seed: u64, printer: &mut Printer) -> Result<()> {
-    let shared = if kind.shared_wkp { " --shared-wkp" } else { "" };
-    let server = kind.paradigm.server();
-    let name = server.trim_end_matches("-server");
-    printer.heading(&format!("{server}{shared}: {seconds} s, seed {seed}"))?;
-    printer.line(&format!("Again: lab soak --paradigm {name}{shared} --seconds {seconds} --seed {seed}"))
+fn announce(paradigm: Paradigm, seconds: u32, seed: u64, printer: &mut Printer) -> Result<()> {
+    let words = paradigm.words();
+    printer.heading(&format!("{words}: {seconds} s, seed {seed}"))?;
+    let words = words.replace("-server", "");
+    printer.line(&format!("Again: lab soak --paradigm {words} --seconds {seconds} --seed {seed}"))
 }
 
 /// Warms up, carries the plan out, and serves one more client.
 fn carry_out(
+    paradigm: Paradigm,
     plan: Plan,
     lasting: Duration,
     server: &ServerUnderTest,
@@ -146,7 +152,7 @@ fn carry_out(
 ) -> Result<()> {
     let before = server.at_rest(process, None)?;
     let mut warming = Shared::new(process, server)?;
-    Crowd::new(Plan::warm_up(findings.kind), server, &mut warming).run(Duration::ZERO, check_alive)?;
+    Crowd::new(Plan::warm_up(paradigm), server, &mut warming).run(Duration::ZERO, check_alive)?;
     findings.warm = Some(server.at_rest(process, Some(&before))?);
     findings.before = Some(before);
     let mut table = Table::default();
@@ -159,7 +165,7 @@ fn carry_out(
     soaked?;
     findings.after = Some(server.at_rest(process, findings.before.as_ref())?);
     let mut last = Shared::new(process, server)?;
-    Crowd::new(Plan::one_more(findings.kind), server, &mut last).run(Duration::ZERO, check_alive)?;
+    Crowd::new(Plan::one_more(paradigm), server, &mut last).run(Duration::ZERO, check_alive)?;
     findings.one_more = Some(last.score);
     Ok(())
 }

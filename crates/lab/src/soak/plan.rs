@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use handshake_core::wire::PAYLOAD_MAX;
-use probe::paradigm::Kind;
+use probe::paradigm::Paradigm;
 
 use super::dice::Dice;
 
@@ -124,8 +124,9 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The plan of this seed, for this duration.
-    pub(super) fn new(seed: u64, kind: Kind, lasting: Duration) -> Self {
-        let mut dice = Dice::new(seed, u64::from(kind.forks()) + 2 * u64::from(kind.is_shared()));
+    pub(super) fn new(seed: u64, paradigm: Paradigm, lasting: Duration) -> Self {
+        let mut dice =
+            Dice::new(seed, u64::from(paradigm.forks()) + 2 * u64::from(paradigm == Paradigm::SharedWkp));
         let mut visits = Vec::new();
         let mut at = Duration::ZERO;
         let mut first = one_of_each(&mut dice);
@@ -133,39 +134,39 @@ impl Plan {
             // Now and then, many clients at one instant.
             let together = if dice.chance(4) { dice.within(4..=12) } else { 1 };
             for _ in 0..together {
-                let behaviour = first.pop().unwrap_or_else(|| by_weight(&mut dice, kind));
+                let behaviour = first.pop().unwrap_or_else(|| by_weight(&mut dice, paradigm));
                 let burst = if behaviour == Behaviour::Naive { dice.within(3..=8) } else { 1 };
-                visits.extend((0..burst).map(|_| visit(&mut dice, kind, behaviour, at)));
+                visits.extend((0..burst).map(|_| visit(&mut dice, paradigm, behaviour, at)));
             }
-            at += dice.while_of(if kind.forks() { 5..=85 } else { 40..=200 });
+            at += dice.while_of(if paradigm.forks() { 5..=85 } else { 40..=200 });
         }
-        let kills = if kind.forks() { kills(&mut dice, lasting) } else { Vec::new() };
+        let kills = if paradigm.forks() { kills(&mut dice, lasting) } else { Vec::new() };
         Self { visits, kills }
     }
 
     /// The plan before anything is measured: the longest message, and several clients at a time.
-    pub(super) fn warm_up(kind: Kind) -> Self {
+    pub(super) fn warm_up(paradigm: Paradigm) -> Self {
         let mut dice = Dice::new(0, 0);
         let behaviours =
             [Behaviour::Flooding, Behaviour::Polite, Behaviour::PoliteProcess, Behaviour::GarbageInSession];
         let all = behaviours.into_iter().cycle().take(12);
         let mut visits: Vec<Visit> =
-            all.map(|behaviour| visit(&mut dice, kind, behaviour, Duration::ZERO)).collect();
+            all.map(|behaviour| visit(&mut dice, paradigm, behaviour, Duration::ZERO)).collect();
         let first_three = visits[0].sizes.iter_mut().take(3);
-        first_three.for_each(|size| *size = longest(kind));
+        first_three.for_each(|size| *size = longest(paradigm));
         Self { visits, kills: Vec::new() }
     }
 
     /// The plan after all clients have left: one more client.
-    pub(super) fn one_more(kind: Kind) -> Self {
-        let visit = visit(&mut Dice::new(1, 0), kind, Behaviour::PoliteProcess, Duration::ZERO);
+    pub(super) fn one_more(paradigm: Paradigm) -> Self {
+        let visit = visit(&mut Dice::new(1, 0), paradigm, Behaviour::PoliteProcess, Duration::ZERO);
         Self { visits: vec![visit], kills: Vec::new() }
     }
 }
 
-/// The longest message that a server of this kind takes.
-fn longest(kind: Kind) -> usize {
-    if kind.is_shared() { LONGEST_IN_WINDOW } else { LONGEST }
+/// The longest message that this server takes.
+fn longest(paradigm: Paradigm) -> usize {
+    if paradigm == Paradigm::SharedWkp { LONGEST_IN_WINDOW } else { LONGEST }
 }
 
 /// Every behaviour, in random order.
@@ -179,17 +180,17 @@ fn one_of_each(dice: &mut Dice) -> Vec<Behaviour> {
     shuffled
 }
 
-fn by_weight(dice: &mut Dice, kind: Kind) -> Behaviour {
-    let weights =
-        BEHAVIOURS.map(|(behaviour, forking, basic)| (behaviour, if kind.forks() { forking } else { basic }));
+fn by_weight(dice: &mut Dice, paradigm: Paradigm) -> Behaviour {
+    let weights = BEHAVIOURS
+        .map(|(behaviour, forking, basic)| (behaviour, if paradigm.forks() { forking } else { basic }));
     dice.weighed(&weights)
 }
 
-fn visit(dice: &mut Dice, kind: Kind, behaviour: Behaviour, at: Duration) -> Visit {
+fn visit(dice: &mut Dice, paradigm: Paradigm, behaviour: Behaviour, at: Duration) -> Visit {
     let (requests, largest) = match behaviour {
-        Behaviour::Flooding => (dice.within(4..=24), longest(kind)),
+        Behaviour::Flooding => (dice.within(4..=24), longest(paradigm)),
         Behaviour::ReadingLate | Behaviour::NeverReading => (dice.within(20..=200), 16 << 10),
-        Behaviour::DyingMidRequest | Behaviour::DyingMidReply => (1, longest(kind)),
+        Behaviour::DyingMidRequest | Behaviour::DyingMidReply => (1, longest(paradigm)),
         Behaviour::PoliteProcess => (dice.within(1..=200), 2 << 10),
         // All lines must fit the smallest pipe, its stdin.
         Behaviour::Killed | Behaviour::Stopped => (dice.within(0..=12), 300),
@@ -197,7 +198,7 @@ fn visit(dice: &mut Dice, kind: Kind, behaviour: Behaviour, at: Duration) -> Vis
     };
     let mut sizes: Vec<usize> = (0..requests).map(|_| dice.size(largest)).collect();
     if matches!(behaviour, Behaviour::DyingMidRequest | Behaviour::DyingMidReply) {
-        sizes[0] = sizes[0].max(longest(kind) / 2);
+        sizes[0] = sizes[0].max(longest(paradigm) / 2);
     }
     Visit {
         at,
@@ -236,27 +237,27 @@ mod tests {
 
     #[test]
     fn a_seed_is_a_plan() {
-        for kind in Kind::ALL {
-            let plan = Plan::new(7, kind, MINUTE);
-            assert_eq!(plan, Plan::new(7, kind, MINUTE));
-            assert_ne!(plan, Plan::new(8, kind, MINUTE));
+        for paradigm in Paradigm::ALL {
+            let plan = Plan::new(7, paradigm, MINUTE);
+            assert_eq!(plan, Plan::new(7, paradigm, MINUTE));
+            assert_ne!(plan, Plan::new(8, paradigm, MINUTE));
         }
     }
 
     #[test]
     fn every_behaviour_occurs_even_in_a_short_run() {
-        for kind in Kind::ALL {
-            let plan = Plan::new(7, kind, Duration::from_secs(5));
+        for paradigm in Paradigm::ALL {
+            let plan = Plan::new(7, paradigm, Duration::from_secs(5));
             let behaviours: HashSet<Behaviour> = plan.visits.iter().map(|visit| visit.behaviour).collect();
-            assert_eq!(behaviours.len(), BEHAVIOURS.len(), "{kind:?}");
+            assert_eq!(behaviours.len(), BEHAVIOURS.len(), "{paradigm:?}");
             assert!(plan.visits.is_sorted_by_key(|visit| visit.at));
-            assert_eq!(plan.kills.is_empty(), !kind.forks());
+            assert_eq!(plan.kills.is_empty(), !paradigm.forks());
         }
     }
 
     #[test]
     fn no_message_exceeds_the_limit_of_its_server() {
-        let plan = Plan::new(7, Kind { shared_wkp: true, ..Kind::ALL[2] }, MINUTE);
+        let plan = Plan::new(7, Paradigm::SharedWkp, MINUTE);
         assert!(plan.visits.iter().flat_map(|visit| &visit.sizes).all(|size| *size <= LONGEST_IN_WINDOW));
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use handshake_core::deadline::now;
 
+use super::DEADLINE;
 use super::plan::Behaviour;
-use super::server_options::DEADLINE;
 
 /// How many losses and wrong replies are reported in words, of each kind.
 const REPORTED_MAX: usize = 8;

@@ -1,21 +1,20 @@
 //! The checks at the end: what was seen, and what was expected.
 
-use handshake_core::error::{Error, Result};
-use probe::paradigm::Kind;
+use handshake_core::error::Result;
+use probe::paradigm::Paradigm;
 
 use super::plan::LONGEST;
 use super::score::{NOTICE_MAX, REPLY_TIMEOUT, STALL, Score};
 use crate::check::{self, Check};
 use crate::demo::printer::Printer;
-use crate::server_under_test::{Ending, ServerUnderTest, Snapshot};
+use crate::server_under_test::{Ending, Snapshot};
 
 /// How far the main server's memory may grow after the warm-up, in KiB: pages that the allocator keeps.
 const GROWTH: u64 = 512;
 
 /// Everything that is judged.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Findings {
-    pub(super) kind: Kind,
     /// The server before the first client; after the warm-up; after all clients.
     pub(super) before: Option<Snapshot>,
     pub(super) warm: Option<Snapshot>,
@@ -23,42 +22,21 @@ pub(super) struct Findings {
     pub(super) score: Score,
     /// The counts of the last client.
     pub(super) one_more: Option<Score>,
-    died: Option<String>,
-    ending: Option<Ending>,
-}
-
-impl Findings {
-    pub(super) fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            before: None,
-            warm: None,
-            after: None,
-            score: Score::default(),
-            one_more: None,
-            died: None,
-            ending: None,
-        }
-    }
-
-    pub(super) fn server_died(&mut self, error: &Error) {
-        self.died = Some(error.to_string());
-    }
-
-    /// Ends the server, and notes what it leaves.
-    pub(super) fn close(&mut self, server: &mut ServerUnderTest) {
-        self.ending = Some(server.close());
-    }
+    pub(super) died: Option<String>,
+    pub(super) ending: Option<Ending>,
 }
 
 /// Prints the results. Returns whether all checks passed.
 ///
 /// # Errors
 /// Stdout was closed.
-pub(super) fn judge(findings: &Findings, printer: &mut Printer) -> Result<bool> {
+pub(super) fn judge(paradigm: Paradigm, findings: &Findings, printer: &mut Printer) -> Result<bool> {
     printer.heading("Verdict")?;
     let ending = findings.ending.iter().flat_map(Ending::checks);
-    let right = check::print(clients(findings).into_iter().chain(rest(findings)).chain(ending), printer)?;
+    let right = check::print(
+        clients(paradigm, findings).into_iter().chain(rest(paradigm, findings)).chain(ending),
+        printer,
+    )?;
     let Score { slowest_turn, stalls, .. } = &findings.score;
     printer.line(&format!(
         "  the slowest iteration of the soak's own loop took {slowest_turn:.3?}; {stalls} took {STALL:?} or longer"
@@ -68,7 +46,7 @@ pub(super) fn judge(findings: &Findings, printer: &mut Printer) -> Result<bool> 
 }
 
 /// The checks of the clients that follow the protocol.
-fn clients(findings: &Findings) -> Vec<Check> {
+fn clients(paradigm: Paradigm, findings: &Findings) -> Vec<Check> {
     let score = &findings.score;
     let Score { replies, owed, served, excused, owed_orphans, .. } = score;
     // Clients whose visits did not end, because the server died.
@@ -92,12 +70,12 @@ fn clients(findings: &Findings) -> Vec<Check> {
             format!("{} clients came, {} are left (expected 0)", score.came, score.alive),
         ),
     ];
-    checks.extend(peers(findings));
+    checks.extend(peers(paradigm, findings));
     checks
 }
 
 /// The checks of the misbehaving clients, and of those whose subserver was killed.
-fn peers(findings: &Findings) -> Vec<Check> {
+fn peers(paradigm: Paradigm, findings: &Findings) -> Vec<Check> {
     let score = &findings.score;
     let Score { killed, orphans, .. } = score;
     let mut checks = vec![Check::that(
@@ -107,7 +85,7 @@ fn peers(findings: &Findings) -> Vec<Check> {
             score.stayed, score.evicted
         ),
     )];
-    if findings.kind.forks() {
+    if paradigm.forks() {
         checks.push(Check::that(
             score.slowest_orphan <= NOTICE_MAX,
             format!(
@@ -121,11 +99,11 @@ fn peers(findings: &Findings) -> Vec<Check> {
 }
 
 /// The checks of the server after all clients have left.
-fn rest(findings: &Findings) -> Vec<Check> {
+fn rest(paradigm: Paradigm, findings: &Findings) -> Vec<Check> {
     let (Some(before), Some(warm), Some(after)) = (&findings.before, &findings.warm, &findings.after) else {
         return vec![Check::new("the server lived to the end".into(), findings.died.clone())];
     };
-    let bound = warm.memory + growth(findings.kind);
+    let bound = warm.memory + growth(paradigm);
     let served = findings.one_more.as_ref().map_or(0, |score| score.served);
     let [descriptors, subservers] = after.as_before(before);
     vec![
@@ -137,7 +115,7 @@ fn rest(findings: &Findings) -> Vec<Check> {
                 "the server's own memory is {} KiB (expected at most {bound}: {} after the warm-up and {} more)",
                 after.memory,
                 warm.memory,
-                growth(findings.kind)
+                growth(paradigm)
             ),
         ),
         Check::new(
@@ -149,6 +127,6 @@ fn rest(findings: &Findings) -> Vec<Check> {
 
 /// How far the server's memory may grow. A basic server holds messages in its own memory; others only route
 /// them.
-fn growth(kind: Kind) -> u64 {
-    if kind.forks() { GROWTH } else { GROWTH + 2 * (LONGEST as u64 >> 10) }
+fn growth(paradigm: Paradigm) -> u64 {
+    if paradigm.forks() { GROWTH } else { GROWTH + 2 * (LONGEST as u64 >> 10) }
 }

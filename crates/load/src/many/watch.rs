@@ -3,7 +3,6 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use handshake_core::client::handshake::Handshake;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result};
 use handshake_core::process::{Process, Woken};
@@ -11,6 +10,8 @@ use handshake_core::sys::Poller;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::{EpollEvent, EpollFlags};
+
+use crate::transport::Opening;
 
 /// Shorter waits use ppoll(2): epoll_wait(2) counts in milliseconds, and a connecting client retries after 20
 /// microseconds.
@@ -64,7 +65,7 @@ pub fn wait(
 ///
 /// # Errors
 /// The poller cannot watch more.
-pub fn watch(handshake: &Handshake, client: usize, poller: &Poller) -> Result<()> {
+pub fn watch(handshake: &impl Opening, client: usize, poller: &Poller) -> Result<()> {
     for (fd, flags) in handshake.watch().0 {
         poller.add(fd, Cause::Readable.token(client), interest(flags)).map_err(cannot_watch)?;
     }
@@ -75,15 +76,15 @@ pub fn watch(handshake: &Handshake, client: usize, poller: &Poller) -> Result<()
 ///
 /// # Errors
 /// The handshake was not watched.
-pub fn unwatch(handshake: &Handshake, poller: &Poller) -> Result<()> {
+pub fn unwatch(handshake: &impl Opening, poller: &Poller) -> Result<()> {
     handshake.watch().0.into_iter().try_for_each(|(fd, _)| poller.remove(fd)).map_err(cannot_watch)
 }
 
 /// Judges the handshake's deadline, but only after a poll has found nothing.
 ///
 /// # Errors
-/// Those of [`Handshake::judge_deadline`]. [`Error::Signal`].
-pub fn judge(handshake: &Handshake, process: &Process) -> Result<()> {
+/// Those of [`Opening::judge_deadline`]. [`Error::Signal`].
+pub fn judge(handshake: &impl Opening, process: &Process) -> Result<()> {
     let (fds, _) = handshake.watch();
     let mut fds: Vec<PollFd<'_>> = fds.into_iter().map(|(fd, flags)| PollFd::new(fd, flags)).collect();
     match process.wait(&mut fds, Deadline::in_exactly(Duration::ZERO))? {
