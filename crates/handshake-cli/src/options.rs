@@ -19,6 +19,7 @@ use handshake_core::server::options::Options;
 use handshake_core::server::session::SessionLimits;
 use handshake_core::service::BuiltIn;
 use handshake_core::sys;
+use handshake_core::wait::signals::Handling;
 use handshake_core::wait::spin::WaitMode;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -69,7 +70,7 @@ impl Common {
         let gate = self.gate.map(|fd| adopt("--gate", fd)).transpose()?;
         let events = self.events.as_ref().map(open_events).transpose()?;
         let observer = (!self.quiet).then(|| observer(self.verbose));
-        let process = Process::start(role, EventLog::new(events, gate, observer))?;
+        let process = Process::start(Handling::All, role, EventLog::new(events, gate, observer))?;
         process.keep_signals();
         process.set_wait_mode(self.wait);
         Ok(Rc::new(process))

@@ -25,6 +25,7 @@ pub mod event;
 pub mod event_log;
 pub mod place;
 pub mod process;
+mod stop;
 pub mod strays;
 pub mod stream;
 pub mod text;

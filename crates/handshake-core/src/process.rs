@@ -1,7 +1,8 @@
 //! The state of every process: a role, an event log, signals, and one way to wait.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::deadline::{Deadline, monotonic_ns, now};
 use crate::error::{Error, Result};
 use crate::event::{Event, Role, What};
 use crate::event_log::EventLog;
+use crate::stop::Stop;
 use crate::sys::{Poller, Punctual};
 use crate::wait::signals::{Handling, Signals};
 use crate::wait::spin::WaitMode;
@@ -43,7 +45,7 @@ pub struct Process {
     asked_to_end: Cell<Option<(Signal, Duration)>>,
     errand: RefCell<Option<Weak<dyn Errand>>>,
     /// A server of a host program ends when this is readable, as at SIGTERM.
-    stop: RefCell<Option<OwnedFd>>,
+    stop: Stop,
     log: EventLog,
     /// Set in a client: the default timer slack (50 us) would double the back-off pauses of a connecting
     /// client.
@@ -51,21 +53,12 @@ pub struct Process {
 }
 
 impl Process {
-    /// Sets up the signals of this process. SIGTERM, SIGINT, SIGHUP, SIGQUIT and SIGCHLD are blocked in this
-    /// thread and counted by handlers, as long as this value lives; SIGXFSZ is ignored. Dropping it restores
-    /// all that.
+    /// Sets up this process, and its signals. Those of [`Handling`] are blocked in this thread and counted by
+    /// handlers, as long as this value lives; SIGXFSZ is ignored. Dropping it restores all that.
     ///
     /// # Errors
     /// The kernel refuses a signal handler.
-    pub fn start(role: Role, log: EventLog) -> Result<Self> {
-        Self::handling(Handling::All, role, log)
-    }
-
-    /// Makes a process that handles these signals.
-    ///
-    /// # Errors
-    /// Those of [`Process::start`].
-    pub fn handling(signals: Handling, role: Role, log: EventLog) -> Result<Self> {
+    pub fn start(signals: Handling, role: Role, log: EventLog) -> Result<Self> {
         let signals = Signals::install(signals).map_err(|errno| Error::on("handle", "signals", errno))?;
         Ok(Self {
             role: Cell::new(role),
@@ -74,7 +67,7 @@ impl Process {
             reaps_all: Cell::new(false),
             asked_to_end: Cell::new(None),
             errand: RefCell::new(None),
-            stop: RefCell::new(None),
+            stop: Stop::default(),
             log,
             _punctual: (role == Role::Client).then(Punctual::begin),
         })
@@ -85,7 +78,7 @@ impl Process {
     /// # Errors
     /// Those of [`Process::start`].
     pub fn quiet(role: Role) -> Result<Self> {
-        Self::start(role, EventLog::default())
+        Self::start(Handling::All, role, EventLog::default())
     }
 
     /// Keeps the signal set-up until the program exits, also after this value is dropped. For a program whose
@@ -114,7 +107,7 @@ impl Process {
 
     /// Ends this server, as SIGTERM does, as soon as `stop` is readable or at EOF.
     pub(crate) fn end_when_readable(&self, stop: OwnedFd) {
-        self.stop.replace(Some(stop));
+        self.stop.watch(stop);
     }
 
     /// Returns the role of this process.
@@ -132,8 +125,7 @@ impl Process {
             errand.forget();
         }
         self.log.forget();
-        // Closed already, with all file descriptors that are not the subserver's.
-        let _ = self.stop.take().map(IntoRawFd::into_raw_fd);
+        self.stop.forget();
     }
 
     /// Returns whether the main server of this subserver has died.
@@ -168,8 +160,8 @@ impl Process {
     /// returns the error, and all guards clean up.
     pub fn wait(&self, fds: &mut [PollFd<'_>], until: Deadline) -> Result<Woken> {
         let others = fds.iter().map(|fd| (fd.as_fd(), fd.events()));
-        match self.wait_for_stop(others, until)? {
-            Some(woken) => Ok(woken),
+        match self.stop.wait(others, |fds| self.wait_for(fds, until))? {
+            Some(ended) => Ok(self.woken_by(ended)),
             None => self.wait_for(fds, until),
         }
     }
@@ -185,39 +177,25 @@ impl Process {
         events: &mut [EpollEvent],
         until: Deadline,
     ) -> Result<Woken> {
-        match self.wait_for_stop([(poller.as_fd(), PollFlags::POLLIN)], until)? {
-            Some(woken) => Ok(woken),
+        let ready = [(poller.as_fd(), PollFlags::POLLIN)];
+        match self.stop.wait(ready, |fds| self.wait_for(fds, until))? {
+            Some(ended) => Ok(self.woken_by(ended)),
             None => self.wait_for(Many { poller, events }, until),
         }
     }
 
-    /// If there is an order to stop to wait for, waits for that and for `others`. Returns `None` if the caller
-    /// must wait itself, perhaps because one of `others` is ready.
-    fn wait_for_stop<'a>(
-        &self,
-        others: impl IntoIterator<Item = (BorrowedFd<'a>, PollFlags)>,
-        until: Deadline,
-    ) -> Result<Option<Woken>> {
-        let (woken, is_stopped) = {
-            let stop = self.stop.borrow();
-            let Some(stop) = &*stop else { return Ok(None) };
-            let mut fds = vec![PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
-            fds.extend(others.into_iter().map(|(fd, events)| PollFd::new(fd, events)));
-            let woken = self.wait_for(&mut fds[..], until)?;
-            (woken, fds[0].any().unwrap_or(false))
-        };
+    /// An order to stop is handled like SIGTERM.
+    fn woken_by(&self, (woken, is_stopped): (Woken, bool)) -> Woken {
         if is_stopped {
-            self.stop.take();
             self.asked_to_end.set(self.asked_to_end.get().or(Some((Signal::SIGTERM, now()))));
-            return Ok(Some(Woken::Signal));
         }
-        Ok((!matches!(woken, Woken::Ready(_))).then_some(woken))
+        if is_stopped { Woken::Signal } else { woken }
     }
 
     fn wait_for(&self, what: impl Pollable, until: Deadline) -> Result<Woken> {
         let errand = || self.errand().map_or(Deadline::NEVER, |errand| errand.run());
-        let woken = self.waiter.wait(what, until, errand);
-        let woken = woken.map_err(|errno| Error::on("wait for", "pipes", errno))?;
+        let woken =
+            self.waiter.wait(what, until, errand).map_err(|errno| Error::on("wait for", "pipes", errno))?;
         if woken == Woken::Signal {
             self.take_signals()?;
         }
@@ -320,8 +298,8 @@ fn reap_all() {
     while more(waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL))) {}
 }
 
-impl std::fmt::Debug for Process {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Process").field("role", &self.role.get()).finish_non_exhaustive()
     }
 }

@@ -42,8 +42,8 @@ impl ClientOptions {
         Self { connect_timeout, ..self }
     }
 
-    /// Sets how long [`Client::call`], [`Client::send`] and [`Client::receive`] wait. 0, the default: forever.
-    /// The death of the server ends each wait at once.
+    /// Sets how long [`Client::call`], [`Client::send`] and [`Client::receive`] wait. 0, the default:
+    /// forever. The death of the server ends each wait at once.
     pub fn reply_timeout(self, reply_timeout: Duration) -> Self {
         Self { reply_timeout, ..self }
     }
@@ -80,7 +80,7 @@ impl ClientOptions {
 
 /// Returns the process of a client that is a part of some program: it changes no signal.
 fn guest() -> Result<Rc<Process>> {
-    Ok(Rc::new(Process::handling(Handling::Nothing, Role::Client, EventLog::default())?))
+    Ok(Rc::new(Process::start(Handling::Nothing, Role::Client, EventLog::default())?))
 }
 
 /// A client of any server of this protocol: basic, forking or dispatch.
@@ -131,9 +131,9 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::RequestRefused`]: the service refuses this request, and the session goes on.
-    /// [`Error::TooLong`]: nothing was sent, and the session goes on. [`Error::NoReply`]: no reply came within
-    /// the reply timeout. The session goes on, and a late reply is discarded. [`Error::Lost`]: the server has
-    /// ended the session, or has died. The request may or may not have been done.
+    /// [`Error::TooLong`]: nothing was sent, and the session goes on. [`Error::NoReply`]: no reply came
+    /// within the reply timeout. The session goes on, and a late reply is discarded. [`Error::Lost`]: the
+    /// server has ended the session, or has died. The request may or may not have been done.
     pub fn call(&mut self, message: &[u8]) -> Result<Vec<u8>> {
         self.call_within(message, self.reply_timeout)
     }

@@ -112,8 +112,8 @@ impl Options {
         Self { ready: Some(ready.into()), ..self }
     }
 
-    /// Sets what ends the server, as SIGTERM does: the file descriptor becomes readable, or is at EOF. With the
-    /// reading end of [`std::io::pipe`], dropping the writing end ends the server.
+    /// Sets what ends the server, as SIGTERM does: the file descriptor becomes readable, or is at EOF. With
+    /// the reading end of [`std::io::pipe`], dropping the writing end ends the server.
     #[must_use]
     pub fn stop_fd(self, stop: impl Into<OwnedFd>) -> Self {
         Self { stop: Some(stop.into()), ..self }
@@ -137,7 +137,7 @@ impl Options {
     pub(super) fn take_process(&mut self) -> Result<Rc<Process>> {
         let process = match self.process.take() {
             Some(process) => process,
-            None => Rc::new(Process::handling(self.signals, Role::Server, EventLog::default())?),
+            None => Rc::new(Process::start(self.signals, Role::Server, EventLog::default())?),
         };
         if let Some(stop) = self.stop.take() {
             process.end_when_readable(stop);

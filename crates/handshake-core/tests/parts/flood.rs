@@ -14,6 +14,7 @@ use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
 use handshake_core::place::Place;
 use handshake_core::server::session::{Session, SessionLimits};
 use handshake_core::stream::{FrameReader, FrameWriter, Framing};
+use handshake_core::wait::signals::Handling;
 use handshake_core::{Error, Process};
 use nix::fcntl::OFlag;
 use nix::unistd::{pipe2, write};
@@ -40,7 +41,7 @@ fn flooded(role: Role, pipe: &Flooded, before: impl Fn(&Event) + 'static) -> Rc<
         }
     };
     let log = EventLog::new(None, None, Some(Box::new(observer)));
-    Rc::new(Process::start(role, log).expect("signals can be handled"))
+    Rc::new(Process::start(Handling::All, role, log).expect("signals can be handled"))
 }
 
 #[test]
