@@ -10,11 +10,11 @@ use std::time::Duration;
 /// A service runs in the process that serves its client. In [basic] that is the server itself. In [forking]
 /// and [dispatch] it is a subserver, a child made by fork(2):
 ///
-/// - What the service changes in memory, no other session sees. State that sessions share belongs into a file
-///   or another server. A value made before `serve` is copied into each subserver as it was at that moment.
+/// - What the service changes in memory, no other session sees. State that sessions share belongs into a
+///   file or another server. A value made before `serve` is copied into each subserver as it was at that
+///   moment.
 /// - A panic ends the session: the subserver exits with status 101, and the client notices EOF. Other
-/// sessions
-///   go on. In basic a panic ends the server.
+///   sessions go on. In basic a panic ends the server.
 /// - A subserver has one thread, and may start others. The process that calls `serve` must not have any.
 /// - A service that sleeps cannot be interrupted. To reply later, set a [delay](Response::delay).
 ///
