@@ -38,3 +38,7 @@ pub use process::Process;
 pub use server::Server;
 pub use server::options::Options;
 pub use service::Service;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
