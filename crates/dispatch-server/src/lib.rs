@@ -73,3 +73,7 @@ fn serve_client(server: &Server, client: PendingClient, ends: SubserverEnds) -> 
     }
     Ok(())
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -76,3 +76,7 @@ fn serve_client(server: &Server, client: PendingClient) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -42,3 +42,7 @@ pub use process::Process;
 pub use server::Server;
 pub use server::options::Options;
 pub use service::{Request, Response, Service};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

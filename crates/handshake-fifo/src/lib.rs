@@ -15,3 +15,7 @@ pub mod io;
 pub mod limits;
 pub mod sys;
 pub mod wait;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

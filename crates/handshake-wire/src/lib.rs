@@ -21,3 +21,7 @@ pub use frame::{
 pub use layout::{END, FRAME_MAX, HEADER, HELLO_MAX, MAGIC, NAME_MAX, OVERHEAD, PAYLOAD_MAX, VERSION};
 pub use payload::{Ack, Hello};
 pub use scan::{Scanner, Span};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
