@@ -1,11 +1,35 @@
 //! The basic server: one client at a time.
 //!
 //! After the handshake, the server receives data from the client, processes it, and sends a response. When
-//! the client
-//! exits, the server recreates the well-known pipe, removes the old client's connections, and starts again.
+//! the client exits, the server recreates the well-known pipe, removes the old client's connections, and
+//! starts again.
 //!
-//! Read [`serve`], then `serve_client`; the steps are those of docs/protocol.md. Deliberately absent: the
-//! server never forks, and while it serves one client there is no well-known pipe for the next.
+//! ```no_run
+//! use std::{cell::Cell, rc::Rc};
+//!
+//! use handshake_core::{Options, Request, Response, Service};
+//!
+//! struct Total(Rc<Cell<usize>>); // shared by all sessions: they are in one process
+//!
+//! impl Service for Total {
+//!     fn call(&mut self, request: Request<'_>, response: &mut Response) {
+//!         self.0.set(self.0.get() + request.bytes().len());
+//!         response.write(self.0.get().to_string().as_bytes());
+//!     }
+//! }
+//!
+//! fn main() -> handshake_core::Result<()> {
+//!     let total = Rc::default();
+//!     basic_server::serve(Options::at("total").service(move || Total(Rc::clone(&total))))
+//! }
+//! ```
+//!
+//! [handshake_core] has the client, and says when to use which server. Without its default feature `cli`, this
+//! crate depends on no command line.
+//!
+//! To read the code, begin with [`serve`], then `serve_client`; the steps are those of docs/protocol.md.
+//! Deliberately absent: the server never forks, and while it serves one client there is no well-known pipe for
+//! the next.
 
 #[cfg(feature = "cli")]
 mod args;
@@ -16,10 +40,20 @@ use handshake_core::{Options, Response, Result, Server};
 #[cfg(feature = "cli")]
 pub use args::{Args, run};
 
-/// Serves clients, one after the other, until this process is asked to end.
+/// Serves clients, one after the other. Blocks until a signal or [`Options::stop_fd`] asks the server to end,
+/// and then until the session has ended, at most for the grace. A program that has threads may serve in one of
+/// them. A panic of the service ends the server, which removes its pipes.
 ///
 /// # Errors
-/// The server cannot use the well-known pipe, or can no longer use it; a client's mistake is no error.
+/// The server cannot use the well-known pipe, or can no longer use it: [`Error::NoName`], [`Error::NotOurs`],
+/// [`Error::InUse`], [`Error::System`]. [`Error::Signal`]: a second signal asked the server to end at once. A
+/// client's mistake is no error.
+///
+/// [`Error::NoName`]: handshake_core::Error::NoName
+/// [`Error::NotOurs`]: handshake_core::Error::NotOurs
+/// [`Error::InUse`]: handshake_core::Error::InUse
+/// [`Error::System`]: handshake_core::Error::System
+/// [`Error::Signal`]: handshake_core::Error::Signal
 pub fn serve(options: Options) -> Result<()> {
     let mut server = Server::start(options)?;
     server.create_wkp()?; // Step 1.

@@ -8,10 +8,31 @@
 //! and passes it on to that client's subserver. The subserver answers straight into the private pipe. A
 //! second unnamed pipe carries the subserver's status back to the central process.
 //!
-//! Read [`serve`], then `central.rs`. A request takes this way:
+//! ```no_run
+//! use handshake_core::{Options, Request, Response, Service, UpstreamMode};
 //!
-//! 1. client --> central process: `own_pipe.rs`, or with `--shared-wkp` `shared_wkp.rs`. These are two
-//!    readings of the course's text: each client has its own well-known pipe, or all clients share one.
+//! struct Describe;
+//!
+//! impl Service for Describe {
+//!     fn call(&mut self, request: Request<'_>, response: &mut Response) {
+//!         let text = format!("session {:016x}, request {}", request.session(), request.number());
+//!         response.write(text.as_bytes());
+//!     }
+//! }
+//!
+//! fn main() -> handshake_core::Result<()> {
+//!     dispatch_server::serve(Options::at("describe").upstream(UpstreamMode::Shared).service(|| Describe))
+//! }
+//! ```
+//!
+//! [handshake_core] has the client, and says when to use which server. Without its default feature `cli`, this
+//! crate depends on no command line.
+//!
+//! To read the code, begin with [`serve`], then `central.rs`. A request takes this way:
+//!
+//! 1. client --> central process: `own_pipe.rs`, or with `UpstreamMode::Shared` (`--shared-wkp`)
+//!    `shared_wkp.rs`. These are two readings of the course's text: each client has its own well-known pipe, or
+//!    all clients share one.
 //! 2. central process --> subserver: `clients.rs`, which writes to the unnamed pipe by `flow.rs`.
 //! 3. subserver --> client: `serve_client`. `pair.rs` has the subserver's ends of the unnamed pipes.
 //!
@@ -39,11 +60,22 @@ use pair::SubserverEnds;
 #[cfg(feature = "cli")]
 pub use args::{Args, run};
 
-/// Serves clients, each by a subserver, until this process is asked to end.
+/// Serves clients, each by a subserver. Blocks until a signal or [`Options::stop_fd`] asks the server to end,
+/// and then until all sessions have ended, at most for the grace. A panic of a service ends its session alone.
+///
+/// This process must have one thread. It reaps every child that ends, also those that it made otherwise.
+/// [`Service`](handshake_core::Service) says what a fork means for state and files.
 ///
 /// # Errors
-/// The server cannot use the well-known pipe, or can no longer use it; a client's mistake is no error.
-/// `EDEADLK`: this process has other threads, so it cannot fork.
+/// The server cannot use the well-known pipe, or can no longer use it: [`Error::NoName`], [`Error::NotOurs`],
+/// [`Error::InUse`], [`Error::System`]. `EDEADLK`: this process has other threads, so it cannot fork.
+/// [`Error::Signal`]: a second signal asked the server to end at once. A client's mistake is no error.
+///
+/// [`Error::NoName`]: handshake_core::Error::NoName
+/// [`Error::NotOurs`]: handshake_core::Error::NotOurs
+/// [`Error::InUse`]: handshake_core::Error::InUse
+/// [`Error::System`]: handshake_core::Error::System
+/// [`Error::Signal`]: handshake_core::Error::Signal
 pub fn serve(options: Options) -> Result<()> {
     let mut server = Server::start(options)?;
     let mut central = Central::new(&server)?;

@@ -1,14 +1,15 @@
-//! A forking server with a service of one's own: it adds up the numbers that a client sends.
+//! A forking server that adds up the numbers that a client sends: each session has a sum of its own.
 //!
-//! `cargo run -p forking-server --example sum -- /tmp/mario`, then `client --wkp /tmp/mario 1 2 3`
+//! `cargo run -p forking-server --example sum -- adder`, and then
+//! `cargo run -p handshake-core --example add -- adder 1 2 3`
 
 use handshake_core::{Options, Request, Response, Result, Service};
 
-/// One for each client: every subserver has its own.
+/// One value a session, in the session's own process.
 #[derive(Default)]
-struct Sum(i64);
+struct Add(i64);
 
-impl Service for Sum {
+impl Service for Add {
     fn call(&mut self, request: Request<'_>, response: &mut Response) {
         match std::str::from_utf8(request.bytes()).ok().and_then(|text| text.trim().parse::<i64>().ok()) {
             Some(number) => {
@@ -21,6 +22,6 @@ impl Service for Sum {
 }
 
 fn main() -> Result<()> {
-    let wkp = std::env::args_os().nth(1).unwrap_or_else(|| "mario".into());
-    forking_server::serve(Options::at(wkp).service(Sum::default))
+    let wkp = std::env::args_os().nth(1).unwrap_or_else(|| "adder".into());
+    forking_server::serve(Options::at(wkp).service(Add::default))
 }

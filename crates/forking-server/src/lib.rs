@@ -4,9 +4,30 @@
 //! *subserver* connects to the client's pipe and sends the acknowledgement. By then the main server already
 //! has a new well-known pipe, and waits for a new client.
 //!
-//! Read [`serve`], then `serve_pipe` and `serve_client`; the steps are those of docs/protocol.md.
-//! Deliberately absent:
-//! the main server never talks to a client, and keeps nothing of a session once its subserver is forked.
+//! ```no_run
+//! use handshake_core::{Options, Request, Response, Service};
+//!
+//! #[derive(Default)]
+//! struct Count(usize); // one value a session, each in a process of its own
+//!
+//! impl Service for Count {
+//!     fn call(&mut self, request: Request<'_>, response: &mut Response) {
+//!         self.0 += request.bytes().len();
+//!         response.write(format!("{} bytes by process {}", self.0, std::process::id()).as_bytes());
+//!     }
+//! }
+//!
+//! fn main() -> handshake_core::Result<()> {
+//!     forking_server::serve(Options::at("count").service(Count::default))
+//! }
+//! ```
+//!
+//! [handshake_core] has the client, and says when to use which server. Without its default feature `cli`, this
+//! crate depends on no command line.
+//!
+//! To read the code, begin with [`serve`], then `serve_pipe` and `serve_client`; the steps are those of
+//! docs/protocol.md. Deliberately absent: the main server never talks to a client, and keeps nothing of a
+//! session once its subserver is forked.
 
 #[cfg(feature = "cli")]
 mod args;
@@ -18,11 +39,22 @@ use handshake_core::{Options, Response, Result, Server};
 #[cfg(feature = "cli")]
 pub use args::{Args, run};
 
-/// Serves clients, each by a subserver, until this process is asked to end.
+/// Serves clients, each by a subserver. Blocks until a signal or [`Options::stop_fd`] asks the server to end,
+/// and then until all sessions have ended, at most for the grace. A panic of a service ends its session alone.
+///
+/// This process must have one thread. It reaps every child that ends, also those that it made otherwise.
+/// [`Service`](handshake_core::Service) says what a fork means for state and files.
 ///
 /// # Errors
-/// The server cannot use the well-known pipe, or can no longer use it; a client's mistake is no error.
-/// `EDEADLK`: this process has other threads, so it cannot fork.
+/// The server cannot use the well-known pipe, or can no longer use it: [`Error::NoName`], [`Error::NotOurs`],
+/// [`Error::InUse`], [`Error::System`]. `EDEADLK`: this process has other threads, so it cannot fork.
+/// [`Error::Signal`]: a second signal asked the server to end at once. A client's mistake is no error.
+///
+/// [`Error::NoName`]: handshake_core::Error::NoName
+/// [`Error::NotOurs`]: handshake_core::Error::NotOurs
+/// [`Error::InUse`]: handshake_core::Error::InUse
+/// [`Error::System`]: handshake_core::Error::System
+/// [`Error::Signal`]: handshake_core::Error::Signal
 pub fn serve(options: Options) -> Result<()> {
     let mut server = Server::start(options)?;
     let mut subservers = Subservers::of(&server)?;

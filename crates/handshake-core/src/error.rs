@@ -139,7 +139,8 @@ pub enum Error {
         /// The cause.
         because: String,
     },
-    /// The signal with this number (signal(7)) asked the process to end at once. It has cleaned up.
+    /// The signal with this number (signal(7)) asked the server to end at once: it was the second one. The
+    /// server has cleaned up.
     Signal(i32),
 }
 
@@ -147,6 +148,7 @@ pub enum Error {
 /// waited for follows.
 pub const LEFT_BEFORE: &str = "it left before";
 
+#[doc(hidden)] // The crates of this workspace make errors.
 impl Error {
     /// Makes the error of a session that ended early, with every request answered.
     pub fn lost(what: impl Into<String>) -> Self {
@@ -210,7 +212,9 @@ impl Error {
         }
         self
     }
+}
 
+impl Error {
     /// Returns the cause of a failed system call as an error of the standard library, with its `kind`.
     pub fn io_error(&self) -> Option<io::Error> {
         match self {

@@ -10,11 +10,13 @@ use std::time::Duration;
 /// A service runs in the process that serves its client. In [basic] that is the server itself. In [forking]
 /// and [dispatch] it is a subserver, a child made by fork(2):
 ///
-/// - What the service changes in memory, no other session sees. State that sessions share belongs into a
-///   file or another server. A value made before `serve` is copied into each subserver as it was at that
-///   moment.
-/// - A panic ends the session: the subserver exits with status 101, and the client notices EOF. Other
-///   sessions go on. In basic a panic ends the server.
+/// - What the service changes in memory, no other session sees. State that sessions share belongs into a file
+///   or another server. A value made before `serve` is copied into each subserver as it was at that moment.
+///   In basic, sessions may share a value by an [`Rc`](std::rc::Rc).
+/// - A subserver closes all file descriptors that it inherits, except 0, 1 and 2. Open files and connections
+///   in the function given to [`Options::service`](crate::Options::service): it runs in the subserver.
+/// - A panic ends the session: the subserver exits with status 101, and the client notices EOF. Other sessions
+///   go on. In basic a panic ends the server.
 /// - A subserver has one thread, and may start others. The process that calls `serve` must not have any.
 /// - A service that sleeps cannot be interrupted. To reply later, set a [delay](Response::delay).
 ///
@@ -34,7 +36,8 @@ use std::time::Duration;
 /// }
 /// ```
 pub trait Service {
-    /// Handles one request. Without a call of `response`, the reply is empty.
+    /// Handles one request. Without a call of `response`, the reply is empty. A server refuses a request that
+    /// is longer than [`SessionLimits::longest`](crate::SessionLimits::longest), without this call.
     fn call(&mut self, request: Request<'_>, response: &mut Response);
 }
 
@@ -142,7 +145,7 @@ impl io::Write for Response {
     }
 }
 
-/// The built-in services of the servers (`--service NAME`). Bytes that are not ASCII letters stay unchanged.
+/// The built-in services, which the programs of the server crates offer by name. Bytes that are not ASCII letters stay unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BuiltIn {
     /// The request itself.
@@ -161,7 +164,8 @@ pub enum BuiltIn {
 }
 
 impl BuiltIn {
-    /// Turns a message into the reply to it. `number` is that of the request within its session, from 1.
+    /// Turns a message into the reply to it, for the tools of this workspace that check replies. `number` is that of the request within its session, from 1.
+    #[doc(hidden)]
     pub fn reply_to(self, number: u32, message: &mut Vec<u8>) {
         match self {
             Self::Echo | Self::Sleep(_) => {}

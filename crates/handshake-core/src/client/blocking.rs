@@ -53,7 +53,8 @@ impl ClientOptions {
         Self { max_message, ..self }
     }
 
-    /// Connects to the server whose well-known pipe is at `wkp`. Blocks until the handshake is done.
+    /// Connects to the server whose well-known pipe is at `wkp`. Blocks until the handshake is done, at most
+    /// for the connect timeout.
     ///
     /// # Errors
     /// Those of [`Client::connect`].
@@ -112,8 +113,8 @@ pub struct Client {
 type Outcome = Result<Vec<u8>, Vec<u8>>;
 
 impl Client {
-    /// Connects to the server whose well-known pipe is at `wkp`, within 5 seconds. Blocks until the handshake
-    /// is done.
+    /// Connects to the server whose well-known pipe is at `wkp`. Blocks until the handshake is done, at most 5
+    /// seconds. The server need not be there yet.
     ///
     /// # Errors
     /// [`Error::NoServer`], [`Error::NoAnswer`]: no server answered in time. [`Error::Refused`]: the server
@@ -127,7 +128,8 @@ impl Client {
         ClientOptions::default()
     }
 
-    /// Sends a request and returns its reply. Blocks until the reply has come.
+    /// Sends a request and returns its reply. Blocks until the reply has come, at most for the
+    /// [reply timeout](ClientOptions::reply_timeout).
     ///
     /// # Errors
     /// [`Error::RequestRefused`]: the service refuses this request, and the session goes on.
@@ -155,7 +157,7 @@ impl Client {
     }
 
     /// Sends a request and returns its number, from 1. Its reply is for [`Client::receive`]. Blocks while the
-    /// server has no room for it.
+    /// server has no room for it, at most for the reply timeout.
     ///
     /// # Errors
     /// [`Error::TooLong`], [`Error::NoReply`]: nothing was sent, and the session goes on. [`Error::Lost`].
@@ -164,7 +166,7 @@ impl Client {
     }
 
     /// Returns the number and the reply of the next request that [`Client::send`] has sent. Replies come in
-    /// the order of the requests. Blocks until the reply has come.
+    /// the order of the requests. Blocks until the reply has come, at most for the reply timeout.
     ///
     /// # Errors
     /// [`Error::RequestRefused`]: the service refuses the request; its number is in the error.
@@ -193,7 +195,7 @@ impl Client {
     }
 
     /// Says BYE and closes both pipes. The server answers nothing that is still unanswered. Blocks until all
-    /// requests are written.
+    /// requests are written, at most for the reply timeout.
     ///
     /// # Errors
     /// [`Error::NoReply`]: the server does not read within the reply timeout. [`Error::Lost`].

@@ -49,7 +49,7 @@ pub const LONGEST: u64 = 16 << 20;
 /// server then begins early, and is not woken for each frame.
 const FRAMES_A_WRITE: usize = 8;
 
-/// What [`Session::answer`] found.
+/// What [`Connection::advance`](crate::Connection::advance) found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// A complete reply to the request of this number.

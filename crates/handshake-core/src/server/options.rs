@@ -15,22 +15,21 @@ use crate::service::{BuiltIn, Service};
 use crate::wait::signals::Handling;
 
 /// Which pipe brings a client's frames: how the last arc of central dispatch, client --> well-known pipe -->
-/// server, is read.
+/// server, is read. The other servers know only `PerClient`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpstreamMode {
     /// The well-known pipe that the client used for the handshake. It has no name after step 6, and belongs
     /// to this client alone. The kernel gives each client backpressure, EOF and privacy.
     PerClient,
-    /// One well-known pipe that is never removed (`--shared-wkp`). All clients write all their frames to it,
+    /// One well-known pipe that is never removed. All clients write all their frames to it,
     /// and the session number identifies the sender. Each client has a window, and cannot flood the others.
     Shared,
 }
 
-/// How to serve, and where.
+/// How to serve, and where. The `serve` of each server crate takes it.
 ///
-/// ```no_run
-/// # use handshake_core::Options;
-/// # use handshake_core::service::BuiltIn;
+/// ```
+/// # use handshake_core::{Options, BuiltIn};
 /// let options = Options::at("adder").service(|| BuiltIn::Echo).max_clients(10);
 /// ```
 #[non_exhaustive]
@@ -74,7 +73,8 @@ impl Options {
         }
     }
 
-    /// Sets the service. `new` makes one for each session, in the process that serves the session.
+    /// Sets the service. `new` makes one for each session, in the process that serves the session. [`Service`]
+    /// says what that means for its state and its files.
     #[must_use]
     pub fn service<S: Service + 'static>(mut self, new: impl Fn() -> S + 'static) -> Self {
         self.service = Box::new(move || Box::new(new()));
@@ -94,6 +94,13 @@ impl Options {
     }
 
     /// Sets the longest message, and the limits in time.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use handshake_core::{Options, SessionLimits};
+    /// let idle_timeout = Duration::from_secs(60);
+    /// let options = Options::at("adder").limits(SessionLimits { idle_timeout, ..SessionLimits::default() });
+    /// ```
     #[must_use]
     pub fn limits(self, limits: SessionLimits) -> Self {
         Self { limits, ..self }

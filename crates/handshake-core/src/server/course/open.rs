@@ -36,14 +36,15 @@ pub(crate) const GRACE_WHILE_RUNNING: Duration = Duration::from_secs(1);
 /// Programs open it at once.
 const OPENS_WITHIN: Duration = Duration::from_millis(100);
 
-/// What course clients expect, where their names do not decide it.
+/// What clients of the course dialect expect, where their names do not decide it. Such clients are programs
+/// that were written for a systems course. The defaults suit nearly all of them.
 #[derive(Debug, Clone, Default)]
 pub struct CourseOptions {
     /// The acknowledgement's text. `@name` in it is replaced by the name of the client's private pipe.
     pub ack: Option<String>,
     /// The acknowledgement's size: zero-padded, or cut.
     pub ack_size: Option<usize>,
-    /// Whether they confirm.
+    /// How many steps the handshake has: whether the client confirms.
     pub ways: HandshakeSteps,
 }
 

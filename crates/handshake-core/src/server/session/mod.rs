@@ -27,19 +27,20 @@ use course::Course;
 use incoming::{Added, Incoming};
 use io::gone;
 
-/// The limits that a server sets for each client.
+/// The limits that a server sets for each client. The defaults are 16 MiB, 5 seconds for a handshake, no limit
+/// for an idle client or one in a queue, and a grace of 2 seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimits {
-    /// The longest message, in bytes.
+    /// The longest request and the longest reply, in bytes. A longer one is refused, and the session goes on.
     pub longest: usize,
-    /// The longest time from ACK to READY. 0: forever.
+    /// The longest time from the acknowledgement to the client's confirmation. 0: forever.
     pub handshake_timeout: Duration,
     /// The longest time without a byte in either direction. 0: forever.
     pub idle_timeout: Duration,
     /// The longest time that a course client waits until another client leaves the pipe that its name came
     /// through. 0: forever.
     pub queue_timeout: Duration,
-    /// The time from the order to end until the end.
+    /// How long sessions may go on after the server was asked to end. The server then drops them.
     pub grace: Duration,
 }
 
