@@ -47,7 +47,7 @@ pub struct Process {
     /// A server of a host program ends when this is readable, as at SIGTERM.
     stop: Stop,
     log: EventLog,
-    /// Set in a client: the default timer slack (50 us) would double the back-off pauses of a connecting
+    /// Set in a client program: the default timer slack (50 us) would double the back-off pauses of a connecting
     /// client.
     _punctual: Option<Punctual>,
 }
@@ -59,6 +59,7 @@ impl Process {
     /// # Errors
     /// The kernel refuses a signal handler.
     pub fn start(signals: Handling, role: Role, log: EventLog) -> Result<Self> {
+        let owns_process = signals == Handling::All;
         let signals = Signals::install(signals).map_err(|errno| Error::on("handle", "signals", errno))?;
         Ok(Self {
             role: Cell::new(role),
@@ -69,7 +70,7 @@ impl Process {
             errand: RefCell::new(None),
             stop: Stop::default(),
             log,
-            _punctual: (role == Role::Client).then(Punctual::begin),
+            _punctual: (role == Role::Client && owns_process).then(Punctual::begin),
         })
     }
 
