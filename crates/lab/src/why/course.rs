@@ -1,0 +1,97 @@
+//! The course's step in which a thread waits, where its pipe tells it (docs/course-dialect.md).
+
+use std::path::Path;
+
+use pipe_watch::look::{Access, Finding, Need, PipeId, Snapshot, Target, Wait, printable};
+
+/// A step.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    /// The step, and what the other side has to do.
+    pub(super) text: String,
+    /// Whether a server waits for clients: then nothing is wrong.
+    pub(super) is_idle: bool,
+}
+
+/// The step of a finding, if it waits at the well-known pipe or at a private pipe.
+pub(super) fn step(snapshot: &Snapshot, finding: &Finding, wkp: &str) -> Option<Step> {
+    match &finding.wait {
+        Wait::Open { path: Some(path), access, target } => {
+            let name = path.file_name()?.to_str()?;
+            let reads = access.is_none_or(Access::reads);
+            if name == wkp {
+                return Some(at_wkp(snapshot, finding, *target, reads, wkp));
+            }
+            is_course(snapshot, name, wkp).then(|| at_private(name, reads))
+        }
+        Wait::Pipes(wait) => match wait.needs.as_slice() {
+            [need] => in_session(snapshot, finding.pid, need, wkp),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Step 2 of the server, or step 4 of the client: an open(2) of the well-known pipe.
+fn at_wkp(snapshot: &Snapshot, finding: &Finding, target: Target, reads: bool, wkp: &str) -> Step {
+    if !reads {
+        return Step::stuck(format!(
+            "step 4 of the client: a server must be at step 2, which opens {wkp} for reading"
+        ));
+    }
+    let is_alone = matches!(target, Target::Fifo(_))
+        && snapshot.holders_of_newer(finding.tid).is_empty()
+        && snapshot.rivals(finding.tid).is_empty();
+    Step {
+        text: "step 2 of the server: it waits for a client, which takes step 4".to_owned(),
+        is_idle: is_alone,
+    }
+}
+
+/// Step 5 of the client, or step 7 of the server: an open(2) of the private pipe.
+fn at_private(name: &str, reads: bool) -> Step {
+    let name = printable(name);
+    Step::stuck(if reads {
+        format!("step 5 of the client: the server must take step 7, which opens {name} for writing")
+    } else {
+        format!("step 7 of the server: the client must take step 5, which opens {name} for reading")
+    })
+}
+
+/// Whether this is a private pipe: its name is a number, or the well-known pipe is in use beside it.
+fn is_course(snapshot: &Snapshot, name: &str, wkp: &str) -> bool {
+    let has_wkp = || snapshot.pipes.values().any(|pipe| name_of(snapshot, pipe.id) == Some(wkp));
+    name.bytes().all(|byte| byte.is_ascii_digit()) || has_wkp()
+}
+
+fn name_of(snapshot: &Snapshot, id: PipeId) -> Option<&str> {
+    snapshot.pipes.get(&id)?.path.as_deref().and_then(Path::file_name)?.to_str()
+}
+
+/// A read(2) or write(2) after both ends were opened.
+fn in_session(snapshot: &Snapshot, pid: u32, need: &Need, wkp: &str) -> Option<Step> {
+    let name = name_of(snapshot, need.pipe)?;
+    let is_named = snapshot.pipes.get(&need.pipe)?.is_named;
+    let is_wkp = name == wkp;
+    if !is_wkp && !is_course(snapshot, name, wkp) {
+        return None;
+    }
+    let reads = need.access == Access::Read;
+    let is_own = snapshot.partners(need.pipe, need.access).iter().all(|(partner, _)| *partner == pid);
+    let text = match (is_wkp, reads, is_named) {
+        (true, true, true) => "step 6 of the server: it waits for the name of a client's private pipe",
+        (true, true, false) => "the session: the server waits for what its client sends",
+        (true, false, true) => "step 4 of the client: it sends the name of its private pipe",
+        (true, false, false) => "the session: the client sends, and the server must read",
+        (false, true, true) => "step 8 of the client: it waits for the acknowledgement of step 7",
+        (false, true, false) => "the session: the client waits for the server's reply",
+        (false, false, _) => "the session: the server sends, and the client must read",
+    };
+    Some(Step { text: text.to_owned(), is_idle: is_wkp && reads && is_named && is_own })
+}
+
+impl Step {
+    fn stuck(text: String) -> Self {
+        Self { text, is_idle: false }
+    }
+}
