@@ -4,7 +4,8 @@ use std::fs;
 use std::rc::Rc;
 
 use assert_cmd::assert::Assert;
-use nix::unistd::geteuid;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
 use pipe_watch::look::{Scope, State, Thread, Wait, look};
 use predicates::prelude::*;
 use predicates::str::is_match;
@@ -90,9 +91,16 @@ impl Hung {
 
     /// Ends the processes, removes their pipes, and takes the census.
     pub(crate) fn end(self) {
-        self.program.kill();
         let place = self.scene.place();
-        until_true("the processes to end", || living_in(place).is_empty());
+        until_true("the processes to end", || {
+            let left = living_in(place);
+            for process in &left {
+                // It may have ended by now.
+                let _ = kill(Pid::from_raw(process.pid.cast_signed()), Signal::SIGKILL);
+            }
+            left.is_empty()
+        });
+        self.program.ends();
         for name in self.scene.names() {
             fs::remove_file(self.scene.path(&name)).expect("a name of the scene");
         }

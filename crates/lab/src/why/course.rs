@@ -22,7 +22,11 @@ pub(super) fn step(snapshot: &Snapshot, finding: &Finding, wkp: &str) -> Option<
             if name == wkp {
                 return Some(at_wkp(snapshot, finding, *target, reads, wkp));
             }
-            is_course(snapshot, name, wkp).then(|| at_private(name, reads))
+            let pipe = match target {
+                Target::Fifo(id) => Some(*id),
+                _ => None,
+            };
+            is_private(snapshot, pipe, name, wkp).then(|| at_private(name, reads))
         }
         Wait::Pipes(wait) => match wait.needs.as_slice() {
             [need] => in_session(snapshot, finding.pid, need, wkp),
@@ -59,8 +63,10 @@ fn at_private(name: &str, reads: bool) -> Step {
 }
 
 /// Whether this is a private pipe: its name is a number, or the well-known pipe is in use beside it.
-fn is_course(snapshot: &Snapshot, name: &str, wkp: &str) -> bool {
-    let has_wkp = || snapshot.pipes.values().any(|pipe| name_of(snapshot, pipe.id) == Some(wkp));
+fn is_private(snapshot: &Snapshot, pipe: Option<PipeId>, name: &str, wkp: &str) -> bool {
+    let path = |id: &PipeId| snapshot.pipes.get(id)?.path.as_deref();
+    let wkp = pipe.and_then(|pipe| path(&pipe)).map(|path| path.with_file_name(wkp));
+    let has_wkp = || wkp.is_some() && snapshot.pipes.values().any(|pipe| pipe.path == wkp);
     name.bytes().all(|byte| byte.is_ascii_digit()) || has_wkp()
 }
 
@@ -73,7 +79,7 @@ fn in_session(snapshot: &Snapshot, pid: u32, need: &Need, wkp: &str) -> Option<S
     let name = name_of(snapshot, need.pipe)?;
     let is_named = snapshot.pipes.get(&need.pipe)?.is_named;
     let is_wkp = name == wkp;
-    if !is_wkp && !is_course(snapshot, name, wkp) {
+    if !is_wkp && !is_private(snapshot, Some(need.pipe), name, wkp) {
         return None;
     }
     let reads = need.access == Access::Read;

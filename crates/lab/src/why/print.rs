@@ -25,7 +25,7 @@ pub(super) fn text(found: &Found, printer: &mut Printer) -> Result<()> {
         if others > 0 {
             printer.remark(&format!("threads that run or may go on: {others}"))?;
         }
-    } else if others == 0 {
+    } else if found.snapshot.chosen.is_empty() {
         printer.remark("there is no process to look at")?;
     } else {
         for (finding, step) in found.all() {
