@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::model::{Access, End, Pipe, PipeId};
+use super::stat;
 
 /// The pipe ends of a process, and the pipes that they belong to.
 ///
@@ -29,7 +30,7 @@ fn end(pid: u32, fd: u32) -> Option<(End, Pipe)> {
         return None;
     }
     let file = fs::metadata(&path).ok().filter(|file| file.file_type().is_fifo())?;
-    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
+    let info = stat::text(&format!("/proc/{pid}/fdinfo/{fd}"))?;
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
     let flags = i32::from_str_radix(flags.trim(), 8).ok()?;
     let access = access_of(flags)?;

@@ -1,7 +1,7 @@
 //! The state of processes and threads: stat, status, syscall and wchan of /proc (proc(5)).
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 
 use super::model::{Ending, State};
 
@@ -112,9 +112,12 @@ pub(super) fn yama() -> Option<u8> {
     text("/proc/sys/kernel/yama/ptrace_scope")?.trim().parse().ok()
 }
 
-fn text(path: &str) -> Option<String> {
+/// The text of a small file of /proc, which one read(2) returns whole.
+pub(super) fn text(path: &str) -> Option<String> {
+    let mut bytes = [0; 4096];
+    let read = File::open(path).and_then(|mut file| file.read(&mut bytes)).ok()?;
     // A program's name may be any bytes.
-    fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    Some(String::from_utf8_lossy(&bytes[..read]).into_owned())
 }
 
 #[cfg(test)]
