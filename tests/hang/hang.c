@@ -364,6 +364,20 @@ static void threads(void)
     pthread_join(worker, NULL);
 }
 
+/* The first thread ends, and the second waits. */
+static void leader_ended(void)
+{
+    static int ends[2];
+    pthread_t worker;
+    check(pipe(ends), "pipe");
+    if (child("holder") == 0)
+        wait_for_signal();
+    name("main");
+    close(ends[1]);
+    pthread_create(&worker, NULL, reads, &ends[0]);
+    pthread_exit(NULL);
+}
+
 /* first reads from second, which reads from third, which waits for a signal. */
 static void chain(void)
 {
@@ -441,6 +455,7 @@ static const struct {
     { "wait-child", wait_child },
     { "wait-before-read", wait_before_read },
     { "threads", threads },
+    { "leader-ended", leader_ended },
     { "chain", chain },
     { "long-sleep", long_sleep },
     { "short-poll", short_poll },

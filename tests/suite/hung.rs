@@ -81,7 +81,7 @@ impl Hung {
     }
 
     /// Checks that `lab why` says these sentences and exits with 1, and ends the scene.
-    pub(crate) fn is_told(self, sentences: &[&str]) {
+    pub(crate) fn tells(self, sentences: &[&str]) {
         let mut end = self.why(&[]).code(1).stderr("");
         for sentence in sentences {
             end = end.stdout(says(sentence));

@@ -36,8 +36,11 @@ mod hung;
 /// Fourteen ways to hang, and what `lab why` says.
 mod why;
 
-/// Rarer ways to hang, other languages, and the options of `lab why`.
+/// Rarer ways to hang, and other languages.
 mod why_more;
+
+/// The options of `lab why`.
+mod why_options;
 
 /// The lab without a directory for temporary files.
 mod temporary;

@@ -5,7 +5,7 @@ use crate::hung::{Hung, says};
 /// Plays a scene of tests/hang/hang.c until these waits, and checks what `lab why` says.
 fn told(scene: &str, waits: &[(&str, &str)], sentences: &[&str]) {
     let Some(hung) = Hung::in_c(scene) else { return };
-    hung.waits(waits).is_told(sentences);
+    hung.waits(waits).tells(sentences);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_poll_and_a_select_wait_as_a_read_does() {
 
 /// A program that computes is not stuck.
 #[test]
-fn a_busy_loop_is_told() {
+fn a_busy_loop_tells() {
     let Some(hung) = Hung::in_c("spin") else { return };
     let hung = hung.waits(&[("client", "runs")]);
     hung.why(&[])

@@ -3,17 +3,15 @@
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::peers::hanging_program;
-use workspace_tests::wait::until_true;
-use workspace_tests::{Paradigm, Scene, Tool, is_root, needs, not_run, path_of};
+use workspace_tests::{Scene, Tool, needs, not_run, path_of};
 
 use crate::hung::{Hung, may_look, says};
 
 fn told(scene: &str, waits: &[(&str, &str)], sentences: &[&str]) {
     let Some(hung) = Hung::in_c(scene) else { return };
-    hung.waits(waits).is_told(sentences);
+    hung.waits(waits).tells(sentences);
 }
 
 #[test]
@@ -26,6 +24,17 @@ fn each_thread_has_its_sentence() {
             "✘ @main, thread # (worker), waits in read(3) on the unnamed pipe [#] (0 of # bytes in it). The \
              write end is held by @holder as descriptor 4, which waits in pause() for a signal.",
         ],
+    );
+}
+
+/// The state of such a process is that of a zombie (proc_pid_stat(5)), but it lives.
+#[test]
+fn a_process_whose_first_thread_has_ended_is_no_zombie() {
+    told(
+        "leader-ended",
+        &[("worker", "read"), ("holder", "pause")],
+        &["✘ @main, thread # (worker), waits in read(3) on the unnamed pipe [#] (0 of # bytes in it). The \
+           write end is held by @holder as descriptor 4, which waits in pause() for a signal."],
     );
 }
 
@@ -138,7 +147,7 @@ fn a_long_sleep_holds_the_pipe() {
 #[test]
 fn programs_in_python_are_told_alike() {
     let Some(hung) = Hung::in_python("wait-before-read") else { return };
-    hung.waits(&[("parent", "wait"), ("child", "write")]).is_told(&[
+    hung.waits(&[("parent", "wait"), ("child", "write")]).tells(&[
         "likely remedy: @parent must read from descriptor #",
         "✘ deadlock: @parent waits in wait4() for a child and needs @child; @child waits in write(1) of # \
          bytes on the unnamed pipe [#] and needs @parent.",
@@ -146,9 +155,9 @@ fn programs_in_python_are_told_alike() {
     ]);
     let Some(hung) = Hung::in_python("opens-crosswise") else { return };
     hung.waits(&[("first", "open"), ("second", "open")])
-        .is_told(&["likely remedy: open the FIFOs in the same order on both sides"]);
+        .tells(&["likely remedy: open the FIFOs in the same order on both sides"]);
     let Some(hung) = Hung::in_python("reader-in-thread") else { return };
-    hung.waits(&[("main", "futex"), ("worker", "read")]).is_told(&[
+    hung.waits(&[("main", "futex"), ("worker", "read")]).tells(&[
         "✘ @main, thread # (worker), waits in read(#) on the unnamed pipe [#] (0 of # bytes in it). The only \
          write end is its own, descriptor #: no end of file can come.",
         "likely remedy: close(#) before the read",
@@ -167,25 +176,6 @@ fn a_naive_server_waits_for_a_client() {
     let hung = hung.waits(&[("naive-server", "open")]);
     hung.why(&[]).code(0).stdout(contains("step 2 of the server"));
     hung.end();
-}
-
-/// A prompt waits for its user, and the server for the prompt: that is a session, not a hang.
-#[test]
-fn a_session_is_not_stuck() {
-    if !may_look() {
-        return;
-    }
-    let scene = Scene::new();
-    let server = scene.server(Paradigm::Forking).ready();
-    let client = scene.client().typing().start();
-    client.type_line("hello");
-    client.prints("HELLO\n");
-    let place = scene.place().to_string_lossy().into_owned();
-    scene.lab().args(["why", "--in", &place]).run().code(0).stdout(says("✔ no process is stuck"));
-    client.close_stdin();
-    client.ends().success();
-    assert!(server.is_running());
-    scene.end();
 }
 
 #[test]
@@ -216,83 +206,8 @@ fn a_poll_that_was_stopped_and_continued_is_still_known() {
     let hung = hung.waits(&[("reader", "poll")]);
     hung.scene.signal_server(hung.program.pid(), Signal::SIGSTOP);
     hung.program.signal(Signal::SIGCONT);
-    hung.waits(&[("reader", "poll")]).is_told(&[
+    hung.waits(&[("reader", "poll")]).tells(&[
         "✘ @reader waits in poll(3) on the unnamed pipe [#] (0 of # bytes in it). The write end is held by \
          @holder as descriptor 4, which waits in pause() for a signal.",
     ]);
-}
-
-/// What is hidden is said, with the way to see it.
-#[test]
-fn another_users_process_keeps_its_secrets() {
-    if !is_root() {
-        return;
-    }
-    let Some(hung) = Hung::in_c("held-end") else { return };
-    let hung = hung.waits(&[("reader", "read"), ("holder", "pause")]);
-    let pid = hung.program.pid().to_string();
-    let stranger = hung.scene.lab().as_user(61_100).args(["why", &pid]).run();
-    stranger
-        .code(0)
-        .stdout(says("• @reader sleeps; all else of it is hidden (a guess: its system call is hidden)."))
-        .stdout(says("• # processes of other users hide their pipe ends; root sees them"));
-    hung.end();
-}
-
-#[test]
-fn the_processes_of_a_directory_and_of_a_shell_are_found() {
-    if !needs(&[Tool::CCompiler]) || !may_look() {
-        return;
-    }
-    let scene = Scene::new();
-    let (hang, lab) = (hanging_program(), path_of("lab"));
-    let script = format!("{hang:?} both-read-first & read line; {lab:?} why --children");
-    let shell = scene.client_at("sh").args(["-c", &script]).typing().start();
-    let hung = Hung { scene, program: shell };
-    let hung = hung.waits(&[("first", "open"), ("second", "open")]);
-    hung.program.type_line("");
-    hung.program.ends().code(1).stdout(contains("✘ deadlock: "));
-    let place = hung.scene.place().to_owned();
-    hung.scene.lab().args(["why", "--in"]).arg(&place).run().code(1).stdout(contains("✘ deadlock: "));
-    hung.end();
-}
-
-#[test]
-fn json_has_the_same_findings() {
-    let Some(hung) = Hung::in_c("held-end") else { return };
-    let hung = hung.waits(&[("reader", "read"), ("holder", "pause")]);
-    let end = hung.why(&["--json"]).code(1);
-    let found: serde_json::Value = serde_json::from_slice(&end.get_output().stdout).expect("one JSON object");
-    assert_eq!((&found["format"], &found["stuck"]), (&"lab-why".into(), &true.into()));
-    let reader = &found["findings"][0];
-    assert_eq!((&reader["kind"], &reader["wait"]["call"]), (&"stuck".into(), &"read".into()));
-    assert_eq!(reader["wait"]["pipes"][0]["bytes"], 0);
-    assert_eq!(reader["needs"][0], found["findings"][1]["pid"]);
-    hung.end();
-}
-
-/// `--watch` ends with the processes.
-#[test]
-fn a_watch_tells_each_change_once() {
-    let Some(hung) = Hung::in_c("held-end") else { return };
-    let hung = hung.waits(&[("reader", "read"), ("holder", "pause")]);
-    let pid = hung.program.pid().to_string();
-    let watch = hung.scene.lab().args(["why", &pid, "--watch", "10ms"]).start();
-    until_true("the first sentence", || watch.printed().contains("likely remedy"));
-    hung.program.kill();
-    watch.ends();
-    assert_eq!(watch.printed().matches("waits in read(3)").count(), 1, "{}", watch.printed());
-    hung.end();
-}
-
-#[test]
-fn a_wrong_command_line_is_refused() {
-    let scene = Scene::new();
-    for wrong in [&["why"] as &[_], &["why", "x"], &["why", "1", "--children"], &["why", "--in", "missing"]] {
-        scene.lab().args(wrong).run().code(2).stdout("");
-    }
-    // The highest PID of Linux is 4194304.
-    let end = scene.lab().args(["why", "4194305"]).run().code(2);
-    end.stderr(contains("lab: cannot look at process 4194305: there is none").and(contains("hidepid")));
-    scene.end();
 }

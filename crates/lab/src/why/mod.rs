@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "DUR", value_parser = duration)]
     watch: Option<Duration>,
 
-    /// Print one JSON object for each look
+    /// Print a JSON object instead of sentences
     #[arg(long)]
     json: bool,
 

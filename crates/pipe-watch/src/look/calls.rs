@@ -1,4 +1,4 @@
-//! What a thread waits for, from its system call (/proc/PID/syscall) or its wait channel (/proc/PID/wchan).
+//! What a thread waits for, from its system call (/proc/PID/syscall: proc_pid_syscall(5)).
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -123,26 +123,6 @@ impl Task<'_> {
         }
     }
 
-    /// The wait behind a wait channel, where the system call is hidden: what kind it is, and the pipes that
-    /// it may be about.
-    pub(super) fn guess(&self, wchan: &str) -> Wait {
-        let unlimited = |call, access| {
-            let needs = self.ends.iter().filter(|end| end.access == access || end.access == Access::Both);
-            let needs = needs.map(|end| Need { fd: end.fd, pipe: end.pipe, access }).collect();
-            Wait::Pipes(PipeWait { call, needs, others: 0, bytes: None, limit: None })
-        };
-        match wchan {
-            "wait_for_partner" => Wait::Open { path: None, access: None, target: Target::Unknown },
-            _ if wchan.ends_with("pipe_read") => unlimited("read", Access::Read),
-            _ if wchan.ends_with("pipe_write") => unlimited("write", Access::Write),
-            _ if wchan.starts_with("do_wait") => Wait::Child { call: "wait", pid: None },
-            _ if wchan.starts_with("futex") => Wait::Thread { limit: None },
-            _ if wchan.ends_with("sys_pause") => Wait::Signal { call: "pause", limit: None },
-            _ if wchan.contains("nanosleep") => Wait::Sleep { length: None },
-            _ => Wait::Hidden,
-        }
-    }
-
     fn open(&self, directory: Option<i32>, path: Option<std::path::PathBuf>, flags: i32) -> Wait {
         let access = access_of(flags);
         let target = path.as_deref().map_or(Target::Unknown, |path| self.target(directory, path));
@@ -253,4 +233,17 @@ fn left(clock: u64, until: Duration) -> Option<Duration> {
         _ => return None,
     };
     Some(until.saturating_sub(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_a_call_or_none() {
+        let call = parse("0 0x3 0x7ffe 0x1 0x0 0x0 0x0 0x7ffd 0x7f00\n").unwrap();
+        assert_eq!((call.0, &call.1[..3]), (0, &[3, 0x7ffe, 1][..]));
+        assert_eq!((parse("running\n"), parse("-1 0x7ffd 0x7f00\n"), parse("")), (None, None, None));
+        assert!(is_open(&format!("{} 0x0 ...", libc::SYS_openat)) && !is_open("running"));
+    }
 }

@@ -1,14 +1,14 @@
 //! Takes a snapshot: reads all visible processes' pipe ends, and the threads of those that matter.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
-use super::calls::{self, Task};
-use super::model::{End, Limit, Pipe, PipeId, Process, Sight, Snapshot, State, Target, Thread, Wait};
+use super::calls;
+use super::model::{Limit, Pipe, PipeId, Process, Sight, Snapshot, State, Target, Thread, Wait};
+use super::threads::{absolute, is_of_32_bits, living_thread, state_of, thread};
 use super::{Error, Scope, ends, fill, stat};
 
 /// A snapshot in the making.
@@ -42,7 +42,10 @@ impl Gathered {
     fn process(&mut self, pid: u32) {
         let Some(stat) = stat::stat(&format!("/proc/{pid}")).filter(|stat| !stat.is_kernel) else { return };
         let (mut sight, mut held) = (Sight::All, Vec::new());
-        match ends::of(pid) {
+        // The first thread has ended, but not the process: another thread shows what they share.
+        let speaker = if stat.state == State::Zombie { living_thread(pid) } else { None };
+        let state = if speaker.is_some() { State::Sleeping } else { stat.state };
+        match ends::of(speaker.unwrap_or(pid)) {
             Ok(ends) => {
                 for (end, pipe) in ends {
                     held.push(end);
@@ -50,7 +53,7 @@ impl Gathered {
                 }
             }
             // A zombie holds nothing. Its descriptors are hidden, too.
-            Err(_) if stat.state == State::Zombie => {}
+            Err(_) if state == State::Zombie => {}
             Err(_) => {
                 sight = Sight::Existence;
                 self.hidden += 1;
@@ -62,7 +65,7 @@ impl Gathered {
             parent: stat.parent,
             name: stat.name,
             start: stat.start,
-            state: stat.state,
+            state,
             ending: stat.ending,
             tracer: None,
             sight,
@@ -191,7 +194,8 @@ impl Gathered {
         let directory = |tid| format!("/proc/{pid}/task/{tid}");
         let tids = stat::tids(pid).unwrap_or_default().into_iter();
         let states: Vec<_> = tids.filter_map(|tid| Some((tid, state_of(&directory(tid))?))).collect();
-        if let Ok(held) = ends::of(pid) {
+        let living = states.iter().find(|(_, (stat, _))| stat.state != State::Zombie);
+        if let Ok(held) = ends::of(living.map_or(pid, |(tid, _)| *tid)) {
             process.ends = held.iter().map(|(end, _)| *end).collect();
             self.pipes.extend(held.into_iter().map(|(_, pipe)| (pipe.id, pipe)));
         }
@@ -251,47 +255,4 @@ impl Gathered {
         let hidden = (self.hidden > 0).then_some(Limit::HiddenProcesses(self.hidden));
         calls.into_iter().chain(hidden).collect()
     }
-}
-
-/// A thread's path, from the root. The directory is without symbolic links, as in /proc/PID/fd.
-fn absolute(directory: &str, path: &Path) -> PathBuf {
-    let path =
-        fs::read_link(format!("{directory}/cwd")).map_or_else(|_| path.to_owned(), |cwd| cwd.join(path));
-    let place = path.parent().and_then(|place| place.canonicalize().ok());
-    place.zip(path.file_name()).map_or(path.clone(), |(place, name)| place.join(name))
-}
-
-fn state_of(directory: &str) -> Option<(stat::Stat, stat::Status)> {
-    Some((stat::stat(directory)?, stat::status(directory)?))
-}
-
-/// Reads what a thread waits for. `line`: its system call, if that is known.
-fn thread(
-    tid: u32,
-    (stat, status): (stat::Stat, stat::Status),
-    directory: &str,
-    ends: &[End],
-    line: Option<&str>,
-) -> Thread {
-    let task = Task { directory, ends };
-    let wchan = || stat::wchan(directory);
-    let (wait, is_guess) = match stat.state {
-        State::Stopped => (Wait::Stopped, false),
-        State::Traced => (Wait::Traced, false),
-        State::Running | State::Zombie => (Wait::Nothing, false),
-        State::Sleeping | State::Uninterruptible => match line.map(calls::parse) {
-            Some(Some((number, arguments))) => (task.wait(number, arguments, wchan().as_deref()), false),
-            // It runs again.
-            Some(None) => (Wait::Nothing, false),
-            None => (wchan().map_or(Wait::Hidden, |wchan| task.guess(&wchan)), true),
-        },
-    };
-    Thread { tid, name: stat.name, state: stat.state, sleeps: status.sleeps, wait, is_guess }
-}
-
-/// Whether a program's system calls have the numbers of a 32-bit machine (elf(5), `EI_CLASS`).
-fn is_of_32_bits(pid: u32) -> bool {
-    let mut head = [0; 5];
-    let read = File::open(format!("/proc/{pid}/exe")).and_then(|mut file| file.read_exact(&mut head));
-    read.is_ok() && head[4] == 1
 }

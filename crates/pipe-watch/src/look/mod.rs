@@ -2,7 +2,7 @@
 //!
 //! [`look()`] takes a [`Snapshot`] of /proc, in a few milliseconds, with no other right than the user's.
 //! [`Report`] explains one snapshot, or what two of them have in common. Reading order: `model` has the types,
-//! `gather` reads processes, with `stat`, `ends`, `calls`, `memory` and `fill` below it; `relations`
+//! `gather` reads processes, with `threads`, `calls`, `guess`, `memory`, `stat`, `ends` and `fill` below it; `relations`
 //! and `graph` find out which waits can end; `words` and `remedy` say it.
 //!
 //! A look disturbs no process: it opens no pipe, sends no signal and stops nothing. `fill` has the one
@@ -21,11 +21,13 @@ mod ends;
 mod fill;
 mod gather;
 mod graph;
+mod guess;
 mod memory;
 mod model;
 mod relations;
 mod remedy;
 mod stat;
+mod threads;
 mod words;
 
 use std::fmt;

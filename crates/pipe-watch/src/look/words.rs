@@ -28,7 +28,11 @@ pub(super) fn sentence(snapshot: &Snapshot, process: &Process, thread: &Thread, 
         return format!("{actor} uses the processor all the time: it computes, or asks again and again.");
     }
     let deed = deed(snapshot, process, thread);
-    let guess = if thread.is_guess { " (a guess: its system call is hidden)" } else { "" };
+    let guess = if thread.is_guess && thread.wait != Wait::Hidden {
+        " (a guess: its system call is hidden)"
+    } else {
+        ""
+    };
     match &thread.wait {
         Wait::Open { access, target, .. } => {
             let needed = if *access == Some(Access::Write) { "reading" } else { "writing" };
