@@ -86,6 +86,17 @@ static void client_private(void)
     opened(own, O_RDONLY);
 }
 
+/* The client opens its private pipe before it has written its name. */
+static void too_early(void)
+{
+    make("mario");
+    if (child("server") == 0)
+        opened("mario", O_RDONLY);
+    name("client");
+    make("secret");
+    opened("secret", O_RDONLY);
+}
+
 static void server_waits(void)
 {
     name("server");
@@ -364,16 +375,13 @@ static void threads(void)
     pthread_join(worker, NULL);
 }
 
-/* The first thread ends, and the second waits. */
+/* The first thread ends, and the second waits. There is no child: it would die with the first thread. */
 static void leader_ended(void)
 {
     static int ends[2];
     pthread_t worker;
     check(pipe(ends), "pipe");
-    if (child("holder") == 0)
-        wait_for_signal();
     name("main");
-    close(ends[1]);
     pthread_create(&worker, NULL, reads, &ends[0]);
     pthread_exit(NULL);
 }
@@ -433,6 +441,7 @@ static const struct {
     void (*play)(void);
 } SCENES[] = {
     { "client-private", client_private },
+    { "too-early", too_early },
     { "server-waits", server_waits },
     { "held-end", held_end },
     { "self-held", self_held },

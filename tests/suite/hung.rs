@@ -92,6 +92,7 @@ impl Hung {
     /// Ends the processes, removes their pipes, and takes the census.
     pub(crate) fn end(self) {
         let place = self.scene.place();
+        self.program.try_signal(Signal::SIGKILL);
         until_true("the processes to end", || {
             let left = living_in(place);
             for process in &left {

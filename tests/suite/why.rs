@@ -161,7 +161,7 @@ fn a_poll_and_a_select_wait_as_a_read_does() {
 
 /// A program that computes is not stuck.
 #[test]
-fn a_busy_loop_tells() {
+fn a_busy_loop_is_named() {
     let Some(hung) = Hung::in_c("spin") else { return };
     let hung = hung.waits(&[("client", "runs")]);
     hung.why(&[])

@@ -32,9 +32,9 @@ fn each_thread_has_its_sentence() {
 fn a_process_whose_first_thread_has_ended_is_no_zombie() {
     told(
         "leader-ended",
-        &[("worker", "read"), ("holder", "pause")],
+        &[("worker", "read")],
         &["✘ @main, thread # (worker), waits in read(3) on the unnamed pipe [#] (0 of # bytes in it). The \
-           write end is held by @holder as descriptor 4, which waits in pause() for a signal."],
+           only write end is its own, descriptor 4: no end of file can come."],
     );
 }
 
@@ -97,6 +97,20 @@ fn a_writer_is_the_only_reader() {
         &[
             "✘ @writer waits in write(4) of 65536 bytes on the unnamed pipe [#] (65536 of 65536 bytes in it). \
            The only read end is its own, descriptor 3: no other process reads.",
+        ],
+    );
+}
+
+#[test]
+fn a_client_takes_step_5_before_step_4() {
+    told(
+        "too-early",
+        &[("client", "open"), ("server", "open")],
+        &[
+            "✘ @client waits in open(\"secret\", O_RDONLY), until a process opens it for writing. None has. \
+             Meanwhile @server waits in open(\"mario\", O_RDONLY).",
+            "step 5 of the client, too early: the server is still at step 2, in its open of mario",
+            "likely remedy: take step 4 first: open mario for writing, and send the private pipe's name",
         ],
     );
 }

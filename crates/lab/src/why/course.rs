@@ -11,6 +11,8 @@ pub(super) struct Step {
     pub(super) text: String,
     /// Whether a server waits for clients: then nothing is wrong.
     pub(super) is_idle: bool,
+    /// What helps, if the step tells it better than the wait.
+    pub(super) remedy: Option<String>,
 }
 
 /// The step of a finding, if it waits at the well-known pipe or at a private pipe.
@@ -26,7 +28,11 @@ pub(super) fn step(snapshot: &Snapshot, finding: &Finding, wkp: &str) -> Option<
                 Target::Fifo(id) => Some(*id),
                 _ => None,
             };
-            is_private(snapshot, pipe, name, wkp).then(|| at_private(name, reads))
+            let is_early = reads && pipe.is_some_and(|pipe| has_server_at_step_2(snapshot, pipe, wkp));
+            match is_early {
+                true => Some(too_early(wkp)),
+                false => is_private(snapshot, pipe, name, wkp).then(|| at_private(name, reads)),
+            }
         }
         Wait::Pipes(wait) => match wait.needs.as_slice() {
             [need] => in_session(snapshot, finding.pid, need, wkp),
@@ -46,10 +52,30 @@ fn at_wkp(snapshot: &Snapshot, finding: &Finding, target: Target, reads: bool, w
     let is_alone = matches!(target, Target::Fifo(_))
         && snapshot.holders_of_newer(finding.tid).is_empty()
         && snapshot.rivals(finding.tid).is_empty();
-    Step {
-        text: "step 2 of the server: it waits for a client, which takes step 4".to_owned(),
-        is_idle: is_alone,
-    }
+    let text = "step 2 of the server: it waits for a client, which takes step 4".to_owned();
+    Step { is_idle: is_alone, ..Step::stuck(text) }
+}
+
+/// Step 5 before step 4: the server has not received the name of the private pipe.
+fn too_early(wkp: &str) -> Step {
+    let text =
+        format!("step 5 of the client, too early: the server is still at step 2, in its open of {wkp}");
+    let remedy = format!("take step 4 first: open {wkp} for writing, and send the private pipe's name");
+    Step { remedy: Some(remedy), ..Step::stuck(text) }
+}
+
+/// Whether a process waits to open the well-known pipe beside this pipe for reading.
+fn has_server_at_step_2(snapshot: &Snapshot, private: PipeId, wkp: &str) -> bool {
+    let path = |id: &PipeId| snapshot.pipes.get(id)?.path.clone();
+    let wkp = path(&private).map(|path| path.with_file_name(wkp));
+    let mut threads = snapshot.processes.values().flat_map(|process| &process.threads);
+    wkp.is_some()
+        && threads.any(|thread| match &thread.wait {
+            Wait::Open { target: Target::Fifo(id), access, .. } => {
+                access.is_none_or(Access::reads) && path(id) == wkp
+            }
+            _ => false,
+        })
 }
 
 /// Step 5 of the client, or step 7 of the server: an open(2) of the private pipe.
@@ -93,11 +119,12 @@ fn in_session(snapshot: &Snapshot, pid: u32, need: &Need, wkp: &str) -> Option<S
         (false, true, false) => "the session: the client waits for the server's reply",
         (false, false, _) => "the session: the server sends, and the client must read",
     };
-    Some(Step { text: text.to_owned(), is_idle: is_wkp && reads && is_named && is_own })
+    let is_idle = is_wkp && reads && is_named && is_own;
+    Some(Step { is_idle, ..Step::stuck(text.to_owned()) })
 }
 
 impl Step {
     fn stuck(text: String) -> Self {
-        Self { text, is_idle: false }
+        Self { text, is_idle: false, remedy: None }
     }
 }

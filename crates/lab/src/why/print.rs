@@ -41,10 +41,18 @@ pub(super) fn text(found: &Found, printer: &mut Printer) -> Result<()> {
 }
 
 fn details(finding: &Finding, step: Option<&Step>, printer: &mut Printer) -> Result<()> {
-    let is_idle = step.is_some_and(|step| step.is_idle);
     step.map_or(Ok(()), |step| printer.detail(&step.text))?;
-    let remedy = finding.remedy.as_ref().filter(|_| !is_idle);
+    let remedy = remedy(finding, step);
     remedy.map_or(Ok(()), |remedy| printer.detail(&format!("likely remedy: {remedy}")))
+}
+
+/// What helps: the step knows better than the wait.
+fn remedy<'f>(finding: &'f Finding, step: Option<&'f Step>) -> Option<&'f String> {
+    match step {
+        Some(step) if step.is_idle => None,
+        Some(step) => step.remedy.as_ref().or(finding.remedy.as_ref()),
+        None => finding.remedy.as_ref(),
+    }
 }
 
 /// Whether what the look could not see concerns a process that was asked for.
@@ -72,7 +80,7 @@ pub(super) fn json(found: &Found, printer: &mut Printer) -> Result<()> {
             "idle": step.is_some_and(|step| step.is_idle),
             "sentence": finding.sentence,
             "step": step.map(|step| &step.text),
-            "remedy": finding.remedy,
+            "remedy": remedy(finding, step),
             "needs": finding.needs,
             "wait": wait(&found.snapshot, &finding.wait),
         })

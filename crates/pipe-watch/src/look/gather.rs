@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
@@ -116,7 +117,14 @@ impl Gathered {
             Wait::Open { target: Target::Fifo(id), .. } => is_inside(id),
             _ => false,
         };
-        let works_there = |pid: u32| identity(Path::new(&format!("/proc/{pid}/cwd"))).ok() == Some(wanted);
+        let cwd = |pid: u32| identity(Path::new(&format!("/proc/{pid}/cwd")));
+        let works_there = |pid: u32| match cwd(pid) {
+            // The first thread has ended.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                living_thread(pid).is_some_and(|tid| cwd(tid).ok() == Some(wanted))
+            }
+            found => found.ok() == Some(wanted),
+        };
         let is_at = |process: &&Process| {
             works_there(process.pid)
                 || process.ends.iter().any(|end| is_inside(&end.pipe))
@@ -193,9 +201,9 @@ impl Gathered {
         let has_our_calls = !is_of_32_bits(pid);
         let directory = |tid| format!("/proc/{pid}/task/{tid}");
         let tids = stat::tids(pid).unwrap_or_default().into_iter();
-        let states: Vec<_> = tids.filter_map(|tid| Some((tid, state_of(&directory(tid))?))).collect();
-        let living = states.iter().find(|(_, (stat, _))| stat.state != State::Zombie);
-        if let Ok(held) = ends::of(living.map_or(pid, |(tid, _)| *tid)) {
+        let states = tids.filter_map(|tid| Some((tid, state_of(&directory(tid))?)));
+        let states: Vec<_> = states.filter(|(_, (stat, _))| stat.state != State::Zombie).collect();
+        if let Ok(held) = ends::of(states.first().map_or(pid, |(tid, _)| *tid)) {
             process.ends = held.iter().map(|(end, _)| *end).collect();
             self.pipes.extend(held.into_iter().map(|(_, pipe)| (pipe.id, pipe)));
         }

@@ -199,7 +199,7 @@ impl<'a> Graph<'a> {
         }
         let is_shown = |thread: &&Thread| {
             let stopped = matches!(thread.wait, Wait::Stopped | Wait::Traced);
-            thread.state != State::Zombie && (!stopped || thread.tid == process.threads[0].tid)
+            !stopped || thread.tid == process.threads[0].tid
         };
         let threads = process.threads.iter().filter(is_shown);
         threads.map(|thread| self.finding(process, thread, busy.contains(&thread.tid))).collect()

@@ -48,7 +48,7 @@ pub struct Process {
     pub sight: Sight,
     /// Its pipe ends, by file descriptor.
     pub ends: Vec<End>,
-    /// Its threads. Empty if the look had no reason to read them.
+    /// Its threads that have not ended. Empty if the look had no reason to read them.
     pub threads: Vec<Thread>,
 }
 
