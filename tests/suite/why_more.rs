@@ -33,7 +33,7 @@ fn a_process_whose_first_thread_has_ended_is_no_zombie() {
     told(
         "leader-ended",
         &[("worker", "read")],
-        &["✘ @main, thread # (worker), waits in read(3) on the unnamed pipe [#] (0 of # bytes in it). The \
+        &["✘ @main, thread # (worker), waits in read(3) on the unnamed pipe [#]. The \
            only write end is its own, descriptor 4: no end of file can come."],
     );
 }

@@ -35,7 +35,7 @@ pub struct Args {
     #[command(flatten)]
     chosen: Chosen,
 
-    /// Look again and again, in this time, until the processes have ended; print what has changed
+    /// Look again every DUR until the processes have ended, and print what has changed
     #[arg(long, value_name = "DUR", value_parser = duration)]
     watch: Option<Duration>,
 

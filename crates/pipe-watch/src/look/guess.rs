@@ -1,4 +1,4 @@
-//! The kind of a wait from its wait channel (/proc/PID/wchan: proc_pid_wchan(5)), where the system call is hidden.
+//! The kind of a wait, where the system call is hidden: from the wait channel (proc_pid_wchan(5)).
 
 use super::model::{Access, End, Need, PipeWait, Target, Wait};
 

@@ -1,9 +1,9 @@
 //! Looks at processes from outside: what each thread waits for, and which process can end the wait.
 //!
 //! [`look()`] takes a [`Snapshot`] of /proc, in a few milliseconds, with no other right than the user's.
-//! [`Report`] explains one snapshot, or what two of them have in common. Reading order: `model` has the types,
-//! `gather` reads processes, with `threads`, `calls`, `guess`, `memory`, `stat`, `ends` and `fill` below it; `relations`
-//! and `graph` find out which waits can end; `words` and `remedy` say it.
+//! [`Report`] explains one snapshot, or what two of them have in common. Reading order: `model` has the
+//! types. `gather` reads processes; below it are `threads`, `calls`, `guess`, `memory`, `stat`, `ends` and
+//! `fill`. `relations` and `graph` find out which waits can end; `words` and `remedy` say it.
 //!
 //! A look disturbs no process: it opens no pipe, sends no signal and stops nothing. `fill` has the one
 //! exception, of microseconds.
