@@ -127,8 +127,8 @@ fn the_name_of_a_pipe_is_gone() {
         "gone-wkp",
         &[("client", "open"), ("remover", "pause")],
         &[
-            "✘ @client waits in open(\"mario\", O_WRONLY), until a process opens it for reading. That name \
-             is gone: no process can open it any more.",
+            "✘ @client waits in open(\"mario\", O_WRONLY), until a process opens it for reading. The name \
+             is gone: no process can open it by that name.",
             "step 4 of the client: a server must be at step 2, which opens mario for reading",
             "likely remedy: remove a FIFO only when both sides have it open; now end this process",
         ],
@@ -141,7 +141,7 @@ fn two_processes_open_two_pipes_crosswise() {
         "both-read-first",
         &[("first", "open"), ("second", "open")],
         &[
-            "✘ deadlock: @first waits in open(\"up\", O_RDONLY) and needs @second; @second waits in \
+            "✘ likely deadlock: @first waits in open(\"up\", O_RDONLY) and needs @second; @second waits in \
              open(\"down\", O_RDONLY) and needs @first.",
             "likely remedy: open the FIFOs in the same order on both sides",
         ],

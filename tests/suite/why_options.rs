@@ -56,9 +56,9 @@ fn the_processes_of_a_directory_and_of_a_shell_are_found() {
     let hung = Hung { scene, program: shell };
     let hung = hung.waits(&[("first", "open"), ("second", "open")]);
     hung.program.type_line("");
-    hung.program.ends().code(1).stdout(contains("✘ deadlock: "));
+    hung.program.ends().code(1).stdout(contains("✘ likely deadlock: "));
     let place = hung.scene.place().to_owned();
-    hung.scene.lab().args(["why", "--in"]).arg(&place).run().code(1).stdout(contains("✘ deadlock: "));
+    hung.scene.lab().args(["why", "--in"]).arg(&place).run().code(1).stdout(contains("✘ likely deadlock: "));
     hung.end();
 }
 

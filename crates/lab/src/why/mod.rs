@@ -16,7 +16,7 @@ use handshake_core::deadline::Deadline;
 use handshake_core::error::Status;
 use handshake_core::event::Role;
 use handshake_core::process::Process;
-use pipe_watch::look::{self, Finding, Report, Scope, Snapshot, look};
+use pipe_watch::look::{self, Deadlock, Finding, Report, Scope, Snapshot, look};
 
 use crate::demo::printer::Printer;
 use course::Step;
@@ -91,6 +91,13 @@ impl Found {
             finding.kind.is_trouble() && step.is_none_or(|step| !step.is_idle)
         };
         self.all().filter(is_trouble)
+    }
+
+    /// The deadlocks of which such a finding is a part.
+    fn deadlocks(&self) -> impl Iterator<Item = &Deadlock> {
+        let is_part =
+            |deadlock: &Deadlock| self.troubles().any(|(finding, _)| deadlock.pids.contains(&finding.pid));
+        self.report.deadlocks.iter().filter(move |deadlock| is_part(deadlock))
     }
 
     fn status(&self) -> Status {

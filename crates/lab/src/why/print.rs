@@ -16,7 +16,7 @@ pub(super) fn text(found: &Found, printer: &mut Printer) -> Result<()> {
         details(finding, step, printer)?;
         stuck += 1;
     }
-    for deadlock in &found.report.deadlocks {
+    for deadlock in found.deadlocks() {
         printer.verdict(false, &deadlock.sentence)?;
         printer.detail(&format!("likely remedy: {}", deadlock.remedy))?;
     }
@@ -85,7 +85,7 @@ pub(super) fn json(found: &Found, printer: &mut Printer) -> Result<()> {
             "wait": wait(&found.snapshot, &finding.wait),
         })
     });
-    let deadlocks = found.report.deadlocks.iter().map(
+    let deadlocks = found.deadlocks().map(
         |deadlock| json!({ "pids": deadlock.pids, "sentence": deadlock.sentence, "remedy": deadlock.remedy }),
     );
     let limits = found.snapshot.limits.iter().map(ToString::to_string);

@@ -65,7 +65,8 @@ pub enum Error {
     NoDirectory(PathBuf, io::Error),
 }
 
-/// Looks once. It does not wait for anything, and takes a few milliseconds.
+/// Looks once. It waits for no process, and takes a few milliseconds. Only a path on a network file system
+/// whose server does not answer can block it, if a thread waits to open that path.
 ///
 /// # Errors
 /// [`Error`]. A process that ends during the look is no error.

@@ -90,8 +90,10 @@ pub(super) fn deadlock(snapshot: &Snapshot, pids: &[u32]) -> (String, String) {
     let links = processes().zip(next).map(|(process, next)| {
         format!("{} {} and needs {}", who(process), activity(snapshot, process), who_is(snapshot, *next))
     });
-    let sentence = format!("deadlock: {}.", links.collect::<Vec<_>>().join("; "));
     let waits = || processes().flat_map(|process| &process.threads).map(|thread| &thread.wait);
+    // Which process is to open the other end, only the programs know.
+    let likely = if waits().any(|wait| matches!(wait, Wait::Open { .. })) { "likely " } else { "" };
+    let sentence = format!("{likely}deadlock: {}.", links.collect::<Vec<_>>().join("; "));
     let all_at = |access| {
         let is_at = |wait: &Wait| match wait {
             Wait::Pipes(wait) => wait.needs.iter().all(|need| need.access == access),

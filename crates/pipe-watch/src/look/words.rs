@@ -172,7 +172,7 @@ fn fill(snapshot: &Snapshot, wait: &PipeWait) -> String {
 
 fn why_open(snapshot: &Snapshot, process: &Process, thread: &Thread, target: Target) -> String {
     if target == Target::Missing {
-        return "That name is gone: no process can open it any more.".to_owned();
+        return "The name is gone: no process can open it by that name.".to_owned();
     }
     let newer = snapshot.holders_of_newer(thread.tid);
     if !newer.is_empty() {
@@ -272,4 +272,21 @@ pub(super) fn zombie(snapshot: &Snapshot, process: &Process) -> String {
         "{} has ended{ending} and is a zombie: its parent {parent} has not waited for it{meanwhile}.",
         who(process)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_does_not_reach_the_terminal() {
+        assert_eq!(printable("a\x1b[2J\n\u{202e}b"), "a\\u{1b}[2J\\n\\u{202e}b");
+        assert_eq!(printable("it's \"mario\" \\ é 日本"), "it's \"mario\" \\ é 日本");
+    }
+
+    #[test]
+    fn a_time_has_one_digit_after_the_point_if_it_is_short() {
+        assert_eq!(seconds(Duration::from_millis(1550)), "1.5 s");
+        assert_eq!(seconds(Duration::from_secs(1000)), "1000 s");
+    }
 }
