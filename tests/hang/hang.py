@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 
 def name(text):
@@ -43,9 +44,21 @@ def reader_in_thread():
     worker.join()
 
 
+def held_by_sleeper():
+    """The sleep of Python ends at an absolute time (clock_nanosleep(2))."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        name("holder")
+        time.sleep(1000)
+    name("reader")
+    os.close(writer)
+    os.read(reader, 1)
+
+
 SCENES = {
     "wait-before-read": wait_before_read,
     "opens-crosswise": opens_crosswise,
+    "held-by-sleeper": held_by_sleeper,
     "reader-in-thread": reader_in_thread,
 }
 

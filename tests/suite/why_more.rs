@@ -170,6 +170,11 @@ fn programs_in_python_are_told_alike() {
     let Some(hung) = Hung::in_python("opens-crosswise") else { return };
     hung.waits(&[("first", "open"), ("second", "open")])
         .tells(&["likely remedy: open the FIFOs in the same order on both sides"]);
+    let Some(hung) = Hung::in_python("held-by-sleeper") else { return };
+    hung.waits(&[("reader", "read"), ("holder", "sleep")]).tells(&[
+        "✘ @reader waits in read(#) on the unnamed pipe [#] (0 of # bytes in it). The write end is held by \
+         @holder as descriptor #, which sleeps for # s.",
+    ]);
     let Some(hung) = Hung::in_python("reader-in-thread") else { return };
     hung.waits(&[("main", "futex"), ("worker", "read")]).tells(&[
         "✘ @main, thread # (worker), waits in read(#) on the unnamed pipe [#] (0 of # bytes in it). The only \

@@ -16,7 +16,7 @@ use handshake_core::deadline::Deadline;
 use handshake_core::error::Status;
 use handshake_core::event::Role;
 use handshake_core::process::Process;
-use pipe_watch::look::{self, Deadlock, Finding, Report, Scope, Snapshot, look};
+use pipe_watch::look::{self, Deadlock, Finding, Kind, Report, Scope, Snapshot, Wait, look};
 
 use crate::demo::printer::Printer;
 use course::Step;
@@ -125,7 +125,7 @@ pub fn run(args: Args) -> Result<Status> {
         // All processes of the first look may have ended by now.
         let Ok(snapshot) = look(&args.chosen.scope(Some(&earlier))) else { return Ok(Status::Done) };
         let found = Found::new(&earlier, snapshot, &args.wkp);
-        let told: Vec<_> = found.all().map(|(finding, _)| finding.sentence.clone()).collect();
+        let told: Vec<_> = found.report.findings.iter().map(essence).collect();
         if printed.as_ref() != Some(&told) {
             if args.json { print::json(&found, &mut printer)? } else { print::text(&found, &mut printer)? }
         }
@@ -157,6 +157,12 @@ impl Chosen {
             None => Ok(snapshot),
         }
     }
+}
+
+/// What makes a finding another one: not the time that a sleep has left.
+fn essence(finding: &Finding) -> (u32, Kind, Option<Wait>, Vec<u32>) {
+    let wait = Some(finding.wait.clone()).filter(|wait| !matches!(wait, Wait::Sleep { .. }));
+    (finding.tid, finding.kind, wait, finding.needs.clone())
 }
 
 /// Waits for this time.

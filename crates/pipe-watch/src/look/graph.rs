@@ -93,14 +93,12 @@ impl Report {
             for thread in &mut process.threads {
                 let before = threads.iter().find(|before| before.tid == thread.tid);
                 let same = before.filter(|before| before.sleeps == thread.sleeps);
-                match same {
-                    Some(before) if before.wait == thread.wait => {}
-                    Some(_) | None if thread.state == State::Stopped => {}
-                    _ => thread.wait = Wait::Nothing,
-                }
-                if thread.state == State::Running && same.is_some_and(|before| before.state == State::Running)
-                {
+                let was_running = same.is_some_and(|before| before.state == State::Running);
+                if thread.state == State::Running && was_running {
                     busy.insert(thread.tid);
+                }
+                if same.is_none() && thread.state != State::Stopped {
+                    thread.wait = Wait::Nothing;
                 }
             }
         }

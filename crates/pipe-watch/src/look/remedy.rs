@@ -31,10 +31,11 @@ pub(super) fn remedy(
             Some(Access::Write) => "one side must open it with O_RDONLY".to_owned(),
             _ => "one side must open it with O_WRONLY".to_owned(),
         }),
-        Wait::Open { access, .. } => Some(match access {
-            Some(Access::Write) => "open it for reading in the process that is to read".to_owned(),
-            _ => "open it for writing in the process that is to write".to_owned(),
-        }),
+        Wait::Open { access, .. } => match access {
+            Some(Access::Write) => Some("open it for reading in the process that is to read".to_owned()),
+            Some(_) => Some("open it for writing in the process that is to write".to_owned()),
+            None => None,
+        },
         Wait::Pipes(wait) => at_pipe(snapshot, process, wait),
         Wait::Stopped => Some(continue_it(process.pid)),
         Wait::Traced => Some("let its tracer continue it".to_owned()),

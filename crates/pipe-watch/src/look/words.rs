@@ -35,9 +35,13 @@ pub(super) fn sentence(snapshot: &Snapshot, process: &Process, thread: &Thread, 
     };
     match &thread.wait {
         Wait::Open { access, target, .. } => {
-            let needed = if *access == Some(Access::Write) { "reading" } else { "writing" };
+            let needed = match access {
+                Some(Access::Write) => "opens it for reading",
+                Some(_) => "opens it for writing",
+                None => "opens the other end",
+            };
             let why = why_open(snapshot, process, thread, *target);
-            format!("{actor} {deed}{guess}, until a process opens it for {needed}. {why}")
+            format!("{actor} {deed}{guess}, until a process {needed}. {why}")
         }
         Wait::Pipes(wait) => {
             let fill = fill(snapshot, wait);
