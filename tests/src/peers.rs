@@ -129,6 +129,12 @@ pub fn mistaken_client() -> PathBuf {
     workshop.program("client").unwrap_or_else(|complaint| panic!("{complaint}"))
 }
 
+/// Compiles the program that hangs in the way named by its argument (tests/hang).
+pub fn hanging_program() -> PathBuf {
+    let hang = Path::new(env!("CARGO_MANIFEST_DIR")).join("hang");
+    Workshop::at(&hang, "hang").program("hang").unwrap_or_else(|complaint| panic!("{complaint}"))
+}
+
 fn compiled(program: &str) -> PathBuf {
     Workshop::of_the_peers().program(program).unwrap_or_else(|complaint| panic!("{complaint}"))
 }

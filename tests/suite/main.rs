@@ -30,6 +30,18 @@ mod external_client;
 /// Common mistakes of an external client in the demo, each with its advice.
 mod mistakes;
 
+/// A scene whose programs hang.
+mod hung;
+
+/// Fourteen ways to hang, and what `lab why` says.
+mod why;
+
+/// Rarer ways to hang, and other languages.
+mod why_more;
+
+/// The options of `lab why`.
+mod why_options;
+
 /// The lab without a directory for temporary files.
 mod temporary;
 

@@ -6,7 +6,7 @@ use handshake_cli::Status;
 use handshake_core::Result;
 use handshake_core::sys::keep_inherited_to_ourselves;
 
-use crate::{crowd, demo, race, soak};
+use crate::{crowd, demo, race, soak, why};
 
 /// Show, measure and break servers over named pipes.
 #[derive(Debug, Parser)]
@@ -22,6 +22,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Why(why::Args),
     Load(load::Args),
     Crowd(crowd::Args),
     Race(race::Args),
@@ -41,6 +42,7 @@ pub fn run(args: Args) -> Result<Status> {
     args.colour.choose();
     match args.command {
         Command::Demo(args) => demo::run(args),
+        Command::Why(args) => why::run(args),
         Command::Load(args) => load::run(args),
         Command::Crowd(args) => crowd::run(args),
         Command::Race(args) => race::run(args),

@@ -6,11 +6,12 @@ use super::File;
 
 /// Each crate, and the crates of this workspace that it may use: always further down in this list.
 const EDGES: &[(&str, &[&str])] = &[
-    ("lab", &["bench", "load", "naive", "probe", "handshake-cli", "handshake-core"]),
+    ("lab", &["bench", "load", "naive", "probe", "pipe-watch", "handshake-cli", "handshake-core"]),
     ("bench", &["load", "naive", "naive-server", "probe", "handshake-cli", "handshake-core"]),
     ("load", &["handshake-cli", "handshake-core"]),
     ("naive", &["probe", "handshake-core"]),
     ("probe", &["handshake-core"]),
+    ("pipe-watch", &[]),
     ("client", &["handshake-cli", "handshake-core"]),
     ("dispatch-server", &["handshake-cli", "handshake-core"]),
     ("forking-server", &["handshake-cli", "handshake-core"]),

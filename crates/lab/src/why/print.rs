@@ -1,0 +1,130 @@
+//! The output of `lab why`: sentences, or JSON.
+
+use handshake_core::Result;
+use pipe_watch::look::{Finding, Limit, Need, PipeWait, Sight, Snapshot, Wait};
+use serde_json::{Value, json};
+
+use super::Found;
+use super::course::Step;
+use crate::demo::printer::Printer;
+
+/// Prints one paragraph for each thread that is stuck; if none is, one for each thread.
+pub(super) fn text(found: &Found, printer: &mut Printer) -> Result<()> {
+    let mut stuck = 0;
+    for (finding, step) in found.troubles() {
+        printer.verdict(false, &finding.sentence)?;
+        details(finding, step, printer)?;
+        stuck += 1;
+    }
+    for deadlock in found.deadlocks() {
+        printer.verdict(false, &deadlock.sentence)?;
+        printer.detail(&format!("likely remedy: {}", deadlock.remedy))?;
+    }
+    let others = found.report.findings.len() - stuck;
+    if stuck > 0 {
+        if others > 0 {
+            printer.remark(&format!("threads that run or may go on: {others}"))?;
+        }
+    } else if found.snapshot.chosen.is_empty() {
+        printer.remark("there is no process to look at")?;
+    } else {
+        for (finding, step) in found.all() {
+            printer.remark(&finding.sentence)?;
+            details(finding, step, printer)?;
+        }
+        printer.verdict(true, "no process is stuck")?;
+    }
+    for limit in found.snapshot.limits.iter().filter(|limit| matters(limit, found)) {
+        printer.remark(&limit.to_string())?;
+    }
+    Ok(())
+}
+
+fn details(finding: &Finding, step: Option<&Step>, printer: &mut Printer) -> Result<()> {
+    step.map_or(Ok(()), |step| printer.detail(&step.text))?;
+    let remedy = remedy(finding, step);
+    remedy.map_or(Ok(()), |remedy| printer.detail(&format!("likely remedy: {remedy}")))
+}
+
+/// What helps: the step knows better than the wait.
+fn remedy<'f>(finding: &'f Finding, step: Option<&'f Step>) -> Option<&'f String> {
+    match step {
+        Some(step) if step.is_idle => None,
+        Some(step) => step.remedy.as_ref().or(finding.remedy.as_ref()),
+        None => finding.remedy.as_ref(),
+    }
+}
+
+/// Whether what the look could not see concerns a process that was asked for.
+fn matters(limit: &Limit, found: &Found) -> bool {
+    let is_hidden = |pid: &u32| {
+        found.snapshot.processes.get(pid).is_some_and(|process| process.sight == Sight::Existence)
+    };
+    let lacks_partner =
+        |finding: &Finding| matches!(finding.wait, Wait::Pipes(_)) && finding.needs.is_empty();
+    match limit {
+        Limit::HiddenProcesses(_) => {
+            found.snapshot.chosen.iter().any(is_hidden) || found.report.findings.iter().any(lacks_partner)
+        }
+        _ => true,
+    }
+}
+
+/// Prints one JSON object.
+pub(super) fn json(found: &Found, printer: &mut Printer) -> Result<()> {
+    let findings = found.all().map(|(finding, step)| {
+        json!({
+            "pid": finding.pid,
+            "tid": finding.tid,
+            "kind": format!("{:?}", finding.kind).to_lowercase(),
+            "idle": step.is_some_and(|step| step.is_idle),
+            "sentence": finding.sentence,
+            "step": step.map(|step| &step.text),
+            "remedy": remedy(finding, step),
+            "needs": finding.needs,
+            "wait": wait(&found.snapshot, &finding.wait),
+        })
+    });
+    let deadlocks = found.deadlocks().map(
+        |deadlock| json!({ "pids": deadlock.pids, "sentence": deadlock.sentence, "remedy": deadlock.remedy }),
+    );
+    let limits = found.snapshot.limits.iter().map(ToString::to_string);
+    let whole = json!({
+        "format": "lab-why",
+        "version": 1,
+        "stuck": found.troubles().next().is_some(),
+        "findings": findings.collect::<Vec<_>>(),
+        "deadlocks": deadlocks.collect::<Vec<_>>(),
+        "limits": limits.collect::<Vec<_>>(),
+    });
+    printer.line(&whole.to_string())
+}
+
+/// The call, and its pipes. `null` for a wait at no pipe.
+fn wait(snapshot: &Snapshot, wait: &Wait) -> Value {
+    match wait {
+        Wait::Open { path, access, .. } => json!({
+            "call": "open",
+            "path": path.as_ref().map(|path| path.to_string_lossy()),
+            "access": access.map(|access| format!("{access:?}").to_lowercase()),
+        }),
+        Wait::Pipes(PipeWait { call, needs, .. }) => {
+            let pipes: Vec<_> = needs.iter().map(|need| pipe(snapshot, need)).collect();
+            json!({ "call": call, "pipes": pipes })
+        }
+        _ => Value::Null,
+    }
+}
+
+fn pipe(snapshot: &Snapshot, need: &Need) -> Value {
+    let pipe = snapshot.pipes.get(&need.pipe);
+    let fill = pipe.and_then(|pipe| pipe.fill);
+    json!({
+        "fd": need.fd,
+        "inode": need.pipe.inode,
+        "path": pipe.and_then(|pipe| pipe.path.as_ref()).map(|path| path.to_string_lossy()),
+        "named": pipe.is_some_and(|pipe| pipe.is_named),
+        "bytes": fill.map(|fill| fill.bytes),
+        "capacity": fill.map(|fill| fill.capacity),
+    })
+}

@@ -1,0 +1,266 @@
+//! Takes a snapshot: reads all visible processes' pipe ends, and the threads of those that matter.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Instant;
+
+use super::calls;
+use super::model::{Limit, Pipe, PipeId, Process, Sight, Snapshot, State, Target, Thread, Wait};
+use super::threads::{absolute, is_of_32_bits, living_thread, state_of, thread};
+use super::{Error, Scope, ends, fill, stat};
+
+/// A snapshot in the making.
+#[derive(Debug, Default)]
+struct Gathered {
+    processes: BTreeMap<u32, Process>,
+    pipes: BTreeMap<PipeId, Pipe>,
+    /// The lines of /proc/PID/task/TID/syscall, to be compared at the end.
+    lines: BTreeMap<u32, Option<String>>,
+    hidden: usize,
+    examined: BTreeSet<u32>,
+}
+
+pub(super) fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
+    let mut gathered = Gathered::default();
+    for pid in stat::pids().map_err(Error::NoProc)? {
+        gathered.process(pid);
+    }
+    gathered.examine_all(gathered.in_open());
+    let chosen = gathered.chosen(scope)?;
+    gathered.examine_all(chosen.clone());
+    gathered.measure(&chosen);
+    gathered.confirm();
+    let limits = gathered.limits(&chosen);
+    let Gathered { processes, pipes, .. } = gathered;
+    Ok(Snapshot { processes, pipes, chosen, limits, at: Instant::now() })
+}
+
+impl Gathered {
+    /// Reads a process, without its threads; those of the kernel are left out.
+    fn process(&mut self, pid: u32) {
+        let Some(stat) = stat::stat(&format!("/proc/{pid}")).filter(|stat| !stat.is_kernel) else { return };
+        let (mut sight, mut held) = (Sight::All, Vec::new());
+        // The first thread has ended, but not the process: another thread shows what they share.
+        let speaker = if stat.state == State::Zombie { living_thread(pid) } else { None };
+        let state = if speaker.is_some() { State::Sleeping } else { stat.state };
+        match ends::of(speaker.unwrap_or(pid)) {
+            Ok(ends) => {
+                for (end, pipe) in ends {
+                    held.push(end);
+                    self.pipes.entry(pipe.id).or_insert(pipe);
+                }
+            }
+            // A zombie holds nothing. Its descriptors are hidden, too.
+            Err(_) if state == State::Zombie => {}
+            Err(_) => {
+                sight = Sight::Existence;
+                self.hidden += 1;
+            }
+        }
+        let process = Process {
+            pid,
+            inner_pid: None,
+            parent: stat.parent,
+            name: stat.name,
+            start: stat.start,
+            state,
+            ending: stat.ending,
+            tracer: None,
+            sight,
+            ends: held,
+            threads: Vec::new(),
+        };
+        self.processes.insert(pid, process);
+    }
+
+    fn chosen(&self, scope: &Scope) -> Result<BTreeSet<u32>, Error> {
+        let exists = |pid: &u32| self.processes.contains_key(pid);
+        Ok(match scope {
+            Scope::Trees(roots) => match roots.first() {
+                Some(first) if !roots.iter().any(exists) => return Err(Error::NoProcess(*first)),
+                _ => self.descendants(roots.iter().copied().filter(exists)),
+            },
+            Scope::Children(parent) => {
+                let own = std::process::id();
+                let mut children = self.descendants([*parent]);
+                children.retain(|pid| *pid != own && *pid != *parent);
+                children
+            }
+            Scope::Directory(directory) => self.at(directory)?,
+        })
+    }
+
+    fn descendants(&self, roots: impl IntoIterator<Item = u32>) -> BTreeSet<u32> {
+        let mut family: BTreeSet<u32> = roots.into_iter().collect();
+        loop {
+            let is_new =
+                |process: &&Process| family.contains(&process.parent) && !family.contains(&process.pid);
+            let more: Vec<u32> = self.processes.values().filter(is_new).map(|process| process.pid).collect();
+            if more.is_empty() {
+                return family;
+            }
+            family.extend(more);
+        }
+    }
+
+    /// The processes at a directory: by their working directory, and by the FIFOs in it.
+    fn at(&self, directory: &Path) -> Result<BTreeSet<u32>, Error> {
+        let failed = |error| Error::NoDirectory(directory.to_owned(), error);
+        let real = directory.canonicalize().map_err(failed)?;
+        let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+        let wanted = identity(&real).map_err(failed)?;
+        let is_inside = |id: &PipeId| self.directory_of(id) == Some(&real);
+        let opens_inside = |thread: &Thread| match &thread.wait {
+            Wait::Open { target: Target::Fifo(id), .. } => is_inside(id),
+            _ => false,
+        };
+        let cwd = |pid: u32| identity(Path::new(&format!("/proc/{pid}/cwd")));
+        let works_there = |pid: u32| match cwd(pid) {
+            // The first thread has ended.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                living_thread(pid).is_some_and(|tid| cwd(tid).ok() == Some(wanted))
+            }
+            found => found.ok() == Some(wanted),
+        };
+        let is_at = |process: &&Process| {
+            works_there(process.pid)
+                || process.ends.iter().any(|end| is_inside(&end.pipe))
+                || process.threads.iter().any(opens_inside)
+        };
+        let own = std::process::id();
+        let others = self.processes.values().filter(|process| process.pid != own);
+        let at: BTreeSet<u32> = others.filter(is_at).map(|process| process.pid).collect();
+        // A zombie has no working directory; its parent tells where it belongs.
+        let zombies =
+            self.processes.values().filter(|one| one.state == State::Zombie && at.contains(&one.parent));
+        Ok(zombies.map(|process| process.pid).chain(at.iter().copied()).collect())
+    }
+
+    /// The directory of a FIFO.
+    fn directory_of(&self, id: &PipeId) -> Option<&Path> {
+        self.pipes.get(id)?.path.as_deref()?.parent()
+    }
+
+    /// The processes whose first thread waits in an open(2): no file descriptor shows what they wait for.
+    fn in_open(&self) -> BTreeSet<u32> {
+        let in_open = |process: &&Process| {
+            process.sight == Sight::All
+                && process.state == State::Sleeping
+                && stat::syscall(&format!("/proc/{}", process.pid)).is_some_and(|line| calls::is_open(&line))
+        };
+        self.processes.values().filter(in_open).map(|process| process.pid).collect()
+    }
+
+    /// Examines these processes, and those that they wait for, directly or not.
+    fn examine_all(&mut self, mut due: BTreeSet<u32>) {
+        while let Some(pid) = due.pop_first() {
+            if self.examined.insert(pid) {
+                self.examine(pid);
+                due.extend(self.awaited(pid).difference(&self.examined));
+            }
+        }
+    }
+
+    /// The processes that can end a wait of this process.
+    fn awaited(&self, pid: u32) -> BTreeSet<u32> {
+        let Some(process) = self.processes.get(&pid) else { return BTreeSet::new() };
+        if process.state == State::Zombie {
+            return BTreeSet::from([process.parent]);
+        }
+        let others = || self.processes.values();
+        let holders_of = |concerns: &dyn Fn(&PipeId) -> bool| -> Vec<u32> {
+            let holds = |one: &&Process| one.ends.iter().any(|end| concerns(&end.pipe));
+            others().filter(holds).map(|one| one.pid).collect()
+        };
+        let awaited = process.threads.iter().flat_map(|thread| match &thread.wait {
+            Wait::Pipes(wait) => holders_of(&|id| wait.needs.iter().any(|need| need.pipe == *id)),
+            // A process with another FIFO of the same directory may be about to open this one.
+            Wait::Open { target: Target::Fifo(id), .. } => {
+                let place = self.directory_of(id);
+                holders_of(&|other| other == id || place.is_some() && self.directory_of(other) == place)
+            }
+            Wait::Child { .. } => others().filter(|one| one.parent == pid).map(|one| one.pid).collect(),
+            _ => Vec::new(),
+        });
+        awaited.collect()
+    }
+
+    /// Reads the threads of a process, and its pipe ends again: those must be of the same moment.
+    fn examine(&mut self, pid: u32) {
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        let Some(status) = stat::status(&format!("/proc/{pid}")) else { return };
+        (process.inner_pid, process.tracer) = (status.inner_pid, status.tracer);
+        if process.state == State::Zombie {
+            let may_know = [0, status.user].contains(&rustix::process::geteuid().as_raw());
+            process.ending = process.ending.filter(|_| may_know);
+            return;
+        }
+        let has_our_calls = !is_of_32_bits(pid);
+        let directory = |tid| format!("/proc/{pid}/task/{tid}");
+        let tids = stat::tids(pid).unwrap_or_default().into_iter();
+        let states = tids.filter_map(|tid| Some((tid, state_of(&directory(tid))?)));
+        let states: Vec<_> = states.filter(|(_, (stat, _))| stat.state != State::Zombie).collect();
+        if let Ok(held) = ends::of(states.first().map_or(pid, |(tid, _)| *tid)) {
+            process.ends = held.iter().map(|(end, _)| *end).collect();
+            self.pipes.extend(held.into_iter().map(|(_, pipe)| (pipe.id, pipe)));
+        }
+        for (tid, state) in states {
+            let line = stat::syscall(&directory(tid));
+            if line.is_none() && process.sight == Sight::All {
+                process.sight = Sight::Descriptors;
+            }
+            let known = line.as_deref().filter(|_| has_our_calls);
+            process.threads.push(thread(tid, state, &directory(tid), &process.ends, known));
+            self.lines.insert(tid, line);
+        }
+        for thread in &process.threads {
+            if let Wait::Open { target: Target::Fifo(id), path: Some(path), .. } = &thread.wait {
+                let path = absolute(&directory(thread.tid), path);
+                let pipe = Pipe { id: *id, path: Some(path), is_named: true, fill: None };
+                self.pipes.entry(*id).or_insert(pipe);
+            }
+        }
+    }
+
+    /// Asks how full the pipes are that chosen processes wait at.
+    fn measure(&mut self, chosen: &BTreeSet<u32>) {
+        let asked = chosen.iter().filter_map(|pid| self.processes.get(pid)).flat_map(|process| {
+            let waits = process.threads.iter().filter_map(|thread| match &thread.wait {
+                Wait::Pipes(wait) => Some(wait.needs.iter()),
+                _ => None,
+            });
+            waits.flatten().map(|need| (process.pid, need.fd, need.pipe))
+        });
+        for (pid, fd, id) in asked {
+            if let Some(pipe) = self.pipes.get_mut(&id).filter(|pipe| pipe.fill.is_none()) {
+                pipe.fill = fill::of(pid, fd);
+            }
+        }
+    }
+
+    /// Looks at each thread again: one that ran meanwhile may have changed what was read before.
+    fn confirm(&mut self) {
+        for process in self.processes.values_mut().filter(|process| !process.threads.is_empty()) {
+            for thread in &mut process.threads {
+                let directory = format!("/proc/{}/task/{}", process.pid, thread.tid);
+                let is_same = stat::status(&directory).is_some_and(|status| status.sleeps == thread.sleeps)
+                    && self.lines.get(&thread.tid) == Some(&stat::syscall(&directory));
+                if !is_same && !matches!(thread.wait, Wait::Stopped | Wait::Traced) {
+                    thread.wait = Wait::Nothing;
+                }
+            }
+        }
+    }
+
+    fn limits(&self, chosen: &BTreeSet<u32>) -> Vec<Limit> {
+        let is_blind =
+            |pid: &&u32| self.processes.get(pid).is_some_and(|one| one.sight == Sight::Descriptors);
+        let pids: Vec<u32> = chosen.iter().filter(is_blind).copied().collect();
+        let calls = (!pids.is_empty()).then(|| Limit::HiddenCalls { pids, yama: stat::yama() });
+        let hidden = (self.hidden > 0).then_some(Limit::HiddenProcesses(self.hidden));
+        calls.into_iter().chain(hidden).collect()
+    }
+}

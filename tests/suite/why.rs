@@ -1,0 +1,193 @@
+//! `lab why` names each of fourteen ways to hang, in C.
+
+use crate::hung::{Hung, says};
+
+/// Plays a scene of tests/hang/hang.c until these waits, and checks what `lab why` says.
+fn told(scene: &str, waits: &[(&str, &str)], sentences: &[&str]) {
+    let Some(hung) = Hung::in_c(scene) else { return };
+    hung.waits(waits).tells(sentences);
+}
+
+#[test]
+fn a_client_waits_at_its_private_pipe() {
+    told(
+        "client-private",
+        &[("client", "open"), ("server", "pause")],
+        &[
+            "✘ @client waits in open(\"#\", O_RDONLY), until a process opens it for writing. None has. \
+             Meanwhile @server waits in pause() for a signal.",
+            "step 5 of the client: the server must take step 7, which opens # for writing",
+            "likely remedy: open it for writing in the process that is to write",
+        ],
+    );
+}
+
+/// A server at step 2 is no fault. Only its sentence is told.
+#[test]
+fn a_server_waits_for_a_client() {
+    let Some(hung) = Hung::in_c("server-waits") else { return };
+    let hung = hung.waits(&[("server", "open")]);
+    hung.why(&[])
+        .code(0)
+        .stdout(says(
+            "• @server waits in open(\"mario\", O_RDONLY), until a process opens it for writing. None has.",
+        ))
+        .stdout(says("step 2 of the server: it waits for a client, which takes step 4"))
+        .stdout(says("✔ no process is stuck"));
+    // With another well-known pipe, it is any program.
+    hung.why(&["--wkp", "luigi"]).code(1).stdout(says(
+        "✘ @server waits in open(\"mario\", O_RDONLY), until a process opens it for writing. None has.",
+    ));
+    hung.end();
+}
+
+#[test]
+fn another_process_holds_the_write_end() {
+    told(
+        "held-end",
+        &[("reader", "read"), ("holder", "pause")],
+        &[
+            "✘ @reader waits in read(3) on the unnamed pipe [#] (0 of # bytes in it). The write end is held \
+             by @holder as descriptor 4, which waits in pause() for a signal.",
+            "likely remedy: @holder must write, or close(4) if it is not to write",
+            "• threads that run or may go on: 1",
+        ],
+    );
+}
+
+#[test]
+fn a_reader_holds_the_only_write_end() {
+    for (scene, fd, remedy) in [
+        ("self-held", "4", "close(4) before the read"),
+        ("self-both", "3", "open descriptor 3 with O_RDONLY: with O_RDWR it is its own writer"),
+    ] {
+        let Some(hung) = Hung::in_c(scene) else { return };
+        let hung = hung.waits(&[("server", "read")]);
+        let sentence = format!(
+            "@server waits in read(3) on mario (0 of # bytes in it). The only write end is its own, \
+             descriptor {fd}: no end of file can come."
+        );
+        // Between two clients this is usual.
+        hung.why(&[])
+            .code(0)
+            .stdout(says(&format!("• {sentence}")))
+            .stdout(says("step 6 of the server: it waits for the name of a client's private pipe"));
+        let other = hung.why(&["--wkp", "luigi"]).code(1);
+        other.stdout(says(&format!("✘ {sentence}"))).stdout(says(&format!("likely remedy: {remedy}")));
+        hung.end();
+    }
+}
+
+#[test]
+fn two_writers_fill_each_others_pipes() {
+    told(
+        "two-writers",
+        &[("first", "write"), ("second", "write")],
+        &[
+            "✘ @first waits in write(4) of 65536 bytes on the unnamed pipe [#] (65536 of 65536 bytes in it). \
+             The read end is held by @second as descriptor 3, which waits in write(6) of 65536 bytes on the \
+             unnamed pipe [#].",
+            "likely remedy: @second must read from descriptor 3",
+            "✘ deadlock: @first waits in write(4) of 65536 bytes on the unnamed pipe [#] and needs @second; \
+             @second waits in write(6) of 65536 bytes on the unnamed pipe [#] and needs @first.",
+            "likely remedy: one of them must read while it writes: poll() says which is possible",
+        ],
+    );
+}
+
+#[test]
+fn two_readers_wait_for_each_other() {
+    told(
+        "two-readers",
+        &[("first", "read"), ("second", "read")],
+        &[
+            "✘ deadlock: @first waits in read(5) on the unnamed pipe [#] and needs @second; @second waits in \
+             read(3) on the unnamed pipe [#] and needs @first.",
+            "likely remedy: one of them must write first, or close the write end that it does not need",
+        ],
+    );
+}
+
+#[test]
+fn a_parent_does_not_reap() {
+    told(
+        "zombie",
+        &[("ended", "zombie"), ("parent", "pause")],
+        &[
+            "✘ @ended has ended (exit status 1) and is a zombie: its parent @parent has not waited for it, \
+             and waits in pause() for a signal.",
+            "likely remedy: call waitpid() in the parent, after SIGCHLD or before each wait",
+        ],
+    );
+}
+
+#[test]
+fn the_name_of_a_pipe_is_gone() {
+    told(
+        "gone-wkp",
+        &[("client", "open"), ("remover", "pause")],
+        &[
+            "✘ @client waits in open(\"mario\", O_WRONLY), until a process opens it for reading. The name \
+             is gone: no process can open it by that name.",
+            "step 4 of the client: a server must be at step 2, which opens mario for reading",
+            "likely remedy: remove a FIFO only when both sides have it open; now end this process",
+        ],
+    );
+}
+
+#[test]
+fn two_processes_open_two_pipes_crosswise() {
+    told(
+        "both-read-first",
+        &[("first", "open"), ("second", "open")],
+        &[
+            "✘ likely deadlock: @first waits in open(\"up\", O_RDONLY) and needs @second; @second waits in \
+             open(\"down\", O_RDONLY) and needs @first.",
+            "likely remedy: open the FIFOs in the same order on both sides",
+        ],
+    );
+}
+
+#[test]
+fn a_poll_and_a_select_wait_as_a_read_does() {
+    for call in ["poll", "select"] {
+        let sentence = format!(
+            "✘ @reader waits in {call}(3) on the unnamed pipe [#] (0 of # bytes in it). The write end is \
+             held by @holder as descriptor 4, which waits in pause() for a signal."
+        );
+        told(call, &[("reader", call), ("holder", "pause")], &[&sentence]);
+    }
+}
+
+/// A program that computes is not stuck.
+#[test]
+fn a_busy_loop_is_named() {
+    let Some(hung) = Hung::in_c("spin") else { return };
+    let hung = hung.waits(&[("client", "runs")]);
+    hung.why(&[])
+        .code(0)
+        .stdout(says("• @client uses the processor all the time: it computes, or asks again and again."))
+        .stdout(says(
+            "likely remedy: descriptor 3 has O_NONBLOCK: wait for it in poll(), or open it without",
+        ));
+    hung.end();
+}
+
+#[test]
+fn a_process_is_stopped() {
+    let sentences = ["✘ @stopped is stopped by a signal.", "likely remedy: kill -CONT #, or fg in its shell"];
+    told("stopped", &[("stopped", "stopped")], &sentences);
+}
+
+#[test]
+fn a_parent_waits_for_a_child_that_waits_for_it() {
+    told(
+        "wait-child",
+        &[("parent", "wait"), ("child", "read")],
+        &[
+            "✘ @parent waits in wait4() for its child @child, which waits in read(3) on the unnamed pipe [#].",
+            "likely remedy: close(4) before the read, and close(4) in @parent",
+            "likely remedy: the parent must close its write end before it waits for the child",
+        ],
+    );
+}

@@ -1,0 +1,232 @@
+//! `lab why` in rarer cases: threads, many pipes, chains, other namespaces and users, Python and Rust.
+
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use predicates::str::contains;
+use workspace_tests::peers::hanging_program;
+use workspace_tests::{Scene, Tool, needs, not_run, path_of};
+
+use crate::hung::{Hung, may_look, says};
+
+fn told(scene: &str, waits: &[(&str, &str)], sentences: &[&str]) {
+    let Some(hung) = Hung::in_c(scene) else { return };
+    hung.waits(waits).tells(sentences);
+}
+
+#[test]
+fn each_thread_has_its_sentence() {
+    told(
+        "threads",
+        &[("main", "futex"), ("worker", "read"), ("holder", "pause")],
+        &[
+            "✘ @main waits in futex() for another thread of its process (a join, a mutex or a condition).",
+            "✘ @main, thread # (worker), waits in read(3) on the unnamed pipe [#] (0 of # bytes in it). The \
+             write end is held by @holder as descriptor 4, which waits in pause() for a signal.",
+        ],
+    );
+}
+
+/// The state of such a process is that of a zombie (proc_pid_stat(5)), but it lives.
+#[test]
+fn a_process_whose_first_thread_has_ended_is_no_zombie() {
+    told(
+        "leader-ended",
+        &[("worker", "read")],
+        &["✘ @main, thread # (worker), waits in read(3) on the unnamed pipe [#]. The \
+           only write end is its own, descriptor 4: no end of file can come."],
+    );
+}
+
+#[test]
+fn a_poll_of_many_pipes_names_some_of_them() {
+    let holders = ["holder"; 5].map(|holder| (holder, "pause"));
+    let waits = [&[("reader", "poll")], holders.as_slice()].concat();
+    told(
+        "poll-many",
+        &waits,
+        &["✘ @reader waits in poll() on the unnamed pipe [#] (3), the unnamed pipe [#] (4), the unnamed \
+             pipe [#] (5), 2 more. The other ends are held by @holder, which waits in pause() for a signal; \
+             @holder, which waits in pause() for a signal; @holder, which waits in pause() for a signal; 2 \
+             more."],
+    );
+}
+
+#[test]
+fn an_epoll_instance_tells_its_pipes() {
+    told(
+        "epoll",
+        &[("reader", "epoll_wait"), ("holder", "pause")],
+        &["✘ @reader waits in epoll_wait(4) on the unnamed pipe [#] (0 of # bytes in it). The write end is \
+           held by @holder as descriptor 5, which waits in pause() for a signal."],
+    );
+}
+
+#[test]
+fn a_chain_of_three_is_told_link_by_link() {
+    told(
+        "chain",
+        &[("first", "read"), ("second", "read"), ("third", "pause")],
+        &[
+            "✘ @first waits in read(3) on the unnamed pipe [#] (0 of # bytes in it). The write end is held \
+             by @second as descriptor 4, which waits in read(5) on the unnamed pipe [#].",
+            "✘ @second waits in read(5) on the unnamed pipe [#] (0 of # bytes in it). The write end is held \
+             by @third as descriptor 6, which waits in pause() for a signal.",
+        ],
+    );
+}
+
+#[test]
+fn a_stopped_reader_stops_its_writer() {
+    told(
+        "stopped-reader",
+        &[("writer", "write"), ("reader", "stopped")],
+        &[
+            "✘ @writer waits in write(4) of 65536 bytes on the unnamed pipe [#] (65536 of 65536 bytes in \
+             it). The read end is held by @reader as descriptor 3, which is stopped by a signal.",
+            "likely remedy: kill -CONT #, or fg in its shell",
+        ],
+    );
+}
+
+#[test]
+fn a_writer_is_the_only_reader() {
+    told(
+        "own-reader",
+        &[("writer", "write")],
+        &[
+            "✘ @writer waits in write(4) of 65536 bytes on the unnamed pipe [#] (65536 of 65536 bytes in it). \
+           The only read end is its own, descriptor 3: no other process reads.",
+        ],
+    );
+}
+
+#[test]
+fn a_client_takes_step_5_before_step_4() {
+    told(
+        "too-early",
+        &[("client", "open"), ("server", "open")],
+        &[
+            "✘ @client waits in open(\"secret\", O_RDONLY), until a process opens it for writing. None has. \
+             Meanwhile @server waits in open(\"mario\", O_RDONLY).",
+            "step 5 of the client, too early: the server is still at step 2, in its open of mario",
+            "likely remedy: take step 4 first: open mario for writing, and send the private pipe's name",
+        ],
+    );
+}
+
+#[test]
+fn a_newer_pipe_has_the_name() {
+    told(
+        "newer-wkp",
+        &[("client", "open"), ("server", "pause")],
+        &[
+            "✘ @client waits in open(\"mario\", O_WRONLY), until a process opens it for reading. None can: \
+             its FIFO was removed, and the name belongs to a newer one, which @server has open.",
+            "likely remedy: do not remove and make a FIFO while a process waits to open it",
+        ],
+    );
+}
+
+#[test]
+fn two_processes_open_one_pipe_in_the_same_way() {
+    told(
+        "both-read-same",
+        &[("first", "open"), ("second", "open")],
+        &[
+            "✘ @first waits in open(\"mario\", O_RDONLY), until a process opens it for writing. None has: \
+             @second waits for the same.",
+            "likely remedy: one side must open it with O_WRONLY",
+        ],
+    );
+}
+
+/// A minute is long for a person. After a shorter sleep, the holder may go on.
+#[test]
+fn a_long_sleep_holds_the_pipe() {
+    told(
+        "long-sleep",
+        &[("reader", "read"), ("holder", "sleep")],
+        &[
+            "✘ @reader waits in read(3) on the unnamed pipe [#] (0 of # bytes in it). The write end is held by \
+           @holder as descriptor 4, which sleeps for # s.",
+        ],
+    );
+    let Some(hung) = Hung::in_c("short-poll") else { return };
+    let hung = hung.waits(&[("reader", "read"), ("holder", "sleep")]);
+    hung.why(&[]).code(0).stdout(says("✔ no process is stuck"));
+    hung.end();
+}
+
+#[test]
+fn programs_in_python_are_told_alike() {
+    let Some(hung) = Hung::in_python("wait-before-read") else { return };
+    hung.waits(&[("parent", "wait"), ("child", "write")]).tells(&[
+        "likely remedy: @parent must read from descriptor #",
+        "✘ deadlock: @parent waits in wait4() for a child and needs @child; @child waits in write(1) of # \
+         bytes on the unnamed pipe [#] and needs @parent.",
+        "likely remedy: the parent must read to the end of file before it waits for the child",
+    ]);
+    let Some(hung) = Hung::in_python("opens-crosswise") else { return };
+    hung.waits(&[("first", "open"), ("second", "open")])
+        .tells(&["likely remedy: open the FIFOs in the same order on both sides"]);
+    let Some(hung) = Hung::in_python("held-by-sleeper") else { return };
+    hung.waits(&[("reader", "read"), ("holder", "sleep")]).tells(&[
+        "✘ @reader waits in read(#) on the unnamed pipe [#] (0 of # bytes in it). The write end is held by \
+         @holder as descriptor #, which sleeps for # s.",
+    ]);
+    let Some(hung) = Hung::in_python("reader-in-thread") else { return };
+    hung.waits(&[("main", "futex"), ("worker", "read")]).tells(&[
+        "✘ @main, thread # (worker), waits in read(#) on the unnamed pipe [#] (0 of # bytes in it). The only \
+         write end is its own, descriptor #: no end of file can come.",
+        "likely remedy: close(#) before the read",
+    ]);
+}
+
+/// The course's own server, in Rust, and a client that comes too late to be noticed.
+#[test]
+fn a_naive_server_waits_for_a_client() {
+    if !may_look() {
+        return;
+    }
+    let scene = Scene::new();
+    let server = scene.client_at(path_of("naive-server")).start();
+    let hung = Hung { scene, program: server };
+    let hung = hung.waits(&[("naive-server", "open")]);
+    hung.why(&[]).code(0).stdout(contains("step 2 of the server"));
+    hung.end();
+}
+
+#[test]
+fn a_process_in_a_pid_namespace_has_both_numbers() {
+    if !needs(&[Tool::CCompiler, Tool::Command("unshare")]) || !may_look() {
+        return;
+    }
+    let container = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    let tried = Command::new("unshare").args(container).arg("true").output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        not_run("unshare(1) may make no PID namespace here");
+        return;
+    }
+    let scene = Scene::new();
+    let program = scene.client_at("unshare").args(container).arg(hanging_program()).arg("held-end").start();
+    let hung = Hung { scene, program };
+    let hung = hung.waits(&[("reader", "read"), ("holder", "pause")]);
+    hung.why(&[]).code(1).stdout(contains(" (reader, 1 in its namespace) waits in read(3)")).stdout(
+        contains(" (holder, 2 in its namespace) as descriptor 4, which waits in pause() for a signal."),
+    );
+    hung.end();
+}
+
+/// poll(2) goes on as restart_syscall(2), which hides the call.
+#[test]
+fn a_poll_that_was_stopped_and_continued_is_still_known() {
+    let Some(hung) = Hung::in_c("poll") else { return };
+    let hung = hung.waits(&[("reader", "poll")]);
+    hung.scene.signal_server(hung.program.pid(), Signal::SIGSTOP);
+    hung.program.signal(Signal::SIGCONT);
+    hung.waits(&[("reader", "poll")]).tells(&[
+        "✘ @reader waits in poll(3) on the unnamed pipe [#] (0 of # bytes in it). The write end is held by \
+         @holder as descriptor 4, which waits in pause() for a signal.",
+    ]);
+}

@@ -1,0 +1,103 @@
+//! The options of `lab why`: which processes, how often, in which form; and what it may not see.
+
+use predicates::prelude::*;
+use predicates::str::contains;
+use workspace_tests::peers::hanging_program;
+use workspace_tests::wait::until_true;
+use workspace_tests::{Paradigm, Scene, Tool, is_root, needs, path_of};
+
+use crate::hung::{Hung, may_look, says};
+
+/// A prompt waits for its user, and the server for the prompt: that is a session, not a hang.
+#[test]
+fn a_session_is_not_stuck() {
+    if !may_look() {
+        return;
+    }
+    let scene = Scene::new();
+    let server = scene.server(Paradigm::Forking).ready();
+    let client = scene.client().typing().start();
+    client.type_line("hello");
+    client.prints("HELLO\n");
+    let place = scene.place().to_string_lossy().into_owned();
+    scene.lab().args(["why", "--in", &place]).run().code(0).stdout(says("✔ no process is stuck"));
+    client.close_stdin();
+    client.ends().success();
+    assert!(server.is_running());
+    scene.end();
+}
+
+/// What is hidden is said, with the way to see it.
+#[test]
+fn another_users_process_keeps_its_secrets() {
+    if !is_root() {
+        return;
+    }
+    let Some(hung) = Hung::in_c("held-end") else { return };
+    let hung = hung.waits(&[("reader", "read"), ("holder", "pause")]);
+    let pid = hung.program.pid().to_string();
+    let stranger = hung.scene.lab().as_user(61_100).args(["why", &pid]).run();
+    stranger
+        .code(0)
+        .stdout(says("• @reader sleeps; all else of it is hidden."))
+        .stdout(says("• # processes of other users hide their pipe ends; root sees them"));
+    hung.end();
+}
+
+#[test]
+fn the_processes_of_a_directory_and_of_a_shell_are_found() {
+    if !needs(&[Tool::CCompiler]) || !may_look() {
+        return;
+    }
+    let scene = Scene::new();
+    let (hang, lab) = (hanging_program(), path_of("lab"));
+    let script = format!("{hang:?} both-read-first & read line; {lab:?} why --children");
+    let shell = scene.client_at("sh").args(["-c", &script]).typing().start();
+    let hung = Hung { scene, program: shell };
+    let hung = hung.waits(&[("first", "open"), ("second", "open")]);
+    hung.program.type_line("");
+    hung.program.ends().code(1).stdout(contains("✘ likely deadlock: "));
+    let place = hung.scene.place().to_owned();
+    hung.scene.lab().args(["why", "--in"]).arg(&place).run().code(1).stdout(contains("✘ likely deadlock: "));
+    hung.end();
+}
+
+#[test]
+fn json_has_the_same_findings() {
+    let Some(hung) = Hung::in_c("held-end") else { return };
+    let hung = hung.waits(&[("reader", "read"), ("holder", "pause")]);
+    let end = hung.why(&["--json"]).code(1);
+    let found: serde_json::Value = serde_json::from_slice(&end.get_output().stdout).expect("one JSON object");
+    assert_eq!((&found["format"], &found["stuck"]), (&"lab-why".into(), &true.into()));
+    let reader = &found["findings"][0];
+    assert_eq!((&reader["kind"], &reader["wait"]["call"]), (&"stuck".into(), &"read".into()));
+    assert_eq!(reader["wait"]["pipes"][0]["bytes"], 0);
+    assert_eq!(reader["needs"][0], found["findings"][1]["pid"]);
+    hung.end();
+}
+
+/// `--watch` ends with the processes.
+#[test]
+fn a_watch_tells_each_change_once() {
+    let Some(hung) = Hung::in_c("held-end") else { return };
+    let hung = hung.waits(&[("reader", "read"), ("holder", "pause")]);
+    let pid = hung.program.pid().to_string();
+    let watch = hung.scene.lab().args(["why", &pid, "--watch", "10ms"]).start();
+    until_true("the first sentence", || watch.printed().contains("likely remedy"));
+    hung.program.kill();
+    watch.ends();
+    assert_eq!(watch.printed().matches("waits in read(3)").count(), 1, "{}", watch.printed());
+    hung.end();
+}
+
+#[test]
+fn a_wrong_command_line_is_refused() {
+    let scene = Scene::new();
+    for wrong in [&["why"] as &[_], &["why", "x"], &["why", "1", "--children"], &["why", "--in", "missing"]] {
+        scene.lab().args(wrong).run().code(2).stdout("");
+    }
+    // The highest PID of Linux is 4194304.
+    let end = scene.lab().args(["why", "4194305"]).run().code(2);
+    end.stderr(contains("lab: cannot look at process 4194305: there is none").and(contains("hidepid")));
+    scene.end();
+}
