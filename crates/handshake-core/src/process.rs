@@ -191,8 +191,8 @@ impl Process {
         }
     }
 
-    /// If there is an order to stop to wait for, waits for that and for `others`. Returns `None` if the caller
-    /// must wait itself, perhaps because one of `others` is ready.
+    /// If there is an order to stop to wait for, waits for that and for `others`. Returns `None` if the
+    /// caller must wait itself, perhaps because one of `others` is ready.
     fn wait_for_stop<'a>(
         &self,
         others: impl IntoIterator<Item = (BorrowedFd<'a>, PollFlags)>,

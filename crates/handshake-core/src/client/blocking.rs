@@ -41,8 +41,8 @@ impl ClientOptions {
         Self { connect_timeout, ..self }
     }
 
-    /// Sets how long [`Client::call`], [`Client::send`] and [`Client::receive`] wait. 0, the default: forever.
-    /// The death of the server ends each wait at once.
+    /// Sets how long [`Client::call`], [`Client::send`] and [`Client::receive`] wait. 0, the default:
+    /// forever. The death of the server ends each wait at once.
     pub fn reply_timeout(self, reply_timeout: Duration) -> Self {
         Self { reply_timeout, ..self }
     }
@@ -112,8 +112,8 @@ pub struct Client {
 type Outcome = Result<Vec<u8>, Vec<u8>>;
 
 impl Client {
-    /// Connects to the server whose well-known pipe is at `wkp`. Blocks until the handshake is done, at most 5
-    /// seconds. The server need not be there yet.
+    /// Connects to the server whose well-known pipe is at `wkp`. Blocks until the handshake is done, at most
+    /// 5 seconds. The server need not be there yet.
     ///
     /// # Errors
     /// [`Error::NoServer`], [`Error::NoAnswer`]: no server answered in time. [`Error::Refused`]: the server
@@ -132,9 +132,9 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::RequestRefused`]: the service refuses this request, and the session goes on.
-    /// [`Error::TooLong`]: nothing was sent, and the session goes on. [`Error::NoReply`]: no reply came within
-    /// the reply timeout. The session goes on, and a late reply is discarded. [`Error::Lost`]: the server has
-    /// ended the session, or has died. The request may or may not have been done.
+    /// [`Error::TooLong`]: nothing was sent, and the session goes on. [`Error::NoReply`]: no reply came
+    /// within the reply timeout. The session goes on, and a late reply is discarded. [`Error::Lost`]: the
+    /// server has ended the session, or has died. The request may or may not have been done.
     pub fn call(&mut self, message: &[u8]) -> Result<Vec<u8>> {
         self.call_within(message, self.reply_timeout)
     }

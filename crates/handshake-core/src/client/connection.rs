@@ -20,10 +20,10 @@ use crate::sys::Poller;
 
 /// A connection for a program with an event loop of its own (epoll(7), `mio`, poll(2)). No method waits.
 ///
-/// Watch the file descriptor of [`as_fd`](AsFd::as_fd) for reading, from the beginning to the end. It stays the
-/// same. Whenever it is readable, call [`Connection::advance`] until that returns [`Answer::Nothing`]. That
-/// goes on with the handshake, writes what was sent, and returns the answers, one after the other. It costs two
-/// file descriptors besides the pipes.
+/// Watch the file descriptor of [`as_fd`](AsFd::as_fd) for reading, from the beginning to the end. It stays
+/// the same. Whenever it is readable, call [`Connection::advance`] until that returns [`Answer::Nothing`].
+/// That goes on with the handshake, writes what was sent, and returns the answers, one after the other. It
+/// costs two file descriptors besides the pipes.
 ///
 /// ```no_run
 /// use std::os::fd::AsFd;
@@ -83,8 +83,8 @@ impl Connection {
         matches!(self.state, State::Connected(_))
     }
 
-    /// Does all that can be done without waiting. Replaces `reply` by the next complete answer: a reply, or the
-    /// reason of a refusal.
+    /// Does all that can be done without waiting. Replaces `reply` by the next complete answer: a reply, or
+    /// the reason of a refusal.
     ///
     /// # Errors
     /// Those of [`Client::connect`](crate::Client::connect), at its deadline at the latest, and then
@@ -144,8 +144,8 @@ impl Connection {
         }
     }
 
-    /// Says BYE and closes both pipes. What is not written yet may be lost, and the server answers nothing that
-    /// is still unanswered.
+    /// Says BYE and closes both pipes. What is not written yet may be lost, and the server answers nothing
+    /// that is still unanswered.
     pub fn close(self) {
         if let State::Connected(session) = self.state {
             session.bye();

@@ -73,8 +73,8 @@ impl Options {
         }
     }
 
-    /// Sets the service. `new` makes one for each session, in the process that serves the session. [`Service`]
-    /// says what that means for its state and its files.
+    /// Sets the service. `new` makes one for each session, in the process that serves the session.
+    /// [`Service`] says what that means for its state and its files.
     #[must_use]
     pub fn service<S: Service + 'static>(mut self, new: impl Fn() -> S + 'static) -> Self {
         self.service = Box::new(move || Box::new(new()));
@@ -119,8 +119,8 @@ impl Options {
         Self { ready: Some(ready.into()), ..self }
     }
 
-    /// Sets what ends the server, as SIGTERM does: the file descriptor becomes readable, or is at EOF. With the
-    /// reading end of [`std::io::pipe`], dropping the writing end ends the server.
+    /// Sets what ends the server, as SIGTERM does: the file descriptor becomes readable, or is at EOF. With
+    /// the reading end of [`std::io::pipe`], dropping the writing end ends the server.
     #[must_use]
     pub fn stop_fd(self, stop: impl Into<OwnedFd>) -> Self {
         Self { stop: Some(stop.into()), ..self }

@@ -44,8 +44,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Blocks the signals to be handled, and installs the handlers. A signal that was ignored when this process started
-    /// stays ignored, as nohup(1) and `program &` in a shell script require.
+    /// Blocks the signals to be handled, and installs the handlers. A signal that was ignored when this
+    /// process started stays ignored, as nohup(1) and `program &` in a shell script require.
     ///
     /// # Errors
     /// The kernel refuses a handler (never seen).

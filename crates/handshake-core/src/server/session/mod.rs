@@ -24,8 +24,8 @@ use crate::wire::{Header, Kind, pieces};
 use course::Course;
 use io::gone;
 
-/// The limits that a server sets for each client. The defaults are 16 MiB, 5 seconds for a handshake, no limit
-/// for an idle client or one in a queue, and a grace of 2 seconds.
+/// The limits that a server sets for each client. The defaults are 16 MiB, 5 seconds for a handshake, no
+/// limit for an idle client or one in a queue, and a grace of 2 seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimits {
     /// The longest request and the longest reply, in bytes. A longer one is refused, and the session goes on.
