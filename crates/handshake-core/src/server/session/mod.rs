@@ -37,7 +37,8 @@ pub struct SessionLimits {
     /// The longest time that a course client waits until another client leaves the pipe that its name came
     /// through. 0: forever.
     pub queue_timeout: Duration,
-    /// How long sessions may go on after the server was asked to end. The server then drops them.
+    /// How long a server that was asked to end still answers the requests that it has received. It then drops
+    /// the sessions that are left.
     pub grace: Duration,
 }
 
