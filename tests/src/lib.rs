@@ -47,7 +47,7 @@ pub mod steps;
 mod terminal;
 pub mod wait;
 
-pub use binaries::{build_programs, path_of};
+pub use binaries::{build_by, build_programs, cargo, example, path_of, workspace};
 pub use course_server::CourseServer;
 pub use event_log::EventLog;
 pub use launch::{Barrier, Launch};

@@ -6,6 +6,9 @@ mod harness;
 /// The course's steps, in their order.
 mod steps;
 
+/// What a user of the library writes: the examples, and a crate outside the workspace.
+mod library;
+
 /// Messages come back whole and in order.
 mod streams;
 

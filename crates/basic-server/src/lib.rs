@@ -24,12 +24,12 @@
 //! }
 //! ```
 //!
-//! [handshake_core] has the client, and says when to use which server. Without its default feature `cli`, this
-//! crate depends on no command line.
+//! [handshake_core] has the client, and says when to use which server. Without its default feature `cli`,
+//! this crate depends on no command line.
 //!
 //! To read the code, begin with [`serve`], then `serve_client`; the steps are those of docs/protocol.md.
-//! Deliberately absent: the server never forks, and while it serves one client there is no well-known pipe for
-//! the next.
+//! Deliberately absent: the server never forks, and while it serves one client there is no well-known pipe
+//! for the next.
 
 #[cfg(feature = "cli")]
 mod args;
@@ -41,8 +41,8 @@ use handshake_core::{Options, Response, Result, Server};
 pub use args::{Args, run};
 
 /// Serves clients, one after the other. Blocks until a signal or [`Options::stop_fd`] asks the server to end,
-/// and then until the session has ended, at most for the grace. A program that has threads may serve in one of
-/// them. A panic of the service ends the server, which removes its pipes.
+/// and then until the session has ended, at most for the grace. A program that has threads may serve in one
+/// of them. A panic of the service ends the server, which removes its pipes.
 ///
 /// # Errors
 /// The server cannot use the well-known pipe, or can no longer use it: [`Error::NoName`], [`Error::NotOurs`],

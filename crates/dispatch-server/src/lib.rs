@@ -25,14 +25,14 @@
 //! }
 //! ```
 //!
-//! [handshake_core] has the client, and says when to use which server. Without its default feature `cli`, this
-//! crate depends on no command line.
+//! [handshake_core] has the client, and says when to use which server. Without its default feature `cli`,
+//! this crate depends on no command line.
 //!
 //! To read the code, begin with [`serve`], then `central.rs`. A request takes this way:
 //!
 //! 1. client --> central process: `own_pipe.rs`, or with `UpstreamMode::Shared` (`--shared-wkp`)
-//!    `shared_wkp.rs`. These are two readings of the course's text: each client has its own well-known pipe, or
-//!    all clients share one.
+//!    `shared_wkp.rs`. These are two readings of the course's text: each client has its own well-known pipe,
+//!    or all clients share one.
 //! 2. central process --> subserver: `clients.rs`, which writes to the unnamed pipe by `flow.rs`.
 //! 3. subserver --> client: `serve_client`. `pair.rs` has the subserver's ends of the unnamed pipes.
 //!
@@ -61,7 +61,8 @@ use pair::SubserverEnds;
 pub use args::{Args, run};
 
 /// Serves clients, each by a subserver. Blocks until a signal or [`Options::stop_fd`] asks the server to end,
-/// and then until all sessions have ended, at most for the grace. A panic of a service ends its session alone.
+/// and then until all sessions have ended, at most for the grace. A panic of a service ends its session
+/// alone.
 ///
 /// This process must have one thread. It reaps every child that ends, also those that it made otherwise.
 /// [`Service`](handshake_core::Service) says what a fork means for state and files.

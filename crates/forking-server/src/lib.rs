@@ -22,8 +22,8 @@
 //! }
 //! ```
 //!
-//! [handshake_core] has the client, and says when to use which server. Without its default feature `cli`, this
-//! crate depends on no command line.
+//! [handshake_core] has the client, and says when to use which server. Without its default feature `cli`,
+//! this crate depends on no command line.
 //!
 //! To read the code, begin with [`serve`], then `serve_pipe` and `serve_client`; the steps are those of
 //! docs/protocol.md. Deliberately absent: the main server never talks to a client, and keeps nothing of a
@@ -40,7 +40,8 @@ use handshake_core::{Options, Response, Result, Server};
 pub use args::{Args, run};
 
 /// Serves clients, each by a subserver. Blocks until a signal or [`Options::stop_fd`] asks the server to end,
-/// and then until all sessions have ended, at most for the grace. A panic of a service ends its session alone.
+/// and then until all sessions have ended, at most for the grace. A panic of a service ends its session
+/// alone.
 ///
 /// This process must have one thread. It reaps every child that ends, also those that it made otherwise.
 /// [`Service`](handshake_core::Service) says what a fork means for state and files.

@@ -2,8 +2,8 @@
 //!
 //! A server makes a well-known pipe: a FIFO whose path its clients know. Clients connect, send requests and
 //! receive replies, in order. There is no port, no daemon and no broker, and the mode of a file says who may
-//! connect. This crate has the client, and the [`Service`] that a server runs. The servers themselves are three
-//! crates, [basic-server], [forking-server] and [dispatch-server], each with one function `serve`.
+//! connect. This crate has the client, and the [`Service`] that a server runs. The servers themselves are
+//! three crates, [basic-server], [forking-server] and [dispatch-server], each with one function `serve`.
 //!
 //! # A server and a client
 //!
@@ -65,7 +65,7 @@
 //!
 //! | | [basic-server] | [forking-server] | [dispatch-server] |
 //! |---|---|---|---|
-//! | clients at a time | one; the others wait in a queue | [`max_clients`](Options::max_clients) | [`max_clients`](Options::max_clients) |
+//! | clients at a time | one; others wait | [`max_clients`](Options::max_clients) | `max_clients` |
 //! | a service runs in | the process of `serve` | a subserver, one a client | a subserver, one a client |
 //! | sessions share memory | yes | no | no |
 //! | a panic of a service ends | the server | its session | its session |
@@ -73,7 +73,7 @@
 //! | what clients send passes | the server | the subserver | a central process, then the subserver |
 //! | costs a client | no process | a fork, a process | a fork, a process, two unnamed pipes |
 //! | costs a request | two wake-ups | two wake-ups | three wake-ups |
-//! | limited by | one session at a time | processes (`ulimit -u`) | processes, and file descriptors of the central process |
+//! | limited by | one session | processes (`ulimit -u`) | processes, file descriptors (`ulimit -n`) |
 //! | may have threads beside `serve` | yes | no | no |
 //!
 //! - **basic**: sessions are short, or have to share state, or the host program has threads.
@@ -84,27 +84,27 @@
 //! # What is guaranteed
 //!
 //! 1. No client is lost. Each client is served, or gets an error at its own deadline.
-//! 2. A silent, slow, stopped or dead client delays no other client. In basic, the next client waits until the
-//!    one before it leaves, or is silent for [`SessionLimits::idle_timeout`].
+//! 2. A silent, slow, stopped or dead client delays no other client. In basic, the next client waits until
+//!    the one before it leaves, or is silent for [`SessionLimits::idle_timeout`].
 //! 3. Within a session no message is lost, doubled or reordered. A request is done at most once.
-//! 4. No pipe, file or process is left behind after any end but SIGKILL. After SIGKILL the peers notice at once,
-//!    and the next server cleans up.
+//! 4. No pipe, file or process is left behind after any end but SIGKILL. After SIGKILL the peers notice at
+//!    once, and the next server cleans up.
 //! 5. Memory is bounded: for each client twice the longest message and 256 KiB, and only for bytes that have
 //!    come. A client keeps the replies that its program has not received yet.
 //! 6. A server writes to FIFOs of its own user in the directory of the well-known pipe, and to nothing else.
 //! 7. Malformed input ends the session of its sender, and no other.
 //! 8. One server lives at a well-known pipe. A file there that is no stale pipe of a server stays untouched.
-//! 9. When file descriptors, processes, memory or room on the disk run out, new clients wait or get the reason.
-//!    Sessions go on, and the server recovers by itself.
+//! 9. When file descriptors, processes, memory or room on the disk run out, new clients wait or get the
+//!    reason. Sessions go on, and the server recovers by itself.
 //! 10. A client notices the death of its server or subserver at once ([`Error::Lost`]). Subservers end when
 //!     their main server dies.
 //! 11. Pipes have mode 0600, whatever the umask. No process gets into the session of another by mistake.
 //! 12. In forking and dispatch no client starves.
-//! 13. A missing feature of the kernel or the file system has a fallback, or is an error at the start. Inherited
-//!     limits, signals, file descriptors and children do no harm.
+//! 13. A missing feature of the kernel or the file system has a fallback, or is an error at the start.
+//!     Inherited limits, signals, file descriptors and children do no harm.
 //!
-//! The repository's docs/failure-modes.md calls them P1 to P13. It says what can go wrong, and which tests prove
-//! them.
+//! The repository's docs/failure-modes.md calls them P1 to P13. It says what can go wrong, and which tests
+//! prove them.
 //!
 //! # What this is not
 //!
@@ -121,16 +121,17 @@
 //!
 //! # What the host program has to know
 //!
-//! **Signals.** A [`Client`] and a [`Connection`] change no signal. While `serve` runs, SIGTERM, SIGINT, SIGHUP
-//! and SIGQUIT end the server: the first one lets sessions end within [`SessionLimits::grace`] and `serve`
-//! returns `Ok`; at the second one it returns [`Error::Signal`] at once. [`Options::leave_signals`] leaves them
-//! to the host. SIGCHLD, SIGCONT and SIGXFSZ are the server's in any case. When `serve` returns, the former
-//! handlers and the mask are restored. SIGPIPE must stay ignored, as Rust programs begin.
+//! **Signals.** A [`Client`] and a [`Connection`] change no signal. While `serve` runs, SIGTERM, SIGINT,
+//! SIGHUP and SIGQUIT end the server: after the first one, running requests may finish for
+//! [`SessionLimits::grace`], and `serve` returns `Ok`. At the second one it returns [`Error::Signal`] at
+//! once. [`Options::leave_signals`] leaves them to the host. SIGCHLD, SIGCONT and SIGXFSZ are the server's in
+//! any case. When `serve` returns, the former handlers and the mask are restored. SIGPIPE must stay ignored,
+//! as Rust programs begin.
 //!
-//! **Threads.** No thread is ever started here. The forking server and the dispatch server refuse to start in a
-//! process that has threads (`EDEADLK`), because a lock that another thread holds at a fork is never released
-//! in the child. Serve from a process of its own, or by a basic server in a thread. Clients, connections and
-//! options stay in the thread that made them; any thread may make one.
+//! **Threads.** No thread is ever started here. The forking server and the dispatch server refuse to start in
+//! a process that has threads (`EDEADLK`), because a lock that another thread holds at a fork is never
+//! released in the child. Serve from a process of its own, or by a basic server in a thread. Clients,
+//! connections and options stay in the thread that made them; any thread may make one.
 //!
 //! **Forks.** A subserver has a copy of the memory of the process that called `serve`, and of its file
 //! descriptors only 0, 1 and 2. Open files and connections in the function that makes a service
@@ -138,8 +139,8 @@
 //! its parent and functions of atexit(3) do not run. The forking server and the dispatch server reap every
 //! child of their process that ends, also those that they have not made.
 //!
-//! **Errors.** All functions return one [`Error`], whose text says what failed, on what, and why. A mistake of a
-//! client is no error of a server.
+//! **Errors.** All functions return one [`Error`], whose text says what failed, on what, and why. A mistake
+//! of a client is no error of a server.
 //!
 //! [fifo(7)]: https://man7.org/linux/man-pages/man7/fifo.7.html
 //! [basic-server]: https://docs.rs/basic-server
@@ -157,8 +158,8 @@ pub use server::options::{Options, UpstreamMode};
 pub use server::session::SessionLimits;
 pub use service::{BuiltIn, Request, Response, Service};
 
-// The modules are public for the crates of this workspace alone: servers, commands, lab, tests. They have types
-// of nix and serde, and change without notice. docs/architecture.md is their map.
+// The modules are public for the crates of this workspace alone: servers, commands, lab, tests. They have
+// types of nix and serde, and change without notice. docs/architecture.md is their map.
 
 #[doc(hidden)]
 pub mod client;

@@ -47,8 +47,8 @@ pub struct Process {
     /// A server of a host program ends when this is readable, as at SIGTERM.
     stop: Stop,
     log: EventLog,
-    /// Set in a client program: the default timer slack (50 us) would double the back-off pauses of a connecting
-    /// client.
+    /// Set in a client program: the default timer slack (50 us) would double the back-off pauses of a
+    /// connecting client.
     _punctual: Option<Punctual>,
 }
 

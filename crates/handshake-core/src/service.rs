@@ -15,8 +15,8 @@ use std::time::Duration;
 ///   In basic, sessions may share a value by an [`Rc`](std::rc::Rc).
 /// - A subserver closes all file descriptors that it inherits, except 0, 1 and 2. Open files and connections
 ///   in the function given to [`Options::service`](crate::Options::service): it runs in the subserver.
-/// - A panic ends the session: the subserver exits with status 101, and the client notices EOF. Other sessions
-///   go on. In basic a panic ends the server.
+/// - A panic ends the session: the subserver exits with status 101, and the client notices EOF. Other
+///   sessions go on. In basic a panic ends the server.
 /// - A subserver has one thread, and may start others. The process that calls `serve` must not have any.
 /// - A service that sleeps cannot be interrupted. To reply later, set a [delay](Response::delay).
 ///
@@ -145,7 +145,8 @@ impl io::Write for Response {
     }
 }
 
-/// The built-in services, which the programs of the server crates offer by name. Bytes that are not ASCII letters stay unchanged.
+/// The built-in services, which the programs of the server crates offer by name. Bytes that are not ASCII
+/// letters stay unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BuiltIn {
     /// The request itself.
@@ -164,7 +165,8 @@ pub enum BuiltIn {
 }
 
 impl BuiltIn {
-    /// Turns a message into the reply to it, for the tools of this workspace that check replies. `number` is that of the request within its session, from 1.
+    /// Turns a message into the reply to it, for the tools of this workspace that check replies. `number` is
+    /// that of the request within its session, from 1.
     #[doc(hidden)]
     pub fn reply_to(self, number: u32, message: &mut Vec<u8>) {
         match self {

@@ -113,8 +113,8 @@ pub struct Client {
 type Outcome = Result<Vec<u8>, Vec<u8>>;
 
 impl Client {
-    /// Connects to the server whose well-known pipe is at `wkp`. Blocks until the handshake is done, at most 5
-    /// seconds. The server need not be there yet.
+    /// Connects to the server whose well-known pipe is at `wkp`. Blocks until the handshake is done, at most
+    /// 5 seconds. The server need not be there yet.
     ///
     /// # Errors
     /// [`Error::NoServer`], [`Error::NoAnswer`]: no server answered in time. [`Error::Refused`]: the server

@@ -83,8 +83,8 @@ impl Connection {
         matches!(self.state, State::Connected(_))
     }
 
-    /// Does all that can be done without waiting. Replaces `reply` by the next complete answer: a reply, or the
-    /// reason of a refusal.
+    /// Does all that can be done without waiting. Replaces `reply` by the next complete answer: a reply, or
+    /// the reason of a refusal.
     ///
     /// # Errors
     /// Those of [`Client::connect`](crate::Client::connect), at its deadline at the latest, and then

@@ -14,8 +14,10 @@ use crate::server::session::SessionLimits;
 use crate::service::{BuiltIn, Service};
 use crate::wait::signals::Handling;
 
-/// Which pipe brings a client's frames: how the last arc of central dispatch, client --> well-known pipe -->
-/// server, is read. The other servers know only `PerClient`.
+/// Which pipe brings the frames of a client to a dispatch server. The other servers know only `PerClient`.
+///
+/// These are two readings of one arc in the course's picture of central dispatch: client --> well-known pipe
+/// --> server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpstreamMode {
     /// The well-known pipe that the client used for the handshake. It has no name after step 6, and belongs
@@ -73,8 +75,8 @@ impl Options {
         }
     }
 
-    /// Sets the service. `new` makes one for each session, in the process that serves the session. [`Service`]
-    /// says what that means for its state and its files.
+    /// Sets the service. `new` makes one for each session, in the process that serves the session.
+    /// [`Service`] says what that means for its state and its files.
     #[must_use]
     pub fn service<S: Service + 'static>(mut self, new: impl Fn() -> S + 'static) -> Self {
         self.service = Box::new(move || Box::new(new()));

@@ -27,8 +27,8 @@ use course::Course;
 use incoming::{Added, Incoming};
 use io::gone;
 
-/// The limits that a server sets for each client. The defaults are 16 MiB, 5 seconds for a handshake, no limit
-/// for an idle client or one in a queue, and a grace of 2 seconds.
+/// The limits that a server sets for each client. The defaults are 16 MiB, 5 seconds for a handshake, no
+/// limit for an idle client or one in a queue, and a grace of 2 seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimits {
     /// The longest request and the longest reply, in bytes. A longer one is refused, and the session goes on.
@@ -40,7 +40,8 @@ pub struct SessionLimits {
     /// The longest time that a course client waits until another client leaves the pipe that its name came
     /// through. 0: forever.
     pub queue_timeout: Duration,
-    /// How long sessions may go on after the server was asked to end. The server then drops them.
+    /// How long a server that was asked to end still answers the requests that it has received. It then drops
+    /// the sessions that are left.
     pub grace: Duration,
 }
 
