@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use handshake_core::{Client, Error};
-use workspace_tests::{Scene, build_by, cargo, example, tests, workspace};
+use workspace_tests::{Paradigm, Scene, build_by, cargo, example, tests, workspace};
 
 tests! {
     a_sum_begins_anew_for_each_client;
     the_event_loop_prints_replies_and_refusals;
     the_key_value_service_keeps_its_store_between_clients;
     a_game_ends_with_the_right_guess;
+    answers_that_came_already_open_the_window;
     a_crate_outside_the_workspace_gets_a_server_and_a_client_without_clap;
 }
 
@@ -55,7 +57,26 @@ fn a_game_ends_with_the_right_guess(scene: &Scene) {
     assert!(matches!(client.call(b"1"), Err(Error::Lost { .. })), "the session goes on");
 }
 
-/// The server and the client of issue 13, verbatim: programs that exist must go on to compile.
+/// The shared pipe has a window of 16 frames. The answers that open it may have been read already.
+fn answers_that_came_already_open_the_window(scene: &Scene) {
+    let _server = scene.server(Paradigm::Shared).start();
+    let options = Client::options().reply_timeout(Duration::from_secs(30));
+    let mut client = options.connect(scene.path("mario")).expect("the server runs");
+    for round in 0..20_u32 {
+        for _ in 0..16 {
+            client.send(b"x").expect("there is room");
+        }
+        assert_eq!(client.receive().expect("a reply").0, 18 * round + 1);
+        client.send(&[b'x'; 5000]).expect("there will be room");
+        assert_eq!(client.call(b"last").expect("a reply"), b"LAST");
+        while client.unanswered() > 0 {
+            client.receive().expect("a reply");
+        }
+    }
+    client.close().expect("the server takes everything");
+}
+
+/// A server and a client as users have written them: programs that exist must go on to compile.
 const SERVER: &str = r#"
 use handshake_core::{Options, Request, Response, Service};
 #[derive(Default)]

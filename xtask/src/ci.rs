@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 
 use crate::cargo::{cargo, root};
 
-/// Run all checks of the CI: formatting, lints, the oldest Rust, tests, the fuzz package, documentation; stop
+/// Run all checks of the CI: formatting, lints, the oldest Rust, tests, the library's API, the fuzz package, documentation; stop
 /// at the first failure.
 ///
 /// The oldest Rust is the rust-version of Cargo.toml. The task checks with it if rustup has installed it.
@@ -24,11 +24,12 @@ struct Check {
 }
 
 /// `--locked`: cargo checks the committed versions, and fails if Cargo.lock is out of date.
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     check(&["fmt", "--all", "--check"]),
     check(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     Check { with_oldest: true, ..check(&["check", "--locked", "--workspace", "--all-targets"]) },
     check(&["test", "--locked", "--workspace"]),
+    check(&["run", "--locked", "--quiet", "--package", "xtask", "--", "api"]),
     // As libraries, the servers have no command line.
     check(&["check", "--locked", "--no-default-features", "-p", "*-server"]),
     // Without the default feature, which compiles libFuzzer and needs a C++ compiler.

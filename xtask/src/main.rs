@@ -1,6 +1,7 @@
 //! The project's tasks, `cargo xtask TASK`. Each task has a file, whose doc comment is its help; the tasks
 //! that run the lab share one file. This program only builds and starts the lab.
 
+mod api;
 mod cargo;
 mod ci;
 mod compare;
@@ -53,6 +54,7 @@ enum Task {
     #[command(disable_help_flag = true)]
     Soak(lab::Options),
 
+    Api(api::Args),
     Ci(ci::Args),
     Sweep(sweep::Args),
     Tidy(tidy::Args),
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Task::Crowd(options) => lab::run("crowd", &options),
         Task::Compare(args) => compare::run(&args),
         Task::Soak(options) => lab::run("soak", &options),
+        Task::Api(args) => api::run(&args),
         Task::Ci(args) => ci::run(&args),
         Task::Sweep(args) => sweep::run(&args),
         Task::Tidy(args) => tidy::run(&args),

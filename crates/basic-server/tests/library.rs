@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use handshake_core::{Answer, Client, Error, Options, Request, Response, Result, Service};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use tempfile::TempDir;
 
 /// Does what each request says: `N` adds a number; see `call` for the others.
@@ -185,9 +186,15 @@ fn an_event_loop_can_drive_a_connection() {
     let (mut sent, mut answered, mut reply) = (0, 0, Vec::new());
     while answered < 1000 {
         wait_for(&connection);
-        while let Answer::Reply(number) = connection.advance(&mut reply).expect("the server lives") {
-            answered += 1;
-            assert_eq!((number, &reply), (answered, &answered.to_string().into_bytes()));
+        loop {
+            match connection.advance(&mut reply).expect("the server lives") {
+                Answer::Reply(number) => {
+                    answered += 1;
+                    assert_eq!((number, &reply), (answered, &answered.to_string().into_bytes()));
+                }
+                Answer::Refused(number) => panic!("request {number} was refused"),
+                Answer::Nothing => break,
+            }
         }
         while sent < 1000 && connection.may_send(1) {
             sent = connection.send(b"1").expect("there is room");
@@ -195,6 +202,39 @@ fn an_event_loop_can_drive_a_connection() {
     }
     assert!(connection.ready() && connection.unanswered() == 0);
     connection.close();
+    server.end();
+}
+
+#[test]
+fn an_event_loop_may_watch_by_edge() {
+    let server = Server::start();
+    let mut connection = Client::options().begin(server.wkp()).expect("two descriptors");
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("a descriptor");
+    let by_edge = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0);
+    epoll.add(&connection, by_edge).expect("it can be watched");
+    let (mut sent, mut answered, mut reply) = (0, 0, Vec::new());
+    while answered < 10 {
+        let count = epoll.wait(&mut [EpollEvent::empty()], 10_000_u16).expect("no signal comes");
+        assert_eq!(count, 1, "nothing happened for 10 s, with {answered} of {sent} answered");
+        while connection.advance(&mut reply).expect("the server lives") != Answer::Nothing {
+            answered += 1;
+            assert_eq!(reply.len(), 1 << 20);
+        }
+        while sent < 10 && connection.may_send(4) {
+            sent = connection.send(b"long").expect("there is room");
+        }
+    }
+    connection.close();
+    server.end();
+}
+
+#[test]
+fn the_longest_durations_are_as_good_as_none() {
+    let server = Server::start();
+    let options = Client::options().connect_timeout(Duration::MAX).reply_timeout(Duration::MAX);
+    let mut client = options.connect(server.wkp()).expect("the server is ready");
+    assert_eq!(client.call_within(b"1", Duration::MAX).expect("a reply"), b"1");
+    drop(client);
     server.end();
 }
 

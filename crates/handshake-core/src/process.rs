@@ -116,8 +116,19 @@ impl Process {
         self.role.get()
     }
 
-    /// Called in a child just forked: makes this process a subserver, and `parent` its main server.
+    /// Handles SIGCHLD from now on, for a process that forks.
+    ///
+    /// # Errors
+    /// Those of [`Process::start`].
+    pub fn handle_children(&self) -> Result<()> {
+        self.waiter.signals().add_children().map_err(|errno| Error::on("handle", "signals", errno))
+    }
+
+    /// Called in a child just forked: makes this process a subserver, and `parent` its main server. The main
+    /// server orders it to end by SIGTERM, also if the host program handles that signal in the main server.
     pub fn become_subserver(&self, number: u32, parent: Pid) {
+        // No handler is refused that was not refused before.
+        let _ = self.waiter.signals().add_termination();
         self.role.set(Role::Subserver(number));
         self.parent.set(Some(parent));
         self.asked_to_end.set(None);
@@ -141,7 +152,9 @@ impl Process {
 
     /// Returns when `grace` is over, counted from the first signal. Never, if no signal has come.
     pub fn end_of(&self, grace: Duration) -> Deadline {
-        self.asked_to_end.get().map_or(Deadline::NEVER, |(_, asked)| Deadline::at(asked + grace))
+        self.asked_to_end
+            .get()
+            .map_or(Deadline::NEVER, |(_, asked)| Deadline::at(asked.saturating_add(grace)))
     }
 
     /// Returns whether a child has exited since the last call.

@@ -50,7 +50,8 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    pub(crate) fn new(bytes: &'a mut Vec<u8>, session: u64, number: u32) -> Self {
+    /// Makes a request, for tests of a service.
+    pub fn new(bytes: &'a mut Vec<u8>, session: u64, number: u32) -> Self {
         Self { bytes, session, number }
     }
 
@@ -93,7 +94,8 @@ impl Response {
         &mut self.bytes
     }
 
-    /// Refuses the request. The client gets `reason` instead of a reply, and the session goes on. The client
+    /// Refuses the request. The client gets `reason` instead of a reply, and the session goes on. Call it last:
+    /// what is written after it goes on with the reason. The client
     /// receives at most 4,067 bytes of it. The course dialect has no refusal: the session of such a client
     /// ends.
     pub fn refuse(&mut self, reason: &str) {
@@ -117,12 +119,13 @@ impl Response {
         *self = Self { bytes: std::mem::take(&mut self.bytes), ..Self::default() };
     }
 
-    /// Returns the reply's bytes, or the reason of a refusal.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// Returns the reply so far, or the reason of a refusal.
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    pub(crate) fn refuses(&self) -> bool {
+    /// Returns whether the request is refused.
+    pub fn refuses(&self) -> bool {
         self.refuses
     }
 

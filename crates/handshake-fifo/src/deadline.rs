@@ -28,6 +28,9 @@ pub fn stand_still(stand: impl FnOnce()) {
     STOOD_STILL.fetch_add(monotonic_ns() - since, Relaxed);
 }
 
+/// The longest wait that is asked of the kernel: 100 years.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// A moment at which a wait ends, or never. The earlier deadline is the smaller one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline(Option<Duration>);
@@ -38,12 +41,12 @@ impl Deadline {
 
     /// Returns the deadline `patience` from now. 0 means never, as on the command line.
     pub fn after(patience: Duration) -> Self {
-        Self((!patience.is_zero()).then(|| now() + patience))
+        Self((!patience.is_zero()).then(|| now().saturating_add(patience)))
     }
 
     /// Returns the deadline `pause` from now, even if that is 0.
     pub fn in_exactly(pause: Duration) -> Self {
-        Self(Some(now() + pause))
+        Self(Some(now().saturating_add(pause)))
     }
 
     /// Returns the deadline at this moment of the process's own time.
@@ -64,9 +67,9 @@ impl Deadline {
         self.0.is_some_and(|moment| now() >= moment)
     }
 
-    /// Returns the time left. `None`: forever.
+    /// Returns the time left, at most 100 years. `None`: forever.
     pub fn left(self) -> Option<Duration> {
-        self.0.map(|moment| moment.saturating_sub(now()))
+        self.0.map(|moment| moment.saturating_sub(now()).min(LONGEST))
     }
 
     /// Returns the time left, in the form of ppoll(2). `None`: forever.

@@ -59,7 +59,7 @@ impl ClientOptions {
     /// # Errors
     /// Those of [`Client::connect`].
     pub fn connect(&self, wkp: impl AsRef<Path>) -> Result<Client> {
-        let process = guest()?;
+        let process = client_process()?;
         // The default timer slack would double the pauses between two attempts.
         let _punctual = Punctual::begin();
         let deadline = Deadline::after(self.connect_timeout);
@@ -75,12 +75,12 @@ impl ClientOptions {
     /// [`Error::NoName`]: `wkp` ends in no name. [`Error::System`]: no file descriptors are available.
     pub fn begin(&self, wkp: impl AsRef<Path>) -> Result<Connection> {
         let place = Place::new(wkp.as_ref())?;
-        Connection::begin(&guest()?, &place, Deadline::after(self.connect_timeout), self.max_message)
+        Connection::begin(&client_process()?, &place, Deadline::after(self.connect_timeout), self.max_message)
     }
 }
 
 /// Returns the process of a client that is a part of some program: it changes no signal.
-fn guest() -> Result<Rc<Process>> {
+fn client_process() -> Result<Rc<Process>> {
     Ok(Rc::new(Process::start(Handling::Nothing, Role::Client, EventLog::default())?))
 }
 
@@ -88,7 +88,7 @@ fn guest() -> Result<Rc<Process>> {
 ///
 /// Its methods block, each until its deadline. It changes no signal of its program, and starts no thread. A
 /// signal handler of the program may interrupt a wait; the wait goes on. Dropping the client closes its pipes
-/// without a farewell, which the server notices at once.
+/// without a BYE, which the server notices at once.
 ///
 /// ```no_run
 /// use handshake_core::Client;
@@ -203,8 +203,9 @@ impl Client {
         let until = Deadline::after(self.reply_timeout);
         self.session.flush()?;
         while !self.session.is_flushed() {
-            self.turn(until, self.reply_timeout)?;
-            while self.next_answer()?.is_some() {}
+            if self.next_answer()?.is_none() {
+                self.turn(until, self.reply_timeout)?;
+            }
         }
         self.session.bye();
         Ok(())
@@ -212,9 +213,9 @@ impl Client {
 
     fn send_by(&mut self, message: &[u8], until: Deadline, timeout: Duration) -> Result<u32> {
         while !self.session.may_send(message.len()) && message.len() <= self.session.longest() {
-            self.turn(until, timeout)?;
-            while let Some(answer) = self.next_answer()? {
-                self.arrived.push_back(answer);
+            match self.next_answer()? {
+                Some(answer) => self.arrived.push_back(answer),
+                None => self.turn(until, timeout)?,
             }
         }
         let number = self.session.send(message)?;

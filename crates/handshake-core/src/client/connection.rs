@@ -20,10 +20,11 @@ use crate::sys::Poller;
 
 /// A connection for a program with an event loop of its own (epoll(7), `mio`, poll(2)). No method waits.
 ///
-/// Watch the file descriptor of [`as_fd`](AsFd::as_fd) for reading, from the beginning to the end. It stays
-/// the same. Whenever it is readable, call [`Connection::advance`] until that returns [`Answer::Nothing`].
-/// That goes on with the handshake, writes what was sent, and returns the answers, one after the other. It
-/// costs two file descriptors besides the pipes.
+/// Watch the file descriptor of [`as_fd`](AsFd::as_fd) for reading, from the beginning to the end. It stays the
+/// same, and may be watched by edge or by level. Whenever it is readable, call [`Connection::advance`] until
+/// that returns [`Answer::Nothing`]. `advance` goes on with the handshake, writes what was sent, and returns the
+/// answers, one after the other. Answers that were read are no longer in the pipe: the file descriptor does not
+/// report them again. A connection has two file descriptors besides the pipes.
 ///
 /// ```no_run
 /// use std::os::fd::AsFd;
@@ -32,8 +33,12 @@ use crate::sys::Poller;
 /// let mut connection = Client::options().begin("adder")?;
 /// let mut reply = Vec::new();
 /// // Whenever connection.as_fd() is readable:
-/// while let Answer::Reply(number) = connection.advance(&mut reply)? {
-///     println!("request {number}: {} bytes", reply.len());
+/// loop {
+///     match connection.advance(&mut reply)? {
+///         Answer::Reply(number) => println!("request {number}: {} bytes", reply.len()),
+///         Answer::Refused(number) => println!("request {number} was refused"),
+///         Answer::Nothing => break,
+///     }
 /// }
 /// if connection.ready() && connection.unanswered() == 0 {
 ///     connection.send(b"2")?;
@@ -46,6 +51,9 @@ pub struct Connection {
     max_message: usize,
     /// Watches the pipes of `state`, and the timer. Pipes that are closed leave it by themselves.
     poller: Poller,
+    /// Whether the poller watches the upstream of a session. Without a need, it must not: it would report the
+    /// end of that pipe's reader without end.
+    writes: bool,
     /// Wakes the handshake between two attempts.
     timer: TimerFd,
 }
@@ -72,8 +80,13 @@ impl Connection {
         };
         let (poller, timer) = timer().map_err(cannot_watch)?;
         let handshake = Box::new(Handshake::new(process, place, deadline));
-        let mut connection =
-            Self { state: State::Connecting { handshake, deadline }, max_message, poller, timer };
+        let mut connection = Self {
+            state: State::Connecting { handshake, deadline },
+            max_message,
+            poller,
+            writes: false,
+            timer,
+        };
         connection.watch()?;
         Ok(connection)
     }
@@ -95,6 +108,7 @@ impl Connection {
             match handshake.advance()? {
                 Progress::Connected(mut session) => {
                     session.limit_messages(self.max_message);
+                    self.watch_session(&session).map_err(cannot_watch)?;
                     self.state = State::Connected(session);
                 }
                 Progress::Pending if is_late => handshake.judge_deadline()?,
@@ -106,7 +120,8 @@ impl Connection {
             answer = session.answer(reply)?;
             if answer == Answer::Nothing {
                 session.flush()?;
-                session.read()?;
+            }
+            while answer == Answer::Nothing && session.read_some()? {
                 answer = session.answer(reply)?;
             }
         }
@@ -114,7 +129,7 @@ impl Connection {
         Ok(answer)
     }
 
-    /// Returns whether a message of this many bytes can be sent now: the connection is
+    /// Returns whether there is room for a message of this many bytes now: the connection is
     /// [ready](Connection::ready), and neither the server's window nor the buffer is full.
     pub fn may_send(&self, bytes: usize) -> bool {
         matches!(&self.state, State::Connected(session) if session.may_send(bytes))
@@ -154,22 +169,39 @@ impl Connection {
 
     /// Watches what the next `advance` needs.
     fn watch(&mut self) -> Result<()> {
-        let watch = |fd: BorrowedFd<'_>, interest| match self.poller.add(fd, 1, interest) {
-            Err(Errno::EEXIST) => self.poller.change(fd, 1, interest),
-            added => added,
-        };
-        let (watched, until) = match &self.state {
+        let poller = &self.poller;
+        let watched = match &self.state {
             State::Connecting { handshake, .. } => {
                 let (fds, until) = handshake.watch();
-                (fds.into_iter().try_for_each(|(fd, flags)| watch(fd, interest(flags))), until)
+                let watch = |(fd, flags)| match poller.add(fd, 1, interest(flags)) {
+                    Err(Errno::EEXIST) => poller.change(fd, 1, interest(flags)),
+                    added => added,
+                };
+                fds.into_iter().try_for_each(watch).and_then(|()| self.set_timer(until))
             }
-            State::Connected(session) => {
-                let writes = if session.is_flushed() { PollFlags::empty() } else { PollFlags::POLLOUT };
-                let to_server = watch(session.to_server(), interest(writes));
-                (to_server.and_then(|()| watch(session.from_server(), EpollFlags::EPOLLIN)), Deadline::NEVER)
+            State::Connected(session) if session.is_flushed() == self.writes => {
+                self.writes = !self.writes;
+                if self.writes {
+                    poller.add(session.to_server(), 1, EpollFlags::EPOLLOUT)
+                } else {
+                    poller.remove(session.to_server())
+                }
             }
+            State::Connected(_) => Ok(()),
         };
-        watched.and_then(|()| self.set_timer(until)).map_err(cannot_watch)
+        watched.map_err(cannot_watch)
+    }
+
+    /// Watches the session's pipes instead of those of the handshake, which are partly the same.
+    fn watch_session(&self, session: &Session) -> Result<(), Errno> {
+        for fd in [session.to_server(), session.from_server()] {
+            match self.poller.remove(fd) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        self.poller.add(session.from_server(), 1, EpollFlags::EPOLLIN)?;
+        self.timer.unset()
     }
 
     fn set_timer(&self, until: Deadline) -> Result<(), Errno> {

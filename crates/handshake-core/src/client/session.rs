@@ -193,8 +193,14 @@ impl Session {
     /// # Errors
     /// [`Error::Lost`]: the server has gone.
     pub fn read(&mut self) -> Result<()> {
+        self.read_some().map(drop)
+    }
+
+    /// Reads as [`Session::read`] does. Returns whether bytes came.
+    pub(crate) fn read_some(&mut self) -> Result<bool> {
         match self.from_server.fill() {
-            Ok(Filled::Bytes(_) | Filled::Nothing) => Ok(()),
+            Ok(Filled::Bytes(_)) => Ok(true),
+            Ok(Filled::Nothing) => Ok(false),
             Ok(Filled::End) => Err(self.lost("the server has closed its pipe: it was ended or has died")),
             Err(errno) => Err(self.lost(&format!("the pipe from the server: {}", Named(errno)))),
         }

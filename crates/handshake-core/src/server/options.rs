@@ -70,7 +70,7 @@ impl Options {
             course: CourseOptions::default(),
             ready: None,
             stop: None,
-            signals: Handling::All,
+            signals: Handling::Termination,
             process: None,
         }
     }
@@ -121,18 +121,21 @@ impl Options {
         Self { ready: Some(ready.into()), ..self }
     }
 
-    /// Sets what ends the server, as SIGTERM does: the file descriptor becomes readable, or is at EOF. With
+    /// Sets what ends the server, as SIGTERM does: the file descriptor becomes readable, or is at EOF. A signal
+    /// after that is the second order to end. With
     /// the reading end of [`std::io::pipe`], dropping the writing end ends the server.
     #[must_use]
     pub fn stop_fd(self, stop: impl Into<OwnedFd>) -> Self {
         Self { stop: Some(stop.into()), ..self }
     }
 
-    /// Leaves SIGTERM, SIGINT, SIGHUP and SIGQUIT to the host program. The server then ends only by its
-    /// [`stop_fd`](Options::stop_fd). It still handles SIGCHLD and SIGCONT until it ends.
+    /// Leaves all signals to the host program, except SIGCHLD in forking and dispatch. The server then ends in
+    /// good order only by its [`stop_fd`](Options::stop_fd). A host with threads needs this, unless it blocks
+    /// SIGTERM, SIGINT, SIGHUP and SIGQUIT in all other threads: another thread may receive the signal, and the
+    /// server would not wake up.
     #[must_use]
     pub fn leave_signals(self) -> Self {
-        Self { signals: Handling::Children, ..self }
+        Self { signals: Handling::Nothing, ..self }
     }
 
     /// Serves in a process that the caller has set up.

@@ -18,7 +18,7 @@ use crate::stream::new_buffer;
 
 const CANNOT_WAIT: &str = "its name came through a pipe that it cannot wait for";
 const TOO_MANY: &str = "too many clients wait for pipes that others have";
-const TOO_LONG: &str = "it has waited for longer than --queue-timeout";
+const TOO_LONG: &str = "it has waited for longer than the queue timeout";
 const SHUTTING_DOWN: &str = "the server is shutting down";
 
 /// How much longer a process that may end waits to turn late clients away.

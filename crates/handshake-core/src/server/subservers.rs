@@ -31,6 +31,10 @@ const SCAN_ALL_AFTER: Duration = Duration::from_secs(1);
 /// and emulators support it.
 const SCALE_FROM: usize = 128;
 
+/// How long the kernel may take to end a thread that was joined, and how often the server looks.
+const THREADS_END_WITHIN: Duration = Duration::from_millis(20);
+const THREAD_PAUSE: Duration = Duration::from_millis(1);
+
 /// The subservers of this process. Dropping it ends them all.
 #[derive(Debug)]
 pub struct Subservers {
@@ -53,15 +57,20 @@ impl Subservers {
     /// `EDEADLK`: this process has other threads. Only the forking thread lives on in a subserver, and a lock
     /// that another thread held would never be released.
     pub fn of(server: &Server) -> Result<Self> {
-        match sys::threads() {
-            1 => {}
-            several => return Err(too_many_threads(several)),
+        server.process().handle_children()?;
+        // A thread that was joined just now may still be counted.
+        let settled = Deadline::after(THREADS_END_WITHIN);
+        while sys::threads() > 1 {
+            if settled.passed() {
+                return Err(too_many_threads(sys::threads()));
+            }
+            server.process().wait(&mut [], Deadline::after(THREAD_PAUSE))?;
         }
         Ok(Self {
             site: Rc::clone(server.site()),
             living: BTreeMap::new(),
             forked: 0,
-            most: server.options().max_clients,
+            most: server.options().max_clients.max(1),
             scan_all: Deadline::after(SCAN_ALL_AFTER),
             scale: Scale::begin(),
         })

@@ -12,18 +12,19 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, si
 /// notice a signal.
 static ARRIVALS: [AtomicU32; 32] = [const { AtomicU32::new(0) }; 32];
 
-/// The former actions of the signals, and how many [`Handlers`] there are. The last one restores those
-/// actions.
-static BEFORE: Mutex<Before> = Mutex::new(Before { users: 0, actions: Vec::new() });
+/// The signals that are handled, each with its former action and how many [`Handlers`] have it. The last one
+/// restores the action.
+static HANDLED: Mutex<Vec<Handled>> = Mutex::new(Vec::new());
 
-struct Before {
+struct Handled {
+    signal: Signal,
     users: usize,
-    actions: Vec<(Signal, SigAction)>,
+    former: SigAction,
 }
 
 /// Makes this process count signals instead of dying of them. Dropping it restores the former actions.
 #[derive(Debug)]
-pub struct Handlers(());
+pub struct Handlers(Vec<Signal>);
 
 impl Handlers {
     /// Counts `counted`, and ignores `ignored`. A signal of `counted` that this process ignores already stays
@@ -33,47 +34,51 @@ impl Handlers {
     /// # Errors
     /// Those of sigaction(2): none for signals that can be caught.
     pub fn install(counted: &[Signal], ignored: &[Signal]) -> Result<Self, Errno> {
-        let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
-        if before.users == 0 {
-            for &signal in counted {
-                let former = set(signal, SigHandler::Handler(count))?;
-                if matches!(former.handler(), SigHandler::SigIgn) && signal != Signal::SIGCHLD {
+        let mut handled = HANDLED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = Self(Vec::new());
+        let counted = counted.iter().map(|signal| (*signal, SigHandler::Handler(count)));
+        for (signal, handler) in counted.chain(ignored.iter().map(|signal| (*signal, SigHandler::SigIgn))) {
+            if let Some(other) = handled.iter_mut().find(|other| other.signal == signal) {
+                other.users += 1;
+            } else {
+                let former = set(signal, handler)?;
+                let stays_ignored = matches!(handler, SigHandler::Handler(_))
+                    && matches!(former.handler(), SigHandler::SigIgn)
+                    && signal != Signal::SIGCHLD;
+                if stays_ignored {
                     set(signal, SigHandler::SigIgn)?;
-                } else {
-                    before.actions.push((signal, former));
+                    continue;
                 }
+                handled.push(Handled { signal, users: 1, former });
             }
-            for &signal in ignored {
-                let former = set(signal, SigHandler::SigIgn)?;
-                before.actions.push((signal, former));
-            }
+            own.0.push(signal);
         }
-        before.users += 1;
-        Ok(Self(()))
+        Ok(own)
     }
 
     /// Leaves the handlers in place for the rest of the process's life.
     pub fn keep(&self) {
-        BEFORE.lock().unwrap_or_else(PoisonError::into_inner).users += 1;
+        let mut handled = HANDLED.lock().unwrap_or_else(PoisonError::into_inner);
+        handled.iter_mut().filter(|each| self.0.contains(&each.signal)).for_each(|each| each.users += 1);
     }
 
     /// Returns whether `signal` is counted. If not, it was ignored from the beginning.
     pub fn counts(&self, signal: Signal) -> bool {
-        let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
-        before.actions.iter().any(|(counted, _)| *counted == signal)
+        self.0.contains(&signal)
     }
 }
 
 impl Drop for Handlers {
     fn drop(&mut self) {
-        let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
-        before.users -= 1;
-        if before.users == 0 {
-            for (signal, former) in before.actions.drain(..) {
+        let mut handled = HANDLED.lock().unwrap_or_else(PoisonError::into_inner);
+        handled.retain_mut(|each| {
+            each.users -= usize::from(self.0.contains(&each.signal));
+            if each.users == 0 {
                 // SAFETY: this was the former action, so everything that it needs still exists.
-                let _ = unsafe { sigaction(signal, &former) };
+                let _ = unsafe { sigaction(each.signal, &each.former) };
             }
-        }
+            each.users > 0
+        });
     }
 }
 

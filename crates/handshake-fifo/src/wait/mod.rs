@@ -167,7 +167,7 @@ impl Waiter {
             if self.signals.asks_to_end() {
                 return Ok(Woken::Signal);
             }
-            match what.sleep(until.or(again), self.signals.mask()) {
+            match what.sleep(until.or(again), self.signals.mask().as_ref()) {
                 Ok(0) if again < until => {}
                 Ok(0) => return Ok(Woken::Deadline),
                 Ok(count) => return Ok(Woken::Ready(count)),

@@ -13,7 +13,7 @@ use crate::sys::{Handlers, arrivals, end_by_default, keep_exit_handler};
 
 /// The signals that ask a process to end.
 const TERMINATION: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
-/// Those, and then what a server must know of its children and of itself.
+/// Those, and what a program may have to know of its children and of itself.
 const COUNTED: [Signal; 6] =
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGCHLD, Signal::SIGCONT];
 /// A file that reaches its limit (`ulimit -f`) causes EFBIG from write(2), like a full disk. It must not end
@@ -23,55 +23,80 @@ const IGNORED: [Signal; 1] = [Signal::SIGXFSZ];
 /// Which signals a process handles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handling {
-    /// Those that ask it to end, and those of its children.
+    /// Those that ask it to end, and those of its children: a program that owns its process.
     All,
-    /// Those of its children. The program handles the others itself.
-    Children,
-    /// None: a guest in a program that handles its signals itself.
+    /// Those that ask it to end.
+    Termination,
+    /// None: the program handles its signals itself.
     Nothing,
 }
 
 /// The signals of this process. Dropping it restores the handlers and the mask.
 #[derive(Debug)]
 pub struct Signals {
-    /// Dropped first: a blocked signal must meet its former action, not these handlers.
-    installed: Option<(Handlers, Mask)>,
-    /// The part of [`COUNTED`] that is handled, and the number of each that the process has noticed.
-    counted: &'static [Signal],
-    seen: [Cell<u32>; 6],
+    /// Dropped in this order: a blocked signal must meet its former action, not these handlers.
+    installed: RefCell<Vec<(Handlers, Mask)>>,
+    /// The number of each of [`COUNTED`] that the process has noticed. `None`: it does not handle the signal.
+    seen: [Cell<Option<u32>>; 6],
     /// The mask while waiting: the former mask, with these signals unblocked. `None`: the thread's own.
-    waiting: Option<SigSet>,
+    waiting: Cell<Option<SigSet>>,
 }
 
 impl Signals {
-    /// Blocks the signals to be handled, and installs the handlers. A signal that was ignored when this
-    /// process started stays ignored, as nohup(1) and `program &` in a shell script require.
+    /// Begins to handle signals.
     ///
     /// # Errors
     /// The kernel refuses a handler (never seen).
     pub fn install(handling: Handling) -> Result<Self, Errno> {
-        let counted = match handling {
-            Handling::All => &COUNTED[..],
-            Handling::Children => &COUNTED[TERMINATION.len()..],
-            Handling::Nothing => &[],
-        };
-        let seen = COUNTED.map(|signal| Cell::new(arrivals(signal)));
-        if counted.is_empty() {
-            return Ok(Self { installed: None, counted, seen, waiting: None });
+        let (installed, seen, waiting) = (RefCell::default(), Default::default(), Cell::default());
+        let signals = Self { installed, seen, waiting };
+        match handling {
+            Handling::All => signals.add(&COUNTED)?,
+            Handling::Termination => signals.add(&TERMINATION)?,
+            Handling::Nothing => {}
+        }
+        Ok(signals)
+    }
+
+    /// Handles SIGCHLD as well, for a process that forks.
+    ///
+    /// # Errors
+    /// Those of [`Signals::install`].
+    pub fn add_children(&self) -> Result<(), Errno> {
+        self.add(&[Signal::SIGCHLD])
+    }
+
+    /// Handles the signals that ask the process to end as well.
+    ///
+    /// # Errors
+    /// Those of [`Signals::install`].
+    pub fn add_termination(&self) -> Result<(), Errno> {
+        self.add(&TERMINATION)
+    }
+
+    /// Blocks those of these signals that are not handled yet, and installs their handlers. A signal that was
+    /// ignored when this process started stays ignored, as nohup(1) and `program &` in a shell script require.
+    fn add(&self, signals: &[Signal]) -> Result<(), Errno> {
+        let new: Vec<_> = signals.iter().copied().filter(|signal| self.seen(*signal).is_none()).collect();
+        if new.is_empty() {
+            return Ok(());
         }
         // Blocked first: a signal that arrives before the handlers exist stays pending.
-        let mask = Mask::block(counted)?;
-        let handlers = Handlers::install(counted, &IGNORED)?;
+        let mask = Mask::block(&new)?;
+        new.iter().for_each(|signal| self.note(*signal));
+        let handlers = Handlers::install(&new, &IGNORED)?;
         // A signal that is ignored but blocked would interrupt the wait that unblocks it.
-        let ignored: SigSet = counted.iter().copied().filter(|signal| !handlers.counts(*signal)).collect();
+        let ignored: SigSet = new.iter().copied().filter(|signal| !handlers.counts(*signal)).collect();
         ignored.thread_unblock()?;
-        let waiting = Some(mask.before.iter().filter(|signal| !counted.contains(signal)).collect());
-        Ok(Self { installed: Some((handlers, mask)), counted, seen, waiting })
+        let before = self.waiting.get().unwrap_or(mask.before);
+        self.waiting.set(Some(before.iter().filter(|signal| !new.contains(signal)).collect()));
+        self.installed.borrow_mut().push((handlers, mask));
+        Ok(())
     }
 
     /// Keeps the handlers and the mask until the process ends. For programs that own their process.
     pub fn keep(&self) {
-        if let Some((handlers, mask)) = &self.installed {
+        for (handlers, mask) in &*self.installed.borrow() {
             handlers.keep();
             mask.keep();
         }
@@ -79,8 +104,8 @@ impl Signals {
     }
 
     /// Returns the signal mask to wait under.
-    pub fn mask(&self) -> Option<&SigSet> {
-        self.waiting.as_ref()
+    pub fn mask(&self) -> Option<SigSet> {
+        self.waiting.get()
     }
 
     /// Takes a signal that asks the process to end and has not been taken yet. Several of one kind that
@@ -92,8 +117,7 @@ impl Signals {
     /// Returns whether a signal that asks the process to end has arrived and has not been taken yet. In a
     /// program with threads, another thread may have received it, without interrupting a wait of this thread.
     pub fn asks_to_end(&self) -> bool {
-        let due = |(signal, seen): (&Signal, &Cell<u32>)| seen.get() != arrivals(*signal);
-        self.counts(Signal::SIGTERM) && TERMINATION.iter().zip(&self.seen).any(due)
+        TERMINATION.iter().any(|signal| self.is_due(*signal))
     }
 
     /// Returns whether a child has ended since the last call.
@@ -106,16 +130,26 @@ impl Signals {
         self.take(Signal::SIGCONT)
     }
 
-    fn counts(&self, signal: Signal) -> bool {
-        self.counted.contains(&signal)
+    fn take(&self, signal: Signal) -> bool {
+        let is_due = self.is_due(signal);
+        if is_due {
+            self.note(signal);
+        }
+        is_due
     }
 
-    fn take(&self, signal: Signal) -> bool {
-        if !self.counts(signal) {
-            return false;
-        }
-        let now = arrivals(signal);
-        COUNTED.iter().zip(&self.seen).any(|(counted, seen)| *counted == signal && seen.replace(now) != now)
+    fn is_due(&self, signal: Signal) -> bool {
+        self.seen(signal).is_some_and(|seen| seen != arrivals(signal))
+    }
+
+    /// Returns how many of this signal were noticed. `None`: it is not handled.
+    fn seen(&self, signal: Signal) -> Option<u32> {
+        COUNTED.iter().zip(&self.seen).find(|(counted, _)| **counted == signal)?.1.get()
+    }
+
+    fn note(&self, signal: Signal) {
+        let cells = COUNTED.iter().zip(&self.seen).filter(|(counted, _)| **counted == signal);
+        cells.for_each(|(_, seen)| seen.set(Some(arrivals(signal))));
     }
 }
 

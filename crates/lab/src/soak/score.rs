@@ -184,7 +184,7 @@ mod tests {
     fn only_a_stall_excuses_and_only_a_missed_deadline() {
         let mut score = Score::default();
         let since = now();
-        let deadline = || "the server said BYE: nothing came or went within --idle-timeout".to_string();
+        let deadline = || "the server said BYE: nothing came or went within the idle timeout".to_string();
         score.iterations_begin();
         assert!(matches!(score.loss(since, deadline()), End::Lost(_)));
         score.iteration_ended();

@@ -71,7 +71,7 @@ impl CourseOptions {
 /// counts from its name.
 pub(crate) fn opens_until(waits_since: Option<Duration>, timeout: Duration) -> OpensUntil {
     let until = match waits_since {
-        Some(since) if !timeout.is_zero() => Deadline::at(since + timeout),
+        Some(since) if !timeout.is_zero() => Deadline::at(since.saturating_add(timeout)),
         _ => Deadline::after(timeout),
     };
     OpensUntil { until, waits_since }

@@ -183,7 +183,7 @@ impl PipeQueue {
     /// Returns when the first client will have waited for longer than `timeout`.
     pub(crate) fn expires(&self, timeout: Duration) -> Deadline {
         let waiting = self.waiting.borrow();
-        waiting.front().map_or(Deadline::NEVER, |first| Deadline::at(first.since + timeout))
+        waiting.front().map_or(Deadline::NEVER, |first| Deadline::at(first.since.saturating_add(timeout)))
     }
 
     /// Takes all clients out, and returns their private pipes.

@@ -154,7 +154,7 @@ impl Session {
             if late {
                 match (ways, &self.dispatcher) {
                     (HandshakeSteps::Auto, None) => self.no_third_step(Confirmation::Possible, NONE_CAME),
-                    _ => self.deadline_passed("no third step came within --handshake-timeout")?,
+                    _ => self.deadline_passed("no third step came within the handshake timeout")?,
                 }
                 (until, late) = (Deadline::after(patience), false);
                 continue;

@@ -47,7 +47,7 @@ impl Session {
             let until = Deadline::after(self.limits.idle_timeout).or(self.end_of_grace());
             if self.wait_and_read(until)? == Turn::Deadline {
                 self.judge_grace()?;
-                return Err(Error::lost("it did not take its replies within --idle-timeout"));
+                return Err(Error::lost("it did not take its replies within the idle timeout"));
             }
         }
     }

@@ -192,7 +192,7 @@ impl Session {
             }
             note_skipped(&mut self.from_client, Some(self.id), &self.process);
             if late {
-                self.deadline_passed("no READY came within --handshake-timeout")?;
+                self.deadline_passed("no READY came within the handshake timeout")?;
                 until = Deadline::after(self.limits.handshake_timeout);
             }
             // Judged after one more read, whatever it brings. A client that sends other frames without end
@@ -257,7 +257,7 @@ impl Session {
                 self.read_what_has_come()?;
             } else {
                 match self.turn(Deadline::after(self.limits.idle_timeout))? {
-                    Turn::Deadline => self.deadline_passed("nothing came or went within --idle-timeout")?,
+                    Turn::Deadline => self.deadline_passed("nothing came or went within the idle timeout")?,
                     // Its BYE may still be on the way through the central process.
                     Turn::Left => return self.over("the end of its private pipe", ""),
                     Turn::Moved | Turn::Signal => {}
