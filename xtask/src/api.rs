@@ -51,8 +51,8 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
 
 /// Returns the lines of the API. `None` if rustdoc's format is unknown.
 ///
-/// The types are defined in modules that are hidden in the documentation, and re-exported at the root. A first
-/// run, without hidden items, gives their names; a second run, with them, what they contain.
+/// The types are defined in modules that are hidden in the documentation, and re-exported at the root. A
+/// first run, without hidden items, gives their names; a second run, with them, what they contain.
 fn listing() -> io::Result<Option<String>> {
     let Some(exports) = lines(&rustdoc(false)?) else { return Ok(None) };
     let names: Vec<&str> =

@@ -5,8 +5,8 @@ use std::process::{Command, ExitCode};
 
 use crate::cargo::{cargo, root};
 
-/// Run all checks of the CI: formatting, lints, the oldest Rust, tests, the library's API, the fuzz package, documentation; stop
-/// at the first failure.
+/// Run all checks of the CI: formatting, lints, the oldest Rust, tests, the library's API, the fuzz package,
+/// documentation; stop at the first failure.
 ///
 /// The oldest Rust is the rust-version of Cargo.toml. The task checks with it if rustup has installed it.
 /// Where the variable CI is set, a missing toolchain is an error.

@@ -24,7 +24,9 @@ pub struct Args {
 /// As [`serve`].
 pub fn run(args: Args) -> Result<Status> {
     let (process, options) = args.server.start()?;
+    // The other servers reap all children with their own.
     process.reap_all_children();
+    // Raises the limits of this process, and reports them with `-v`.
     args.server.max_clients(Some(1), 0);
     serve(options)?;
     Ok(Status::Done)

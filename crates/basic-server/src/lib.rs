@@ -82,7 +82,7 @@ fn serve_client(server: &Server, client: PendingClient) -> Result<()> {
     let (mut message, mut response) = (Vec::new(), Response::default());
     while session.receive(&mut message)? {
         session.process(service.as_mut(), &mut message, &mut response)?;
-        session.reply(&response)?;
+        session.reply(&response)?; // Queued: `receive` writes it before it waits.
     }
     Ok(())
 }

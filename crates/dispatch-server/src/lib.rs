@@ -4,9 +4,10 @@
 //! client --> well-known pipe --> central process --> unnamed pipe --> subserver --> private pipe --> client
 //! ```
 //!
-//! Steps 1 to 8 are those of the forking server. Then the central process reads every byte from every client,
-//! and passes it on to that client's subserver. The subserver answers straight into the private pipe. A
-//! second unnamed pipe carries the subserver's status back to the central process.
+//! Steps 1 to 8 are those of the forking server; with `--shared-wkp` the WKP keeps its name. Then the central
+//! process reads every byte from every client, and passes it on to that client's subserver. The subserver
+//! answers straight into the private pipe. A second unnamed pipe carries the subserver's status back to the
+//! central process.
 //!
 //! ```no_run
 //! use handshake_core::{Options, Request, Response, Service, UpstreamMode};
@@ -102,7 +103,7 @@ fn serve_client(server: &Server, client: PendingClient, ends: SubserverEnds) -> 
     let (mut message, mut response) = (Vec::new(), Response::default());
     while session.receive(&mut message)? {
         session.process(service.as_mut(), &mut message, &mut response)?;
-        session.reply(&response)?; // subserver --> client
+        session.reply(&response)?; // Queued: `receive` writes it before it waits.
     }
     Ok(())
 }

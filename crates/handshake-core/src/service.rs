@@ -94,10 +94,9 @@ impl Response {
         &mut self.bytes
     }
 
-    /// Refuses the request. The client gets `reason` instead of a reply, and the session goes on. Call it last:
-    /// what is written after it goes on with the reason. The client
-    /// receives at most 4,067 bytes of it. The course dialect has no refusal: the session of such a client
-    /// ends.
+    /// Refuses the request. The client gets `reason` instead of a reply, and the session goes on. Call it
+    /// last: what is written after it goes on with the reason. The client receives at most 4,067 bytes of it.
+    /// The course dialect has no refusal: the session of such a client ends.
     pub fn refuse(&mut self, reason: &str) {
         self.bytes.clear();
         self.write(reason.as_bytes());

@@ -23,9 +23,9 @@ impl Stop {
         let _ = self.0.take().map(IntoRawFd::into_raw_fd);
     }
 
-    /// If there is something to watch, lets `wait` wait for that and for `others`. Returns `None` if the
-    /// caller must wait itself, perhaps because one of `others` is ready. Otherwise returns why the wait
-    /// ended, and whether that was an order to stop, which comes once.
+    /// Waits by `wait` for the order to stop and for `others`. Returns why the wait ended, and whether that
+    /// was the order, which comes once. Returns `None` if there is nothing to watch, or if one of `others` is
+    /// ready: the caller then waits for them itself, and finds out which.
     pub(crate) fn wait<'a>(
         &self,
         others: impl IntoIterator<Item = (BorrowedFd<'a>, PollFlags)>,

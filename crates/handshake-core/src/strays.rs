@@ -1,4 +1,4 @@
-//! Foreign bytes: bytes in a client's pipe that belong to none of its frames.
+//! Skipped bytes: bytes in a client's pipe outside all frames. They may be foreign: other clients' names.
 
 use crate::event::{Event, What};
 use crate::io::Filled;

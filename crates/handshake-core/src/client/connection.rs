@@ -20,11 +20,11 @@ use crate::sys::Poller;
 
 /// A connection for a program with an event loop of its own (epoll(7), `mio`, poll(2)). No method waits.
 ///
-/// Watch the file descriptor of [`as_fd`](AsFd::as_fd) for reading, from the beginning to the end. It stays the
-/// same, and may be watched by edge or by level. Whenever it is readable, call [`Connection::advance`] until
-/// that returns [`Answer::Nothing`]. `advance` goes on with the handshake, writes what was sent, and returns the
-/// answers, one after the other. Answers that were read are no longer in the pipe: the file descriptor does not
-/// report them again. A connection has two file descriptors besides the pipes.
+/// Watch the file descriptor of [`as_fd`](AsFd::as_fd) for reading, from the beginning to the end. It stays
+/// the same, and may be watched by edge or by level. Whenever it is readable, call [`Connection::advance`]
+/// until that returns [`Answer::Nothing`]. `advance` goes on with the handshake, writes what was sent, and
+/// returns the answers, one after the other. Answers that were read are no longer in the pipe: the file
+/// descriptor does not report them again. A connection has two file descriptors besides the pipes.
 ///
 /// ```no_run
 /// use std::os::fd::AsFd;

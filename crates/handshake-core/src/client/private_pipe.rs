@@ -11,9 +11,8 @@ use crate::fifo::{Fifo, name_of, open_to_read};
 use crate::place::Place;
 use crate::process::Process;
 
-/// How often a client makes a new private pipe after a server removed the old one before the client has
-/// opened it. Such a server has just started or ended, and takes a pipe without a reader for one that a dead
-/// client left.
+/// How often a client makes a new private pipe. A server that starts or ends removes pipes without a reader,
+/// since dead clients left them. It may remove one that this client has made and not opened yet.
 const TRIES: usize = 4;
 
 /// Makes a private pipe at this path, and opens it for reading (step 3).

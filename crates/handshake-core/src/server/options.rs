@@ -121,18 +121,18 @@ impl Options {
         Self { ready: Some(ready.into()), ..self }
     }
 
-    /// Sets what ends the server, as SIGTERM does: the file descriptor becomes readable, or is at EOF. A signal
-    /// after that is the second order to end. With
-    /// the reading end of [`std::io::pipe`], dropping the writing end ends the server.
+    /// Sets what ends the server, as SIGTERM does: the file descriptor becomes readable, or is at EOF. A
+    /// signal after that is the second order to end. With the reading end of [`std::io::pipe`], dropping the
+    /// writing end ends the server.
     #[must_use]
     pub fn stop_fd(self, stop: impl Into<OwnedFd>) -> Self {
         Self { stop: Some(stop.into()), ..self }
     }
 
-    /// Leaves all signals to the host program, except SIGCHLD in forking and dispatch. The server then ends in
-    /// good order only by its [`stop_fd`](Options::stop_fd). A host with threads needs this, unless it blocks
-    /// SIGTERM, SIGINT, SIGHUP and SIGQUIT in all other threads: another thread may receive the signal, and the
-    /// server would not wake up.
+    /// Leaves all signals to the host program, except SIGCHLD in forking and dispatch. The server then ends
+    /// in good order only by its [`stop_fd`](Options::stop_fd). A host with threads needs this, unless it
+    /// blocks SIGTERM, SIGINT, SIGHUP and SIGQUIT in all other threads: another thread may receive the
+    /// signal, and the server would not wake up.
     #[must_use]
     pub fn leave_signals(self) -> Self {
         Self { signals: Handling::Nothing, ..self }

@@ -269,8 +269,8 @@ impl PendingClient {
 #[derive(Debug)]
 pub(crate) struct Unanswered {
     private: PathBuf,
-    /// Names of course clients are reused. A subserver that exited with status 1 has already notified its
-    /// course client.
+    /// True for a course client: a subserver that exits with status 1 has closed the private pipe itself. The
+    /// names of course clients are reused, so the pipe may belong to another client by now.
     notifies_itself: bool,
     /// The private pipes of the clients that wait for the client's pipe.
     behind: Vec<PathBuf>,

@@ -75,7 +75,8 @@ impl Signals {
     }
 
     /// Blocks those of these signals that are not handled yet, and installs their handlers. A signal that was
-    /// ignored when this process started stays ignored, as nohup(1) and `program &` in a shell script require.
+    /// ignored when this process started stays ignored, as nohup(1) and `program &` in a shell script
+    /// require.
     fn add(&self, signals: &[Signal]) -> Result<(), Errno> {
         let new: Vec<_> = signals.iter().copied().filter(|signal| self.seen(*signal).is_none()).collect();
         if new.is_empty() {

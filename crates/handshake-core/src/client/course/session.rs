@@ -29,7 +29,7 @@ pub struct Session {
     /// A buffer of a pipe's usual capacity: one read takes all of one write.
     incoming: Box<[u8]>,
     /// The size of a record in `incoming` that has not been processed yet.
-    unread: usize,
+    unprocessed: usize,
     /// Requests so far.
     requests: u32,
     /// The longest message that this client sends or takes.
@@ -54,7 +54,7 @@ impl Session {
             to_server,
             outgoing: Vec::new(),
             incoming,
-            unread: 0,
+            unprocessed: 0,
             requests: 0,
             own_longest: RECORD_MAX,
             newline,
@@ -166,7 +166,7 @@ impl Session {
     /// [`Error::Lost`]: the server has gone.
     pub fn read(&mut self) -> Result<()> {
         match read_once(&self.from_server, &mut self.incoming) {
-            Ok(Filled::Bytes(count)) => self.unread = count,
+            Ok(Filled::Bytes(count)) => self.unprocessed = count,
             Ok(Filled::Nothing) => {}
             Ok(Filled::End) => {
                 return Err(self.lost("the server has closed its pipe: it was ended or has died".into()));
@@ -181,7 +181,7 @@ impl Session {
     /// # Errors
     /// [`Error::AnswerTooLong`]: it is longer than this client takes.
     pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
-        let bytes = std::mem::take(&mut self.unread);
+        let bytes = std::mem::take(&mut self.unprocessed);
         if bytes == 0 {
             return Ok(Answer::Nothing);
         }

@@ -26,11 +26,11 @@ use crate::wire::Kind;
 
 /// How long after the acknowledgement a record may still be a third step if its bytes alone do not decide
 /// that. Programs take less than 5 ms, and people type more slowly.
-pub(crate) const GRACE: Duration = Duration::from_millis(100);
+pub(crate) const THIRD_STEP_WITHIN: Duration = Duration::from_millis(100);
 
-/// The longest grace for a client whose process [has not slept](client_process::is_running) since: on a busy
-/// machine it may be waiting for a processor.
-pub(crate) const GRACE_WHILE_RUNNING: Duration = Duration::from_secs(1);
+/// The longest such time for a client whose process [has not slept](client_process::is_running) since: on a
+/// busy machine it may be waiting for a processor.
+pub(crate) const THIRD_STEP_WITHIN_WHILE_RUNNING: Duration = Duration::from_secs(1);
 
 /// How long after its name a client opens its private pipe at the latest, if its process cannot be found.
 /// Programs open it at once.
@@ -92,10 +92,10 @@ impl OpensUntil {
     }
 }
 
-/// Opens the private pipe, and locks it (flock(2)) for this session. A locked pipe belongs to another
-/// session, whichever client has written its name. A course client opens its pipe after it has sent the name,
-/// and may make the pipe only then. Bytes that come through its upstream meanwhile are from other clients:
-/// this client writes nothing before the acknowledgement.
+/// Opens the private pipe, and locks it (flock(2)) for this session. If the pipe is locked, another
+/// session uses it, no matter which client sent the name. A course client opens its pipe after it has sent
+/// the name. Some clients make the pipe only then. Bytes that come through its upstream meanwhile are from
+/// other clients: this client writes nothing before the acknowledgement.
 ///
 /// # Errors
 /// [`Error::Lost`]: the client has gone, or did not open its pipe in time.

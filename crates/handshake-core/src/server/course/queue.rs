@@ -141,7 +141,7 @@ impl Queues {
 }
 
 impl PipeQueue {
-    /// Records that the pipe has, or had, a course client.
+    /// Notes that the pipe has, or had, a course client.
     pub(crate) fn mark_in_course(&self) {
         self.in_course.set(true);
     }

@@ -1,4 +1,4 @@
-//! A used pipe: it was the well-known one, and its client has left, or it has brought none.
+//! A used pipe: it was the well-known one, and is kept for course clients that may come after its client.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;

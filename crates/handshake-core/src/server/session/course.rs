@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::What;
 use crate::server::course::client_process::is_running;
 use crate::server::course::names::{NameFormat, NameRecord};
-use crate::server::course::open::{GRACE, GRACE_WHILE_RUNNING};
+use crate::server::course::open::{THIRD_STEP_WITHIN, THIRD_STEP_WITHIN_WHILE_RUNNING};
 use crate::text::words;
 
 const NONE_CAME: &str = "none came within 100 ms: it has none";
@@ -131,10 +131,10 @@ impl Session {
                 return Ok(());
             }
             HandshakeSteps::Three => self.limits.handshake_timeout,
-            HandshakeSteps::Auto => GRACE,
+            HandshakeSteps::Auto => THIRD_STEP_WITHIN,
         };
         let (mut until, mut late) = (Deadline::after(patience), false);
-        let runs_until = Deadline::in_exactly(GRACE_WHILE_RUNNING);
+        let runs_until = Deadline::in_exactly(THIRD_STEP_WITHIN_WHILE_RUNNING);
         let mut record = Vec::new();
         while self.confirmation() == Confirmation::Awaited {
             match self.find(&mut record)? {

@@ -25,9 +25,9 @@ impl Session {
     }
 
     /// Queues a reply in the course dialect for writing.
-    pub(super) fn queue_raw(&mut self, frame: &[u8]) -> Result<()> {
+    pub(super) fn queue_raw(&mut self, record: &[u8]) -> Result<()> {
         self.make_room()?;
-        self.to_client.push_raw(frame);
+        self.to_client.push_raw(record);
         Ok(())
     }
 

@@ -59,7 +59,7 @@ impl Default for SessionLimits {
 
 /// The process between a client and its subserver (central dispatch), as the subserver sees it.
 pub trait Dispatcher {
-    /// The session has just answered this many frames of the client. It writes the answer next.
+    /// The session has taken this many frames of the client, and is about to answer them.
     fn answered(&mut self, frames: usize);
 
     /// The client seems idle. Only the process that reads its pipe can check that. It answers IDLE if no
