@@ -82,6 +82,7 @@ pub enum Error {
         reason: String,
     },
     /// The server refused one request. The session goes on.
+    #[non_exhaustive]
     RequestRefused {
         /// The number of the request.
         number: u32,

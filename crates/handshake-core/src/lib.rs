@@ -122,11 +122,13 @@
 //! # What the host program has to know
 //!
 //! **Signals.** A [`Client`] and a [`Connection`] change no signal. While `serve` runs, SIGTERM, SIGINT,
-//! SIGHUP and SIGQUIT end the server: after the first one, running requests may finish for
-//! [`SessionLimits::grace`], and `serve` returns `Ok`. At the second one it returns [`Error::Signal`] at
-//! once. [`Options::leave_signals`] leaves them to the host. SIGCHLD, SIGCONT and SIGXFSZ are the server's in
-//! any case. When `serve` returns, the former handlers and the mask are restored. SIGPIPE must stay ignored,
-//! as Rust programs begin.
+//! SIGHUP and SIGQUIT end the server. At the first one, `serve` lets sessions end within
+//! [`SessionLimits::grace`] and returns `Ok`; at the second one it returns [`Error::Signal`] at once. Forking
+//! and dispatch also handle SIGCHLD. [`Options::leave_signals`] leaves all but SIGCHLD to the host; end the
+//! server by
+//! [`Options::stop_fd`] then. A host with threads needs that: a signal that another thread receives does not
+//! wake the server. When `serve` returns, the former handlers and the mask are restored. SIGPIPE must stay
+//! ignored, as Rust programs begin.
 //!
 //! **Threads.** No thread is ever started here. The forking server and the dispatch server refuse to start in
 //! a process that has threads (`EDEADLK`), because a lock that another thread holds at a fork is never

@@ -1,7 +1,7 @@
 //! Reads frames from pipes and writes frames to pipes, without ever waiting. All frames go through this
 //! module.
 //!
-//! EINTR cannot happen here (see [`signals`](crate::wait::signals)). Short reads, short writes and EAGAIN are
+//! The pipes are non-blocking, so EINTR cannot happen here. Short reads, short writes and EAGAIN are
 //! handled here and nowhere else.
 
 use std::borrow::Cow;

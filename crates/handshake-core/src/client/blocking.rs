@@ -48,7 +48,8 @@ impl ClientOptions {
         Self { reply_timeout, ..self }
     }
 
-    /// Sets the longest message that the client sends or takes, in bytes. The default is 16 MiB.
+    /// Sets the longest message that the client sends or takes, in bytes. The default is 16 MiB. A longer
+    /// reply ends the session.
     pub fn max_message(self, max_message: usize) -> Self {
         Self { max_message, ..self }
     }
@@ -69,7 +70,8 @@ impl ClientOptions {
         Ok(Client { process, session, reply_timeout, arrived: VecDeque::new(), abandoned: VecDeque::new() })
     }
 
-    /// Begins to connect, for a program with an event loop of its own. Never blocks.
+    /// Begins to connect, for a program with an event loop of its own. Never blocks. The reply timeout does
+    /// not apply.
     ///
     /// # Errors
     /// [`Error::NoName`]: `wkp` ends in no name. [`Error::System`]: no file descriptors are available.
@@ -118,7 +120,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::NoServer`], [`Error::NoAnswer`]: no server answered in time. [`Error::Refused`]: the server
-    /// refuses this client. [`Error::System`]: no private pipe can be made.
+    /// refuses this client. [`Error::System`]: no private pipe can be made, or the pipe at `wkp` is another
+    /// user's. [`Error::NoName`]: `wkp` ends in no name. [`Error::Protocol`]: what answers is no such server.
     pub fn connect(wkp: impl AsRef<Path>) -> Result<Self> {
         Self::options().connect(wkp)
     }
@@ -136,11 +139,13 @@ impl Client {
     /// [`Error::TooLong`]: nothing was sent, and the session goes on. [`Error::NoReply`]: no reply came
     /// within the reply timeout. The session goes on, and a late reply is discarded. [`Error::Lost`]: the
     /// server has ended the session, or has died. The request may or may not have been done.
+    /// [`Error::AnswerTooLong`], [`Error::Protocol`]: drop the client, its session is of no more use.
     pub fn call(&mut self, message: &[u8]) -> Result<Vec<u8>> {
         self.call_within(message, self.reply_timeout)
     }
 
-    /// Sends a request and returns its reply, like [`Client::call`], but waits at most this long. 0: forever.
+    /// Sends a request and returns its reply, like [`Client::call`], but waits at most this long. 0 means
+    /// forever: a remaining time that is used up must not be passed.
     ///
     /// # Errors
     /// Those of [`Client::call`].

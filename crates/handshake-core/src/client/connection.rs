@@ -49,7 +49,8 @@ use crate::sys::Poller;
 pub struct Connection {
     state: State,
     max_message: usize,
-    /// Watches the pipes of `state`, and the timer. Pipes that are closed leave it by themselves.
+    /// Watches the pipes of `state`, and the timer. Pipes that are closed leave it by themselves,
+    /// unless a child of this process has them open.
     poller: Poller,
     /// Whether the poller watches the upstream of a session. Without a need, it must not: it would report the
     /// end of that pipe's reader without end.
@@ -131,6 +132,7 @@ impl Connection {
 
     /// Returns whether there is room for a message of this many bytes now: the connection is
     /// [ready](Connection::ready), and neither the server's window nor the buffer is full.
+    /// [`Connection::send`] still refuses a message that is too long.
     pub fn may_send(&self, bytes: usize) -> bool {
         matches!(&self.state, State::Connected(session) if session.may_send(bytes))
     }

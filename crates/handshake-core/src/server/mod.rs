@@ -182,7 +182,7 @@ impl Server {
                 Err(error) => return self.keep_claim().and(Err(error)),
             }
         }
-        match self.options.ready.take().map(|ready| write(&ready, b"\n")) {
+        match self.options.ready.take().map(|ready| write_newline(&ready)) {
             // The process that reads the notice may have exited.
             None | Some(Ok(_) | Err(Errno::EPIPE)) => Ok(()),
             // The process that reads the notice would wait forever.
@@ -505,6 +505,16 @@ impl Server {
         drop(self);
         process.log(What::Ended, |event| event);
         Ok(())
+    }
+}
+
+/// Writes a newline. A signal that the host program handles may interrupt the call.
+fn write_newline(fd: &OwnedFd) -> Result<usize, Errno> {
+    loop {
+        match write(fd, b"\n") {
+            Err(Errno::EINTR) => {}
+            written => return written,
+        }
     }
 }
 

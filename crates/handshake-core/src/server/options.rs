@@ -14,17 +14,14 @@ use crate::server::session::SessionLimits;
 use crate::service::{BuiltIn, Service};
 use crate::wait::signals::Handling;
 
-/// Which pipe brings the frames of a client to a dispatch server. The other servers know only `PerClient`.
-///
-/// These are two readings of one arc in the course's picture of central dispatch: client --> well-known pipe
-/// --> server.
+/// Which pipe brings the requests of a client to a dispatch server. The other servers know only `PerClient`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpstreamMode {
-    /// The well-known pipe that the client used for the handshake. It has no name after step 6, and belongs
-    /// to this client alone. The kernel gives each client backpressure, EOF and privacy.
+    /// A pipe for each client: the well-known pipe that the client connected to, whose name the next pipe
+    /// gets. The kernel gives each client backpressure, EOF and privacy.
     PerClient,
-    /// One well-known pipe that is never removed. All clients write all their frames to it,
-    /// and the session number identifies the sender. Each client has a window, and cannot flood the others.
+    /// One well-known pipe for all, which keeps its name. The session number identifies the sender. Each
+    /// client has a window, and cannot flood the others.
     Shared,
 }
 
