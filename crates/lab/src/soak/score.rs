@@ -167,7 +167,7 @@ impl Score {
     /// How the loss of a client that is owed everything counts.
     pub(super) fn loss(&self, since: Duration, text: String) -> End {
         // The third sign: the private pipe was full, so the BYE that names the deadline did not fit.
-        let by_deadline = ["--handshake-timeout", "--idle-timeout", "has closed its pipe"];
+        let by_deadline = ["the handshake timeout", "the idle timeout", "has closed its pipe"];
         let by_deadline = by_deadline.iter().any(|sign| text.contains(sign));
         if by_deadline && self.has_stalled(since) {
             return End::Excused;
