@@ -97,6 +97,28 @@ static void too_early(void)
     opened("secret", O_RDONLY);
 }
 
+/* A client ends after it has sent its name. The server waits for it, and the next client for the server. */
+static void client_died(void)
+{
+    char own[16] = "";
+    name("server");
+    make("mario");
+    pid_t client = child("client");
+    if (client == 0) {
+        snprintf(own, sizeof own, "%d", (int)getpid());
+        make(own);
+        dprintf(opened("mario", O_WRONLY), "%s", own);
+        exit(0);
+    }
+    int wkp = opened("mario", O_RDONLY);
+    check(read(wkp, own, sizeof own - 1), "read");
+    close(wkp);
+    waitpid(client, NULL, 0);
+    if (child("next") == 0)
+        opened("mario", O_WRONLY);
+    opened(own, O_WRONLY);
+}
+
 static void server_waits(void)
 {
     name("server");
@@ -442,6 +464,7 @@ static const struct {
 } SCENES[] = {
     { "client-private", client_private },
     { "too-early", too_early },
+    { "client-died", client_died },
     { "server-waits", server_waits },
     { "held-end", held_end },
     { "self-held", self_held },

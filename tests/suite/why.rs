@@ -1,5 +1,8 @@
 //! `lab why` names each of fourteen ways to hang, in C.
 
+use predicates::prelude::*;
+use predicates::str::contains;
+
 use crate::hung::{Hung, says};
 
 /// Plays a scene of tests/hang/hang.c until these waits, and checks what `lab why` says.
@@ -20,6 +23,28 @@ fn a_client_waits_at_its_private_pipe() {
             "likely remedy: open it for writing in the process that is to write",
         ],
     );
+}
+
+/// The server waits for the client that has ended. With the next client, it is in no deadlock.
+#[test]
+fn a_client_has_ended_before_step_5() {
+    let Some(hung) = Hung::in_c("client-died") else { return };
+    let hung = hung.waits(&[("server", "open"), ("next", "open")]);
+    hung.why(&[])
+        .code(1)
+        .stdout(says(
+            "✘ @server waits in open(\"#\", O_WRONLY), until a process opens it for reading. None has. \
+             Meanwhile @next waits in open(\"mario\", O_WRONLY).",
+        ))
+        .stdout(says(
+            "step 7 of the server: there is no process #; its client has probably ended before step 5",
+        ))
+        .stdout(says(
+            "likely remedy: open # with O_NONBLOCK, and retry for a limited time; `cat #` releases the \
+             server now",
+        ))
+        .stdout(contains("deadlock").not());
+    hung.end();
 }
 
 /// A server at step 2 is no fault. Only its sentence is told.
