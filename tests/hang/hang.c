@@ -119,6 +119,17 @@ static void client_died(void)
     opened(own, O_WRONLY);
 }
 
+/* Three clients wait for a server that does something else. */
+static void busy_server(void)
+{
+    make("mario");
+    for (int i = 0; i < 3; i++)
+        if (child("client") == 0)
+            opened("mario", O_WRONLY);
+    name("server");
+    wait_for_signal();
+}
+
 static void server_waits(void)
 {
     name("server");
@@ -297,6 +308,32 @@ static void polls_many(void)
     poll(polled, 5, -1);
 }
 
+/* A pipe to itself, as a signal handler writes to, and one from another process. */
+static void self_pipe(void)
+{
+    int own[2], ends[2];
+    check(pipe(own), "pipe");
+    check(pipe(ends), "pipe");
+    if (child("holder") == 0) {
+        close(own[0]);
+        close(own[1]);
+        wait_for_signal();
+    }
+    name("reader");
+    close(ends[1]);
+    struct pollfd polled[] = { { own[0], POLLIN, 0 }, { ends[0], POLLIN, 0 } };
+    poll(polled, 2, -1);
+}
+
+static void only_self_pipe(void)
+{
+    int own[2];
+    name("reader");
+    check(pipe(own), "pipe");
+    struct pollfd polled = { own[0], POLLIN, 0 };
+    poll(&polled, 1, -1);
+}
+
 static void epolls(void)
 {
     int ends[2], watcher = epoll_create1(0);
@@ -397,6 +434,18 @@ static void threads(void)
     pthread_join(worker, NULL);
 }
 
+/* Two threads talk by two pipes, and both read. */
+static void two_threads(void)
+{
+    int to[2], from[2];
+    pthread_t worker;
+    check(pipe(to), "pipe");
+    check(pipe(from), "pipe");
+    name("main");
+    pthread_create(&worker, NULL, reads, &to[0]);
+    read_one(from[0]);
+}
+
 /* The first thread ends, and the second waits. There is no child: it would die with the first thread. */
 static void leader_ended(void)
 {
@@ -465,6 +514,7 @@ static const struct {
     { "client-private", client_private },
     { "too-early", too_early },
     { "client-died", client_died },
+    { "busy-server", busy_server },
     { "server-waits", server_waits },
     { "held-end", held_end },
     { "self-held", self_held },
@@ -479,6 +529,8 @@ static const struct {
     { "poll", polls },
     { "select", selects },
     { "poll-many", polls_many },
+    { "self-pipe", self_pipe },
+    { "only-self-pipe", only_self_pipe },
     { "epoll", epolls },
     { "spin", spin },
     { "stopped", stopped },
@@ -487,6 +539,7 @@ static const struct {
     { "wait-child", wait_child },
     { "wait-before-read", wait_before_read },
     { "threads", threads },
+    { "two-threads", two_threads },
     { "leader-ended", leader_ended },
     { "chain", chain },
     { "long-sleep", long_sleep },

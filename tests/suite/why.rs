@@ -5,7 +5,7 @@ use predicates::str::contains;
 
 use crate::hung::{Hung, says};
 
-/// Plays a scene of tests/hang/hang.c until these waits, and checks what `lab why` says.
+/// Starts a scene of tests/hang/hang.c until these waits, and checks what `lab why` says.
 fn told(scene: &str, waits: &[(&str, &str)], sentences: &[&str]) {
     let Some(hung) = Hung::in_c(scene) else { return };
     hung.waits(waits).tells(sentences);
@@ -200,7 +200,7 @@ fn a_busy_loop_is_named() {
 
 #[test]
 fn a_process_is_stopped() {
-    let sentences = ["✘ @stopped is stopped by a signal.", "likely remedy: kill -CONT #, or fg in its shell"];
+    let sentences = ["✘ @stopped is stopped by a signal.", "likely remedy: fg in its shell, or kill -CONT #"];
     told("stopped", &[("stopped", "stopped")], &sentences);
 }
 

@@ -29,15 +29,15 @@ fn a_session_is_not_stuck() {
 
 /// What is hidden is said, with the way to see it.
 #[test]
-fn another_users_process_keeps_its_secrets() {
+fn another_users_process_is_hidden() {
     if !is_root() {
         return;
     }
     let Some(hung) = Hung::in_c("held-end") else { return };
     let hung = hung.waits(&[("reader", "read"), ("holder", "pause")]);
     let pid = hung.program.pid().to_string();
-    let stranger = hung.scene.lab().as_user(61_100).args(["why", &pid]).run();
-    stranger
+    let other_user = hung.scene.lab().as_user(61_100).args(["why", &pid]).run();
+    other_user
         .code(0)
         .stdout(says("• @reader sleeps; all else of it is hidden."))
         .stdout(says("• # processes of other users hide their pipe ends; root sees them"));

@@ -60,8 +60,9 @@ fn matters(limit: &Limit, found: &Found) -> bool {
     let is_hidden = |pid: &u32| {
         found.snapshot.processes.get(pid).is_some_and(|process| process.sight == Sight::Existence)
     };
-    let lacks_partner =
-        |finding: &Finding| matches!(finding.wait, Wait::Pipes(_)) && finding.needs.is_empty();
+    let lacks_partner = |finding: &Finding| {
+        matches!(finding.wait, Wait::Pipes(_)) && finding.needs.iter().all(|pid| *pid == finding.pid)
+    };
     match limit {
         Limit::HiddenProcesses(_) => {
             found.snapshot.chosen.iter().any(is_hidden) || found.report.findings.iter().any(lacks_partner)

@@ -1,22 +1,14 @@
 //! Findings in sentences: the actor, its call, the pipe, and what the processes at the other end do.
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::model::{
-    Access, Ending, Need, PipeId, PipeWait, Process, Sight, Snapshot, State, Target, Thread, Wait,
+    Access, Ending, Limit, Need, PipeId, PipeWait, Process, Sight, Snapshot, State, Target, Thread, Wait,
 };
+use super::phrases::{descriptors, printable, seconds, within};
 
 /// The most processes that one sentence names.
 const NAMED_MAX: usize = 3;
-
-/// A text of another program, safe to print: control characters and characters that reorder a line are
-/// escaped.
-pub fn printable(text: &str) -> String {
-    let escaped =
-        |c: char| if c == '\'' || c == '"' || c == '\\' { vec![c] } else { c.escape_debug().collect() };
-    text.chars().flat_map(escaped).collect()
-}
 
 /// What a thread does, in one or more sentences.
 pub(super) fn sentence(snapshot: &Snapshot, process: &Process, thread: &Thread, is_busy: bool) -> String {
@@ -185,17 +177,22 @@ fn why_open(snapshot: &Snapshot, process: &Process, thread: &Thread, target: Tar
             "None can: its FIFO was removed, and the name belongs to a newer one, which {holders} has open."
         );
     }
-    let rivals = snapshot.rivals(thread.tid);
-    if !rivals.is_empty() {
-        let rivals = enumerate(&rivals, |pid| who_is(snapshot, pid));
-        return format!("None has: {rivals} waits for the same.");
-    }
     let openers = snapshot.openers(process, thread);
     let meanwhile = enumerate(&openers, |pid| {
         let other = &snapshot.processes[&pid];
         format!("{} {}", who(other), activity(snapshot, other))
     });
-    if openers.is_empty() { "None has.".to_owned() } else { format!("None has. Meanwhile {meanwhile}.") }
+    let rivals = match snapshot.rivals(thread.tid).as_slice() {
+        [] => String::new(),
+        [rival] => format!("{} waits to open it in the same way", who_is(snapshot, *rival)),
+        rivals => format!("{} other processes wait to open it in the same way", rivals.len()),
+    };
+    match (openers.is_empty(), rivals.is_empty()) {
+        (true, true) => "None has.".to_owned(),
+        (true, false) => format!("None has: {rivals}."),
+        (false, true) => format!("None has. Meanwhile {meanwhile}."),
+        (false, false) => format!("None has. Meanwhile {meanwhile}. {rivals}."),
+    }
 }
 
 /// The processes at the other ends, and what they do.
@@ -204,26 +201,35 @@ fn other_ends(snapshot: &Snapshot, process: &Process, wait: &PipeWait) -> String
     let end = if need.access == Access::Read { "write" } else { "read" };
     let partners = snapshot.partners(need.pipe, need.access);
     let (own, others): (Vec<_>, Vec<_>) = partners.into_iter().partition(|(pid, _)| *pid == process.pid);
-    let own = own.first().map(|(_, fds)| list(fds));
-    let fds =
-        |pid| others.iter().find(|(other, _)| *other == pid).map(|(_, fds)| list(fds)).unwrap_or_default();
+    let own = own.first().map(|(_, fds)| descriptors(fds));
+    let fds = |pid| {
+        others.iter().find(|(other, _)| *other == pid).map(|(_, fds)| descriptors(fds)).unwrap_or_default()
+    };
     let pids: Vec<u32> = others.iter().map(|(pid, _)| *pid).collect();
     let holders = enumerate(&pids, |pid| {
         let other = &snapshot.processes[&pid];
-        format!("by {} as descriptor {}, which {}", who(other), fds(pid), activity(snapshot, other))
+        format!("by {} as {}, which {}", who(other), fds(pid), activity(snapshot, other))
     });
     match (pids.is_empty(), own) {
         (false, None) => format!("The {end} end is held {holders}."),
-        (false, Some(own)) => format!("The {end} end is held {holders}; and by itself as descriptor {own}."),
+        (false, Some(own)) => format!("The {end} end is held {holders}; and by itself as {own}."),
+        (true, Some(own)) if hides_processes(snapshot) => {
+            format!("The only {end} end that can be seen is its own, {own}.")
+        }
         (true, Some(own)) => {
             let end_of_wait =
                 if end == "write" { "no end of file can come" } else { "no other process reads" };
-            format!("The only {end} end is its own, descriptor {own}: {end_of_wait}.")
+            format!("The only {end} end is its own, {own}: {end_of_wait}.")
         }
         (true, None) => format!(
             "The {end} end is held by a process that cannot be seen: another user's, or one outside this container."
         ),
     }
+}
+
+/// Whether a process that hides its descriptors may hold another end of a pipe.
+fn hides_processes(snapshot: &Snapshot) -> bool {
+    snapshot.limits.iter().any(|limit| matches!(limit, Limit::HiddenProcesses(_)))
 }
 
 /// The processes at the other ends of several pipes.
@@ -248,20 +254,6 @@ fn enumerate(pids: &[u32], words: impl Fn(u32) -> String) -> String {
     named.join("; ")
 }
 
-fn list(fds: &[u32]) -> String {
-    let words: Vec<_> = fds.iter().map(u32::to_string).collect();
-    words.join(" and ")
-}
-
-fn within(limit: Option<Duration>) -> String {
-    limit.map(|limit| format!(", for at most {}", seconds(limit))).unwrap_or_default()
-}
-
-fn seconds(time: Duration) -> String {
-    let tenths = time.as_millis() / 100;
-    if tenths >= 100 { format!("{} s", time.as_secs()) } else { format!("{}.{} s", tenths / 10, tenths % 10) }
-}
-
 /// A zombie, and what its parent does.
 pub(super) fn zombie(snapshot: &Snapshot, process: &Process) -> String {
     let ending = match process.ending {
@@ -276,21 +268,4 @@ pub(super) fn zombie(snapshot: &Snapshot, process: &Process) -> String {
         "{} has ended{ending} and is a zombie: its parent {parent} has not waited for it{meanwhile}.",
         who(process)
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hostile_name_does_not_reach_the_terminal() {
-        assert_eq!(printable("a\x1b[2J\n\u{202e}b"), "a\\u{1b}[2J\\n\\u{202e}b");
-        assert_eq!(printable("it's \"mario\" \\ é 日本"), "it's \"mario\" \\ é 日本");
-    }
-
-    #[test]
-    fn a_time_has_one_digit_after_the_point_if_it_is_short() {
-        assert_eq!(seconds(Duration::from_millis(1550)), "1.5 s");
-        assert_eq!(seconds(Duration::from_secs(1000)), "1000 s");
-    }
 }
