@@ -15,6 +15,7 @@
 #include <sys/select.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void check(int result, const char *what)
@@ -434,6 +435,47 @@ static void threads(void)
     pthread_join(worker, NULL);
 }
 
+static void *waits_a_minute(void *unused)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+    struct timespec until;
+    name("worker");
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 60;
+    pthread_mutex_lock(&mutex);
+    while (pthread_cond_timedwait(&condition, &mutex, &until) == 0)
+        ;
+    return unused;
+}
+
+static void timed_wait(void)
+{
+    pthread_t worker;
+    name("main");
+    pthread_create(&worker, NULL, waits_a_minute, NULL);
+    pthread_join(worker, NULL);
+}
+
+/* An open that waits at no pipe: a lease of another process holds it up (fcntl(2)). */
+static void leased(void)
+{
+    int ready[2];
+    check(pipe(ready), "pipe");
+    if (child("holder") == 0) {
+        close(ready[0]);
+        signal(SIGIO, SIG_IGN);
+        int fd = open("file", O_RDONLY | O_CREAT, 0600);
+        check(fcntl(fd, F_SETLEASE, F_RDLCK), "F_SETLEASE");
+        close(ready[1]);
+        wait_for_signal();
+    }
+    name("writer");
+    close(ready[1]);
+    read_one(ready[0]);
+    opened("file", O_WRONLY);
+}
+
 /* Two threads talk by two pipes, and both read. */
 static void two_threads(void)
 {
@@ -539,6 +581,8 @@ static const struct {
     { "wait-child", wait_child },
     { "wait-before-read", wait_before_read },
     { "threads", threads },
+    { "timed-wait", timed_wait },
+    { "leased", leased },
     { "two-threads", two_threads },
     { "leader-ended", leader_ended },
     { "chain", chain },

@@ -113,7 +113,7 @@ impl Hung {
 fn wait(thread: &Thread) -> &'static str {
     let word = match &thread.wait {
         Wait::Nothing => "runs",
-        Wait::Open { .. } => "open",
+        Wait::Open { .. } | Wait::File { call: "open", .. } => "open",
         Wait::Pipes(wait) => wait.call,
         Wait::Child { .. } => "wait",
         Wait::Thread { .. } => "futex",

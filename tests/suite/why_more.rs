@@ -188,6 +188,29 @@ fn two_threads_read_from_each_other() {
     );
 }
 
+/// pthread_cond_timedwait(3) gives the kernel an absolute time.
+#[test]
+fn a_thread_that_waits_for_a_time_is_not_stuck() {
+    let Some(hung) = Hung::in_c("timed-wait") else { return };
+    let hung = hung.waits(&[("main", "futex"), ("worker", "futex")]);
+    hung.why(&[]).code(0).stdout(says("✔ no process is stuck")).stdout(says(
+        "• @main, thread # (worker), waits in futex() for another thread of its process (a join, a mutex or \
+         a condition), for at most # s.",
+    ));
+    hung.end();
+}
+
+#[test]
+fn an_open_of_a_file_is_no_wait_for_a_pipe() {
+    let Some(hung) = Hung::in_c("leased") else { return };
+    let hung = hung.waits(&[("writer", "open"), ("holder", "pause")]);
+    hung.why(&[])
+        .code(0)
+        .stdout(says("• @writer waits in open() for file."))
+        .stdout(says("✔ no process is stuck"));
+    hung.end();
+}
+
 /// A minute is long for a person. After a shorter sleep, the holder may go on.
 #[test]
 fn a_long_sleep_holds_the_pipe() {

@@ -162,9 +162,10 @@ impl Chosen {
     }
 }
 
-/// What makes a finding another one: not the time that a sleep has left.
+/// What makes a finding another one: not the time that a sleep or a futex(2) has left.
 fn essence(finding: &Finding) -> (u32, Kind, Option<Wait>, Vec<u32>) {
-    let wait = Some(finding.wait.clone()).filter(|wait| !matches!(wait, Wait::Sleep { .. }));
+    let wait = Some(finding.wait.clone())
+        .filter(|wait| !matches!(wait, Wait::Sleep { .. } | Wait::Thread { limit: Some(_) }));
     (finding.tid, finding.kind, wait, finding.needs.clone())
 }
 

@@ -190,8 +190,8 @@ pub enum Wait {
     File {
         /// The call.
         call: &'static str,
-        /// The descriptor.
-        fd: u32,
+        /// The descriptor; open(2) has none yet.
+        fd: Option<u32>,
         /// The file, as the kernel names it: `/dev/pts/3`, `socket:[4711]`.
         file: String,
     },

@@ -68,6 +68,7 @@ fn deed(snapshot: &Snapshot, process: &Process, thread: &Thread) -> String {
             } else {
                 printable(file)
             };
+            let fd = fd.map(|fd| fd.to_string()).unwrap_or_default();
             format!("waits in {call}({fd}) for {file}")
         }
         Wait::Child { call, pid } => {
