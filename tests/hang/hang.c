@@ -551,7 +551,7 @@ static void short_poll(void)
 
 static const struct {
     const char *name;
-    void (*play)(void);
+    void (*run)(void);
 } SCENES[] = {
     { "client-private", client_private },
     { "too-early", too_early },
@@ -594,7 +594,7 @@ int main(int argc, char **argv)
 {
     for (size_t i = 0; argc == 2 && i < sizeof SCENES / sizeof *SCENES; i++) {
         if (strcmp(argv[1], SCENES[i].name) == 0) {
-            SCENES[i].play();
+            SCENES[i].run();
             return 1;
         }
     }

@@ -1,4 +1,4 @@
-//! `lab why` names each of fourteen ways to hang, in C.
+//! `lab why` names each of sixteen ways to hang, in C.
 
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -45,6 +45,22 @@ fn a_client_has_ended_before_step_5() {
         ))
         .stdout(contains("deadlock").not());
     hung.end();
+}
+
+#[test]
+fn three_clients_wait_for_a_busy_server() {
+    let clients = ["client"; 3].map(|client| (client, "open"));
+    told(
+        "busy-server",
+        &[&[("server", "pause")], clients.as_slice()].concat(),
+        &[
+            "✘ @client waits in open(\"mario\", O_WRONLY), until a process opens it for reading. None has. \
+             Meanwhile @server waits in pause() for a signal. 2 other processes wait to open it in the same \
+             way.",
+            "step 4 of the client: a server must be at step 2, which opens mario for reading",
+            "likely remedy: open it for reading in the process that is to read",
+        ],
+    );
 }
 
 /// A server at step 2 is no fault. Only its sentence is told.

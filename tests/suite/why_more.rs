@@ -142,22 +142,6 @@ fn two_processes_open_one_pipe_in_the_same_way() {
     );
 }
 
-#[test]
-fn three_clients_wait_for_a_busy_server() {
-    let clients = ["client"; 3].map(|client| (client, "open"));
-    told(
-        "busy-server",
-        &[&[("server", "pause")], clients.as_slice()].concat(),
-        &[
-            "✘ @client waits in open(\"mario\", O_WRONLY), until a process opens it for reading. None has. \
-             Meanwhile @server waits in pause() for a signal. 2 other processes wait to open it in the same \
-             way.",
-            "step 4 of the client: a server must be at step 2, which opens mario for reading",
-            "likely remedy: open it for reading in the process that is to read",
-        ],
-    );
-}
-
 /// Its own write end is what the program wants: its signal handler writes.
 #[test]
 fn a_self_pipe_is_not_to_be_closed() {

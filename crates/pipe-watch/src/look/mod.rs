@@ -37,8 +37,8 @@ use std::path::PathBuf;
 
 pub use graph::{Deadlock, Finding, Kind, Report};
 pub use model::{
-    Access, End, Ending, Fill, Limit, Need, Pipe, PipeId, PipeWait, Process, Sight, Snapshot, State, Target,
-    Thread, Wait,
+    Access, End, Ending, Fill, Limit, Need, Pipe, PipeId, PipeWait, Process, Snapshot, State, Target, Thread,
+    Visibility, Wait,
 };
 pub use phrases::printable;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::model::{
-    Access, Ending, Limit, Need, PipeId, PipeWait, Process, Sight, Snapshot, State, Target, Thread, Wait,
+    Access, Ending, Limit, Need, PipeId, PipeWait, Process, Snapshot, State, Target, Thread, Visibility, Wait,
 };
 use super::phrases::{descriptors, printable, seconds, within};
 
@@ -19,7 +19,7 @@ pub(super) fn sentence(snapshot: &Snapshot, process: &Process, thread: &Thread, 
     if is_busy {
         return format!("{actor} uses the processor all the time: it computes, or asks again and again.");
     }
-    let deed = deed(snapshot, process, thread);
+    let action = action(snapshot, process, thread);
     let guess = if thread.is_guess && thread.wait != Wait::Hidden {
         " (a guess: its system call is hidden)"
     } else {
@@ -33,13 +33,13 @@ pub(super) fn sentence(snapshot: &Snapshot, process: &Process, thread: &Thread, 
                 None => "opens the other end",
             };
             let why = why_open(snapshot, process, thread, *target);
-            format!("{actor} {deed}{guess}, until a process {needed}. {why}")
+            format!("{actor} {action}{guess}, until a process {needed}. {why}")
         }
         Wait::Pipes(wait) => {
             let fill = fill(snapshot, wait);
-            format!("{actor} {deed}{fill}{guess}. {}", other_ends(snapshot, process, wait))
+            format!("{actor} {action}{fill}{guess}. {}", other_ends(snapshot, process, wait))
         }
-        _ => format!("{actor} {deed}{guess}."),
+        _ => format!("{actor} {action}{guess}."),
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn who_is(snapshot: &Snapshot, pid: u32) -> String {
 }
 
 /// What a thread does, as a verb with its object.
-fn deed(snapshot: &Snapshot, process: &Process, thread: &Thread) -> String {
+fn action(snapshot: &Snapshot, process: &Process, thread: &Thread) -> String {
     match &thread.wait {
         Wait::Nothing => "runs".to_owned(),
         Wait::Open { path, access, .. } => format!("waits in {}", open_call(path.as_deref(), *access)),
@@ -94,27 +94,30 @@ fn deed(snapshot: &Snapshot, process: &Process, thread: &Thread) -> String {
             let tracer = process.tracer.map(|pid| format!(", {}", who_is(snapshot, pid))).unwrap_or_default();
             format!("is stopped by its tracer{tracer}")
         }
-        Wait::Hidden if process.sight == Sight::Existence => "sleeps; all else of it is hidden".to_owned(),
+        Wait::Hidden if process.visibility == Visibility::Existence => {
+            "sleeps; all else of it is hidden".to_owned()
+        }
         Wait::Hidden => "sleeps; its system call is hidden".to_owned(),
     }
 }
 
-/// What a process does: the thread at a pipe speaks for it.
+/// What a process does: what its thread at a pipe does, or else its first thread.
 pub(super) fn activity(snapshot: &Snapshot, process: &Process) -> String {
     if process.state == State::Zombie {
         return "has ended".to_owned();
     }
     let at_pipe = |thread: &&Thread| matches!(thread.wait, Wait::Open { .. } | Wait::Pipes(_));
-    let speaker = process.threads.iter().find(at_pipe).or(process.threads.first());
-    let Some(thread) = speaker else { return "is not looked at".to_owned() };
-    let deed = match &thread.wait {
+    let Some(thread) = process.threads.iter().find(at_pipe).or(process.threads.first()) else {
+        return "is not looked at".to_owned();
+    };
+    let action = match &thread.wait {
         // The sentence about the parent has named the child.
         Wait::Child { call, .. } => format!("waits in {call}() for a child"),
-        _ => deed(snapshot, process, thread),
+        _ => action(snapshot, process, thread),
     };
     match process.threads.len() {
-        1 => deed,
-        many => format!("{deed} (one of {many} threads)"),
+        1 => action,
+        many => format!("{action} (one of {many} threads)"),
     }
 }
 
