@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use pipe_watch::look::{Access, Finding, Need, PipeId, Process, Snapshot, State, Target, Wait, printable};
 
 /// A step.
@@ -109,10 +112,15 @@ fn client_has_ended(client: u32, has_name: bool) -> Step {
     Step { is_abandoned: true, remedy: has_name.then_some(remedy), ..Step::stuck(text) }
 }
 
-/// Whether a process that has not ended has this PID, here or in its own PID namespace.
+/// Whether a process that has not ended has this PID, here or in its own PID namespace. The kernel knows
+/// processes that /proc hides (the mount option `hidepid`).
 fn is_living(snapshot: &Snapshot, pid: u32) -> bool {
-    let has_pid = |process: &Process| process.pid == pid || process.inner_pid == Some(pid);
-    snapshot.processes.values().any(|process| has_pid(process) && process.state != State::Zombie)
+    let has_pid = |process: &&Process| process.pid == pid || process.inner_pid == Some(pid);
+    let mut seen = snapshot.processes.values().filter(has_pid).peekable();
+    match seen.peek() {
+        Some(_) => seen.any(|process| process.state != State::Zombie),
+        None => kill(Pid::from_raw(pid.cast_signed()), None) != Err(Errno::ESRCH),
+    }
 }
 
 /// Whether this is a private pipe: its name is a number, or the well-known pipe is in use beside it.
