@@ -15,6 +15,7 @@
 #include <sys/select.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void check(int result, const char *what)
@@ -95,6 +96,39 @@ static void too_early(void)
     name("client");
     make("secret");
     opened("secret", O_RDONLY);
+}
+
+/* A client ends after it has sent its name. The server waits for it, and the next client for the server. */
+static void client_died(void)
+{
+    char own[16] = "";
+    name("server");
+    make("mario");
+    pid_t client = child("client");
+    if (client == 0) {
+        snprintf(own, sizeof own, "%d", (int)getpid());
+        make(own);
+        dprintf(opened("mario", O_WRONLY), "%s", own);
+        exit(0);
+    }
+    int wkp = opened("mario", O_RDONLY);
+    check(read(wkp, own, sizeof own - 1), "read");
+    close(wkp);
+    waitpid(client, NULL, 0);
+    if (child("next") == 0)
+        opened("mario", O_WRONLY);
+    opened(own, O_WRONLY);
+}
+
+/* Three clients wait for a server that does something else. */
+static void busy_server(void)
+{
+    make("mario");
+    for (int i = 0; i < 3; i++)
+        if (child("client") == 0)
+            opened("mario", O_WRONLY);
+    name("server");
+    wait_for_signal();
 }
 
 static void server_waits(void)
@@ -275,6 +309,32 @@ static void polls_many(void)
     poll(polled, 5, -1);
 }
 
+/* A pipe to itself, as a signal handler writes to, and one from another process. */
+static void self_pipe(void)
+{
+    int own[2], ends[2];
+    check(pipe(own), "pipe");
+    check(pipe(ends), "pipe");
+    if (child("holder") == 0) {
+        close(own[0]);
+        close(own[1]);
+        wait_for_signal();
+    }
+    name("reader");
+    close(ends[1]);
+    struct pollfd polled[] = { { own[0], POLLIN, 0 }, { ends[0], POLLIN, 0 } };
+    poll(polled, 2, -1);
+}
+
+static void only_self_pipe(void)
+{
+    int own[2];
+    name("reader");
+    check(pipe(own), "pipe");
+    struct pollfd polled = { own[0], POLLIN, 0 };
+    poll(&polled, 1, -1);
+}
+
 static void epolls(void)
 {
     int ends[2], watcher = epoll_create1(0);
@@ -375,6 +435,59 @@ static void threads(void)
     pthread_join(worker, NULL);
 }
 
+static void *waits_a_minute(void *unused)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+    struct timespec until;
+    name("worker");
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 60;
+    pthread_mutex_lock(&mutex);
+    while (pthread_cond_timedwait(&condition, &mutex, &until) == 0)
+        ;
+    return unused;
+}
+
+static void timed_wait(void)
+{
+    pthread_t worker;
+    name("main");
+    pthread_create(&worker, NULL, waits_a_minute, NULL);
+    pthread_join(worker, NULL);
+}
+
+/* An open that waits at no pipe: a lease of another process holds it up (fcntl(2)). */
+static void leased(void)
+{
+    int ready[2];
+    check(pipe(ready), "pipe");
+    if (child("holder") == 0) {
+        close(ready[0]);
+        signal(SIGIO, SIG_IGN);
+        int fd = open("file", O_RDONLY | O_CREAT, 0600);
+        check(fcntl(fd, F_SETLEASE, F_RDLCK), "F_SETLEASE");
+        close(ready[1]);
+        wait_for_signal();
+    }
+    name("writer");
+    close(ready[1]);
+    read_one(ready[0]);
+    opened("file", O_WRONLY);
+}
+
+/* Two threads talk by two pipes, and both read. */
+static void two_threads(void)
+{
+    int to[2], from[2];
+    pthread_t worker;
+    check(pipe(to), "pipe");
+    check(pipe(from), "pipe");
+    name("main");
+    pthread_create(&worker, NULL, reads, &to[0]);
+    read_one(from[0]);
+}
+
 /* The first thread ends, and the second waits. There is no child: it would die with the first thread. */
 static void leader_ended(void)
 {
@@ -438,10 +551,12 @@ static void short_poll(void)
 
 static const struct {
     const char *name;
-    void (*play)(void);
+    void (*run)(void);
 } SCENES[] = {
     { "client-private", client_private },
     { "too-early", too_early },
+    { "client-died", client_died },
+    { "busy-server", busy_server },
     { "server-waits", server_waits },
     { "held-end", held_end },
     { "self-held", self_held },
@@ -456,6 +571,8 @@ static const struct {
     { "poll", polls },
     { "select", selects },
     { "poll-many", polls_many },
+    { "self-pipe", self_pipe },
+    { "only-self-pipe", only_self_pipe },
     { "epoll", epolls },
     { "spin", spin },
     { "stopped", stopped },
@@ -464,6 +581,9 @@ static const struct {
     { "wait-child", wait_child },
     { "wait-before-read", wait_before_read },
     { "threads", threads },
+    { "timed-wait", timed_wait },
+    { "leased", leased },
+    { "two-threads", two_threads },
     { "leader-ended", leader_ended },
     { "chain", chain },
     { "long-sleep", long_sleep },
@@ -474,7 +594,7 @@ int main(int argc, char **argv)
 {
     for (size_t i = 0; argc == 2 && i < sizeof SCENES / sizeof *SCENES; i++) {
         if (strcmp(argv[1], SCENES[i].name) == 0) {
-            SCENES[i].play();
+            SCENES[i].run();
             return 1;
         }
     }

@@ -1,8 +1,11 @@
-//! `lab why` names each of fourteen ways to hang, in C.
+//! `lab why` names each of sixteen ways to hang, in C.
+
+use predicates::prelude::*;
+use predicates::str::contains;
 
 use crate::hung::{Hung, says};
 
-/// Plays a scene of tests/hang/hang.c until these waits, and checks what `lab why` says.
+/// Starts a scene of tests/hang/hang.c until these waits, and checks what `lab why` says.
 fn told(scene: &str, waits: &[(&str, &str)], sentences: &[&str]) {
     let Some(hung) = Hung::in_c(scene) else { return };
     hung.waits(waits).tells(sentences);
@@ -18,6 +21,44 @@ fn a_client_waits_at_its_private_pipe() {
              Meanwhile @server waits in pause() for a signal.",
             "step 5 of the client: the server must take step 7, which opens # for writing",
             "likely remedy: open it for writing in the process that is to write",
+        ],
+    );
+}
+
+/// The server waits for the client that has ended. With the next client, it is in no deadlock.
+#[test]
+fn a_client_has_ended_before_step_5() {
+    let Some(hung) = Hung::in_c("client-died") else { return };
+    let hung = hung.waits(&[("server", "open"), ("next", "open")]);
+    hung.why(&[])
+        .code(1)
+        .stdout(says(
+            "✘ @server waits in open(\"#\", O_WRONLY), until a process opens it for reading. None has. \
+             Meanwhile @next waits in open(\"mario\", O_WRONLY).",
+        ))
+        .stdout(says(
+            "step 7 of the server: there is no process #; its client has probably ended before step 5",
+        ))
+        .stdout(says(
+            "likely remedy: open # with O_NONBLOCK, and retry for a limited time; `cat #` releases the \
+             server now",
+        ))
+        .stdout(contains("deadlock").not());
+    hung.end();
+}
+
+#[test]
+fn three_clients_wait_for_a_busy_server() {
+    let clients = ["client"; 3].map(|client| (client, "open"));
+    told(
+        "busy-server",
+        &[&[("server", "pause")], clients.as_slice()].concat(),
+        &[
+            "✘ @client waits in open(\"mario\", O_WRONLY), until a process opens it for reading. None has. \
+             Meanwhile @server waits in pause() for a signal. 2 other processes wait to open it in the same \
+             way.",
+            "step 4 of the client: a server must be at step 2, which opens mario for reading",
+            "likely remedy: open it for reading in the process that is to read",
         ],
     );
 }
@@ -175,7 +216,7 @@ fn a_busy_loop_is_named() {
 
 #[test]
 fn a_process_is_stopped() {
-    let sentences = ["✘ @stopped is stopped by a signal.", "likely remedy: kill -CONT #, or fg in its shell"];
+    let sentences = ["✘ @stopped is stopped by a signal.", "likely remedy: fg in its shell, or kill -CONT #"];
     told("stopped", &[("stopped", "stopped")], &sentences);
 }
 

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use nix::sys::signal::Signal;
+use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::peers::hanging_program;
 use workspace_tests::{Scene, Tool, needs, not_run, path_of};
@@ -84,7 +85,7 @@ fn a_stopped_reader_stops_its_writer() {
         &[
             "✘ @writer waits in write(4) of 65536 bytes on the unnamed pipe [#] (65536 of 65536 bytes in \
              it). The read end is held by @reader as descriptor 3, which is stopped by a signal.",
-            "likely remedy: kill -CONT #, or fg in its shell",
+            "likely remedy: fg in its shell, or kill -CONT #",
         ],
     );
 }
@@ -135,10 +136,63 @@ fn two_processes_open_one_pipe_in_the_same_way() {
         &[("first", "open"), ("second", "open")],
         &[
             "✘ @first waits in open(\"mario\", O_RDONLY), until a process opens it for writing. None has: \
-             @second waits for the same.",
+             @second waits to open it in the same way.",
             "likely remedy: one side must open it with O_WRONLY",
         ],
     );
+}
+
+/// Its own write end is what the program wants: its signal handler writes.
+#[test]
+fn a_self_pipe_is_not_to_be_closed() {
+    told(
+        "self-pipe",
+        &[("reader", "poll"), ("holder", "pause")],
+        &["likely remedy: @holder must write, or close(6) if it is not to write"],
+    );
+    let Some(hung) = Hung::in_c("only-self-pipe") else { return };
+    let hung = hung.waits(&[("reader", "poll")]);
+    hung.why(&[]).code(1).stdout(contains("remedy").not());
+    hung.end();
+}
+
+#[test]
+fn two_threads_read_from_each_other() {
+    told(
+        "two-threads",
+        &[("main", "read"), ("worker", "read")],
+        &[
+            "✘ @main waits in read(5) on the unnamed pipe [#] (0 of # bytes in it). The only write end is \
+             its own, descriptor 6: no end of file can come.",
+            "likely remedy: another thread must write to descriptor 6, or close it",
+            "✘ @main, thread # (worker), waits in read(3) on the unnamed pipe [#] (0 of # bytes in it). The \
+             only write end is its own, descriptor 4: no end of file can come.",
+            "likely remedy: another thread must write to descriptor 4, or close it",
+        ],
+    );
+}
+
+/// pthread_cond_timedwait(3) gives the kernel an absolute time.
+#[test]
+fn a_thread_that_waits_for_a_time_is_not_stuck() {
+    let Some(hung) = Hung::in_c("timed-wait") else { return };
+    let hung = hung.waits(&[("main", "futex"), ("worker", "futex")]);
+    hung.why(&[]).code(0).stdout(says("✔ no process is stuck")).stdout(says(
+        "• @main, thread # (worker), waits in futex() for another thread of its process (a join, a mutex or \
+         a condition), for at most # s.",
+    ));
+    hung.end();
+}
+
+#[test]
+fn an_open_of_a_file_is_no_wait_for_a_pipe() {
+    let Some(hung) = Hung::in_c("leased") else { return };
+    let hung = hung.waits(&[("writer", "open"), ("holder", "pause")]);
+    hung.why(&[])
+        .code(0)
+        .stdout(says("• @writer waits in open() for file."))
+        .stdout(says("✔ no process is stuck"));
+    hung.end();
 }
 
 /// A minute is long for a person. After a shorter sleep, the holder may go on.
@@ -179,7 +233,7 @@ fn programs_in_python_are_told_alike() {
     hung.waits(&[("main", "futex"), ("worker", "read")]).tells(&[
         "✘ @main, thread # (worker), waits in read(#) on the unnamed pipe [#] (0 of # bytes in it). The only \
          write end is its own, descriptor #: no end of file can come.",
-        "likely remedy: close(#) before the read",
+        "likely remedy: another thread must write to descriptor #, or close it",
     ]);
 }
 

@@ -1,5 +1,7 @@
 //! The options of `lab why`: which processes, how often, in which form; and what it may not see.
 
+use std::fs;
+
 use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::peers::hanging_program;
@@ -29,17 +31,34 @@ fn a_session_is_not_stuck() {
 
 /// What is hidden is said, with the way to see it.
 #[test]
-fn another_users_process_keeps_its_secrets() {
+fn another_users_process_is_hidden() {
     if !is_root() {
         return;
     }
     let Some(hung) = Hung::in_c("held-end") else { return };
     let hung = hung.waits(&[("reader", "read"), ("holder", "pause")]);
     let pid = hung.program.pid().to_string();
-    let stranger = hung.scene.lab().as_user(61_100).args(["why", &pid]).run();
-    stranger
+    let other_user = hung.scene.lab().as_user(61_100).args(["why", &pid]).run();
+    other_user
         .code(0)
         .stdout(says("• @reader sleeps; all else of it is hidden."))
+        .stdout(says("• # processes of other users hide their pipe ends; root sees them"));
+    hung.end();
+}
+
+/// To another user, a process that hides its pipes may hold a further end.
+#[test]
+fn the_only_end_is_the_only_one_that_can_be_seen() {
+    let yama = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    if !is_root() || !needs(&[Tool::CCompiler]) || !matches!(yama.trim(), "" | "0") {
+        return;
+    }
+    let scene = Scene::new();
+    let program = scene.client_at(hanging_program()).arg("own-reader").as_user(61_100).start();
+    let hung = Hung { scene, program }.waits(&[("writer", "write")]);
+    let pid = hung.program.pid().to_string();
+    let end = hung.scene.lab().as_user(61_100).args(["why", &pid]).run().code(1);
+    end.stdout(contains("The only read end that can be seen is its own, descriptor 3.\n"))
         .stdout(says("• # processes of other users hide their pipe ends; root sees them"));
     hung.end();
 }
@@ -69,10 +88,15 @@ fn json_has_the_same_findings() {
     let end = hung.why(&["--json"]).code(1);
     let found: serde_json::Value = serde_json::from_slice(&end.get_output().stdout).expect("one JSON object");
     assert_eq!((&found["format"], &found["stuck"]), (&"lab-why".into(), &true.into()));
-    let reader = &found["findings"][0];
+    let findings = found["findings"].as_array().expect("findings");
+    let of = |name: &str| {
+        let actor = format!(" ({name}) waits");
+        findings.iter().find(|one| one["sentence"].to_string().contains(&actor)).expect("a finding of it")
+    };
+    let (reader, holder) = (of("reader"), of("holder"));
     assert_eq!((&reader["kind"], &reader["wait"]["call"]), (&"stuck".into(), &"read".into()));
     assert_eq!(reader["wait"]["pipes"][0]["bytes"], 0);
-    assert_eq!(reader["needs"][0], found["findings"][1]["pid"]);
+    assert_eq!(reader["needs"][0], holder["pid"]);
     hung.end();
 }
 

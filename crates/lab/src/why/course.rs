@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use pipe_watch::look::{Access, Finding, Need, PipeId, Snapshot, Target, Wait, printable};
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use pipe_watch::look::{Access, Finding, Need, PipeId, Process, Snapshot, State, Target, Wait, printable};
 
 /// A step.
 #[derive(Debug, PartialEq, Eq)]
@@ -11,6 +14,8 @@ pub(super) struct Step {
     pub(super) text: String,
     /// Whether a server waits for clients: then nothing is wrong.
     pub(super) is_idle: bool,
+    /// Whether a server waits for a client that has ended: then it waits for none of the living.
+    pub(super) is_abandoned: bool,
     /// What helps, if the step tells it better than the wait.
     pub(super) remedy: Option<String>,
 }
@@ -31,7 +36,9 @@ pub(super) fn step(snapshot: &Snapshot, finding: &Finding, wkp: &str) -> Option<
             let is_early = reads && pipe.is_some_and(|pipe| has_server_at_step_2(snapshot, pipe, wkp));
             match is_early {
                 true => Some(too_early(wkp)),
-                false => is_private(snapshot, pipe, name, wkp).then(|| at_private(name, reads)),
+                false => {
+                    is_private(snapshot, pipe, name, wkp).then(|| at_private(snapshot, name, pipe, reads))
+                }
             }
         }
         Wait::Pipes(wait) => match wait.needs.as_slice() {
@@ -79,13 +86,41 @@ fn has_server_at_step_2(snapshot: &Snapshot, private: PipeId, wkp: &str) -> bool
 }
 
 /// Step 5 of the client, or step 7 of the server: an open(2) of the private pipe.
-fn at_private(name: &str, reads: bool) -> Step {
-    let name = printable(name);
-    Step::stuck(if reads {
-        format!("step 5 of the client: the server must take step 7, which opens {name} for writing")
-    } else {
-        format!("step 7 of the server: the client must take step 5, which opens {name} for reading")
-    })
+fn at_private(snapshot: &Snapshot, name: &str, pipe: Option<PipeId>, reads: bool) -> Step {
+    let printed = printable(name);
+    if reads {
+        return Step::stuck(format!(
+            "step 5 of the client: the server must take step 7, which opens {printed} for writing"
+        ));
+    }
+    match name.parse() {
+        Ok(client) if !is_living(snapshot, client) => client_has_ended(client, pipe.is_some()),
+        _ => Step::stuck(format!(
+            "step 7 of the server: the client must take step 5, which opens {printed} for reading"
+        )),
+    }
+}
+
+/// Step 7 of the server, whose client has ended.
+fn client_has_ended(client: u32, has_name: bool) -> Step {
+    let text = format!(
+        "step 7 of the server: there is no process {client}; its client has probably ended before step 5"
+    );
+    let remedy = format!(
+        "open {client} with O_NONBLOCK, and retry for a limited time; `cat {client}` releases the server now"
+    );
+    Step { is_abandoned: true, remedy: has_name.then_some(remedy), ..Step::stuck(text) }
+}
+
+/// Whether a process that has not ended has this PID, here or in its own PID namespace. The kernel knows
+/// processes that /proc hides (the mount option `hidepid`).
+fn is_living(snapshot: &Snapshot, pid: u32) -> bool {
+    let has_pid = |process: &&Process| process.pid == pid || process.inner_pid == Some(pid);
+    let mut seen = snapshot.processes.values().filter(has_pid).peekable();
+    match seen.peek() {
+        Some(_) => seen.any(|process| process.state != State::Zombie),
+        None => kill(Pid::from_raw(pid.cast_signed()), None) != Err(Errno::ESRCH),
+    }
 }
 
 /// Whether this is a private pipe: its name is a number, or the well-known pipe is in use beside it.
@@ -125,6 +160,6 @@ fn in_session(snapshot: &Snapshot, pid: u32, need: &Need, wkp: &str) -> Option<S
 
 impl Step {
     fn stuck(text: String) -> Self {
-        Self { text, is_idle: false, remedy: None }
+        Self { text, is_idle: false, is_abandoned: false, remedy: None }
     }
 }

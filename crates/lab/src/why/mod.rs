@@ -93,11 +93,14 @@ impl Found {
         self.all().filter(is_trouble)
     }
 
-    /// The deadlocks of which such a finding is a part.
+    /// The deadlocks of which such a finding is a part. A server whose client has ended is in none: only the
+    /// ended client was to end its wait.
     fn deadlocks(&self) -> impl Iterator<Item = &Deadlock> {
-        let is_part =
-            |deadlock: &Deadlock| self.troubles().any(|(finding, _)| deadlock.pids.contains(&finding.pid));
-        self.report.deadlocks.iter().filter(move |deadlock| is_part(deadlock))
+        self.report.deadlocks.iter().filter(|deadlock| {
+            let mut parts = self.troubles().filter(|(finding, _)| deadlock.pids.contains(&finding.pid));
+            let is_abandoned = |(_, step): (_, Option<&Step>)| step.is_some_and(|step| step.is_abandoned);
+            parts.next().is_some_and(|first| !is_abandoned(first) && !parts.any(is_abandoned))
+        })
     }
 
     fn status(&self) -> Status {
@@ -159,9 +162,10 @@ impl Chosen {
     }
 }
 
-/// What makes a finding another one: not the time that a sleep has left.
+/// What makes a finding another one: not the time that a sleep or a futex(2) has left.
 fn essence(finding: &Finding) -> (u32, Kind, Option<Wait>, Vec<u32>) {
-    let wait = Some(finding.wait.clone()).filter(|wait| !matches!(wait, Wait::Sleep { .. }));
+    let wait = Some(finding.wait.clone())
+        .filter(|wait| !matches!(wait, Wait::Sleep { .. } | Wait::Thread { limit: Some(_) }));
     (finding.tid, finding.kind, wait, finding.needs.clone())
 }
 

@@ -1,7 +1,7 @@
 //! The output of `lab why`: sentences, or JSON.
 
 use handshake_core::Result;
-use pipe_watch::look::{Finding, Limit, Need, PipeWait, Sight, Snapshot, Wait};
+use pipe_watch::look::{Finding, Limit, Need, PipeWait, Snapshot, Visibility, Wait};
 use serde_json::{Value, json};
 
 use super::Found;
@@ -58,10 +58,11 @@ fn remedy<'f>(finding: &'f Finding, step: Option<&'f Step>) -> Option<&'f String
 /// Whether what the look could not see concerns a process that was asked for.
 fn matters(limit: &Limit, found: &Found) -> bool {
     let is_hidden = |pid: &u32| {
-        found.snapshot.processes.get(pid).is_some_and(|process| process.sight == Sight::Existence)
+        found.snapshot.processes.get(pid).is_some_and(|process| process.visibility == Visibility::Existence)
     };
-    let lacks_partner =
-        |finding: &Finding| matches!(finding.wait, Wait::Pipes(_)) && finding.needs.is_empty();
+    let lacks_partner = |finding: &Finding| {
+        matches!(finding.wait, Wait::Pipes(_)) && finding.needs.iter().all(|pid| *pid == finding.pid)
+    };
     match limit {
         Limit::HiddenProcesses(_) => {
             found.snapshot.chosen.iter().any(is_hidden) || found.report.findings.iter().any(lacks_partner)

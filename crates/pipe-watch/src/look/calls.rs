@@ -1,10 +1,11 @@
 //! What a thread waits for, from its system call (/proc/PID/syscall: proc_pid_syscall(5)).
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, makedev, statx};
+use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::ends::access_of;
@@ -42,6 +43,10 @@ pub(super) struct Task<'a> {
     pub(super) ends: &'a [End],
 }
 
+/// Something else than a FIFO stands at a path.
+#[derive(Debug)]
+struct NoFifo;
+
 /// A system call's number and arguments, if the line of /proc/PID/syscall has one.
 pub(super) fn parse(line: &str) -> Option<(i64, [u64; 6])> {
     let mut words = line.split_whitespace();
@@ -74,12 +79,12 @@ impl Task<'_> {
             (number, _) => number,
         };
         match number {
-            older::OPEN => self.open(None, memory.path(a), b as i32),
-            libc::SYS_openat => self.open(Some(a as i32), memory.path(b), c as i32),
+            older::OPEN => self.open(None, memory.path(a), b as i32, wchan),
+            libc::SYS_openat => self.open(Some(a as i32), memory.path(b), c as i32, wchan),
             libc::SYS_openat2 => {
                 // struct open_how begins with the flags, in 64 bits.
                 let how = memory.time(c, 0).map_or(0, |how| how.as_secs() as i32);
-                self.open(Some(a as i32), memory.path(b), how)
+                self.open(Some(a as i32), memory.path(b), how, wchan)
             }
             libc::SYS_read => self.transfer("read", Some(a), None, Some(c)),
             libc::SYS_readv => self.transfer("readv", Some(a), None, None),
@@ -104,7 +109,9 @@ impl Task<'_> {
             }
             older::VFORK => Wait::Child { call: "vfork", pid: None },
             libc::SYS_clone | libc::SYS_clone3 => Wait::Child { call: "clone", pid: None },
-            libc::SYS_futex => Wait::Thread { limit: memory.time(d, 1) },
+            libc::SYS_futex => {
+                Wait::Thread { limit: memory.time(d, 1).and_then(|time| futex_limit(b, time)) }
+            }
             older::PAUSE => Wait::Signal { call: "pause", limit: None },
             libc::SYS_rt_sigsuspend => Wait::Signal { call: "sigsuspend", limit: None },
             libc::SYS_rt_sigtimedwait => Wait::Signal { call: "sigtimedwait", limit: memory.time(c, 1) },
@@ -123,26 +130,37 @@ impl Task<'_> {
         }
     }
 
-    fn open(&self, directory: Option<i32>, path: Option<std::path::PathBuf>, flags: i32) -> Wait {
+    /// An open(2). Only that of a FIFO waits in `wait_for_partner`; of others, as of a terminal line or a
+    /// file with a lease (fcntl(2)), the path shows the type.
+    fn open(&self, directory: Option<i32>, path: Option<PathBuf>, flags: i32, wchan: Option<&str>) -> Wait {
         let access = access_of(flags);
-        let target = path.as_deref().map_or(Target::Unknown, |path| self.target(directory, path));
-        Wait::Open { path, access, target }
+        let target = path.as_deref().map_or(Ok(Target::Unknown), |path| self.target(directory, path));
+        let is_fifo = wchan == Some("wait_for_partner");
+        match (target, path) {
+            (Err(NoFifo), Some(path)) if !is_fifo => {
+                Wait::File { call: "open", fd: None, file: path.to_string_lossy().into_owned() }
+            }
+            (target, path) => Wait::Open { path, access, target: target.unwrap_or(Target::Unknown) },
+        }
     }
 
-    /// What stands at a path, as this thread sees it. Only stat(2): to open a FIFO would wake its waiters.
-    fn target(&self, directory: Option<i32>, path: &Path) -> Target {
+    /// What stands at a path, as this thread sees it. Only statx(2): to open a FIFO would wake its waiters.
+    /// The kernel does not ask a server of the file system about the file.
+    fn target(&self, directory: Option<i32>, path: &Path) -> Result<Target, NoFifo> {
         let base = match directory {
             _ if path.is_absolute() => format!("{}/root", self.directory),
             None | Some(libc::AT_FDCWD) => format!("{}/cwd", self.directory),
             Some(fd) => format!("{}/fd/{fd}", self.directory),
         };
-        let relative = path.strip_prefix("/").unwrap_or(path);
-        match fs::metadata(Path::new(&base).join(relative)) {
-            Ok(file) if file.file_type().is_fifo() => {
-                Target::Fifo(PipeId { device: file.dev(), inode: file.ino() })
+        let path = Path::new(&base).join(path.strip_prefix("/").unwrap_or(path));
+        match statx(CWD, &path, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE | StatxFlags::INO) {
+            Ok(file) if FileType::from_raw_mode(file.stx_mode.into()) == FileType::Fifo => {
+                let device = makedev(file.stx_dev_major, file.stx_dev_minor);
+                Ok(Target::Fifo(PipeId { device, inode: file.stx_ino }))
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Target::Missing,
-            _ => Target::Unknown,
+            Ok(_) => Err(NoFifo),
+            Err(Errno::NOENT) => Ok(Target::Missing),
+            Err(_) => Ok(Target::Unknown),
         }
     }
 
@@ -216,13 +234,29 @@ impl Task<'_> {
     fn file(&self, call: &'static str, fd: u64) -> Wait {
         let fd = fd as u32;
         let link = fs::read_link(format!("{}/fd/{fd}", self.directory)).unwrap_or_default();
-        Wait::File { call, fd, file: link.to_string_lossy().into_owned() }
+        Wait::File { call, fd: Some(fd), file: link.to_string_lossy().into_owned() }
     }
 }
 
 /// The limit of poll(2); a negative number is none.
 fn milliseconds(limit: u64) -> Option<Duration> {
     u64::try_from(i64::from(limit as i32)).ok().map(Duration::from_millis)
+}
+
+/// How much is left of the limit of a futex(2): for some operations a length, for the others a time of a
+/// clock.
+fn futex_limit(operation: u64, time: Duration) -> Option<Duration> {
+    let operation = operation as i32;
+    let is_realtime = operation & libc::FUTEX_CLOCK_REALTIME != 0;
+    let clock = match operation & libc::FUTEX_CMD_MASK {
+        libc::FUTEX_LOCK_PI => libc::CLOCK_REALTIME,
+        libc::FUTEX_WAIT_BITSET | libc::FUTEX_WAIT_REQUEUE_PI | libc::FUTEX_LOCK_PI2 if is_realtime => {
+            libc::CLOCK_REALTIME
+        }
+        libc::FUTEX_WAIT_BITSET | libc::FUTEX_WAIT_REQUEUE_PI | libc::FUTEX_LOCK_PI2 => libc::CLOCK_MONOTONIC,
+        _ => return Some(time),
+    };
+    left(clock as u64, time)
 }
 
 /// How much is left until a time of this clock.
@@ -238,6 +272,18 @@ fn left(clock: u64, until: Duration) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_futex_has_a_length_or_a_time_as_its_limit() {
+        let second = Duration::from_secs(1);
+        let operation = |operation: i32| operation as u64 | libc::FUTEX_PRIVATE_FLAG as u64;
+        assert_eq!(futex_limit(operation(libc::FUTEX_WAIT), second), Some(second));
+        // These times have passed.
+        let realtime = libc::FUTEX_WAIT_BITSET | libc::FUTEX_CLOCK_REALTIME;
+        for absolute in [libc::FUTEX_WAIT_BITSET, realtime, libc::FUTEX_LOCK_PI, libc::FUTEX_LOCK_PI2] {
+            assert_eq!(futex_limit(operation(absolute), Duration::from_nanos(1)), Some(Duration::ZERO));
+        }
+    }
 
     #[test]
     fn a_line_has_a_call_or_none() {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::calls;
-use super::model::{Limit, Pipe, PipeId, Process, Sight, Snapshot, State, Target, Thread, Wait};
+use super::model::{Limit, Pipe, PipeId, Process, Snapshot, State, Target, Thread, Visibility, Wait};
 use super::threads::{absolute, is_of_32_bits, living_thread, state_of, thread};
 use super::{Error, Scope, ends, fill, stat};
 
@@ -42,11 +42,11 @@ impl Gathered {
     /// Reads a process, without its threads; those of the kernel are left out.
     fn process(&mut self, pid: u32) {
         let Some(stat) = stat::stat(&format!("/proc/{pid}")).filter(|stat| !stat.is_kernel) else { return };
-        let (mut sight, mut held) = (Sight::All, Vec::new());
+        let (mut visibility, mut held) = (Visibility::All, Vec::new());
         // The first thread has ended, but not the process: another thread shows what they share.
-        let speaker = if stat.state == State::Zombie { living_thread(pid) } else { None };
-        let state = if speaker.is_some() { State::Sleeping } else { stat.state };
-        match ends::of(speaker.unwrap_or(pid)) {
+        let living = if stat.state == State::Zombie { living_thread(pid) } else { None };
+        let state = if living.is_some() { State::Sleeping } else { stat.state };
+        match ends::of(living.unwrap_or(pid)) {
             Ok(ends) => {
                 for (end, pipe) in ends {
                     held.push(end);
@@ -56,7 +56,7 @@ impl Gathered {
             // A zombie holds nothing. Its descriptors are hidden, too.
             Err(_) if state == State::Zombie => {}
             Err(_) => {
-                sight = Sight::Existence;
+                visibility = Visibility::Existence;
                 self.hidden += 1;
             }
         }
@@ -69,7 +69,7 @@ impl Gathered {
             state,
             ending: stat.ending,
             tracer: None,
-            sight,
+            visibility,
             ends: held,
             threads: Vec::new(),
         };
@@ -147,7 +147,7 @@ impl Gathered {
     /// The processes whose first thread waits in an open(2): no file descriptor shows what they wait for.
     fn in_open(&self) -> BTreeSet<u32> {
         let in_open = |process: &&Process| {
-            process.sight == Sight::All
+            process.visibility == Visibility::All
                 && process.state == State::Sleeping
                 && stat::syscall(&format!("/proc/{}", process.pid)).is_some_and(|line| calls::is_open(&line))
         };
@@ -209,8 +209,8 @@ impl Gathered {
         }
         for (tid, state) in states {
             let line = stat::syscall(&directory(tid));
-            if line.is_none() && process.sight == Sight::All {
-                process.sight = Sight::Descriptors;
+            if line.is_none() && process.visibility == Visibility::All {
+                process.visibility = Visibility::Descriptors;
             }
             let known = line.as_deref().filter(|_| has_our_calls);
             process.threads.push(thread(tid, state, &directory(tid), &process.ends, known));
@@ -257,7 +257,7 @@ impl Gathered {
 
     fn limits(&self, chosen: &BTreeSet<u32>) -> Vec<Limit> {
         let is_blind =
-            |pid: &&u32| self.processes.get(pid).is_some_and(|one| one.sight == Sight::Descriptors);
+            |pid: &&u32| self.processes.get(pid).is_some_and(|one| one.visibility == Visibility::Descriptors);
         let pids: Vec<u32> = chosen.iter().filter(is_blind).copied().collect();
         let calls = (!pids.is_empty()).then(|| Limit::HiddenCalls { pids, yama: stat::yama() });
         let hidden = (self.hidden > 0).then_some(Limit::HiddenProcesses(self.hidden));

@@ -34,6 +34,10 @@ mod tests {
     /// What remains where Yama hides the system call.
     #[test]
     fn a_wait_channel_tells_the_kind_of_a_wait_and_the_pipes_in_question() {
+        if std::fs::read("/proc/self/wchan").is_err() {
+            let _ = writeln!(std::io::stderr(), "NOT RUN: guess: /proc/self/wchan is hidden");
+            return;
+        }
         let (reader, mut writer) = pipe().unwrap();
         let fd = reader.as_raw_fd().cast_unsigned();
         std::thread::scope(|threads| {

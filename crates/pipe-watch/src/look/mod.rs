@@ -3,7 +3,7 @@
 //! [`look()`] takes a [`Snapshot`] of /proc, in a few milliseconds, with no other right than the user's.
 //! [`Report`] explains one snapshot, or what two of them have in common. Reading order: `model` has the
 //! types. `gather` reads processes; below it are `threads`, `calls`, `guess`, `memory`, `stat`, `ends` and
-//! `fill`. `relations` and `graph` find out which waits can end; `words` and `remedy` say it.
+//! `fill`. `relations` and `graph` find out which waits can end; `words` and `remedy` say it, with `phrases`.
 //!
 //! A look disturbs no process: it opens no pipe, sends no signal and stops nothing. `fill` has the one
 //! exception, of microseconds.
@@ -24,6 +24,7 @@ mod graph;
 mod guess;
 mod memory;
 mod model;
+mod phrases;
 mod relations;
 mod remedy;
 mod stat;
@@ -36,10 +37,10 @@ use std::path::PathBuf;
 
 pub use graph::{Deadlock, Finding, Kind, Report};
 pub use model::{
-    Access, End, Ending, Fill, Limit, Need, Pipe, PipeId, PipeWait, Process, Sight, Snapshot, State, Target,
-    Thread, Wait,
+    Access, End, Ending, Fill, Limit, Need, Pipe, PipeId, PipeWait, Process, Snapshot, State, Target, Thread,
+    Visibility, Wait,
 };
-pub use words::printable;
+pub use phrases::printable;
 
 /// The processes that a look is about. It looks at others as well, as far as these wait for them.
 #[derive(Debug, Clone, PartialEq, Eq)]

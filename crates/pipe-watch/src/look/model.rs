@@ -45,7 +45,7 @@ pub struct Process {
     /// The process that traces it (ptrace(2)).
     pub tracer: Option<u32>,
     /// How much of it the look could see.
-    pub sight: Sight,
+    pub visibility: Visibility,
     /// Its pipe ends, by file descriptor.
     pub ends: Vec<End>,
     /// Its threads that have not ended. Empty if the look had no reason to read them.
@@ -83,7 +83,7 @@ pub enum Ending {
 /// How much of a process a look can see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Sight {
+pub enum Visibility {
     /// Only that it exists, and its state: it is another user's, or not dumpable (prctl(2)).
     Existence,
     /// Its descriptors, but not its system calls: Yama or a container forbids it (ptrace(2)).
@@ -190,8 +190,8 @@ pub enum Wait {
     File {
         /// The call.
         call: &'static str,
-        /// The descriptor.
-        fd: u32,
+        /// The descriptor; open(2) has none yet.
+        fd: Option<u32>,
         /// The file, as the kernel names it: `/dev/pts/3`, `socket:[4711]`.
         file: String,
     },

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::model::{Access, Limit, PipeWait, Process, Snapshot, Target, Thread, Wait};
+use super::model::{Access, Limit, Need, PipeWait, Process, Snapshot, Target, Thread, Wait};
+use super::phrases::{close, descriptors};
 use super::words::{activity, who, who_is};
 
 /// The advice about a zombie.
@@ -27,10 +28,14 @@ pub(super) fn remedy(
         Wait::Open { .. } if !snapshot.holders_of_newer(thread.tid).is_empty() => {
             Some("do not remove and make a FIFO while a process waits to open it".to_owned())
         }
-        Wait::Open { access, .. } if !snapshot.rivals(thread.tid).is_empty() => Some(match access {
-            Some(Access::Write) => "one side must open it with O_RDONLY".to_owned(),
-            _ => "one side must open it with O_WRONLY".to_owned(),
-        }),
+        Wait::Open { access, .. }
+            if snapshot.openers(process, thread).is_empty() && !snapshot.rivals(thread.tid).is_empty() =>
+        {
+            Some(match access {
+                Some(Access::Write) => "one side must open it with O_RDONLY".to_owned(),
+                _ => "one side must open it with O_WRONLY".to_owned(),
+            })
+        }
         Wait::Open { access, .. } => match access {
             Some(Access::Write) => Some("open it for reading in the process that is to read".to_owned()),
             Some(_) => Some("open it for writing in the process that is to write".to_owned()),
@@ -43,45 +48,68 @@ pub(super) fn remedy(
     }
 }
 
+/// The advice about a wait at pipes. Of several, about the first that the process itself cannot serve.
 fn at_pipe(snapshot: &Snapshot, process: &Process, wait: &PipeWait) -> Option<String> {
-    let need = wait.needs.first()?;
-    let reads = need.access == Access::Read;
-    let partners = snapshot.partners(need.pipe, need.access);
-    let other = partners.iter().find(|(pid, _)| *pid != process.pid);
-    let own = partners.iter().find(|(pid, _)| *pid == process.pid);
-    let is_stopped = |pid| {
-        let threads = snapshot.processes.get(pid).map(|process| process.threads.as_slice());
-        threads.is_some_and(|threads| threads.iter().any(|thread| thread.wait == Wait::Stopped))
+    let partners = |need: &Need| snapshot.partners(need.pipe, need.access);
+    let is_own = |(pid, _): &(u32, Vec<u32>)| *pid == process.pid;
+    let need = match wait.needs.as_slice() {
+        [need] => need,
+        needs => needs.iter().find(|need| {
+            let partners = partners(need);
+            !partners.is_empty() && !partners.iter().any(is_own)
+        })?,
     };
-    Some(match (reads, other, own) {
-        (true, _, Some((_, fds))) if fds.contains(&need.fd) => {
-            format!("open descriptor {} with O_RDONLY: with O_RDWR it is its own writer", need.fd)
+    let (own, others): (Vec<_>, Vec<_>) = partners(need).into_iter().partition(is_own);
+    match (need.access, own.first(), others.first()) {
+        (_, None, None) => None,
+        (_, None, Some((pid, _))) if is_stopped(snapshot, *pid) => Some(continue_it(*pid)),
+        (Access::Write, _, Some((pid, fds))) => {
+            Some(format!("{} must read from {}", who_is(snapshot, *pid), descriptors(fds)))
         }
-        (true, None, Some((_, fds))) => format!("close({}) before the read", fds[0]),
-        (true, Some((pid, others)), Some((_, fds))) => {
-            format!(
-                "close({}) before the read, and close({}) in {}",
-                fds[0],
-                others[0],
-                who_is(snapshot, *pid)
-            )
+        (Access::Write, Some((_, fds)), None) => Some(format!(
+            "read from {} before the pipe is full, or let another process read",
+            descriptors(fds)
+        )),
+        (_, None, Some((pid, fds))) => {
+            Some(format!("{} must write, or {} if it is not to write", who_is(snapshot, *pid), close(fds)))
         }
-        (_, Some((pid, _)), None) if is_stopped(pid) => continue_it(*pid),
-        (true, Some((pid, fds)), None) => {
-            format!("{} must write, or close({}) if it is not to write", who_is(snapshot, *pid), fds[0])
-        }
-        (false, Some((pid, fds)), _) => {
-            format!("{} must read from descriptor {}", who_is(snapshot, *pid), fds[0])
-        }
-        (false, None, Some((_, fds))) => {
-            format!("read from descriptor {} before the pipe is full, or let another process read", fds[0])
-        }
-        (_, None, None) => return None,
-    })
+        (_, Some((_, fds)), other) => own_writer(snapshot, process, wait.call, need.fd, fds, other),
+    }
+}
+
+/// The advice about a process that reads a pipe and holds its write end.
+fn own_writer(
+    snapshot: &Snapshot,
+    process: &Process,
+    call: &str,
+    reader: u32,
+    own: &[u32],
+    other: Option<&(u32, Vec<u32>)>,
+) -> Option<String> {
+    let close_others = other.map(|(pid, fds)| format!(", and {} in {}", close(fds), who_is(snapshot, *pid)));
+    let close_others = close_others.unwrap_or_default();
+    if own.contains(&reader) {
+        return Some(format!("open descriptor {reader} with O_RDONLY: with O_RDWR it is its own writer"));
+    }
+    if process.threads.len() > 1 {
+        let them = if own.len() == 1 { "it" } else { "them" };
+        return Some(format!(
+            "another thread must write to {}, or close {them}{close_others}",
+            descriptors(own)
+        ));
+    }
+    // A process that polls its own pipe uses it on purpose: its signal handler writes.
+    let is_poll = ["poll", "ppoll", "select", "pselect", "epoll_wait"].contains(&call);
+    (!is_poll).then(|| format!("{} before the read{close_others}", close(own)))
+}
+
+fn is_stopped(snapshot: &Snapshot, pid: u32) -> bool {
+    let threads = snapshot.processes.get(&pid).map(|process| process.threads.as_slice());
+    threads.is_some_and(|threads| threads.iter().any(|thread| thread.wait == Wait::Stopped))
 }
 
 fn continue_it(pid: u32) -> String {
-    format!("kill -CONT {pid}, or fg in its shell")
+    format!("fg in its shell, or kill -CONT {pid}")
 }
 
 /// A circle of processes, and what would break it.

@@ -1,22 +1,14 @@
 //! Findings in sentences: the actor, its call, the pipe, and what the processes at the other end do.
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::model::{
-    Access, Ending, Need, PipeId, PipeWait, Process, Sight, Snapshot, State, Target, Thread, Wait,
+    Access, Ending, Limit, Need, PipeId, PipeWait, Process, Snapshot, State, Target, Thread, Visibility, Wait,
 };
+use super::phrases::{descriptors, printable, seconds, within};
 
 /// The most processes that one sentence names.
 const NAMED_MAX: usize = 3;
-
-/// A text of another program, safe to print: control characters and characters that reorder a line are
-/// escaped.
-pub fn printable(text: &str) -> String {
-    let escaped =
-        |c: char| if c == '\'' || c == '"' || c == '\\' { vec![c] } else { c.escape_debug().collect() };
-    text.chars().flat_map(escaped).collect()
-}
 
 /// What a thread does, in one or more sentences.
 pub(super) fn sentence(snapshot: &Snapshot, process: &Process, thread: &Thread, is_busy: bool) -> String {
@@ -27,7 +19,7 @@ pub(super) fn sentence(snapshot: &Snapshot, process: &Process, thread: &Thread, 
     if is_busy {
         return format!("{actor} uses the processor all the time: it computes, or asks again and again.");
     }
-    let deed = deed(snapshot, process, thread);
+    let action = action(snapshot, process, thread);
     let guess = if thread.is_guess && thread.wait != Wait::Hidden {
         " (a guess: its system call is hidden)"
     } else {
@@ -41,13 +33,13 @@ pub(super) fn sentence(snapshot: &Snapshot, process: &Process, thread: &Thread, 
                 None => "opens the other end",
             };
             let why = why_open(snapshot, process, thread, *target);
-            format!("{actor} {deed}{guess}, until a process {needed}. {why}")
+            format!("{actor} {action}{guess}, until a process {needed}. {why}")
         }
         Wait::Pipes(wait) => {
             let fill = fill(snapshot, wait);
-            format!("{actor} {deed}{fill}{guess}. {}", other_ends(snapshot, process, wait))
+            format!("{actor} {action}{fill}{guess}. {}", other_ends(snapshot, process, wait))
         }
-        _ => format!("{actor} {deed}{guess}."),
+        _ => format!("{actor} {action}{guess}."),
     }
 }
 
@@ -63,7 +55,7 @@ pub(super) fn who_is(snapshot: &Snapshot, pid: u32) -> String {
 }
 
 /// What a thread does, as a verb with its object.
-fn deed(snapshot: &Snapshot, process: &Process, thread: &Thread) -> String {
+fn action(snapshot: &Snapshot, process: &Process, thread: &Thread) -> String {
     match &thread.wait {
         Wait::Nothing => "runs".to_owned(),
         Wait::Open { path, access, .. } => format!("waits in {}", open_call(path.as_deref(), *access)),
@@ -76,6 +68,7 @@ fn deed(snapshot: &Snapshot, process: &Process, thread: &Thread) -> String {
             } else {
                 printable(file)
             };
+            let fd = fd.map(|fd| fd.to_string()).unwrap_or_default();
             format!("waits in {call}({fd}) for {file}")
         }
         Wait::Child { call, pid } => {
@@ -101,27 +94,30 @@ fn deed(snapshot: &Snapshot, process: &Process, thread: &Thread) -> String {
             let tracer = process.tracer.map(|pid| format!(", {}", who_is(snapshot, pid))).unwrap_or_default();
             format!("is stopped by its tracer{tracer}")
         }
-        Wait::Hidden if process.sight == Sight::Existence => "sleeps; all else of it is hidden".to_owned(),
+        Wait::Hidden if process.visibility == Visibility::Existence => {
+            "sleeps; all else of it is hidden".to_owned()
+        }
         Wait::Hidden => "sleeps; its system call is hidden".to_owned(),
     }
 }
 
-/// What a process does: the thread at a pipe speaks for it.
+/// What a process does: what its thread at a pipe does, or else its first thread.
 pub(super) fn activity(snapshot: &Snapshot, process: &Process) -> String {
     if process.state == State::Zombie {
         return "has ended".to_owned();
     }
     let at_pipe = |thread: &&Thread| matches!(thread.wait, Wait::Open { .. } | Wait::Pipes(_));
-    let speaker = process.threads.iter().find(at_pipe).or(process.threads.first());
-    let Some(thread) = speaker else { return "is not looked at".to_owned() };
-    let deed = match &thread.wait {
+    let Some(thread) = process.threads.iter().find(at_pipe).or(process.threads.first()) else {
+        return "is not looked at".to_owned();
+    };
+    let action = match &thread.wait {
         // The sentence about the parent has named the child.
         Wait::Child { call, .. } => format!("waits in {call}() for a child"),
-        _ => deed(snapshot, process, thread),
+        _ => action(snapshot, process, thread),
     };
     match process.threads.len() {
-        1 => deed,
-        many => format!("{deed} (one of {many} threads)"),
+        1 => action,
+        many => format!("{action} (one of {many} threads)"),
     }
 }
 
@@ -185,17 +181,22 @@ fn why_open(snapshot: &Snapshot, process: &Process, thread: &Thread, target: Tar
             "None can: its FIFO was removed, and the name belongs to a newer one, which {holders} has open."
         );
     }
-    let rivals = snapshot.rivals(thread.tid);
-    if !rivals.is_empty() {
-        let rivals = enumerate(&rivals, |pid| who_is(snapshot, pid));
-        return format!("None has: {rivals} waits for the same.");
-    }
     let openers = snapshot.openers(process, thread);
     let meanwhile = enumerate(&openers, |pid| {
         let other = &snapshot.processes[&pid];
         format!("{} {}", who(other), activity(snapshot, other))
     });
-    if openers.is_empty() { "None has.".to_owned() } else { format!("None has. Meanwhile {meanwhile}.") }
+    let rivals = match snapshot.rivals(thread.tid).as_slice() {
+        [] => String::new(),
+        [rival] => format!("{} waits to open it in the same way", who_is(snapshot, *rival)),
+        rivals => format!("{} other processes wait to open it in the same way", rivals.len()),
+    };
+    match (openers.is_empty(), rivals.is_empty()) {
+        (true, true) => "None has.".to_owned(),
+        (true, false) => format!("None has: {rivals}."),
+        (false, true) => format!("None has. Meanwhile {meanwhile}."),
+        (false, false) => format!("None has. Meanwhile {meanwhile}. {rivals}."),
+    }
 }
 
 /// The processes at the other ends, and what they do.
@@ -204,26 +205,35 @@ fn other_ends(snapshot: &Snapshot, process: &Process, wait: &PipeWait) -> String
     let end = if need.access == Access::Read { "write" } else { "read" };
     let partners = snapshot.partners(need.pipe, need.access);
     let (own, others): (Vec<_>, Vec<_>) = partners.into_iter().partition(|(pid, _)| *pid == process.pid);
-    let own = own.first().map(|(_, fds)| list(fds));
-    let fds =
-        |pid| others.iter().find(|(other, _)| *other == pid).map(|(_, fds)| list(fds)).unwrap_or_default();
+    let own = own.first().map(|(_, fds)| descriptors(fds));
+    let fds = |pid| {
+        others.iter().find(|(other, _)| *other == pid).map(|(_, fds)| descriptors(fds)).unwrap_or_default()
+    };
     let pids: Vec<u32> = others.iter().map(|(pid, _)| *pid).collect();
     let holders = enumerate(&pids, |pid| {
         let other = &snapshot.processes[&pid];
-        format!("by {} as descriptor {}, which {}", who(other), fds(pid), activity(snapshot, other))
+        format!("by {} as {}, which {}", who(other), fds(pid), activity(snapshot, other))
     });
     match (pids.is_empty(), own) {
         (false, None) => format!("The {end} end is held {holders}."),
-        (false, Some(own)) => format!("The {end} end is held {holders}; and by itself as descriptor {own}."),
+        (false, Some(own)) => format!("The {end} end is held {holders}; and by itself as {own}."),
+        (true, Some(own)) if hides_processes(snapshot) => {
+            format!("The only {end} end that can be seen is its own, {own}.")
+        }
         (true, Some(own)) => {
             let end_of_wait =
                 if end == "write" { "no end of file can come" } else { "no other process reads" };
-            format!("The only {end} end is its own, descriptor {own}: {end_of_wait}.")
+            format!("The only {end} end is its own, {own}: {end_of_wait}.")
         }
         (true, None) => format!(
             "The {end} end is held by a process that cannot be seen: another user's, or one outside this container."
         ),
     }
+}
+
+/// Whether a process that hides its descriptors may hold another end of a pipe.
+fn hides_processes(snapshot: &Snapshot) -> bool {
+    snapshot.limits.iter().any(|limit| matches!(limit, Limit::HiddenProcesses(_)))
 }
 
 /// The processes at the other ends of several pipes.
@@ -248,20 +258,6 @@ fn enumerate(pids: &[u32], words: impl Fn(u32) -> String) -> String {
     named.join("; ")
 }
 
-fn list(fds: &[u32]) -> String {
-    let words: Vec<_> = fds.iter().map(u32::to_string).collect();
-    words.join(" and ")
-}
-
-fn within(limit: Option<Duration>) -> String {
-    limit.map(|limit| format!(", for at most {}", seconds(limit))).unwrap_or_default()
-}
-
-fn seconds(time: Duration) -> String {
-    let tenths = time.as_millis() / 100;
-    if tenths >= 100 { format!("{} s", time.as_secs()) } else { format!("{}.{} s", tenths / 10, tenths % 10) }
-}
-
 /// A zombie, and what its parent does.
 pub(super) fn zombie(snapshot: &Snapshot, process: &Process) -> String {
     let ending = match process.ending {
@@ -276,21 +272,4 @@ pub(super) fn zombie(snapshot: &Snapshot, process: &Process) -> String {
         "{} has ended{ending} and is a zombie: its parent {parent} has not waited for it{meanwhile}.",
         who(process)
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hostile_name_does_not_reach_the_terminal() {
-        assert_eq!(printable("a\x1b[2J\n\u{202e}b"), "a\\u{1b}[2J\\n\\u{202e}b");
-        assert_eq!(printable("it's \"mario\" \\ é 日本"), "it's \"mario\" \\ é 日本");
-    }
-
-    #[test]
-    fn a_time_has_one_digit_after_the_point_if_it_is_short() {
-        assert_eq!(seconds(Duration::from_millis(1550)), "1.5 s");
-        assert_eq!(seconds(Duration::from_secs(1000)), "1000 s");
-    }
 }
