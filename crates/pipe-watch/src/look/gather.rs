@@ -1,9 +1,7 @@
 //! Takes a snapshot: reads all visible processes' pipe ends, and the threads of those that matter.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -110,7 +108,7 @@ impl Gathered {
     fn at(&self, directory: &Path) -> Result<BTreeSet<u32>, Error> {
         let failed = |error| Error::NoDirectory(directory.to_owned(), error);
         let real = directory.canonicalize().map_err(failed)?;
-        let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+        let identity = |path: &Path| stat::node(path).map(|node| node.id);
         let wanted = identity(&real).map_err(failed)?;
         let is_inside = |id: &PipeId| self.directory_of(id) == Some(&real);
         let opens_inside = |thread: &Thread| match &thread.wait {

@@ -65,8 +65,9 @@ pub enum Error {
     NoDirectory(PathBuf, io::Error),
 }
 
-/// Looks once. It waits for no process, and takes a few milliseconds. Only a path on a network file system
-/// whose server does not answer can block it, if a thread waits to open that path.
+/// Looks once. It waits for no process, and takes a few milliseconds. Of open files and working directories
+/// it asks what the kernel knows. Therefore a network file system whose server does not answer can block it
+/// only where it must look up a path: that of [`Scope::Directory`], or one at which a thread waits in open(2).
 ///
 /// # Errors
 /// [`Error`]. A process that ends during the look is no error.
