@@ -36,7 +36,10 @@ fn end(pid: u32, fd: u32) -> Option<(End, Pipe)> {
     let is_named = !is_pipe && file.has_name;
     let path = (!is_pipe).then(|| without_mark(&link, is_named));
     let is_nonblocking = flags & libc::O_NONBLOCK != 0;
-    Some((End { fd, pipe: file.id, access, is_nonblocking }, Pipe { id: file.id, path, is_named, fill: None }))
+    Some((
+        End { fd, pipe: file.id, access, is_nonblocking },
+        Pipe { id: file.id, path, is_named, fill: None },
+    ))
 }
 
 /// The access mode in the flags of open(2). `None`: `O_PATH`, which opens no end.

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::calls;
-use super::model::{Limit, Pipe, PipeId, Process, Sight, Snapshot, State, Target, Thread, Wait};
+use super::limit::Limit;
+use super::model::{Pipe, PipeId, Process, Sight, Snapshot, State, Target, Thread, Wait};
 use super::threads::{absolute, is_of_32_bits, living_thread, state_of, thread};
 use super::{Error, Scope, ends, fill, stat};
 
@@ -258,7 +259,13 @@ impl Gathered {
             |pid: &&u32| self.processes.get(pid).is_some_and(|one| one.sight == Sight::Descriptors);
         let pids: Vec<u32> = chosen.iter().filter(is_blind).copied().collect();
         let calls = (!pids.is_empty()).then(|| Limit::HiddenCalls { pids, yama: stat::yama() });
+        let is_unread = |pid: &&u32| {
+            self.processes.get(pid).is_some_and(|one| one.state != State::Zombie && one.threads.is_empty())
+                && living_thread(**pid).is_some()
+        };
+        let unread: Vec<u32> = chosen.iter().filter(is_unread).copied().collect();
+        let unread = (!unread.is_empty()).then_some(Limit::UnreadProcesses(unread));
         let hidden = (self.hidden > 0).then_some(Limit::HiddenProcesses(self.hidden));
-        calls.into_iter().chain(hidden).collect()
+        calls.into_iter().chain(unread).chain(hidden).collect()
     }
 }

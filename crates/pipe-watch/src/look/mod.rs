@@ -2,8 +2,9 @@
 //!
 //! [`look()`] takes a [`Snapshot`] of /proc, in a few milliseconds, with no other right than the user's.
 //! [`Report`] explains one snapshot, or what two of them have in common. Reading order: `model` has the
-//! types. `gather` reads processes; below it are `threads`, `calls`, `guess`, `memory`, `stat`, `ends` and
-//! `fill`. `relations` and `graph` find out which waits can end; `words` and `remedy` say it.
+//! types, and `limit` what a look could not see. `gather` reads processes; below it are `threads`, `calls`,
+//! `guess`, `memory`, `stat`, `ends` and `fill`. `relations` and `graph` find out which waits can end; `words`
+//! and `remedy` say it.
 //!
 //! A look disturbs no process: it opens no pipe, sends no signal and stops nothing. `fill` has the one
 //! exception, of microseconds.
@@ -22,6 +23,7 @@ mod fill;
 mod gather;
 mod graph;
 mod guess;
+mod limit;
 mod memory;
 mod model;
 mod relations;
@@ -35,9 +37,10 @@ use std::io;
 use std::path::PathBuf;
 
 pub use graph::{Deadlock, Finding, Kind, Report};
+pub use limit::Limit;
 pub use model::{
-    Access, End, Ending, Fill, Limit, Need, Pipe, PipeId, PipeWait, Process, Sight, Snapshot, State, Target,
-    Thread, Wait,
+    Access, End, Ending, Fill, Need, Pipe, PipeId, PipeWait, Process, Sight, Snapshot, State, Target, Thread,
+    Wait,
 };
 pub use words::printable;
 

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::limit::Limit;
+
 /// What one look found. [`crate::look::look`] makes it, [`crate::look::Report`] explains it.
 ///
 /// While the look reads /proc, processes go on. Therefore the look ends with a check: a thread that ran since
@@ -270,21 +272,6 @@ pub struct Need {
     pub pipe: PipeId,
     /// `Read`: it waits for bytes or EOF. `Write`: it waits for room, or for the last reader to leave.
     pub access: Access,
-}
-
-/// What a look could not see.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Limit {
-    /// So many processes hide their descriptors. They are other users', or not dumpable.
-    HiddenProcesses(usize),
-    /// So many chosen processes hide their system calls. `yama`: kernel.yama.ptrace_scope, if there is one.
-    HiddenCalls {
-        /// The PIDs.
-        pids: Vec<u32>,
-        /// The value of kernel.yama.ptrace_scope.
-        yama: Option<u8>,
-    },
 }
 
 impl Access {

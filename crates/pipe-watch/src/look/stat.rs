@@ -115,12 +115,15 @@ pub(super) fn yama() -> Option<u8> {
     text("/proc/sys/kernel/yama/ptrace_scope")?.trim().parse().ok()
 }
 
-/// The text of a small file of /proc, which one read(2) returns whole.
+/// The most bytes of a file of /proc: 65,536 supplementary groups are 720,000 bytes of status (setgroups(2)).
+const TEXT_MAX: u64 = 1 << 20;
+
+/// The text of a file of /proc.
 pub(super) fn text(path: &str) -> Option<String> {
-    let mut bytes = [0; 4096];
-    let read = File::open(path).and_then(|mut file| file.read(&mut bytes)).ok()?;
+    let mut bytes = Vec::with_capacity(4096);
+    File::open(path).and_then(|file| file.take(TEXT_MAX).read_to_end(&mut bytes)).ok()?;
     // A program's name may be any bytes.
-    Some(String::from_utf8_lossy(&bytes[..read]).into_owned())
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A file, as statx(2) shows it.
