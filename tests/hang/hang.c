@@ -104,6 +104,17 @@ static void server_waits(void)
     opened("mario", O_RDONLY);
 }
 
+/* A thousand clients open one FIFO. */
+static void crowd(void)
+{
+    make("M");
+    for (int i = 0; i < 1000; i++)
+        if (child("client") == 0)
+            opened("M", O_WRONLY);
+    name("parent");
+    wait_for_signal();
+}
+
 static void held_end(void)
 {
     int ends[2];
@@ -443,6 +454,7 @@ static const struct {
     { "client-private", client_private },
     { "too-early", too_early },
     { "server-waits", server_waits },
+    { "crowd", crowd },
     { "held-end", held_end },
     { "self-held", self_held },
     { "self-both", self_both },

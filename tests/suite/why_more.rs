@@ -1,6 +1,7 @@
 //! `lab why` in rarer cases: threads, many pipes, chains, other namespaces and users, Python and Rust.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use predicates::str::contains;
@@ -215,6 +216,20 @@ fn a_process_in_a_pid_namespace_has_both_numbers() {
     hung.why(&[]).code(1).stdout(contains(" (reader, 1 in its namespace) waits in read(3)")).stdout(
         contains(" (holder, 2 in its namespace) as descriptor 4, which waits in pause() for a signal."),
     );
+    hung.end();
+}
+
+/// The time must not grow with the square of the crowd, or worse.
+#[test]
+fn a_crowd_in_one_open_is_explained_in_seconds() {
+    let Some(hung) = Hung::in_c("crowd") else { return };
+    let clients = vec![("client", "open"); 1000];
+    let hung = hung.waits(&[clients.as_slice(), &[("parent", "pause")]].concat());
+    let start = Instant::now();
+    let end = hung.why(&[]).code(1);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    let text = String::from_utf8_lossy(&end.get_output().stdout).into_owned();
+    assert_eq!(text.matches("waits in open(\"M\", O_WRONLY), until").count(), 1000);
     hung.end();
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::limit::Limit;
+use super::relations::Index;
 
 /// What one look found. [`crate::look::look`] makes it, [`crate::look::Report`] explains it.
 ///
@@ -24,6 +25,7 @@ pub struct Snapshot {
     pub limits: Vec<Limit>,
     /// When the look ended.
     pub at: Instant,
+    pub(super) index: Index,
 }
 
 /// A process (proc_pid_stat(5), proc_pid_status(5)).
@@ -142,7 +144,7 @@ pub struct End {
 }
 
 /// How a file is open, or is to be opened (open(2)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
     /// `O_RDONLY`.
     Read,
