@@ -138,6 +138,17 @@ static void server_waits(void)
     opened("mario", O_RDONLY);
 }
 
+/* A thousand clients open one FIFO. */
+static void crowd(void)
+{
+    make("M");
+    for (int i = 0; i < 1000; i++)
+        if (child("client") == 0)
+            opened("M", O_WRONLY);
+    name("parent");
+    wait_for_signal();
+}
+
 static void held_end(void)
 {
     int ends[2];
@@ -558,6 +569,7 @@ static const struct {
     { "client-died", client_died },
     { "busy-server", busy_server },
     { "server-waits", server_waits },
+    { "crowd", crowd },
     { "held-end", held_end },
     { "self-held", self_held },
     { "self-both", self_both },

@@ -1,12 +1,13 @@
 //! `lab why` in rarer cases: threads, many pipes, chains, other namespaces and users, Python and Rust.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::peers::hanging_program;
-use workspace_tests::{Scene, Tool, needs, not_run, path_of};
+use workspace_tests::{Scene, Tool, is_root, needs, not_run, path_of};
 
 use crate::hung::{Hung, may_look, says};
 
@@ -270,6 +271,36 @@ fn a_process_in_a_pid_namespace_has_both_numbers() {
         contains(" (holder, 2 in its namespace) as descriptor 4, which waits in pause() for a signal."),
     );
     hung.end();
+}
+
+/// The time must not grow with the square of the crowd, or worse.
+#[test]
+fn a_crowd_in_one_open_is_explained_in_seconds() {
+    let Some(hung) = Hung::in_c("crowd") else { return };
+    let clients = vec![("client", "open"); 1000];
+    let hung = hung.waits(&[clients.as_slice(), &[("parent", "pause")]].concat());
+    let start = Instant::now();
+    let end = hung.why(&[]).code(1);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    let text = String::from_utf8_lossy(&end.get_output().stdout).into_owned();
+    assert_eq!(text.matches("waits in open(\"M\", O_WRONLY), until").count(), 1000);
+    hung.end();
+}
+
+/// The lines that count sleeps stand behind the groups in /proc/PID/status (proc_pid_status(5)).
+#[test]
+fn a_process_of_many_groups_is_read_whole() {
+    if !needs(&[Tool::CCompiler, Tool::Command("setpriv")]) || !is_root() {
+        return;
+    }
+    let groups = (100_000..102_000).map(|group| group.to_string()).collect::<Vec<_>>().join(",");
+    let scene = Scene::new();
+    let program =
+        scene.client_at("setpriv").args(["--groups", &groups]).arg(hanging_program()).arg("held-end").start();
+    Hung { scene, program }.waits(&[("reader", "read"), ("holder", "pause")]).tells(&[
+        "✘ @reader waits in read(3) on the unnamed pipe [#] (0 of # bytes in it). The write end is held by \
+         @holder as descriptor 4, which waits in pause() for a signal.",
+    ]);
 }
 
 /// poll(2) goes on as restart_syscall(2), which hides the call.

@@ -3,10 +3,9 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::model::{Access, End, Pipe, PipeId};
+use super::model::{Access, End, Pipe};
 use super::stat;
 
 /// The pipe ends of a process, and the pipes that they belong to.
@@ -21,7 +20,7 @@ pub(super) fn of(pid: u32) -> io::Result<Vec<(End, Pipe)>> {
     Ok(fds.into_iter().filter_map(|fd| end(pid, fd)).collect())
 }
 
-/// A descriptor, if it is a pipe's end. Following the link opens nothing: stat(2) only looks.
+/// A descriptor, if it is a pipe's end. Following the link opens nothing, and looks up no path.
 fn end(pid: u32, fd: u32) -> Option<(End, Pipe)> {
     let path = format!("/proc/{pid}/fd/{fd}");
     let link = fs::read_link(&path).ok()?;
@@ -29,16 +28,18 @@ fn end(pid: u32, fd: u32) -> Option<(End, Pipe)> {
     if !is_pipe && !link.is_absolute() {
         return None;
     }
-    let file = fs::metadata(&path).ok().filter(|file| file.file_type().is_fifo())?;
+    let file = stat::node(Path::new(&path)).ok().filter(|file| file.is_fifo)?;
     let info = stat::text(&format!("/proc/{pid}/fdinfo/{fd}"))?;
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
     let flags = i32::from_str_radix(flags.trim(), 8).ok()?;
     let access = access_of(flags)?;
-    let id = PipeId { device: file.dev(), inode: file.ino() };
-    let is_named = !is_pipe && file.nlink() > 0;
+    let is_named = !is_pipe && file.has_name;
     let path = (!is_pipe).then(|| without_mark(&link, is_named));
     let is_nonblocking = flags & libc::O_NONBLOCK != 0;
-    Some((End { fd, pipe: id, access, is_nonblocking }, Pipe { id, path, is_named, fill: None }))
+    Some((
+        End { fd, pipe: file.id, access, is_nonblocking },
+        Pipe { id: file.id, path, is_named, fill: None },
+    ))
 }
 
 /// The access mode in the flags of open(2). `None`: `O_PATH`, which opens no end.

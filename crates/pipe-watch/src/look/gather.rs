@@ -1,14 +1,14 @@
 //! Takes a snapshot: reads all visible processes' pipe ends, and the threads of those that matter.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::calls;
-use super::model::{Limit, Pipe, PipeId, Process, Snapshot, State, Target, Thread, Visibility, Wait};
+use super::limit::Limit;
+use super::model::{Pipe, PipeId, Process, Snapshot, State, Target, Thread, Visibility, Wait};
+use super::relations::Index;
 use super::threads::{absolute, is_of_32_bits, living_thread, state_of, thread};
 use super::{Error, Scope, ends, fill, stat};
 
@@ -21,6 +21,11 @@ struct Gathered {
     lines: BTreeMap<u32, Option<String>>,
     hidden: usize,
     examined: BTreeSet<u32>,
+    /// The processes that hold each pipe.
+    holders: BTreeMap<PipeId, BTreeSet<u32>>,
+    /// The pipes and directories whose processes are due already.
+    followed: BTreeSet<PipeId>,
+    places: BTreeSet<PathBuf>,
 }
 
 pub(super) fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
@@ -35,7 +40,10 @@ pub(super) fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     gathered.confirm();
     let limits = gathered.limits(&chosen);
     let Gathered { processes, pipes, .. } = gathered;
-    Ok(Snapshot { processes, pipes, chosen, limits, at: Instant::now() })
+    let mut snapshot =
+        Snapshot { processes, pipes, chosen, limits, at: Instant::now(), index: Index::default() };
+    snapshot.index();
+    Ok(snapshot)
 }
 
 impl Gathered {
@@ -50,6 +58,7 @@ impl Gathered {
             Ok(ends) => {
                 for (end, pipe) in ends {
                     held.push(end);
+                    self.holders.entry(pipe.id).or_default().insert(pid);
                     self.pipes.entry(pipe.id).or_insert(pipe);
                 }
             }
@@ -110,7 +119,7 @@ impl Gathered {
     fn at(&self, directory: &Path) -> Result<BTreeSet<u32>, Error> {
         let failed = |error| Error::NoDirectory(directory.to_owned(), error);
         let real = directory.canonicalize().map_err(failed)?;
-        let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+        let identity = |path: &Path| stat::node(path).map(|node| node.id);
         let wanted = identity(&real).map_err(failed)?;
         let is_inside = |id: &PipeId| self.directory_of(id) == Some(&real);
         let opens_inside = |thread: &Thread| match &thread.wait {
@@ -159,33 +168,44 @@ impl Gathered {
         while let Some(pid) = due.pop_first() {
             if self.examined.insert(pid) {
                 self.examine(pid);
-                due.extend(self.awaited(pid).difference(&self.examined));
+                let awaited = self.awaited(pid);
+                due.extend(awaited.difference(&self.examined));
             }
         }
     }
 
-    /// The processes that can end a wait of this process.
-    fn awaited(&self, pid: u32) -> BTreeSet<u32> {
+    /// The processes that can end a wait of this process, without those that are due already.
+    fn awaited(&mut self, pid: u32) -> BTreeSet<u32> {
         let Some(process) = self.processes.get(&pid) else { return BTreeSet::new() };
         if process.state == State::Zombie {
             return BTreeSet::from([process.parent]);
         }
-        let others = || self.processes.values();
-        let holders_of = |concerns: &dyn Fn(&PipeId) -> bool| -> Vec<u32> {
-            let holds = |one: &&Process| one.ends.iter().any(|end| concerns(&end.pipe));
-            others().filter(holds).map(|one| one.pid).collect()
-        };
-        let awaited = process.threads.iter().flat_map(|thread| match &thread.wait {
-            Wait::Pipes(wait) => holders_of(&|id| wait.needs.iter().any(|need| need.pipe == *id)),
-            // A process with another FIFO of the same directory may be about to open this one.
-            Wait::Open { target: Target::Fifo(id), .. } => {
-                let place = self.directory_of(id);
-                holders_of(&|other| other == id || place.is_some() && self.directory_of(other) == place)
+        let (mut pipes, mut awaited) = (Vec::new(), BTreeSet::new());
+        for thread in &process.threads {
+            match &thread.wait {
+                Wait::Pipes(wait) => pipes.extend(wait.needs.iter().map(|need| need.pipe)),
+                // A process with another FIFO of the same directory may be about to open this one.
+                Wait::Open { target: Target::Fifo(id), .. } => {
+                    pipes.push(*id);
+                    let place = self.directory_of(id).map(Path::to_owned);
+                    if let Some(place) = place.filter(|place| !self.places.contains(place)) {
+                        pipes.extend(self.pipes.keys().filter(|id| self.directory_of(id) == Some(&place)));
+                        self.places.insert(place);
+                    }
+                }
+                Wait::Child { .. } => {
+                    let children = self.processes.values().filter(|one| one.parent == pid);
+                    awaited.extend(children.map(|one| one.pid));
+                }
+                _ => {}
             }
-            Wait::Child { .. } => others().filter(|one| one.parent == pid).map(|one| one.pid).collect(),
-            _ => Vec::new(),
-        });
-        awaited.collect()
+        }
+        for id in pipes {
+            if self.followed.insert(id) {
+                awaited.extend(self.holders.get(&id).into_iter().flatten());
+            }
+        }
+        awaited
     }
 
     /// Reads the threads of a process, and its pipe ends again: those must be of the same moment.
@@ -205,7 +225,10 @@ impl Gathered {
         let states: Vec<_> = states.filter(|(_, (stat, _))| stat.state != State::Zombie).collect();
         if let Ok(held) = ends::of(states.first().map_or(pid, |(tid, _)| *tid)) {
             process.ends = held.iter().map(|(end, _)| *end).collect();
-            self.pipes.extend(held.into_iter().map(|(_, pipe)| (pipe.id, pipe)));
+            for (_, pipe) in held {
+                self.holders.entry(pipe.id).or_default().insert(pid);
+                self.pipes.insert(pipe.id, pipe);
+            }
         }
         for (tid, state) in states {
             let line = stat::syscall(&directory(tid));
@@ -260,7 +283,13 @@ impl Gathered {
             |pid: &&u32| self.processes.get(pid).is_some_and(|one| one.visibility == Visibility::Descriptors);
         let pids: Vec<u32> = chosen.iter().filter(is_blind).copied().collect();
         let calls = (!pids.is_empty()).then(|| Limit::HiddenCalls { pids, yama: stat::yama() });
+        let is_unread = |pid: &&u32| {
+            self.processes.get(pid).is_some_and(|one| one.state != State::Zombie && one.threads.is_empty())
+                && living_thread(**pid).is_some()
+        };
+        let unread: Vec<u32> = chosen.iter().filter(is_unread).copied().collect();
+        let unread = (!unread.is_empty()).then_some(Limit::UnreadProcesses(unread));
         let hidden = (self.hidden > 0).then_some(Limit::HiddenProcesses(self.hidden));
-        calls.into_iter().chain(hidden).collect()
+        calls.into_iter().chain(unread).chain(hidden).collect()
     }
 }

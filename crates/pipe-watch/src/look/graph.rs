@@ -13,6 +13,9 @@ use super::{remedy, words};
 /// A wait with a longer limit counts as one without: a person calls the program hung long before.
 const LONG: Duration = Duration::from_secs(60);
 
+/// The most processes that a finding needs: in a crowd, each thread may need all others.
+const NEEDS_MAX: usize = 100;
+
 /// What one look, or two, mean.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -36,7 +39,7 @@ pub struct Finding {
     pub kind: Kind,
     /// What it waits for.
     pub wait: Wait,
-    /// The processes that can end the wait, as far as they are seen.
+    /// The processes that can end the wait, as far as they are seen; of many, the first hundred.
     pub needs: Vec<u32>,
     /// All that in words. Safe to print on a terminal.
     pub sentence: String,
@@ -102,6 +105,7 @@ impl Report {
                 }
             }
         }
+        settled.index();
         Graph::of(&settled).report(&busy)
     }
 
@@ -122,12 +126,17 @@ impl Kind {
 #[derive(Debug)]
 struct Graph<'a> {
     snapshot: &'a Snapshot,
+    /// What each thread needs.
+    needs: BTreeMap<u32, Option<Vec<u32>>>,
     live: BTreeSet<u32>,
 }
 
 impl<'a> Graph<'a> {
     fn of(snapshot: &'a Snapshot) -> Self {
-        let mut graph = Self { snapshot, live: BTreeSet::new() };
+        let threads = snapshot.processes.values().flat_map(|process| {
+            process.threads.iter().map(move |thread| (thread.tid, needs(snapshot, process, thread)))
+        });
+        let mut graph = Self { snapshot, needs: threads.collect(), live: BTreeSet::new() };
         loop {
             let is_new = |process: &&Process| !graph.live.contains(&process.pid) && graph.is_live(process);
             let more: Vec<u32> =
@@ -141,40 +150,17 @@ impl<'a> Graph<'a> {
 
     fn is_live(&self, process: &Process) -> bool {
         process.state != State::Zombie
-            && (process.threads.is_empty()
-                || process.threads.iter().any(|thread| self.goes_on(process, thread)))
+            && (process.threads.is_empty() || process.threads.iter().any(|thread| self.goes_on(thread)))
     }
 
     /// Whether a thread may go on, as far as is known by now.
-    fn goes_on(&self, process: &Process, thread: &Thread) -> bool {
-        self.needs(process, thread).is_none_or(|pids| pids.iter().any(|pid| self.live.contains(pid)))
+    fn goes_on(&self, thread: &Thread) -> bool {
+        let needs = self.needs[&thread.tid].as_ref();
+        needs.is_none_or(|pids| pids.iter().any(|pid| self.live.contains(pid)))
     }
 
-    /// The processes one of which must act before the thread goes on. `None`: it needs none.
-    fn needs(&self, process: &Process, thread: &Thread) -> Option<Vec<u32>> {
-        let ends_by_itself = |limit: &Option<Duration>| limit.is_some_and(|limit| limit <= LONG);
-        match &thread.wait {
-            Wait::Nothing | Wait::File { .. } | Wait::Call { .. } | Wait::Hidden => None,
-            Wait::Stopped | Wait::Traced => Some(Vec::new()),
-            Wait::Open { path: None, .. } => None,
-            Wait::Open { .. } => Some(self.snapshot.openers(process, thread)),
-            Wait::Pipes(wait) if wait.others > 0 || ends_by_itself(&wait.limit) => None,
-            Wait::Pipes(wait) => {
-                let needs = wait.needs.iter();
-                let partners = needs.flat_map(|need| self.snapshot.partners(need.pipe, need.access));
-                let pids: BTreeSet<u32> = partners.map(|(pid, _)| pid).collect();
-                // The kernel knows a partner, or the wait would be over; this user does not see it.
-                (!pids.is_empty()).then(|| pids.into_iter().collect())
-            }
-            Wait::Child { pid, .. } => {
-                let children = self.snapshot.children(process.pid, *pid);
-                (!children.is_empty()).then_some(children)
-            }
-            Wait::Thread { limit } if ends_by_itself(limit) || process.threads.len() == 1 => None,
-            Wait::Thread { .. } => Some(vec![process.pid]),
-            Wait::Signal { limit, .. } => (!ends_by_itself(limit)).then(Vec::new),
-            Wait::Sleep { length } => length.is_some_and(|length| length > LONG).then(Vec::new),
-        }
+    fn needed(&self, thread: &Thread) -> &[u32] {
+        self.needs[&thread.tid].as_deref().unwrap_or_default()
     }
 
     fn report(&self, busy: &BTreeSet<u32>) -> Report {
@@ -210,7 +196,7 @@ impl<'a> Graph<'a> {
             Wait::Stopped | Wait::Traced => Kind::Stopped,
             // A signal and time are what they wait for; only others may be stuck because of them.
             Wait::Signal { .. } | Wait::Sleep { .. } => Kind::Waiting,
-            _ if self.goes_on(process, thread) => Kind::Waiting,
+            _ if self.goes_on(thread) => Kind::Waiting,
             _ => Kind::Stuck,
         };
         Finding {
@@ -218,7 +204,7 @@ impl<'a> Graph<'a> {
             tid: thread.tid,
             kind,
             wait: thread.wait.clone(),
-            needs: self.needs(process, thread).unwrap_or_default(),
+            needs: self.needed(thread).iter().take(NEEDS_MAX).copied().collect(),
             sentence: words::sentence(self.snapshot, process, thread, is_busy),
             remedy: remedy::remedy(self.snapshot, process, thread, is_busy).filter(|_| kind != Kind::Waiting),
         }
@@ -253,11 +239,38 @@ impl<'a> Graph<'a> {
     /// any of them may be meant.
     fn edges(&self, process: &Process) -> BTreeSet<u32> {
         let of = |thread: &Thread| {
-            let needs = self.needs(process, thread).unwrap_or_default();
+            let needs = self.needed(thread);
             let is_clear = !matches!(thread.wait, Wait::Open { .. }) || needs.len() == 1;
-            needs.into_iter().filter(move |pid| is_clear && *pid != process.pid)
+            needs.iter().copied().filter(move |pid| is_clear && *pid != process.pid)
         };
         process.threads.iter().flat_map(of).collect()
+    }
+}
+
+/// The processes one of which must act before the thread goes on. `None`: it needs none.
+fn needs(snapshot: &Snapshot, process: &Process, thread: &Thread) -> Option<Vec<u32>> {
+    let ends_by_itself = |limit: &Option<Duration>| limit.is_some_and(|limit| limit <= LONG);
+    match &thread.wait {
+        Wait::Nothing | Wait::File { .. } | Wait::Call { .. } | Wait::Hidden => None,
+        Wait::Stopped | Wait::Traced => Some(Vec::new()),
+        Wait::Open { path: None, .. } => None,
+        Wait::Open { .. } => Some(snapshot.openers(process, thread)),
+        Wait::Pipes(wait) if wait.others > 0 || ends_by_itself(&wait.limit) => None,
+        Wait::Pipes(wait) => {
+            let needs = wait.needs.iter();
+            let partners = needs.flat_map(|need| snapshot.partners(need.pipe, need.access));
+            let pids: BTreeSet<u32> = partners.map(|(pid, _)| pid).collect();
+            // The kernel knows a partner, or the wait would be over; this user does not see it.
+            (!pids.is_empty()).then(|| pids.into_iter().collect())
+        }
+        Wait::Child { pid, .. } => {
+            let children = snapshot.children(process.pid, *pid);
+            (!children.is_empty()).then_some(children)
+        }
+        Wait::Thread { limit } if ends_by_itself(limit) || process.threads.len() == 1 => None,
+        Wait::Thread { .. } => Some(vec![process.pid]),
+        Wait::Signal { limit, .. } => (!ends_by_itself(limit)).then(Vec::new),
+        Wait::Sleep { length } => length.is_some_and(|length| length > LONG).then(Vec::new),
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! [`look()`] takes a [`Snapshot`] of /proc, in a few milliseconds, with no other right than the user's.
 //! [`Report`] explains one snapshot, or what two of them have in common. Reading order: `model` has the
-//! types. `gather` reads processes; below it are `threads`, `calls`, `guess`, `memory`, `stat`, `ends` and
-//! `fill`. `relations` and `graph` find out which waits can end; `words` and `remedy` say it, with `phrases`.
+//! types, and `limit` what a look could not see. `gather` reads processes; below it are `threads`, `calls`,
+//! `guess`, `memory`, `stat`, `ends` and `fill`. `relations` and `graph` find out which waits can end;
+//! `words` and `remedy` say it, with `phrases`.
 //!
 //! A look disturbs no process: it opens no pipe, sends no signal and stops nothing. `fill` has the one
 //! exception, of microseconds.
@@ -22,6 +23,7 @@ mod fill;
 mod gather;
 mod graph;
 mod guess;
+mod limit;
 mod memory;
 mod model;
 mod phrases;
@@ -36,8 +38,9 @@ use std::io;
 use std::path::PathBuf;
 
 pub use graph::{Deadlock, Finding, Kind, Report};
+pub use limit::Limit;
 pub use model::{
-    Access, End, Ending, Fill, Limit, Need, Pipe, PipeId, PipeWait, Process, Snapshot, State, Target, Thread,
+    Access, End, Ending, Fill, Need, Pipe, PipeId, PipeWait, Process, Snapshot, State, Target, Thread,
     Visibility, Wait,
 };
 pub use phrases::printable;
@@ -66,8 +69,10 @@ pub enum Error {
     NoDirectory(PathBuf, io::Error),
 }
 
-/// Looks once. It waits for no process, and takes a few milliseconds. Only a path on a network file system
-/// whose server does not answer can block it, if a thread waits to open that path.
+/// Looks once. It waits for no process, and takes a few milliseconds. Of open files and working directories
+/// it asks what the kernel knows. Therefore a network file system whose server does not answer can block it
+/// only where it must look up a path: that of [`Scope::Directory`], or one at which a thread waits in
+/// open(2).
 ///
 /// # Errors
 /// [`Error`]. A process that ends during the look is no error.

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::limit::Limit;
+use super::relations::Index;
+
 /// What one look found. [`crate::look::look`] makes it, [`crate::look::Report`] explains it.
 ///
 /// While the look reads /proc, processes go on. Therefore the look ends with a check: a thread that ran since
@@ -22,6 +25,7 @@ pub struct Snapshot {
     pub limits: Vec<Limit>,
     /// When the look ended.
     pub at: Instant,
+    pub(super) index: Index,
 }
 
 /// A process (proc_pid_stat(5), proc_pid_status(5)).
@@ -140,7 +144,7 @@ pub struct End {
 }
 
 /// How a file is open, or is to be opened (open(2)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
     /// `O_RDONLY`.
     Read,
@@ -270,21 +274,6 @@ pub struct Need {
     pub pipe: PipeId,
     /// `Read`: it waits for bytes or EOF. `Write`: it waits for room, or for the last reader to leave.
     pub access: Access,
-}
-
-/// What a look could not see.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Limit {
-    /// So many processes hide their descriptors. They are other users', or not dumpable.
-    HiddenProcesses(usize),
-    /// So many chosen processes hide their system calls. `yama`: kernel.yama.ptrace_scope, if there is one.
-    HiddenCalls {
-        /// The PIDs.
-        pids: Vec<u32>,
-        /// The value of kernel.yama.ptrace_scope.
-        yama: Option<u8>,
-    },
 }
 
 impl Access {

@@ -1,21 +1,89 @@
 //! Which processes of a snapshot have to do with each other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::model::{Access, End, PipeId, Process, Snapshot, State, Target, Thread, Wait};
+use super::model::{Access, PipeId, Process, Snapshot, State, Target, Thread, Wait};
+
+/// The processes at each pipe. It is made once, since each thread of a crowd asks for them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Index {
+    /// The ends of each pipe: PID, file descriptor and access, in the order of the PIDs.
+    ends: BTreeMap<PipeId, Vec<(u32, u32, Access)>>,
+    /// The FIFO that each thread waits to open, and how.
+    opening: BTreeMap<u32, Opening>,
+    openings: BTreeMap<Opening, Openers>,
+}
+
+/// A FIFO, and how it is to be opened.
+type Opening = (PipeId, Option<Access>);
+
+#[derive(Debug, Clone, Default)]
+struct Openers {
+    /// The threads that wait to open the FIFO in the same way, with their PIDs.
+    threads: Vec<(u32, u32)>,
+    /// The processes that may open its other end.
+    candidates: Vec<u32>,
+}
 
 impl Snapshot {
+    /// Makes the index again, after what the threads wait for has changed.
+    pub(super) fn index(&mut self) {
+        let mut index = Index::default();
+        // The processes that hold or await a FIFO, by its directory.
+        let mut places: BTreeMap<&Path, BTreeSet<u32>> = BTreeMap::new();
+        for process in self.processes.values() {
+            let mut is_at = |id: &PipeId| {
+                if let Some(place) = self.place(id) {
+                    places.entry(place).or_default().insert(process.pid);
+                }
+            };
+            for end in &process.ends {
+                is_at(&end.pipe);
+                index.ends.entry(end.pipe).or_default().push((process.pid, end.fd, end.access));
+            }
+            for thread in &process.threads {
+                if let Wait::Open { target: Target::Fifo(id), access, .. } = thread.wait {
+                    is_at(&id);
+                    index.opening.insert(thread.tid, (id, access));
+                    let openers = index.openings.entry((id, access)).or_default();
+                    openers.threads.push((process.pid, thread.tid));
+                }
+            }
+        }
+        for ((id, _), openers) in &mut index.openings {
+            let opening: BTreeSet<u32> = openers.threads.iter().map(|(pid, _)| *pid).collect();
+            let near = self.place(id).and_then(|place| places.get(place));
+            let concerned: BTreeSet<u32> =
+                self.chosen.iter().chain(near.into_iter().flatten()).copied().collect();
+            openers.candidates =
+                concerned.difference(&opening).copied().filter(|pid| self.is_read(*pid)).collect();
+        }
+        self.index = index;
+    }
+
+    /// The directory of a FIFO.
+    fn place(&self, id: &PipeId) -> Option<&Path> {
+        self.pipes.get(id)?.path.as_deref()?.parent()
+    }
+
+    fn is_read(&self, pid: u32) -> bool {
+        self.processes.get(&pid).is_some_and(|process| !process.threads.is_empty())
+    }
+
     /// The processes that hold the other side of a pipe: its writers for `Read`, its readers for `Write`,
     /// each with its file descriptors. The process that waits may be among them.
     pub fn partners(&self, pipe: PipeId, waits_to: Access) -> Vec<(u32, Vec<u32>)> {
-        let is_partner = |end: &&End| {
-            end.pipe == pipe
-                && (waits_to.reads() && end.access.writes() || waits_to.writes() && end.access.reads())
-        };
-        let holding = self.processes.values().map(|process| {
-            (process.pid, process.ends.iter().filter(is_partner).map(|end| end.fd).collect::<Vec<_>>())
-        });
-        holding.filter(|(_, fds)| !fds.is_empty()).collect()
+        let mut partners: Vec<(u32, Vec<u32>)> = Vec::new();
+        for (pid, fd, access) in self.index.ends.get(&pipe).into_iter().flatten() {
+            if waits_to.reads() && access.writes() || waits_to.writes() && access.reads() {
+                match partners.last_mut().filter(|(last, _)| last == pid) {
+                    Some((_, fds)) => fds.push(*fd),
+                    None => partners.push((*pid, vec![*fd])),
+                }
+            }
+        }
+        partners
     }
 
     /// The living children of a process: all, or this one.
@@ -35,44 +103,30 @@ impl Snapshot {
         if *target == Target::Missing || !self.holders_of_newer(thread.tid).is_empty() {
             return Vec::new();
         }
-        let place = match target {
-            Target::Fifo(id) => {
-                self.pipes.get(id).and_then(|pipe| pipe.path.as_deref()).and_then(Path::parent)
+        let parents = self.parents_in_wait(process);
+        let is_other = |pid: &u32| *pid != process.pid && !parents.contains(pid);
+        match self.openers_like(thread.tid) {
+            Some(openers) => openers.candidates.iter().copied().filter(is_other).collect(),
+            None => {
+                let chosen = self.chosen.iter().copied();
+                chosen.filter(|pid| is_other(pid) && self.is_read(*pid)).collect()
             }
-            _ => None,
-        };
-        let is_near = |id: &PipeId| {
-            place.is_some() && self.pipes.get(id).and_then(|pipe| pipe.path.as_deref()?.parent()) == place
-        };
-        let rivals = self.rivals(thread.tid);
-        let others = self.processes.values().filter(|other| {
-            let opens = other.threads.iter().any(|thread| match &thread.wait {
-                Wait::Open { target: Target::Fifo(id), .. } => is_near(id),
-                _ => false,
-            });
-            let is_concerned =
-                self.chosen.contains(&other.pid) || opens || other.ends.iter().any(|end| is_near(&end.pipe));
-            is_concerned
-                && other.pid != process.pid
-                && !rivals.contains(&other.pid)
-                && !other.threads.is_empty()
-                && !self.is_parent_in_wait(other, process)
-        });
-        others.map(|other| other.pid).collect()
+        }
     }
 
-    /// Whether this is an ancestor that waits for its child, as a shell does.
-    fn is_parent_in_wait(&self, other: &Process, process: &Process) -> bool {
-        let mut parent = process.parent;
-        while let Some(ancestor) =
-            self.processes.get(&parent).filter(|ancestor| ancestor.pid != ancestor.parent)
-        {
-            if ancestor.pid == other.pid {
-                return other.threads.iter().all(|thread| matches!(thread.wait, Wait::Child { .. }));
-            }
-            parent = ancestor.parent;
+    /// The ancestors that wait for their child, as a shell does.
+    fn parents_in_wait(&self, process: &Process) -> BTreeSet<u32> {
+        let (mut seen, mut next) = (BTreeSet::new(), process.parent);
+        // A PID that is used again could make a circle.
+        while let Some(ancestor) = self.processes.get(&next).filter(|ancestor| seen.insert(ancestor.pid)) {
+            next = ancestor.parent;
         }
-        false
+        let waits = |pid: &u32| {
+            let mut threads = self.processes[pid].threads.iter();
+            threads.all(|thread| matches!(thread.wait, Wait::Child { .. }))
+        };
+        seen.retain(waits);
+        seen
     }
 
     /// The processes that hold the other side of the FIFO at the path where this thread waits in open(2).
@@ -80,26 +134,23 @@ impl Snapshot {
     /// If there are any, the thread waits at an older FIFO of that name: the kernel wakes it as soon as its
     /// own FIFO has both sides (fifo(7)).
     pub fn holders_of_newer(&self, tid: u32) -> Vec<u32> {
-        match self.opening(tid) {
-            Some((id, Some(access))) => self.partners(id, access).into_iter().map(|(pid, _)| pid).collect(),
+        match self.index.opening.get(&tid) {
+            Some((id, Some(access))) => self.partners(*id, *access).into_iter().map(|(pid, _)| pid).collect(),
             _ => Vec::new(),
         }
     }
 
     /// The other processes that wait to open the FIFO of this thread, and in the same way.
     pub fn rivals(&self, tid: u32) -> Vec<u32> {
-        let Some(own) = self.opening(tid) else { return Vec::new() };
-        let is_rival = |thread: &Thread| thread.tid != tid && self.opening(thread.tid) == Some(own);
-        let rivals = self.processes.values().filter(|other| other.threads.iter().any(is_rival));
-        rivals.map(|other| other.pid).collect()
+        let threads = self.openers_like(tid).map_or(&[][..], |openers| &openers.threads);
+        let others = threads.iter().filter(|(_, other)| *other != tid);
+        let mut pids: Vec<u32> = others.map(|(pid, _)| *pid).collect();
+        pids.dedup();
+        pids
     }
 
-    /// The FIFO at the path where a thread waits in open(2), and how it opens it.
-    fn opening(&self, tid: u32) -> Option<(PipeId, Option<Access>)> {
-        let mut threads = self.processes.values().flat_map(|process| &process.threads);
-        match threads.find(|thread| thread.tid == tid)?.wait {
-            Wait::Open { target: Target::Fifo(id), access, .. } => Some((id, access)),
-            _ => None,
-        }
+    /// The threads that wait for the same as this one, which is among them.
+    fn openers_like(&self, tid: u32) -> Option<&Openers> {
+        self.index.openings.get(self.index.opening.get(&tid)?)
     }
 }

@@ -1,8 +1,6 @@
 //! What would most likely help: one piece of advice for each kind of wait.
 
-use std::fmt;
-
-use super::model::{Access, Limit, Need, PipeWait, Process, Snapshot, Target, Thread, Wait};
+use super::model::{Access, Need, PipeWait, Process, Snapshot, Target, Thread, Wait};
 use super::phrases::{close, descriptors};
 use super::words::{activity, who, who_is};
 
@@ -149,28 +147,4 @@ pub(super) fn deadlock(snapshot: &Snapshot, pids: &[u32]) -> (String, String) {
         "one of them must take its next step before it waits"
     };
     (sentence, remedy.to_owned())
-}
-
-/// What could not be seen, and what would be needed for it.
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::HiddenProcesses(count) => {
-                write!(f, "{count} processes of other users hide their pipe ends; root sees them")
-            }
-            Self::HiddenCalls { pids, yama } => {
-                let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
-                write!(f, "the system calls of {} are hidden: ", pids.join(", "))?;
-                match yama {
-                    Some(1) => f.write_str(
-                        "kernel.yama.ptrace_scope is 1: look from an ancestor of theirs, or as root",
-                    ),
-                    Some(scope @ 2..) => write!(f, "kernel.yama.ptrace_scope is {scope}: look as root"),
-                    _ => {
-                        f.write_str("they are another user's, or a container forbids ptrace(2): look as root")
-                    }
-                }
-            }
-        }
-    }
 }

@@ -1,9 +1,12 @@
-//! The state of processes and threads: stat, status, syscall and wchan of /proc (proc(5)).
+//! The state of processes and threads: stat, status, syscall and wchan of /proc (proc(5)). And statx(2).
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::path::Path;
 
-use super::model::{Ending, State};
+use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, makedev, statx};
+
+use super::model::{Ending, PipeId, State};
 
 /// What /proc/PID/stat says, for every user.
 #[derive(Debug, Clone)]
@@ -112,12 +115,40 @@ pub(super) fn yama() -> Option<u8> {
     text("/proc/sys/kernel/yama/ptrace_scope")?.trim().parse().ok()
 }
 
-/// The text of a small file of /proc, which one read(2) returns whole.
+/// The most bytes of a file of /proc: 65,536 supplementary groups are 720,000 bytes of status (setgroups(2)).
+const TEXT_MAX: u64 = 1 << 20;
+
+/// The text of a file of /proc.
 pub(super) fn text(path: &str) -> Option<String> {
-    let mut bytes = [0; 4096];
-    let read = File::open(path).and_then(|mut file| file.read(&mut bytes)).ok()?;
+    let mut bytes = Vec::with_capacity(4096);
+    File::open(path).and_then(|file| file.take(TEXT_MAX).read_to_end(&mut bytes)).ok()?;
     // A program's name may be any bytes.
-    Some(String::from_utf8_lossy(&bytes[..read]).into_owned())
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A file, as statx(2) shows it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    pub(super) id: PipeId,
+    pub(super) is_fifo: bool,
+    /// Whether a name in the file system leads to it.
+    pub(super) has_name: bool,
+}
+
+/// Asks for what the kernel knows of a file, and no file server: one that is silent would block the look.
+/// A link of /proc, as /proc/PID/fd/N, leads to its file without a lookup of the path.
+///
+/// # Errors
+/// Those of statx(2).
+pub(super) fn node(path: &Path) -> io::Result<Node> {
+    let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::NLINK;
+    let file = statx(CWD, path, AtFlags::STATX_DONT_SYNC, wanted)?;
+    let device = makedev(file.stx_dev_major, file.stx_dev_minor);
+    Ok(Node {
+        id: PipeId { device, inode: file.stx_ino },
+        is_fifo: FileType::from_raw_mode(file.stx_mode.into()) == FileType::Fifo,
+        has_name: file.stx_nlink > 0,
+    })
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::limit::Limit;
 use super::model::{
-    Access, Ending, Limit, Need, PipeId, PipeWait, Process, Snapshot, State, Target, Thread, Visibility, Wait,
+    Access, Ending, Need, PipeId, PipeWait, Process, Snapshot, State, Target, Thread, Visibility, Wait,
 };
 use super::phrases::{descriptors, printable, seconds, within};
 
