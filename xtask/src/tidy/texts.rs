@@ -10,7 +10,7 @@ const FILE_MAX: usize = 300;
 
 /// Files that may be longer, and why.
 const LONGER: &[(&str, usize, &str)] = &[
-    ("crates/handshake-core/src/server/mod.rs", 520, "Server has one method for each step"),
+    ("crates/handshake-core/src/server/mod.rs", 530, "Server has one method for each step"),
     ("crates/handshake-core/src/stream.rs", 510, "reader and writer mirror each other"),
     ("crates/handshake-core/src/server/course/names.rs", 490, "one search, and its table of tests"),
     ("crates/handshake-core/src/server/session/mod.rs", 400, "one type"),
