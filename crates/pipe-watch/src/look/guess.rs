@@ -34,6 +34,10 @@ mod tests {
     /// What remains where Yama hides the system call.
     #[test]
     fn a_wait_channel_tells_the_kind_of_a_wait_and_the_pipes_in_question() {
+        if std::fs::read_to_string("/proc/self/syscall").is_err() {
+            let _ = writeln!(std::io::stderr(), "NOT RUN: guess: /proc/self hides what a thread waits in");
+            return;
+        }
         let (reader, mut writer) = pipe().unwrap();
         let fd = reader.as_raw_fd().cast_unsigned();
         std::thread::scope(|threads| {
@@ -49,13 +53,16 @@ mod tests {
             let until = Instant::now() + Duration::from_secs(60);
             let found = loop {
                 match stat::wchan(&directory).map(|wchan| guess(&ends, &wchan)) {
-                    Some(Wait::Pipes(wait)) => break wait,
-                    other => assert!(Instant::now() < until, "{other:?}"),
+                    Some(Wait::Pipes(wait)) => break Some(wait),
+                    _ if Instant::now() > until => break None,
+                    _ => {}
                 }
             };
+            // The reader must end before a panic, or the scope waits for it.
+            writer.write_all(b"x").unwrap();
+            let found = found.expect("a wait at a pipe");
             assert_eq!(found.call, "read");
             assert!(found.needs.iter().any(|need| need.fd == fd && need.access == Access::Read));
-            writer.write_all(b"x").unwrap();
         });
         assert_eq!(guess(&[], "0"), Wait::Hidden);
     }
