@@ -62,7 +62,7 @@ pub enum Scope {
 pub enum Error {
     /// /proc cannot be read; perhaps it is not mounted.
     NoProc(io::Error),
-    /// There is no such process, or /proc hides it (the mount option `hidepid`).
+    /// There is no such process, it is a thread of the kernel, or /proc hides it (the mount option `hidepid`).
     NoProcess(u32),
     /// The directory cannot be looked at.
     NoDirectory(PathBuf, io::Error),
@@ -83,7 +83,10 @@ impl fmt::Display for Error {
         match self {
             Self::NoProc(error) => write!(f, "cannot read /proc: {error}"),
             Self::NoProcess(pid) => {
-                write!(f, "cannot look at process {pid}: there is none, or /proc hides it (hidepid)")
+                write!(
+                    f,
+                    "cannot look at process {pid}: there is none, it is the kernel's, or /proc hides it (hidepid)"
+                )
             }
             Self::NoDirectory(path, error) => {
                 write!(f, "cannot look at {}: {error}", printable(&path.to_string_lossy()))

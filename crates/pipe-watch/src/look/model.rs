@@ -167,6 +167,8 @@ pub struct Thread {
     /// How often it has gone to sleep. As long as the number stays, a thread that sleeps did not run, and one
     /// that runs did not wait.
     pub sleeps: u64,
+    /// How long it has used the processor, in clock ticks.
+    pub ticks: u64,
     /// What it waits for.
     pub wait: Wait,
     /// Whether `wait` is a guess from the thread's wait channel, since its system call is hidden.
