@@ -2,9 +2,9 @@
 //!
 //! [`look()`] takes a [`Snapshot`] of /proc, in a few milliseconds, with no other right than the user's.
 //! [`Report`] explains one snapshot, or what two of them have in common. Reading order: `model` has the
-//! types, and `limit` what a look could not see. `gather` reads processes; below it are `threads`, `calls`,
-//! `guess`, `memory`, `stat`, `ends` and `fill`. `relations` and `graph` find out which waits can end; `words`
-//! and `remedy` say it.
+//! types, and `limit` what a look could not see. `gather` reads processes; below it are `threads`,
+//! `calls`, `guess`, `memory`, `stat`, `ends` and `fill`. `relations` and `graph` find out which waits
+//! can end; `words` and `remedy` say it.
 //!
 //! A look disturbs no process: it opens no pipe, sends no signal and stops nothing. `fill` has the one
 //! exception, of microseconds.
@@ -62,7 +62,8 @@ pub enum Scope {
 pub enum Error {
     /// /proc cannot be read; perhaps it is not mounted.
     NoProc(io::Error),
-    /// There is no such process, it is a thread of the kernel, or /proc hides it (the mount option `hidepid`).
+    /// There is no such process, it is a thread of the kernel, or /proc hides it (the mount option
+    /// `hidepid`).
     NoProcess(u32),
     /// The directory cannot be looked at.
     NoDirectory(PathBuf, io::Error),
@@ -70,7 +71,7 @@ pub enum Error {
 
 /// Looks once. It waits for no process, and takes a few milliseconds. Of open files and working directories
 /// it asks what the kernel knows. Therefore a network file system whose server does not answer can block it
-/// only where it must look up a path: that of [`Scope::Directory`], or one at which a thread waits in open(2).
+/// only where it must look up a path: that of [`Scope::Directory`], or one that a thread waits to open.
 ///
 /// # Errors
 /// [`Error`]. A process that ends during the look is no error.
