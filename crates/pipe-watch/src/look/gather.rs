@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::calls;
+use super::index::Index;
 use super::limit::Limit;
 use super::model::{Pipe, PipeId, Process, Sight, Snapshot, State, Target, Thread, Wait};
-use super::relations::Index;
 use super::threads::{absolute, is_of_32_bits, living_thread, state_of, thread};
 use super::{Error, Scope, ends, fill, stat};
 

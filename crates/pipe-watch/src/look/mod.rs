@@ -23,6 +23,7 @@ mod fill;
 mod gather;
 mod graph;
 mod guess;
+mod index;
 mod limit;
 mod memory;
 mod model;

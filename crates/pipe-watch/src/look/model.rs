@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::index::Index;
+pub use super::index::{Access, PipeId};
 use super::limit::Limit;
-use super::relations::Index;
 
 /// What one look found. [`crate::look::look`] makes it, [`crate::look::Report`] explains it.
 ///
@@ -96,15 +97,6 @@ pub enum Sight {
     All,
 }
 
-/// A pipe's identity. The kernel reuses the number of a pipe that is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PipeId {
-    /// The device of its file system.
-    pub device: u64,
-    /// Its inode.
-    pub inode: u64,
-}
-
 /// A pipe (pipe(7)).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -141,17 +133,6 @@ pub struct End {
     pub access: Access,
     /// Whether it has `O_NONBLOCK`.
     pub is_nonblocking: bool,
-}
-
-/// How a file is open, or is to be opened (open(2)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Access {
-    /// `O_RDONLY`.
-    Read,
-    /// `O_WRONLY`.
-    Write,
-    /// `O_RDWR`.
-    Both,
 }
 
 /// A thread.
@@ -276,16 +257,4 @@ pub struct Need {
     pub pipe: PipeId,
     /// `Read`: it waits for bytes or EOF. `Write`: it waits for room, or for the last reader to leave.
     pub access: Access,
-}
-
-impl Access {
-    /// Whether this end reads.
-    pub fn reads(self) -> bool {
-        self != Self::Write
-    }
-
-    /// Whether this end writes.
-    pub fn writes(self) -> bool {
-        self != Self::Read
-    }
 }
