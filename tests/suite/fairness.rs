@@ -161,7 +161,7 @@ fn a_client_that_never_reads_is_dropped_at_the_deadline(scene: &Scene, paradigm:
     for sequence in 1..=(if window == 0 { 30 } else { u32::from(window) }) {
         client.request(sequence, &[b'x'; PAYLOAD_MAX]);
     }
-    let names_the_timeout = |text: &String| text.contains("--idle-timeout");
+    let names_the_timeout = |text: &String| text.contains("the idle timeout");
     scene
         .event_log()
         .wait_for(What::ClientDropped, |event| event.text.as_ref().is_some_and(names_the_timeout));

@@ -117,7 +117,13 @@ fn a_watch_tells_each_change_once() {
 #[test]
 fn a_wrong_command_line_is_refused() {
     let scene = Scene::new();
-    for wrong in [&["why"] as &[_], &["why", "x"], &["why", "1", "--children"], &["why", "--in", "missing"]] {
+    for wrong in [
+        &["why"] as &[_],
+        &["why", "x"],
+        &["why", "1", "--children"],
+        &["why", "--in", "missing"],
+        &["why", "1", "--watch", "0s"],
+    ] {
         scene.lab().args(wrong).run().code(2).stdout("");
     }
     // The highest PID of Linux is 4194304.

@@ -36,7 +36,7 @@ pub struct Args {
     chosen: Chosen,
 
     /// Look again every DUR until the processes have ended, and print what has changed
-    #[arg(long, value_name = "DUR", value_parser = duration)]
+    #[arg(long, value_name = "DUR", value_parser = pause_of)]
     watch: Option<Duration>,
 
     /// Print a JSON object instead of sentences
@@ -167,6 +167,12 @@ fn essence(finding: &Finding) -> (u32, Kind, Option<Wait>, Vec<u32>) {
     let wait = Some(finding.wait.clone())
         .filter(|wait| !matches!(wait, Wait::Sleep { .. } | Wait::Thread { limit: Some(_) }));
     (finding.tid, finding.kind, wait, finding.needs.clone())
+}
+
+/// The time between two looks: without any, the command would look all the time.
+fn pause_of(text: &str) -> std::result::Result<Duration, String> {
+    let time = duration(text).map_err(|error| error.to_string())?;
+    if time.is_zero() { Err("0 is no pause between two looks".to_owned()) } else { Ok(time) }
 }
 
 /// Waits for this time.

@@ -167,7 +167,7 @@ impl Task<'_> {
     fn transfer(&self, call: &'static str, from: Option<u64>, to: Option<u64>, bytes: Option<u64>) -> Wait {
         let reads = from.and_then(|fd| self.need(fd as u32, Access::Read));
         let writes = to.and_then(|fd| self.need(fd as u32, Access::Write));
-        let needs: Vec<_> = reads.into_iter().chain(writes).collect();
+        let needs: Vec<_> = reads.into_iter().chain(writes).map(|(need, _)| need).collect();
         match to.or(from) {
             Some(fd) if needs.is_empty() => self.file(call, fd),
             _ => Wait::Pipes(PipeWait { call, needs, others: 0, bytes, limit: None }),
@@ -214,7 +214,9 @@ impl Task<'_> {
         let (mut needs, mut others) = (Vec::new(), 0);
         for (fd, access) in polled {
             match self.need(fd, access) {
-                Some(need) => needs.push(need),
+                // An end that only reads, or only writes, is ready for nothing else, whatever was asked for.
+                Some((need, Access::Both)) => needs.push(need),
+                Some((need, access)) => needs.push(Need { access, ..need }),
                 None => others += 1,
             }
         }
@@ -226,9 +228,10 @@ impl Task<'_> {
         }
     }
 
-    fn need(&self, fd: u32, access: Access) -> Option<Need> {
+    /// A need, and how its end was opened.
+    fn need(&self, fd: u32, access: Access) -> Option<(Need, Access)> {
         let end = self.ends.iter().find(|end| end.fd == fd)?;
-        Some(Need { fd, pipe: end.pipe, access })
+        Some((Need { fd, pipe: end.pipe, access }, end.access))
     }
 
     fn file(&self, call: &'static str, fd: u64) -> Wait {

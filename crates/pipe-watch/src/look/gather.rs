@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::calls;
+use super::index::Index;
 use super::limit::Limit;
 use super::model::{Pipe, PipeId, Process, Snapshot, State, Target, Thread, Visibility, Wait};
-use super::relations::Index;
 use super::threads::{absolute, is_of_32_bits, living_thread, state_of, thread};
 use super::{Error, Scope, ends, fill, stat};
 
@@ -20,6 +20,8 @@ struct Gathered {
     /// The lines of /proc/PID/task/TID/syscall, to be compared at the end.
     lines: BTreeMap<u32, Option<String>>,
     hidden: usize,
+    /// The processes of more than one thread.
+    threaded: BTreeSet<u32>,
     examined: BTreeSet<u32>,
     /// The processes that hold each pipe.
     holders: BTreeMap<PipeId, BTreeSet<u32>>,
@@ -54,6 +56,7 @@ impl Gathered {
         // The first thread has ended, but not the process: another thread shows what they share.
         let living = if stat.state == State::Zombie { living_thread(pid) } else { None };
         let state = if living.is_some() { State::Sleeping } else { stat.state };
+        self.threaded.extend((stat.threads > 1).then_some(pid));
         match ends::of(living.unwrap_or(pid)) {
             Ok(ends) => {
                 for (end, pipe) in ends {
@@ -153,14 +156,16 @@ impl Gathered {
         self.pipes.get(id)?.path.as_deref()?.parent()
     }
 
-    /// The processes whose first thread waits in an open(2): no file descriptor shows what they wait for.
+    /// The processes of which a thread waits in an open(2): no file descriptor shows what it waits for.
     fn in_open(&self) -> BTreeSet<u32> {
-        let in_open = |process: &&Process| {
-            process.visibility == Visibility::All
-                && process.state == State::Sleeping
-                && stat::syscall(&format!("/proc/{}", process.pid)).is_some_and(|line| calls::is_open(&line))
+        let is_open =
+            |tid: &u32| stat::syscall(&format!("/proc/{tid}")).is_some_and(|line| calls::is_open(&line));
+        let in_open = |pid: &u32| match self.threaded.contains(pid) {
+            true => stat::tids(*pid).is_ok_and(|tids| tids.iter().any(is_open)),
+            false => is_open(pid),
         };
-        self.processes.values().filter(in_open).map(|process| process.pid).collect()
+        let is_visible = |process: &&Process| process.visibility == Visibility::All;
+        self.processes.values().filter(is_visible).map(|process| process.pid).filter(in_open).collect()
     }
 
     /// Examines these processes, and those that they wait for, directly or not.

@@ -96,7 +96,9 @@ impl Report {
             for thread in &mut process.threads {
                 let before = threads.iter().find(|before| before.tid == thread.tid);
                 let same = before.filter(|before| before.sleeps == thread.sleeps);
-                let was_running = same.is_some_and(|before| before.state == State::Running);
+                // One that is ready, and gets no processor, does not compute.
+                let was_running =
+                    same.is_some_and(|before| before.state == State::Running && before.ticks < thread.ticks);
                 if thread.state == State::Running && was_running {
                     busy.insert(thread.tid);
                 }

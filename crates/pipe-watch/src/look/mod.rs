@@ -2,9 +2,9 @@
 //!
 //! [`look()`] takes a [`Snapshot`] of /proc, in a few milliseconds, with no other right than the user's.
 //! [`Report`] explains one snapshot, or what two of them have in common. Reading order: `model` has the
-//! types, and `limit` what a look could not see. `gather` reads processes; below it are `threads`, `calls`,
-//! `guess`, `memory`, `stat`, `ends` and `fill`. `relations` and `graph` find out which waits can end;
-//! `words` and `remedy` say it, with `phrases`.
+//! types, `index` finds them by pipe, and `limit` says what a look could not see. `gather` reads processes;
+//! below it are `threads`, `calls`, `guess`, `memory`, `stat`, `ends` and `fill`. `relations` and `graph`
+//! find out which waits can end; `words` and `remedy` say it, with `phrases`.
 //!
 //! A look disturbs no process: it opens no pipe, sends no signal and stops nothing. `fill` has the one
 //! exception, of microseconds.
@@ -23,6 +23,7 @@ mod fill;
 mod gather;
 mod graph;
 mod guess;
+mod index;
 mod limit;
 mod memory;
 mod model;
@@ -63,7 +64,8 @@ pub enum Scope {
 pub enum Error {
     /// /proc cannot be read; perhaps it is not mounted.
     NoProc(io::Error),
-    /// There is no such process, or /proc hides it (the mount option `hidepid`).
+    /// There is no such process, it is a thread of the kernel, or /proc hides it (the mount option
+    /// `hidepid`).
     NoProcess(u32),
     /// The directory cannot be looked at.
     NoDirectory(PathBuf, io::Error),
@@ -85,7 +87,10 @@ impl fmt::Display for Error {
         match self {
             Self::NoProc(error) => write!(f, "cannot read /proc: {error}"),
             Self::NoProcess(pid) => {
-                write!(f, "cannot look at process {pid}: there is none, or /proc hides it (hidepid)")
+                write!(
+                    f,
+                    "cannot look at process {pid}: there is none, it is the kernel's, or /proc hides it (hidepid)"
+                )
             }
             Self::NoDirectory(path, error) => {
                 write!(f, "cannot look at {}: {error}", printable(&path.to_string_lossy()))

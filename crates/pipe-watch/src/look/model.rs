@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::index::Index;
+pub use super::index::{Access, PipeId};
 use super::limit::Limit;
-use super::relations::Index;
 
 /// What one look found. [`crate::look::look`] makes it, [`crate::look::Report`] explains it.
 ///
@@ -96,15 +97,6 @@ pub enum Visibility {
     All,
 }
 
-/// A pipe's identity. The kernel reuses the number of a pipe that is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PipeId {
-    /// The device of its file system.
-    pub device: u64,
-    /// Its inode.
-    pub inode: u64,
-}
-
 /// A pipe (pipe(7)).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -143,17 +135,6 @@ pub struct End {
     pub is_nonblocking: bool,
 }
 
-/// How a file is open, or is to be opened (open(2)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Access {
-    /// `O_RDONLY`.
-    Read,
-    /// `O_WRONLY`.
-    Write,
-    /// `O_RDWR`.
-    Both,
-}
-
 /// A thread.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -167,6 +148,8 @@ pub struct Thread {
     /// How often it has gone to sleep. As long as the number stays, a thread that sleeps did not run, and one
     /// that runs did not wait.
     pub sleeps: u64,
+    /// How long it has used the processor, in clock ticks.
+    pub ticks: u64,
     /// What it waits for.
     pub wait: Wait,
     /// Whether `wait` is a guess from the thread's wait channel, since its system call is hidden.
@@ -274,16 +257,4 @@ pub struct Need {
     pub pipe: PipeId,
     /// `Read`: it waits for bytes or EOF. `Write`: it waits for room, or for the last reader to leave.
     pub access: Access,
-}
-
-impl Access {
-    /// Whether this end reads.
-    pub fn reads(self) -> bool {
-        self != Self::Write
-    }
-
-    /// Whether this end writes.
-    pub fn writes(self) -> bool {
-        self != Self::Read
-    }
 }

@@ -3,28 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::index::{Index, Openers};
 use super::model::{Access, PipeId, Process, Snapshot, State, Target, Thread, Wait};
-
-/// The processes at each pipe. It is made once, since each thread of a crowd asks for them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Index {
-    /// The ends of each pipe: PID, file descriptor and access, in the order of the PIDs.
-    ends: BTreeMap<PipeId, Vec<(u32, u32, Access)>>,
-    /// The FIFO that each thread waits to open, and how.
-    opening: BTreeMap<u32, Opening>,
-    openings: BTreeMap<Opening, Openers>,
-}
-
-/// A FIFO, and how it is to be opened.
-type Opening = (PipeId, Option<Access>);
-
-#[derive(Debug, Clone, Default)]
-struct Openers {
-    /// The threads that wait to open the FIFO in the same way, with their PIDs.
-    threads: Vec<(u32, u32)>,
-    /// The processes that may open its other end.
-    candidates: Vec<u32>,
-}
 
 impl Snapshot {
     /// Makes the index again, after what the threads wait for has changed.

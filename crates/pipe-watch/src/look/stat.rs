@@ -15,6 +15,9 @@ pub(super) struct Stat {
     pub(super) state: State,
     pub(super) parent: u32,
     pub(super) is_kernel: bool,
+    pub(super) threads: u64,
+    /// The time that it used the processor, in clock ticks.
+    pub(super) ticks: u64,
     pub(super) start: u64,
     pub(super) ending: Option<Ending>,
 }
@@ -72,7 +75,16 @@ fn parse(stat: &str) -> Option<Stat> {
         signal => Ending::Killed(signal as u8),
     });
     let is_kernel = number(9)? & KERNEL_THREAD != 0;
-    Some(Stat { name, state, parent: number(4)?.try_into().ok()?, is_kernel, start: number(22)?, ending })
+    Some(Stat {
+        name,
+        state,
+        parent: number(4)?.try_into().ok()?,
+        is_kernel,
+        threads: number(20)?,
+        ticks: number(14)?.saturating_add(number(15)?),
+        start: number(22)?,
+        ending,
+    })
 }
 
 /// What /proc/PID/status adds.

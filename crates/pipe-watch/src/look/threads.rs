@@ -37,7 +37,15 @@ pub(super) fn thread(
             None => (wchan().map_or(Wait::Hidden, |wchan| guess(ends, &wchan)), true),
         },
     };
-    Thread { tid, name: stat.name, state: stat.state, sleeps: status.sleeps, wait, is_guess }
+    Thread {
+        tid,
+        name: stat.name,
+        state: stat.state,
+        sleeps: status.sleeps,
+        ticks: stat.ticks,
+        wait,
+        is_guess,
+    }
 }
 
 /// A thread of a process that has not ended.
