@@ -17,9 +17,14 @@
 //!
 //! impl Service for Add { // one value a session
 //!     fn call(&mut self, request: Request<'_>, response: &mut Response) {
-//!         match std::str::from_utf8(request.bytes()).ok().and_then(|text| text.trim().parse::<i64>().ok()) {
-//!             Some(number) => { self.0 += number; response.write(self.0.to_string().as_bytes()); }
-//!             None => response.refuse("not a number"), // the client gets the reason, the session goes on
+//!         let text = String::from_utf8_lossy(request.bytes());
+//!         match text.trim().parse::<i64>() {
+//!             Ok(number) => {
+//!                 self.0 += number;
+//!                 response.write(self.0.to_string().as_bytes());
+//!             }
+//!             // The client gets the reason, and the session goes on.
+//!             Err(_) => response.refuse("not a number"),
 //!         }
 //!     }
 //! }
@@ -49,8 +54,11 @@
 //! let directory = tempfile::tempdir()?;
 //! let wkp = directory.path().join("shout");
 //! let (stop, runs) = std::io::pipe()?;
-//! let options = { let wkp = wkp.clone(); move || Options::at(wkp).service(|| BuiltIn::Upper) };
-//! let server = std::thread::spawn(move || basic_server::serve(options().stop_fd(stop).leave_signals()));
+//! let path = wkp.clone();
+//! let server = std::thread::spawn(move || {
+//!     let options = Options::at(path).service(|| BuiltIn::Upper);
+//!     basic_server::serve(options.stop_fd(stop).leave_signals())
+//! });
 //!
 //! let mut client = Client::connect(&wkp)?; // waits until the server is there
 //! assert_eq!(client.call(b"hello")?, b"HELLO");
