@@ -85,13 +85,13 @@ fn a_process_that_connects_often_delays_no_other(scene: &Scene, paradigm: Paradi
     server.step_until(What::Waiting);
     let _queue = queue(scene);
     let client = scene.client().arg("hello").start();
-    scene.event_log().wait_for(What::HelloSent, |event| event.pid == client.pid());
+    let hello = scene.event_log().wait_for(What::HelloSent, |event| event.pid == client.pid());
     server.go_on();
     client.ends().success().stdout("HELLO\n");
-    let events = scene.event_log().all(|_| true);
-    let before =
-        events.iter().take_while(|event| (event.what, event.pid) != (What::AckReceived, client.pid()));
-    let forked = before.filter(|event| event.what == What::SubserverForked).count();
+    // Each fork names the private pipe of its client, and so does the HELLO.
+    let forks = scene.event_log().all(|event| event.what == What::SubserverForked);
+    assert!(forks.iter().any(|fork| fork.pipe == hello.text), "the client's subserver is in the event log");
+    let forked = forks.iter().take_while(|fork| fork.pipe != hello.text).count();
     assert!(forked <= FEW, "{forked} subservers were forked before another process had its turn");
 }
 
