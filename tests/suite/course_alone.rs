@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use workspace_tests::pipe::open_to_read;
+use workspace_tests::steps::HANDSHAKE;
 use workspace_tests::steps::course::{client, let_700_ms_pass, serves};
 use workspace_tests::{CourseServer, Paradigm, Program, Scene, tests};
 
@@ -261,18 +262,8 @@ fn a_client_whose_pid_is_in_use_takes_another_number(scene: &Scene) {
 /// The signal comes at each step.
 fn a_client_that_is_asked_to_end_leaves_nothing(scene: &Scene) {
     let mut server = scene.course_server();
-    let steps = [
-        What::PrivateCreated,
-        What::WkpOpened,
-        What::HelloSent,
-        What::AwaitingAck,
-        What::AckReceived,
-        What::PrivateRemoved,
-        What::ReadySent,
-        What::RequestSent,
-    ];
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        for step in steps {
+        for step in HANDSHAKE.into_iter().chain([What::RequestSent]) {
             let client = client(scene, &["hello"]).gated().start();
             if step == What::PrivateCreated || step == What::WkpOpened {
                 client.step_until(step);

@@ -1,9 +1,10 @@
 //! Request and reply between processes of one machine, over named pipes (FIFOs, [fifo(7)]).
 //!
 //! A server makes a well-known pipe: a FIFO whose path its clients know. Clients connect, send requests and
-//! receive replies, in order. There is no port, no daemon and no broker, and the mode of a file says who may
-//! connect. This crate has the client, and the [`Service`] that a server runs. The servers themselves are
-//! three crates, [basic-server], [forking-server] and [dispatch-server], each with one function `serve`.
+//! receive replies, in order. There is no port, no daemon and no broker. The mode of a file decides which
+//! users may connect. This crate has the client, and the [`Service`] that a server runs. The servers
+//! themselves are three crates, [basic-server], [forking-server] and [dispatch-server], each with one
+//! function `serve`.
 //!
 //! # A server and a client
 //!
@@ -117,8 +118,8 @@
 //! # What this is not
 //!
 //! - Not across machines: a FIFO lives in one kernel. `ssh HOST client` reaches a server elsewhere.
-//! - Not for users who distrust each other: server and clients run as one user. A process of that user can
-//!   disturb any of them.
+//! - No protection within one user: server and clients run as the same user, and any process of that user can
+//!   disturb them.
 //! - No stream and no subscription: a server sends nothing but one reply to each request, and both are whole
 //!   messages in memory ([`SessionLimits::longest`], 16 MiB by default).
 //! - No state shared between forked sessions, and so no chat: in dispatch, the central process only routes

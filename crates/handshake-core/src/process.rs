@@ -74,7 +74,7 @@ impl Process {
         })
     }
 
-    /// Makes a process without an event log, for programs that use this crate as a library.
+    /// Makes a process without an event log, for a program that owns its process.
     ///
     /// # Errors
     /// Those of [`Process::start`].
@@ -127,7 +127,7 @@ impl Process {
     /// Called in a child just forked: makes this process a subserver, and `parent` its main server. The main
     /// server orders it to end by SIGTERM, also if the host program handles that signal in the main server.
     pub fn become_subserver(&self, number: u32, parent: Pid) {
-        // No handler is refused that was not refused before.
+        // sigaction(2) fails for no signal that can be caught.
         let _ = self.waiter.signals().add_termination();
         self.role.set(Role::Subserver(number));
         self.parent.set(Some(parent));

@@ -55,8 +55,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Returns the options for a server at this path, with the defaults of the commands: the service
-    /// [`BuiltIn::Upper`], at most 100 clients, messages of at most 16 MiB.
+    /// Returns the options for a server at this path. The defaults are the service [`BuiltIn::Upper`], at
+    /// most 100 clients, messages of at most 16 MiB, and the limits in time of the commands.
     pub fn at(wkp: impl Into<PathBuf>) -> Self {
         Self {
             wkp: wkp.into(),
@@ -80,10 +80,11 @@ impl Options {
         self
     }
 
-    /// Sets the most clients at a time. Further clients wait in the well-known pipe. A basic server has one.
+    /// Sets the most clients at a time; 0 counts as 1. Further clients wait in the well-known pipe. A basic
+    /// server has one.
     #[must_use]
     pub fn max_clients(self, clients: usize) -> Self {
-        Self { max_clients: clients.max(1), ..self }
+        Self { max_clients: clients, ..self }
     }
 
     /// Sets which pipe brings a client's frames, in dispatch.
