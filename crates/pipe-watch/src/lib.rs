@@ -17,4 +17,5 @@
 //! Linux only, on x86_64 and aarch64. Deliberately absent: the course, a command line, output, sleeping,
 //! threads, and `unsafe`.
 
+pub mod event;
 pub mod look;
