@@ -11,6 +11,7 @@ use workspace_tests::{CourseClient, Heard, Paradigm, Scene, each};
 each! {
     a_name_in_any_form_is_understood in basic forking dispatch;
     a_number_in_four_bytes_names_the_pipe_of_that_number in basic forking dispatch;
+    a_number_that_reads_as_another_clients_pid_is_served in basic forking dispatch: row_1;
     a_living_process_may_make_its_pipe_later in basic forking dispatch;
     a_named_object_that_is_no_private_pipe_stays_untouched in basic forking dispatch;
     the_server_detects_a_third_step in basic forking dispatch;
@@ -87,6 +88,27 @@ fn a_number_in_four_bytes_names_the_pipe_of_that_number(scene: &Scene, paradigm:
         is_confirmed(scene, &client);
         assert_eq!(client.asks(b"hello\0"), b"HELLO\0");
     }
+}
+
+/// The 4 bytes of 49 are the text "1", and process 1 lives on every machine. The server reads them together
+/// with another client's name.
+fn a_number_that_reads_as_another_clients_pid_is_served(scene: &Scene, paradigm: Paradigm) {
+    let server = scene.server(paradigm).ready();
+    let [mut number, mut text] = ["49", "luigi"].map(|name| scene.course_client(name));
+    for client in [&mut number, &mut text] {
+        client.open_wkp();
+    }
+    scene.signal_server(server.pid(), Signal::SIGSTOP);
+    number.says(&49_u32.to_ne_bytes());
+    text.says(b"luigi\0");
+    scene.signal_server(server.pid(), Signal::SIGCONT);
+    number.opens_private_pipe();
+    let ack: [u8; 4] = number.record().try_into().expect("a number in 4 bytes");
+    number.says(&(u32::from_ne_bytes(ack) + 1).to_ne_bytes());
+    is_confirmed(scene, &number);
+    number.leaves();
+    text.opens_private_pipe();
+    assert_eq!(text.record(), b"HOLA\0");
 }
 
 /// A client's PID is a valid name even before the pipe exists.

@@ -182,11 +182,14 @@ impl<'a> Lookups<'a> {
         if let Some(private) = self.known(without_newline(text)) {
             return vec![found(private, at, NameFormat::Text, true)];
         }
-        if early
-            && text.iter().all(u8::is_ascii_digit)
-            && let Some(private) = self.of_living_process(text)
-        {
-            return vec![found(private, at, NameFormat::Text, false)];
+        if early && text.iter().all(u8::is_ascii_digit) {
+            // The pipe of a number exists. Of the text, only a process does.
+            if let Some((private, number)) = self.number_at(at.start, floor, bytes) {
+                return vec![found(private, number, NameFormat::Number, true)];
+            }
+            if let Some(private) = self.of_living_process(text) {
+                return vec![found(private, at, NameFormat::Text, false)];
+            }
         }
         let (mut row, mut from, end) = (Vec::new(), at.start, at.start + text.len());
         while from < end {
@@ -429,6 +432,10 @@ mod tests {
         if cfg!(target_endian = "little") {
             mkfifo(&directory.path().join("49"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
             assert_eq!(named(&name), [("49".into(), NameFormat::Number)]);
+            mkfifo(&directory.path().join("luigi"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+            let [number, luigi] = [("49".into(), NameFormat::Number), ("luigi".into(), NameFormat::Text)];
+            assert_eq!(named(&[&name[..], b"luigi\0"].concat()), [number.clone(), luigi.clone()]);
+            assert_eq!(named(&[b"luigi\0\0", &name[..]].concat()), [luigi, number]);
         }
     }
 
