@@ -192,17 +192,8 @@ impl Task<'_> {
         self.many(call, read.chain(write), memory.time(limit, unit))
     }
 
-    /// The descriptors of an epoll(7) instance stand in its fdinfo: `tfd: 5 events: 19 ...`.
     fn epoll(&self, epoll: u64, limit: Option<Duration>) -> Wait {
-        let info = fs::read_to_string(format!("{}/fdinfo/{epoll}", self.directory)).unwrap_or_default();
-        let watched = info.lines().filter_map(|line| {
-            let mut words = line.strip_prefix("tfd:")?.split_whitespace();
-            let fd = words.next()?.parse().ok()?;
-            let events = u32::from_str_radix(words.nth(1)?, 16).ok()?;
-            let reads = events & libc::EPOLLIN as u32 != 0;
-            Some((fd, if reads { Access::Read } else { Access::Write }))
-        });
-        self.many("epoll_wait", watched, limit)
+        self.many("epoll_wait", watched(self.directory, epoll).into_iter(), limit)
     }
 
     fn many(
@@ -239,6 +230,18 @@ impl Task<'_> {
         let link = fs::read_link(format!("{}/fd/{fd}", self.directory)).unwrap_or_default();
         Wait::File { call, fd: Some(fd), file: link.to_string_lossy().into_owned() }
     }
+}
+
+/// The descriptors of an epoll(7) instance stand in its fdinfo: `tfd: 5 events: 19 ...`.
+pub(crate) fn watched(directory: &str, epoll: u64) -> Vec<(u32, Access)> {
+    let info = fs::read_to_string(format!("{directory}/fdinfo/{epoll}")).unwrap_or_default();
+    let watched = |line: &str| {
+        let mut words = line.strip_prefix("tfd:")?.split_whitespace();
+        let fd = words.next()?.parse().ok()?;
+        let events = u32::from_str_radix(words.nth(1)?, 16).ok()?;
+        Some((fd, if events & libc::EPOLLIN as u32 != 0 { Access::Read } else { Access::Write }))
+    };
+    info.lines().filter_map(watched).collect()
 }
 
 /// The limit of poll(2); a negative number is none.
