@@ -21,5 +21,6 @@
 
 pub mod event;
 pub mod look;
+mod pipe_key;
 mod sys;
 pub mod tracer;

@@ -7,7 +7,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::ptr;
 use std::time::Duration;
 
@@ -85,8 +85,10 @@ pub(crate) fn fork_gated(words: &[CString], filter: &[libc::sock_filter]) -> io:
     let mut argv: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
     argv.push(ptr::null());
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    #[expect(clippy::disallowed_methods, reason = "the tracer's one fork; this crate uses no other")]
     // SAFETY: fork takes nothing. The caller has one thread, therefore the child may use all of its memory.
-    match unsafe { libc::fork() } {
+    let forked = unsafe { libc::fork() };
+    match forked {
         -1 => Err(io::Error::last_os_error()),
         0 => {
             drop(gate_writer);
@@ -274,13 +276,6 @@ fn set_mask(how: c_int, set: &libc::sigset_t) -> libc::sigset_t {
     // SAFETY: both sets live until the call returns.
     unsafe { libc::pthread_sigmask(how, set, &mut before) };
     before
-}
-
-/// Lets a child that waits at its gate go on.
-pub(crate) fn open_gate(gate: impl AsFd) -> io::Result<()> {
-    debug_assert!(gate.as_fd().as_raw_fd() >= 0);
-    rustix::io::write(gate, &[1])?;
-    Ok(())
 }
 
 /// Sends a signal to a process, which may have ended.

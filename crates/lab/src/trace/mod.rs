@@ -64,8 +64,7 @@ fn record(args: &Args) -> std::result::Result<Summary, tracer::Error> {
     options.max_events = args.max_events;
     options.linger = Some(args.linger);
     let files: io::Result<Vec<_>> = args.output.iter().map(File::create).collect();
-    let mut files: Vec<_> =
-        files.map_err(tracer::Error::Sink)?.into_iter().map(BufWriter::new).collect();
+    let mut files: Vec<_> = files.map_err(tracer::Error::Sink)?.into_iter().map(BufWriter::new).collect();
     let mut write = |line: String| files.iter_mut().try_for_each(|file| file.write_all(line.as_bytes()));
     let words = args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     write(line(&Header::new(words))).map_err(tracer::Error::Sink)?;

@@ -1,80 +1,10 @@
 //! The calls of the filter: each is taken apart when it begins, and its event is complete when it returns.
 
-use super::descriptors::Copied;
 use super::names;
 use super::numbers as nr;
-use super::paths::{At, Opening, Renaming};
-use super::polls::Polling;
-use super::run::Tracer;
-use super::transfer::Buffers;
+use super::pending::{Entry, Kind, PendingCall};
+use super::state::Tracer;
 use crate::event::{Call, Event};
-use crate::look::memory::Memory;
-use crate::look::PipeId;
-
-/// A system call that begins.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
-    pub(super) tid: i32,
-    pub(super) pid: i32,
-    pub(super) number: i64,
-    pub(super) arguments: [u64; 6],
-    /// Instruction and stack pointer.
-    pub(super) place: (u64, u64),
-    pub(super) ns: u64,
-}
-
-impl Entry {
-    /// The memory of its thread.
-    pub(super) fn memory(&self) -> Memory {
-        Memory::of_traced(self.tid)
-    }
-}
-
-/// A system call that has not returned.
-#[derive(Debug)]
-pub(super) struct PendingCall {
-    number: i64,
-    arguments: [u64; 6],
-    pub(super) place: (u64, u64),
-    /// When a signal interrupted it.
-    pub(super) interrupted_at: u64,
-    pub(super) event: Event,
-    pub(super) kind: Kind,
-}
-
-impl PendingCall {
-    /// Whether this call is the same one, which goes on after a signal.
-    pub(super) fn is_continued_by(&self, entry: &Entry) -> bool {
-        let is_same = self.number == entry.number && self.arguments == entry.arguments;
-        self.place.1 == entry.place.1 && (is_same || entry.number == nr::RESTART)
-    }
-}
-
-/// What its return completes.
-#[derive(Debug)]
-pub(super) enum Kind {
-    Read(Buffers),
-    /// The bytes were read when it began: the program may change them.
-    Write(Vec<u8>),
-    Splice,
-    Copy(Copied),
-    /// The address of two descriptors, and flags.
-    Pipe { address: u64, flags: i32 },
-    Open(Opening),
-    Mkfifo(At),
-    Unlink(At, Option<PipeId>),
-    Rename(Renaming),
-    Poll(Polling),
-    Clone { flags: u64 },
-    Exec,
-    Unshare,
-    Kill,
-    /// The address of the child's `siginfo_t`, of waitid(2).
-    Wait(u64),
-}
-
-/// What a call is when it begins: `None` if its return is of no interest.
-pub(super) type Begun = Option<(Event, Kind)>;
 
 impl Tracer<'_> {
     /// Takes a call apart. `None`: nothing about it is reported when it returns.
@@ -90,14 +20,16 @@ impl Tracer<'_> {
             nr::READV | nr::PREADV2 => self.enter_transfer(entry, Call::Read, |m| m.iovecs(b, c)),
             nr::WRITEV | nr::PWRITEV2 => self.enter_transfer(entry, Call::Write, |m| m.iovecs(b, c)),
             nr::SPLICE => self.enter_splice(entry, Some(fd(a)), Some(fd(c)), e),
-            nr::TEE => self.enter_splice(entry, Some(fd(a)), Some(fd(b)), c),
+            nr::TEE => self.enter_tee(entry),
             nr::SENDFILE => self.enter_splice(entry, Some(fd(b)), Some(fd(a)), d),
             nr::VMSPLICE => self.enter_vmsplice(entry),
             nr::CLOSE => self.enter_close(entry, fd(a)),
             nr::CLOSE_RANGE => self.enter_close_range(entry),
             nr::DUP => self.enter_copy(entry, None),
             nr::DUP2 | nr::DUP3 => self.enter_copy(entry, Some(fd(b))),
-            nr::FCNTL if b as i32 == libc::F_SETFL => self.set_nonblocking(entry, c as i32 & libc::O_NONBLOCK != 0),
+            nr::FCNTL if b as i32 == libc::F_SETFL => {
+                self.set_nonblocking(entry, c as i32 & libc::O_NONBLOCK != 0)
+            }
             nr::FCNTL => self.enter_copy(entry, None),
             nr::IOCTL => {
                 let on = entry.memory().bytes(c, 4).is_some_and(|on| on.iter().any(|byte| *byte != 0));
@@ -119,7 +51,12 @@ impl Tracer<'_> {
             nr::RENAME => self.enter_rename(entry, (None, a), (None, b), 0),
             nr::RENAMEAT => self.enter_rename(entry, (Some(fd(a)), b), (Some(fd(c)), d), 0),
             nr::RENAMEAT2 => self.enter_rename(entry, (Some(fd(a)), b), (Some(fd(c)), d), e),
-            nr::POLL | nr::PPOLL | nr::SELECT | nr::PSELECT6 | nr::EPOLL_WAIT | nr::EPOLL_PWAIT
+            nr::POLL
+            | nr::PPOLL
+            | nr::SELECT
+            | nr::PSELECT6
+            | nr::EPOLL_WAIT
+            | nr::EPOLL_PWAIT
             | nr::EPOLL_PWAIT2 => self.enter_poll(entry),
             nr::FORK | nr::VFORK => self.enter_clone(entry, 0),
             nr::CLONE => self.enter_clone(entry, a),

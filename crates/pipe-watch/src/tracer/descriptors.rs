@@ -4,21 +4,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::calls::{Begun, Entry, Kind};
-use super::run::Tracer;
+use super::pending::{Begun, Copied, Entry, Kind};
+use super::state::{Task, Tracer};
 use super::table::Description;
 use crate::event::{Call, Event};
 use crate::look::memory::Memory;
 use crate::look::{Access, ends};
-
-/// A dup(2) that has begun.
-#[derive(Debug)]
-pub(super) struct Copied {
-    /// The pipe end that is copied. `None`: another file, which takes the place of a pipe end.
-    end: Option<Rc<Description>>,
-    /// The event that says that this pipe end was closed.
-    closed: Option<Event>,
-}
 
 impl Tracer<'_> {
     /// The pipe end behind a thread's descriptor.
@@ -60,9 +51,23 @@ impl Tracer<'_> {
         None
     }
 
+    /// Other processes that share the table have lost the end as well.
     fn add_close(&mut self, entry: &Entry, fd: i32, end: &Description) {
         let event = self.close_event(entry, fd, end);
         self.log.add(event);
+        let Some(task) = self.tasks.get(&entry.tid) else { return };
+        let threads = self.processes.get(&task.pid).map_or(1, |process| process.threads);
+        if Rc::strong_count(&task.files) > threads {
+            let shares = |other: &Task| other.pid != entry.pid && Rc::ptr_eq(&other.files, &task.files);
+            let mut sharers: Vec<i32> =
+                self.tasks.values().filter(|other| shares(other)).map(|other| other.pid).collect();
+            sharers.sort_unstable();
+            sharers.dedup();
+            for pid in sharers {
+                let event = self.close_event(&Entry { tid: pid, pid, ..*entry }, fd, end);
+                self.log.add(event);
+            }
+        }
     }
 
     fn close_event(&mut self, entry: &Entry, fd: i32, end: &Description) -> Event {
@@ -92,10 +97,10 @@ impl Tracer<'_> {
             self.describe(&mut event, fd, end);
         }
         event.fd_to = onto;
-        Some((event, Kind::Copy(Copied { end, closed })))
+        Some((event, Kind::Copy(Box::new(Copied { end, closed }))))
     }
 
-    pub(super) fn leave_copy(&mut self, tid: i32, mut event: Event, copied: Copied) {
+    pub(super) fn leave_copy(&mut self, tid: i32, mut event: Event, copied: Box<Copied>) {
         if let (Some(fd), Some(task)) = (event.ret, self.tasks.get(&tid)) {
             event.fd_to = Some(fd as i32);
             task.files.borrow_mut().set(fd as i32, copied.end.clone());

@@ -29,11 +29,7 @@ const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
 /// Calls that stop only with one of these values in an argument.
 const SELECTED: [(i64, u32, &[u32]); 2] = [
-    (
-        libc::SYS_fcntl,
-        1,
-        &[libc::F_DUPFD as u32, libc::F_DUPFD_CLOEXEC as u32, libc::F_SETFL as u32],
-    ),
+    (libc::SYS_fcntl, 1, &[libc::F_DUPFD as u32, libc::F_DUPFD_CLOEXEC as u32, libc::F_SETFL as u32]),
     (libc::SYS_ioctl, 1, &[libc::FIONBIO as u32]),
 ];
 
@@ -135,9 +131,9 @@ mod tests {
         for command in [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC, libc::F_SETFL] {
             assert_eq!(fcntl(command), libc::SECCOMP_RET_TRACE);
         }
-        let ioctl = |request: u64| run(NATIVE, libc::SYS_ioctl as u32, (1, request as u32));
-        assert_eq!(ioctl(libc::TCGETS as u64), libc::SECCOMP_RET_ALLOW);
-        assert_eq!(ioctl(libc::FIONBIO as u64), libc::SECCOMP_RET_TRACE);
+        let ioctl = |request: u32| run(NATIVE, libc::SYS_ioctl as u32, (1, request));
+        assert_eq!(ioctl(libc::TCGETS as u32), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(ioctl(libc::FIONBIO as u32), libc::SECCOMP_RET_TRACE);
         let clone = |flags: i32| run(NATIVE, libc::SYS_clone as u32, (0, flags as u32));
         assert_eq!(clone(libc::CLONE_VM | libc::CLONE_FILES), libc::SECCOMP_RET_TRACE);
         assert_eq!(clone(libc::CLONE_UNTRACED), libc::SECCOMP_RET_ERRNO | libc::EPERM as u32);

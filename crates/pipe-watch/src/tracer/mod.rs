@@ -15,10 +15,10 @@
 //! ```
 //!
 //! A seccomp filter stops the traced programs at the calls that can concern pipes and processes; all other
-//! calls run at full speed. Reading order: `run` waits for stops and decides when to end; `stops` handles
+//! calls run at full speed. Reading order: `state` has what the tracer knows; `run` waits for stops and decides when to end; `stops` handles
 //! each kind of stop; `tasks` has threads, processes, their births and ends; `calls` takes a call apart when
-//! it begins, and completes its event when it returns. Below it: `transfer`, `descriptors`, `paths`, `polls`
-//! and `others`, each for some calls; `table` knows which descriptor is which pipe. `spawn` starts the
+//! it begins (`pending`), and completes its event when it returns. Below it: `transfer`, `descriptors`, `paths`
+//! with `fifo_names`, `polls` and `others`, each for some calls; `table` knows which descriptor is which pipe. `spawn` starts the
 //! program under the `filter`, and `refused` says why that is not allowed.
 //!
 //! No traced process outlives the tracer: the kernel kills them all if it ends (`PTRACE_O_EXITKILL`).
@@ -26,16 +26,19 @@
 
 mod calls;
 mod descriptors;
+mod fifo_names;
 mod filter;
 mod log;
 mod names;
 mod numbers;
 mod others;
 mod paths;
+mod pending;
 mod polls;
 mod refused;
 mod run;
 mod spawn;
+mod state;
 mod stops;
 mod table;
 mod tasks;
@@ -147,7 +150,7 @@ pub fn trace(
 ) -> Result<Summary, Error> {
     let signals = crate::sys::HeldSignals::new(&run::TAKEN);
     let started = spawn::start(command)?;
-    run::Tracer::new(options, started, sink).run(&signals)
+    state::Tracer::new(options, started, sink).run(&signals)
 }
 
 impl fmt::Display for Error {

@@ -1,8 +1,8 @@
 //! Calls about processes: fork(2), clone(2), execve(2), kill(2), wait(2).
 
-use super::calls::{Begun, Entry, Kind};
 use super::names;
-use super::run::Tracer;
+use super::pending::{Begun, Entry, Kind};
+use super::state::Tracer;
 use crate::event::{Call, Event};
 use crate::look::memory::Memory;
 use crate::look::stat;
@@ -98,7 +98,10 @@ impl Tracer<'_> {
             }
             ret => ret.map(|pid| pid as u32),
         };
-        if event.peer.is_some_and(|pid| pid > 0) || event.errno.as_deref() == Some("EINTR") {
+        let found = event.peer.filter(|pid| *pid > 0);
+        // A child that has only stopped, or goes on, is not reaped.
+        event.peer = found.filter(|pid| !self.processes.contains_key(&pid.cast_signed()));
+        if found.is_some() || event.errno.as_deref() == Some("EINTR") {
             self.log.add(event);
         }
     }

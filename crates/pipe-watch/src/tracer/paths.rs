@@ -3,72 +3,14 @@
 //! A FIFO is looked at when a call begins, while it still has its name. Of files that are missing, only those
 //! are reported that are, were or become a FIFO in this trace, or look like one: see [`Tracer::is_likely`].
 
-use std::collections::{HashSet, VecDeque};
-use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::calls::{Begun, Entry, Kind};
-use super::run::Tracer;
-use super::table::Life;
+use super::fifo_names::{Name, name};
+use super::pending::{At, Begun, Entry, Kind, Opening, Renaming};
+use super::state::Tracer;
 use crate::event::{Call, Event};
 use crate::look::{Access, PipeId, ends, stat};
-
-/// A path, as a program gave it and as this process reaches it.
-#[derive(Debug)]
-pub(super) struct At {
-    given: String,
-    real: PathBuf,
-}
-
-/// An open(2) that has begun.
-#[derive(Debug)]
-pub(super) struct Opening {
-    at: At,
-    flags: i32,
-    /// The FIFO, which lives as long as a process waits for it.
-    life: Option<Life>,
-    /// Whether the path is that of another file. Then the event is not yet numbered.
-    is_other: bool,
-}
-
-impl Opening {
-    pub(super) fn is_fifo(&self) -> bool {
-        self.life.is_some()
-    }
-}
-
-/// A rename(2) that has begun: the FIFOs that have the two paths.
-#[derive(Debug)]
-pub(super) struct Renaming {
-    from: (At, Option<PipeId>),
-    to: (At, Option<PipeId>),
-    exchanges: bool,
-}
-
-/// A name in a directory. Relative and absolute paths lead to the same one.
-type Name = (PipeId, OsString);
-
-/// The names of FIFOs, and opens that failed because there was none.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    /// Names that a FIFO has or had.
-    known: HashSet<Name>,
-    /// Directories that have or had a FIFO.
-    directories: HashSet<PipeId>,
-    /// Failed opens of names that may become a FIFO's.
-    waiting: VecDeque<(Name, Event)>,
-}
-
-/// As many names, and as many failed opens, are remembered.
-const NAMES_MAX: usize = 10_000;
-const WAITING_MAX: usize = 1000;
-
-/// The name of a path: its directory must exist.
-fn name(path: &Path) -> Option<Name> {
-    let directory = stat::node(path.parent()?).ok()?.id;
-    Some((directory, path.file_name()?.to_owned()))
-}
 
 impl Tracer<'_> {
     /// Reads a path. A relative one begins in the working directory, or in that of a descriptor.
@@ -93,20 +35,9 @@ impl Tracer<'_> {
     /// A FIFO has this path.
     fn learn(&mut self, at: &At, id: PipeId) {
         self.pipes.rename(id, Some(at.given.clone()));
-        let Some(name) = name(&at.real) else { return };
-        if self.names.known.len() >= NAMES_MAX {
-            self.names.known.clear();
-            self.names.directories.clear();
+        if let Some(name) = name(&at.real) {
+            self.names.learn(name).into_iter().for_each(|event| self.log.add(event));
         }
-        self.names.directories.insert(name.0);
-        if !self.names.known.insert(name.clone()) {
-            return;
-        }
-        let waiting = std::mem::take(&mut self.names.waiting);
-        let (of_it, others) = waiting.into_iter().partition(|(waiting, _)| *waiting == name);
-        self.names.waiting = others;
-        let of_it: VecDeque<(Name, Event)> = of_it;
-        of_it.into_iter().for_each(|(_, event)| self.log.add(event));
     }
 
     pub(super) fn enter_open(
@@ -166,14 +97,11 @@ impl Tracer<'_> {
             event.pipe = Some(self.pipes.key(id));
         }
         let name = name(&opening.at.real);
-        let is_known = name.as_ref().is_some_and(|name| self.names.known.contains(name));
+        let is_known = name.as_ref().is_some_and(|name| self.names.is_known(name));
         if event.pipe.is_some() || is_known || self.is_likely(&event, name.as_ref(), &opening) {
             self.log.add(event);
         } else if let (Some(name), Some("ENOENT")) = (name, event.errno.as_deref()) {
-            if self.names.waiting.len() >= WAITING_MAX {
-                self.names.waiting.pop_front();
-            }
-            self.names.waiting.push_back((name, event));
+            self.names.wait(name, event);
         }
     }
 
@@ -188,7 +116,7 @@ impl Tracer<'_> {
             Some("ENXIO") => true,
             Some("ENOENT") if opening.flags & libc::O_DIRECTORY == 0 => {
                 event.access.is_some_and(Access::writes)
-                    || name.is_some_and(|name| self.names.directories.contains(&name.0))
+                    || name.is_some_and(|name| self.names.is_beside_fifos(name))
                     || !given.contains(['/', '.'])
             }
             _ => false,
@@ -224,8 +152,7 @@ impl Tracer<'_> {
             Ok(Some(id)) => Some(id),
             Ok(None) => return None,
             Err(_) => {
-                let is_known = |name: Name| self.names.known.contains(&name);
-                name(&at.real).filter(|name| is_known(name.clone()))?;
+                name(&at.real).filter(|name| self.names.is_known(name))?;
                 None
             }
         };

@@ -2,23 +2,12 @@
 
 use std::time::Duration;
 
-use super::calls::{Begun, Entry, Kind};
 use super::numbers as nr;
-use super::run::Tracer;
+use super::pending::{Begun, Entry, Kind, Polling};
+use super::state::Tracer;
 use crate::event::{Call, Event, HeldEnd};
 use crate::look::memory::Memory;
 use crate::look::{Access, calls::watched};
-
-/// Where a call says which descriptors are ready.
-#[derive(Debug)]
-pub(super) enum Polling {
-    /// The array of poll(2), and its length.
-    Array(u64, u64),
-    /// The sets of select(2): of how many descriptors, to read and to write.
-    Sets(u64, u64, u64),
-    /// epoll_wait(2) returns what the program had given it.
-    Epoll,
-}
 
 impl Tracer<'_> {
     pub(super) fn enter_poll(&mut self, entry: &Entry) -> Begun {

@@ -45,7 +45,10 @@ impl Refusal {
         let status = stat::text("/proc/self/status").unwrap_or_default();
         match error.raw_os_error() {
             _ if status.is_empty() => Self::NoProc,
-            _ if status.lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|m| m.trim() == "2")) => {
+            _ if status
+                .lines()
+                .any(|line| line.strip_prefix("Seccomp:").is_some_and(|m| m.trim() == "2")) =>
+            {
                 Self::Filter
             }
             _ => Self::Other(error.to_string()),
@@ -77,7 +80,10 @@ impl fmt::Display for Refusal {
                  --cap-add SYS_PTRACE"
             ),
             Self::OldKernel => {
-                write!(f, "the kernel is too old, or refuses PTRACE_GET_SYSCALL_INFO: Linux 5.3 or later is needed")
+                write!(
+                    f,
+                    "the kernel is too old, or refuses PTRACE_GET_SYSCALL_INFO: Linux 5.3 or later is needed"
+                )
             }
             Self::NoFilters(error) => write!(
                 f,

@@ -1,16 +1,9 @@
 //! Waits for the next stop of any traced thread, and decides when the trace ends.
 
-use std::collections::HashMap;
-use std::io;
 use std::time::{Duration, Instant};
 
-use super::log::Log;
-use super::paths::Names;
-use super::spawn::Started;
-use super::table::Pipes;
-use super::tasks::{Process, Task};
-use super::{Ending, Error, Options, Refusal, Summary};
-use crate::event::Event;
+use super::state::{Phase, Tracer};
+use super::{Ending, Error, Summary};
 use crate::sys::{self, HeldSignals};
 
 /// The signals that end a trace.
@@ -19,77 +12,7 @@ pub(super) const TAKEN: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, l
 /// While stops come without a pause, signals and deadlines are looked at once in so many.
 const STOPS_PER_LOOK: u32 = 64;
 
-/// The tracer, with all that it knows.
-pub(super) struct Tracer<'a> {
-    pub(super) options: &'a Options,
-    pub(super) log: Log<'a>,
-    pub(super) pipes: Pipes,
-    pub(super) names: Names,
-    /// All traced threads, by thread ID.
-    pub(super) tasks: HashMap<i32, Task>,
-    /// All traced processes that have not ended, by PID.
-    pub(super) processes: HashMap<i32, Process>,
-    /// Stopped children whose parent's stop has not come yet.
-    pub(super) early: Vec<i32>,
-    pub(super) main: Started,
-    /// Whether the main program runs: before that, its PID runs code of the tracer.
-    pub(super) has_begun: bool,
-    /// How the main program ended, as of wait(2).
-    pub(super) status: Option<i32>,
-    pub(super) summary: Summary,
-    /// The number of processes and programs that were started.
-    pub(super) starts: usize,
-    pub(super) refusal: Option<Refusal>,
-    phase: Phase,
-}
-
-/// How far the end of the trace is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// The programs run.
-    Running,
-    /// The main program has ended: its descendants may run until then.
-    Lingering(Option<Instant>),
-    /// They were asked to end until then.
-    Asked(Instant),
-    /// They are killed as soon as they stop.
-    Killed,
-}
-
-impl<'a> Tracer<'a> {
-    pub(super) fn new(
-        options: &'a Options,
-        main: Started,
-        sink: &'a mut dyn FnMut(Event) -> io::Result<()>,
-    ) -> Self {
-        let task = Task::new(main.pid, super::table::Files::default());
-        let process = Process::new(String::new());
-        Self {
-            options,
-            log: Log::new(options.max_events, sink),
-            pipes: Pipes::default(),
-            names: Names::default(),
-            tasks: HashMap::from([(main.pid, task)]),
-            processes: HashMap::from([(main.pid, process)]),
-            early: Vec::new(),
-            main,
-            has_begun: false,
-            status: None,
-            summary: Summary {
-                ending: Ending::Exited(0),
-                kept: 0,
-                left_out: 0,
-                processes: 1,
-                ended: 0,
-                signal: None,
-                warnings: Vec::new(),
-            },
-            starts: 0,
-            refusal: None,
-            phase: Phase::Running,
-        }
-    }
-
+impl Tracer<'_> {
     /// Goes on until no traced process is left.
     pub(super) fn run(mut self, signals: &HeldSignals) -> Result<Summary, Error> {
         let mut stops = 0_u32;
@@ -98,7 +21,7 @@ impl<'a> Tracer<'a> {
                 Ok(Some((tid, status))) => {
                     self.handle(tid, status);
                     stops = stops.wrapping_add(1);
-                    if stops % STOPS_PER_LOOK == 0 {
+                    if stops.is_multiple_of(STOPS_PER_LOOK) {
                         self.pause(signals, Some(Duration::ZERO));
                     }
                 }
@@ -206,7 +129,7 @@ impl<'a> Tracer<'a> {
 
     fn signal_all(&self, signal: i32) {
         for pid in self.processes.keys() {
-            send(*pid, signal);
+            sys::send(*pid, signal);
         }
     }
 
@@ -217,11 +140,6 @@ impl<'a> Tracer<'a> {
         self.phase = Phase::Killed;
         self.finish_all();
         self.signal_all(libc::SIGKILL);
-        self.early.iter().for_each(|tid| send(*tid, libc::SIGKILL));
+        self.early.iter().for_each(|tid| sys::send(*tid, libc::SIGKILL));
     }
-}
-
-/// Sends a signal to a process. It may have ended.
-pub(super) fn send(pid: i32, signal: i32) {
-    sys::send(pid, signal);
 }

@@ -56,7 +56,7 @@ pub(super) fn start(command: &[OsString]) -> Result<Started, Error> {
         reap(child.pid);
         return Err(Error::Refused(refusal));
     }
-    sys::open_gate(child.gate).map_err(system("write"))?;
+    rustix::io::write(&child.gate, &[1]).map_err(|error| system("write")(error.into()))?;
     Ok(Started { pid: child.pid, program: command[0].clone(), failure: child.failure })
 }
 

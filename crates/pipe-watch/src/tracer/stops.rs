@@ -1,11 +1,9 @@
 //! What a stop of a traced thread means, and how the thread goes on.
 
-use rustix::time::{ClockId, clock_gettime};
-
 use super::Refusal;
-use super::calls::Entry;
 use super::names;
-use super::run::{Tracer, send};
+use super::pending::Entry;
+use super::state::{Tracer, now};
 use crate::event::{Call, Event, Source};
 use crate::look::stat;
 use crate::sys::{self, Resume, SyscallStop};
@@ -17,12 +15,6 @@ const RETURNED: i32 = libc::SIGTRAP | 0x80;
 /// The kernel's own errors of calls that a signal interrupted: they go on, or return EINTR.
 const INTERRUPTED: std::ops::RangeInclusive<i64> = -516..=-512;
 
-/// CLOCK_MONOTONIC, in nanoseconds.
-pub(super) fn now() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
 impl Tracer<'_> {
     /// Handles a stop or an end.
     pub(super) fn handle(&mut self, tid: i32, status: i32) {
@@ -31,7 +23,7 @@ impl Tracer<'_> {
         }
         if self.is_killing() {
             // A thread that was born after the others were killed.
-            send(tid, libc::SIGKILL);
+            sys::send(tid, libc::SIGKILL);
             return self.resume(tid, Resume::Run, 0);
         }
         if !self.tasks.contains_key(&tid) {
@@ -110,16 +102,16 @@ impl Tracer<'_> {
     /// A system call returns.
     fn returned(&mut self, tid: i32) {
         let ns = now();
-        let value = sys::syscall_stop(tid);
-        if let (Ok(SyscallStop::Return(value)), Some(task)) = (value, self.tasks.get_mut(&tid)) {
-            if let Some(mut call) = task.call.take() {
-                if INTERRUPTED.contains(&value) {
-                    call.interrupted_at = ns;
-                    if let Some(earlier) = task.interrupted.replace(call) {
-                        self.interrupted(earlier);
-                    }
-                } else {
-                    self.leave(tid, call, value, ns);
+        if let Ok(SyscallStop::Return(value)) = sys::syscall_stop(tid)
+            && let Some(task) = self.tasks.get_mut(&tid)
+            && let Some(mut call) = task.call.take()
+        {
+            if !INTERRUPTED.contains(&value) {
+                self.leave(tid, call, value, ns);
+            } else {
+                call.interrupted_at = ns;
+                if let Some(earlier) = task.interrupted.replace(call) {
+                    self.interrupted(earlier);
                 }
             }
         }
@@ -134,7 +126,9 @@ impl Tracer<'_> {
             let mut event = self.event(tid, ns, Call::Signal);
             event.signal = Some(names::signal(signal));
             let has_sender = |code: i32| code <= 0 || signal == libc::SIGCHLD;
-            event.peer = sender.ok().filter(|sender| has_sender(sender.code) && sender.pid > 0)
+            event.peer = sender
+                .ok()
+                .filter(|sender| has_sender(sender.code) && sender.pid > 0)
                 .map(|sender| sender.pid as u32);
             self.log.add(event);
         }

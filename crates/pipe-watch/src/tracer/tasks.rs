@@ -6,49 +6,13 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 
-use super::calls::{Kind, PendingCall};
 use super::names;
-use super::run::Tracer;
-use super::stops::now;
+use super::pending::{Kind, PendingCall};
+use super::state::{Process, Task, Tracer, now};
 use super::table::Files;
-use crate::event::{Call, Event};
+use crate::event::Call;
 use crate::look::stat;
 use crate::sys::{self, Resume};
-
-/// A traced thread.
-#[derive(Debug)]
-pub(super) struct Task {
-    pub(super) pid: i32,
-    pub(super) files: Files,
-    /// The call that it is in, if its return is of interest.
-    pub(super) call: Option<PendingCall>,
-    /// A call that a signal interrupted.
-    pub(super) interrupted: Option<PendingCall>,
-    has_ended: bool,
-}
-
-/// A traced process.
-#[derive(Debug)]
-pub(super) struct Process {
-    /// The name of its program.
-    pub(super) name: String,
-    /// How many of its threads have not ended.
-    threads: usize,
-    /// The last program that was not found. A search in PATH fails often before it succeeds.
-    pub(super) not_found: Option<Event>,
-}
-
-impl Task {
-    pub(super) fn new(pid: i32, files: Files) -> Self {
-        Self { pid, files, call: None, interrupted: None, has_ended: false }
-    }
-}
-
-impl Process {
-    pub(super) fn new(name: String) -> Self {
-        Self { name, threads: 1, not_found: None }
-    }
-}
 
 impl Tracer<'_> {
     /// A thread has started another one, or a process.
@@ -63,7 +27,8 @@ impl Tracer<'_> {
             _ => (0, None),
         };
         self.add_child(parent, child, flags);
-        if let Some(mut event) = event {
+        let is_process = flags & libc::CLONE_THREAD as u64 == 0;
+        if let Some(mut event) = event.filter(|_| is_process) {
             event.took = Some(ns.saturating_sub(event.ns));
             event.ret = Some(i64::from(child));
             event.peer = Some(child as u32);
@@ -168,7 +133,9 @@ impl Tracer<'_> {
         let Ok(file) = fs::metadata(&path) else { return };
         let user = stat::status(&format!("/proc/{pid}")).map(|status| status.user);
         if file.mode() & libc::S_ISUID != 0 && user.is_some_and(|user| user != file.uid()) {
-            self.warn(format!("{name} is a set-user-ID program: while it is traced it has no special rights"));
+            self.warn(format!(
+                "{name} is a set-user-ID program: while it is traced it has no special rights"
+            ));
         }
     }
 

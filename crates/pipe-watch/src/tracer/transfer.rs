@@ -1,12 +1,9 @@
 //! Bytes in and out of pipes: read(2), write(2), splice(2) and their variants.
 
-use super::calls::{Begun, Entry, Kind};
-use super::run::Tracer;
+use super::pending::{Begun, Buffers, Entry, Kind};
+use super::state::Tracer;
 use crate::event::{Call, Event, PipeKey};
 use crate::look::memory::Memory;
-
-/// The parts of a program's memory that a call reads into: address and length.
-pub(super) type Buffers = Vec<(u64, u64)>;
 
 /// The most parts that are read. The kernel takes so many (`UIO_MAXIOV`).
 const PARTS_MAX: u64 = 1024;
@@ -83,6 +80,14 @@ impl Tracer<'_> {
         event.path = path;
         event.asked = Some(bytes);
         Some((event, Kind::Splice))
+    }
+
+    /// tee(2) leaves the bytes in the first pipe.
+    pub(super) fn enter_tee(&mut self, entry: &Entry) -> Begun {
+        let [from, to, bytes, ..] = entry.arguments;
+        let (mut event, kind) = self.enter_splice(entry, Some(from as i32), Some(to as i32), bytes)?;
+        event.text = Some("tee".to_owned());
+        Some((event, kind))
     }
 
     /// vmsplice(2) moves bytes between a pipe and memory.
