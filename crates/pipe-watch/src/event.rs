@@ -4,12 +4,10 @@
 //! write their own ([`Source::Program`]). All use CLOCK_MONOTONIC, therefore events of several sources can be
 //! sorted together. A file of them begins with a [`Header`].
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 use crate::look::Access;
+pub use crate::pipe_key::{NoPipeKey, PipeKey};
 
 /// The first line of a file of events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,18 +37,6 @@ impl Header {
     }
 }
 
-/// A pipe's identity in a trace. The kernel gives the inode number of a pipe that is gone to the next one;
-/// `generation` tells them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PipeKey {
-    /// The device of its file system.
-    pub device: u64,
-    /// Its inode.
-    pub inode: u64,
-    /// How many pipes had this device and inode before, in this trace.
-    pub generation: u32,
-}
-
 /// What happened: a system call about pipes or processes, or the end of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -66,13 +52,16 @@ pub enum Call {
     Read,
     /// Bytes came into a pipe: write(2), writev(2).
     Write,
-    /// Bytes went from `fd` to `fd_to` without the program: splice(2), tee(2), vmsplice(2), sendfile(2).
+    /// Bytes went from `fd` to `fd_to` without the program: splice(2), vmsplice(2), sendfile(2), and tee(2):
+    /// then `text` is `tee`, and the bytes are also left in the first pipe.
     Splice,
-    /// A descriptor was closed.
+    /// A pipe end was closed: close(2), close_range(2), or dup2(2) that put another file in its place. The end
+    /// of a process and exec close without such an event.
     Close,
     /// `fd_to` became a copy of `fd`: dup(2), fcntl(2) with `F_DUPFD`.
     Dup,
-    /// A process waited for pipes to become ready: poll(2), select(2), epoll_wait(2).
+    /// A process waited for pipes to become ready: poll(2), select(2), epoll_wait(2). `ends` are the pipes,
+    /// and what they were to be ready for. `fd` and `pipe` are one that became ready, or the only one.
     Poll,
     /// The process `peer` began. `ends` are the pipe ends that it has.
     Fork,
@@ -84,11 +73,13 @@ pub enum Call {
     Signal,
     /// The process sent `signal` to `peer`: kill(2).
     Kill,
-    /// The process waited for a child; `peer` is the one that it reaped: wait4(2), waitid(2).
+    /// The process waited for a child; `peer` is the one that it reaped: wait4(2), waitid(2). A child that has
+    /// stopped, or goes on, is not reaped.
     Wait,
     /// A FIFO lost its name `path`: unlink(2).
     Unlink,
-    /// A FIFO's name changed from `path` to `path_to`: rename(2).
+    /// A FIFO's name changed from `path` to `path_to`: rename(2). `pipe_to` is the FIFO that had this name
+    /// before, and lost it or took the other one.
     Rename,
     /// Something that no system call shows: `text` says what. From a program's own events.
     Note,
@@ -121,7 +112,8 @@ pub struct HeldEnd {
 /// What happened once. Empty fields are left out of its line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its number, from 1: events are numbered in the order in which they began.
+    /// Its number, from 1: events are numbered in the order in which they began. A number may be missing:
+    /// that event turned out to concern no pipe.
     pub seq: u64,
     /// CLOCK_MONOTONIC when the call began, in nanoseconds.
     pub ns: u64,
@@ -148,7 +140,7 @@ pub struct Event {
     /// The pipe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipe: Option<PipeKey>,
-    /// The second pipe, of a splice(2) from pipe to pipe.
+    /// The second pipe, of a splice(2) to a pipe, or of a rename(2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipe_to: Option<PipeKey>,
     /// How the file is open, or is to be opened.
@@ -182,7 +174,7 @@ pub struct Event {
     /// The signal's name, as `SIGPIPE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<String>,
-    /// The pipe ends of a process: see [`Call::Fork`] and [`Call::Exec`].
+    /// Pipe ends: see [`Call::Fork`], [`Call::Exec`] and [`Call::Poll`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ends: Vec<HeldEnd>,
     /// The number of the step of a protocol that the program follows.
@@ -230,54 +222,6 @@ impl Event {
     /// When the call returned, in nanoseconds; when it began, if it has not.
     pub fn end_ns(&self) -> u64 {
         self.ns.saturating_add(self.took.unwrap_or(0))
-    }
-}
-
-/// Three numbers: `DEVICE:INODE:GENERATION`.
-impl fmt::Display for PipeKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.device, self.inode, self.generation)
-    }
-}
-
-/// A text that is no [`PipeKey`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoPipeKey(String);
-
-impl fmt::Display for NoPipeKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not DEVICE:INODE:GENERATION", self.0)
-    }
-}
-
-impl std::error::Error for NoPipeKey {}
-
-impl FromStr for PipeKey {
-    type Err = NoPipeKey;
-
-    fn from_str(text: &str) -> Result<Self, NoPipeKey> {
-        let parse = || {
-            let mut numbers = text.split(':');
-            let key = Self {
-                device: numbers.next()?.parse().ok()?,
-                inode: numbers.next()?.parse().ok()?,
-                generation: numbers.next()?.parse().ok()?,
-            };
-            numbers.next().is_none().then_some(key)
-        };
-        parse().ok_or_else(|| NoPipeKey(text.to_owned()))
-    }
-}
-
-impl Serialize for PipeKey {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for PipeKey {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -14,8 +14,13 @@
 //! # }
 //! ```
 //!
-//! Linux only, on x86_64 and aarch64. Deliberately absent: the course, a command line, output, sleeping,
-//! threads, and `unsafe`.
+//! [`tracer`] runs a program and reports each of its system calls about pipes, as an [`event::Event`].
+//!
+//! Linux only, on x86_64 and aarch64. All `unsafe` is in `sys`. Deliberately absent: the course, a command
+//! line, output, and threads.
 
 pub mod event;
 pub mod look;
+mod pipe_key;
+mod sys;
+pub mod tracer;

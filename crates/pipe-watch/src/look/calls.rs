@@ -98,9 +98,9 @@ impl Task<'_> {
             libc::SYS_ppoll => self.poll("ppoll", memory.pollfds(a, b), memory.time(c, 1)),
             older::SELECT => self.select("select", &memory, arguments, 1000),
             libc::SYS_pselect6 => self.select("pselect", &memory, arguments, 1),
-            older::EPOLL_WAIT => self.epoll(a, milliseconds(d)),
-            libc::SYS_epoll_pwait => self.epoll(a, milliseconds(d)),
-            libc::SYS_epoll_pwait2 => self.epoll(a, memory.time(d, 1)),
+            older::EPOLL_WAIT => self.many("epoll_wait", watched(self.directory, a), milliseconds(d)),
+            libc::SYS_epoll_pwait => self.many("epoll_wait", watched(self.directory, a), milliseconds(d)),
+            libc::SYS_epoll_pwait2 => self.many("epoll_wait", watched(self.directory, a), memory.time(d, 1)),
             libc::SYS_wait4 => {
                 Wait::Child { call: "wait4", pid: u32::try_from(a as i32).ok().filter(|pid| *pid > 0) }
             }
@@ -192,23 +192,10 @@ impl Task<'_> {
         self.many(call, read.chain(write), memory.time(limit, unit))
     }
 
-    /// The descriptors of an epoll(7) instance stand in its fdinfo: `tfd: 5 events: 19 ...`.
-    fn epoll(&self, epoll: u64, limit: Option<Duration>) -> Wait {
-        let info = fs::read_to_string(format!("{}/fdinfo/{epoll}", self.directory)).unwrap_or_default();
-        let watched = info.lines().filter_map(|line| {
-            let mut words = line.strip_prefix("tfd:")?.split_whitespace();
-            let fd = words.next()?.parse().ok()?;
-            let events = u32::from_str_radix(words.nth(1)?, 16).ok()?;
-            let reads = events & libc::EPOLLIN as u32 != 0;
-            Some((fd, if reads { Access::Read } else { Access::Write }))
-        });
-        self.many("epoll_wait", watched, limit)
-    }
-
     fn many(
         &self,
         call: &'static str,
-        polled: impl Iterator<Item = (u32, Access)>,
+        polled: impl IntoIterator<Item = (u32, Access)>,
         limit: Option<Duration>,
     ) -> Wait {
         let (mut needs, mut others) = (Vec::new(), 0);
@@ -239,6 +226,18 @@ impl Task<'_> {
         let link = fs::read_link(format!("{}/fd/{fd}", self.directory)).unwrap_or_default();
         Wait::File { call, fd: Some(fd), file: link.to_string_lossy().into_owned() }
     }
+}
+
+/// The descriptors of an epoll(7) instance stand in its fdinfo: `tfd: 5 events: 19 ...`.
+pub(crate) fn watched(directory: &str, epoll: u64) -> Vec<(u32, Access)> {
+    let info = fs::read_to_string(format!("{directory}/fdinfo/{epoll}")).unwrap_or_default();
+    let entry = |line: &str| {
+        let mut words = line.strip_prefix("tfd:")?.split_whitespace();
+        let fd = words.next()?.parse().ok()?;
+        let events = u32::from_str_radix(words.nth(1)?, 16).ok()?;
+        Some((fd, if events & libc::EPOLLIN as u32 != 0 { Access::Read } else { Access::Write }))
+    };
+    info.lines().filter_map(entry).collect()
 }
 
 /// The limit of poll(2); a negative number is none.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::model::{Access, End, Pipe};
+use super::model::{Access, End, Pipe, PipeId};
 use super::stat;
 
 /// The pipe ends of a process, and the pipes that they belong to.
@@ -29,9 +29,7 @@ fn end(pid: u32, fd: u32) -> Option<(End, Pipe)> {
         return None;
     }
     let file = stat::node(Path::new(&path)).ok().filter(|file| file.is_fifo)?;
-    let info = stat::text(&format!("/proc/{pid}/fdinfo/{fd}"))?;
-    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
-    let flags = i32::from_str_radix(flags.trim(), 8).ok()?;
+    let flags = flags(pid, fd)?;
     let access = access_of(flags)?;
     let is_named = !is_pipe && file.has_name;
     let path = (!is_pipe).then(|| without_mark(&link, is_named));
@@ -42,8 +40,21 @@ fn end(pid: u32, fd: u32) -> Option<(End, Pipe)> {
     ))
 }
 
+/// The pipe behind a descriptor of a thread, and the flags with which it is open.
+pub(crate) fn pipe(tid: i32, fd: i32) -> Option<(PipeId, i32)> {
+    let file = stat::node(Path::new(&format!("/proc/{tid}/fd/{fd}"))).ok().filter(|file| file.is_fifo)?;
+    Some((file.id, flags(tid as u32, fd as u32)?))
+}
+
+/// The flags of open(2) with which a descriptor is open.
+fn flags(pid: u32, fd: u32) -> Option<i32> {
+    let info = stat::text(&format!("/proc/{pid}/fdinfo/{fd}"))?;
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    i32::from_str_radix(flags.trim(), 8).ok()
+}
+
 /// The access mode in the flags of open(2). `None`: `O_PATH`, which opens no end.
-pub(super) fn access_of(flags: i32) -> Option<Access> {
+pub(crate) fn access_of(flags: i32) -> Option<Access> {
     if flags & libc::O_PATH != 0 {
         return None;
     }

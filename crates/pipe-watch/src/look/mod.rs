@@ -17,20 +17,20 @@
 //! | system call, its arguments | /proc/PID/task/TID/syscall, mem: proc_pid_syscall(5) | as for ptrace(2) |
 //! | how full a pipe is | pidfd_getfd(2), `FIONREAD`, `F_GETPIPE_SZ` | as for ptrace(2) |
 
-mod calls;
-mod ends;
+pub(crate) mod calls;
+pub(crate) mod ends;
 mod fill;
 mod gather;
 mod graph;
 mod guess;
 mod index;
 mod limit;
-mod memory;
+pub(crate) mod memory;
 mod model;
 mod phrases;
 mod relations;
 mod remedy;
-mod stat;
+pub(crate) mod stat;
 mod threads;
 mod words;
 

@@ -37,7 +37,7 @@ pub(super) fn pids() -> io::Result<Vec<u32>> {
 ///
 /// # Errors
 /// The process has ended.
-pub(super) fn tids(pid: u32) -> io::Result<Vec<u32>> {
+pub(crate) fn tids(pid: u32) -> io::Result<Vec<u32>> {
     numbers(&format!("/proc/{pid}/task"))
 }
 
@@ -89,15 +89,15 @@ fn parse(stat: &str) -> Option<Stat> {
 
 /// What /proc/PID/status adds.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Status {
+pub(crate) struct Status {
     pub(super) sleeps: u64,
-    pub(super) tracer: Option<u32>,
+    pub(crate) tracer: Option<u32>,
     pub(super) inner_pid: Option<u32>,
-    pub(super) user: u32,
+    pub(crate) user: u32,
 }
 
 /// Reads the status of a process or of a thread.
-pub(super) fn status(directory: &str) -> Option<Status> {
+pub(crate) fn status(directory: &str) -> Option<Status> {
     let text = text(&format!("{directory}/status"))?;
     let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let number = |name: &str| value(name)?.trim().parse::<u64>().ok();
@@ -123,7 +123,7 @@ pub(super) fn wchan(directory: &str) -> Option<String> {
 }
 
 /// The value of kernel.yama.ptrace_scope; `None` where there is no Yama.
-pub(super) fn yama() -> Option<u8> {
+pub(crate) fn yama() -> Option<u8> {
     text("/proc/sys/kernel/yama/ptrace_scope")?.trim().parse().ok()
 }
 
@@ -131,7 +131,7 @@ pub(super) fn yama() -> Option<u8> {
 const TEXT_MAX: u64 = 1 << 20;
 
 /// The text of a file of /proc.
-pub(super) fn text(path: &str) -> Option<String> {
+pub(crate) fn text(path: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(4096);
     File::open(path).and_then(|file| file.take(TEXT_MAX).read_to_end(&mut bytes)).ok()?;
     // A program's name may be any bytes.
@@ -140,9 +140,9 @@ pub(super) fn text(path: &str) -> Option<String> {
 
 /// A file, as statx(2) shows it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Node {
-    pub(super) id: PipeId,
-    pub(super) is_fifo: bool,
+pub(crate) struct Node {
+    pub(crate) id: PipeId,
+    pub(crate) is_fifo: bool,
     /// Whether a name in the file system leads to it.
     pub(super) has_name: bool,
 }
@@ -152,7 +152,7 @@ pub(super) struct Node {
 ///
 /// # Errors
 /// Those of statx(2).
-pub(super) fn node(path: &Path) -> io::Result<Node> {
+pub(crate) fn node(path: &Path) -> io::Result<Node> {
     let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::NLINK;
     let file = statx(CWD, path, AtFlags::STATX_DONT_SYNC, wanted)?;
     let device = makedev(file.stx_dev_major, file.stx_dev_minor);
