@@ -6,7 +6,7 @@ use handshake_cli::Status;
 use handshake_core::Result;
 use handshake_core::sys::keep_inherited_to_ourselves;
 
-use crate::{crowd, demo, race, soak, why};
+use crate::{crowd, demo, race, soak, trace, why};
 
 /// Show, measure and break servers over named pipes.
 #[derive(Debug, Parser)]
@@ -23,6 +23,7 @@ pub struct Args {
 enum Command {
     Demo(demo::Args),
     Why(why::Args),
+    Trace(trace::Args),
     Load(load::Args),
     Crowd(crowd::Args),
     Race(race::Args),
@@ -43,6 +44,7 @@ pub fn run(args: Args) -> Result<Status> {
     match args.command {
         Command::Demo(args) => demo::run(args),
         Command::Why(args) => why::run(args),
+        Command::Trace(args) => trace::run(args),
         Command::Load(args) => load::run(args),
         Command::Crowd(args) => crowd::run(args),
         Command::Race(args) => race::run(args),

@@ -19,3 +19,4 @@
 
 pub mod event;
 pub mod look;
+pub mod timeline;
