@@ -45,8 +45,8 @@ struct Session {
     down: PipeKey,
     /// From the client.
     up: PipeKey,
-    /// From the central process to the subserver.
-    routed: PipeKey,
+    /// From the central process to the subserver, in place of `up`.
+    routed: Option<PipeKey>,
 }
 
 #[derive(Debug, Default)]
@@ -67,13 +67,13 @@ impl Importer {
         let (call, text) = self.words(own);
         let mut event = Event::new(seq, own.ns, own.pid, call, Source::Program);
         if call == Call::Poll {
-            event.took = Some(next.map_or(0, |next| next.saturating_sub(own.ns)));
+            event.took = Some(next.map_or(0, |next| next.saturating_sub(own.ns + 1)));
         }
         if call == Call::Signal {
             event.signal.clone_from(&own.text);
         }
         if call == Call::Splice {
-            event.pipe_to = self.session(own).map(|session| session.routed);
+            event.pipe_to = self.session(own).and_then(|session| session.routed);
         }
         let is_message = matches!(own.what, What::RequestSent | What::RequestReceived)
             || matches!(own.what, What::ReplySent | What::ReplyReceived);
@@ -123,7 +123,7 @@ impl Importer {
                     Some(key) => *key,
                     None => self.fresh(),
                 };
-                let routed = if self.is_dispatch { self.fresh() } else { up };
+                let routed = self.is_dispatch.then(|| self.fresh());
                 if let Some(id) = &own.session {
                     self.sessions.insert(id.clone(), Session { down, up, routed });
                 }
@@ -134,7 +134,7 @@ impl Importer {
             }
             What::ReadyReceived | What::RequestReceived | What::SessionEnded => {
                 let is_subserver = matches!(own.role, Role::Subserver(_));
-                session.map(|session| if is_subserver { session.routed } else { session.up })
+                session.map(|session| session.routed.filter(|_| is_subserver).unwrap_or(session.up))
             }
             What::Routed => session.map(|session| session.up),
             What::ReplySent | What::ReplyReceived | What::RequestRefused => session.map(|session| session.down),
@@ -171,15 +171,15 @@ impl Importer {
             What::Waiting => (Call::Poll, "wait for a client".to_owned()),
             What::WkpOpened => (Call::Open, format!("open {}", name(own))),
             What::HelloSent => (Call::Write, "write its pipe's name".to_owned()),
-            What::AwaitingAck => (Call::Poll, "wait for the answer".to_owned()),
+            What::AwaitingAck => (Call::Poll, "wait for the acknowledgement".to_owned()),
             What::WkpRemoved | What::PrivateRemoved | What::UpstreamRemoved | What::WkpClosed => {
                 return (Call::Unlink, None);
             }
             What::HelloReceived => (Call::Read, "read the pipe's name".to_owned()),
             What::SubserverForked => return (Call::Fork, None),
             What::SubserverBegan => (Call::Note, "begin".to_owned()),
-            What::AckSent => (Call::Write, "write the answer".to_owned()),
-            What::AckReceived => (Call::Read, "read the answer".to_owned()),
+            What::AckSent => (Call::Write, "write the acknowledgement".to_owned()),
+            What::AckReceived => (Call::Read, "read the acknowledgement".to_owned()),
             What::ReadySent => (Call::Write, "write READY".to_owned()),
             What::ReadyReceived => (Call::Read, "read READY".to_owned()),
             What::RequestSent => (Call::Write, format!("ask \"{}\"", brief(text))),
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!([0, 1, 3, 4, 5, 7, 9].map(pipe), [1; 7], "the first well-known pipe");
         assert_eq!([2, 8].map(pipe), [2; 2], "the private pipe");
         assert_eq!(pipe(6), 3, "the next well-known pipe");
-        assert_eq!(events[1].took, Some(7), "the server waits until its next event");
+        assert_eq!(events[1].took, Some(6), "the server waits until its next event");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Where things stand in the picture.
 
+use pipe_watch::event::Source;
 use pipe_watch::timeline::{Pipe, Timeline};
 
 use super::view::{Row, View};
@@ -9,9 +10,9 @@ pub(super) const ROW: f64 = 26.0;
 /// The distance of a row and the end of a wait.
 const END: f64 = 14.0;
 /// The width of the numbers and the clock.
-const GUTTER: f64 = 124.0;
+const GUTTER: f64 = 146.0;
 /// The space above the first row.
-const TOP: f64 = 128.0;
+const TOP: f64 = 138.0;
 /// The space below the last row.
 const BOTTOM: f64 = 26.0;
 /// The distance of a line and the text beside it.
@@ -22,6 +23,8 @@ const GAP: f64 = 26.0;
 const WIDEST: f64 = 270.0;
 /// The least distance of two lines of pipes.
 const APART: f64 = 20.0;
+/// From how many lanes on a column may have several, one after the other.
+const COLUMNS: usize = 8;
 /// How much longer the picture becomes by `--time clock`.
 const CLOCK: f64 = 1_600.0;
 
@@ -51,6 +54,8 @@ pub(super) struct LanePlace {
     pub(super) width: f64,
     pub(super) from: f64,
     pub(super) to: f64,
+    /// Until when it is a zombie.
+    reaped: f64,
 }
 
 #[derive(Debug)]
@@ -61,8 +66,8 @@ pub(super) struct PipePlace {
     /// Until when it has a name.
     pub(super) named_to: f64,
     pub(super) to: f64,
-    /// Whether it existed when the trace ended.
-    pub(super) goes_on: bool,
+    /// Whether it existed when the trace ended; `None` if that is not known.
+    pub(super) goes_on: Option<bool>,
     label_width: f64,
 }
 
@@ -106,34 +111,59 @@ fn heights(view: &View<'_>, by_clock: bool) -> Vec<f64> {
     heights
 }
 
+/// The places of the lanes, and where the last of them ends. Up to [`COLUMNS`] each lane has a column of its
+/// own; of more, a new one takes the column of one that has ended.
 fn lanes(view: &View<'_>, y: &[f64], bottom: f64) -> (Vec<LanePlace>, f64) {
-    let timeline = view.timeline;
-    let mut x = GUTTER + 12.0;
-    let mut places = Vec::new();
-    for lane in view.lanes() {
-        let of_lane = view.shown().filter(|(event, _)| timeline.lane_of[*event] == lane);
-        let mut texts = width(&lane_title(timeline, lane), SIZE) * 1.06;
-        for (event, row) in of_lane {
-            texts = texts.max(width(&view.words(row), SIZE));
-            let wait = view.wait_words(event).filter(|_| view.end_of[event].is_some());
-            texts = texts.max(wait.map_or(0.0, |wait| width(&wait, SMALL)));
+    let shown = view.lanes();
+    let mut places: Vec<LanePlace> = shown.iter().map(|lane| lane_place(view, *lane, y, bottom)).collect();
+    // The width of each column, and where its last lane ends.
+    let mut columns: Vec<(f64, f64)> = Vec::new();
+    let mut column_of = Vec::new();
+    for place in &places {
+        let free = columns.iter().position(|(_, end)| end + ROW * 1.5 < place.from);
+        let column = free.filter(|_| shown.len() > COLUMNS).unwrap_or(columns.len());
+        if column == columns.len() {
+            columns.push((0.0, 0.0));
         }
-        let the = &timeline.lanes[lane];
-        let rows = |event: usize| view.row_of[event].map(|row| y[row]);
-        let from = the.fork.and_then(rows).or_else(|| rows(the.first)).unwrap_or(TOP);
-        let ends = |event: usize| view.end_of[event].map(|row| y[row]).or_else(|| rows(event));
-        let is_traced = timeline.events[the.last].source == pipe_watch::event::Source::Trace;
-        let to = match (the.exit.and_then(rows), the.reaped.and_then(ends)) {
-            (Some(exit), _) => exit,
-            (None, Some(reaped)) => reaped,
-            (None, None) if is_traced && the.exit.is_none() && the.reaped.is_none() => bottom,
-            (None, None) => ends(the.last).unwrap_or(bottom),
-        };
-        let width = texts.min(WIDEST) + BESIDE;
-        places.push(LanePlace { lane, x, width, from, to: to.max(from) });
+        let (width, end) = &mut columns[column];
+        (*width, *end) = (width.max(place.width), place.to.max(place.reaped));
+        column_of.push(column);
+    }
+    let mut x = GUTTER + 12.0;
+    let mut xs = Vec::new();
+    for (width, _) in &columns {
+        xs.push(x);
         x += width + GAP;
     }
+    for (place, column) in places.iter_mut().zip(column_of) {
+        (place.x, place.width) = (xs[column], columns[column].0);
+    }
     (places, x + 6.0)
+}
+
+/// The place of a lane, without its column.
+fn lane_place(view: &View<'_>, lane: usize, y: &[f64], bottom: f64) -> LanePlace {
+    let timeline = view.timeline;
+    let the = &timeline.lanes[lane];
+    let mut texts = width(&lane_title(timeline, lane), SIZE) * 1.06;
+    for (event, row) in view.shown().filter(|(event, _)| timeline.lane_of[*event] == lane) {
+        texts = texts.max(width(&view.words(row), SIZE));
+        let wait = view.wait_words(event).filter(|_| matches!(row, Row::Event(_)));
+        texts = texts.max(wait.map_or(0.0, |wait| width(&wait, SMALL)));
+    }
+    let rows = |event: usize| view.row_of[event].map(|row| y[row]);
+    let ends = |event: usize| view.end_of[event].map(|row| y[row]).or_else(|| rows(event));
+    let from = the.fork.and_then(rows).or_else(|| rows(the.first)).unwrap_or(TOP);
+    let reaped = the.reaped.and_then(ends);
+    let is_traced = timeline.events[the.last].source == Source::Trace;
+    let to = match (the.exit.and_then(rows), reaped) {
+        (Some(exit), _) => exit,
+        (None, Some(reaped)) => reaped,
+        (None, None) if is_traced && the.exit.is_none() && the.reaped.is_none() => bottom,
+        (None, None) => ends(the.last).unwrap_or(bottom),
+    };
+    let width = texts.min(WIDEST) + BESIDE;
+    LanePlace { lane, x: 0.0, width, from, to: to.max(from), reaped: reaped.unwrap_or(0.0) }
 }
 
 fn pipes(view: &View<'_>, y: &[f64], bottom: f64, left: f64) -> Vec<PipePlace> {
@@ -157,7 +187,9 @@ fn pipes(view: &View<'_>, y: &[f64], bottom: f64, left: f64) -> Vec<PipePlace> {
         let (from, to) = (near(pipe.made.unwrap_or(pipe.first)), end.map_or(bottom, near));
         let named_to = if pipe.names.is_empty() { from } else { pipe.unlinked.map_or(to, near).min(to) };
         let label_width = width(&label(pipe), SMALL) + 10.0;
-        let mut place = PipePlace { pipe: at, x: left, from, named_to, to, goes_on: end.is_none(), label_width };
+        let is_known = !pipe.holds.is_empty() || end.is_none() || end == pipe.unlinked;
+        let goes_on = is_known.then_some(end.is_none());
+        let mut place = PipePlace { pipe: at, x: left, from, named_to, to, goes_on, label_width };
         while places.iter().any(|other| collide(&place, other)) {
             place.x += APART;
         }

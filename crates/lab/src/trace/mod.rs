@@ -93,8 +93,17 @@ fn title(command: &[String], timeline: &Timeline) -> String {
     if !command.is_empty() {
         return pipe_watch::look::printable(&command.join(" "));
     }
-    let processes = timeline.lanes.len();
-    let names: Vec<&str> = timeline.lanes.iter().take(3).map(|lane| lane.title.as_str()).collect();
-    let more = if processes > names.len() { format!(" and {} more", processes - names.len()) } else { String::new() };
-    format!("{}{more}", names.join(", "))
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for lane in &timeline.lanes {
+        let name = lane.names.last().map_or("process", String::as_str).trim_end_matches(|c: char| c.is_ascii_digit());
+        match counts.iter_mut().find(|(known, _)| *known == name.trim_end()) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((name.trim_end(), 1)),
+        }
+    }
+    let words = counts.iter().map(|(name, count)| match count {
+        1 => (*name).to_owned(),
+        count => format!("{count} {name}s"),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }

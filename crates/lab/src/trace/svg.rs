@@ -15,6 +15,8 @@ use super::view::{Row, View};
 
 const STYLE: &str = include_str!("picture.css");
 
+/// How far below a row's middle no text stands.
+const BETWEEN: f64 = 13.0;
 /// How many colours pipes have.
 const COLOURS: usize = 6;
 
@@ -69,9 +71,9 @@ impl Svg<'_> {
 
     /// A fine line for each row, and the captions of the columns.
     fn rules(&mut self) {
-        let (from, to, y) = (self.layout.pipes_x, self.layout.width - 20.0, 94.0);
-        put!(self, "<text class=\"caption\" x=\"116\" y=\"{y}\" text-anchor=\"end\">event, time</text>");
-        put!(self, "<text class=\"caption\" x=\"136\" y=\"{y}\">processes</text>");
+        let (from, to, y) = (self.layout.pipes_x, self.layout.width - 20.0, 92.0);
+        put!(self, "<text class=\"caption\" x=\"140\" y=\"{y}\" text-anchor=\"end\">event, time</text>");
+        put!(self, "<text class=\"caption\" x=\"154\" y=\"{y}\">processes</text>");
         if !self.layout.pipes.is_empty() {
             put!(self, "<text class=\"caption\" x=\"{from:.1}\" y=\"{y}\">pipes</text>");
         }
@@ -101,8 +103,8 @@ impl Svg<'_> {
         let Some(wait) = self.view.timeline.wait_of(event) else { return };
         let to = if wait.took.is_some() { self.end_y(event) } else { Some(self.layout.bottom) };
         let (Some(place), Some(from), Some(to)) = (self.place(event), self.y(event), to) else { return };
-        let (x, wide) = (place.x, place.width + 4.0);
-        put!(self, "<rect class=\"wait\" x=\"{x:.1}\" y=\"{from:.1}\" width=\"{wide:.1}\" height=\"{:.1}\" rx=\"4\"/>", to - from);
+        let (x, wide, top) = (place.x, place.width + 4.0, from - 11.0);
+        put!(self, "<rect class=\"wait\" x=\"{x:.1}\" y=\"{top:.1}\" width=\"{wide:.1}\" height=\"{:.1}\" rx=\"4\"/>", to - top);
         put!(self, "<rect class=\"wait-line\" x=\"{:.1}\" y=\"{from:.1}\" width=\"6\" height=\"{:.1}\" rx=\"3\"/>", x - 3.0, to - from);
     }
 
@@ -114,14 +116,21 @@ impl Svg<'_> {
         let parent = lane.fork.and_then(|fork| Some((self.place(fork)?.x, self.y(fork)?)));
         let begin = match parent {
             Some((parent, y)) => {
-                let (bend, side) = (10.0, if parent < x { -10.0 } else { 10.0 });
-                put!(self, "<path class=\"lane\" d=\"M{parent:.1} {y:.1}H{:.1}Q{x:.1} {y:.1} {x:.1} {:.1}\"/>", x + side, y + bend);
-                y + bend
+                // Between two rows, where no text stands.
+                let (y, side) = (y + BETWEEN, if parent < x { 9.0 } else { -9.0 });
+                put!(self, "<path class=\"lane\" d=\"M{parent:.1} {:.1}Q{parent:.1} {y:.1} {:.1} {y:.1}H{:.1}Q{x:.1} {y:.1} {x:.1} {:.1}\"/>", y - 9.0, parent + side, x - side, y + 9.0);
+                y + 9.0
             }
             None => from - 12.0,
         };
         put!(self, "<line class=\"lane\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{begin:.1}\" y2=\"{to:.1}\"/>");
-        let reaped = lane.reaped.and_then(|reaped| Some((self.place(reaped)?.x, self.end_y(reaped)?)));
+        let reaped = lane.reaped.and_then(|reaped| {
+            let until = match view.end_of[reaped] {
+                Some(row) => self.layout.y[row],
+                None => self.y(reaped)? + BETWEEN,
+            };
+            Some((self.place(reaped)?.x, until))
+        });
         if let (Some(exit), Some((parent, until))) = (lane.exit.and_then(|exit| self.y(exit)), reaped) {
             put!(self, "<rect class=\"zombie\" x=\"{:.1}\" y=\"{exit:.1}\" width=\"7\" height=\"{:.1}\"><title>a zombie, until its parent waits for it</title></rect>", x - 3.5, (until - exit).max(1.0));
             put!(self, "<line class=\"tie\" x1=\"{x:.1}\" x2=\"{parent:.1}\" y1=\"{until:.1}\" y2=\"{until:.1}\"/>");
@@ -129,6 +138,7 @@ impl Svg<'_> {
                 put!(self, "<text class=\"note\" x=\"{:.1}\" y=\"{:.1}\">zombie</text>", x + BESIDE, exit + 21.0);
             }
         } else if let Some((parent, until)) = reaped {
+            put!(self, "<line class=\"lane\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{to:.1}\" y2=\"{until:.1}\"/>");
             put!(self, "<line class=\"tie\" x1=\"{x:.1}\" x2=\"{parent:.1}\" y1=\"{until:.1}\" y2=\"{until:.1}\"/>");
         }
         if let Some(exit) = lane.exit.filter(|exit| self.y(*exit).is_some()) {
@@ -163,10 +173,14 @@ impl Svg<'_> {
         if to > named_to {
             put!(self, "<line class=\"life nameless\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{to:.1}\"/>", named_to.max(from));
         }
-        if goes_on {
-            put!(self, "<path class=\"life-end\" d=\"M{:.1} {:.1}l4 5l4 -5\"/>", x - 4.0, to - 4.0);
-        } else {
-            put!(self, "<path class=\"life-end\" d=\"M{:.1} {to:.1}h12\"/>", x - 6.0);
+        match goes_on {
+            Some(true) => {
+                put!(self, "<path class=\"life-end\" d=\"M{:.1} {:.1}l4 5l4 -5\"/>", x - 4.0, to - 4.0);
+            }
+            Some(false) => {
+                put!(self, "<path class=\"life-end\" d=\"M{:.1} {to:.1}h12\"/>", x - 6.0);
+            }
+            None => {}
         }
         put!(self, "<text class=\"pipe-name {colour}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>", x + 9.0, from + 4.0, xml(&label(the)));
         put!(self, "</g>");
@@ -198,10 +212,17 @@ impl Svg<'_> {
             put!(self, "<path class=\"arrow\" d=\"M{:.1} {y1:.1}C{out:.1} {y1:.1} {out:.1} {y2:.1} {:.1} {y2:.1}\"/>", x1 - 5.0, x1 - 10.0);
             put!(self, "<path class=\"head\" d=\"M{:.1} {y2:.1}l-8 -4v8z\"/>", x1 - 5.0);
         } else {
-            let (dx, dy) = (x2 - x1, y2 - y1);
+            // To the right it begins below its own text; from the right it ends above the reader's.
+            let is_waited = self.view.end_of[arrow.to].is_some();
+            let (sx, sy) = if x1 < x2 { (x1 + 3.0, y1 + 9.0) } else { (x1 - 9.0, y1) };
+            let (tx, ty) = match (x1 < x2, is_waited) {
+                (true, _) => (x2 - 9.0, y2),
+                (false, true) => (x2 + 5.0, y2),
+                (false, false) => (x2 + 3.0, y2 - 9.0),
+            };
+            let (dx, dy) = (tx - sx, ty - sy);
             let length = dx.hypot(dy).max(1.0);
             let (ux, uy) = (dx / length, dy / length);
-            let (sx, sy, tx, ty) = (x1 + ux * 8.0, y1 + uy * 8.0, x2 - ux * 9.0, y2 - uy * 9.0);
             put!(self, "<path class=\"arrow\" d=\"M{sx:.1} {sy:.1}L{:.1} {:.1}\"/>", tx - ux * 6.0, ty - uy * 6.0);
             let (bx, by) = (tx - ux * 10.0, ty - uy * 10.0);
             put!(
@@ -231,9 +252,9 @@ impl Svg<'_> {
         if let Some(list) = self.list {
             put!(self, "<a href=\"#{list}{seq}\">");
         }
-        put!(self, "<rect class=\"hit\" x=\"20\" y=\"{:.1}\" width=\"102\" height=\"20\" rx=\"3\"/>", y - 10.0);
-        put!(self, "<text class=\"number\" x=\"50\" y=\"{:.1}\" text-anchor=\"end\">#{seq}</text>", y + 4.0);
-        put!(self, "<text class=\"clock\" x=\"120\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", y + 4.0, self.view.clock(event));
+        put!(self, "<rect class=\"hit\" x=\"20\" y=\"{:.1}\" width=\"122\" height=\"20\" rx=\"3\"/>", y - 10.0);
+        put!(self, "<text class=\"number\" x=\"60\" y=\"{:.1}\" text-anchor=\"end\">#{seq}</text>", y + 4.0);
+        put!(self, "<text class=\"clock\" x=\"140\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", y + 4.0, self.view.clock(event));
         let wait = self.view.timeline.wait_of(event).filter(|wait| wait.took.is_none() || self.view.end_of[event].is_some());
         let group = if wait.is_some() && !is_fold { "<g class=\"in-wait\">" } else { "<g>" };
         put!(self, "{group}");

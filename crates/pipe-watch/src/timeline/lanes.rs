@@ -28,11 +28,20 @@ pub struct Lane {
 }
 
 /// Finds the lanes, and the lane of each event.
-pub(super) fn of(events: &[Event]) -> (Vec<Lane>, Vec<usize>) {
+pub(super) fn of(events: &[Event], began: &[usize], ended: &[usize]) -> (Vec<Lane>, Vec<usize>) {
     let mut lanes: Vec<Lane> = Vec::new();
     let mut of_pid: HashMap<u32, usize> = HashMap::new();
     let mut lane_of = Vec::with_capacity(events.len());
+    // A wait reaps when it ends: until then the child has its PID.
+    let mut reaps: Vec<(usize, u32, usize)> = Vec::new();
     for (at, event) in events.iter().enumerate() {
+        reaps.retain(|(end, child, wait)| {
+            let is_over = *end < began[at];
+            if is_over {
+                reap(&mut lanes, &mut of_pid, *child, *wait);
+            }
+            !is_over
+        });
         let own = match of_pid.get(&event.pid) {
             Some(lane) => *lane,
             None => begin(&mut lanes, &mut of_pid, event.pid, at, None),
@@ -59,15 +68,11 @@ pub(super) fn of(events: &[Event]) -> (Vec<Lane>, Vec<usize>) {
                 }
             }
             (Call::Exit, _) => lanes[own].exit = Some(at),
-            (Call::Wait, Some(child)) if event.errno.is_none() => {
-                if let Some(lane) = of_pid.remove(&child) {
-                    lanes[lane].reaped = Some(at);
-                }
-            }
+            (Call::Wait, Some(child)) if event.errno.is_none() => reaps.push((ended[at], child, at)),
             _ => {}
         }
     }
-    // A process that ended and was not waited for in the trace keeps its PID.
+    reaps.into_iter().for_each(|(_, child, wait)| reap(&mut lanes, &mut of_pid, child, wait));
     names::give_titles(&mut lanes, &lane_of);
     (lanes, lane_of)
 }
@@ -91,6 +96,12 @@ fn begin(
     });
     of_pid.insert(pid, lanes.len() - 1);
     lanes.len() - 1
+}
+
+fn reap(lanes: &mut [Lane], of_pid: &mut HashMap<u32, usize>, child: u32, wait: usize) {
+    if let Some(lane) = of_pid.remove(&child) {
+        lanes[lane].reaped = Some(wait);
+    }
 }
 
 fn add_name(lane: &mut Lane, name: &str) {

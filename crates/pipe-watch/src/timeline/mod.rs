@@ -79,7 +79,7 @@ impl Timeline {
             (1..).zip(&mut events).for_each(|(seq, event)| event.seq = seq);
         }
         let (began, ended) = ranks(&events);
-        let (lanes, lane_of) = lanes::of(&events);
+        let (lanes, lane_of) = lanes::of(&events, &began, &ended);
         let (mut pipes, pipe_of) = pipes::of(&events, &lanes, &lane_of);
         let keys: BTreeMap<PipeKey, usize> = (0..).zip(&pipes).map(|(at, pipe)| (pipe.key, at)).collect();
         let arrows = arrows::of(&events, &began, &ended, &keys, &mut pipes);

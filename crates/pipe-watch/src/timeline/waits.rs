@@ -55,13 +55,13 @@ fn ender(timeline: &Timeline, event: usize) -> Option<usize> {
     // Events are in the order in which they began.
     let until = timeline.began.partition_point(|began| *began < to);
     let others = (event + 1..until).rev().filter(during);
-    let of_others = others.clone().filter(|other| timeline.lane_of[*other] != timeline.lane_of[event]);
+    let mut of_others = others.clone().filter(|other| timeline.lane_of[*other] != timeline.lane_of[event]);
     if the.errno.as_deref() == Some("EINTR") {
-        return others.clone().find(|other| {
-            timeline.events[*other].call == Call::Signal && timeline.lane_of[*other] == timeline.lane_of[event]
-        });
+        // The kernel interrupts the call, and delivers the signal then.
+        let own = |other: &usize| timeline.lane_of[*other] == timeline.lane_of[event];
+        let next = (until..timeline.events.len()).find(own);
+        return others.filter(own).chain(next).find(|other| timeline.events[*other].call == Call::Signal);
     }
-    let mut of_others = of_others;
     let at_pipe = |other: &usize| pipe.is_some() && timeline.pipe_of[*other] == pipe;
     match the.call {
         Call::Open => {

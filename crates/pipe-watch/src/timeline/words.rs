@@ -89,7 +89,15 @@ impl Words<'_> {
                     None => self,
                 }
             }
-            Call::Close => self.text("close ").pipe(),
+            Call::Close => {
+                let is_unnamed = |pipe: usize| self.timeline.pipes[pipe].names.is_empty();
+                let end = match the.access.filter(|_| self.timeline.pipe_of[self.event].is_some_and(is_unnamed)) {
+                    Some(Access::Read) => ", read end",
+                    Some(Access::Write) => ", write end",
+                    _ => "",
+                };
+                self.text("close ").pipe().text(end)
+            }
             Call::Dup => {
                 let to = the.fd_to.map(|fd| format!(" as {fd}")).unwrap_or_default();
                 self.text("copy ").pipe().text(&to)
@@ -180,7 +188,7 @@ fn shown(data: &str, size: Option<i64>) -> Option<String> {
     let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let text = std::str::from_utf8(&bytes[..end]).ok()?;
     let is_text = !text.is_empty() && text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t'));
-    let text = if is_whole { text.to_owned() } else { format!("{text}…") };
+    let text = if is_whole || end < bytes.len() { text.to_owned() } else { format!("{text}…") };
     is_text.then(|| format!("\"{}\"", cut(&printable(&text), DATA)))
 }
 
