@@ -1,10 +1,10 @@
 //! The lab: it shows, measures and breaks the three paradigms.
 //!
 //! Reading order: [`demo`] shows the course's steps as they happen. [`why`] says why processes hang, of any
-//! program, and [`trace`] records what a program does with pipes. [`race`] shows what happens to clients
-//! that start at one instant, with the protocol as taught and with ours. [`crowd`] connects as many clients
-//! at once as a server supports. [`soak`] lets clients of every behaviour come and go. Two commands are
-//! crates of their own: `load` opens many connections to a server, and `bench` compares the servers.
+//! program. [`trace`] draws what programs did with pipes. [`race`] shows what happens to clients that start
+//! at one instant, with the protocol as taught and with ours. [`crowd`] connects as many clients at once as a
+//! server supports. [`soak`] lets clients of every behaviour come and go. Two commands are crates of their
+//! own: `load` opens many connections to a server, and `bench` compares the servers.
 //!
 //! They use `server_under_test` (a server observed from outside), `check` (the final checks), `numbers`, and
 //! the crates `probe` (what the kernel reports, programs, temporary files), `load::many` (many clients in one

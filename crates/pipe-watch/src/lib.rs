@@ -23,4 +23,5 @@ pub mod event;
 pub mod look;
 mod pipe_key;
 mod sys;
+pub mod timeline;
 pub mod tracer;

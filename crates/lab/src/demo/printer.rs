@@ -85,6 +85,11 @@ impl Printer {
         self.fill("    ", 4, text)
     }
 
+    /// Prints a line of a list, whose text begins behind `first`.
+    pub(crate) fn item(&mut self, first: &str, text: &str) -> Result<()> {
+        self.fill(&unbroken(first), first.chars().count(), text)
+    }
+
     /// Prints `text` behind `first`. Further lines have an indent of `rest`.
     pub(super) fn fill(&mut self, first: &str, rest: usize, text: &str) -> Result<()> {
         self.say(&wrap(first, rest, text, columns()).join("\n"))

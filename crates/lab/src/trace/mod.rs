@@ -1,78 +1,113 @@
-//! `lab trace`: runs a program, and writes what it and its descendants do with pipes.
+//! `lab trace`: what programs did with pipes, as a timeline.
+//!
+//! The events come from a `source`: `live` traces a program, `import` reads logs; `pipe_watch::timeline` puts them together; `view`
+//! chooses what to show, and one file for each format writes it: `html` (with `svg`, `layout`, `legend`),
+//! `mermaid`, `chrome`, `json`, `text`.
 
-use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+mod args;
+mod chrome;
+mod details;
+mod escape;
+mod html;
+mod import;
+mod json;
+mod layout;
+mod legend;
+mod live;
+mod mermaid;
+mod source;
+mod svg;
+mod text;
+mod view;
+
+use std::fs;
 
 use handshake_cli::{Status, complain};
+use handshake_core::error::errno_of;
 use handshake_core::{Error, Result};
-use pipe_watch::event::Header;
-use pipe_watch::tracer::{self, Options, Summary};
+use pipe_watch::timeline::Timeline;
 
-/// Run a program and record what it and its descendants do with pipes.
-///
-/// Traces each system call about pipes and processes (ptrace(2)), and writes a JSON object for each.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Write the events to FILE
-    #[arg(short, long = "output", value_name = "FILE", required = true)]
-    output: Vec<PathBuf>,
+pub use args::Args;
+use args::{Format, Output};
+use source::{Events, NoEvents};
+use view::View;
 
-    /// Keep the first N bytes of each read and write
-    #[arg(long, value_name = "N", default_value_t = Options::default().data)]
-    data: usize,
+use crate::demo::printer::Printer;
 
-    /// Count events after the first N, and leave them out
-    #[arg(long, value_name = "N", default_value_t = Options::default().max_events)]
-    max_events: usize,
-
-    /// When the program has ended, end its descendants after DUR
-    #[arg(long, value_name = "DUR", value_parser = handshake_cli::duration, default_value = "1s")]
-    linger: std::time::Duration,
-
-    /// The program and its arguments
-    #[arg(last = true, required = true, value_name = "PROGRAM")]
-    command: Vec<OsString>,
-}
-
-/// Runs the command. [`Status::Broken`]: the program did not succeed.
+/// Runs the command. [`Status::Broken`]: the traced program did not succeed.
 ///
 /// # Errors
-/// [`Error::Signal`]: it was interrupted.
+/// A file cannot be written. [`Error::Signal`]: the trace was interrupted; what came before is written.
 pub fn run(args: Args) -> Result<Status> {
-    let traced = match record(&args) {
-        Ok(summary) => summary,
-        Err(error) => {
-            complain("lab", error);
-            return Ok(Status::Refused);
+    let Events { header, events, outcome } = match source::events(&args) {
+        Ok(events) => events,
+        Err(NoEvents(status, reason)) => {
+            complain("lab", reason);
+            return Ok(status);
         }
     };
-    for warning in &traced.warnings {
-        complain("lab", warning);
+    let timeline = Timeline::of(events);
+    let title = args.title.clone().unwrap_or_else(|| title(&header.command, &timeline));
+    let view = match View::new(&timeline, title, &args.choice()) {
+        Ok(view) => view,
+        Err(error) => {
+            complain("lab", error);
+            return Ok(Status::Usage);
+        }
+    };
+    for output in args.outputs() {
+        let text = match output.format {
+            Format::Html => html::file(&view, args.by_clock()),
+            Format::Svg => svg::file(&view, args.by_clock()),
+            Format::Mermaid => mermaid::file(&view),
+            Format::Chrome => chrome::file(&view),
+            Format::Json => json::timeline(&timeline),
+            Format::Lines => json::lines(&header, &timeline.events),
+            Format::Text => text::file(&view),
+        };
+        write(output, &text)?;
     }
-    match traced {
-        Summary { signal: Some(signal), .. } => Err(Error::Signal(signal)),
-        Summary { ending: tracer::Ending::Exited(0), .. } => Ok(Status::Done),
-        _ => Ok(Status::Broken),
+    if args.outputs().is_empty() {
+        print(&view)?;
     }
+    outcome.status()
 }
 
-fn record(args: &Args) -> std::result::Result<Summary, tracer::Error> {
-    let mut options = Options::default();
-    options.data = args.data;
-    options.max_events = args.max_events;
-    options.linger = Some(args.linger);
-    let files: io::Result<Vec<_>> = args.output.iter().map(File::create).collect();
-    let mut files: Vec<_> = files.map_err(tracer::Error::Sink)?.into_iter().map(BufWriter::new).collect();
-    let mut write = |line: String| files.iter_mut().try_for_each(|file| file.write_all(line.as_bytes()));
-    let words = args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    write(line(&Header::new(words))).map_err(tracer::Error::Sink)?;
-    let summary = tracer::trace(&args.command, &options, &mut |event| write(line(&event)))?;
-    files.iter_mut().try_for_each(BufWriter::flush).map_err(tracer::Error::Sink)?;
-    Ok(summary)
+fn write(output: &Output, text: &str) -> Result<()> {
+    let failed =
+        |error: std::io::Error| Error::on("write", output.path.display().to_string(), errno_of(&error));
+    fs::write(&output.path, text).map_err(failed)
 }
 
-fn line(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default() + "\n"
+fn print(view: &View<'_>) -> Result<()> {
+    let mut printer = Printer::new();
+    printer.heading(&view.title)?;
+    for line in text::lines(view) {
+        printer.item(&line.first, &line.words)?;
+    }
+    Ok(())
+}
+
+/// The command line of a trace; else what there is to see.
+fn title(command: &[String], timeline: &Timeline) -> String {
+    if !command.is_empty() {
+        return pipe_watch::look::printable(&command.join(" "));
+    }
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for lane in &timeline.lanes {
+        let name = lane
+            .names
+            .last()
+            .map_or("process", String::as_str)
+            .trim_end_matches(|c: char| c.is_ascii_digit());
+        match counts.iter_mut().find(|(known, _)| *known == name.trim_end()) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((name.trim_end(), 1)),
+        }
+    }
+    let words = counts.iter().map(|(name, count)| match count {
+        1 => (*name).to_owned(),
+        count => format!("{count} {name}s"),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }

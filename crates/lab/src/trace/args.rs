@@ -1,0 +1,159 @@
+//! The command line of `lab trace`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::view::Choice;
+
+/// See what programs do with pipes, as a timeline: a picture, or text.
+///
+/// Each process has a lane; arrows lead from each write to the read that took its bytes. The events come from
+/// a program that is traced, from a file of events, or from the event logs of this project's programs.
+/// Without -o, the timeline is text on stdout.
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("source").required(true).multiple(true).args(["events", "from", "command"])))]
+pub struct Args {
+    /// Write the timeline to FILE; its ending says how: .html .svg .mmd .chrome.json .json .jsonl .txt
+    #[arg(short, long, value_name = "FILE", value_parser = output)]
+    output: Vec<Output>,
+
+    /// Draw what these event logs say (the files of --events), or add their steps to a trace
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(super) events: Vec<PathBuf>,
+
+    /// Draw the events in a file that -o FILE.jsonl wrote
+    #[arg(long, value_name = "FILE", conflicts_with = "command")]
+    pub(super) from: Option<PathBuf>,
+
+    /// Keep the first N bytes of each read and write
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(super) data: usize,
+
+    /// When the program has ended, end its descendants after DUR
+    #[arg(long, value_name = "DUR", value_parser = handshake_cli::duration, default_value = "1s")]
+    pub(super) linger: Duration,
+
+    /// The axis: one event after the other (order), or by time as well (clock)
+    #[arg(long, value_name = "AXIS", default_value = "order")]
+    time: Axis,
+
+    /// Show only events of this process or pipe: a PID or a name, as the picture has it
+    #[arg(long, value_name = "PIPE|PID")]
+    only: Vec<String>,
+
+    /// Show at most N events, and count the others
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    pub(super) max_events: usize,
+
+    /// Show repeated calls as one row (the default)
+    #[arg(long, overrides_with = "no_fold")]
+    fold: bool,
+
+    /// Show each of many repeated calls
+    #[arg(long)]
+    no_fold: bool,
+
+    /// The title of the picture
+    #[arg(long, value_name = "TEXT")]
+    pub(super) title: Option<String>,
+
+    /// The program to trace, and its arguments
+    #[arg(last = true, value_name = "PROGRAM")]
+    pub(super) command: Vec<OsString>,
+}
+
+/// Where the events come from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// A program that is run.
+    Live(&'a [OsString]),
+    /// A file of events.
+    File(&'a Path),
+    /// Only the programs' own logs.
+    Logs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Axis {
+    Order,
+    Clock,
+}
+
+/// A file to write.
+#[derive(Debug, Clone)]
+pub(super) struct Output {
+    pub(super) path: PathBuf,
+    pub(super) format: Format,
+}
+
+/// How a timeline is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Html,
+    Svg,
+    Mermaid,
+    Chrome,
+    Json,
+    Lines,
+    Text,
+}
+
+/// The endings of files, and their formats. `.chrome.json` stands before `.json`.
+const FORMATS: [(&str, Format); 7] = [
+    (".html", Format::Html),
+    (".svg", Format::Svg),
+    (".mmd", Format::Mermaid),
+    (".chrome.json", Format::Chrome),
+    (".json", Format::Json),
+    (".jsonl", Format::Lines),
+    (".txt", Format::Text),
+];
+
+impl Args {
+    pub(super) fn source(&self) -> Source<'_> {
+        match &self.from {
+            Some(file) => Source::File(file),
+            None if self.command.is_empty() => Source::Logs,
+            None => Source::Live(&self.command),
+        }
+    }
+
+    pub(super) fn outputs(&self) -> &[Output] {
+        &self.output
+    }
+
+    pub(super) fn choice(&self) -> Choice {
+        Choice { only: self.only.clone(), folds: self.fold || !self.no_fold, most: self.max_events }
+    }
+
+    pub(super) fn by_clock(&self) -> bool {
+        self.time == Axis::Clock
+    }
+}
+
+fn output(text: &str) -> Result<Output, String> {
+    let known = FORMATS.iter().find(|(ending, _)| text.ends_with(ending) && text.len() > ending.len());
+    match known {
+        Some((_, format)) => Ok(Output { path: text.into(), format: *format }),
+        None => {
+            let endings: Vec<&str> = FORMATS.iter().map(|(ending, _)| *ending).collect();
+            Err(format!("its ending says no format; there are {}", endings.join(" ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ending_is_the_format() {
+        assert_eq!(output("a.b.html").unwrap().format, Format::Html);
+        assert_eq!(output("x.chrome.json").unwrap().format, Format::Chrome);
+        assert_eq!(output("x.json").unwrap().format, Format::Json);
+        for wrong in ["x.pdf", "html", ".svg", "svg/", "x.html~"] {
+            assert!(output(wrong).unwrap_err().contains(".html .svg .mmd .chrome.json"), "{wrong}");
+        }
+    }
+}

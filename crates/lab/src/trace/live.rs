@@ -1,0 +1,70 @@
+//! Runs a program and traces it.
+
+use std::ffi::OsString;
+
+use handshake_cli::{Status, complain};
+use handshake_core::{Error, Result};
+use pipe_watch::event::Header;
+use pipe_watch::look::{Ending, printable};
+use pipe_watch::tracer::{self, Options, trace};
+
+use super::args::Args;
+use super::source::Events;
+
+/// How a traced program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It succeeded.
+    Done,
+    /// It did not succeed.
+    Failed,
+    /// This signal to the lab ended the trace.
+    Interrupted(i32),
+}
+
+impl Outcome {
+    /// The exit status.
+    ///
+    /// # Errors
+    /// [`Error::Signal`]: the trace was interrupted.
+    pub(super) fn status(self) -> Result<Status> {
+        match self {
+            Self::Done => Ok(Status::Done),
+            Self::Failed => Ok(Status::Broken),
+            Self::Interrupted(signal) => Err(Error::Signal(signal)),
+        }
+    }
+}
+
+/// Runs a program until it and its descendants have ended. Returns early at a signal, when they have ended.
+///
+/// # Errors
+/// Those of the tracer.
+pub(super) fn record(args: &Args, command: &[OsString]) -> std::result::Result<Events, tracer::Error> {
+    let mut options = Options::default();
+    options.data = args.data;
+    options.max_events = options.max_events.max(args.max_events);
+    options.linger = Some(args.linger);
+    let mut events = Vec::new();
+    let summary = trace(command, &options, &mut |event| {
+        events.push(event);
+        Ok(())
+    })?;
+    for warning in &summary.warnings {
+        complain("lab", printable(warning));
+    }
+    if summary.left_out > 0 {
+        complain(
+            "lab",
+            format!("{} more events were left out: --max-events has the limit", summary.left_out),
+        );
+    }
+    events.sort_by_key(|event| event.seq);
+    let words = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let outcome = match (summary.signal, summary.ending) {
+        (Some(signal), _) => Outcome::Interrupted(signal),
+        (None, Ending::Exited(0)) => Outcome::Done,
+        (None, _) => Outcome::Failed,
+    };
+    Ok(Events { header: Header::new(words), events, outcome })
+}

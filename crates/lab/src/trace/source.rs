@@ -1,0 +1,76 @@
+//! Where events come from: a traced program, a file, or the programs' own logs.
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::Path;
+
+use handshake_cli::Status;
+use pipe_watch::event::{Event, Header};
+use pipe_watch::timeline::{merge, read_events};
+use pipe_watch::tracer;
+
+use super::args::{Args, Source};
+use super::import;
+use super::live::{self, Outcome};
+
+/// Events, and what is known of their source.
+#[derive(Debug)]
+pub(super) struct Events {
+    pub(super) header: Header,
+    pub(super) events: Vec<Event>,
+    /// How the traced program ended.
+    pub(super) outcome: Outcome,
+}
+
+/// Why there are no events, and the exit status for it.
+#[derive(Debug)]
+pub(super) struct NoEvents(pub(super) Status, pub(super) String);
+
+impl From<String> for NoEvents {
+    fn from(text: String) -> Self {
+        Self(Status::Usage, text)
+    }
+}
+
+impl From<tracer::Error> for NoEvents {
+    fn from(error: tracer::Error) -> Self {
+        let is_usage = matches!(error, tracer::Error::Command | tracer::Error::Start { .. });
+        Self(if is_usage { Status::Usage } else { Status::Refused }, error.to_string())
+    }
+}
+
+/// Reads them, or runs the program that makes them.
+pub(super) fn events(args: &Args) -> Result<Events, NoEvents> {
+    let mut found = match args.source() {
+        Source::Live(command) => live::record(args, command)?,
+        Source::File(path) => {
+            let (header, events) = from_file(path)?;
+            Events { header, events, outcome: Outcome::Done }
+        }
+        Source::Logs => {
+            Events { header: Header::new(Vec::new()), events: Vec::new(), outcome: Outcome::Done }
+        }
+    };
+    let own = from_logs(&args.events)?;
+    found.events = match (found.events.is_empty(), own.is_empty()) {
+        (_, true) => found.events,
+        (true, _) => own,
+        (false, false) => merge(found.events, own),
+    };
+    Ok(found)
+}
+
+fn from_file(path: &Path) -> Result<(Header, Vec<Event>), String> {
+    let file = File::open(path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+    read_events(BufReader::new(file)).map_err(|error| format!("cannot read {}: {error}", path.display()))
+}
+
+fn from_logs(paths: &[impl AsRef<Path>]) -> Result<Vec<Event>, String> {
+    let mut own = Vec::new();
+    for path in paths.iter().map(AsRef::as_ref) {
+        let failed = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", path.display());
+        let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
+        own.extend(import::parse(&text).map_err(|error| failed(&error))?);
+    }
+    Ok(import::events(own))
+}

@@ -1,0 +1,202 @@
+//! What is shown of a timeline: chosen pipes and processes, floods as one row, and a limited number.
+
+use pipe_watch::timeline::{Timeline, duration, grouped, text_of};
+
+/// A timeline, and what to show of it.
+#[derive(Debug)]
+pub(super) struct View<'t> {
+    pub(super) timeline: &'t Timeline,
+    pub(super) title: String,
+    /// The rows, in order.
+    pub(super) rows: Vec<Row>,
+    /// How many rows were left out at the end.
+    pub(super) left_out: usize,
+    /// The row of each event that is shown; a folded event has that of its fold.
+    pub(super) row_of: Vec<Option<usize>>,
+    /// The row at which each event's wait ends.
+    pub(super) end_of: Vec<Option<usize>>,
+}
+
+/// A row of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Row {
+    /// An event begins.
+    Event(usize),
+    /// A flood begins.
+    Fold(usize),
+    /// The wait of this event ends.
+    End(usize),
+}
+
+/// What to show.
+#[derive(Debug, Clone)]
+pub(super) struct Choice {
+    /// Only these pipes and processes; all, if there are none.
+    pub(super) only: Vec<String>,
+    pub(super) folds: bool,
+    /// The most events.
+    pub(super) most: usize,
+}
+
+impl<'t> View<'t> {
+    /// # Errors
+    /// A pipe or process that is not in the timeline.
+    pub(super) fn new(timeline: &'t Timeline, title: String, choice: &Choice) -> Result<Self, String> {
+        let is_shown = chosen(timeline, &choice.only)?;
+        let count = timeline.events.len();
+        let mut view = Self {
+            timeline,
+            title,
+            rows: vec![],
+            left_out: 0,
+            row_of: vec![None; count],
+            end_of: vec![None; count],
+        };
+        let mut fold_of = vec![None; count];
+        if choice.folds {
+            for (at, fold) in timeline.folds.iter().enumerate() {
+                fold.events.iter().for_each(|event| fold_of[*event] = Some(at));
+            }
+        }
+        let mut ranked = Vec::new();
+        for event in (0..count).filter(|event| is_shown[*event]) {
+            match fold_of[event] {
+                None => ranked.push((timeline.began[event], Row::Event(event))),
+                Some(fold) if timeline.folds[fold].events[0] == event => {
+                    ranked.push((timeline.began[event], Row::Fold(fold)));
+                }
+                Some(_) => {}
+            }
+        }
+        view.left_out = ranked.len().saturating_sub(choice.most);
+        ranked.truncate(choice.most);
+        let ends = ranked.iter().filter_map(|(_, row)| match row {
+            Row::Event(event) if timeline.wait_of(*event)?.took.is_some() => {
+                Some((timeline.ended[*event], Row::End(*event)))
+            }
+            _ => None,
+        });
+        let ends: Vec<_> = ends.collect();
+        ranked.extend(ends);
+        ranked.sort_by_key(|(rank, _)| *rank);
+        view.rows = ranked.into_iter().map(|(_, row)| row).collect();
+        for (at, row) in view.rows.iter().enumerate() {
+            match row {
+                Row::Event(event) => view.row_of[*event] = Some(at),
+                Row::End(event) => view.end_of[*event] = Some(at),
+                Row::Fold(fold) => {
+                    timeline.folds[*fold].events.iter().for_each(|event| view.row_of[*event] = Some(at));
+                }
+            }
+        }
+        Ok(view)
+    }
+
+    /// The events that are shown, with their rows: a flood is its first event.
+    pub(super) fn shown(&self) -> impl Iterator<Item = (usize, Row)> {
+        self.rows.iter().filter_map(|row| match row {
+            Row::Event(event) => Some((*event, *row)),
+            Row::Fold(fold) => Some((self.timeline.folds[*fold].events[0], *row)),
+            Row::End(_) => None,
+        })
+    }
+
+    /// The lanes that have a row, in order of birth.
+    pub(super) fn lanes(&self) -> Vec<usize> {
+        let mut is_shown = vec![false; self.timeline.lanes.len()];
+        self.shown().for_each(|(event, _)| is_shown[self.timeline.lane_of[event]] = true);
+        (0..is_shown.len()).filter(|lane| is_shown[*lane]).collect()
+    }
+
+    /// When this row began, since the first event.
+    pub(super) fn clock(&self, event: usize) -> String {
+        let ns = self.timeline.events[event].ns - self.timeline.start_ns();
+        format!("{}.{:03} ms", grouped(ns / 1_000_000), ns / 1_000 % 1_000)
+    }
+
+    /// What a row says; without the name of its process.
+    pub(super) fn words(&self, row: Row) -> String {
+        match row {
+            Row::Event(event) | Row::End(event) => text_of(self.timeline, event),
+            Row::Fold(fold) => fold_words(self.timeline, fold),
+        }
+    }
+
+    /// How long the event waited, and what ended the wait.
+    pub(super) fn wait_words(&self, event: usize) -> Option<String> {
+        let wait = self.timeline.wait_of(event)?;
+        let Some(took) = wait.took else { return Some("still waits at the end".to_owned()) };
+        let ended = wait.ended_by.map(|by| format!(", ended by {}", self.reference(by)));
+        Some(format!("waited {}{}", duration(took), ended.unwrap_or_default()))
+    }
+
+    /// An event as other events name it: `write #12`.
+    pub(super) fn reference(&self, event: usize) -> String {
+        let the = &self.timeline.events[event];
+        format!("{} #{}", word_of(the.call), the.seq)
+    }
+
+    /// A sentence about what is not shown.
+    pub(super) fn left_out_words(&self) -> Option<String> {
+        let count = grouped(self.left_out as u64);
+        (self.left_out > 0).then(|| format!("{count} later events are not shown: --max-events shows more"))
+    }
+}
+
+/// A call as one word.
+pub(super) fn word_of(call: pipe_watch::event::Call) -> String {
+    let text = serde_json::to_value(call).ok();
+    text.and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn fold_words(timeline: &Timeline, fold: usize) -> String {
+    let fold = &timeline.folds[fold];
+    let times = grouped(fold.times as u64);
+    let bytes: i64 = fold.events.iter().filter_map(|event| bytes_of(timeline, *event)).sum();
+    let bytes = if bytes > 0 { format!(", {} bytes", grouped(bytes.unsigned_abs())) } else { String::new() };
+    match fold.period {
+        1 => format!("× {times} more{bytes}"),
+        period => format!("the last {period} × {times} more{bytes}"),
+    }
+}
+
+fn bytes_of(timeline: &Timeline, event: usize) -> Option<i64> {
+    use pipe_watch::event::Call;
+    let event = &timeline.events[event];
+    event.ret.filter(|ret| *ret > 0 && matches!(event.call, Call::Read | Call::Write | Call::Splice))
+}
+
+/// Which events concern the chosen pipes and processes.
+fn chosen(timeline: &Timeline, only: &[String]) -> Result<Vec<bool>, String> {
+    if only.is_empty() {
+        return Ok(vec![true; timeline.events.len()]);
+    }
+    let mut is_shown = vec![false; timeline.events.len()];
+    for one in only {
+        let lanes: Vec<usize> = (0..timeline.lanes.len())
+            .filter(|lane| {
+                let lane = &timeline.lanes[*lane];
+                lane.title == *one || lane.pid.to_string() == *one
+            })
+            .collect();
+        let pipes: Vec<usize> = (0..timeline.pipes.len())
+            .filter(|pipe| {
+                let pipe = &timeline.pipes[*pipe];
+                pipe.label == *one
+                    || pipe.names.iter().any(|name| name == one || name.ends_with(&format!("/{one}")))
+            })
+            .collect();
+        if lanes.is_empty() && pipes.is_empty() {
+            let titles = timeline.lanes.iter().map(|lane| lane.title.as_str());
+            let labels = timeline.pipes.iter().map(|pipe| pipe.label.as_str());
+            let all: Vec<&str> = titles.chain(labels).take(20).collect();
+            return Err(format!("no process or pipe is called {one:?}; there are: {}", all.join(", ")));
+        }
+        for (event, is_shown) in is_shown.iter_mut().enumerate() {
+            let at_pipe = timeline.pipe_of[event].is_some_and(|pipe| pipes.contains(&pipe))
+                || timeline.pipe_to_of(event).is_some_and(|pipe| pipes.contains(&pipe));
+            *is_shown |= at_pipe || lanes.contains(&timeline.lane_of[event]);
+        }
+    }
+    Ok(is_shown)
+}

@@ -1,0 +1,58 @@
+//! Joins a trace with the programs' own events: each gives its step and its text to the call that it is
+//! about.
+
+use crate::event::{Call, Event, Source};
+
+/// How many calls of the process are looked at before an own event, and after it.
+const NEAR: usize = 16;
+
+/// Joins both. An own event that is about no call of the trace becomes a note between the calls.
+pub fn merge(mut trace: Vec<Event>, own: Vec<Event>) -> Vec<Event> {
+    trace.sort_by_key(|event| (event.ns, event.seq));
+    let mut has_text = vec![false; trace.len()];
+    let mut notes = Vec::new();
+    for own in own {
+        match nearest(&trace, &has_text, &own) {
+            Some(at) => {
+                has_text[at] = true;
+                let call = &mut trace[at];
+                call.step = own.step.or(call.step);
+                call.text = own.text.or(call.text.take());
+                call.who = own.who.or(call.who.take());
+            }
+            None => notes.push(Event { call: Call::Note, pipe: None, pipe_to: None, took: None, ..own }),
+        }
+    }
+    trace.extend(notes);
+    trace.sort_by_key(|event| (event.ns, event.seq));
+    (1..).zip(&mut trace).for_each(|(seq, event)| event.seq = seq);
+    trace
+}
+
+/// The call of this process that the event is about: of the same kind, at a pipe of the same name, and the
+/// nearest in time.
+fn nearest(trace: &[Event], has_text: &[bool], own: &Event) -> Option<usize> {
+    let middle = trace.partition_point(|event| event.ns < own.ns);
+    let is_of_it = |at: &usize| trace[*at].pid == own.pid && trace[*at].source == Source::Trace;
+    let before = (0..middle).rev().filter(is_of_it).take(NEAR);
+    let after = (middle..trace.len()).filter(is_of_it).take(NEAR);
+    let fits = |at: &usize| {
+        let call = &trace[*at];
+        let names = (call.path.as_deref().map(last_part), own.path.as_deref().map(last_part));
+        !has_text[*at]
+            && call.call == own.call
+            && call.errno.is_none()
+            && !matches!(names, (Some(one), Some(other)) if one != other)
+            && (own.peer.is_none() || call.peer.is_none() || call.peer == own.peer)
+    };
+    // A sender writes its event before the call, and a receiver after it.
+    let distance = |at: &usize| {
+        let call = &trace[*at];
+        if call.ns >= own.ns { call.ns - own.ns } else { own.ns.saturating_sub(call.end_ns()) }
+    };
+    before.chain(after).filter(fits).min_by_key(distance)
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
