@@ -32,10 +32,12 @@ mod watch;
 mod wkp;
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::PathBuf;
 
 use handshake_cli::{Status, complain};
 use handshake_core::Result;
+use handshake_core::error::{Error, errno_of};
 use handshake_core::event::Role;
 use handshake_core::process::Process;
 use probe::paradigm::Paradigm;
@@ -47,7 +49,8 @@ use printer::Printer;
 use processes::Processes;
 use wkp::Wkp;
 
-use crate::numbers::{counted, within};
+use crate::numbers::within;
+use crate::trace;
 
 /// More would neither fit a page nor be readable.
 const CLIENTS_MAX: usize = 20;
@@ -89,6 +92,18 @@ pub struct Args {
     /// The well-known pipe's name
     #[arg(long, value_name = "NAME", default_value = "mario")]
     wkp: Wkp,
+
+    /// Write the demo's timeline to FILE; its ending says how, as for `lab trace -o`
+    #[arg(long, value_name = "FILE", value_parser = trace::output)]
+    html: Option<trace::Output>,
+
+    /// Write the event log of all processes to FILE
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+
+    /// Print nothing: the exit status says whether all checks passed
+    #[arg(long, short, conflicts_with = "pause")]
+    quiet: bool,
 
     /// A program of yours as one more client: in the directory of the pipes, with the messages as lines of
     /// its stdin
@@ -138,17 +153,17 @@ pub fn run(args: Args) -> Result<Status> {
     let (pause, gate) =
         if args.pause { Pause::new().map(|(pause, gate)| (Some(pause), Some(gate)))? } else { (None, None) };
     let processes = Processes::prepare(paradigm, args.wkp.clone(), gate)?;
-    let mut director = Director::new(process, pause, processes, Printer::new())?;
+    let printer = if args.quiet { Printer::silent() } else { Printer::new() };
+    let mut director = Director::new(process, pause, processes, printer)?;
     announce(&mut director, &args)?;
     let played = script::run(&mut director, &args, external.as_ref());
     let right = close(&mut director, &args, played)?;
+    save(&director, &args)?;
     Ok(if right { Status::Done } else { Status::Broken })
 }
 
 fn announce(director: &mut Director, args: &Args) -> Result<()> {
-    let (clients, messages) = (counted(args.clients, "client"), counted(args.messages, "message"));
-    let title = format!("{}: {clients}, {messages} each", args.paradigm.server());
-    director.printer.heading(&title)?;
+    director.printer.heading(&title(args))?;
     in_words(director.processes.paradigm).iter().try_for_each(|text| director.printer.note(text))?;
     let place = director.processes.place().display().to_string();
     director.printer.note(&format!("The pipes are in {place}"))?;
@@ -158,6 +173,22 @@ fn announce(director: &mut Director, args: &Args) -> Result<()> {
             .note("After each step all stand still: look around with ls -la, ps, ls -l /proc/PID/fd.")?;
     }
     Ok(())
+}
+
+fn title(args: &Args) -> String {
+    trace::demo_title(args.paradigm, args.clients, args.messages)
+}
+
+/// Writes the files that were asked for.
+fn save(director: &Director, args: &Args) -> Result<()> {
+    let events = director.event_log.seen();
+    if let Some(file) = &args.html {
+        trace::draw(events.to_vec(), title(args), file)?;
+    }
+    let Some(file) = &args.events else { return Ok(()) };
+    let lines = events.iter().filter_map(|event| serde_json::to_string(event).ok());
+    let failed = |error| Error::on("write", file.display().to_string(), errno_of(&error));
+    fs::write(file, lines.map(|line| line + "\n").collect::<String>()).map_err(failed)
 }
 
 /// Ends all processes, and prints the verdict. Returns whether all checks passed.

@@ -34,6 +34,8 @@ pub(crate) struct Printer {
     wipes: bool,
     /// Whether a prompt stands on the last line.
     prompted: bool,
+    /// Whether it prints nothing.
+    silent: bool,
 }
 
 impl Printer {
@@ -42,7 +44,13 @@ impl Printer {
             colour: has_colour(&stdout()),
             wipes: has_escapes(&stdout()) && has_escapes(&stderr()),
             prompted: false,
+            silent: false,
         }
+    }
+
+    /// A printer that prints nothing.
+    pub(super) fn silent() -> Self {
+        Self { silent: true, ..Self::new() }
     }
 
     /// Prints the heading of a section.
@@ -143,7 +151,7 @@ impl Printer {
         if std::mem::take(&mut self.prompted) && self.wipes {
             let _ = stderr().write_all(b"\r\x1b[K");
         }
-        load::print(text)
+        if self.silent { Ok(()) } else { load::print(text) }
     }
 
     fn of(&self, actor: Actor, roster: &Roster) -> Style {

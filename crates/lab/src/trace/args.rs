@@ -4,14 +4,20 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::demo;
 use super::view::Choice;
+
+/// The most events that a picture has, unless more are asked for.
+pub(super) const MOST: usize = 2_000;
 
 /// See what programs do with pipes, as a timeline: a picture, or text.
 ///
 /// Each process has a lane; arrows lead from each write to the read that took its bytes. The events come from
 /// a program that is traced, from a file of events, or from the event logs of this project's programs.
-/// Without -o, the timeline is text on stdout.
+/// Without -o, the timeline is text on stdout. `lab trace demo PARADIGM` traces a demo, with the course's
+/// steps.
 #[derive(Debug, clap::Args)]
+#[command(subcommand_negates_reqs = true)]
 #[command(group(clap::ArgGroup::new("source").required(true).multiple(true).args(["events", "from", "command"])))]
 pub struct Args {
     /// Write the timeline to FILE; its ending says how: .html .svg .mmd .chrome.json .json .jsonl .txt
@@ -43,7 +49,7 @@ pub struct Args {
     only: Vec<String>,
 
     /// Show at most N events, and count the others
-    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    #[arg(long, value_name = "N", default_value_t = MOST)]
     pub(super) max_events: usize,
 
     /// Show repeated calls as one row (the default)
@@ -56,11 +62,19 @@ pub struct Args {
 
     /// The title of the picture
     #[arg(long, value_name = "TEXT")]
-    pub(super) title: Option<String>,
+    title: Option<String>,
 
     /// The program to trace, and its arguments
     #[arg(last = true, value_name = "PROGRAM")]
     pub(super) command: Vec<OsString>,
+
+    #[command(subcommand)]
+    demo: Option<Subcommand>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Subcommand {
+    Demo(demo::Args),
 }
 
 /// Where the events come from.
@@ -68,6 +82,8 @@ pub struct Args {
 pub(super) enum Source<'a> {
     /// A program that is run.
     Live(&'a [OsString]),
+    /// A demo that is run.
+    Demo(&'a demo::Args),
     /// A file of events.
     File(&'a Path),
     /// Only the programs' own logs.
@@ -82,7 +98,7 @@ enum Axis {
 
 /// A file to write.
 #[derive(Debug, Clone)]
-pub(super) struct Output {
+pub(crate) struct Output {
     pub(super) path: PathBuf,
     pub(super) format: Format,
 }
@@ -112,10 +128,11 @@ const FORMATS: [(&str, Format); 7] = [
 
 impl Args {
     pub(super) fn source(&self) -> Source<'_> {
-        match &self.from {
-            Some(file) => Source::File(file),
-            None if self.command.is_empty() => Source::Logs,
-            None => Source::Live(&self.command),
+        match (&self.demo, &self.from) {
+            (Some(Subcommand::Demo(demo)), _) => Source::Demo(demo),
+            (None, Some(file)) => Source::File(file),
+            (None, None) if self.command.is_empty() => Source::Logs,
+            (None, None) => Source::Live(&self.command),
         }
     }
 
@@ -123,8 +140,16 @@ impl Args {
         &self.output
     }
 
-    pub(super) fn choice(&self) -> Choice {
-        Choice { only: self.only.clone(), folds: self.fold || !self.no_fold, most: self.max_events }
+    /// The title that was chosen, or the demo's.
+    pub(super) fn title(&self) -> Option<String> {
+        let of_demo = self.demo.as_ref().map(|Subcommand::Demo(demo)| demo.title());
+        self.title.clone().or(of_demo)
+    }
+
+    /// What to show. A process that is `hidden` is left out, with the pipes that it has.
+    pub(super) fn choice(&self, hidden: Option<u32>) -> Choice {
+        let folds = self.fold || !self.no_fold;
+        Choice { only: self.only.clone(), hidden, folds, most: self.max_events }
     }
 
     pub(super) fn by_clock(&self) -> bool {
@@ -132,7 +157,8 @@ impl Args {
     }
 }
 
-fn output(text: &str) -> Result<Output, String> {
+/// Reads an output from the command line.
+pub(crate) fn output(text: &str) -> Result<Output, String> {
     let known = FORMATS.iter().find(|(ending, _)| text.ends_with(ending) && text.len() > ending.len());
     match known {
         Some((_, format)) => Ok(Output { path: text.into(), format: *format }),

@@ -85,7 +85,8 @@ impl Importer {
         };
         event.who = Some(own.role.to_string());
         event.pipe = pipe;
-        event.path.clone_from(&own.pipe);
+        // What a HELLO brings is the name of another pipe.
+        event.path = own.pipe.clone().filter(|_| own.what != What::HelloReceived);
         event.ret = own.bytes.and_then(|bytes| i64::try_from(bytes).ok());
         event.peer = own.peer;
         event.step = own.step;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use handshake_cli::{Status, complain};
 use handshake_core::{Error, Result};
-use pipe_watch::event::Header;
+use pipe_watch::event::{Event, Header};
 use pipe_watch::look::{Ending, printable};
 use pipe_watch::tracer::{self, Options, trace};
 
@@ -59,12 +59,13 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> std::result::Result<E
             format!("{} more events were left out: --max-events has the limit", summary.left_out),
         );
     }
-    events.sort_by_key(|event| event.seq);
+    events.sort_by_key(|event: &Event| event.seq);
+    (1..).zip(&mut events).for_each(|(seq, event)| event.seq = seq);
     let words = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let outcome = match (summary.signal, summary.ending) {
         (Some(signal), _) => Outcome::Interrupted(signal),
         (None, Ending::Exited(0)) => Outcome::Done,
         (None, _) => Outcome::Failed,
     };
-    Ok(Events { header: Header::new(words), events, outcome })
+    Ok(Events { header: Header::new(words), events, outcome, hidden: None })
 }

@@ -1,11 +1,12 @@
 //! `lab trace`: what programs did with pipes, as a timeline.
 //!
-//! The events come from a `source`: `live` traces a program, `import` reads logs; `pipe_watch::timeline` puts them together; `view`
+//! The events come from a `source`: `live` traces a program, `demo` a demo, `import` reads logs; `pipe_watch::timeline` puts them together; `view`
 //! chooses what to show, and one file for each format writes it: `html` (with `svg`, `layout`, `legend`),
 //! `mermaid`, `chrome`, `json`, `text`.
 
 mod args;
 mod chrome;
+mod demo;
 mod details;
 mod escape;
 mod html;
@@ -25,10 +26,13 @@ use std::fs;
 use handshake_cli::{Status, complain};
 use handshake_core::error::errno_of;
 use handshake_core::{Error, Result};
+use pipe_watch::event::Header;
 use pipe_watch::timeline::Timeline;
 
 pub use args::Args;
-use args::{Format, Output};
+use args::{Format, MOST};
+pub(crate) use args::{Output, output};
+pub(crate) use demo::title as demo_title;
 use source::{Events, NoEvents};
 use view::View;
 
@@ -39,7 +43,7 @@ use crate::demo::printer::Printer;
 /// # Errors
 /// A file cannot be written. [`Error::Signal`]: the trace was interrupted; what came before is written.
 pub fn run(args: Args) -> Result<Status> {
-    let Events { header, events, outcome } = match source::events(&args) {
+    let Events { header, events, outcome, hidden } = match source::events(&args) {
         Ok(events) => events,
         Err(NoEvents(status, reason)) => {
             complain("lab", reason);
@@ -47,25 +51,17 @@ pub fn run(args: Args) -> Result<Status> {
         }
     };
     let timeline = Timeline::of(events);
-    let title = args.title.clone().unwrap_or_else(|| title(&header.command, &timeline));
-    let view = match View::new(&timeline, title, &args.choice()) {
-        Ok(view) => view,
+    let title = args.title().unwrap_or_else(|| title(&header.command, &timeline));
+    let choice = args.choice(hidden);
+    let view = match choice.shown(&timeline) {
+        Ok(shown) => View::new(&timeline, title, &shown, choice.folds, choice.most),
         Err(error) => {
             complain("lab", error);
             return Ok(Status::Usage);
         }
     };
     for output in args.outputs() {
-        let text = match output.format {
-            Format::Html => html::file(&view, args.by_clock()),
-            Format::Svg => svg::file(&view, args.by_clock()),
-            Format::Mermaid => mermaid::file(&view),
-            Format::Chrome => chrome::file(&view),
-            Format::Json => json::timeline(&timeline),
-            Format::Lines => json::lines(&header, &timeline.events),
-            Format::Text => text::file(&view),
-        };
-        write(output, &text)?;
+        write(output, &header, &view, args.by_clock())?;
     }
     if args.outputs().is_empty() {
         print(&view)?;
@@ -73,7 +69,28 @@ pub fn run(args: Args) -> Result<Status> {
     outcome.status()
 }
 
-fn write(output: &Output, text: &str) -> Result<()> {
+/// Draws the event log of our programs.
+///
+/// # Errors
+/// The file cannot be written.
+pub(crate) fn draw(own: Vec<handshake_core::event::Event>, title: String, output: &Output) -> Result<()> {
+    let timeline = Timeline::of(import::events(own));
+    let all = vec![true; timeline.events.len()];
+    let view = View::new(&timeline, title, &all, true, MOST);
+    write(output, &Header::new(Vec::new()), &view, false)
+}
+
+/// Writes a file in the format of its name.
+fn write(output: &Output, header: &Header, view: &View<'_>, by_clock: bool) -> Result<()> {
+    let text = match output.format {
+        Format::Html => html::file(view, by_clock),
+        Format::Svg => svg::file(view, by_clock),
+        Format::Mermaid => mermaid::file(view),
+        Format::Chrome => chrome::file(view),
+        Format::Json => json::timeline(view.timeline),
+        Format::Lines => json::lines(header, &view.timeline.events),
+        Format::Text => text::file(view),
+    };
     let failed =
         |error: std::io::Error| Error::on("write", output.path.display().to_string(), errno_of(&error));
     fs::write(&output.path, text).map_err(failed)

@@ -10,6 +10,7 @@ use pipe_watch::timeline::{merge, read_events};
 use pipe_watch::tracer;
 
 use super::args::{Args, Source};
+use super::demo;
 use super::import;
 use super::live::{self, Outcome};
 
@@ -20,6 +21,24 @@ pub(super) struct Events {
     pub(super) events: Vec<Event>,
     /// How the traced program ended.
     pub(super) outcome: Outcome,
+    /// A process that is not to be shown.
+    pub(super) hidden: Option<u32>,
+}
+
+impl Events {
+    /// Adds what the programs' own logs say.
+    pub(super) fn add(&mut self, own: Vec<Event>) {
+        self.events = match (self.events.is_empty(), own.is_empty()) {
+            (_, true) => return,
+            (true, _) => own,
+            (false, false) => merge(std::mem::take(&mut self.events), own),
+        };
+    }
+
+    /// Events of a program that ran before.
+    fn of_past(header: Header, events: Vec<Event>) -> Self {
+        Self { header, events, outcome: Outcome::Done, hidden: None }
+    }
 }
 
 /// Why there are no events, and the exit status for it.
@@ -43,20 +62,14 @@ impl From<tracer::Error> for NoEvents {
 pub(super) fn events(args: &Args) -> Result<Events, NoEvents> {
     let mut found = match args.source() {
         Source::Live(command) => live::record(args, command)?,
+        Source::Demo(demo) => demo::record(args, demo)?,
         Source::File(path) => {
             let (header, events) = from_file(path)?;
-            Events { header, events, outcome: Outcome::Done }
+            Events::of_past(header, events)
         }
-        Source::Logs => {
-            Events { header: Header::new(Vec::new()), events: Vec::new(), outcome: Outcome::Done }
-        }
+        Source::Logs => Events::of_past(Header::new(Vec::new()), Vec::new()),
     };
-    let own = from_logs(&args.events)?;
-    found.events = match (found.events.is_empty(), own.is_empty()) {
-        (_, true) => found.events,
-        (true, _) => own,
-        (false, false) => merge(found.events, own),
-    };
+    found.add(from_logs(&args.events)?);
     Ok(found)
 }
 
@@ -65,7 +78,8 @@ fn from_file(path: &Path) -> Result<(Header, Vec<Event>), String> {
     read_events(BufReader::new(file)).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
-fn from_logs(paths: &[impl AsRef<Path>]) -> Result<Vec<Event>, String> {
+/// Reads the event logs of our programs.
+pub(super) fn from_logs(paths: &[impl AsRef<Path>]) -> Result<Vec<Event>, String> {
     let mut own = Vec::new();
     for path in paths.iter().map(AsRef::as_ref) {
         let failed = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", path.display());

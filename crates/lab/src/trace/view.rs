@@ -33,16 +33,22 @@ pub(super) enum Row {
 pub(super) struct Choice {
     /// Only these pipes and processes; all, if there are none.
     pub(super) only: Vec<String>,
+    /// Not this process, nor the pipes that it has.
+    pub(super) hidden: Option<u32>,
     pub(super) folds: bool,
     /// The most events.
     pub(super) most: usize,
 }
 
 impl<'t> View<'t> {
-    /// # Errors
-    /// A pipe or process that is not in the timeline.
-    pub(super) fn new(timeline: &'t Timeline, title: String, choice: &Choice) -> Result<Self, String> {
-        let is_shown = chosen(timeline, &choice.only)?;
+    /// Shows these events, at most so many. Each flood is one row if it `folds`.
+    pub(super) fn new(
+        timeline: &'t Timeline,
+        title: String,
+        is_shown: &[bool],
+        folds: bool,
+        most: usize,
+    ) -> Self {
         let count = timeline.events.len();
         let mut view = Self {
             timeline,
@@ -53,7 +59,7 @@ impl<'t> View<'t> {
             end_of: vec![None; count],
         };
         let mut fold_of = vec![None; count];
-        if choice.folds {
+        if folds {
             for (at, fold) in timeline.folds.iter().enumerate() {
                 fold.events.iter().for_each(|event| fold_of[*event] = Some(at));
             }
@@ -68,8 +74,8 @@ impl<'t> View<'t> {
                 Some(_) => {}
             }
         }
-        view.left_out = ranked.len().saturating_sub(choice.most);
-        ranked.truncate(choice.most);
+        view.left_out = ranked.len().saturating_sub(most);
+        ranked.truncate(most);
         let ends = ranked.iter().filter_map(|(_, row)| match row {
             Row::Event(event) if timeline.wait_of(*event)?.took.is_some() => {
                 Some((timeline.ended[*event], Row::End(*event)))
@@ -89,7 +95,7 @@ impl<'t> View<'t> {
                 }
             }
         }
-        Ok(view)
+        view
     }
 
     /// The events that are shown, with their rows: a flood is its first event.
@@ -164,6 +170,23 @@ fn bytes_of(timeline: &Timeline, event: usize) -> Option<i64> {
     use pipe_watch::event::Call;
     let event = &timeline.events[event];
     event.ret.filter(|ret| *ret > 0 && matches!(event.call, Call::Read | Call::Write | Call::Splice))
+}
+
+impl Choice {
+    /// Which events are shown.
+    ///
+    /// # Errors
+    /// A pipe or process that is not in the timeline.
+    pub(super) fn shown(&self, timeline: &Timeline) -> Result<Vec<bool>, String> {
+        let mut is_shown = chosen(timeline, &self.only)?;
+        if let Some(lane) = timeline.lanes.iter().position(|lane| Some(lane.pid) == self.hidden) {
+            let is_its = |pipe: usize| timeline.pipes[pipe].holds.iter().any(|hold| hold.lane == lane);
+            for (event, is_shown) in is_shown.iter_mut().enumerate() {
+                *is_shown &= timeline.lane_of[event] != lane && !timeline.pipe_of[event].is_some_and(is_its);
+            }
+        }
+        Ok(is_shown)
+    }
 }
 
 /// Which events concern the chosen pipes and processes.

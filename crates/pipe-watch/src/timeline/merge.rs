@@ -1,7 +1,9 @@
 //! Joins a trace with the programs' own events: each gives its step and its text to the call that it is
 //! about.
 
-use crate::event::{Call, Event, Source};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::{Call, Event, PipeKey, Source};
 
 /// How many calls of the process are looked at before an own event, and after it.
 const NEAR: usize = 16;
@@ -9,10 +11,11 @@ const NEAR: usize = 16;
 /// Joins both. An own event that is about no call of the trace becomes a note between the calls.
 pub fn merge(mut trace: Vec<Event>, own: Vec<Event>) -> Vec<Event> {
     trace.sort_by_key(|event| (event.ns, event.seq));
+    let names = Names::of(&trace);
     let mut has_text = vec![false; trace.len()];
     let mut notes = Vec::new();
     for own in own {
-        match nearest(&trace, &has_text, &own) {
+        match nearest(&trace, &names, &has_text, &own) {
             Some(at) => {
                 has_text[at] = true;
                 let call = &mut trace[at];
@@ -20,7 +23,10 @@ pub fn merge(mut trace: Vec<Event>, own: Vec<Event>) -> Vec<Event> {
                 call.text = own.text.or(call.text.take());
                 call.who = own.who.or(call.who.take());
             }
-            None => notes.push(Event { call: Call::Note, pipe: None, pipe_to: None, took: None, ..own }),
+            None => {
+                let text = own.text.or_else(|| serde_json::to_string(&own.call).ok());
+                notes.push(Event { call: Call::Note, pipe: None, pipe_to: None, took: None, text, ..own });
+            }
         }
     }
     trace.extend(notes);
@@ -29,20 +35,43 @@ pub fn merge(mut trace: Vec<Event>, own: Vec<Event>) -> Vec<Event> {
     trace
 }
 
+/// The names that each pipe ever had. A program makes a pipe under one name, and says the one that it gets.
+struct Names(BTreeMap<PipeKey, BTreeSet<String>>);
+
+impl Names {
+    fn of(trace: &[Event]) -> Self {
+        let mut names: BTreeMap<PipeKey, BTreeSet<String>> = BTreeMap::new();
+        for event in trace {
+            let renamed = event.path_to.as_deref().filter(|_| event.call == Call::Rename);
+            for path in event.path.as_deref().into_iter().chain(renamed) {
+                event.pipe.map(|pipe| names.entry(pipe).or_default().insert(last_part(path).to_owned()));
+            }
+        }
+        Self(names)
+    }
+
+    /// Whether a call may be about the pipe of this name.
+    fn may_be(&self, call: &Event, name: &str) -> bool {
+        match (call.pipe.and_then(|pipe| self.0.get(&pipe)), call.path.as_deref()) {
+            (Some(names), _) => names.contains(name),
+            (None, path) => path.is_none_or(|path| last_part(path) == name),
+        }
+    }
+}
+
 /// The call of this process that the event is about: of the same kind, at a pipe of the same name, and the
 /// nearest in time.
-fn nearest(trace: &[Event], has_text: &[bool], own: &Event) -> Option<usize> {
+fn nearest(trace: &[Event], names: &Names, has_text: &[bool], own: &Event) -> Option<usize> {
     let middle = trace.partition_point(|event| event.ns < own.ns);
     let is_of_it = |at: &usize| trace[*at].pid == own.pid && trace[*at].source == Source::Trace;
     let before = (0..middle).rev().filter(is_of_it).take(NEAR);
     let after = (middle..trace.len()).filter(is_of_it).take(NEAR);
     let fits = |at: &usize| {
         let call = &trace[*at];
-        let names = (call.path.as_deref().map(last_part), own.path.as_deref().map(last_part));
         !has_text[*at]
             && call.call == own.call
             && call.errno.is_none()
-            && !matches!(names, (Some(one), Some(other)) if one != other)
+            && own.path.as_deref().is_none_or(|path| names.may_be(call, last_part(path)))
             && (own.peer.is_none() || call.peer.is_none() || call.peer == own.peer)
     };
     // A sender writes its event before the call, and a receiver after it.

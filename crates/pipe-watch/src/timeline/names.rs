@@ -31,14 +31,14 @@ pub(super) fn give_titles(lanes: &mut [Lane], lane_of: &[usize]) {
     lanes.iter_mut().zip(titles).for_each(|(lane, title)| lane.title = title);
 }
 
-/// Names the pipes: the last part of the path without a long random end, numbered from the second pipe of
-/// that name on.
+/// Names the pipes: the last part of the shortest path that it had, without a long random end, numbered from
+/// the second pipe of that name on. Programs make a pipe under a longer name, until it is ready.
 pub(super) fn give_labels(pipes: &mut [Pipe]) {
     let mut unnamed = 0;
     let bases: Vec<String> = pipes
         .iter()
-        .map(|pipe| match pipe.names.first() {
-            Some(name) => short(name),
+        .map(|pipe| match pipe.names.iter().map(|name| short(name)).min_by_key(String::len) {
+            Some(name) => name,
             None => {
                 unnamed += 1;
                 format!("unnamed {unnamed}")

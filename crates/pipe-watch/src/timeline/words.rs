@@ -33,7 +33,8 @@ impl Timeline {
         let the = &self.events[event];
         let mut words = Words { timeline: self, event, pieces: Vec::new() };
         match &the.text {
-            Some(text) if the.source == Source::Program || the.call == Call::Note => words.own(text),
+            // That of an exec is its command line.
+            Some(text) if the.call != Call::Exec => words.own(text),
             _ => words.call(),
         }
         words.pieces
@@ -57,6 +58,10 @@ impl Words<'_> {
             (Some((before, after)), Some(pipe)) => self.text(before).pipe_at(pipe).text(after),
             _ => self.text(&text),
         };
+        let the = &self.timeline.events[self.event];
+        if the.source == Source::Trace && matches!(the.call, Call::Read | Call::Write) {
+            self.text(&format!(" ({} bytes)", grouped(the.ret.unwrap_or(0).unsigned_abs())));
+        }
     }
 
     /// The pipe with this short name: the event's own, or the newest.
@@ -120,8 +125,9 @@ impl Words<'_> {
             Call::Wait => self.text(&format!("reap {peer}")),
             Call::Unlink => self.text("remove ").pipe(),
             Call::Rename => {
-                let to = the.path_to.as_deref().map(short).unwrap_or_default();
-                self.text("rename ").pipe().text(&format!(" to {to}"))
+                let name = |path: &Option<String>| path.as_deref().map(short).unwrap_or_default();
+                let (from, to) = (name(&the.path), name(&the.path_to));
+                self.text("rename ").pipe().text(&format!(": {from} to {to}"))
             }
             Call::Note => self.text(&printable(the.text.as_deref().unwrap_or("note"))),
         };
