@@ -52,7 +52,8 @@ fn build_with(options: &[&str], packages: &[&str]) -> io::Result<HashMap<String,
 
 /// The lab and the programs that it starts. All are built first, because the lab itself prints the help and
 /// reports a mistyped paradigm.
-const PACKAGES: [&str; 5] = ["lab", "client", "basic-server", "forking-server", "dispatch-server"];
+pub(crate) const LAB_PACKAGES: [&str; 5] =
+    ["lab", "client", "basic-server", "forking-server", "dispatch-server"];
 
 /// Builds the lab's programs, and replaces this process by `lab SUBCOMMAND`. Ctrl-C, the terminal and the
 /// exit status are then the lab's.
@@ -60,7 +61,7 @@ const PACKAGES: [&str; 5] = ["lab", "client", "basic-server", "forking-server", 
 /// # Errors
 /// Those of [`build`], or the lab cannot be started.
 pub(crate) fn run_lab(subcommand: &str, options: &[OsString]) -> io::Result<ExitCode> {
-    let built = build(&PACKAGES)?;
+    let built = build(&LAB_PACKAGES)?;
     let lab = built.get("lab").ok_or_else(|| io::Error::other("cargo built no program named lab"))?;
     Err(Command::new(lab).arg(subcommand).args(options).exec())
 }

@@ -6,6 +6,7 @@ mod cargo;
 mod ci;
 mod compare;
 mod lab;
+mod pictures;
 mod sweep;
 mod tidy;
 
@@ -56,6 +57,7 @@ enum Task {
 
     Api(api::Args),
     Ci(ci::Args),
+    Pictures(pictures::Args),
     Sweep(sweep::Args),
     Tidy(tidy::Args),
 }
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Task::Soak(options) => lab::run("soak", &options),
         Task::Api(args) => api::run(&args),
         Task::Ci(args) => ci::run(&args),
+        Task::Pictures(args) => pictures::run(&args),
         Task::Sweep(args) => sweep::run(&args),
         Task::Tidy(args) => tidy::run(&args),
     };

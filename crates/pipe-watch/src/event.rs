@@ -4,6 +4,7 @@
 //! write their own ([`Source::Program`]). All use CLOCK_MONOTONIC, therefore events of several sources can be
 //! sorted together. A file of them begins with a [`Header`].
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::look::Access;
@@ -223,6 +224,12 @@ impl Event {
     pub fn end_ns(&self) -> u64 {
         self.ns.saturating_add(self.took.unwrap_or(0))
     }
+}
+
+/// CLOCK_MONOTONIC now, in nanoseconds.
+pub fn monotonic_ns() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@
 //! Linux only, on x86_64 and aarch64. All `unsafe` is in `sys`. Deliberately absent: the course, a command
 //! line, output, and threads.
 
+pub mod changes;
 pub mod event;
 pub mod look;
 mod pipe_key;

@@ -78,6 +78,24 @@ pub fn end_orphans(server: &Path) -> Vec<u32> {
     orphans
 }
 
+/// The limit for killing children: one that leaves more forks faster than they can be killed.
+const CHILDREN_MAX: usize = 1000;
+
+/// Kills and reaps the children of this process; their own children are adopted in turn (see
+/// [`proc::adopt_orphans`]). Returns the PIDs of those that were alive.
+pub fn end_children() -> Vec<u32> {
+    let mut alive = Vec::new();
+    for _ in 0..CHILDREN_MAX {
+        let Some(child) = proc::children(std::process::id()).into_iter().next() else { break };
+        // It is a child of this process and not reaped yet, so its PID is still valid.
+        let pid = Pid::from_raw(child.pid.cast_signed());
+        let _ = kill(pid, Signal::SIGKILL);
+        let _ = waitpid(pid, None);
+        alive.extend((child.state != 'Z').then_some(child.pid));
+    }
+    alive
+}
+
 /// The lines of an unnamed file that other processes have written.
 pub fn lines_of(file: &mut File) -> Vec<String> {
     let mut text = Vec::new();

@@ -9,11 +9,9 @@ use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result, errno_of};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use probe::paradigm::Paradigm;
-use probe::programs::{end_orphans, lines_of, programs};
+use probe::programs::{end_children, end_orphans, lines_of, programs};
 use probe::running::Running;
 use probe::{proc, temporary};
 use tempfile::{NamedTempFile, TempDir};
@@ -24,10 +22,6 @@ use super::wkp::Wkp;
 
 /// How long a process may take to end by itself, before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
-/// The limit for killing processes that an external client left: one that leaves more forks faster than they
-/// can be killed.
-const LEFTOVER_MAX: usize = 1000;
-
 /// A process that the demo started.
 #[derive(Debug)]
 struct Member {
@@ -225,23 +219,8 @@ impl Processes {
             *reaped = true;
         }
         left.extend(end_orphans(&self.server));
-        self.end_leftover_processes();
+        self.leftover_processes.extend(end_children());
         left
-    }
-
-    /// Kills the remaining children of this process: orphans of the external client. Their own children are
-    /// adopted in turn.
-    fn end_leftover_processes(&mut self) {
-        for _ in 0..LEFTOVER_MAX {
-            let Some(leftover) = proc::children(std::process::id()).into_iter().next() else { return };
-            // It is a child of this process and not reaped yet, so its PID is still valid.
-            let pid = Pid::from_raw(leftover.pid.cast_signed());
-            let _ = kill(pid, Signal::SIGKILL);
-            let _ = waitpid(pid, None);
-            if leftover.state != 'Z' {
-                self.leftover_processes.push(leftover.pid);
-            }
-        }
     }
 
     fn member(&mut self, actor: Actor) -> Option<&mut Member> {

@@ -23,6 +23,14 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    pub(super) fn of(signal: Option<i32>, is_success: bool) -> Self {
+        match signal {
+            Some(signal) => Self::Interrupted(signal),
+            None if is_success => Self::Done,
+            None => Self::Failed,
+        }
+    }
+
     /// The exit status.
     ///
     /// # Errors
@@ -62,10 +70,6 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> std::result::Result<E
     events.sort_by_key(|event: &Event| event.seq);
     (1..).zip(&mut events).for_each(|(seq, event)| event.seq = seq);
     let words = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let outcome = match (summary.signal, summary.ending) {
-        (Some(signal), _) => Outcome::Interrupted(signal),
-        (None, Ending::Exited(0)) => Outcome::Done,
-        (None, _) => Outcome::Failed,
-    };
+    let outcome = Outcome::of(summary.signal, summary.ending == Ending::Exited(0));
     Ok(Events { header: Header::new(words), events, outcome, hidden: None })
 }

@@ -1,6 +1,6 @@
 //! `lab trace`: what programs did with pipes, as a timeline.
 //!
-//! The events come from a `source`: `live` traces a program, `demo` a demo, `import` reads logs; `pipe_watch::timeline` puts them together; `view`
+//! The events come from a `source`: `live` traces a program (`looks` is its fallback), `demo` a demo, `import` reads logs; `pipe_watch::timeline` puts them together; `view`
 //! chooses what to show, and one file for each format writes it: `html` (with `svg`, `layout`, `legend`),
 //! `mermaid`, `chrome`, `json`, `text`.
 
@@ -15,6 +15,7 @@ mod json;
 mod layout;
 mod legend;
 mod live;
+mod looks;
 mod mermaid;
 mod source;
 mod svg;

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::Path;
 
-use handshake_cli::Status;
+use handshake_cli::{Status, complain};
 use pipe_watch::event::{Event, Header};
 use pipe_watch::timeline::{merge, read_events};
 use pipe_watch::tracer;
@@ -13,6 +13,7 @@ use super::args::{Args, Source};
 use super::demo;
 use super::import;
 use super::live::{self, Outcome};
+use super::looks;
 
 /// Events, and what is known of their source.
 #[derive(Debug)]
@@ -58,10 +59,23 @@ impl From<tracer::Error> for NoEvents {
     }
 }
 
+impl From<handshake_core::Error> for NoEvents {
+    fn from(error: handshake_core::Error) -> Self {
+        Self(Status::Usage, error.to_string())
+    }
+}
+
 /// Reads them, or runs the program that makes them.
 pub(super) fn events(args: &Args) -> Result<Events, NoEvents> {
     let mut found = match args.source() {
-        Source::Live(command) => live::record(args, command)?,
+        Source::Live(command) => match live::record(args, command) {
+            Err(tracer::Error::Refused(refusal)) => {
+                complain("lab", refusal);
+                complain("lab", "it looks at the program instead: short events are missing, and all bytes");
+                looks::record(args, command)?
+            }
+            recorded => recorded?,
+        },
         Source::Demo(demo) => demo::record(args, demo)?,
         Source::File(path) => {
             let (header, events) = from_file(path)?;
