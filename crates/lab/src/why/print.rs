@@ -5,22 +5,17 @@ use pipe_watch::look::{Finding, Limit, Need, PipeWait, Snapshot, Visibility, Wai
 use serde_json::{Value, json};
 
 use super::Found;
-use super::course::Step;
+use super::alike::{self, Paragraph};
+use super::course::remedy;
 use crate::demo::printer::Printer;
 
 /// Prints one paragraph for each thread that is stuck; if none is, one for each thread.
 pub(super) fn text(found: &Found, printer: &mut Printer) -> Result<()> {
-    let mut stuck = 0;
-    for (finding, step) in found.troubles() {
-        printer.verdict(false, &finding.sentence)?;
-        details(finding, step, printer)?;
-        stuck += 1;
-    }
-    for deadlock in found.deadlocks() {
-        printer.verdict(false, &deadlock.sentence)?;
-        printer.detail(&format!("likely remedy: {}", deadlock.remedy))?;
-    }
+    let paragraph = |(finding, step)| Paragraph::of_finding(finding, step);
+    let stuck = found.troubles().count();
     let others = found.report.findings.len() - stuck;
+    let troubles = found.troubles().map(paragraph).chain(found.deadlocks().map(Paragraph::of_deadlock));
+    alike::print(troubles, printer, |printer, text| printer.verdict(false, text))?;
     if stuck > 0 {
         if others > 0 {
             printer.remark(&format!("threads that run or may go on: {others}"))?;
@@ -28,31 +23,13 @@ pub(super) fn text(found: &Found, printer: &mut Printer) -> Result<()> {
     } else if found.snapshot.chosen.is_empty() {
         printer.remark("there is no process to look at")?;
     } else {
-        for (finding, step) in found.all() {
-            printer.remark(&finding.sentence)?;
-            details(finding, step, printer)?;
-        }
+        alike::print(found.all().map(paragraph), printer, |printer, text| printer.remark(text))?;
         printer.verdict(true, "no process is stuck")?;
     }
     for limit in found.snapshot.limits.iter().filter(|limit| matters(limit, found)) {
         printer.remark(&limit.to_string())?;
     }
     Ok(())
-}
-
-fn details(finding: &Finding, step: Option<&Step>, printer: &mut Printer) -> Result<()> {
-    step.map_or(Ok(()), |step| printer.detail(&step.text))?;
-    let remedy = remedy(finding, step);
-    remedy.map_or(Ok(()), |remedy| printer.detail(&format!("likely remedy: {remedy}")))
-}
-
-/// What helps: the step knows better than the wait.
-fn remedy<'f>(finding: &'f Finding, step: Option<&'f Step>) -> Option<&'f String> {
-    match step {
-        Some(step) if step.is_idle => None,
-        Some(step) => step.remedy.as_ref().or(finding.remedy.as_ref()),
-        None => finding.remedy.as_ref(),
-    }
 }
 
 /// Whether what the look could not see concerns a process that was asked for.
