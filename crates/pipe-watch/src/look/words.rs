@@ -104,10 +104,10 @@ fn action(snapshot: &Snapshot, process: &Process, thread: &Thread) -> String {
 
 impl Snapshot {
     /// What a process does, as a verb with its object: `waits in read(3) on mario`. It is safe to print on a
-    /// terminal. `None`: the process has ended, was not looked at, or hides it.
+    /// terminal. `None`: the process has ended, ran during the look, was not looked at, or hides it.
     pub fn activity(&self, pid: u32) -> Option<String> {
         let process = self.processes.get(&pid)?;
-        let is_known = |thread: &Thread| thread.wait != Wait::Hidden;
+        let is_known = |thread: &Thread| !matches!(thread.wait, Wait::Nothing | Wait::Hidden);
         process.threads.iter().any(is_known).then(|| activity(self, process))
     }
 }
