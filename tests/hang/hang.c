@@ -149,6 +149,20 @@ static void crowd(void)
     wait_for_signal();
 }
 
+/* A thousand clients open their private pipes, which no server opens. */
+static void private_crowd(void)
+{
+    char own[16];
+    for (int i = 0; i < 1000; i++)
+        if (child("client") == 0) {
+            snprintf(own, sizeof own, "%d", (int)getpid());
+            make(own);
+            opened(own, O_RDONLY);
+        }
+    name("parent");
+    wait_for_signal();
+}
+
 static void held_end(void)
 {
     int ends[2];
@@ -209,6 +223,16 @@ static void two_readers(void)
     close(to[0]);
     close(from[1]);
     read_one(from[0]);
+}
+
+/* Ten pairs of processes, as two_readers. */
+static void pairs(void)
+{
+    for (int i = 0; i < 10; i++)
+        if (child("first") == 0)
+            two_readers();
+    name("parent");
+    wait_for_signal();
 }
 
 static void zombie(void)
@@ -288,6 +312,15 @@ static void polls(void)
     name("reader");
     close(ends[1]);
     struct pollfd polled = { ends[0], POLLIN, 0 };
+    poll(&polled, 1, -1);
+}
+
+/* No process has opened the other end yet. */
+static void poll_alone(void)
+{
+    name("reader");
+    make("luigi");
+    struct pollfd polled = { opened("luigi", O_RDONLY | O_NONBLOCK), POLLIN, 0 };
     poll(&polled, 1, -1);
 }
 
@@ -570,17 +603,20 @@ static const struct {
     { "busy-server", busy_server },
     { "server-waits", server_waits },
     { "crowd", crowd },
+    { "private-crowd", private_crowd },
     { "held-end", held_end },
     { "self-held", self_held },
     { "self-both", self_both },
     { "two-writers", two_writers },
     { "two-readers", two_readers },
+    { "pairs", pairs },
     { "zombie", zombie },
     { "gone-wkp", gone_wkp },
     { "newer-wkp", newer_wkp },
     { "both-read-first", both_read_first },
     { "both-read-same", both_read_same },
     { "poll", polls },
+    { "poll-alone", poll_alone },
     { "select", selects },
     { "poll-many", polls_many },
     { "self-pipe", self_pipe },

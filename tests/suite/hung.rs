@@ -1,6 +1,7 @@
 //! A scene whose programs hang, for the tests of `lab why`.
 
 use std::fs;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use assert_cmd::assert::Assert;
@@ -33,22 +34,22 @@ pub(crate) fn may_look() -> bool {
 impl Hung {
     /// Starts a scene of tests/hang/hang.c. `None`: this machine cannot.
     pub(crate) fn in_c(name: &str) -> Option<Self> {
-        if !needs(&[Tool::CCompiler]) || !may_look() {
-            return None;
-        }
-        let scene = Scene::new();
-        let program = scene.client_at(hanging_program()).arg(name).start();
-        Some(Self { scene, program })
+        Self::started(Language::C, name)
     }
 
-    /// Starts a scene of tests/hang/hang.py. `None`: this machine cannot.
-    pub(crate) fn in_python(name: &str) -> Option<Self> {
-        if !needs(&[Tool::Command("python3")]) || !may_look() {
+    /// Starts a scene in C, in Python (hang.py) and in Rust (hang.rs), as far as this machine can.
+    pub(crate) fn in_each_language(name: &str) -> impl Iterator<Item = Self> {
+        Language::ALL.into_iter().filter_map(move |language| Self::started(language, name))
+    }
+
+    /// Starts a scene in a language. `None`: this machine cannot.
+    pub(crate) fn started(language: Language, name: &str) -> Option<Self> {
+        if !may_look() {
             return None;
         }
+        let command = language.command()?;
         let scene = Scene::new();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/hang/hang.py");
-        let program = scene.client_at("python3").args([script, name]).start();
+        let program = scene.client_at(&command[0]).args(&command[1..]).arg(name).start();
         Some(Self { scene, program })
     }
 
@@ -106,6 +107,51 @@ impl Hung {
             fs::remove_file(self.scene.path(&name)).expect("a name of the scene");
         }
         self.scene.end();
+    }
+}
+
+/// A language of the programs that hang.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Language {
+    C,
+    Python,
+    Rust,
+}
+
+impl Language {
+    pub(crate) const ALL: [Self; 3] = [Self::C, Self::Python, Self::Rust];
+
+    /// Its file in tests/hang.
+    pub(crate) fn file(self) -> &'static str {
+        match self {
+            Self::C => "hang.c",
+            Self::Python => "hang.py",
+            Self::Rust => "hang.rs",
+        }
+    }
+
+    /// The program that hangs, and its first arguments. `None`: this machine cannot run it.
+    pub(crate) fn command(self) -> Option<Vec<PathBuf>> {
+        const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/hang/hang.py");
+        match self {
+            Self::C => needs(&[Tool::CCompiler]).then(|| vec![hanging_program()]),
+            Self::Python => needs(&[Tool::Command("python3")]).then(|| vec!["python3".into(), PYTHON.into()]),
+            Self::Rust => Some(vec![env!("CARGO_BIN_EXE_hang").into()]),
+        }
+    }
+}
+
+/// Checks what `lab why` says about a scene in C, in Python and in Rust. Their descriptors differ.
+pub(crate) fn told(scene: &str, waits: &[(&str, &str)], sentences: &[&str]) {
+    for hung in Hung::in_each_language(scene) {
+        hung.waits(waits).tells(sentences);
+    }
+}
+
+/// Checks what `lab why` says about a scene that only hang.c has.
+pub(crate) fn told_in_c(scene: &str, waits: &[(&str, &str)], sentences: &[&str]) {
+    if let Some(hung) = Hung::in_c(scene) {
+        hung.waits(waits).tells(sentences);
     }
 }
 

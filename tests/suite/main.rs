@@ -36,14 +36,20 @@ mod mistakes;
 /// A scene whose programs hang.
 mod hung;
 
-/// Fourteen ways to hang, and what `lab why` says.
+/// Fourteen ways to hang, in three languages, and what `lab why` says.
 mod why;
 
-/// Rarer ways to hang, and other languages.
+/// Rarer ways to hang.
 mod why_more;
+
+/// Many that hang alike.
+mod why_crowds;
 
 /// The options of `lab why`.
 mod why_options;
+
+/// The transcripts in docs/why.md.
+mod page_why;
 
 /// The lab without a directory for temporary files.
 mod temporary;

@@ -44,7 +44,7 @@ const DEADLOCKS: [Mistake; 11] = [
     ),
     (
         "writes_nothing",
-        r#"it opened mario and wrote nothing into it: write .*; it waits in open\("PIPE", O_RDONLY\)"#,
+        r#"it opened mario and wrote nothing into it: write .*; it waits in open\("PIPE", O_RDONLY\), until a process opens it for writing(; the server waits in p?poll\(.*)?\n"#,
     ),
     ("closes_wkp", r"it closed mario after its name: keep that open, since its messages go there"),
     ("own_pipe_never", r"it wrote its name, and did not open PIPE for reading \(step 5\)"),

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::peers::hanging_program;
@@ -42,7 +43,8 @@ fn another_users_process_is_hidden() {
     other_user
         .code(0)
         .stdout(says("• @reader sleeps; all else of it is hidden."))
-        .stdout(says("• # processes of other users hide their pipe ends; root sees them"));
+        .stdout(says("• no process is seen to be stuck"))
+        .stdout(says("• # processes of other users, or not dumpable, hide their pipe ends; root sees them"));
     hung.end();
 }
 
@@ -59,7 +61,21 @@ fn the_only_end_is_the_only_one_that_can_be_seen() {
     let pid = hung.program.pid().to_string();
     let end = hung.scene.lab().as_user(61_100).args(["why", &pid]).run().code(1);
     end.stdout(contains("The only read end that can be seen is its own, descriptor 3.\n"))
-        .stdout(says("• # processes of other users hide their pipe ends; root sees them"));
+        .stdout(says("• # processes of other users, or not dumpable, hide their pipe ends; root sees them"));
+    hung.end();
+}
+
+#[test]
+fn a_poll_waits_for_the_first_writer() {
+    let Some(hung) = Hung::in_c("poll-alone") else { return };
+    let hung = hung.waits(&[("reader", "poll")]);
+    hung.why(&[])
+        .code(0)
+        .stdout(says(
+            "• @reader waits in poll(3) on luigi (0 of # bytes in it). No process that can be seen has the \
+             write end open.",
+        ))
+        .stdout(says("• no process is seen to be stuck"));
     hung.end();
 }
 
@@ -130,4 +146,27 @@ fn a_wrong_command_line_is_refused() {
     let end = scene.lab().args(["why", "4194305"]).run().code(2);
     end.stderr(contains("lab: cannot look at process 4194305: there is none").and(contains("hidepid")));
     scene.end();
+}
+
+/// At its timeouts the client says what the server does.
+#[test]
+fn a_client_that_waited_too_long_says_what_the_server_does() {
+    for (paradigm, name) in [(Paradigm::Basic, "basic-server"), (Paradigm::Forking, "forking-server")] {
+        let scene = Scene::new();
+        let server = scene.server(paradigm).ready();
+        let says = contains(format!("; {} ({name}) is stopped by a signal)", server.pid()));
+        if paradigm == Paradigm::Basic {
+            let client = scene.client().args(["--reply-timeout", "300ms"]).typing().start();
+            client.type_line("hello");
+            client.prints("HELLO\n");
+            server.signal(Signal::SIGSTOP);
+            client.type_line("again");
+            client.ends().code(1).stderr(says);
+        } else {
+            server.signal(Signal::SIGSTOP);
+            scene.client().args(["--timeout", "300ms", "hello"]).run().code(1).stderr(says);
+        }
+        server.signal(Signal::SIGCONT);
+        scene.end();
+    }
 }

@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use crate::observed;
 use crate::silence::{Silence, seen};
 use crate::terminal::{Output, is_in_foreground};
 use crate::{Connected, Cut, Input, Message, Prompt};
@@ -186,7 +187,8 @@ impl<C: Connected> Conversation<C> {
                 Ok(())
             }
             Some(Ready::Nothing) if late => {
-                Err(self.silence.error(self.connection.unanswered(), self.connection.is_read()))
+                let server = observed::behind(self.connection.to_server());
+                Err(self.silence.error(self.connection.unanswered(), self.connection.is_read(), server))
             }
             Some(Ready::Nothing) | None => Ok(()),
         }

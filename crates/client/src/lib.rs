@@ -12,6 +12,7 @@ mod converse;
 mod editor;
 mod input;
 mod keyboard;
+mod observed;
 mod prompt;
 mod silence;
 mod terminal;
@@ -44,10 +45,15 @@ pub fn run(args: Args) -> Result<Status, Error> {
     let process = args.common.start(Role::Client)?;
     let place = Place::new(&args.common.wkp)?;
     let deadline = Deadline::after(args.timeout);
+    let explained = |error| observed::explained(&place, error);
     match course_options {
-        None => run_session(&process, connect(&process, &place, deadline)?, args),
-        Some(course_options) => {
-            run_session(&process, course::connect(&process, &place, &course_options, deadline)?, args)
+        None => {
+            let connected = connect(&process, &place, deadline);
+            run_session(&process, connected.map_err(explained)?, args)
+        }
+        Some(options) => {
+            let connected = course::connect(&process, &place, &options, deadline);
+            run_session(&process, connected.map_err(explained)?, args)
         }
     }
 }

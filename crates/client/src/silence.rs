@@ -52,14 +52,15 @@ impl Silence {
         is_due
     }
 
-    /// The error that ends the session after the reply timeout.
-    pub(crate) fn error(&self, unanswered: usize, is_read: bool) -> Error {
+    /// The error that ends the session after the reply timeout. `server`: what the server does instead.
+    pub(crate) fn error(&self, unanswered: usize, is_read: bool, server: Option<String>) -> Error {
         let seen = if is_read {
             "all that was sent has been read, by the server or by another program that reads its pipe"
         } else {
             seen(is_read)
         };
-        Error::no_reply(self.timeout, unanswered, seen)
+        let server = server.map(|server| format!("; {server}")).unwrap_or_default();
+        Error::no_reply(self.timeout, unanswered, format!("{seen}{server}"))
     }
 
     fn after(&self, timeout: Duration) -> Deadline {

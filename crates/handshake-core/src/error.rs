@@ -110,7 +110,7 @@ pub enum Error {
         /// Requests without an answer.
         unanswered: usize,
         /// What the client observed of the server instead.
-        seen: &'static str,
+        seen: String,
     },
     /// An answer is longer than allowed. The rest of it was not read.
     #[non_exhaustive]
@@ -162,8 +162,8 @@ impl Error {
     }
 
     /// Makes the error of a server that sent nothing for `silent`, while requests were unanswered.
-    pub fn no_reply(silent: Duration, unanswered: usize, seen: &'static str) -> Self {
-        Self::NoReply { silent, unanswered, seen }
+    pub fn no_reply(silent: Duration, unanswered: usize, seen: impl Into<String>) -> Self {
+        Self::NoReply { silent, unanswered, seen: seen.into() }
     }
 
     /// Makes the error of a client, waiting at this private pipe, that cannot be answered.

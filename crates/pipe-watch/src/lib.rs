@@ -1,22 +1,51 @@
-//! Watches programs that use pipes, from outside, in any language. It knows no protocol.
+//! Says why programs that use pipes hang, and what they do, in any language.
 //!
-//! [`look`] answers "why does it hang?" in one sentence a thread, without tracing:
+//! A program hangs in read(2) of a pipe, since a forgotten process holds the write end. Or two
+//! programs each wait until the other one opens a FIFO. The kernel knows all of that, and [`look`] reads it
+//! from /proc, as an ordinary user, in a few milliseconds:
 //!
 //! ```
-//! use pipe_watch::look::{Report, Scope, look};
+//! use std::process::Command;
+//! use std::time::{Duration, Instant};
 //!
-//! # fn main() -> Result<(), pipe_watch::look::Error> {
-//! let snapshot = look(&Scope::Trees(vec![std::process::id()]))?;
-//! for finding in &Report::of(&snapshot).findings {
-//!     println!("{}", finding.sentence);
-//! }
-//! # Ok(())
-//! # }
+//! use pipe_watch::look::{Kind, Report, Scope, look};
+//!
+//! # if std::fs::read("/proc/self/syscall").is_err() { return Ok(()); }
+//! // cat waits for EOF, and sleep holds the write end.
+//! let mut shell = Command::new("sh").args(["-c", "sleep 1000 | cat"]).spawn()?;
+//! let until = Instant::now() + Duration::from_secs(20);
+//! let finding = loop {
+//!     let report = Report::of(&look(&Scope::Trees(vec![shell.id()]))?);
+//!     let mut findings = report.findings.into_iter();
+//!     if let Some(of_cat) = findings.find(|one| one.sentence.contains("(sleep) as descriptor 1")) {
+//!         break of_cat;
+//!     }
+//!     assert!(Instant::now() < until);
+//! };
+//! // 4713 (cat) waits in read(0) on the unnamed pipe [1000001] (0 of 65536 bytes in it). The write end
+//! // is held by 4712 (sleep) as descriptor 1, which sleeps for 1000 s.
+//! println!("{}", finding.sentence);
+//! // 4712 (sleep) must write, or close(1) if it is not to write
+//! println!("{}", finding.remedy.unwrap_or_default());
+//! assert_eq!(finding.kind, Kind::Stuck);
+//! # Command::new("kill").arg(finding.needs[0].to_string()).status()?;
+//! # shell.wait()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`tracer`] runs a program and reports each of its system calls about pipes, as an [`event::Event`].
+//! - [`look::look`] takes a snapshot of processes: their threads, what each waits for, and their pipe ends.
+//!   [`look::Report`] draws the conclusions: which threads are stuck, because no process that is seen will
+//!   end their wait, and which processes wait for each other in a circle.
+//! - [`look::Report::since`] compares two snapshots: a wait that both have is a hang, not a moment's wait.
+//! - [`tracer::trace`] runs a program, and reports each system call about pipes as an [`event::Event`].
+//!   [`changes::Changes`] makes events from looks, where tracing is not allowed.
+//! - [`timeline::Timeline`] puts events together: processes, lives of pipes, arrows from each write to the
+//!   read that took its bytes, and waits.
 //!
-//! Linux only, on x86_64 and aarch64. All `unsafe` is in `sys`. Deliberately absent: the course, a command
+//! `cargo run -p pipe-watch --example hang` starts two programs that hang, and explains them. The commands
+//! `lab why` and `lab trace` of the same repository are built on this crate.
+//!
+//! Linux only, on x86_64 and aarch64. All `unsafe` is in `sys`. Deliberately absent: any protocol, a command
 //! line, output, and threads.
 
 pub mod changes;

@@ -27,7 +27,7 @@ const LONGER: &[(&str, usize, &str)] = &[
     ("crates/lab/src/soak/virtual_client.rs", 380, "one state machine"),
     ("crates/handshake-core/tests/parts/wire.rs", 560, "the properties of one format"),
     ("crates/handshake-core/tests/parts/wkp.rs", 330, "the properties of one pipe"),
-    ("tests/suite/why_more.rs", 330, "tests of one subject"),
+    ("tests/hang/hang.rs", 310, "one scene after the other"),
     ("tests/src/launch.rs", 350, "one builder"),
     ("tests/src/program.rs", 310, "one program"),
     ("tests/src/raw.rs", 350, "one peer"),

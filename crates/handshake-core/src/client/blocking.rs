@@ -271,7 +271,7 @@ impl Client {
         } else {
             "the server has not read the request: it is busy or stopped"
         };
-        Error::NoReply { silent, unanswered: self.unanswered(), seen }
+        Error::no_reply(silent, self.unanswered(), seen)
     }
 }
 

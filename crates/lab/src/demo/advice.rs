@@ -5,8 +5,9 @@ use std::process::ExitStatus;
 
 use handshake_core::error::LEFT_BEFORE;
 use nix::sys::signal::Signal;
-use probe::blocked::{Access, Call};
+use pipe_watch::look::Access;
 
+use super::blocked::{Blocked, STDIN};
 use super::printer::unbroken;
 use super::sentence::shorten;
 use super::watch::WkpOpened;
@@ -19,7 +20,7 @@ pub(super) struct Facts {
     /// Whether the server serves framed clients only.
     pub(super) shared_wkp: bool,
     pub(super) wkp_opened: WkpOpened,
-    /// The full names of the pipes that it made, because [`Call`] has full names. They are shortened when
+    /// The full names of the pipes that it made, because [`Blocked`] has full names. They are shortened when
     /// printed.
     pub(super) made: Vec<String>,
     /// What the server read instead of a private pipe's name: the number of bytes, and the text at their
@@ -34,7 +35,7 @@ pub(super) struct Facts {
     /// Whether the client printed the acknowledgement only after it had received a message.
     pub(super) printed_ack_late: bool,
     /// The call that blocked it when it first missed an expected step.
-    pub(super) blocked: Option<Call>,
+    pub(super) blocked: Option<Blocked>,
     /// Whether it was blocked before it opened the well-known pipe.
     pub(super) blocked_before_wkp: bool,
     /// Whether it had closed the well-known pipe before it received a message.
@@ -73,7 +74,7 @@ impl Facts {
     /// The advice for a handshake that was not completed.
     pub(super) fn on_handshake(&self) -> String {
         let Self { wkp, name, no_name, dropped, .. } = self;
-        if self.blocked_before_wkp && self.is_blocked_in_read_of("stdin") {
+        if self.blocked_before_wkp && self.is_blocked_in_read_of(STDIN) {
             return format!(
                 "it waited for input before it opened {wkp}: shake hands first (steps 3 to 5), and then \
                  read messages"
@@ -99,14 +100,14 @@ impl Facts {
         let wkp = &self.wkp;
         let write_name =
             format!("write the name of the private pipe into {wkp} (step 4), then open that pipe (step 5)");
-        if let (WkpOpened::Never, Some(call @ Call::Open { name, access })) = (self.wkp_opened, &self.blocked)
+        if let (WkpOpened::Never, Some(Blocked { call: "open", access, name, waits, .. })) =
+            (self.wkp_opened, &self.blocked)
             && self.made.contains(name)
         {
-            let call = unbroken(&call.to_string());
             let name = shorten(name);
-            let also = if *access == Access::ReadOnly { "" } else { ", with O_RDONLY" };
+            let also = if *access == Access::Read { "" } else { ", with O_RDONLY" };
             return format!(
-                "it waits in {call} before it has opened {wkp}: a deadlock, since the server cannot open a \
+                "it {waits} before it has opened {wkp}: a deadlock, since the server cannot open a \
                  pipe whose name it has not read. Open {wkp} and write the name first (step 4), then open \
                  {name} (step 5){also}"
             );
@@ -179,13 +180,12 @@ impl Facts {
             };
         }
         match (&self.blocked, self.end) {
-            (Some(call @ Call::Open { name: opened, access: Access::WriteOnly }), _)
+            (Some(Blocked { call: "open", access: Access::Write, name: opened, waits, .. }), _)
                 if opened == full_name =>
             {
                 format!(
-                    "it waits in {}: use O_RDONLY, since the server writes into the private pipe and the \
-                     client reads (step 5)",
-                    unbroken(&call.to_string())
+                    "it {waits}: use O_RDONLY, since the server writes into the private pipe and the client \
+                     reads (step 5)"
                 )
             }
             (_, End::Crash(signal)) => {
@@ -252,7 +252,7 @@ impl Facts {
                 "it waits in a read of {name} and has sent no message: does it read a second \
                  acknowledgement? The server sends one, and then only replies"
             ),
-            _ if requests == 0 && self.is_blocked_in_read_of("stdin") => {
+            _ if requests == 0 && self.is_blocked_in_read_of(STDIN) => {
                 "it waits for more input and has sent nothing: send each line as soon as it is read".into()
             }
             End::Status(_) if requests == 0 => format!(
@@ -285,11 +285,11 @@ impl Facts {
     }
 
     fn is_blocked_in_read_of(&self, file: &str) -> bool {
-        matches!(&self.blocked, Some(Call::Read { name }) if name == file)
+        self.blocked.as_ref().is_some_and(|blocked| blocked.call == "read" && blocked.name == file)
     }
 
     fn waits(&self) -> String {
-        let waits = |call: &Call| format!("; it waits in {}", unbroken(&call.to_string()));
+        let waits = |blocked: &Blocked| format!("; it {}{}", blocked.waits, blocked.meanwhile);
         self.blocked.as_ref().map_or(String::new(), waits)
     }
 }

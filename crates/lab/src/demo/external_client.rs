@@ -14,8 +14,8 @@ use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::sys::{ends_with_us, with_default_signals};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use probe::blocked::{Call, blocking_call};
 
+use super::blocked::{Blocked, blocked};
 use super::runnable;
 use super::sentence::quoted;
 use super::terminal::Terminal;
@@ -54,7 +54,7 @@ pub(super) struct ExternalClient {
     /// The last signal that the demo sent to end it.
     pub(super) ended_by: Option<Signal>,
     /// The call that blocked it when it first missed an expected step.
-    pub(super) blocked: Option<Call>,
+    pub(super) blocked: Option<Blocked>,
     /// Whether it was blocked before it opened the well-known pipe.
     pub(super) blocked_before_wkp: bool,
     /// Whether it had closed the well-known pipe before its first message.
@@ -173,9 +173,9 @@ impl ExternalClient {
     }
 
     /// Notes the call that blocks the program, unless one was noted before.
-    pub(super) fn note_blocked(&mut self) {
+    pub(super) fn note_blocked(&mut self, server: Option<u32>) {
         if self.blocked.is_none() {
-            self.blocked = blocking_call(self.pid);
+            self.blocked = blocked(self.pid, server);
             self.blocked_before_wkp = self.watch.wkp_opened() == WkpOpened::Never;
         }
     }

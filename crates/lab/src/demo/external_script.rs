@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use handshake_core::event::What;
 use nix::sys::signal::Signal;
-use probe::blocked::Call;
 
+use super::blocked::Blocked;
 use super::director::{Director, Halt};
 use super::external_client::ExternalProgram;
-use super::printer::unbroken;
 use super::roster::{Actor, message};
 
 /// How long the handshake may take.
@@ -97,11 +96,12 @@ pub(super) fn leave(director: &mut Director) -> Result<(), Halt> {
     })
 }
 
-/// The call that blocks the program, as the end of a sentence; empty if it is not known.
+/// What the program waits for, and the server meanwhile, as the end of a sentence; empty if it is not known.
 fn blocked(director: &mut Director) -> String {
+    let server = director.roster.pid(Actor::Server);
     let Some(external) = &mut director.external else { return String::new() };
-    external.note_blocked();
-    let waits = |call: &Call| format!(": it waits in {}", unbroken(&call.to_string()));
+    external.note_blocked(server);
+    let waits = |blocked: &Blocked| format!(": it {}{}", blocked.waits, blocked.meanwhile);
     external.blocked.as_ref().map_or(String::new(), waits)
 }
 

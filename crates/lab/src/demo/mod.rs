@@ -11,6 +11,7 @@
 //! `watch` observes it from outside.
 
 mod advice;
+mod blocked;
 mod director;
 mod event_log;
 mod external_client;

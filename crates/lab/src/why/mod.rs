@@ -1,11 +1,13 @@
 //! `lab why`: why does it hang? One sentence for each thread that waits at a pipe, without tracing.
 //!
 //! The facts and sentences are `pipe_watch`'s. This module adds the course's steps (`course`) and prints
-//! (`print`).
+//! (`print`, with `alike` for crowds).
 
+mod alike;
 mod course;
 mod print;
 
+use std::collections::BTreeSet;
 use std::os::unix::process::parent_id;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +21,7 @@ use handshake_core::process::Process;
 use pipe_watch::look::{self, Deadlock, Finding, Kind, Report, Scope, Snapshot, Wait, look};
 
 use crate::demo::printer::Printer;
-use course::Step;
+use course::{Course, Step};
 
 /// The time between two looks. A healthy program does not wait that long for another one's next call.
 const GAP: Duration = Duration::from_millis(50);
@@ -76,7 +78,8 @@ struct Found {
 impl Found {
     fn new(earlier: &Snapshot, snapshot: Snapshot, wkp: &str) -> Self {
         let report = Report::since(earlier, &snapshot);
-        let steps = report.findings.iter().map(|finding| course::step(&snapshot, finding, wkp)).collect();
+        let course = Course::new(&snapshot, wkp);
+        let steps = report.findings.iter().map(|finding| course.step(finding)).collect();
         Self { snapshot, report, steps }
     }
 
@@ -96,11 +99,16 @@ impl Found {
     /// The deadlocks of which such a finding is a part. A server whose client has ended is in none: only the
     /// ended client was to end its wait.
     fn deadlocks(&self) -> impl Iterator<Item = &Deadlock> {
-        self.report.deadlocks.iter().filter(|deadlock| {
-            let mut parts = self.troubles().filter(|(finding, _)| deadlock.pids.contains(&finding.pid));
-            let is_abandoned = |(_, step): (_, Option<&Step>)| step.is_some_and(|step| step.is_abandoned);
-            parts.next().is_some_and(|first| !is_abandoned(first) && !parts.any(is_abandoned))
-        })
+        let (mut parts, mut abandoned) = (BTreeSet::new(), BTreeSet::new());
+        for (finding, step) in self.troubles() {
+            parts.insert(finding.pid);
+            abandoned.extend(step.filter(|step| step.is_abandoned).map(|_| finding.pid));
+        }
+        let is_told = move |deadlock: &&Deadlock| {
+            let mut pids = deadlock.pids.iter();
+            pids.clone().any(|pid| parts.contains(pid)) && !pids.any(|pid| abandoned.contains(pid))
+        };
+        self.report.deadlocks.iter().filter(is_told)
     }
 
     fn status(&self) -> Status {

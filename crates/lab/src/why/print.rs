@@ -5,22 +5,18 @@ use pipe_watch::look::{Finding, Limit, Need, PipeWait, Snapshot, Visibility, Wai
 use serde_json::{Value, json};
 
 use super::Found;
-use super::course::Step;
+use super::alike::{self, Paragraph};
+use super::course::remedy;
 use crate::demo::printer::Printer;
 
 /// Prints one paragraph for each thread that is stuck; if none is, one for each thread.
 pub(super) fn text(found: &Found, printer: &mut Printer) -> Result<()> {
-    let mut stuck = 0;
-    for (finding, step) in found.troubles() {
-        printer.verdict(false, &finding.sentence)?;
-        details(finding, step, printer)?;
-        stuck += 1;
-    }
-    for deadlock in found.deadlocks() {
-        printer.verdict(false, &deadlock.sentence)?;
-        printer.detail(&format!("likely remedy: {}", deadlock.remedy))?;
-    }
+    let paragraph = |(finding, step)| Paragraph::of_finding(finding, step);
+    let limits: Vec<_> = found.snapshot.limits.iter().filter(|limit| matters(limit, found)).collect();
+    let stuck = found.troubles().count();
     let others = found.report.findings.len() - stuck;
+    let troubles = found.troubles().map(paragraph).chain(found.deadlocks().map(Paragraph::of_deadlock));
+    alike::print(troubles, printer, |printer, text| printer.verdict(false, text))?;
     if stuck > 0 {
         if others > 0 {
             printer.remark(&format!("threads that run or may go on: {others}"))?;
@@ -28,47 +24,48 @@ pub(super) fn text(found: &Found, printer: &mut Printer) -> Result<()> {
     } else if found.snapshot.chosen.is_empty() {
         printer.remark("there is no process to look at")?;
     } else {
-        for (finding, step) in found.all() {
-            printer.remark(&finding.sentence)?;
-            details(finding, step, printer)?;
+        alike::print(found.all().map(paragraph), printer, |printer, text| printer.remark(text))?;
+        match is_sure(found) {
+            true => printer.verdict(true, "no process is stuck")?,
+            false => printer.remark("no process is seen to be stuck")?,
         }
-        printer.verdict(true, "no process is stuck")?;
     }
-    for limit in found.snapshot.limits.iter().filter(|limit| matters(limit, found)) {
-        printer.remark(&limit.to_string())?;
-    }
-    Ok(())
-}
-
-fn details(finding: &Finding, step: Option<&Step>, printer: &mut Printer) -> Result<()> {
-    step.map_or(Ok(()), |step| printer.detail(&step.text))?;
-    let remedy = remedy(finding, step);
-    remedy.map_or(Ok(()), |remedy| printer.detail(&format!("likely remedy: {remedy}")))
-}
-
-/// What helps: the step knows better than the wait.
-fn remedy<'f>(finding: &'f Finding, step: Option<&'f Step>) -> Option<&'f String> {
-    match step {
-        Some(step) if step.is_idle => None,
-        Some(step) => step.remedy.as_ref().or(finding.remedy.as_ref()),
-        None => finding.remedy.as_ref(),
-    }
+    limits.iter().try_for_each(|limit| printer.remark(&limit.to_string()))
 }
 
 /// Whether what the look could not see concerns a process that was asked for.
 fn matters(limit: &Limit, found: &Found) -> bool {
-    let is_hidden = |pid: &u32| {
-        found.snapshot.processes.get(pid).is_some_and(|process| process.visibility == Visibility::Existence)
-    };
+    let Snapshot { processes, chosen, .. } = &found.snapshot;
+    let is_hidden = |pid: &u32| processes.get(pid).is_some_and(|one| one.visibility == Visibility::Existence);
     let lacks_partner = |finding: &Finding| {
-        matches!(finding.wait, Wait::Pipes(_)) && finding.needs.iter().all(|pid| *pid == finding.pid)
+        partners(found, finding).is_some_and(|pids| pids.iter().all(|pid| *pid == finding.pid))
     };
     match limit {
-        Limit::HiddenProcesses(_) => {
-            found.snapshot.chosen.iter().any(is_hidden) || found.report.findings.iter().any(lacks_partner)
+        Limit::HiddenProcesses(_) | Limit::HiddenUsers => {
+            chosen.is_empty()
+                || chosen.iter().any(is_hidden)
+                || found.report.findings.iter().any(lacks_partner)
         }
         _ => true,
     }
+}
+
+/// Whether the look has seen all that a "no" needs: each chosen process whole, and what it waits for.
+fn is_sure(found: &Found) -> bool {
+    let Snapshot { processes, chosen, .. } = &found.snapshot;
+    let is_seen = |pid: &u32| processes.get(pid).is_none_or(|one| one.visibility == Visibility::All);
+    let waits_for_unseen = |finding| partners(found, finding).is_some_and(|pids| pids.is_empty());
+    chosen.iter().all(is_seen) && !found.report.findings.iter().any(waits_for_unseen)
+}
+
+/// The processes that can end a wait at pipes alone, without a limit. `None`: it is no such wait.
+fn partners(found: &Found, finding: &Finding) -> Option<Vec<u32>> {
+    let Wait::Pipes(wait) = &finding.wait else { return None };
+    if wait.others > 0 || wait.limit.is_some() {
+        return None;
+    }
+    let all = wait.needs.iter().flat_map(|need| found.snapshot.partners(need.pipe, need.access));
+    Some(all.map(|(pid, _)| pid).collect())
 }
 
 /// Prints one JSON object.

@@ -4,7 +4,9 @@
 //! wait has a limit, or it waits for a terminal or a socket. A thread that waits for a live process may go
 //! on, too. All others are stuck.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::iter::successors;
 use std::time::Duration;
 
 use super::model::{Process, Snapshot, State, Thread, Wait};
@@ -222,12 +224,12 @@ impl<'a> Graph<'a> {
             .filter(is_stuck)
             .map(|process| (process.pid, self.edges(process)))
             .collect();
-        let mut found: Vec<Vec<u32>> = Vec::new();
+        let (mut found, mut known) = (Vec::new(), BTreeSet::new());
         for start in edges.keys() {
-            if found.iter().any(|circle| circle.contains(start)) {
-                continue;
+            if let Some(circle) = (!known.contains(start)).then(|| circle(*start, &edges)).flatten() {
+                known.extend(circle.iter().copied());
+                found.push(circle);
             }
-            found.extend(circle(*start, &edges));
         }
         let concerns = |circle: &Vec<u32>| circle.iter().any(|pid| self.snapshot.chosen.contains(pid));
         let told = found.into_iter().filter(concerns).map(|pids| {
@@ -278,20 +280,20 @@ fn needs(snapshot: &Snapshot, process: &Process, thread: &Thread) -> Option<Vec<
 
 /// The shortest way along the edges from a process back to itself.
 fn circle(start: u32, edges: &BTreeMap<u32, BTreeSet<u32>>) -> Option<Vec<u32>> {
-    let (mut ways, mut seen) = (vec![vec![start]], BTreeSet::new());
-    while !ways.is_empty() {
-        let mut longer = Vec::new();
-        for way in ways {
-            for next in edges.get(&way[way.len() - 1]).into_iter().flatten() {
-                if *next == start {
-                    return Some(way);
-                }
-                if seen.insert(*next) {
-                    longer.push(way.iter().copied().chain([*next]).collect());
-                }
+    // The process before each one that was reached.
+    let (mut before, mut due) = (BTreeMap::new(), VecDeque::from([start]));
+    while let Some(pid) = due.pop_front() {
+        for next in edges.get(&pid).into_iter().flatten() {
+            if *next == start {
+                let mut circle: Vec<u32> = successors(Some(pid), |pid| before.get(pid).copied()).collect();
+                circle.reverse();
+                return Some(circle);
+            }
+            if let Entry::Vacant(way) = before.entry(*next) {
+                way.insert(pid);
+                due.push_back(*next);
             }
         }
-        ways = longer;
     }
     None
 }

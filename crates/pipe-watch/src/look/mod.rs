@@ -2,9 +2,9 @@
 //!
 //! [`look()`] takes a [`Snapshot`] of /proc, in a few milliseconds, with no other right than the user's.
 //! [`Report`] explains one snapshot, or what two of them have in common. Reading order: `model` has the
-//! types, `index` finds them by pipe, and `limit` says what a look could not see. `gather` reads processes;
-//! below it are `threads`, `calls`, `guess`, `memory`, `stat`, `ends` and `fill`. `relations` and `graph`
-//! find out which waits can end; `words` and `remedy` say it, with `phrases`.
+//! types, `index` finds them by pipe, and `limit` says what a look could not see. `gather` reads processes,
+//! and `scope` chooses among them; below are `threads`, `calls`, `guess`, `memory`, `stat`, `ends` and
+//! `fill`. `relations` and `graph` find out which waits can end; `words` and `remedy` say it, with `phrases`.
 //!
 //! A look disturbs no process: it opens no pipe, sends no signal and stops nothing. `fill` has the one
 //! exception, of microseconds.
@@ -30,6 +30,7 @@ mod model;
 mod phrases;
 mod relations;
 mod remedy;
+mod scope;
 pub(crate) mod stat;
 mod threads;
 mod words;
@@ -56,6 +57,8 @@ pub enum Scope {
     Children(u32),
     /// The processes whose working directory this is, or that hold or await a FIFO in it.
     Directory(PathBuf),
+    /// The other processes that hold this pipe, or wait to open it. See [`PipeId::at`].
+    Pipe(PipeId),
 }
 
 /// Why there is nothing to look at.

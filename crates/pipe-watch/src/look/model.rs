@@ -247,6 +247,13 @@ pub struct PipeWait {
     pub limit: Option<Duration>,
 }
 
+impl PipeWait {
+    /// Whether the call waits until one of several files is ready.
+    pub(super) fn is_poll(&self) -> bool {
+        ["poll", "ppoll", "select", "pselect", "epoll_wait"].contains(&self.call)
+    }
+}
+
 /// An end of a pipe that a thread waits at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -31,13 +31,17 @@ impl Snapshot {
                 }
             }
         }
+        // Those that may open a FIFO of a directory; in a crowd, each client's FIFO is in the same one.
+        let mut near: BTreeMap<Option<&Path>, Vec<u32>> = BTreeMap::new();
         for ((id, _), openers) in &mut index.openings {
-            let opening: BTreeSet<u32> = openers.threads.iter().map(|(pid, _)| *pid).collect();
-            let near = self.place(id).and_then(|place| places.get(place));
-            let concerned: BTreeSet<u32> =
-                self.chosen.iter().chain(near.into_iter().flatten()).copied().collect();
-            openers.candidates =
-                concerned.difference(&opening).copied().filter(|pid| self.is_read(*pid)).collect();
+            let place = self.place(id);
+            let near = near.entry(place).or_insert_with(|| {
+                let there = place.and_then(|place| places.get(place)).into_iter().flatten();
+                let concerned: BTreeSet<u32> = self.chosen.iter().chain(there).copied().collect();
+                concerned.into_iter().filter(|pid| self.is_read(*pid)).collect()
+            });
+            let opens = |pid: u32| openers.threads.binary_search_by_key(&pid, |(pid, _)| *pid).is_ok();
+            openers.candidates = near.iter().copied().filter(|pid| !opens(*pid)).collect();
         }
         self.index = index;
     }

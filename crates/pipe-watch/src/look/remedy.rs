@@ -71,7 +71,7 @@ fn at_pipe(snapshot: &Snapshot, process: &Process, wait: &PipeWait) -> Option<St
         (_, None, Some((pid, fds))) => {
             Some(format!("{} must write, or {} if it is not to write", who_is(snapshot, *pid), close(fds)))
         }
-        (_, Some((_, fds)), other) => own_writer(snapshot, process, wait.call, need.fd, fds, other),
+        (_, Some((_, fds)), other) => own_writer(snapshot, process, wait, need.fd, fds, other),
     }
 }
 
@@ -79,7 +79,7 @@ fn at_pipe(snapshot: &Snapshot, process: &Process, wait: &PipeWait) -> Option<St
 fn own_writer(
     snapshot: &Snapshot,
     process: &Process,
-    call: &str,
+    wait: &PipeWait,
     reader: u32,
     own: &[u32],
     other: Option<&(u32, Vec<u32>)>,
@@ -97,8 +97,7 @@ fn own_writer(
         ));
     }
     // A process that polls its own pipe uses it on purpose: its signal handler writes.
-    let is_poll = ["poll", "ppoll", "select", "pselect", "epoll_wait"].contains(&call);
-    (!is_poll).then(|| format!("{} before the read{close_others}", close(own)))
+    (!wait.is_poll()).then(|| format!("{} before the read{close_others}", close(own)))
 }
 
 fn is_stopped(snapshot: &Snapshot, pid: u32) -> bool {

@@ -127,6 +127,19 @@ pub(crate) fn yama() -> Option<u8> {
     text("/proc/sys/kernel/yama/ptrace_scope")?.trim().parse().ok()
 }
 
+/// Whether /proc shows this user no processes of other users: its mount option `hidepid` is 2, or 4.
+pub(super) fn hides_users() -> bool {
+    let mounts = text("/proc/self/mounts").unwrap_or_default();
+    // The last mount covers those before it.
+    let of_proc = mounts.lines().rfind(|line| line.split(' ').nth(1) == Some("/proc"));
+    let options = of_proc.and_then(|line| line.split(' ').nth(3)).unwrap_or_default();
+    let hides = |option: &str| {
+        let value = option.strip_prefix("hidepid=");
+        value.is_some_and(|value| ["2", "4", "invisible", "ptraceable"].contains(&value))
+    };
+    !rustix::process::geteuid().is_root() && options.split(',').any(hides)
+}
+
 /// The most bytes of a file of /proc: 65,536 supplementary groups are 720,000 bytes of status (setgroups(2)).
 const TEXT_MAX: u64 = 1 << 20;
 
@@ -161,6 +174,18 @@ pub(crate) fn node(path: &Path) -> io::Result<Node> {
         is_fifo: FileType::from_raw_mode(file.stx_mode.into()) == FileType::Fifo,
         has_name: file.stx_nlink > 0,
     })
+}
+
+impl PipeId {
+    /// The FIFO at a path. `/proc/self/fd/3` is the path of the pipe at this process's file descriptor 3,
+    /// whether it has a name or not.
+    ///
+    /// # Errors
+    /// Those of statx(2); `InvalidInput`: something else than a pipe is there.
+    pub fn at(path: impl AsRef<Path>) -> io::Result<Self> {
+        let node = node(path.as_ref())?;
+        if node.is_fifo { Ok(node.id) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
 }
 
 #[cfg(test)]

@@ -102,6 +102,16 @@ fn action(snapshot: &Snapshot, process: &Process, thread: &Thread) -> String {
     }
 }
 
+impl Snapshot {
+    /// What a process does, as a verb with its object: `waits in read(3) on mario`. It is safe to print on a
+    /// terminal. `None`: the process has ended, ran during the look, was not looked at, or hides it.
+    pub fn activity(&self, pid: u32) -> Option<String> {
+        let process = self.processes.get(&pid)?;
+        let is_known = |thread: &Thread| !matches!(thread.wait, Wait::Nothing | Wait::Hidden);
+        process.threads.iter().any(is_known).then(|| activity(self, process))
+    }
+}
+
 /// What a process does: what its thread at a pipe does, or else its first thread.
 pub(super) fn activity(snapshot: &Snapshot, process: &Process) -> String {
     if process.state == State::Zombie {
@@ -226,15 +236,18 @@ fn other_ends(snapshot: &Snapshot, process: &Process, wait: &PipeWait) -> String
                 if end == "write" { "no end of file can come" } else { "no other process reads" };
             format!("The only {end} end is its own, {own}: {end_of_wait}.")
         }
+        // A poll(2) of a FIFO also waits if no process has opened the other end yet.
+        (true, None) if wait.is_poll() => format!("No process that can be seen has the {end} end open."),
         (true, None) => format!(
-            "The {end} end is held by a process that cannot be seen: another user's, or one outside this container."
+            "The {end} end is held by a process that cannot be seen: another user's, one that is not dumpable, or \
+             one outside this container."
         ),
     }
 }
 
 /// Whether a process that hides its descriptors may hold another end of a pipe.
 fn hides_processes(snapshot: &Snapshot) -> bool {
-    snapshot.limits.iter().any(|limit| matches!(limit, Limit::HiddenProcesses(_)))
+    snapshot.limits.iter().any(Limit::hides_ends)
 }
 
 /// The processes at the other ends of several pipes.

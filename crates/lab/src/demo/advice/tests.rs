@@ -73,15 +73,19 @@ fn the_servers_reason_is_passed_on() {
 #[test]
 fn a_name_of_the_framed_pattern_is_known_and_shown_shortened() {
     let full = "mario.client.4711.98223bc06169d123";
-    let open = |access| Some(Call::Open { name: full.into(), access });
+    let blocked = |call, access, waits: &str| {
+        let (waits, meanwhile) = (waits.into(), String::new());
+        Some(Blocked { call, access, name: full.into(), waits, meanwhile })
+    };
+    let open = |access| blocked("open", access, "waits in open()");
     let made = Facts { made: vec![full.into()], ..facts() };
-    let deadlock = Facts { blocked: open(Access::ReadOnly), ..made.clone() }.on_handshake();
+    let deadlock = Facts { blocked: open(Access::Read), ..made.clone() }.on_handshake();
     assert!(deadlock.contains("a deadlock"), "{deadlock}");
     assert!(deadlock.ends_with("then open mario.client.4711.9822… (step 5)"), "{deadlock}");
     let named = Facts { wkp_opened: WkpOpened::ForWriting, name: Some(full.into()), ..made };
-    let wrong_way = Facts { blocked: open(Access::WriteOnly), ..named.clone() }.on_handshake();
+    let wrong_way = Facts { blocked: open(Access::Write), ..named.clone() }.on_handshake();
     assert!(wrong_way.contains("use O_RDONLY"), "{wrong_way}");
-    let read = Some(Call::Read { name: full.into() });
+    let read = blocked("read", Access::Read, "waits in read(3)");
     let second = Facts { acknowledged: true, blocked: read, ..named }.on_replies(2);
     assert!(second.starts_with("it waits in a read of mario.client.4711.9822… and has sent no"), "{second}");
     assert!(second.contains("does it read a second acknowledgement"), "{second}");
