@@ -232,7 +232,7 @@ impl Clients {
             let reason = Error::on("write to", "its subserver", errno);
             self.site.process.log(What::ClientDropped, |event| event.session(session).text(reason));
         }
-        self.site.process.log(What::NewsReceived, |event| event.session(session).text(why));
+        self.site.process.log(What::StatusReceived, |event| event.session(session).text(why));
     }
 
     /// Whether no client and no subserver is left.

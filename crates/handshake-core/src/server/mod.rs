@@ -473,7 +473,7 @@ impl Server {
 
     /// Logs a shortage. The server admits no client until it is time to retry.
     pub fn short(&mut self, error: &Error) {
-        self.site.process.log(What::Short, |event| event.text(error));
+        self.site.process.log(What::Shortage, |event| event.text(error));
         self.try_again = Some(Deadline::after(AFTER_SHORTAGE));
     }
 

@@ -194,7 +194,7 @@ impl Session {
             let text = words(text_of(third_step));
             self.process.log(What::ReadyReceived, |event| event.session(self.id).text(text));
         } else if awaited {
-            self.process.log(What::ThirdStepSpared, |event| event.session(self.id).text("a message came"));
+            self.process.log(What::NoConfirmation, |event| event.session(self.id).text("a message came"));
         }
         if let Some(doubt) = doubt {
             self.process.log(What::InDoubt, |event| event.session(self.id).text(doubt));
@@ -243,6 +243,6 @@ impl Session {
         if let Some(course) = &mut self.course {
             course.confirmation = then;
         }
-        self.process.log(What::ThirdStepSpared, |event| event.session(self.id).text(because));
+        self.process.log(What::NoConfirmation, |event| event.session(self.id).text(because));
     }
 }
