@@ -18,7 +18,7 @@ use crate::text::words;
 use crate::wire::{Ack, Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, frames_of, pieces};
 
 /// A client's connection to its server. Dropping it closes both pipes, which the server notices at once.
-pub struct Session {
+pub struct ClientSession {
     process: Rc<Process>,
     session: u64,
     window: u16,
@@ -60,7 +60,7 @@ pub enum Answer {
     Nothing,
 }
 
-impl Session {
+impl ClientSession {
     pub(crate) fn new(
         process: &Rc<Process>,
         ack: &Ack,
@@ -140,7 +140,7 @@ impl Session {
         }
     }
 
-    /// Queues a request and returns its number. [`Session::flush`] writes it. Parts of a long message are
+    /// Queues a request and returns its number. [`Self::flush`] writes it. Parts of a long message are
     /// written at once.
     ///
     /// # Errors
@@ -187,7 +187,7 @@ impl Session {
         Ok(())
     }
 
-    /// Reads the private pipe once. Call it when that pipe is ready, and then [`Session::answer`] until it
+    /// Reads the private pipe once. Call it when that pipe is ready, and then [`Self::answer`] until it
     /// finds nothing more.
     ///
     /// # Errors
@@ -196,7 +196,7 @@ impl Session {
         self.read_some().map(drop)
     }
 
-    /// Reads as [`Session::read`] does. Returns whether bytes came.
+    /// Reads as [`Self::read`] does. Returns whether bytes came.
     pub(crate) fn read_some(&mut self) -> Result<bool> {
         match self.from_server.fill() {
             Ok(Filled::Bytes(_)) => Ok(true),
@@ -295,15 +295,15 @@ impl Session {
         self.from_server.as_fd()
     }
 
-    /// Returns the upstream, to be polled for writing while [`Session::is_flushed`] is false.
+    /// Returns the upstream, to be polled for writing while [`Self::is_flushed`] is false.
     pub fn to_server(&self) -> BorrowedFd<'_> {
         self.to_server.as_fd()
     }
 }
 
-impl std::fmt::Debug for Session {
+impl std::fmt::Debug for ClientSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let session = format_args!("{:016x}", self.session).to_string();
-        f.debug_struct("Session").field("session", &session).finish_non_exhaustive()
+        f.debug_struct("ClientSession").field("session", &session).finish_non_exhaustive()
     }
 }

@@ -30,7 +30,7 @@ use crate::process::Process;
 use crate::stream::new_buffer;
 use crate::sys::{lock_exclusively, unlock, unread};
 
-pub use session::Session;
+pub use session::CourseSession;
 
 /// The size of the record with the private pipe's name: every server that was tried understands 10 bytes.
 const NAME_SIZE: usize = 10;
@@ -82,7 +82,7 @@ pub fn connect(
     place: &Place,
     options: &CourseClientOptions,
     deadline: Deadline,
-) -> Result<Session> {
+) -> Result<CourseSession> {
     let mut handshake = Handshake {
         process,
         place,
@@ -139,7 +139,7 @@ struct Pipes {
 
 impl Handshake<'_> {
     /// Tries all steps once. Returns `None` if the client should retry after a pause.
-    fn shake_hands(&mut self) -> Result<Option<Session>> {
+    fn shake_hands(&mut self) -> Result<Option<CourseSession>> {
         // Step 3.
         let private = match self.private.take() {
             Some(private) => private,
@@ -168,7 +168,7 @@ impl Handshake<'_> {
         unlock(&pipes.to_server);
         let buffer = std::mem::take(&mut self.buffer);
         let Pipes { from_server, to_server } = pipes;
-        Ok(Some(Session::new(self.process, from_server, to_server, buffer, self.options.newline)))
+        Ok(Some(CourseSession::new(self.process, from_server, to_server, buffer, self.options.newline)))
     }
 
     /// Step 3: makes the private pipe, and opens it for reading. A file that already has the name is left as

@@ -18,8 +18,8 @@ use crate::sys::{capacity, unread};
 
 /// A client's connection to a server of the course. Dropping it closes both pipes; the dialect has no BYE.
 ///
-/// It has the methods of the framed [`Session`](crate::client::session::Session).
-pub struct Session {
+/// It has the methods of the [`ClientSession`](crate::client::session::ClientSession).
+pub struct CourseSession {
     process: Rc<Process>,
     from_server: OwnedFd,
     /// The well-known pipe, which has lost its name.
@@ -40,7 +40,7 @@ pub struct Session {
     is_unanswered: bool,
 }
 
-impl Session {
+impl CourseSession {
     pub(super) fn new(
         process: &Rc<Process>,
         from_server: OwnedFd,
@@ -120,7 +120,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Unfit`], [`Error::TooLong`]: nothing was sent, and the session goes on. Otherwise those of
-    /// [`Session::flush`].
+    /// [`Self::flush`].
     pub fn send(&mut self, message: &[u8]) -> Result<u32> {
         self.check(message)?;
         self.outgoing.extend_from_slice(message);
@@ -160,7 +160,7 @@ impl Session {
     }
 
     /// Reads the private pipe once: one record. Call it when that pipe is ready, and then
-    /// [`Session::answer`] until it finds nothing more.
+    /// [`Self::answer`] until it finds nothing more.
     ///
     /// # Errors
     /// [`Error::Lost`]: the server has gone.
@@ -214,14 +214,14 @@ impl Session {
         self.from_server.as_fd()
     }
 
-    /// Returns the upstream, to be polled for writing while [`Session::is_flushed`] is false.
+    /// Returns the upstream, to be polled for writing while [`Self::is_flushed`] is false.
     pub fn to_server(&self) -> BorrowedFd<'_> {
         self.to_server.as_fd()
     }
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for CourseSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("requests", &self.requests).finish_non_exhaustive()
+        f.debug_struct("CourseSession").field("requests", &self.requests).finish_non_exhaustive()
     }
 }
