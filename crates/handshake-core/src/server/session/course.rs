@@ -13,7 +13,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::What;
 use crate::server::course::client_process::is_running;
-use crate::server::course::names::{NameFormat, NameRecord};
+use crate::server::course::names::{NameRecord, RecordForm};
 use crate::server::course::open::{THIRD_STEP_WITHIN, THIRD_STEP_WITHIN_WHILE_RUNNING};
 use crate::text::words;
 
@@ -101,7 +101,7 @@ impl Session {
         self.course = Some(Course {
             private,
             ways,
-            is_original: name.form == NameFormat::Original,
+            is_original: name.form == RecordForm::Original,
             known: Known { name_size: name.size, is_bare: name.is_bare, ack },
             confirmation: Confirmation::Awaited,
             shape: None,
