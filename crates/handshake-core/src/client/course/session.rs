@@ -11,8 +11,7 @@ use crate::client::session::Answer;
 use crate::course::{RECORD_MAX, text_of, without_newline};
 use crate::error::{Error, Length, Limit, Named, Result};
 use crate::event::{Event, What, excerpt};
-use crate::io::write_record;
-use crate::io::{Filled, read_once};
+use crate::io::{Filled, read_once, write_record};
 use crate::process::Process;
 use crate::sys::{capacity, unread};
 
@@ -140,7 +139,6 @@ impl CourseSession {
         let Some((_nul, message)) = self.outgoing.split_last() else { return Ok(()) };
         let event = |event: Event| event.message(self.requests, message);
         let write = || write_record(&self.to_server, &self.outgoing);
-        let not_done = |what| Error::Lost { what, unanswered: 0 };
         match self.process.log_around(What::RequestSent, event, write) {
             Ok(()) => self.outgoing.clear(),
             Err(Errno::EAGAIN) if self.outgoing.len() <= PIPE_BUF => {}
@@ -149,12 +147,12 @@ impl CourseSession {
                 let what = format!(
                     "the server has not read what came before, so {bytes} bytes would reach it in parts"
                 );
-                return Err(not_done(what));
+                return Err(Error::lost(what));
             }
             Err(errno @ Errno::EPIPE) => {
-                return Err(not_done(format!("the server has closed the pipe from us: {}", Named(errno))));
+                return Err(Error::lost(format!("the server has closed the pipe from us: {}", Named(errno))));
             }
-            Err(errno) => return Err(not_done(format!("the pipe to the server: {}", Named(errno)))),
+            Err(errno) => return Err(Error::lost(format!("the pipe to the server: {}", Named(errno)))),
         }
         Ok(())
     }
@@ -169,7 +167,7 @@ impl CourseSession {
             Ok(Filled::Bytes(count)) => self.unprocessed = count,
             Ok(Filled::Nothing) => {}
             Ok(Filled::End) => {
-                return Err(self.lost("the server has closed its pipe: it was ended or has died".into()));
+                return Err(self.lost("the server has closed its pipe: it was ended or has died"));
             }
             Err(errno) => return Err(self.lost(format!("the pipe from the server: {}", Named(errno)))),
         }
@@ -205,8 +203,8 @@ impl CourseSession {
     /// Closes both pipes. The dialect has no BYE.
     pub fn bye(self) {}
 
-    fn lost(&self, what: String) -> Error {
-        Error::Lost { what, unanswered: self.unanswered() }
+    fn lost(&self, what: impl Into<String>) -> Error {
+        Error::lost_with(what, self.unanswered())
     }
 
     /// Returns the private pipe, to be polled for reading.
