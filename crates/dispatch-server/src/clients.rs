@@ -20,9 +20,6 @@ use crate::arrival::Arrival;
 use crate::flow::Flow;
 use crate::pair::{Status, SubserverEnds, pair};
 
-/// Why sessions end when the server does.
-pub(crate) const SHUTTING_DOWN: &str = "the server is shutting down";
-
 /// All clients, the poller that watches their pipes, and their subservers.
 pub(crate) struct Clients {
     pub(crate) site: Rc<Site>,

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use handshake_core::error::SHUTTING_DOWN;
 use handshake_core::io::Filled;
 use handshake_core::server::pending::{AckParams, PendingClient};
 use handshake_core::server::site::Site;
@@ -19,7 +20,7 @@ use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
 
 use crate::arrival::Arrival;
-use crate::clients::{Clients, SHUTTING_DOWN};
+use crate::clients::Clients;
 
 /// Why the server cannot serve a client of the course dialect.
 const NO_COURSE: &str =

@@ -13,7 +13,7 @@ use super::late_clients::may_open_later;
 use super::names::RecordForm;
 use crate::course::{HOLA, HandshakeSteps, ITS_A_ME, ORIGINAL_SIZE, padded, text_of};
 use crate::deadline::{Deadline, Pauses, now};
-use crate::error::{Error, LEFT_BEFORE, Named, Result};
+use crate::error::{Error, LEFT_BEFORE, Named, Result, SHUTTING_DOWN};
 use crate::event::What;
 use crate::fifo::{name_of, open_to_write};
 use crate::io::Filled;
@@ -130,7 +130,7 @@ pub(crate) fn connect(
             let name = name_of(private);
             return Err(Error::lost(match errno {
                 _ if has_gone => format!("{LEFT_BEFORE} its turn came"),
-                _ if ends => format!("its private pipe {name:?}: the server is shutting down"),
+                _ if ends => format!("its private pipe {name:?}: {SHUTTING_DOWN}"),
                 Errno::EWOULDBLOCK => "another session has the private pipe that it named".into(),
                 errno => {
                     format!("its private pipe {name:?}: it could not be opened in time: {}", Named(errno))
@@ -187,7 +187,7 @@ fn discard_what_comes(from_client: &mut FrameReader) -> Result<bool> {
     }
     while let Some((frame, _)) = from_client.next_frame() {
         if frame.header.kind == Kind::Bye {
-            return Err(Error::lost("the server is shutting down"));
+            return Err(Error::lost(SHUTTING_DOWN));
         }
     }
     Ok(false)
