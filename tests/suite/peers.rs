@@ -156,7 +156,7 @@ fn is_understood(scene: &Scene, mark: usize, third_step: ThirdStep) -> bool {
     let observed = || {
         let events = scene.event_log().all(|_| true).split_off(mark);
         let mut whats = events.into_iter().map(|event| event.what);
-        whats.find(|what| *what == What::ReadyReceived || !waits && *what == What::ThirdStepSpared)
+        whats.find(|what| *what == What::ReadyReceived || !waits && *what == What::NoConfirmation)
     };
     (until("the end of the handshake", observed) == What::ReadyReceived) == (third_step != ThirdStep::None)
 }

@@ -42,7 +42,7 @@ fn leaves(client: &Program) {
 /// Waits until the server has logged this shortage.
 fn is_short(scene: &Scene, errno: &str) {
     let named = |text: &String| text.contains(errno);
-    scene.event_log().wait_for(What::Short, |event| event.text.as_ref().is_some_and(named));
+    scene.event_log().wait_for(What::Shortage, |event| event.text.as_ref().is_some_and(named));
 }
 
 /// strace(1) makes 19 forks after the first fail: two seconds of retries.

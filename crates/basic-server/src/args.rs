@@ -1,8 +1,7 @@
 //! The command line.
 
 use clap::Parser;
-use handshake_cli::ServerArgs;
-use handshake_cli::Status;
+use handshake_cli::{ServerArgs, Status};
 use handshake_core::Result;
 
 use crate::serve;

@@ -78,7 +78,7 @@ pub fn serve(options: Options) -> Result<()> {
 fn serve_client(server: &Server, client: PendingClient) -> Result<()> {
     let mut service = server.new_service();
     let mut session = server.acknowledge(client)?; // Step 7.
-    session.await_ready()?; // (The client's step 8, confirmed.)
+    session.await_ready()?; // (The client's own step 8, confirmed.)
     let (mut message, mut response) = (Vec::new(), Response::default());
     while session.receive(&mut message)? {
         session.process(service.as_mut(), &mut message, &mut response)?;

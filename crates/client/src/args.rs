@@ -47,7 +47,7 @@ pub struct Args {
     /// directory of --wkp), absolute (after that directory from the root on), number (the PID as 4 bytes)
     /// [default: name]
     #[arg(long, value_name = "FORM", hide_possible_values = true)]
-    name_form: Option<NameFormat>,
+    name_form: Option<NameFormatArg>,
 
     /// In the course dialect, end each message in a newline, and expect one at the end of each reply
     #[arg(long)]
@@ -73,20 +73,20 @@ pub struct Args {
 
 /// The form in which the client sends its private pipe's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum NameFormat {
+enum NameFormatArg {
     Name,
     Path,
     Absolute,
     Number,
 }
 
-impl From<NameFormat> for course::NameFormat {
-    fn from(form: NameFormat) -> Self {
+impl From<NameFormatArg> for course::NameFormat {
+    fn from(form: NameFormatArg) -> Self {
         match form {
-            NameFormat::Name => Self::Name,
-            NameFormat::Path => Self::Path,
-            NameFormat::Absolute => Self::Absolute,
-            NameFormat::Number => Self::Number,
+            NameFormatArg::Name => Self::Name,
+            NameFormatArg::Path => Self::Path,
+            NameFormatArg::Absolute => Self::Absolute,
+            NameFormatArg::Number => Self::Number,
         }
     }
 }
@@ -120,7 +120,9 @@ impl Args {
             Dialect::Course if self.window > 1 => Err(wrong(
                 "--window is 1 with --dialect course: such a server reads all that it finds as one message",
             )),
-            Dialect::Course if self.name_form == Some(NameFormat::Number) && self.private_name.is_some() => {
+            Dialect::Course
+                if self.name_form == Some(NameFormatArg::Number) && self.private_name.is_some() =>
+            {
                 Err(wrong("--name-form number is the process number, and --private-name another name"))
             }
             Dialect::Course => Ok(Some(CourseClientOptions {

@@ -6,7 +6,7 @@ use handshake_core::client::course;
 use handshake_core::client::session::{self as framed, Answer};
 use handshake_core::error::{Error, Length, Result};
 
-/// A connection to a server, which never blocks. [`framed::Session`] documents each method.
+/// A connection to a server, which never blocks. [`framed::ClientSession`] documents each method.
 #[expect(missing_docs, reason = "the connections say what each does")]
 #[expect(clippy::missing_errors_doc, reason = "the connections say which")]
 #[expect(clippy::wrong_self_convention, reason = "`from` and `to` are the ways that the pipes go")]
@@ -77,5 +77,5 @@ macro_rules! connected {
     };
 }
 
-connected!(framed::Session);
-connected!(course::Session);
+connected!(framed::ClientSession);
+connected!(course::CourseSession);

@@ -62,7 +62,7 @@ impl Central {
             };
             // After an error, the next wait tries again.
             if let Err(error) = watched {
-                clients.site.process.log(What::Short, |event| event.text(error));
+                clients.site.process.log(What::Shortage, |event| event.text(error));
             }
             clients.site.process.wait_for_many(&clients.poller, events, until)
         })

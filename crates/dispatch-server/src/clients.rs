@@ -20,9 +20,6 @@ use crate::arrival::Arrival;
 use crate::flow::Flow;
 use crate::pair::{Status, SubserverEnds, pair};
 
-/// Why sessions end when the server does.
-pub(crate) const SHUTTING_DOWN: &str = "the server is shutting down";
-
 /// All clients, the poller that watches their pipes, and their subservers.
 pub(crate) struct Clients {
     pub(crate) site: Rc<Site>,
@@ -232,7 +229,7 @@ impl Clients {
             let reason = Error::on("write to", "its subserver", errno);
             self.site.process.log(What::ClientDropped, |event| event.session(session).text(reason));
         }
-        self.site.process.log(What::NewsReceived, |event| event.session(session).text(why));
+        self.site.process.log(What::StatusReceived, |event| event.session(session).text(why));
     }
 
     /// Whether no client and no subserver is left.

@@ -65,13 +65,14 @@ pub use args::{Args, run};
 /// and then until all sessions have ended, at most for the grace. A panic of a service ends its session
 /// alone.
 ///
-/// This process must have one thread. It reaps every child that ends, also those that it made otherwise.
-/// [`Service`](handshake_core::Service) says what a fork means for state and files.
+/// This process must have one thread: with others it cannot fork, and gets `EDEADLK`. It reaps every child
+/// that ends, also those that it made otherwise. [`Service`](handshake_core::Service) says what a fork means
+/// for state and files.
 ///
 /// # Errors
 /// The server cannot use the well-known pipe, or can no longer use it: [`Error::NoName`], [`Error::NotOurs`],
-/// [`Error::InUse`], [`Error::System`]. `EDEADLK`: this process has other threads, so it cannot fork.
-/// [`Error::Signal`]: a second signal asked the server to end at once. A client's mistake is no error.
+/// [`Error::InUse`], [`Error::System`]. [`Error::Signal`]: a second signal asked the server to end at once. A
+/// client's mistake is no error.
 ///
 /// [`Error::NoName`]: handshake_core::Error::NoName
 /// [`Error::NotOurs`]: handshake_core::Error::NotOurs
@@ -95,7 +96,7 @@ pub fn serve(options: Options) -> Result<()> {
     central.end(server)
 }
 
-/// Serves one client, from its acknowledgement to its end. A subserver does nothing else.
+/// Serves one client, from its acknowledgement to its end.
 fn serve_client(server: &Server, client: PendingClient, ends: SubserverEnds) -> Result<()> {
     let mut service = server.new_service();
     let mut session = ends.acknowledge(server, client)?; // Step 8.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use handshake_core::error::SHUTTING_DOWN;
 use handshake_core::event::What;
 use handshake_core::fifo::Fifo;
 use handshake_core::io::Filled;
@@ -22,7 +23,7 @@ use handshake_core::{Result, Server};
 use nix::sys::epoll::EpollFlags;
 
 use crate::arrival::Arrival;
-use crate::clients::{Clients, SHUTTING_DOWN};
+use crate::clients::Clients;
 use crate::pair::long_lived;
 use crate::used_pipes::UsedPipes;
 

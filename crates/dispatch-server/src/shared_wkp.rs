@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use handshake_core::error::SHUTTING_DOWN;
 use handshake_core::io::Filled;
 use handshake_core::server::pending::{AckParams, PendingClient};
 use handshake_core::server::site::Site;
@@ -19,7 +20,7 @@ use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
 
 use crate::arrival::Arrival;
-use crate::clients::{Clients, SHUTTING_DOWN};
+use crate::clients::Clients;
 
 /// Why the server cannot serve a client of the course dialect.
 const NO_COURSE: &str =
@@ -45,11 +46,11 @@ pub(crate) struct SharedWkp {
     /// Whether one of them was full in this turn.
     was_full: bool,
     /// The sessions whose frames are routed, by the number in the frames.
-    sessions: HashMap<u64, Session>,
+    sessions: HashMap<u64, RoutedSession>,
 }
 
 /// What counts for the frames of one session.
-struct Session {
+struct RoutedSession {
     /// The client's number.
     client: u64,
     /// Whether READY came.
@@ -96,7 +97,7 @@ impl SharedWkp {
     /// Step 7: opens the window of a client, and returns what the ACK says.
     pub(crate) fn prepare(&mut self, server: &Server, client: &PendingClient, number: u64) -> AckParams {
         let longest = server.options().limits.longest.min(usize::from(WINDOW) * PAYLOAD_MAX);
-        self.sessions.insert(client.session, Session { client: number, ready: false, unanswered: 0 });
+        self.sessions.insert(client.session, RoutedSession { client: number, ready: false, unanswered: 0 });
         AckParams { window: WINDOW, longest, upstream: Vec::new() }
     }
 

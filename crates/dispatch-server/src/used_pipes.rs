@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use handshake_core::deadline::Deadline;
+use handshake_core::error::SHUTTING_DOWN;
 use handshake_core::server::course::used_pipe::{USED_MAX, UsedPipe};
 use handshake_core::server::site::Site;
 use handshake_core::{Result, Server};
 use nix::sys::epoll::EpollFlags;
 
 use crate::arrival::Arrival;
-use crate::clients::{Clients, SHUTTING_DOWN};
+use crate::clients::Clients;
 
 /// The used pipes.
 pub(crate) struct UsedPipes {

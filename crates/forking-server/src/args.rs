@@ -1,8 +1,7 @@
 //! The command line.
 
 use clap::Parser;
-use handshake_cli::Status;
-use handshake_cli::{ServerArgs, at_least_one};
+use handshake_cli::{ServerArgs, Status, at_least_one};
 use handshake_core::Result;
 
 use crate::serve;

@@ -129,7 +129,7 @@ fn usual_message(event: &Event) -> Option<String> {
         What::Waiting => "waiting for connection".into(),
         What::HelloReceived => format!("received the private pipe's name [{pipe}]"),
         What::SubserverForked => format!("forked subserver {peer}"),
-        What::ReadyReceived | What::ThirdStepSpared => "connected".into(),
+        What::ReadyReceived | What::NoConfirmation => "connected".into(),
         What::InDoubt => format!("in doubt: {text}"),
         What::Queued => format!("[{pipe}] waits for a pipe that another client has"),
         What::RequestReceived => format!("received [{text}]"),
@@ -137,7 +137,7 @@ fn usual_message(event: &Event) -> Option<String> {
         What::SessionEnded => format!("client left: {text}"),
         What::SubserverReaped if text != "exit status 0" => format!("subserver {peer} ended: {text}"),
         What::ClientDropped => format!("client dropped: {text}"),
-        What::Short => format!("new clients must wait: {text}"),
+        What::Shortage => format!("new clients must wait: {text}"),
         What::AskedToEnd => format!("{text}: removing the well-known pipe, finishing what runs"),
         _ => return None,
     })

@@ -16,7 +16,7 @@ use handshake_core::limits::Limits;
 use handshake_core::process::Process;
 use handshake_core::server::course::open::CourseOptions;
 use handshake_core::server::options::Options;
-use handshake_core::server::session::SessionLimits;
+use handshake_core::server::options::SessionLimits;
 use handshake_core::service::BuiltIn;
 use handshake_core::sys;
 use handshake_core::wait::signals::Handling;

@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use details::shortage_hint;
-pub use details::{Length, Limit, Remedy};
+pub use details::{LEFT_BEFORE, Length, Limit, Remedy, SHUTTING_DOWN, signal_name};
 #[doc(hidden)] // They have a type of nix.
 pub use handshake_fifo::errno::{Named, errno_of};
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -144,10 +143,6 @@ pub enum Error {
     /// server has cleaned up.
     Signal(i32),
 }
-
-/// The beginning of a server's message that a client closed its upstream too early. What the server still
-/// waited for follows.
-pub const LEFT_BEFORE: &str = "it left before";
 
 #[doc(hidden)] // The crates of this workspace make errors.
 impl Error {
@@ -300,9 +295,4 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// Returns the name of a signal: `SIGTERM`.
-pub fn signal_name(number: i32) -> String {
-    Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string())
 }

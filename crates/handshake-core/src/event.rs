@@ -83,7 +83,7 @@ pub enum What {
     /// The server received the confirmation.
     ReadyReceived,
     /// In the course dialect: the server no longer waits for a confirmation; `text` says why.
-    ThirdStepSpared,
+    NoConfirmation,
     /// In the course dialect: the kind of a record is in doubt. `text` says how the server read it, and which
     /// option decides.
     InDoubt,
@@ -108,8 +108,8 @@ pub enum What {
     ByeSent,
     /// A session is over; `text` says how.
     SessionEnded,
-    /// The central process received a subserver's message: its client has gone.
-    NewsReceived,
+    /// The central process received a subserver's status: its client has gone.
+    StatusReceived,
     /// A subserver (`peer`) exited and was reaped; `text` says how.
     SubserverReaped,
     /// The server could not serve a HELLO now, or not at all; `text` says why.
@@ -120,7 +120,7 @@ pub enum What {
     /// expected, `text` has the bytes that came instead.
     Skipped,
     /// A resource is short (file descriptors, processes, memory); `text` says which. Clients wait meanwhile.
-    Short,
+    Shortage,
     /// The server was asked to end; `text` names the signal.
     AskedToEnd,
     /// The server, which is ending, removed the well-known pipe's name.

@@ -165,8 +165,7 @@ pub use error::{Error, Length, Limit, Remedy, Result};
 #[doc(inline)]
 pub use handshake_wire::course::HandshakeSteps;
 pub use server::course::open::CourseOptions;
-pub use server::options::{Options, UpstreamMode};
-pub use server::session::SessionLimits;
+pub use server::options::{Options, SessionLimits, UpstreamMode};
 pub use service::{BuiltIn, Request, Response, Service};
 
 // The modules are public for the crates of this workspace alone: servers, commands, lab, tests. They have

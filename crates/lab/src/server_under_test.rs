@@ -19,6 +19,9 @@ use tempfile::TempDir;
 
 /// How long the server may take to start, to become idle, and to end.
 pub(crate) const REST: Duration = Duration::from_secs(60);
+/// The well-known pipe's name.
+pub(crate) const WKP: &str = "mario";
+
 /// The pause between two checks.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -26,7 +29,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct ServerUnderTest {
     server: Running,
-    program: PathBuf,
+    /// `None` for the course's server, which has no subservers.
+    program: Option<PathBuf>,
     pub(crate) client: PathBuf,
     pub(crate) place: Place,
     directory: TempDir,
@@ -71,19 +75,40 @@ impl ServerUnderTest {
     ) -> Result<Self> {
         let (program, client) = programs(paradigm)?;
         proc::adopt_orphans();
-        let wkp = directory.path().join("mario");
         let mut command = Command::new(&program);
-        command.args(options).args(paradigm.option()).arg("--wkp").arg(&wkp);
-        command.args(["--ready-fd", "1"]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let words = words(&command);
-        let place = Place::new(&wkp)?;
-        let server = Running::start(&mut command, Signal::SIGTERM)?;
-        let mut started = Self { server, program, client, place, directory, words };
+        command.args(options).args(paradigm.option()).arg("--wkp").arg(directory.path().join(WKP));
+        command.args(["--ready-fd", "1"]);
         // A newline says that it is ready. After EOF, it holds only its own file descriptors.
-        if started.server.listen(process, Deadline::after(REST), |_| false)? {
+        Self::start(command, Some(program), client, directory, process, |_| false)
+    }
+
+    /// Starts the course's own server by this command, which prints when it is ready.
+    ///
+    /// # Errors
+    /// As [`ServerUnderTest::open`].
+    pub(crate) fn original(command: Command, directory: TempDir, process: &Process) -> Result<Self> {
+        Self::start(command, None, PathBuf::new(), directory, process, |printed| !printed.is_empty())
+    }
+
+    fn start(
+        mut command: Command,
+        program: Option<PathBuf>,
+        client: PathBuf,
+        directory: TempDir,
+        process: &Process,
+        is_ready: impl Fn(&[u8]) -> bool,
+    ) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let words = words(&command);
+        let place = Place::new(&directory.path().join(WKP))?;
+        // The course's server may have inherited that SIGTERM is blocked.
+        let with_us = if program.is_some() { Signal::SIGTERM } else { Signal::SIGKILL };
+        let server = Running::start(&mut command, with_us)?;
+        let mut started = Self { server, program, client, place, directory, words };
+        if started.server.listen(process, Deadline::after(REST), is_ready)? {
             return Ok(started);
         }
-        Err(not_ready("the server"))
+        Err(Error::lost(format!("the server was not ready within {REST:?}")))
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -135,7 +160,7 @@ impl ServerUnderTest {
         self.server.signal(Signal::SIGTERM);
         self.server.await_end(Deadline::after(REST));
         let status = self.server.kill();
-        let outlived = end_orphans(&self.program);
+        let outlived = self.program.as_deref().map(end_orphans).unwrap_or_default();
         // The server and its subservers shared the file offset of stderr, but all have ended.
         Ending { status, outlived, names: self.names(), complaints: self.server.complaints() }
     }
@@ -149,13 +174,9 @@ impl ServerUnderTest {
 
 impl Drop for ServerUnderTest {
     fn drop(&mut self) {
-        if self.ended().is_none() {
+        // The course's server is killed when its process is dropped.
+        if self.program.is_some() && self.ended().is_none() {
             self.close();
         }
     }
-}
-
-/// The error of a server that was not ready in time.
-pub(crate) fn not_ready(server: &str) -> Error {
-    Error::lost(format!("{server} was not ready within {REST:?}"))
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_core::client::handshake::{Handshake, Progress};
-use handshake_core::client::session::{Answer, Session};
+use handshake_core::client::session::{Answer, ClientSession};
 use handshake_core::deadline::Deadline;
 use handshake_core::error::Result;
 use handshake_core::place::Place;
@@ -114,13 +114,13 @@ impl Transport for Framed {
 }
 
 impl Opening for Handshake {
-    type Stream = Session;
+    type Stream = ClientSession;
 
     fn watch(&self) -> (Vec<(BorrowedFd<'_>, PollFlags)>, Deadline) {
         self.watch()
     }
 
-    fn advance(&mut self) -> Result<Option<Session>> {
+    fn advance(&mut self) -> Result<Option<ClientSession>> {
         Ok(match self.advance()? {
             Progress::Pending => None,
             Progress::Connected(mut connection) => {
@@ -139,7 +139,7 @@ impl Opening for Handshake {
     }
 }
 
-impl Stream for Session {
+impl Stream for ClientSession {
     fn input(&self) -> BorrowedFd<'_> {
         self.from_server()
     }

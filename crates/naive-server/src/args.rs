@@ -1,4 +1,4 @@
-//! The command line, as typed; what is meant goes to [`serve`].
+//! The command line.
 
 use std::io::{Write, stderr};
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub struct Args {
     quiet: bool,
 }
 
-/// The program. Returns its exit status.
+/// Runs the program. Returns its exit status.
 pub fn run(args: Args) -> ExitCode {
     let tell = |line: &str| {
         if !args.quiet {

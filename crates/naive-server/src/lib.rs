@@ -1,9 +1,5 @@
 //! The naive server: the course's own, taken literally. It serves one client at a time, and loses clients.
 //!
-//! Read [`serve`], then `serve_client`; the steps are those of docs/protocol.md. Each step is the system call
-//! of the course's code, and no other crate of this workspace is involved. Then compare the basic server,
-//! which loses no client: `diff -r crates/naive-server/src crates/basic-server/src`.
-//!
 //! This is a teaching example, not for deployment. It loses clients in these ways:
 //!
 //! - Two clients open one well-known pipe before its name is gone. The server takes the second client's name
@@ -15,10 +11,6 @@
 //!   ever.
 //! - A client sends its name, but never opens its private pipe. The server waits for ever in step 7.
 //!
-//! What is deliberately absent: deadlines, locks, checks of what a client sends, and signal handlers. So
-//! SIGINT, SIGTERM and SIGHUP end the process at once, as they end the course's server. A server that is
-//! ended while it waits for a connection leaves the well-known pipe behind.
-//!
 //! The server differs from the course's code in four points:
 //!
 //! - A client that has gone does not end the server. (SIGPIPE ends the original. Rust's runtime ignores it.)
@@ -27,6 +19,13 @@
 //! - The server looks for the private pipe in the directory of the well-known pipe, not in its own working
 //!   directory.
 //! - The service is echo: each reply is the message.
+//!
+//! To read the code, begin with [`serve`], then `serve_client`; the steps are those of docs/protocol.md.
+//! Each step is the system call of the course's code, and no other crate of this workspace is involved. Then
+//! compare the basic server, which loses no client: `diff -r crates/{naive,basic}-server/src`.
+//! Deliberately absent: deadlines, locks, checks of what a client sends, and signal handlers. So SIGINT,
+//! SIGTERM and SIGHUP end the process at once, as they end the course's server. A server that is ended while
+//! it waits for a connection leaves the well-known pipe behind.
 
 mod args;
 
@@ -63,7 +62,7 @@ pub fn serve(wkp: &Path, print: impl Fn(&str)) -> Result<()> {
     }
 }
 
-/// One client, from its name to its end.
+/// Serves one client, from its name to its end.
 fn serve_client(from_client: OwnedFd, wkp: &Path, print: impl Fn(&str)) -> Result<()> {
     let mut name = [0; RECORD];
     read(&from_client, &mut name)?; // Step 6: receives the name.

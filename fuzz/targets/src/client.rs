@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use handshake_core::client::handshake::{Handshake, Progress};
-use handshake_core::client::session::{Answer, Session as Connection};
+use handshake_core::client::session::{Answer, ClientSession as Connection};
 use handshake_core::deadline::Deadline;
 use handshake_core::event::Role;
 use handshake_core::place::Place;

@@ -11,8 +11,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use handshake_core::event::Role;
+use handshake_core::server::options::SessionLimits;
 use handshake_core::server::pending::{AckParams, PendingClient};
-use handshake_core::server::session::{Dispatcher, Session, SessionLimits};
+use handshake_core::server::session::{Dispatcher, Session};
 use handshake_core::stream::{FrameReader, Framing};
 use handshake_core::{Error, Options, Process, Request, Response, Result, Server, Service};
 use nix::fcntl::OFlag;

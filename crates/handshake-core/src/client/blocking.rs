@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags};
 
 use crate::client::connection::Connection;
 use crate::client::handshake;
-use crate::client::session::{Answer, LONGEST, Session};
+use crate::client::session::{Answer, ClientSession, LONGEST};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::event::Role;
@@ -103,7 +103,7 @@ fn client_process() -> Result<Rc<Process>> {
 #[derive(Debug)]
 pub struct Client {
     process: Rc<Process>,
-    session: Session,
+    session: ClientSession,
     reply_timeout: Duration,
     /// Answers that came while the client waited for another one.
     arrived: VecDeque<(u32, Outcome)>,

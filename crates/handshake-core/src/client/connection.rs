@@ -11,7 +11,7 @@ use nix::sys::timer::Expiration;
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use crate::client::handshake::{Handshake, Progress};
-use crate::client::session::{Answer, Session};
+use crate::client::session::{Answer, ClientSession};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::place::Place;
@@ -62,7 +62,7 @@ pub struct Connection {
 #[derive(Debug)]
 enum State {
     Connecting { handshake: Box<Handshake>, deadline: Deadline },
-    Connected(Box<Session>),
+    Connected(Box<ClientSession>),
 }
 
 impl Connection {
@@ -195,7 +195,7 @@ impl Connection {
     }
 
     /// Watches the session's pipes instead of those of the handshake, which are partly the same.
-    fn watch_session(&self, session: &Session) -> Result<(), Errno> {
+    fn watch_session(&self, session: &ClientSession) -> Result<(), Errno> {
         for fd in [session.to_server(), session.from_server()] {
             match self.poller.remove(fd) {
                 Ok(()) | Err(Errno::ENOENT) => {}

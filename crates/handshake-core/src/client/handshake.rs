@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
 use crate::client::private_pipe::{cannot_make, cannot_open, make_and_open};
-use crate::client::session::Session;
+use crate::client::session::ClientSession;
 use crate::course::text_of;
 use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Remedy, Result};
@@ -73,7 +73,7 @@ pub struct Handshake {
 #[derive(Debug)]
 pub enum Progress {
     /// The client is connected.
-    Connected(Box<Session>),
+    Connected(Box<ClientSession>),
     /// Wait as [`Handshake::watch`] says, then call [`Handshake::advance`] again.
     Pending,
 }
@@ -83,7 +83,7 @@ pub enum Progress {
 /// # Errors
 /// [`Error::NoServer`], [`Error::NoAnswer`]: the deadline passed. [`Error::Refused`]: the server refuses.
 /// [`Error::System`]: no private pipe can be made, or the WKP is another user's. [`Error::Signal`].
-pub fn connect(process: &Rc<Process>, place: &Place, deadline: Deadline) -> Result<Session> {
+pub fn connect(process: &Rc<Process>, place: &Place, deadline: Deadline) -> Result<ClientSession> {
     let mut handshake = Handshake::new(process, place, deadline);
     loop {
         // The deadline is judged after the attempt, whatever the attempt has found. A client that was stopped
@@ -366,7 +366,7 @@ impl Handshake {
             return Ok(Progress::Pending);
         }
         self.frames += 1;
-        Ok(Progress::Connected(Box::new(Session::new(&self.process, &ack, from_server, to_server))))
+        Ok(Progress::Connected(Box::new(ClientSession::new(&self.process, &ack, from_server, to_server))))
     }
 
     /// Returns the pipe for all that follows. `None`: the server has removed it.

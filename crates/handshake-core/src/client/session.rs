@@ -18,7 +18,7 @@ use crate::text::words;
 use crate::wire::{Ack, Header, Kind, OVERHEAD, PAYLOAD_MAX, Part, frames_of, pieces};
 
 /// A client's connection to its server. Dropping it closes both pipes, which the server notices at once.
-pub struct Session {
+pub struct ClientSession {
     process: Rc<Process>,
     session: u64,
     window: u16,
@@ -60,7 +60,7 @@ pub enum Answer {
     Nothing,
 }
 
-impl Session {
+impl ClientSession {
     pub(crate) fn new(
         process: &Rc<Process>,
         ack: &Ack,
@@ -140,7 +140,7 @@ impl Session {
         }
     }
 
-    /// Queues a request and returns its number. [`Session::flush`] writes it. Parts of a long message are
+    /// Queues a request and returns its number. [`Self::flush`] writes it. Parts of a long message are
     /// written at once.
     ///
     /// # Errors
@@ -177,9 +177,7 @@ impl Session {
         match self.to_server.flush() {
             Ok(()) => {}
             Err(Errno::EPIPE) => self.to_server.clear(),
-            Err(errno) => {
-                return Err(self.lost(&format!("the pipe to the server: {}", Named(errno))));
-            }
+            Err(errno) => return Err(self.lost(format!("the pipe to the server: {}", Named(errno)))),
         }
         if let Some(before) = before {
             self.process.log_described(&mut self.queued, before);
@@ -187,7 +185,7 @@ impl Session {
         Ok(())
     }
 
-    /// Reads the private pipe once. Call it when that pipe is ready, and then [`Session::answer`] until it
+    /// Reads the private pipe once. Call it when that pipe is ready, and then [`Self::answer`] until it
     /// finds nothing more.
     ///
     /// # Errors
@@ -196,13 +194,13 @@ impl Session {
         self.read_some().map(drop)
     }
 
-    /// Reads as [`Session::read`] does. Returns whether bytes came.
+    /// Reads as [`Self::read`] does. Returns whether bytes came.
     pub(crate) fn read_some(&mut self) -> Result<bool> {
         match self.from_server.fill() {
             Ok(Filled::Bytes(_)) => Ok(true),
             Ok(Filled::Nothing) => Ok(false),
             Ok(Filled::End) => Err(self.lost("the server has closed its pipe: it was ended or has died")),
-            Err(errno) => Err(self.lost(&format!("the pipe from the server: {}", Named(errno)))),
+            Err(errno) => Err(self.lost(format!("the pipe from the server: {}", Named(errno)))),
         }
     }
 
@@ -212,6 +210,7 @@ impl Session {
     /// [`Error::Lost`]: the server sent BYE. [`Error::Protocol`]: an answer that was not due.
     /// [`Error::AnswerTooLong`].
     pub fn answer(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
+        let longest = self.longest.min(self.own_longest);
         while let Some((frame, _)) = self.from_server.next_frame() {
             let Header { kind, part, session, sequence } = frame.header;
             if session != self.session {
@@ -222,7 +221,7 @@ impl Session {
                 Kind::Bye => {
                     let reason = words(&frame.payload());
                     let colon = if reason.is_empty() { "" } else { ": " };
-                    return Err(self.lost(&format!("the server said BYE{colon}{reason}")));
+                    return Err(self.lost(format!("the server said BYE{colon}{reason}")));
                 }
                 _ => continue,
             }
@@ -240,17 +239,13 @@ impl Session {
             }
             if kind == Kind::Refuse {
                 self.incoming.clear();
-            } else if (self.incoming.len() + frame.payload_len()) as u64 > self.longest.min(self.own_longest)
-            {
+            } else if (self.incoming.len() + frame.payload_len()) as u64 > longest {
                 // Without this bound, an endless answer would use unlimited memory.
-                let (longest, limit) = match self.own_longest {
-                    own if own < self.longest => (own, Limit::Client),
-                    _ => (self.longest, Limit::Server),
-                };
+                let limit = if self.own_longest < self.longest { Limit::Client } else { Limit::Server };
                 return Err(Error::AnswerTooLong { request: Some(sequence), longest, limit });
             }
-            let longest = usize::try_from(self.longest.min(self.own_longest)).unwrap_or(usize::MAX);
-            reserve_within(&mut self.incoming, frame.payload_len(), longest);
+            let most = usize::try_from(longest).unwrap_or(usize::MAX);
+            reserve_within(&mut self.incoming, frame.payload_len(), most);
             frame.append_payload_to(&mut self.incoming);
             // A refusal is one frame.
             let part = if kind == Kind::Reply { part } else { Part::ONLY };
@@ -261,12 +256,11 @@ impl Session {
             self.unanswered.pop_front().inspect(|due| self.in_flight -= due.1);
             reply.clear();
             std::mem::swap(reply, &mut self.incoming);
-            let session = self.session;
             let (what, answer) = match kind {
                 Kind::Refuse => (What::RequestRefused, Answer::Refused(sequence)),
                 _ => (What::ReplyReceived, Answer::Reply(sequence)),
             };
-            self.process.log(what, |event| event.session(session).message(sequence, reply));
+            self.process.log(what, |event| event.session(self.session).message(sequence, reply));
             return Ok(answer);
         }
         note_skipped(&mut self.from_server, Some(self.session), &self.process);
@@ -277,17 +271,19 @@ impl Session {
     pub fn bye(mut self) {
         self.to_server
             .push(Header { kind: Kind::Bye, part: Part::ONLY, session: self.session, sequence: 0 }, &[]);
-        let session = self.session;
         // Requests that were not flushed go with it.
         let before = monotonic_ns();
         self.process.log_described(&mut self.queued, before);
         // The server may have gone first. It learns the end from the closed pipes as well.
-        let _ =
-            self.process.log_around(What::ByeSent, |event| event.session(session), || self.to_server.flush());
+        let _ = self.process.log_around(
+            What::ByeSent,
+            |event| event.session(self.session),
+            || self.to_server.flush(),
+        );
     }
 
-    fn lost(&self, what: &str) -> Error {
-        Error::Lost { what: what.into(), unanswered: self.unanswered.len() }
+    fn lost(&self, what: impl Into<String>) -> Error {
+        Error::lost_with(what, self.unanswered())
     }
 
     /// Returns the private pipe, to be polled for reading.
@@ -295,15 +291,15 @@ impl Session {
         self.from_server.as_fd()
     }
 
-    /// Returns the upstream, to be polled for writing while [`Session::is_flushed`] is false.
+    /// Returns the upstream, to be polled for writing while [`Self::is_flushed`] is false.
     pub fn to_server(&self) -> BorrowedFd<'_> {
         self.to_server.as_fd()
     }
 }
 
-impl std::fmt::Debug for Session {
+impl std::fmt::Debug for ClientSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let session = format_args!("{:016x}", self.session).to_string();
-        f.debug_struct("Session").field("session", &session).finish_non_exhaustive()
+        let mut fields = f.debug_struct("ClientSession");
+        fields.field("session", &format_args!("{:016x}", self.session)).finish_non_exhaustive()
     }
 }

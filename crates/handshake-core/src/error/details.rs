@@ -1,8 +1,9 @@
-//! What errors carry: lengths, limits, and what to change.
+//! What errors carry: lengths, limits, what to change, and texts that several places use.
 
 use std::fmt;
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 
 /// The length of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +67,13 @@ pub enum Remedy {
     TryAgain,
 }
 
+/// The beginning of a server's message that a client closed its upstream too early. What the server still
+/// waited for follows.
+pub const LEFT_BEFORE: &str = "it left before";
+
+/// A server's reason to end a session, or to turn a client away, once it was asked to end.
+pub const SHUTTING_DOWN: &str = "the server is shutting down";
+
 /// Returns what to try in a shortage, whatever the operation.
 pub(super) fn shortage_hint(operation: &str, errno: Errno) -> Option<&'static str> {
     Some(match errno {
@@ -81,4 +89,9 @@ pub(super) fn shortage_hint(operation: &str, errno: Errno) -> Option<&'static st
         Errno::ENOMEM => "end something that uses memory",
         _ => return None,
     })
+}
+
+/// Returns the name of a signal: `SIGTERM`.
+pub fn signal_name(number: i32) -> String {
+    Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string())
 }

@@ -36,7 +36,7 @@ use nix::unistd::write;
 
 use crate::budget::{CLIENTS_A_TURN, LOOK_AFTER, LOOK_AFTER_TROUBLE, TROUBLE};
 use crate::deadline::Deadline;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SHUTTING_DOWN};
 use crate::event::What;
 use crate::fifo::Fifo;
 use crate::place::{Place, random};
@@ -473,7 +473,7 @@ impl Server {
 
     /// Logs a shortage. The server admits no client until it is time to retry.
     pub fn short(&mut self, error: &Error) {
-        self.site.process.log(What::Short, |event| event.text(error));
+        self.site.process.log(What::Shortage, |event| event.text(error));
         self.try_again = Some(Deadline::after(AFTER_SHORTAGE));
     }
 
@@ -488,7 +488,7 @@ impl Server {
             self.receive_removed()?;
         }
         for used in self.used.drain(..) {
-            used.close(&self.site, "the server is shutting down");
+            used.close(&self.site, SHUTTING_DOWN);
         }
         self.queue.turn_away_all(&self.site);
         Ok(())

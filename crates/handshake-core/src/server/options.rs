@@ -4,13 +4,13 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::error::Result;
 use crate::event::Role;
 use crate::event_log::EventLog;
 use crate::process::Process;
 use crate::server::course::open::CourseOptions;
-use crate::server::session::SessionLimits;
 use crate::service::{BuiltIn, Service};
 use crate::wait::signals::Handling;
 
@@ -23,6 +23,36 @@ pub enum UpstreamMode {
     /// One well-known pipe for all, which keeps its name. The session number identifies the sender. Each
     /// client has a window, and cannot flood the others.
     Shared,
+}
+
+/// The limits that a server sets for each client. The defaults are 16 MiB, 5 seconds for a handshake, no
+/// limit for an idle client or one in a queue, and a grace of 2 seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// The longest request and the longest reply, in bytes. A longer one is refused, and the session goes on.
+    pub longest: usize,
+    /// The longest time from the acknowledgement to the client's confirmation. 0: forever.
+    pub handshake_timeout: Duration,
+    /// The longest time without a byte in either direction. 0: forever.
+    pub idle_timeout: Duration,
+    /// The longest time that a course client waits until another client leaves the pipe that its name came
+    /// through. 0: forever.
+    pub queue_timeout: Duration,
+    /// How long a server that was asked to end still answers the requests that it has received. It then drops
+    /// the sessions that are left.
+    pub grace: Duration,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            longest: 16 << 20,
+            handshake_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::ZERO,
+            queue_timeout: Duration::ZERO,
+            grace: Duration::from_secs(2),
+        }
+    }
 }
 
 /// How to serve, and where. The `serve` of each server crate takes it.

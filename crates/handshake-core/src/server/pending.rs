@@ -1,8 +1,6 @@
 //! A pending client: one that has sent its name and has no acknowledgement yet.
 
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,8 +16,8 @@ use crate::server::course::names::{NameRecord, NamedClient};
 use crate::server::course::open;
 use crate::server::course::queue::{PipeQueue, Waiting};
 use crate::server::course::used_pipe::UsedPipe;
-use crate::server::options::Options;
-use crate::server::session::{Session, SessionLimits};
+use crate::server::options::{Options, SessionLimits};
+use crate::server::session::Session;
 use crate::server::site::Site;
 use crate::server::upstream::Upstream;
 use crate::strays::drain;
@@ -151,12 +149,12 @@ impl PendingClient {
     /// Returns the PID in its private pipe's name, or 0 if the name has none. The PID is not verified. It
     /// only decides which clients share a turn.
     pub(super) fn process_number(&self) -> i32 {
-        let name = self.private.file_name().map(OsStr::as_bytes).unwrap_or_default();
-        let number = match &self.dialect {
-            Dialect::Framed { .. } => name.rsplit(|byte| *byte == b'.').nth(1),
-            Dialect::Course(_) => Some(name),
+        let name = name_of(&self.private);
+        let number = match self.dialect {
+            Dialect::Framed { .. } => name.rsplit('.').nth(1),
+            Dialect::Course(_) => Some(&*name),
         };
-        number.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok()).unwrap_or(0)
+        number.and_then(|number| number.parse().ok()).unwrap_or(0)
     }
 
     /// Steps 7 and 8: connects to the private pipe, sends the acknowledgement, and begins the session. The
@@ -209,29 +207,28 @@ impl PendingClient {
         Ok(to_client)
     }
 
-    /// Refuses the client, with a reason; it will not retry. The course dialect has no refusal: a course
-    /// client gets EOF.
+    /// Refuses the client, with a reason; it will not retry. A course client gets EOF instead.
     pub fn refuse(self, site: &Rc<Site>, reason: &str) {
-        let Dialect::Framed { nonce } = self.dialect else { return self.turn_away(site, reason) };
-        if let Some(pipe) = self.used_pipe() {
-            pipe.close(site, reason);
-        }
-        site.process.log(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
-        // A client that has gone needs no reason.
-        let _ = answer(&self.private, nonce, Kind::Refuse, reason.as_bytes());
+        self.reject(site, reason, true);
     }
 
     /// Turns the client away by opening and closing its private pipe. The client then retries.
     pub fn turn_away(self, site: &Rc<Site>, reason: &str) {
+        self.reject(site, reason, false);
+    }
+
+    fn reject(self, site: &Rc<Site>, reason: &str, is_final: bool) {
         if let Some(pipe) = self.used_pipe() {
             pipe.close(site, reason);
         }
-        if self.speaks_course() {
-            return site.turn_away(self.private, reason);
-        }
+        let Dialect::Framed { nonce } = self.dialect else { return site.turn_away(self.private, reason) };
         site.process.log(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
-        // If the client has gone, nothing needs to be done.
-        let _ = open_to_write(&self.private);
+        // A client that has gone needs no answer.
+        if is_final {
+            let _ = answer(&self.private, nonce, Kind::Refuse, reason.as_bytes());
+        } else {
+            let _ = open_to_write(&self.private);
+        }
     }
 
     /// Returns the pipe that its name came through.

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use crate::course::text_of;
-use crate::error::Result;
+use crate::error::{Result, SHUTTING_DOWN};
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Standing, look, name_of};
 use crate::io::Filled;
@@ -216,7 +216,7 @@ impl Queue {
     /// Turns all clients away, for a server that ends.
     pub(crate) fn turn_away_all(&mut self, site: &Rc<Site>) {
         for client in self.waiting.drain() {
-            client.turn_away(site, "the server is shutting down");
+            client.turn_away(site, SHUTTING_DOWN);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::deadline::Deadline;
-use crate::error::Result;
+use crate::error::{Result, SHUTTING_DOWN};
 use crate::event::What;
 use crate::fifo::name_of;
 use crate::place::Place;
@@ -19,7 +19,6 @@ use crate::stream::new_buffer;
 const CANNOT_WAIT: &str = "its name came through a pipe that it cannot wait for";
 const TOO_MANY: &str = "too many clients wait for pipes that others have";
 const TOO_LONG: &str = "it has waited for longer than the queue timeout";
-const SHUTTING_DOWN: &str = "the server is shutting down";
 
 /// How much longer a process that may end waits to turn late clients away.
 const LAST_MOMENTS: Duration = Duration::from_millis(200);

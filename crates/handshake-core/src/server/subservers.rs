@@ -89,11 +89,6 @@ impl Subservers {
         self.living.len() < self.most
     }
 
-    /// Returns how many subservers run.
-    pub fn len(&self) -> usize {
-        self.living.len()
-    }
-
     /// Returns whether no subserver runs.
     pub fn is_empty(&self) -> bool {
         self.living.is_empty()

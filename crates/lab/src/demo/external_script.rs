@@ -51,7 +51,7 @@ pub(super) fn connect(director: &mut Director, external: &ExternalProgram) -> Re
 /// log.
 pub(super) fn is_connected(director: &Director, number: usize) -> bool {
     let confirmed =
-        director.count_of(What::ReadyReceived, number) + director.count_of(What::ThirdStepSpared, number);
+        director.count_of(What::ReadyReceived, number) + director.count_of(What::NoConfirmation, number);
     director.count_of(What::AckSent, number) > 0 && confirmed > 0
 }
 

@@ -94,7 +94,7 @@ fn handshake(director: &Director, external: &ExternalClient, facts: &Facts) -> C
     }
     let third = match (
         first(director, external, What::ReadyReceived),
-        first(director, external, What::ThirdStepSpared),
+        first(director, external, What::NoConfirmation),
     ) {
         (Some(ready), _) => match ready.text.as_deref() {
             Some(text) => format!("third step [{text}]"),

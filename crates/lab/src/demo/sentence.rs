@@ -42,7 +42,7 @@ pub(super) fn of_event(
         What::ReadySent => "confirms: READY".into(),
         What::ReadyReceived if text.is_empty() => "receives READY: connected, both ways verified".into(),
         What::ReadyReceived => format!("receives the third step [{text}]: connected"),
-        What::ThirdStepSpared => format!("expects no confirmation: {text}"),
+        What::NoConfirmation => format!("expects no confirmation: {text}"),
         What::InDoubt => format!("is in doubt: {text}"),
         What::Queued => format!("lets [{pipe}] wait for a pipe that another client has"),
         What::UpstreamRemoved => format!("removes the name of {pipe}"),
@@ -52,7 +52,7 @@ pub(super) fn of_event(
         What::RequestRefused => format!("refuses a request: {text}"),
         What::ByeSent => "needs nothing more: says BYE".into(),
         What::SessionEnded => format!("its session with {client} is over: {text}"),
-        What::NewsReceived => format!("is notified by {}: {text}", subserver_of(event, roster)),
+        What::StatusReceived => format!("is notified by {}: {text}", subserver_of(event, roster)),
         What::SubserverReaped => format!("reaps {peer}: {text}"),
         What::ClientDropped => format!("drops {client}: {text}"),
         What::TryingAgain => format!("tries again: {text}"),
@@ -60,7 +60,7 @@ pub(super) fn of_event(
             format!("skips {bytes} bytes that are no private pipe's name: [{text}]")
         }
         What::Skipped => format!("skips {bytes} bytes that are no frame"),
-        What::Short => format!("lets clients wait: {text}"),
+        What::Shortage => format!("lets clients wait: {text}"),
         What::AskedToEnd => format!("is asked to end: {text}"),
         What::WkpClosed => format!("removes the well-known pipe {pipe} for good"),
         What::Ended => "has cleaned up".into(),

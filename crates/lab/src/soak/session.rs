@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use handshake_core::client::session::{Answer, Session as Connection};
+use handshake_core::client::session::{Answer, ClientSession as Connection};
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::service::BuiltIn;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use handshake_cli::explain;
 use handshake_core::client::handshake::{Handshake, Progress};
-use handshake_core::client::session::Session as Connection;
+use handshake_core::client::session::ClientSession as Connection;
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};

@@ -23,14 +23,13 @@ use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Named, Remedy, Result};
 use crate::event::{Event, What, excerpt};
 use crate::fifo::{Fifo, open_to_write};
-use crate::io::write_record;
-use crate::io::{Filled, read_once};
+use crate::io::{Filled, read_once, write_record};
 use crate::place::Place;
 use crate::process::Process;
 use crate::stream::new_buffer;
 use crate::sys::{lock_exclusively, unlock, unread};
 
-pub use session::Session;
+pub use session::CourseSession;
 
 /// The size of the record with the private pipe's name: every server that was tried understands 10 bytes.
 const NAME_SIZE: usize = 10;
@@ -82,7 +81,7 @@ pub fn connect(
     place: &Place,
     options: &CourseClientOptions,
     deadline: Deadline,
-) -> Result<Session> {
+) -> Result<CourseSession> {
     let mut handshake = Handshake {
         process,
         place,
@@ -139,7 +138,7 @@ struct Pipes {
 
 impl Handshake<'_> {
     /// Tries all steps once. Returns `None` if the client should retry after a pause.
-    fn shake_hands(&mut self) -> Result<Option<Session>> {
+    fn shake_hands(&mut self) -> Result<Option<CourseSession>> {
         // Step 3.
         let private = match self.private.take() {
             Some(private) => private,
@@ -168,7 +167,7 @@ impl Handshake<'_> {
         unlock(&pipes.to_server);
         let buffer = std::mem::take(&mut self.buffer);
         let Pipes { from_server, to_server } = pipes;
-        Ok(Some(Session::new(self.process, from_server, to_server, buffer, self.options.newline)))
+        Ok(Some(CourseSession::new(self.process, from_server, to_server, buffer, self.options.newline)))
     }
 
     /// Step 3: makes the private pipe, and opens it for reading. A file that already has the name is left as
@@ -306,9 +305,9 @@ impl Handshake<'_> {
     /// Writes the third step.
     fn confirm(&self, step: &[u8], pipes: &Pipes) -> Result<()> {
         let event = |event: Event| event.bytes(step.len()).text(excerpt(text_of(step)));
-        self.process
-            .log_around(What::ReadySent, event, || write_record(&pipes.to_server, step))
-            .map_err(|errno| lost(format!("the pipe to the server, at the third step: {}", Named(errno))))
+        self.process.log_around(What::ReadySent, event, || write_record(&pipes.to_server, step)).map_err(
+            |errno| Error::lost(format!("the pipe to the server, at the third step: {}", Named(errno))),
+        )
     }
 
     /// Waits until the server has read the third step. If a message came earlier, the server could read both
@@ -330,8 +329,8 @@ impl Handshake<'_> {
             let has_left = fds[0].any().unwrap_or(false);
             // The server may have read the third step just before.
             if has_left && unread(&pipes.to_server).unwrap_or(0) > 0 {
-                return Err(lost(
-                    "the server has closed the pipe from us before it read the third step".into(),
+                return Err(Error::lost(
+                    "the server has closed the pipe from us before it read the third step",
                 ));
             }
         }
@@ -346,7 +345,9 @@ impl Handshake<'_> {
             let late = until.passed();
             let (shown, server_left) = pipes.wait(self.process, until)?;
             let filled = read_once(&pipes.from_server, &mut self.buffer);
-            match filled.map_err(|errno| lost(format!("the pipe from the server: {}", Named(errno))))? {
+            match filled
+                .map_err(|errno| Error::lost(format!("the pipe from the server: {}", Named(errno))))?
+            {
                 Filled::Bytes(count) => {
                     let text = excerpt(text_of(&self.buffer[..count]));
                     self.process.log(What::Skipped, |event| event.bytes(count).text(text));
@@ -395,8 +396,4 @@ impl Pipes {
         let [shown, server_left] = fds.map(|fd| fd.any().unwrap_or(false));
         Ok((shown, server_left))
     }
-}
-
-fn lost(what: String) -> Error {
-    Error::Lost { what, unanswered: 0 }
 }

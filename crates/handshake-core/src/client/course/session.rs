@@ -11,15 +11,14 @@ use crate::client::session::Answer;
 use crate::course::{RECORD_MAX, text_of, without_newline};
 use crate::error::{Error, Length, Limit, Named, Result};
 use crate::event::{Event, What, excerpt};
-use crate::io::write_record;
-use crate::io::{Filled, read_once};
+use crate::io::{Filled, read_once, write_record};
 use crate::process::Process;
 use crate::sys::{capacity, unread};
 
 /// A client's connection to a server of the course. Dropping it closes both pipes; the dialect has no BYE.
 ///
-/// It has the methods of the framed [`Session`](crate::client::session::Session).
-pub struct Session {
+/// It has the methods of the [`ClientSession`](crate::client::session::ClientSession).
+pub struct CourseSession {
     process: Rc<Process>,
     from_server: OwnedFd,
     /// The well-known pipe, which has lost its name.
@@ -40,7 +39,7 @@ pub struct Session {
     is_unanswered: bool,
 }
 
-impl Session {
+impl CourseSession {
     pub(super) fn new(
         process: &Rc<Process>,
         from_server: OwnedFd,
@@ -120,7 +119,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Unfit`], [`Error::TooLong`]: nothing was sent, and the session goes on. Otherwise those of
-    /// [`Session::flush`].
+    /// [`Self::flush`].
     pub fn send(&mut self, message: &[u8]) -> Result<u32> {
         self.check(message)?;
         self.outgoing.extend_from_slice(message);
@@ -140,7 +139,6 @@ impl Session {
         let Some((_nul, message)) = self.outgoing.split_last() else { return Ok(()) };
         let event = |event: Event| event.message(self.requests, message);
         let write = || write_record(&self.to_server, &self.outgoing);
-        let not_done = |what| Error::Lost { what, unanswered: 0 };
         match self.process.log_around(What::RequestSent, event, write) {
             Ok(()) => self.outgoing.clear(),
             Err(Errno::EAGAIN) if self.outgoing.len() <= PIPE_BUF => {}
@@ -149,18 +147,18 @@ impl Session {
                 let what = format!(
                     "the server has not read what came before, so {bytes} bytes would reach it in parts"
                 );
-                return Err(not_done(what));
+                return Err(Error::lost(what));
             }
             Err(errno @ Errno::EPIPE) => {
-                return Err(not_done(format!("the server has closed the pipe from us: {}", Named(errno))));
+                return Err(Error::lost(format!("the server has closed the pipe from us: {}", Named(errno))));
             }
-            Err(errno) => return Err(not_done(format!("the pipe to the server: {}", Named(errno)))),
+            Err(errno) => return Err(Error::lost(format!("the pipe to the server: {}", Named(errno)))),
         }
         Ok(())
     }
 
     /// Reads the private pipe once: one record. Call it when that pipe is ready, and then
-    /// [`Session::answer`] until it finds nothing more.
+    /// [`Self::answer`] until it finds nothing more.
     ///
     /// # Errors
     /// [`Error::Lost`]: the server has gone.
@@ -169,7 +167,7 @@ impl Session {
             Ok(Filled::Bytes(count)) => self.unprocessed = count,
             Ok(Filled::Nothing) => {}
             Ok(Filled::End) => {
-                return Err(self.lost("the server has closed its pipe: it was ended or has died".into()));
+                return Err(self.lost("the server has closed its pipe: it was ended or has died"));
             }
             Err(errno) => return Err(self.lost(format!("the pipe from the server: {}", Named(errno)))),
         }
@@ -205,8 +203,8 @@ impl Session {
     /// Closes both pipes. The dialect has no BYE.
     pub fn bye(self) {}
 
-    fn lost(&self, what: String) -> Error {
-        Error::Lost { what, unanswered: self.unanswered() }
+    fn lost(&self, what: impl Into<String>) -> Error {
+        Error::lost_with(what, self.unanswered())
     }
 
     /// Returns the private pipe, to be polled for reading.
@@ -214,14 +212,14 @@ impl Session {
         self.from_server.as_fd()
     }
 
-    /// Returns the upstream, to be polled for writing while [`Session::is_flushed`] is false.
+    /// Returns the upstream, to be polled for writing while [`Self::is_flushed`] is false.
     pub fn to_server(&self) -> BorrowedFd<'_> {
         self.to_server.as_fd()
     }
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for CourseSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("requests", &self.requests).finish_non_exhaustive()
+        f.debug_struct("CourseSession").field("requests", &self.requests).finish_non_exhaustive()
     }
 }

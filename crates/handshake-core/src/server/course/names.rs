@@ -17,7 +17,7 @@ use crate::wire::Span;
 
 /// The form of a client's name, which decides the acknowledgement that it expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NameFormat {
+pub(crate) enum RecordForm {
     /// Text.
     Text,
     /// Text in exactly 100 zero-padded bytes, as in the original.
@@ -29,7 +29,7 @@ pub(crate) enum NameFormat {
 /// The record that contained a client's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NameRecord {
-    pub(crate) form: NameFormat,
+    pub(crate) form: RecordForm,
     /// In bytes. For one of several records: without stack contents behind the NULs.
     pub(crate) size: usize,
     /// Whether it is a text without a NUL.
@@ -58,7 +58,7 @@ struct Found {
     private: PathBuf,
     /// Where it is, including the NULs behind it.
     at: Span,
-    form: NameFormat,
+    form: RecordForm,
     /// Whether the pipe exists. If not, a living process has that PID, and may make the pipe later.
     exists: bool,
 }
@@ -69,10 +69,10 @@ impl Found {
         let (text, size) = (text_of(record), record.len());
         let is_padded = record[text.len()..].iter().all(|byte| *byte == 0);
         let form = match self.form {
-            NameFormat::Text if size == ORIGINAL_SIZE && is_padded => NameFormat::Original,
+            RecordForm::Text if size == ORIGINAL_SIZE && is_padded => RecordForm::Original,
             form => form,
         };
-        let is_bare = form == NameFormat::Text && text.len() == size;
+        let is_bare = form == RecordForm::Text && text.len() == size;
         NamedClient { private: self.private.clone(), record: NameRecord { form, size, is_bare } }
     }
 }
@@ -155,12 +155,12 @@ impl<'a> Lookups<'a> {
                 before.at.end = before.at.end.min(first.at.start);
             }
             if let Some(last) = names.last_mut() {
-                if last.form == NameFormat::Text && self.has_garbage_behind(&last.at, bytes, early) {
+                if last.form == RecordForm::Text && self.has_garbage_behind(&last.at, bytes, early) {
                     last.at.end = last.at.start + USUAL_SIZE;
                 }
                 from = last.at.end;
                 floor = match last.form {
-                    NameFormat::Number => last.at.end,
+                    RecordForm::Number => last.at.end,
                     _ => last.at.start + text_of(&bytes[last.at.clone()]).len(),
                 };
             }
@@ -180,15 +180,15 @@ impl<'a> Lookups<'a> {
     fn names_in(&mut self, text: &[u8], at: Span, mut floor: usize, bytes: &[u8], early: bool) -> Vec<Found> {
         let found = |private, at, form, exists| Found { private, at, form, exists };
         if let Some(private) = self.known(without_newline(text)) {
-            return vec![found(private, at, NameFormat::Text, true)];
+            return vec![found(private, at, RecordForm::Text, true)];
         }
         if early && text.iter().all(u8::is_ascii_digit) {
             // The pipe of a number exists. Of the text, only a process does.
             if let Some((private, number)) = self.number_at(at.start, floor, bytes) {
-                return vec![found(private, number, NameFormat::Number, true)];
+                return vec![found(private, number, RecordForm::Number, true)];
             }
             if let Some(private) = self.of_living_process(text) {
-                return vec![found(private, at, NameFormat::Text, false)];
+                return vec![found(private, at, RecordForm::Text, false)];
             }
         }
         let (mut row, mut from, end) = (Vec::new(), at.start, at.start + text.len());
@@ -197,10 +197,10 @@ impl<'a> Lookups<'a> {
                 from += length;
                 floor = from;
                 let to = if from == end { at.end } else { from };
-                row.push(found(private, from - length..to, NameFormat::Text, true));
+                row.push(found(private, from - length..to, RecordForm::Text, true));
             } else if let Some((private, number)) = self.number_at(from, floor, bytes) {
                 (from, floor) = (number.end, number.end);
-                row.push(found(private, number, NameFormat::Number, true));
+                row.push(found(private, number, RecordForm::Number, true));
             } else {
                 // All of the text is something else.
                 return Vec::new();
@@ -262,7 +262,7 @@ impl<'a> Lookups<'a> {
             found.extend(private.map(|private| Found {
                 private,
                 at,
-                form: NameFormat::Number,
+                form: RecordForm::Number,
                 exists: true,
             }));
         }
@@ -385,7 +385,7 @@ mod tests {
     #[test]
     fn names_of_others_are_found_with_their_records() {
         let (_directory, place) = place();
-        let found = |bytes: &[u8]| -> Vec<(String, Span, NameFormat)> {
+        let found = |bytes: &[u8]| -> Vec<(String, Span, RecordForm)> {
             let found = names_among(bytes, &mut lookups_for(&place, bytes));
             let of = |one: &NamedClient| (crate::fifo::name_of(&one.private), one.record.form);
             found
@@ -397,18 +397,18 @@ mod tests {
         let garbage = b"22\0\x7f\x01\x02\x03\x04\x05\x06";
         assert_eq!(
             found(garbage),
-            [("22".into(), 0..10, NameFormat::Text)],
+            [("22".into(), 0..10, RecordForm::Text)],
             "stack contents belong to the record"
         );
         let both = [&garbage[..], b"luigi\0\0\0\0\0"].concat();
         assert_eq!(
             found(&both),
-            [("22".into(), 0..10, NameFormat::Text), ("luigi".into(), 10..20, NameFormat::Text)]
+            [("22".into(), 0..10, RecordForm::Text), ("luigi".into(), 10..20, RecordForm::Text)]
         );
         let behind = [b"1", &crate::course::padded(b"22", ORIGINAL_SIZE)[..]].concat();
         assert_eq!(
             found(&behind),
-            [("1".into(), 0..1, NameFormat::Text), ("22".into(), 1..101, NameFormat::Original)]
+            [("1".into(), 0..1, RecordForm::Text), ("22".into(), 1..101, RecordForm::Original)]
         );
         let message = crate::course::padded(&221_u32.to_le_bytes()[..1], 100);
         assert_eq!(found(&message), [], "a number has no zeros behind it");
@@ -428,12 +428,12 @@ mod tests {
         };
         // The bytes are the text "1", and the number 49. Process 1 lives on every machine.
         let name = 49_u32.to_le_bytes();
-        assert_eq!(named(&name), [("1".into(), NameFormat::Text)], "process 1 may be about to make its pipe");
+        assert_eq!(named(&name), [("1".into(), RecordForm::Text)], "process 1 may be about to make its pipe");
         if cfg!(target_endian = "little") {
             mkfifo(&directory.path().join("49"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-            assert_eq!(named(&name), [("49".into(), NameFormat::Number)]);
+            assert_eq!(named(&name), [("49".into(), RecordForm::Number)]);
             mkfifo(&directory.path().join("luigi"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-            let [number, luigi] = [("49".into(), NameFormat::Number), ("luigi".into(), NameFormat::Text)];
+            let [number, luigi] = [("49".into(), RecordForm::Number), ("luigi".into(), RecordForm::Text)];
             assert_eq!(named(&[&name[..], b"luigi\0"].concat()), [number.clone(), luigi.clone()]);
             assert_eq!(named(&[b"luigi\0\0", &name[..]].concat()), [luigi, number]);
         }
@@ -443,16 +443,16 @@ mod tests {
     fn several_records_of_the_original_are_recognised() {
         let (_directory, place) = place();
         let record = |name: &[u8]| crate::course::padded(name, ORIGINAL_SIZE);
-        let forms = |bytes: &[u8]| -> Vec<NameFormat> {
+        let forms = |bytes: &[u8]| -> Vec<RecordForm> {
             named_clients(bytes, &mut Lookups::of_well_known_pipe(&place))
                 .into_iter()
                 .map(|client| client.record.form)
                 .collect()
         };
-        assert_eq!(forms(&record(b"1")), [NameFormat::Original]);
-        assert_eq!(forms(&[record(b"1"), record(b"22")].concat()), [NameFormat::Original; 2]);
-        assert_eq!(forms(&[record(b"1"), vec![0; 100]].concat()), [NameFormat::Text]);
-        assert_eq!(forms(&77_u32.to_ne_bytes()), [NameFormat::Number]);
+        assert_eq!(forms(&record(b"1")), [RecordForm::Original]);
+        assert_eq!(forms(&[record(b"1"), record(b"22")].concat()), [RecordForm::Original; 2]);
+        assert_eq!(forms(&[record(b"1"), vec![0; 100]].concat()), [RecordForm::Text]);
+        assert_eq!(forms(&77_u32.to_ne_bytes()), [RecordForm::Number]);
     }
 
     proptest! {

@@ -10,10 +10,10 @@ use nix::poll::{PollFd, PollFlags};
 
 use super::client_process;
 use super::late_clients::may_open_later;
-use super::names::NameFormat;
+use super::names::RecordForm;
 use crate::course::{HOLA, HandshakeSteps, ITS_A_ME, ORIGINAL_SIZE, padded, text_of};
 use crate::deadline::{Deadline, Pauses, now};
-use crate::error::{Error, LEFT_BEFORE, Named, Result};
+use crate::error::{Error, LEFT_BEFORE, Named, Result, SHUTTING_DOWN};
 use crate::event::What;
 use crate::fifo::{name_of, open_to_write};
 use crate::io::Filled;
@@ -52,12 +52,12 @@ impl CourseOptions {
     /// Returns the acknowledgement for a client that has sent this private pipe's name in this form. A record
     /// shorter than its reader expects leaves nothing behind in the pipe. Text and NUL are therefore right
     /// for nearly all clients.
-    pub(crate) fn acknowledgement(&self, private: &Path, form: NameFormat, session: u64) -> Vec<u8> {
+    pub(crate) fn acknowledgement(&self, private: &Path, form: RecordForm, session: u64) -> Vec<u8> {
         let (text, size) = match (&self.ack, form) {
             (Some(text), _) => (text.replace("@name", &name_of(private)).into_bytes(), None),
-            (None, NameFormat::Text) => (HOLA.to_vec(), None),
-            (None, NameFormat::Original) => (ITS_A_ME.to_vec(), Some(ORIGINAL_SIZE)),
-            (None, NameFormat::Number) => {
+            (None, RecordForm::Text) => (HOLA.to_vec(), None),
+            (None, RecordForm::Original) => (ITS_A_ME.to_vec(), Some(ORIGINAL_SIZE)),
+            (None, RecordForm::Number) => {
                 // Any number is right, but the number plus one must be valid, too.
                 let number = u32::try_from(session >> 34).expect("30 bits");
                 (number.to_ne_bytes().to_vec(), Some(size_of::<u32>()))
@@ -130,7 +130,7 @@ pub(crate) fn connect(
             let name = name_of(private);
             return Err(Error::lost(match errno {
                 _ if has_gone => format!("{LEFT_BEFORE} its turn came"),
-                _ if ends => format!("its private pipe {name:?}: the server is shutting down"),
+                _ if ends => format!("its private pipe {name:?}: {SHUTTING_DOWN}"),
                 Errno::EWOULDBLOCK => "another session has the private pipe that it named".into(),
                 errno => {
                     format!("its private pipe {name:?}: it could not be opened in time: {}", Named(errno))
@@ -187,7 +187,7 @@ fn discard_what_comes(from_client: &mut FrameReader) -> Result<bool> {
     }
     while let Some((frame, _)) = from_client.next_frame() {
         if frame.header.kind == Kind::Bye {
-            return Err(Error::lost("the server is shutting down"));
+            return Err(Error::lost(SHUTTING_DOWN));
         }
     }
     Ok(false)

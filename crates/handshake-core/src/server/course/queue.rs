@@ -59,14 +59,14 @@ impl Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
     /// By private pipe.
-    places: RefCell<HashMap<PathBuf, Place>>,
+    positions: RefCell<HashMap<PathBuf, Position>>,
     /// The queues that have clients, or are about to have some.
     queues: RefCell<Vec<Weak<PipeQueue>>>,
     last_ticket: Cell<u64>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Position {
     queue: Weak<PipeQueue>,
     stood: Option<Identity>,
     /// An entry of the queue with another ticket is invalid.
@@ -82,17 +82,17 @@ impl Queues {
     pub(crate) fn join(&self, queue: &Rc<PipeQueue>, name: NamedClient) -> Result<bool, NamedClient> {
         queue.mark_in_course();
         let stood = identity_of(&name.private);
-        let waits = |place: &Place| place.queue.strong_count() > 0 && place.stood == stood;
-        if self.places.borrow().get(&name.private).is_some_and(waits) {
+        let waits = |position: &Position| position.queue.strong_count() > 0 && position.stood == stood;
+        if self.positions.borrow().get(&name.private).is_some_and(waits) {
             return Ok(false);
         }
-        if queue.waiting.borrow().len().max(self.places.borrow().len()) >= WAITING_MAX {
+        if queue.waiting.borrow().len().max(self.positions.borrow().len()) >= WAITING_MAX {
             return Err(name);
         }
         let ticket = self.last_ticket.get() + 1;
         self.last_ticket.set(ticket);
-        let place = Place { queue: Rc::downgrade(queue), stood, ticket };
-        self.places.borrow_mut().insert(name.private.clone(), place);
+        let position = Position { queue: Rc::downgrade(queue), stood, ticket };
+        self.positions.borrow_mut().insert(name.private.clone(), position);
         if queue.is_empty() {
             self.adopt(queue);
         }
@@ -103,8 +103,8 @@ impl Queues {
     /// Makes this process responsible for the clients of the queue.
     pub(crate) fn adopt(&self, queue: &Rc<PipeQueue>) {
         for Waiting { name, stood, ticket, .. } in &*queue.waiting.borrow() {
-            let place = Place { queue: Rc::downgrade(queue), stood: *stood, ticket: *ticket };
-            self.places.borrow_mut().insert(name.private.clone(), place);
+            let position = Position { queue: Rc::downgrade(queue), stood: *stood, ticket: *ticket };
+            self.positions.borrow_mut().insert(name.private.clone(), position);
         }
         let mut queues = self.queues.borrow_mut();
         queues.retain(|other| {
@@ -115,12 +115,12 @@ impl Queues {
 
     /// Forgets the client at this private pipe: it no longer waits.
     pub(crate) fn forget(&self, private: &Path) {
-        self.places.borrow_mut().remove(private);
+        self.positions.borrow_mut().remove(private);
     }
 
     /// Forgets all queues, in a subserver just forked. It serves only those that it [adopts](Queues::adopt).
     pub(crate) fn forget_all(&self) {
-        self.places.borrow_mut().clear();
+        self.positions.borrow_mut().clear();
         self.queues.borrow_mut().clear();
     }
 
@@ -131,10 +131,11 @@ impl Queues {
 
     /// Removes a client that was taken out of a queue. Returns whether its entry was valid.
     fn remove(&self, waiting: &Waiting) -> bool {
-        let mut places = self.places.borrow_mut();
-        let is_valid = places.get(&waiting.name.private).is_some_and(|place| place.ticket == waiting.ticket);
+        let mut positions = self.positions.borrow_mut();
+        let is_valid =
+            positions.get(&waiting.name.private).is_some_and(|position| position.ticket == waiting.ticket);
         if is_valid {
-            places.remove(&waiting.name.private);
+            positions.remove(&waiting.name.private);
         }
         is_valid
     }

@@ -7,6 +7,7 @@ use super::foreign::ForeignNames;
 use super::queue::{PipeQueue, Waiting};
 use crate::budget::NAME_WITHIN;
 use crate::deadline::Deadline;
+use crate::error::SHUTTING_DOWN;
 use crate::io::{Filled, read_once};
 use crate::server::site::Site;
 use crate::stream::READS_MAX;
@@ -73,7 +74,7 @@ impl UsedPipe {
         self.queue.begin_batch();
         let mut filled = self.read(site);
         if site.process.asked_to_end().is_some() {
-            site.turn_away_all(&self.queue, "the server is shutting down");
+            site.turn_away_all(&self.queue, SHUTTING_DOWN);
             return Next::Unused;
         }
         if !self.queue.is_empty() {

@@ -18,8 +18,6 @@ pub(super) struct Incoming {
     frames: usize,
     /// Bytes so far, if the request is being skipped: it is too long, or there is no memory for it.
     skipped: Option<usize>,
-    /// Whether the client numbers its requests.
-    is_numbered: bool,
 }
 
 /// What a frame was.
@@ -35,20 +33,27 @@ pub(super) enum Added {
     NotDue(String),
 }
 
+/// What a complete message of the wire was.
+pub(super) enum Taken {
+    /// A request.
+    Request,
+    /// The awaited confirmation. Unless it came alone, requests follow.
+    Confirmation { alone: bool },
+    /// Nothing to answer.
+    Nothing,
+}
+
+impl Default for Incoming {
+    fn default() -> Self {
+        Self { due: 1, part_due: 0, frames: 0, skipped: None }
+    }
+}
+
 impl Incoming {
-    pub(super) fn framed() -> Self {
-        Self { due: 1, part_due: 0, frames: 0, skipped: None, is_numbered: true }
-    }
-
-    /// For the course dialect, which has no numbers: only messages are counted.
-    pub(super) fn unnumbered() -> Self {
-        Self { is_numbered: false, ..Self::framed() }
-    }
-
     /// Adds the payload of a REQUEST to `message`, which gets no longer than `longest`.
     pub(super) fn add(&mut self, frame: &Frame<'_>, message: &mut Vec<u8>, longest: usize) -> Added {
         let Header { part, sequence, .. } = frame.header;
-        if part.number != self.part_due || (self.is_numbered && sequence != self.due) {
+        if part.number != self.part_due || sequence != self.due {
             return Added::NotDue(self.describe_not_due(sequence, part.number));
         }
         self.frames += 1;
@@ -63,14 +68,8 @@ impl Incoming {
         if part.more {
             return Added::Part;
         }
+        self.due = sequence.wrapping_add(1);
         self.skipped.take().map_or(Added::Last, Added::LastOf)
-    }
-
-    /// Returns the number of the request that is complete. The next one is due then.
-    pub(super) fn take_number(&mut self) -> u32 {
-        let number = self.due;
-        self.due = number.wrapping_add(1);
-        number
     }
 
     /// Returns how many frames came since the last call.
@@ -116,25 +115,25 @@ mod tests {
 
     #[test]
     fn parts_make_a_message() {
-        let mut incoming = Incoming::framed();
+        let mut incoming = Incoming::default();
         let parts = [(1, 0, true), (1, 1, true), (1, 2, false)];
         let expected = (vec![Added::Part, Added::Part, Added::Last], b"xxx".to_vec());
         assert_eq!(added(&mut incoming, 3, &parts), expected);
-        assert_eq!((incoming.take_number(), incoming.take_frames(), incoming.take_frames()), (1, 3, 0));
+        assert_eq!((incoming.take_frames(), incoming.take_frames()), (3, 0));
         assert_eq!(added(&mut incoming, 3, &[(2, 0, false)]), (vec![Added::Last], b"x".to_vec()));
     }
 
     #[test]
     fn a_message_that_is_too_long_is_counted_and_not_kept() {
         let parts = [(1, 0, true), (1, 1, true), (1, 2, false)];
-        let (added, message) = added(&mut Incoming::framed(), 2, &parts);
+        let (added, message) = added(&mut Incoming::default(), 2, &parts);
         assert_eq!(added, [Added::Part, Added::Part, Added::LastOf(3)]);
         assert!(message.is_empty());
     }
 
     #[test]
     fn another_request_or_part_is_not_due() {
-        let not_due = |frames: &[(u32, u16, bool)]| match added(&mut Incoming::framed(), 9, frames).0.pop() {
+        let not_due = |frames: &[(u32, u16, bool)]| match added(&mut Incoming::default(), 9, frames).0.pop() {
             Some(Added::NotDue(what)) => what,
             other => panic!("{frames:?}: {other:?}"),
         };
@@ -143,11 +142,5 @@ mod tests {
         assert_eq!(not_due(&[(1, 0, true), (1, 2, false)]), lost);
         let other = "part 0 of request 2 came where part 1 of request 1 was due: a frame was lost";
         assert_eq!(not_due(&[(1, 0, true), (2, 0, false)]), other);
-    }
-
-    #[test]
-    fn course_messages_have_no_numbers() {
-        let expected = (vec![Added::Last], b"x".to_vec());
-        assert_eq!(added(&mut Incoming::unnumbered(), 9, &[(77, 0, false)]), expected);
     }
 }

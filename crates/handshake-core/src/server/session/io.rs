@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 
-use super::{Session, Turn};
+use super::Session;
 use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Named, Result};
 use crate::event::What;
@@ -15,24 +15,28 @@ use crate::strays::note_skipped;
 use crate::stream::{FrameWriter, READS_MAX};
 use crate::wire::{Header, Kind, Part, payload_of};
 
+/// The result of a turn of reading and writing.
+#[derive(PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Bytes were read, or can be written.
+    Moved,
+    /// A signal arrived.
+    Signal,
+    /// The deadline passed.
+    Deadline,
+    /// The client has closed its private pipe, and no bytes were on their way to it.
+    Left,
+}
+
 impl Session {
     /// Queues a frame about the current request for writing. If there is no room, waits until the client has
     /// read some frames: a client that never reads must not fill our memory.
     pub(super) fn queue(&mut self, kind: Kind, part: Part, payload: &[u8]) -> Result<()> {
-        self.make_room()?;
-        self.to_client.push(Header { kind, part, session: self.id, sequence: self.in_hand }, payload);
-        Ok(())
-    }
-
-    /// Queues a reply in the course dialect for writing.
-    pub(super) fn queue_raw(&mut self, record: &[u8]) -> Result<()> {
-        self.make_room()?;
-        self.to_client.push_raw(record);
-        Ok(())
-    }
-
-    fn make_room(&mut self) -> Result<()> {
-        if self.to_client.has_room() { Ok(()) } else { self.write_until(FrameWriter::has_room) }
+        if !self.to_client.has_room() {
+            self.write_until(FrameWriter::has_room)?;
+        }
+        let header = Header { kind, part, session: self.id, sequence: self.in_hand };
+        self.dialect.push(&mut self.to_client, header, payload)
     }
 
     /// Writes until `enough` returns true, and reads meanwhile: two sides that only write would wait for each
@@ -53,10 +57,6 @@ impl Session {
     }
 
     pub(super) fn refuse(&mut self, reason: &str) -> Result<()> {
-        if self.course.is_some() {
-            // The course dialect has no refusal; the session ends.
-            return Err(Error::lost(reason));
-        }
         self.queue(Kind::Refuse, Part::ONLY, payload_of(reason))?;
         self.process.log(What::RequestRefused, |event| event.session(self.id).seq(self.in_hand).text(reason));
         Ok(())
@@ -81,13 +81,16 @@ impl Session {
     }
 
     /// Handles IDLE: the central process found nothing when it was asked. If a frame came before that answer,
-    /// the client is not idle. Returns true if a course client's third step is no longer awaited.
+    /// the client is not idle. Returns true if the client has none of the confirmation that was awaited.
     pub(super) fn handle_idle(&mut self) -> Result<bool> {
-        match self.asked.take() {
-            Some(_) if self.third_step_not_found() => Ok(true),
-            Some(reason) if self.dispatcher.is_some() => Err(self.bye(reason)),
-            _ => Ok(false),
+        let Some(mut reason) = self.asked.take() else { return Ok(false) };
+        if self.confirmation.is_awaited() {
+            match self.dialect.confirmation_is_late(&mut self.confirmation, true) {
+                Some(why) => reason = why,
+                None => return Ok(true),
+            }
         }
+        if self.dispatcher.is_some() { Err(self.bye(reason)) } else { Ok(false) }
     }
 
     pub(super) fn end_of_grace(&self) -> Deadline {
@@ -176,12 +179,10 @@ impl Session {
 
     /// Sends BYE, if the client still takes it. Returns the reason as an error.
     pub(super) fn bye(&mut self, reason: &str) -> Error {
-        if self.course.is_none() {
-            let header = Header { kind: Kind::Bye, part: Part::ONLY, session: self.id, sequence: 0 };
-            self.to_client.push(header, payload_of(reason));
-        }
+        let header = Header { kind: Kind::Bye, part: Part::ONLY, session: self.id, sequence: 0 };
         // BYE is only a courtesy: the client reads EOF anyway.
-        let _ = self.flush();
+        let _ =
+            self.dialect.push(&mut self.to_client, header, payload_of(reason)).and_then(|()| self.flush());
         Error::lost(reason)
     }
 }

@@ -1,61 +1,35 @@
 //! The server's side of a session: `receive`, `process` and `reply`, the course's `read`, `process` and
 //! `write`.
 //!
-//! `incoming` puts a request together from its frames. `course` has the differences for a client that speaks
-//! the course dialect. `io` has the mechanics.
+//! `confirmation` waits for READY first. `incoming` puts a request together from its frames. `io` has the
+//! mechanics. What differs for a client of the course dialect is in `dialect`, and for that client in
+//! `course`.
 
+mod confirmation;
 mod course;
+mod dialect;
 mod incoming;
 mod io;
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use nix::errno::Errno;
 
 use crate::deadline::Deadline;
-use crate::error::{Error, LEFT_BEFORE, Result};
+use crate::error::{Error, Result, SHUTTING_DOWN};
 use crate::event::{Event, What};
 use crate::fifo::Fifo;
 use crate::process::Process;
+use crate::server::options::SessionLimits;
 use crate::service::{Request, Response, Service};
 use crate::strays::{drain, note_skipped};
 use crate::stream::{FrameReader, FrameWriter};
 use crate::text::words;
 use crate::wire::{Kind, pieces};
-use course::Course;
-use incoming::{Added, Incoming};
-use io::gone;
-
-/// The limits that a server sets for each client. The defaults are 16 MiB, 5 seconds for a handshake, no
-/// limit for an idle client or one in a queue, and a grace of 2 seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionLimits {
-    /// The longest request and the longest reply, in bytes. A longer one is refused, and the session goes on.
-    pub longest: usize,
-    /// The longest time from the acknowledgement to the client's confirmation. 0: forever.
-    pub handshake_timeout: Duration,
-    /// The longest time without a byte in either direction. 0: forever.
-    pub idle_timeout: Duration,
-    /// The longest time that a course client waits until another client leaves the pipe that its name came
-    /// through. 0: forever.
-    pub queue_timeout: Duration,
-    /// How long a server that was asked to end still answers the requests that it has received. It then drops
-    /// the sessions that are left.
-    pub grace: Duration,
-}
-
-impl Default for SessionLimits {
-    fn default() -> Self {
-        Self {
-            longest: 16 << 20,
-            handshake_timeout: Duration::from_secs(5),
-            idle_timeout: Duration::ZERO,
-            queue_timeout: Duration::ZERO,
-            grace: Duration::from_secs(2),
-        }
-    }
-}
+use confirmation::Confirmation;
+use dialect::Dialect;
+use incoming::{Added, Incoming, Taken};
+use io::{Turn, gone};
 
 /// The process between a client and its subserver (central dispatch), as the subserver sees it.
 pub trait Dispatcher {
@@ -80,7 +54,7 @@ pub struct Session {
     fresh: Option<Fifo>,
     /// The request that is being received.
     incoming: Incoming,
-    /// The number of the request last received, to be answered next.
+    /// The number of the request last received, to be answered next. 0: none yet.
     in_hand: u32,
     /// Once this process was asked to end: how often it still reads.
     last_reads: Option<usize>,
@@ -90,8 +64,8 @@ pub struct Session {
     ended_by_service: bool,
     /// In dispatch: the central process, which reads what the client writes.
     dispatcher: Option<Box<dyn Dispatcher>>,
-    /// Set if the client speaks the course dialect.
-    course: Option<Course>,
+    dialect: Dialect,
+    confirmation: Confirmation,
     /// The missed deadline, in words, about which the central process was asked. `None` after a frame has
     /// come since.
     asked: Option<&'static str>,
@@ -105,19 +79,6 @@ enum Found {
     Bye(String),
     /// No complete message.
     Nothing,
-}
-
-/// The result of a turn of reading and writing.
-#[derive(PartialEq, Eq)]
-enum Turn {
-    /// Bytes were read, or can be written.
-    Moved,
-    /// A signal arrived.
-    Signal,
-    /// The deadline passed.
-    Deadline,
-    /// The client has closed its private pipe, and no bytes were on their way to it.
-    Left,
 }
 
 impl Session {
@@ -139,13 +100,14 @@ impl Session {
             to_client,
             queued: Vec::new(),
             fresh,
-            incoming: Incoming::framed(),
+            incoming: Incoming::default(),
             last_reads: None,
             in_hand: 0,
             input_ended: false,
             ended_by_service: false,
             dispatcher: None,
-            course: None,
+            dialect: Dialect::Framed,
+            confirmation: Confirmation::Ready,
             asked: None,
         }
     }
@@ -155,71 +117,6 @@ impl Session {
     pub fn via(mut self, dispatcher: impl Dispatcher + 'static) -> Self {
         self.dispatcher = Some(Box::new(dispatcher));
         self
-    }
-
-    /// Waits for READY, the answer to step 8. After it, both ends have sent to and received from each other.
-    ///
-    /// # Errors
-    /// [`Error::Lost`]: READY did not come in time, or the client has gone.
-    pub fn await_ready(&mut self) -> Result<()> {
-        if self.course.is_some() {
-            return self.await_third_step();
-        }
-        let mut until = Deadline::after(self.limits.handshake_timeout);
-        let mut late = false;
-        loop {
-            while let Some((frame, _)) = self.from_client.next_frame() {
-                match frame.header.kind {
-                    _ if frame.header.session != self.id => {}
-                    Kind::Ready => {
-                        self.asked = None;
-                        self.process.log(What::ReadyReceived, |event| event.session(self.id));
-                        return self.upstream_is_open();
-                    }
-                    Kind::Bye => {
-                        let reason = words(&frame.payload());
-                        return Err(self.last_word(&reason));
-                    }
-                    Kind::Idle => drop(self.handle_idle()?),
-                    _ => {}
-                }
-            }
-            if self.input_ended {
-                return Err(Error::lost(format!("{LEFT_BEFORE} READY")));
-            }
-            if self.process.asked_to_end().is_some() {
-                return Err(self.bye("the server is shutting down"));
-            }
-            note_skipped(&mut self.from_client, Some(self.id), &self.process);
-            if late {
-                self.deadline_passed("no READY came within the handshake timeout")?;
-                until = Deadline::after(self.limits.handshake_timeout);
-            }
-            // Judged after one more read, whatever it brings. A client that sends other frames without end
-            // gets no more time.
-            late = until.passed();
-            match self.turn(until)? {
-                Turn::Deadline => late = true,
-                Turn::Left => return Err(gone(Errno::EPIPE)),
-                Turn::Moved | Turn::Signal => {}
-            }
-        }
-    }
-
-    /// Handles BYE instead of READY, from the central process or from the client.
-    fn last_word(&mut self, reason: &str) -> Error {
-        match self.dispatcher {
-            Some(_) if !reason.is_empty() => self.bye(reason),
-            _ => Error::lost("it said BYE before READY"),
-        }
-    }
-
-    fn upstream_is_open(&mut self) -> Result<()> {
-        let Some(fifo) = self.fresh.take() else { return Ok(()) };
-        let name = fifo.name();
-        self.process
-            .log_around(What::UpstreamRemoved, |event| event.session(self.id).pipe(&name), || fifo.remove())
-            .map_err(|errno| Error::on("remove the fresh upstream", &name, errno))
     }
 
     /// Receives the next request into `message`, which is emptied first. Writes the replies so far before it
@@ -245,7 +142,7 @@ impl Session {
                 Found::Bye(_) => return self.over("BYE", ""),
                 Found::Nothing if self.input_ended => return self.over("the end of its pipe", ""),
                 Found::Nothing if self.last_reads == Some(0) => {
-                    return self.over("the order to end", "the server is shutting down");
+                    return self.over("the order to end", SHUTTING_DOWN);
                 }
                 Found::Nothing => {}
             }
@@ -268,7 +165,7 @@ impl Session {
 
     /// Appends buffered frames to `message` until it is complete or no frame is left.
     fn find(&mut self, message: &mut Vec<u8>) -> Result<Found> {
-        if self.pending_message(message) {
+        if self.dialect.next_message(message) {
             return Ok(self.found_request(message));
         }
         while let Some((frame, _)) = self.from_client.next_frame() {
@@ -276,17 +173,28 @@ impl Session {
                 continue;
             }
             match frame.header.kind {
+                Kind::Ready if self.confirmation == Confirmation::Ready => {
+                    self.confirmation = Confirmation::Over;
+                    self.asked = None;
+                    self.process.log(What::ReadyReceived, |event| event.session(self.id));
+                    return Ok(Found::Nothing);
+                }
+                Kind::Request if self.confirmation == Confirmation::Ready => {}
                 Kind::Request => {
                     let added = self.incoming.add(&frame, message, self.limits.longest);
                     self.asked = None;
                     match added {
                         Added::Part => {}
-                        Added::Last if self.course.is_none() => return Ok(self.found_request(message)),
-                        Added::Last if self.take_read(std::mem::take(message)) => return Ok(Found::Nothing),
-                        Added::Last if self.pending_message(message) => {
-                            return Ok(self.found_request(message));
-                        }
-                        Added::Last => {}
+                        Added::Last => match self.dialect.take(message, &mut self.confirmation) {
+                            Taken::Request => return Ok(self.found_request(message)),
+                            Taken::Nothing => self.answered(),
+                            Taken::Confirmation { alone } => {
+                                if alone {
+                                    self.answered();
+                                }
+                                return Ok(Found::Nothing);
+                            }
+                        },
                         Added::LastOf(bytes) => self.refuse_too_long(bytes)?,
                         Added::NotDue(what) => {
                             self.bye(&what);
@@ -304,14 +212,14 @@ impl Session {
     }
 
     fn found_request(&mut self, message: &[u8]) -> Found {
-        self.in_hand = self.incoming.take_number();
+        self.in_hand = self.in_hand.wrapping_add(1);
         self.process
             .log(What::RequestReceived, |event| event.session(self.id).message(self.in_hand, message));
         Found::Request
     }
 
     fn refuse_too_long(&mut self, bytes: usize) -> Result<()> {
-        self.in_hand = self.incoming.take_number();
+        self.in_hand = self.in_hand.wrapping_add(1);
         self.answered();
         let longest = self.limits.longest;
         self.refuse(&if bytes > longest {
@@ -364,10 +272,7 @@ impl Session {
             return self
                 .refuse(&format!("the reply would be {bytes} bytes long, more than this server sends"));
         }
-        match self.course.as_ref().map(|course| course.reply(message)) {
-            Some(record) => self.queue_raw(&record)?,
-            None => pieces(message).try_for_each(|(payload, part)| self.queue(Kind::Reply, part, payload))?,
-        }
+        pieces(message).try_for_each(|(payload, part)| self.queue(Kind::Reply, part, payload))?;
         // After its frames: what was written to make room for them is older.
         let event = |event: Event| event.session(self.id).message(self.in_hand, message);
         self.queued.extend(self.process.describe(What::ReplySent, event));
