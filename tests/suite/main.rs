@@ -45,6 +45,18 @@ mod why_more;
 /// The options of `lab why`.
 mod why_options;
 
+/// Programs under `lab trace`.
+mod tracing;
+
+/// What `lab trace` records of programs in C, against strace(1).
+mod traced;
+
+/// What `lab trace` records of servers and clients.
+mod traced_servers;
+
+/// The ends of a trace, and programs that are not to be traced.
+mod traced_ends;
+
 /// The lab without a directory for temporary files.
 mod temporary;
 
