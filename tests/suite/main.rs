@@ -48,8 +48,17 @@ mod why_crowds;
 /// The options of `lab why`.
 mod why_options;
 
+
+/// Programs under `lab trace`.
+/// The ends of a trace, and programs that are not to be traced.
 /// The transcripts in docs/why.md.
+/// What `lab trace` records of programs in C, against strace(1).
+/// What `lab trace` records of servers and clients.
 mod page_why;
+mod traced;
+mod traced_ends;
+mod traced_servers;
+mod tracing;
 
 /// The lab without a directory for temporary files.
 mod temporary;

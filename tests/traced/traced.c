@@ -74,7 +74,8 @@ static void transfers(void)
     must(write(a[1], binary, sizeof binary) == 4, "write");
     must(get(a[0]) == 4, "read");
     // Addresses that are not there.
-    must(write(a[1], (void *)8, 5) == -1 && errno == EFAULT, "EFAULT");
+    const void *volatile nowhere = (const void *)8;
+    must(write(a[1], nowhere, 5) == -1 && errno == EFAULT, "EFAULT");
     must(read(a[0], NULL, 0) == 0, "read of nothing");
     signal(SIGPIPE, SIG_IGN);
     close(a[0]);
@@ -251,13 +252,14 @@ static void signals(void)
 // A child stops, and goes on.
 static void stopped(void)
 {
-    int ends[2];
+    int ends[2], back[2];
     make_pipe(ends);
+    make_pipe(back);
     pid_t child = fork();
     if (child == 0) {
         raise(SIGSTOP);
         put(ends[1], "goes on");
-        get(ends[0]);
+        get(back[0]);
         _exit(0);
     }
     int status;
@@ -269,7 +271,7 @@ static void stopped(void)
     kill(child, SIGSTOP);
     must(waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status), "WUNTRACED");
     kill(child, SIGCONT);
-    put(ends[1], "again");
+    put(back[1], "again");
     reap(child);
 }
 

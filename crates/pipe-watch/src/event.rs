@@ -56,8 +56,8 @@ pub enum Call {
     /// Bytes went from `fd` to `fd_to` without the program: splice(2), vmsplice(2), sendfile(2), and tee(2):
     /// then `text` is `tee`, and the bytes are also left in the first pipe.
     Splice,
-    /// A pipe end was closed: close(2), close_range(2), or dup2(2) that put another file in its place. The end
-    /// of a process and exec close without such an event.
+    /// A pipe end was closed: close(2), close_range(2), or dup2(2) that put another file in its place. The
+    /// end of a process and exec close without such an event.
     Close,
     /// `fd_to` became a copy of `fd`: dup(2), fcntl(2) with `F_DUPFD`.
     Dup,
@@ -74,8 +74,8 @@ pub enum Call {
     Signal,
     /// The process sent `signal` to `peer`: kill(2).
     Kill,
-    /// The process waited for a child; `peer` is the one that it reaped: wait4(2), waitid(2). A child that has
-    /// stopped, or goes on, is not reaped.
+    /// The process waited for a child; `peer` is the one that it reaped: wait4(2), waitid(2). A child that
+    /// has stopped, or goes on, is not reaped.
     Wait,
     /// A FIFO lost its name `path`: unlink(2).
     Unlink,

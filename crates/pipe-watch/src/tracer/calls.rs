@@ -109,12 +109,15 @@ impl Tracer<'_> {
         self.add_incomplete(event, &kind);
     }
 
-    /// Completes what a thread will not complete any more.
-    pub(super) fn finish(&mut self, tid: i32) {
+    /// Completes what a thread will not complete any more. If a signal killed it, an interrupted call has
+    /// not returned.
+    pub(super) fn finish(&mut self, tid: i32, was_killed: bool) {
         let Some(task) = self.tasks.get_mut(&tid) else { return };
         let (interrupted, call) = (task.interrupted.take(), task.call.take());
-        if let Some(call) = interrupted {
-            self.interrupted(call);
+        match interrupted {
+            Some(PendingCall { event, kind, .. }) if was_killed => self.add_incomplete(event, &kind),
+            Some(call) => self.interrupted(call),
+            None => {}
         }
         if let Some(PendingCall { event, kind, .. }) = call {
             self.add_incomplete(event, &kind);
@@ -125,7 +128,7 @@ impl Tracer<'_> {
     pub(super) fn finish_all(&mut self) {
         let mut tids: Vec<i32> = self.tasks.keys().copied().collect();
         tids.sort_unstable();
-        tids.into_iter().for_each(|tid| self.finish(tid));
+        tids.into_iter().for_each(|tid| self.finish(tid, true));
     }
 
     /// A call without a result, unless it is of interest only with one.

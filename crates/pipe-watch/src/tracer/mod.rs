@@ -15,11 +15,12 @@
 //! ```
 //!
 //! A seccomp filter stops the traced programs at the calls that can concern pipes and processes; all other
-//! calls run at full speed. Reading order: `state` has what the tracer knows; `run` waits for stops and decides when to end; `stops` handles
-//! each kind of stop; `tasks` has threads, processes, their births and ends; `calls` takes a call apart when
-//! it begins (`pending`), and completes its event when it returns. Below it: `transfer`, `descriptors`, `paths`
-//! with `fifo_names`, `polls` and `others`, each for some calls; `table` knows which descriptor is which pipe. `spawn` starts the
-//! program under the `filter`, and `refused` says why that is not allowed.
+//! calls run at full speed. Reading order: `state` has what the tracer knows; `run` waits for stops and
+//! decides when to end; `stops` handles each kind of stop; `tasks` has the births and ends of threads and
+//! processes; `calls` takes a call apart when it begins (`pending`), and completes its event when it returns.
+//! Below it are `transfer`, `descriptors`, `paths` with `fifo_names`, `polls` and `others`, each for some
+//! calls. `table` knows which descriptor is which pipe. `spawn` starts the program under the `filter`, and
+//! `refused` says why that is not allowed.
 //!
 //! No traced process outlives the tracer: the kernel kills them all if it ends (`PTRACE_O_EXITKILL`).
 //! A tracer is no jail: two threads that race can start a process that is not traced.

@@ -142,7 +142,7 @@ impl Tracer<'_> {
     /// A thread is about to end. Its descriptors are still open.
     pub(super) fn exiting(&mut self, tid: i32, status: i32) {
         let ns = now();
-        self.finish(tid);
+        self.finish(tid, libc::WIFSIGNALED(status));
         self.adopt_early();
         let Some(task) = self.tasks.get_mut(&tid) else { return };
         if std::mem::replace(&mut task.has_ended, true) {

@@ -1,0 +1,249 @@
+//! The ends of a trace: limits, signals, SIGKILL, errors, and programs that are not to be traced.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use pipe_watch::event::Call;
+use predicates::prelude::*;
+use predicates::str::contains;
+use workspace_tests::peers::traced_program;
+use workspace_tests::proc::living_in;
+use workspace_tests::wait::{until, until_true};
+use workspace_tests::{Refusal, Scene, Tool, needs, not_run, tests};
+
+use crate::tracing::{Trace, assert_consistent, of, traced};
+
+tests! {
+    descendants_are_traced_to_their_end;
+    descendants_that_stay_are_ended;
+    a_signal_to_the_lab_reaches_the_program;
+    a_program_that_ignores_signals_is_killed;
+    a_killed_lab_leaves_no_process;
+    a_program_that_forks_without_end_is_killed;
+    a_program_that_starts_programs_without_end_is_killed;
+    further_events_are_counted;
+    a_full_disk_ends_the_program;
+    a_program_that_is_missing_is_reported;
+    a_missing_pipe_is_seen_and_a_missing_library_is_not;
+    a_refusal_names_the_way_out;
+    a_program_with_another_user_s_rights_is_reported;
+}
+
+const COMPILER: &[Tool] = &[Tool::CCompiler];
+
+/// One ends by itself after the first process.
+fn descendants_are_traced_to_their_end(scene: &Scene) {
+    if !needs(COMPILER) {
+        return;
+    }
+    let trace = Trace::new();
+    let program = traced_program();
+    let command = [program.as_os_str(), "orphans".as_ref(), "1".as_ref()];
+    trace.launch(scene, &["--linger", "60s"], command).run().success().stderr("");
+    let events = trace.events();
+    assert_eq!((of(&events, Call::Exit).len(), of(&events, Call::Unlink).len()), (2, 1));
+}
+
+fn descendants_that_stay_are_ended(scene: &Scene) {
+    if !needs(COMPILER) {
+        return;
+    }
+    let trace = Trace::new();
+    let program = traced_program();
+    let command = [program.as_os_str(), "orphans".as_ref(), "0".as_ref()];
+    let begin = Instant::now();
+    trace.launch(scene, &["--linger", "100ms"], command).run().success();
+    assert!(begin.elapsed() >= Duration::from_millis(100));
+    let events = trace.events();
+    assert_eq!(of(&events, Call::Exit).last().and_then(|exit| exit.signal.as_deref()), Some("SIGTERM"));
+}
+
+/// The program says that it runs, and waits.
+fn waiting(scene: &Scene, script: &str) -> (Trace, std::rc::Rc<workspace_tests::Program>) {
+    let trace = Trace::new();
+    let lab = trace.launch(scene, &[], ["sh", "-c", script]).start();
+    until_true("the program to run", || lab.printed().contains("runs"));
+    (trace, lab)
+}
+
+/// It reacts, and the trace has it.
+fn a_signal_to_the_lab_reaches_the_program(scene: &Scene) {
+    let script = "trap 'echo ends | cat; exit 0' TERM; echo runs; mkfifo p; while :; do cat p; done";
+    let (trace, lab) = waiting(scene, script);
+    until_true("cat to wait in open(2)", || {
+        let wchan = |pid: u32| fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+        living_in(scene.place()).iter().any(|process| wchan(process.pid) == "wait_for_partner")
+    });
+    lab.signal(Signal::SIGTERM);
+    lab.ends_by(Signal::SIGTERM).stdout("runs\nends\n");
+    let events = trace.events();
+    assert_consistent(&events);
+    let signals: Vec<_> = of(&events, Call::Signal).into_iter().map(|event| event.signal.clone()).collect();
+    assert!(signals.contains(&Some("SIGTERM".to_owned())), "{signals:?}");
+    // Its open of the pipe has no result.
+    let open = of(&events, Call::Open).into_iter().find(|event| event.path.as_deref() == Some("p"));
+    let open = open.expect("the open that waited");
+    assert!(open.took.is_none() && open.pipe.is_some());
+    fs::remove_file(scene.path("p")).expect("the pipe is left");
+}
+
+fn a_program_that_ignores_signals_is_killed(scene: &Scene) {
+    let (trace, lab) = waiting(scene, "trap '' TERM; echo runs; while :; do :; done");
+    let begin = Instant::now();
+    lab.signal(Signal::SIGTERM);
+    lab.ends_by(Signal::SIGTERM);
+    assert!(begin.elapsed() >= Duration::from_secs(2));
+    assert_eq!(of(&trace.events(), Call::Exit)[0].signal.as_deref(), Some("SIGKILL"));
+    // The second signal kills at once.
+    let (_trace, lab) = waiting(scene, "trap '' TERM INT; echo runs; while :; do :; done");
+    let begin = Instant::now();
+    lab.signal(Signal::SIGINT);
+    lab.signal(Signal::SIGTERM);
+    lab.ends_by(Signal::SIGINT);
+    assert!(begin.elapsed() < Duration::from_secs(2));
+}
+
+/// At 100 moments from before its first system call until processes come and go.
+fn a_killed_lab_leaves_no_process(scene: &Scene) {
+    if !needs(COMPILER) {
+        return;
+    }
+    let program = traced_program();
+    let script = "while :; do \"$0\" messages 20; done";
+    let words: Vec<OsString> =
+        ["sh", "-c", script].map(Into::into).into_iter().chain([program.into()]).collect();
+    for round in 0..100_u64 {
+        let lab = Trace::new().launch(scene, &[], &words).start();
+        // Spread over 40 ms, in no order.
+        let moment = Duration::from_micros(round * round * 7919 % 40_000);
+        let begin = Instant::now();
+        until_true("the moment", || begin.elapsed() >= moment);
+        lab.try_signal(Signal::SIGKILL);
+        lab.ends();
+        until(format_args!("round {round}: no process to be left"), || {
+            living_in(scene.place()).is_empty().then_some(())
+        });
+    }
+}
+
+/// Runs a program that starts others without end, in a PID namespace with a limit.
+fn storm(scene: &Scene, name: &str) {
+    if !needs(&[Tool::CCompiler, Tool::Command("unshare"), Tool::Command("prlimit")]) {
+        return;
+    }
+    let cage = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let tried = Command::new(cage[0]).args(&cage[1..]).arg("true").output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        not_run("unshare(1) may make no PID namespace here");
+        return;
+    }
+    let trace = Trace::new();
+    let program = traced_program();
+    // Root's processes have no limit: the program becomes another user's within its namespace.
+    let lab = trace.launch(scene, &["--max-events", "100"], [program.as_os_str(), name.as_ref()]);
+    let begin = Instant::now();
+    lab.through(cage)
+        .through(["prlimit", "--nproc=3000"])
+        .run()
+        .stderr(contains("the program was killed: it has started more than 10000 processes or programs"));
+    assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+    assert_eq!(trace.events().len(), 100);
+}
+
+fn a_program_that_forks_without_end_is_killed(scene: &Scene) {
+    storm(scene, "fork-storm");
+}
+
+fn a_program_that_starts_programs_without_end_is_killed(scene: &Scene) {
+    storm(scene, "exec-storm");
+}
+
+fn further_events_are_counted(scene: &Scene) {
+    if !needs(COMPILER) {
+        return;
+    }
+    let trace = Trace::new();
+    let program = traced_program();
+    let command = [program.as_os_str(), "messages".as_ref(), "1000".as_ref()];
+    let end = trace.launch(scene, &["--max-events", "50", "--data", "0"], command).run().success();
+    end.stderr(contains("left out").or(predicates::str::is_empty()));
+    let events = trace.events();
+    assert!(events.len() == 50 && events.iter().all(|event| event.data.is_none()));
+}
+
+fn a_full_disk_ends_the_program(scene: &Scene) {
+    let command = ["sh", "-c", "while :; do echo hi | cat; done"];
+    let lab = scene.lab().args(["trace", "-o", "/dev/full", "--"]).args(command);
+    lab.run().code(3).stderr(contains("cannot write the trace"));
+}
+
+fn a_program_that_is_missing_is_reported(scene: &Scene) {
+    let trace = Trace::new();
+    trace
+        .launch(scene, &[], ["./missing"])
+        .run()
+        .code(3)
+        .stderr(contains("cannot run ./missing: No such file"));
+    trace.launch(scene, &[], ["/"]).run().code(3).stderr(contains("cannot run /: Permission denied"));
+    let mut file = fs::File::create(scene.path("garbage")).expect("a file of the scene");
+    file.write_all(b"\x7fELF garbage").expect("a file of the scene");
+    drop(file);
+    fs::remove_file(scene.path("garbage")).expect("a file of the scene");
+}
+
+/// A student's first mistake: the server has not made its pipe.
+fn a_missing_pipe_is_seen_and_a_missing_library_is_not(scene: &Scene) {
+    let open = |script: &str| {
+        let trace = Trace::new();
+        trace.launch(scene, &[], ["sh", "-c", script]).run();
+        let events = trace.events();
+        of(&events, Call::Open).into_iter().cloned().collect::<Vec<_>>()
+    };
+    for script in ["exec 3<mario", "cat ./mario; mkfifo mario; rm mario"] {
+        let opens = open(script);
+        assert_eq!(opens.len(), 1, "{script}: {opens:?}");
+        assert!(opens[0].path.as_deref().is_some_and(|path| path.ends_with("mario")));
+    }
+    assert_eq!(open("LC_ALL=de_DE.UTF-8 ls /nothing /dev/null").len(), 0);
+    if needs(&[Tool::Command("python3")]) {
+        let events =
+            traced(scene, ["python3", "-c", "import json, socket, subprocess, curses, sqlite3, ssl"]);
+        assert_eq!(of(&events, Call::Open), [] as [&pipe_watch::event::Event; 0]);
+    }
+}
+
+fn a_refusal_names_the_way_out(scene: &Scene) {
+    let trace = Trace::new();
+    let lab = || trace.launch(scene, &[], ["true"]);
+    if needs(&[Tool::Strace]) {
+        let strace = ["strace", "-f", "-qq", "-o", "/dev/null"];
+        lab().through(strace).run().code(3).stderr(contains("(strace) traces this one already"));
+    }
+    if !needs(&[Tool::Seccomp]) {
+        return;
+    }
+    let ptrace = |errno| lab().refusing([Refusal::of("ptrace", errno)]).run().code(3);
+    ptrace(Errno::EPERM).stderr(contains("docker run --cap-add SYS_PTRACE"));
+    // PTRACE_GET_SYSCALL_INFO.
+    let old = Refusal::of("ptrace", Errno::EIO).when(0, u64::MAX, 0x420e);
+    lab().refusing([old]).run().code(3).stderr(contains("Linux 5.3 or later is needed"));
+    // PR_SET_SECCOMP.
+    let filter = Refusal::of("prctl", Errno::EINVAL).when(0, u64::MAX, 22);
+    lab().refusing([filter]).run().code(3).stderr(contains("CONFIG_SECCOMP_FILTER"));
+}
+
+/// For root, such a program is nothing special.
+fn a_program_with_another_user_s_rights_is_reported(scene: &Scene) {
+    if !workspace_tests::is_root() || !needs(&[Tool::Command("setpriv")]) {
+        return;
+    }
+    let trace = Trace::new();
+    fs::write(trace.file(), "").expect("a file of ours");
+    let command = ["setpriv", "--reuid=61099", "--clear-groups", "su", "--version"];
+    trace.launch(scene, &[], command).run().success().stderr(contains("su is a set-user-ID program"));
+}
