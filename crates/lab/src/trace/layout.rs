@@ -20,7 +20,7 @@ pub(super) const BESIDE: f64 = 15.0;
 /// The space between two lanes.
 const GAP: f64 = 26.0;
 /// The widest text of a lane.
-const WIDEST: f64 = 270.0;
+const WIDEST: f64 = 300.0;
 /// The least distance of two lines of pipes.
 const APART: f64 = 20.0;
 /// From how many lanes on a column may have several, one after the other.

@@ -22,16 +22,16 @@ const COLOURS: usize = 6;
 
 /// A file of its own.
 pub(super) fn file(view: &View<'_>, by_clock: bool) -> String {
-    let picture = picture(view, by_clock, None);
+    let (picture, _) = picture(view, by_clock, None);
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{picture}")
 }
 
-/// The element. With `list`, each event links to that list's item: `#LISTn`.
-pub(super) fn picture(view: &View<'_>, by_clock: bool, list: Option<&str>) -> String {
+/// The element, and its width. With `list`, each event links to that list's item: `#LISTn`.
+pub(super) fn picture(view: &View<'_>, by_clock: bool, list: Option<&str>) -> (String, f64) {
     let layout = Layout::new(view, by_clock);
     let mut svg = Svg { view, layout, list, text: String::new() };
     svg.draw();
-    svg.text
+    (svg.text, svg.layout.width.ceil())
 }
 
 struct Svg<'v> {

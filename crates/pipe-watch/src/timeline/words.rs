@@ -7,7 +7,7 @@ use crate::event::{Call, Source};
 use crate::look::{Access, printable};
 
 /// How many characters of the bytes a picture shows.
-const DATA: usize = 14;
+const DATA: usize = 12;
 
 /// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
