@@ -45,6 +45,9 @@ mod why_more;
 /// The options of `lab why`.
 mod why_options;
 
+/// The pictures of `lab trace`.
+mod trace_pictures;
+
 /// The lab without a directory for temporary files.
 mod temporary;
 
