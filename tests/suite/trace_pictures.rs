@@ -68,15 +68,13 @@ fn every_format_is_written_and_sound(scene: &Scene, paradigm: Paradigm) {
     assert_flows_bind(&json(&drawn("chrome.json")));
     let timeline = json(&drawn("json"));
     assert_eq!(timeline["events"].as_array().map(Vec::len), Some(events));
-    // HELLO, ACK, READY, a request and its reply, of each client; in dispatch some pass the central process.
-    let arrows = timeline["arrows"].as_array().map_or(0, Vec::len);
-    assert!(arrows >= 10, "{arrows} arrows: {timeline}");
+    // HELLO, ACK, READY, a request and its reply, of each client.
+    assert!(timeline["arrows"].as_array().is_some_and(|arrows| arrows.len() >= 10), "{timeline}");
     assert_is_sequence_diagram(&drawn("mmd"));
     assert_eq!(drawn("jsonl").lines().count(), events + 1);
     for words in ["step 1", "make mario", "read \"HELLO\"", "write its pipe's name", "ended by write #"] {
         assert!(drawn("txt").contains(words), "{words}: {}", drawn("txt"));
     }
-    // On stdout, with the words of the demo's page.
     let shown = scene.lab().args(["trace", "--events", &log]).run().success();
     shown.stdout(contains("step 3").and(contains("client 2 [")).and(contains("\u{1b}").not()));
 }
@@ -180,8 +178,16 @@ fn what_cannot_be_read_is_named(scene: &Scene) {
         fs::write(&file, content).expect("a file of the scene");
         scene.lab().args(["trace", option, &file]).run().code(2).stdout("").stderr(contains(says));
     };
-    check("{\"format\":\"pipe-trace\",\"version\":99}\n", "--from", "it has version 99, and this program knows");
-    check("{\"format\":\"pipe-trace\",\"version\":1}\n{}\n", "--from", "line 2 is no event: missing field `seq`");
+    check(
+        "{\"format\":\"pipe-trace\",\"version\":99}\n",
+        "--from",
+        "it has version 99, and this program knows",
+    );
+    check(
+        "{\"format\":\"pipe-trace\",\"version\":1}\n{}\n",
+        "--from",
+        "line 2 is no event: missing field `seq`",
+    );
     check("{}\n", "--from", "line 1 is no header of a trace");
     check("{\"ns\":1}\n", "--events", "line 1 is no event of our programs: missing field `pid`");
     let missing = picture(scene, "missing");
@@ -237,7 +243,10 @@ fn assert_flows_bind(trace: &Value) {
         let ts = number(end, "ts");
         let holds = |slice: &&&Value| {
             let begin = number(slice, "ts");
-            slice["pid"] == end["pid"] && slice["tid"] == end["tid"] && begin <= ts && ts < begin + number(slice, "dur")
+            slice["pid"] == end["pid"]
+                && slice["tid"] == end["tid"]
+                && begin <= ts
+                && ts < begin + number(slice, "dur")
         };
         assert!(slices.iter().any(|slice| holds(&slice)), "in no slice: {end}");
         if end["ph"] == "f" {
@@ -251,7 +260,8 @@ fn assert_flows_bind(trace: &Value) {
     // Slices of a thread may not overlap.
     for (at, slice) in slices.iter().enumerate() {
         let end = number(slice, "ts") + number(slice, "dur");
-        let next = slices[at + 1..].iter().find(|next| next["pid"] == slice["pid"] && next["tid"] == slice["tid"]);
+        let next =
+            slices[at + 1..].iter().find(|next| next["pid"] == slice["pid"] && next["tid"] == slice["tid"]);
         // Times are in microseconds, with nanoseconds behind the point.
         assert!(next.is_none_or(|next| number(next, "ts") > end - 0.0005), "{slice} overlaps the next");
     }
@@ -271,7 +281,13 @@ fn assert_is_sequence_diagram(text: &str) {
         let (who, what) = line.split_once(": ").unwrap_or_else(|| panic!("no statement: {line}"));
         let who = who.strip_prefix("Note over ").unwrap_or(who);
         let is_known = |name: &str| known.contains(name);
-        assert!(who.split("-->>").flat_map(|part| part.split("->>")).flat_map(|part| part.split(',')).all(is_known), "{line}");
+        assert!(
+            who.split("-->>")
+                .flat_map(|part| part.split("->>"))
+                .flat_map(|part| part.split(','))
+                .all(is_known),
+            "{line}"
+        );
         // A `;` ends a statement, unless it ends an entity.
         let mut rest = what;
         while let Some((before, after)) = rest.split_once(';') {

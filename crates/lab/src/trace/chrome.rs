@@ -19,7 +19,9 @@ pub(super) fn file(view: &View<'_>) -> String {
     for (order, lane) in view.lanes().into_iter().enumerate() {
         let (pid, name) = (timeline.lanes[lane].pid, &timeline.lanes[lane].title);
         all.push(json!({ "ph": "M", "name": "process_name", "pid": pid, "args": { "name": name } }));
-        all.push(json!({ "ph": "M", "name": "process_sort_index", "pid": pid, "args": { "sort_index": order } }));
+        all.push(
+            json!({ "ph": "M", "name": "process_sort_index", "pid": pid, "args": { "sort_index": order } }),
+        );
     }
     let took = lengths(&timeline.events);
     let mut timed: Vec<(u64, u8, Value)> = Vec::new();

@@ -110,7 +110,8 @@ fn bytes(arrow: &Arrow) -> String {
 
 pub(super) fn of_pipe(timeline: &Timeline, pipe: usize) -> String {
     let the = &timeline.pipes[pipe];
-    let name = the.names.last().map_or_else(|| "it never had a name".to_owned(), |path| format!("path {path}"));
+    let name =
+        the.names.last().map_or_else(|| "it never had a name".to_owned(), |path| format!("path {path}"));
     let mut lines = vec![the.label.clone(), name];
     let number = |event: usize| timeline.events[event].seq;
     lines.extend(the.made.map(|made| format!("made by #{}", number(made))));

@@ -42,7 +42,10 @@ mod tests {
 
     #[test]
     fn nothing_of_a_program_is_markup() {
-        assert_eq!(xml("<a href='x'>&\"\u{1b}\u{202e}\u{ffff}"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;\u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(
+            xml("<a href='x'>&\"\u{1b}\u{202e}\u{ffff}"),
+            "&lt;a href=&#39;x&#39;&gt;&amp;&quot;\u{fffd}\u{fffd}\u{fffd}"
+        );
         assert_eq!(mermaid("a;b\n#1<br>"), "a#59;b\u{fffd}#35;1#60;br#62;");
     }
 }

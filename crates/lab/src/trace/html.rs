@@ -64,7 +64,11 @@ fn item<'v>(view: &'v View<'_>, event: usize, row: Row) -> Item<'v> {
     let the = &timeline.events[event];
     let facts = match row {
         Row::Fold(_) => details::of_row(view, row),
-        _ => details::facts(view, event).into_iter().skip(1 + usize::from(the.step.is_some())).collect::<Vec<_>>().join(" · "),
+        _ => details::facts(view, event)
+            .into_iter()
+            .skip(1 + usize::from(the.step.is_some()))
+            .collect::<Vec<_>>()
+            .join(" · "),
     };
     let safe = |text: String| text.chars().map(handshake_core::text::printable).collect::<String>();
     Item {

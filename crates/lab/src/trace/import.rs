@@ -137,7 +137,9 @@ impl Importer {
                 session.map(|session| session.routed.filter(|_| is_subserver).unwrap_or(session.up))
             }
             What::Routed => session.map(|session| session.up),
-            What::ReplySent | What::ReplyReceived | What::RequestRefused => session.map(|session| session.down),
+            What::ReplySent | What::ReplyReceived | What::RequestRefused => {
+                session.map(|session| session.down)
+            }
             _ => name.map(|name| self.by_name(name)),
         }
     }

@@ -234,7 +234,9 @@ pub(super) fn lane_title(timeline: &Timeline, lane: usize) -> String {
 /// How wide a text is at most, in common sans-serif fonts.
 pub(super) fn width(text: &str, size: f64) -> f64 {
     let of = |c: char| match c {
-        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' | '(' | ')' | '[' | ']' => 0.37,
+        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' | '(' | ')' | '[' | ']' => {
+            0.37
+        }
         'f' | 't' | 'r' | '"' | '-' | '/' => 0.45,
         'm' | 'w' | 'M' | 'W' | '@' | '%' | '…' | '×' => 0.95,
         'A'..='Z' | '0'..='9' | '#' => 0.67,

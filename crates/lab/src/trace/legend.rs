@@ -14,23 +14,38 @@ pub(super) fn of(view: &View<'_>) -> String {
     let has_arrow = timeline.arrows.iter().any(|arrow| shown(arrow.from) && shown(arrow.to));
     let has_step = view.shown().any(|(event, _)| timeline.events[event].step.is_some());
     let has_wait = timeline.waits.iter().any(|wait| shown(wait.event));
-    let has_zombie = timeline.lanes.iter().any(|lane| {
-        lane.exit.is_some_and(shown) && lane.reaped.is_some_and(shown)
-    });
+    let has_zombie =
+        timeline.lanes.iter().any(|lane| lane.exit.is_some_and(shown) && lane.reaped.is_some_and(shown));
     let has_error = view.shown().any(|(event, _)| timeline.is_error(event));
     let (mut text, mut x) = (String::new(), 20.0);
     let mut entry = |sign: &str, wide: f64, words: &str| {
-        let _ = writeln!(text, "<g transform=\"translate({x:.1} 62)\">{sign}<text class=\"caption\" x=\"{:.1}\" y=\"4\">{words}</text></g>", wide + 7.0);
+        let _ = writeln!(
+            text,
+            "<g transform=\"translate({x:.1} 62)\">{sign}<text class=\"caption\" x=\"{:.1}\" y=\"4\">{words}</text></g>",
+            wide + 7.0
+        );
         x += wide + 7.0 + width(words, SIZE) + 18.0;
     };
     if has_step {
-        entry("<circle class=\"badge\" cx=\"8\" cy=\"0\" r=\"8.5\"/><text class=\"step\" x=\"8\" y=\"4\" text-anchor=\"middle\">1</text>", 16.0, "step");
+        entry(
+            "<circle class=\"badge\" cx=\"8\" cy=\"0\" r=\"8.5\"/><text class=\"step\" x=\"8\" y=\"4\" text-anchor=\"middle\">1</text>",
+            16.0,
+            "step",
+        );
     }
     if has_arrow {
-        entry("<g class=\"p0\"><path class=\"arrow\" d=\"M0 0H20\"/><path class=\"head\" d=\"M26 0l-9 -4.4v8.8z\"/></g>", 26.0, "bytes, written and read");
+        entry(
+            "<g class=\"p0\"><path class=\"arrow\" d=\"M0 0H20\"/><path class=\"head\" d=\"M26 0l-9 -4.4v8.8z\"/></g>",
+            26.0,
+            "bytes, written and read",
+        );
     }
     if has_wait {
-        entry("<rect class=\"wait\" x=\"2\" y=\"-8\" width=\"20\" height=\"16\" rx=\"3\"/><rect class=\"wait-line\" x=\"0\" y=\"-8\" width=\"6\" height=\"16\" rx=\"3\"/>", 22.0, "waits");
+        entry(
+            "<rect class=\"wait\" x=\"2\" y=\"-8\" width=\"20\" height=\"16\" rx=\"3\"/><rect class=\"wait-line\" x=\"0\" y=\"-8\" width=\"6\" height=\"16\" rx=\"3\"/>",
+            22.0,
+            "waits",
+        );
     }
     if !timeline.pipes.is_empty() {
         entry("<g class=\"p0\"><path class=\"life\" d=\"M0 0H22\"/></g>", 22.0, "pipe with a name");

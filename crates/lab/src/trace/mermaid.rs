@@ -44,8 +44,12 @@ fn line(view: &View<'_>, event: usize, row: Row) -> Option<String> {
     let step = the.step.map(|step| format!(" (step {step})")).unwrap_or_default();
     let words = mermaid(&format!("#{} {}{step}", the.seq, view.words(row)));
     let shown = |other: usize| view.row_of[other].is_some();
-    let to: Vec<usize> =
-        timeline.arrows.iter().filter(|arrow| arrow.from == event && shown(arrow.to)).map(|arrow| arrow.to).collect();
+    let to: Vec<usize> = timeline
+        .arrows
+        .iter()
+        .filter(|arrow| arrow.from == event && shown(arrow.to))
+        .map(|arrow| arrow.to)
+        .collect();
     if let Some(to) = to.first().map(|to| timeline.lane_of[*to]) {
         return Some(format!("    p{lane}->>p{to}: {words}\n"));
     }

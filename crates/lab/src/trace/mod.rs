@@ -73,9 +73,8 @@ fn usage(error: String) -> Result<Status> {
 }
 
 fn write(output: &Output, text: &str) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        Error::on("write", output.path.display().to_string(), errno_of(&error))
-    };
+    let failed =
+        |error: std::io::Error| Error::on("write", output.path.display().to_string(), errno_of(&error));
     fs::write(&output.path, text).map_err(failed)
 }
 
@@ -95,7 +94,11 @@ fn title(command: &[String], timeline: &Timeline) -> String {
     }
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for lane in &timeline.lanes {
-        let name = lane.names.last().map_or("process", String::as_str).trim_end_matches(|c: char| c.is_ascii_digit());
+        let name = lane
+            .names
+            .last()
+            .map_or("process", String::as_str)
+            .trim_end_matches(|c: char| c.is_ascii_digit());
         match counts.iter_mut().find(|(known, _)| *known == name.trim_end()) {
             Some((_, count)) => *count += 1,
             None => counts.push((name.trim_end(), 1)),

@@ -24,7 +24,7 @@ pub(super) struct Events {
 /// What is wrong, in words.
 pub(super) fn events(args: &Args) -> Result<(Events, Status), String> {
     let (header, traced) = match args.source() {
-        Source::Live(_) => return Err("tracing is not built here".to_owned()),
+        Source::Live(command) => return Err(format!("tracing {command:?} is not built here")),
         Source::File(path) => from_file(path)?,
         Source::Logs => (Header::new(Vec::new()), Vec::new()),
     };
@@ -45,7 +45,8 @@ fn from_file(path: &Path) -> Result<(Header, Vec<Event>), String> {
 fn from_logs(paths: &[impl AsRef<Path>]) -> Result<Vec<Event>, String> {
     let mut own = Vec::new();
     for path in paths.iter().map(AsRef::as_ref) {
-        let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let text =
+            fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         own.extend(import::parse(&text).map_err(|error| format!("cannot read {}: {error}", path.display()))?);
     }
     Ok(import::events(own))

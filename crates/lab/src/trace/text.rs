@@ -43,7 +43,8 @@ pub(super) fn lines(view: &View<'_>) -> Vec<Line> {
     for lane in timeline.lanes.iter().filter(|lane| lane.exit.is_some() && lane.reaped.is_none()) {
         let is_child = lane.fork.is_some_and(|fork| timeline.lanes[timeline.lane_of[fork]].exit.is_none());
         if is_child {
-            lines.push(plain(format!("{} has ended, and no process has waited for it: a zombie", lane.title)));
+            lines
+                .push(plain(format!("{} has ended, and no process has waited for it: a zombie", lane.title)));
         }
     }
     lines

@@ -44,8 +44,14 @@ impl<'t> View<'t> {
     pub(super) fn new(timeline: &'t Timeline, title: String, choice: &Choice) -> Result<Self, String> {
         let is_shown = chosen(timeline, &choice.only)?;
         let count = timeline.events.len();
-        let mut view =
-            Self { timeline, title, rows: vec![], left_out: 0, row_of: vec![None; count], end_of: vec![None; count] };
+        let mut view = Self {
+            timeline,
+            title,
+            rows: vec![],
+            left_out: 0,
+            row_of: vec![None; count],
+            end_of: vec![None; count],
+        };
         let mut fold_of = vec![None; count];
         if choice.folds {
             for (at, fold) in timeline.folds.iter().enumerate() {
@@ -176,7 +182,8 @@ fn chosen(timeline: &Timeline, only: &[String]) -> Result<Vec<bool>, String> {
         let pipes: Vec<usize> = (0..timeline.pipes.len())
             .filter(|pipe| {
                 let pipe = &timeline.pipes[*pipe];
-                pipe.label == *one || pipe.names.iter().any(|name| name == one || name.ends_with(&format!("/{one}")))
+                pipe.label == *one
+                    || pipe.names.iter().any(|name| name == one || name.ends_with(&format!("/{one}")))
             })
             .collect();
         if lanes.is_empty() && pipes.is_empty() {

@@ -61,7 +61,13 @@ pub(super) fn of(
         }
     }
     moments.sort_by_key(|(rank, is_read, _)| (*rank, !is_read));
-    let mut flow = Flow { events, ended, keys, content: pipes.iter().map(|_| VecDeque::new()).collect(), arrows: vec![] };
+    let mut flow = Flow {
+        events,
+        ended,
+        keys,
+        content: pipes.iter().map(|_| VecDeque::new()).collect(),
+        arrows: vec![],
+    };
     for (_, is_read, at) in moments {
         let event = &events[at];
         let key = if event.call == Call::Splice && !is_read { event.pipe_to } else { event.pipe };

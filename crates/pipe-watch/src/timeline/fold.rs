@@ -54,7 +54,8 @@ fn of_one(timeline: &Timeline, lane: usize, events: &[usize]) -> Vec<Fold> {
         };
         let end = at + period * (times + 1);
         let repeated = events[at + period..end].to_vec();
-        let is_kept = |event: &usize| matches!(timeline.events[*event].call, Call::Fork | Call::Exec | Call::Exit);
+        let is_kept =
+            |event: &usize| matches!(timeline.events[*event].call, Call::Fork | Call::Exec | Call::Exit);
         if !repeated.iter().any(is_kept) {
             folds.push(Fold { lane, events: repeated, period, times });
         }

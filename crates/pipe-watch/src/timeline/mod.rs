@@ -6,11 +6,13 @@
 //! use pipe_watch::timeline::Timeline;
 //!
 //! let pipe = Some(PipeKey { device: 1, inode: 2, generation: 0 });
-//! let write = Event { pipe, ret: Some(5), took: Some(10), ..Event::new(1, 100, 7, Call::Write, Source::Trace) };
-//! let read = Event { pipe, ret: Some(5), took: Some(90), ..Event::new(2, 50, 8, Call::Read, Source::Trace) };
+//! let event = |ns, pid, call| Event::new(0, ns, pid, call, Source::Trace);
+//! let write = Event { pipe, ret: Some(5), took: Some(10), ..event(100, 7, Call::Write) };
+//! let read = Event { pipe, ret: Some(5), took: Some(90), ..event(50, 8, Call::Read) };
 //! let timeline = Timeline::of(vec![write, read]);
 //! let arrow = &timeline.arrows[0];
-//! assert_eq!((timeline.events[arrow.from].pid, timeline.events[arrow.to].pid, arrow.bytes), (7, 8, Some(5)));
+//! let pids = [arrow.from, arrow.to].map(|event| timeline.events[event].pid);
+//! assert_eq!((pids, arrow.bytes), ([7, 8], Some(5)));
 //! ```
 //!
 //! All of this is a pure function of the events. Reading order: `lanes`, `pipes`, `arrows`, `waits`, `fold`;

@@ -126,7 +126,8 @@ impl Reader<'_> {
             (Call::Dup, pipe) if is_done => {
                 if let Some(fd) = event.fd_to {
                     let from = event.fd.and_then(|from| self.open.get(&(lane, from)).copied());
-                    let access = from.map(|(pipe, hold)| self.pipes[pipe].holds[hold].access).or(event.access);
+                    let access =
+                        from.map(|(pipe, hold)| self.pipes[pipe].holds[hold].access).or(event.access);
                     self.release(lane, fd, at);
                     if let (Some(pipe), Some(access)) = (pipe, access) {
                         self.hold(pipe, lane, fd, access, at);

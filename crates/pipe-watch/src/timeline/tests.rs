@@ -17,7 +17,14 @@ fn event(ns: u64, end: u64, pid: u32, call: Call) -> Event {
 fn write(ns: u64, end: u64, pid: u32, data: &str) -> Event {
     let size = i64::try_from(data.len()).unwrap();
     let data = Some(data.to_owned());
-    Event { pipe: pipe(1), fd: Some(4), ret: Some(size), asked: Some(10), data, ..event(ns, end, pid, Call::Write) }
+    Event {
+        pipe: pipe(1),
+        fd: Some(4),
+        ret: Some(size),
+        asked: Some(10),
+        data,
+        ..event(ns, end, pid, Call::Write)
+    }
 }
 
 fn read(ns: u64, end: u64, pid: u32, data: &str) -> Event {
@@ -128,7 +135,13 @@ fn a_pid_is_reused_after_the_wait_returned() {
 fn what_ends_a_wait_at_a_pipe() {
     let open = |ns, end, pid, access| {
         let access = Some(access);
-        Event { pipe: pipe(1), fd: Some(3), access, path: Some("p".to_owned()), ..event(ns, end, pid, Call::Open) }
+        Event {
+            pipe: pipe(1),
+            fd: Some(3),
+            access,
+            path: Some("p".to_owned()),
+            ..event(ns, end, pid, Call::Open)
+        }
     };
     let close = Event { pipe: pipe(1), fd: Some(3), ..event(60, 60, 2, Call::Close) };
     let end = Event { ret: Some(0), ..read(30, 70, 1, "") };
@@ -201,7 +214,11 @@ fn words_are_short() {
         write(3, 4, 2, "2881\\x00\\x00"),
         write(5, 6, 2, "a\\nb\\x1b"),
         read(7, 8, 1, "12345678901234567890"),
-        Event { errno: Some("ENXIO".to_owned()), path: Some("/x/\u{1b}[2J".to_owned()), ..event(9, 9, 1, Call::Open) },
+        Event {
+            errno: Some("ENXIO".to_owned()),
+            path: Some("/x/\u{1b}[2J".to_owned()),
+            ..event(9, 9, 1, Call::Open)
+        },
     ]);
     let words: Vec<_> = (0..5).map(|event| text_of(&timeline, event)).collect();
     assert_eq!(words[0], "open mario for reading");
@@ -210,7 +227,10 @@ fn words_are_short() {
     assert_eq!(words[3], "read \"12345678901…\" from mario");
     assert_eq!(words[4], "open \\u{1b}[2J: ENXIO");
     assert!(timeline.is_error(4));
-    assert_eq!((duration(999), duration(2_104_000), grouped(1_234_567)), ("999 ns".to_owned(), "2.10 ms".to_owned(), "1,234,567".to_owned()));
+    assert_eq!(
+        (duration(999), duration(2_104_000), grouped(1_234_567)),
+        ("999 ns".to_owned(), "2.10 ms".to_owned(), "1,234,567".to_owned())
+    );
 }
 
 #[test]

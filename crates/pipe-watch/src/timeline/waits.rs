@@ -40,10 +40,8 @@ fn wait(timeline: &Timeline, event: usize) -> Option<Wait> {
 
 /// Whether the call may wait. Own events take no time, but those that say so.
 fn can_wait(event: &Event) -> bool {
-    let may = matches!(
-        event.call,
-        Call::Open | Call::Read | Call::Write | Call::Splice | Call::Poll | Call::Wait
-    );
+    let may =
+        matches!(event.call, Call::Open | Call::Read | Call::Write | Call::Splice | Call::Poll | Call::Wait);
     may && !event.nonblocking && (event.source == Source::Trace || event.call == Call::Poll)
 }
 
@@ -89,7 +87,8 @@ fn ender(timeline: &Timeline, event: usize) -> Option<usize> {
         // What made a pipe ready; if it is not known which, one that the process has.
         Call::Poll if the.ret != Some(0) => of_others.find(|other| {
             let one = timeline.pipe_of[*other];
-            let is_ours = at_pipe(other) || (pipe.is_none() && one.is_some_and(|one| has(timeline, event, one)));
+            let is_ours =
+                at_pipe(other) || (pipe.is_none() && one.is_some_and(|one| has(timeline, event, one)));
             let acts = matches!(timeline.events[*other].call, Call::Open | Call::Write | Call::Splice);
             (is_ours && acts) || pipe.is_some() && closes(timeline, *other, pipe)
         }),

@@ -1,8 +1,8 @@
 //! An event in a few words, for a picture or a list.
 
+use super::Timeline;
 use super::bytes::unescape;
 use super::names::{cut, short};
-use super::Timeline;
 use crate::event::{Call, Source};
 use crate::look::{Access, printable};
 
@@ -50,7 +50,8 @@ impl Words<'_> {
     /// A program's own words, in which the pipe's name is marked.
     fn own(&mut self, text: &str) {
         let text = printable(text);
-        let name = self.timeline.events[self.event].path.as_deref().map(short).filter(|name| !name.is_empty());
+        let name =
+            self.timeline.events[self.event].path.as_deref().map(short).filter(|name| !name.is_empty());
         let parts = name.as_ref().and_then(|name| text.split_once(name.as_str()));
         match (parts, name.as_ref().and_then(|name| self.named(name))) {
             (Some((before, after)), Some(pipe)) => self.text(before).pipe_at(pipe).text(after),
@@ -91,11 +92,12 @@ impl Words<'_> {
             }
             Call::Close => {
                 let is_unnamed = |pipe: usize| self.timeline.pipes[pipe].names.is_empty();
-                let end = match the.access.filter(|_| self.timeline.pipe_of[self.event].is_some_and(is_unnamed)) {
-                    Some(Access::Read) => ", read end",
-                    Some(Access::Write) => ", write end",
-                    _ => "",
-                };
+                let end =
+                    match the.access.filter(|_| self.timeline.pipe_of[self.event].is_some_and(is_unnamed)) {
+                        Some(Access::Read) => ", read end",
+                        Some(Access::Write) => ", write end",
+                        _ => "",
+                    };
                 self.text("close ").pipe().text(end)
             }
             Call::Dup => {
@@ -166,7 +168,8 @@ impl Words<'_> {
             _ => self.text(between.trim_start()),
         };
         self.pipe();
-        let is_partial = the.call == Call::Write && the.ret.zip(the.asked).is_some_and(|(ret, asked)| ret.unsigned_abs() < asked);
+        let is_partial = the.call == Call::Write
+            && the.ret.zip(the.asked).is_some_and(|(ret, asked)| ret.unsigned_abs() < asked);
         if let (true, Some(asked)) = (is_partial, the.asked) {
             self.text(&format!(" (of {})", grouped(asked)));
         }
@@ -197,7 +200,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -208,8 +211,16 @@ pub fn grouped(number: u64) -> String {
 /// A time, with three digits: `2.10 ms`.
 pub fn duration(ns: u64) -> String {
     let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs")];
-    let Some((size, unit)) = units.into_iter().find(|(size, _)| ns >= *size) else { return format!("{ns} ns") };
+    let Some((size, unit)) = units.into_iter().find(|(size, _)| ns >= *size) else {
+        return format!("{ns} ns");
+    };
     let value = ns as f64 / size as f64;
-    let digits = if value >= 100.0 { 0 } else if value >= 10.0 { 1 } else { 2 };
+    let digits = if value >= 100.0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
     format!("{value:.digits$} {unit}")
 }
