@@ -44,10 +44,10 @@ pub(super) fn facts(view: &View<'_>, event: usize) -> Vec<String> {
     facts.extend(the.data.as_ref().map(|data| format!("data {data}")));
     facts.extend(the.text.as_ref().filter(|text| view.words(Row::Event(event)) != **text).cloned());
     facts.extend(view.wait_words(event));
-    for arrow in view.timeline.arrows.iter().filter(|arrow| arrow.to == event).take(8) {
+    for arrow in view.timeline.arrows_to(event).take(8) {
         facts.push(of_bytes(view, arrow));
     }
-    for arrow in view.timeline.arrows.iter().filter(|arrow| arrow.from == event).take(8) {
+    for arrow in view.timeline.arrows_from(event).take(8) {
         facts.push(format!("{} to {}", bytes(arrow), view.reference(arrow.to)));
     }
     facts

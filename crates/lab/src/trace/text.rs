@@ -67,7 +67,7 @@ fn more(view: &View<'_>, event: usize) -> String {
     if let Some(waited) = view.wait_words(event) {
         more += &format!("; {waited}");
     }
-    let arrows = view.timeline.arrows.iter().filter(|arrow| arrow.to == event);
+    let arrows = view.timeline.arrows_to(event);
     let from: Vec<String> = arrows.take(4).map(|arrow| details::of_bytes(view, arrow)).collect();
     if !from.is_empty() {
         more += &format!("; {}", from.join(", "));

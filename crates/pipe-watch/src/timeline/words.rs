@@ -36,6 +36,9 @@ impl Timeline {
             Some(text) if the.source == Source::Program || the.call == Call::Note => words.own(text),
             _ => words.call(),
         }
+        if let Some(tid) = the.tid {
+            words.text(&format!(" · thread {tid}"));
+        }
         words.pieces
     }
 }

@@ -1,5 +1,7 @@
 //! The arrows, from each write to the read that took its bytes.
 
+use std::collections::HashSet;
+
 use pipe_watch::timeline::Arrow;
 
 use super::{Svg, colour};
@@ -7,23 +9,25 @@ use crate::trace::details;
 use crate::trace::escape::xml;
 
 impl Svg<'_> {
+    /// One arrow between two rows. Two floods that answer each other have one with two heads.
     pub(super) fn arrows(&mut self) {
-        let arrows: Vec<&Arrow> = self.view.timeline.arrows.iter().collect();
-        let mut drawn: Vec<(usize, usize)> = Vec::new();
+        let arrows = &self.view.timeline.arrows;
+        let rows = |arrow: &Arrow| Some((self.view.row_of[arrow.from]?, self.view.row_of[arrow.to]?));
+        let all: HashSet<(usize, usize)> = arrows.iter().filter_map(rows).collect();
+        let mut drawn = HashSet::new();
+        let mut shown = Vec::new();
         for arrow in arrows {
-            let rows = (self.view.row_of[arrow.from], self.view.row_of[arrow.to]);
-            let (Some(from), Some(to)) = rows else { continue };
-            let is_new = !drawn.iter().rev().take(64).any(|known| *known == (from, to));
+            let Some((from, to)) = rows(arrow).filter(|rows| drawn.insert(*rows)) else { continue };
             let (Some(y1), Some(y2)) = (self.y(arrow.from), self.end_y(arrow.to)) else { continue };
-            // Of two floods that answer each other, the arrows up are left out.
-            if is_new && y2 >= y1 {
-                drawn.push((from, to));
-                self.arrow(arrow, y1, y2);
+            // Only the first events of floods stand at their heights: between floods bytes may seem to go up.
+            if y2 >= y1 {
+                shown.push((arrow, y1, y2, from != to && all.contains(&(to, from))));
             }
         }
+        shown.into_iter().for_each(|(arrow, y1, y2, is_double)| self.arrow(arrow, y1, y2, is_double));
     }
 
-    pub(super) fn arrow(&mut self, arrow: &Arrow, y1: f64, y2: f64) {
+    fn arrow(&mut self, arrow: &Arrow, y1: f64, y2: f64, is_double: bool) {
         let (Some(from), Some(to)) = (self.place(arrow.from), self.place(arrow.to)) else { return };
         let (x1, x2, is_own) = (from.x, to.x, from.lane == to.lane);
         let title = details::of_arrow(self.view, arrow);
@@ -54,22 +58,27 @@ impl Svg<'_> {
             let (dx, dy) = (tx - sx, ty - sy);
             let length = dx.hypot(dy).max(1.0);
             let (ux, uy) = (dx / length, dy / length);
-            put!(
-                self,
-                "<path class=\"arrow\" d=\"M{sx:.1} {sy:.1}L{:.1} {:.1}\"/>",
-                tx - ux * 6.0,
-                ty - uy * 6.0
-            );
-            let (bx, by) = (tx - ux * 10.0, ty - uy * 10.0);
-            put!(
-                self,
-                "<path class=\"head\" d=\"M{tx:.1} {ty:.1}L{:.1} {:.1}L{:.1} {:.1}z\"/>",
-                bx - uy * 4.6,
-                by + ux * 4.6,
-                bx + uy * 4.6,
-                by - ux * 4.6
-            );
+            let (bx, by) = (tx - ux * 6.0, ty - uy * 6.0);
+            put!(self, "<path class=\"arrow\" d=\"M{sx:.1} {sy:.1}L{bx:.1} {by:.1}\"/>");
+            self.head((tx, ty), (ux, uy));
+            if is_double {
+                self.head((sx, sy), (-ux, -uy));
+            }
         }
         put!(self, "</g>");
+    }
+
+    /// An arrow's head at this point, in this direction.
+    fn head(&mut self, (x, y): (f64, f64), (ux, uy): (f64, f64)) {
+        let (bx, by) = (x - ux * 10.0, y - uy * 10.0);
+        let (left, right) = ((bx - uy * 4.6, by + ux * 4.6), (bx + uy * 4.6, by - ux * 4.6));
+        put!(
+            self,
+            "<path class=\"head\" d=\"M{x:.1} {y:.1}L{:.1} {:.1}L{:.1} {:.1}z\"/>",
+            left.0,
+            left.1,
+            right.0,
+            right.1
+        );
     }
 }
