@@ -128,7 +128,7 @@ fn a_file_of_events_is_drawn_as_the_trace_was(scene: &Scene) {
     let options = ["--only", "client 2", "--max-events", "3", "--title", "One client"];
     scene.lab().args(["trace", "--from", &events, "-o", &some]).args(options).run().success();
     let some = text(&some);
-    assert_eq!(ids(&some).len(), 3);
+    assert_eq!(ids(&some).len(), 4, "the picture and three events");
     assert!(some.contains("One client") && some.contains("later events are not shown"));
     scene
         .lab()

@@ -33,12 +33,12 @@ pub(super) fn file(view: &View<'_>, by_clock: bool) -> String {
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{picture}")
 }
 
-/// The element, and its width. With `list`, each event links to that list's item: `#LISTn`.
-pub(super) fn picture(view: &View<'_>, by_clock: bool, list: Option<&str>) -> (String, f64) {
+/// The element, and where it is. With `list`, each event links to that list's item: `#LISTn`.
+pub(super) fn picture(view: &View<'_>, by_clock: bool, list: Option<&str>) -> (String, Layout) {
     let layout = Layout::new(view, by_clock);
     let mut svg = Svg { view, layout, list, text: String::new() };
     svg.draw();
-    (svg.text, svg.layout.width.ceil())
+    (svg.text, svg.layout)
 }
 
 struct Svg<'v> {
@@ -57,6 +57,7 @@ impl Svg<'_> {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"trace\" role=\"img\" aria-label=\"{title}\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">"
         );
         put!(self, "<style>\n{STYLE}</style>");
+        put!(self, "<g id=\"picture\" class=\"trace\">");
         put!(self, "<rect width=\"{width}\" height=\"{height}\" fill=\"var(--paper)\"/>");
         let shown = fit(&self.view.title, 23.0, width - 40.0);
         put!(self, "<text class=\"title\" x=\"20\" y=\"36\">{}</text>", xml(&shown));
@@ -76,7 +77,7 @@ impl Svg<'_> {
                 xml(&words)
             );
         }
-        put!(self, "</svg>");
+        put!(self, "</g>\n</svg>");
     }
 
     /// A fine line for each row, and the captions of the columns.
