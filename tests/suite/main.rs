@@ -48,17 +48,23 @@ mod why_crowds;
 /// The options of `lab why`.
 mod why_options;
 
+/// The transcripts in docs/why.md.
+mod page_why;
 
 /// Programs under `lab trace`.
-/// The ends of a trace, and programs that are not to be traced.
-/// The transcripts in docs/why.md.
-/// What `lab trace` records of programs in C, against strace(1).
-/// What `lab trace` records of servers and clients.
-mod page_why;
-mod traced;
-mod traced_ends;
-mod traced_servers;
 mod tracing;
+
+/// What `lab trace` records of programs in C, against strace(1).
+mod traced;
+
+/// What `lab trace` records of servers and clients.
+mod traced_servers;
+
+/// The ends of a trace, and programs that are not to be traced.
+mod traced_ends;
+
+/// The pictures of `lab trace`.
+mod trace_pictures;
 
 /// The lab without a directory for temporary files.
 mod temporary;

@@ -12,6 +12,9 @@ use super::view::{Row, View, word_of};
 /// The shortest slice, in nanoseconds. A flow must begin and end inside a slice.
 const SHORTEST: u64 = 1_000;
 
+/// The most slices: about 60 MB.
+const MOST: usize = 200_000;
+
 /// All events that are shown, floods unfolded: a viewer of traces can zoom.
 pub(super) fn file(view: &View<'_>) -> String {
     let timeline = view.timeline;
@@ -26,7 +29,7 @@ pub(super) fn file(view: &View<'_>) -> String {
     let took = lengths(&timeline.events);
     let mut timed: Vec<(u64, u8, Value)> = Vec::new();
     let is_shown = |event: usize| view.row_of[event].is_some();
-    for event in (0..timeline.events.len()).filter(|event| is_shown(*event)) {
+    for event in (0..timeline.events.len()).filter(|event| is_shown(*event)).take(MOST) {
         let the = &timeline.events[event];
         let mut slice = json!({
             "ph": "X", "cat": word_of(the.call), "name": view.words(Row::Event(event)),

@@ -1,6 +1,6 @@
 //! All that is known of an event, an arrow or a pipe, in plain text: for hovers and lists.
 
-use pipe_watch::event::Event;
+use pipe_watch::event::{Event, Source};
 use pipe_watch::look::Access;
 use pipe_watch::timeline::{Arrow, Timeline, duration, grouped};
 
@@ -36,14 +36,18 @@ pub(super) fn facts(view: &View<'_>, event: usize) -> Vec<String> {
     facts.push(format!("at {}", view.clock(event)));
     facts.extend(the.took.map(|took| format!("took {}", duration(took))));
     facts.extend(the.tid.map(|tid| format!("thread {tid}")));
-    facts.push(call(the));
+    match the.source {
+        // No system call: only what the program says of it.
+        Source::Program => facts.extend(the.path.as_ref().map(|path| format!("pipe {path}"))),
+        _ => facts.push(call(the)),
+    }
     facts.extend(the.data.as_ref().map(|data| format!("data {data}")));
     facts.extend(the.text.as_ref().filter(|text| view.words(Row::Event(event)) != **text).cloned());
     facts.extend(view.wait_words(event));
-    for arrow in view.timeline.arrows.iter().filter(|arrow| arrow.to == event).take(8) {
+    for arrow in view.timeline.arrows_to(event).take(8) {
         facts.push(of_bytes(view, arrow));
     }
-    for arrow in view.timeline.arrows.iter().filter(|arrow| arrow.from == event).take(8) {
+    for arrow in view.timeline.arrows_from(event).take(8) {
         facts.push(format!("{} to {}", bytes(arrow), view.reference(arrow.to)));
     }
     facts

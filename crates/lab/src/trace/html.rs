@@ -18,6 +18,10 @@ struct Page<'v> {
     title: &'v str,
     style: &'static str,
     picture: String,
+    /// The picture's width.
+    width: f64,
+    /// The tops and heights of its parts on paper.
+    sheets: Vec<(f64, f64)>,
     items: Vec<Item<'v>>,
     left_out: Option<String>,
     counts: String,
@@ -36,10 +40,13 @@ struct Item<'v> {
 }
 
 pub(super) fn file(view: &View<'_>, by_clock: bool) -> String {
+    let (picture, layout) = svg::picture(view, by_clock, Some(LIST));
     let page = Page {
         title: &view.title,
         style: STYLE,
-        picture: svg::picture(view, by_clock, Some(LIST)),
+        picture,
+        width: layout.width.ceil(),
+        sheets: layout.sheets(),
         items: view.shown().map(|(event, row)| item(view, event, row)).collect(),
         left_out: view.left_out_words(),
         counts: counts(view),

@@ -20,13 +20,16 @@ pub(super) const BESIDE: f64 = 15.0;
 /// The space between two lanes.
 const GAP: f64 = 26.0;
 /// The widest text of a lane.
-const WIDEST: f64 = 270.0;
+const WIDEST: f64 = 300.0;
 /// The least distance of two lines of pipes.
 const APART: f64 = 20.0;
 /// From how many lanes on a column may have several, one after the other.
 const COLUMNS: usize = 8;
 /// How much longer the picture becomes by `--time clock`.
 const CLOCK: f64 = 1_600.0;
+
+/// The height of a sheet of paper in landscape, in its widths.
+const SHEET: f64 = 0.64;
 
 /// The size of the texts, in pixels.
 pub(super) const SIZE: f64 = 13.0;
@@ -80,6 +83,21 @@ impl Layout {
         let right = |pipe: &PipePlace| pipe.x + pipe.label_width + 16.0;
         let width = pipes.iter().map(right).fold(pipes_x, f64::max).max(720.0);
         Self { width, height: bottom + 12.0, y, lanes, pipes, pipes_x, bottom }
+    }
+
+    /// The picture in parts that fit a sheet of paper: their tops and heights. No row is cut.
+    pub(super) fn sheets(&self) -> Vec<(f64, f64)> {
+        let longest = self.width * SHEET;
+        let (mut sheets, mut top, mut last) = (Vec::new(), 0.0, 0.0);
+        for end in self.y.iter().skip(1).map(|y| y - ROW / 2.0).chain([self.height]) {
+            if end - top > longest && last > top {
+                sheets.push((top, last - top));
+                top = last;
+            }
+            last = end;
+        }
+        sheets.push((top, last - top));
+        sheets
     }
 
     pub(super) fn lane_of(&self, timeline: &Timeline, event: usize) -> Option<&LanePlace> {

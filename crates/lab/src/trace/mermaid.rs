@@ -44,16 +44,11 @@ fn line(view: &View<'_>, event: usize, row: Row) -> Option<String> {
     let step = the.step.map(|step| format!(" (step {step})")).unwrap_or_default();
     let words = mermaid(&format!("#{} {}{step}", the.seq, view.words(row)));
     let shown = |other: usize| view.row_of[other].is_some();
-    let to: Vec<usize> = timeline
-        .arrows
-        .iter()
-        .filter(|arrow| arrow.from == event && shown(arrow.to))
-        .map(|arrow| arrow.to)
-        .collect();
-    if let Some(to) = to.first().map(|to| timeline.lane_of[*to]) {
+    let to = timeline.arrows_from(event).map(|arrow| arrow.to).find(|to| shown(*to));
+    if let Some(to) = to.map(|to| timeline.lane_of[to]) {
         return Some(format!("    p{lane}->>p{to}: {words}\n"));
     }
-    let comes = timeline.arrows.iter().any(|arrow| arrow.to == event && shown(arrow.from));
+    let comes = timeline.arrows_to(event).any(|arrow| shown(arrow.from));
     if comes && the.call == Call::Read && matches!(row, Row::Event(_)) {
         return None;
     }

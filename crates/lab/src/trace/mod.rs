@@ -1,8 +1,9 @@
 //! `lab trace`: what programs did with pipes, as a timeline.
 //!
-//! The events come from a `source`: `live` traces a program (`looks` is its fallback), `demo` a demo, `import` reads logs; `pipe_watch::timeline` puts them together; `view`
-//! chooses what to show, and one file for each format writes it: `html` (with `svg`, `layout`, `legend`),
-//! `mermaid`, `chrome`, `json`, `text`.
+//! The events come from a `source`: `live` traces a program (`looks` is the fallback where that is not
+//! allowed), `demo` traces a demo, and `import` reads the programs' own logs. `pipe_watch::timeline` puts
+//! events together, and `view` chooses what to show. One file for each format writes it: `html` (with `svg`,
+//! `layout`, `legend`), `mermaid`, `chrome`, `json`, `text`.
 
 mod args;
 mod chrome;

@@ -19,14 +19,16 @@ pub(super) fn lines(view: &View<'_>) -> Vec<Line> {
     let who = view.lanes().into_iter().map(|lane| (lane, name(view, lane)));
     let who: Vec<(usize, String)> = who.collect();
     let widest = who.iter().map(|(_, name)| name.chars().count()).max().unwrap_or(0);
+    let has_steps = view.shown().any(|(event, _)| timeline.events[event].step.is_some());
     let mut lines = Vec::new();
     for (event, row) in view.shown() {
         let the = &timeline.events[event];
         let step = the.step.map(|step| format!("step {step}")).unwrap_or_default();
+        let step = if has_steps { format!("{step:<8}") } else { String::new() };
         let lane = timeline.lane_of[event];
         let name = who.iter().find(|(of, _)| *of == lane).map_or("", |(_, name)| name.as_str());
         let number = format!("#{}", the.seq);
-        let first = format!("{number:>5} {:>13}  {step:<8}{name:<widest$}  ", view.clock(event));
+        let first = format!("{number:>5} {:>11}  {step}{name:<widest$}  ", view.clock(event));
         let mut words = view.words(row);
         if let Row::Event(event) = row {
             words += &more(view, event);
@@ -65,7 +67,7 @@ fn more(view: &View<'_>, event: usize) -> String {
     if let Some(waited) = view.wait_words(event) {
         more += &format!("; {waited}");
     }
-    let arrows = view.timeline.arrows.iter().filter(|arrow| arrow.to == event);
+    let arrows = view.timeline.arrows_to(event);
     let from: Vec<String> = arrows.take(4).map(|arrow| details::of_bytes(view, arrow)).collect();
     if !from.is_empty() {
         more += &format!("; {}", from.join(", "));

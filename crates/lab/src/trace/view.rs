@@ -162,7 +162,7 @@ fn fold_words(timeline: &Timeline, fold: usize) -> String {
     let bytes = if bytes > 0 { format!(", {} bytes", grouped(bytes.unsigned_abs())) } else { String::new() };
     match fold.period {
         1 => format!("× {times} more{bytes}"),
-        period => format!("the last {period} × {times} more{bytes}"),
+        period => format!("these {period} × {times} more{bytes}"),
     }
 }
 

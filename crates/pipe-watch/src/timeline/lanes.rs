@@ -106,7 +106,7 @@ fn reap(lanes: &mut [Lane], of_pid: &mut HashMap<u32, usize>, child: u32, wait: 
 
 fn add_name(lane: &mut Lane, name: &str) {
     let name = printable(name);
-    if !lane.names.contains(&name) {
+    if lane.names.last() != Some(&name) {
         lane.names.push(name);
     }
 }

@@ -6,11 +6,13 @@
 //! use pipe_watch::timeline::Timeline;
 //!
 //! let pipe = Some(PipeKey { device: 1, inode: 2, generation: 0 });
-//! let write = Event { pipe, ret: Some(5), took: Some(10), ..Event::new(1, 100, 7, Call::Write, Source::Trace) };
-//! let read = Event { pipe, ret: Some(5), took: Some(90), ..Event::new(2, 50, 8, Call::Read, Source::Trace) };
+//! let event = |ns, pid, call| Event::new(0, ns, pid, call, Source::Trace);
+//! let write = Event { pipe, ret: Some(5), took: Some(10), ..event(100, 7, Call::Write) };
+//! let read = Event { pipe, ret: Some(5), took: Some(90), ..event(50, 8, Call::Read) };
 //! let timeline = Timeline::of(vec![write, read]);
 //! let arrow = &timeline.arrows[0];
-//! assert_eq!((timeline.events[arrow.from].pid, timeline.events[arrow.to].pid, arrow.bytes), (7, 8, Some(5)));
+//! let pids = [arrow.from, arrow.to].map(|event| timeline.events[event].pid);
+//! assert_eq!((pids, arrow.bytes), ([7, 8], Some(5)));
 //! ```
 //!
 //! All of this is a pure function of the events. Reading order: `lanes`, `pipes`, `arrows`, `waits`, `fold`;
@@ -68,6 +70,10 @@ pub struct Timeline {
     pub waits: Vec<Wait>,
     /// The floods of alike calls. No two have an event in common.
     pub folds: Vec<Fold>,
+    /// Places in `arrows`, sorted by the events that wrote.
+    by_from: Vec<usize>,
+    /// Places in `arrows`, sorted by the events that read.
+    by_to: Vec<usize>,
 }
 
 impl Timeline {
@@ -94,7 +100,11 @@ impl Timeline {
             arrows,
             waits: Vec::new(),
             folds: Vec::new(),
+            by_from: Vec::new(),
+            by_to: Vec::new(),
         };
+        (timeline.by_from, timeline.by_to) =
+            (timeline.sorted(|arrow| arrow.from), timeline.sorted(|arrow| arrow.to));
         timeline.waits = waits::of(&timeline);
         timeline.folds = fold::of(&timeline);
         timeline
@@ -108,6 +118,24 @@ impl Timeline {
     /// The place of the event with this number.
     pub fn at(&self, seq: u64) -> Option<usize> {
         self.events.binary_search_by_key(&seq, |event| event.seq).ok()
+    }
+
+    /// The ways of the bytes that this event wrote.
+    pub fn arrows_from(&self, event: usize) -> impl Iterator<Item = &Arrow> {
+        let first = self.by_from.partition_point(|at| self.arrows[*at].from < event);
+        self.by_from[first..].iter().map(|at| &self.arrows[*at]).take_while(move |arrow| arrow.from == event)
+    }
+
+    /// The ways of the bytes that this event read.
+    pub fn arrows_to(&self, event: usize) -> impl Iterator<Item = &Arrow> {
+        let first = self.by_to.partition_point(|at| self.arrows[*at].to < event);
+        self.by_to[first..].iter().map(|at| &self.arrows[*at]).take_while(move |arrow| arrow.to == event)
+    }
+
+    fn sorted(&self, key: impl Fn(&Arrow) -> usize) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..self.arrows.len()).collect();
+        places.sort_by_key(|at| key(&self.arrows[*at]));
+        places
     }
 
     /// What this event waited for.

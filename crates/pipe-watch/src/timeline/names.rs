@@ -12,19 +12,14 @@ const NAME: usize = 24;
 /// parent's program is called its child.
 pub(super) fn give_titles(lanes: &mut [Lane], lane_of: &[usize]) {
     let mut bases = Vec::with_capacity(lanes.len());
-    let mut children: HashMap<usize, usize> = HashMap::new();
     for lane in lanes.iter() {
         let parent = lane.fork.map(|fork| lane_of[fork]);
         let own = lane.names.last().cloned();
         let of_parent = parent.and_then(|parent| lanes[parent].names.last().cloned());
-        bases.push(match (own, of_parent, parent) {
-            (own, Some(name), Some(parent)) if own.as_ref().is_none_or(|own| *own == name) => {
-                let number = children.entry(parent).or_insert(0);
-                *number += 1;
-                format!("{name} child {number}")
-            }
-            (Some(own), _, _) => own,
-            (None, _, _) => format!("process {}", lane.pid),
+        bases.push(match (own, of_parent) {
+            (own, Some(name)) if own.as_ref().is_none_or(|own| *own == name) => format!("{name} child"),
+            (Some(own), _) => own,
+            (None, _) => format!("process {}", lane.pid),
         });
     }
     let titles = numbered(&bases, |name, number| format!("{name} {number}"), 1);

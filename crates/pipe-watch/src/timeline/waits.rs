@@ -75,10 +75,7 @@ fn ender(timeline: &Timeline, event: usize) -> Option<usize> {
         Call::Read | Call::Splice if the.ret == Some(0) => {
             of_others.find(|other| closes(timeline, *other, pipe))
         }
-        Call::Read | Call::Splice => {
-            let arrows = timeline.arrows.iter().filter(|arrow| arrow.to == event);
-            arrows.map(|arrow| arrow.from).filter(during).min()
-        }
+        Call::Read | Call::Splice => timeline.arrows_to(event).map(|arrow| arrow.from).filter(during).min(),
         Call::Write => of_others.find(|other| at_pipe(other) && timeline.events[*other].call == Call::Read),
         Call::Wait => of_others.find(|other| {
             let other = &timeline.events[*other];

@@ -7,7 +7,7 @@ use crate::event::{Call, Source};
 use crate::look::{Access, printable};
 
 /// How many characters of the bytes a picture shows.
-const DATA: usize = 14;
+const DATA: usize = 12;
 
 /// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,9 @@ impl Timeline {
             // That of an exec is its command line.
             Some(text) if the.call != Call::Exec => words.own(text),
             _ => words.call(),
+        }
+        if let Some(tid) = the.tid {
+            words.text(&format!(" · thread {tid}"));
         }
         words.pieces
     }
@@ -206,7 +209,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
