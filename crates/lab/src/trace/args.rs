@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::demo;
+use probe::paradigm::Paradigm;
+
 use super::view::Choice;
 
 /// The most events that a picture has, unless more are asked for.
@@ -62,7 +63,7 @@ pub struct Args {
 
     /// The title of the picture
     #[arg(long, value_name = "TEXT")]
-    title: Option<String>,
+    pub(super) title: Option<String>,
 
     /// The program to trace, and its arguments
     #[arg(last = true, value_name = "PROGRAM")]
@@ -74,7 +75,27 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Subcommand {
-    Demo(demo::Args),
+    Demo(DemoArgs),
+}
+
+/// Trace a demo: the real server and clients, with the course's steps.
+#[derive(Debug, clap::Args)]
+pub(super) struct DemoArgs {
+    /// Which server
+    #[arg(value_enum)]
+    pub(super) paradigm: Paradigm,
+
+    /// How many clients
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(super) clients: usize,
+
+    /// How many messages each of them sends
+    #[arg(long, value_name = "M", default_value_t = 1)]
+    pub(super) messages: usize,
+
+    /// For dispatch: use one well-known pipe for everything that all clients send, and never remove it
+    #[arg(long)]
+    pub(super) shared_wkp: bool,
 }
 
 /// Where the events come from.
@@ -83,7 +104,7 @@ pub(super) enum Source<'a> {
     /// A program that is run.
     Live(&'a [OsString]),
     /// A demo that is run.
-    Demo(&'a demo::Args),
+    Demo(&'a DemoArgs),
     /// A file of events.
     File(&'a Path),
     /// Only the programs' own logs.
@@ -138,12 +159,6 @@ impl Args {
 
     pub(super) fn outputs(&self) -> &[Output] {
         &self.output
-    }
-
-    /// The title that was chosen, or the demo's.
-    pub(super) fn title(&self) -> Option<String> {
-        let of_demo = self.demo.as_ref().map(|Subcommand::Demo(demo)| demo.title());
-        self.title.clone().or(of_demo)
     }
 
     /// What to show. A process that is `hidden` is left out, with the pipes that it has.

@@ -9,35 +9,9 @@ use probe::temporary;
 
 use crate::numbers::counted;
 
-use super::live::{self, Outcome};
-use super::source::{Events, NoEvents, from_logs};
-
-/// Trace a demo: the real server and clients, with the course's steps.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// Which server
-    #[arg(value_enum)]
-    paradigm: Paradigm,
-
-    /// How many clients
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    clients: usize,
-
-    /// How many messages each of them sends
-    #[arg(long, value_name = "M", default_value_t = 1)]
-    messages: usize,
-
-    /// For dispatch: use one well-known pipe for everything that all clients send, and never remove it
-    #[arg(long)]
-    shared_wkp: bool,
-}
-
-impl Args {
-    /// The picture's title.
-    pub(super) fn title(&self) -> String {
-        title(self.paradigm, self.clients, self.messages)
-    }
-}
+use super::args::{Args, DemoArgs};
+use super::live;
+use super::recording::{Events, NoEvents, Outcome, from_logs};
 
 /// What a demo is called.
 pub(crate) fn title(paradigm: Paradigm, clients: usize, messages: usize) -> String {
@@ -46,7 +20,7 @@ pub(crate) fn title(paradigm: Paradigm, clients: usize, messages: usize) -> Stri
 }
 
 /// Runs the demo in a process of its own, which stays hidden: it only plays the user.
-pub(super) fn record(args: &super::args::Args, demo: &Args) -> Result<Events, NoEvents> {
+pub(super) fn record(args: &Args, demo: &DemoArgs) -> Result<Events, NoEvents> {
     let events = temporary::named_file("lab-events-").map_err(|error| error.to_string())?;
     let lab = env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let paradigm = demo.paradigm.to_possible_value();

@@ -2,53 +2,19 @@
 
 use std::ffi::OsString;
 
-use handshake_cli::{Status, complain};
-use handshake_core::{Error, Result};
+use handshake_cli::complain;
 use pipe_watch::event::{Event, Header};
 use pipe_watch::look::{Ending, printable};
 use pipe_watch::tracer::{self, Options, trace};
 
 use super::args::Args;
-use super::source::Events;
-
-/// How a traced program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It succeeded.
-    Done,
-    /// It did not succeed.
-    Failed,
-    /// This signal to the lab ended the trace.
-    Interrupted(i32),
-}
-
-impl Outcome {
-    pub(super) fn of(signal: Option<i32>, is_success: bool) -> Self {
-        match signal {
-            Some(signal) => Self::Interrupted(signal),
-            None if is_success => Self::Done,
-            None => Self::Failed,
-        }
-    }
-
-    /// The exit status.
-    ///
-    /// # Errors
-    /// [`Error::Signal`]: the trace was interrupted.
-    pub(super) fn status(self) -> Result<Status> {
-        match self {
-            Self::Done => Ok(Status::Done),
-            Self::Failed => Ok(Status::Broken),
-            Self::Interrupted(signal) => Err(Error::Signal(signal)),
-        }
-    }
-}
+use super::recording::{Events, Outcome};
 
 /// Runs a program until it and its descendants have ended. Returns early at a signal, when they have ended.
 ///
 /// # Errors
 /// Those of the tracer.
-pub(super) fn record(args: &Args, command: &[OsString]) -> std::result::Result<Events, tracer::Error> {
+pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events, tracer::Error> {
     let mut options = Options::default();
     options.data = args.data;
     options.max_events = options.max_events.max(args.max_events);

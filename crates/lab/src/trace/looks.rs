@@ -20,8 +20,7 @@ use probe::programs::end_children;
 use probe::running::Running;
 
 use super::args::Args;
-use super::live::Outcome;
-use super::source::Events;
+use super::recording::{Events, Outcome};
 
 /// The time between two looks.
 const GAP: Duration = Duration::from_millis(10);

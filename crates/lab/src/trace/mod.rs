@@ -18,6 +18,7 @@ mod legend;
 mod live;
 mod looks;
 mod mermaid;
+mod recording;
 mod source;
 mod svg;
 mod text;
@@ -32,10 +33,10 @@ use pipe_watch::event::Header;
 use pipe_watch::timeline::Timeline;
 
 pub use args::Args;
-use args::{Format, MOST};
+use args::{Format, MOST, Source};
 pub(crate) use args::{Output, output};
 pub(crate) use demo::title as demo_title;
-use source::{Events, NoEvents};
+use recording::{Events, NoEvents};
 use view::View;
 
 use crate::demo::printer::Printer;
@@ -53,7 +54,10 @@ pub fn run(args: Args) -> Result<Status> {
         }
     };
     let timeline = Timeline::of(events);
-    let title = args.title().unwrap_or_else(|| title(&header.command, &timeline));
+    let title = args.title.clone().unwrap_or_else(|| match args.source() {
+        Source::Demo(demo) => demo_title(demo.paradigm, demo.clients, demo.messages),
+        _ => title(&header.command, &timeline),
+    });
     let choice = args.choice(hidden);
     let view = match choice.shown(&timeline) {
         Ok(shown) => View::new(&timeline, title, &shown, choice.folds, choice.most),

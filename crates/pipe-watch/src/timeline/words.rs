@@ -33,8 +33,10 @@ impl Timeline {
         let the = &self.events[event];
         let mut words = Words { timeline: self, event, pieces: Vec::new() };
         match &the.text {
-            // That of an exec is its command line.
-            Some(text) if the.call != Call::Exec => words.own(text),
+            // That of an exec is its command line, and that of a splice its system call.
+            Some(text) if !matches!(the.call, Call::Exec | Call::Splice) || the.source != Source::Trace => {
+                words.own(text);
+            }
             _ => words.call(),
         }
         if let Some(tid) = the.tid {
