@@ -27,13 +27,13 @@ pub(super) fn give_titles(lanes: &mut [Lane], lane_of: &[usize]) {
 }
 
 /// Names the pipes: the last part of the path without a long random end, numbered from the second pipe of
-/// that name on.
+/// that name on. Of several names a pipe has the shortest: it may be made under a longer one, and moved.
 pub(super) fn give_labels(pipes: &mut [Pipe]) {
     let mut unnamed = 0;
     let bases: Vec<String> = pipes
         .iter()
-        .map(|pipe| match pipe.names.first() {
-            Some(name) => short(name),
+        .map(|pipe| match pipe.names.iter().map(|name| short(name)).min_by_key(String::len) {
+            Some(name) => name,
             None => {
                 unnamed += 1;
                 format!("unnamed {unnamed}")
