@@ -171,7 +171,9 @@ fn lane_place(view: &View<'_>, lane: usize, y: &[f64], bottom: f64) -> LanePlace
     }
     let rows = |event: usize| view.row_of[event].map(|row| y[row]);
     let ends = |event: usize| view.end_of[event].map(|row| y[row]).or_else(|| rows(event));
-    let from = the.fork.and_then(rows).or_else(|| rows(the.first)).unwrap_or(TOP);
+    // The fork may be an event that is not shown.
+    let mut own = view.shown().map(|(event, _)| event).filter(|event| timeline.lane_of[*event] == lane);
+    let from = the.fork.and_then(rows).or_else(|| own.next().and_then(rows)).unwrap_or(TOP);
     let reaped = the.reaped.and_then(ends);
     let is_traced = timeline.events[the.last].source == Source::Trace;
     let to = match (the.exit.and_then(rows), reaped) {

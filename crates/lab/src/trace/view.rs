@@ -199,7 +199,7 @@ fn chosen(timeline: &Timeline, only: &[String]) -> Result<Vec<bool>, String> {
         let lanes: Vec<usize> = (0..timeline.lanes.len())
             .filter(|lane| {
                 let lane = &timeline.lanes[*lane];
-                lane.title == *one || lane.pid.to_string() == *one
+                lane.title == *one || lane.names.contains(one) || lane.pid.to_string() == *one
             })
             .collect();
         let pipes: Vec<usize> = (0..timeline.pipes.len())

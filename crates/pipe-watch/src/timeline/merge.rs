@@ -1,8 +1,9 @@
 //! Joins a trace with the programs' own events: each gives its step and its text to the call that it is
 //! about.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::names::short;
 use crate::event::{Call, Event, PipeKey, Source};
 
 /// How many calls of the process are looked at before an own event, and after it.
@@ -14,6 +15,7 @@ pub fn merge(mut trace: Vec<Event>, own: Vec<Event>) -> Vec<Event> {
     let names = Names::of(&trace);
     let mut has_text = vec![false; trace.len()];
     let mut notes = Vec::new();
+    let roles: HashMap<u32, Option<String>> = own.iter().map(|own| (own.pid, own.who.clone())).collect();
     for own in own {
         match nearest(&trace, &names, &has_text, &own) {
             Some(at) => {
@@ -21,12 +23,16 @@ pub fn merge(mut trace: Vec<Event>, own: Vec<Event>) -> Vec<Event> {
                 let call = &mut trace[at];
                 call.step = own.step.or(call.step);
                 call.text = own.text.or(call.text.take());
-                call.who = own.who.or(call.who.take());
             }
             None => {
-                let text = own.text.or_else(|| serde_json::to_string(&own.call).ok());
+                let text = Some(own.text.clone().unwrap_or_else(|| words(&own)));
                 notes.push(Event { call: Call::Note, pipe: None, pipe_to: None, took: None, text, ..own });
             }
+        }
+    }
+    for event in &mut trace {
+        if let Some(role) = roles.get(&event.pid).cloned().flatten() {
+            event.who = Some(role);
         }
     }
     trace.extend(notes);
@@ -80,6 +86,18 @@ fn nearest(trace: &[Event], names: &Names, has_text: &[bool], own: &Event) -> Op
         if call.ns >= own.ns { call.ns - own.ns } else { own.ns.saturating_sub(call.end_ns()) }
     };
     before.chain(after).filter(fits).min_by_key(distance)
+}
+
+/// What the event is, if it does not say that itself.
+fn words(own: &Event) -> String {
+    let name = own.path.as_deref().map(short).unwrap_or_default();
+    match own.call {
+        Call::Mkfifo => format!("make {name}"),
+        Call::Unlink => format!("remove {name}"),
+        Call::Fork => "fork".to_owned(),
+        Call::Wait => "reap a child".to_owned(),
+        _ => name,
+    }
 }
 
 fn last_part(path: &str) -> &str {

@@ -26,8 +26,8 @@ pub(super) fn give_titles(lanes: &mut [Lane], lane_of: &[usize]) {
     lanes.iter_mut().zip(titles).for_each(|(lane, title)| lane.title = title);
 }
 
-/// Names the pipes: the last part of the shortest path that it had, without a long random end, numbered from
-/// the second pipe of that name on. Programs make a pipe under a longer name, until it is ready.
+/// Names the pipes: the last part of the path without a long random end, numbered from the second pipe of
+/// that name on. Of several names a pipe has the shortest: it may be made under a longer one, and moved.
 pub(super) fn give_labels(pipes: &mut [Pipe]) {
     let mut unnamed = 0;
     let bases: Vec<String> = pipes
