@@ -67,8 +67,11 @@ pub(crate) fn of(events: &[Event], call: Call) -> Vec<&Event> {
     events.iter().filter(|event| event.call == call).collect()
 }
 
+/// Bytes, and their pipe.
+type Moved = Option<(PipeKey, i64)>;
+
 /// What a call moved: out of a pipe, and into a pipe.
-fn moved(event: &Event) -> (Option<(PipeKey, i64)>, Option<(PipeKey, i64)>) {
+fn moved(event: &Event) -> (Moved, Moved) {
     let bytes = event.ret.unwrap_or(0);
     let of = |pipe: Option<PipeKey>| pipe.map(|pipe| (pipe, bytes));
     match event.call {
