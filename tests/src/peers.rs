@@ -135,23 +135,6 @@ pub fn hanging_program() -> PathBuf {
     Workshop::at(&hang, "hang").program("hang").unwrap_or_else(|complaint| panic!("{complaint}"))
 }
 
-/// Compiles the program that does what a tracer can get wrong, in the way named by its argument
-/// (tests/traced).
-pub fn traced_program() -> PathBuf {
-    traced(PROGRAM)
-}
-
-/// Compiles it as a program without shared libraries.
-pub fn static_traced_program() -> PathBuf {
-    traced(STATIC)
-}
-
-fn traced(flags: &'static [&'static str]) -> PathBuf {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("traced");
-    let workshop = Workshop { flags, ..Workshop::at(&sources, "traced") };
-    workshop.program("traced").unwrap_or_else(|complaint| panic!("{complaint}"))
-}
-
 fn compiled(program: &str) -> PathBuf {
     Workshop::of_the_peers().program(program).unwrap_or_else(|complaint| panic!("{complaint}"))
 }
@@ -170,8 +153,7 @@ pub struct Workshop {
     pub flags: &'static [&'static str],
 }
 
-const PROGRAM: &[&str] = &["-Wall", "-Wextra", "-O1", "-pthread", "-o"];
-const STATIC: &[&str] = &["-Wall", "-Wextra", "-O1", "-pthread", "-static", "-o"];
+pub(crate) const PROGRAM: &[&str] = &["-Wall", "-Wextra", "-O1", "-pthread", "-o"];
 const LIBRARY: &[&str] = &["-Wall", "-Wextra", "-O1", "-shared", "-fPIC", "-o"];
 
 /// Compiles a library of tests/suite into this directory, and returns the word that makes env(1) preload it.

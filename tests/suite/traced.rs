@@ -8,7 +8,8 @@ use std::process::Command;
 
 use pipe_watch::event::{Call, Event};
 use tempfile::TempDir;
-use workspace_tests::peers::{DIALECTS, static_traced_program, traced_program};
+use workspace_tests::peers::DIALECTS;
+use workspace_tests::traced::{static_traced_program, traced_program};
 use workspace_tests::{Scene, Tool, needs, tests};
 
 use crate::tracing::{in_shell, left, of, traced};
@@ -259,7 +260,8 @@ fn strace_sees_the_same_calls_of_peers(scene: &Scene) {
     if !needs(&[Tool::CCompiler, Tool::Strace]) {
         return;
     }
-    for dialect in DIALECTS {
+    // Records that are not padded may meet in a pipe; then both programs wait for ever.
+    for dialect in DIALECTS.into_iter().filter(|dialect| dialect.padded) {
         let wkp = dialect.wkp;
         let (server, client) = (dialect.server(), dialect.client());
         let command = in_shell(SESSIONS, &[server.as_os_str(), client.as_os_str(), wkp.as_ref()]);

@@ -11,8 +11,8 @@ use nix::sys::signal::Signal;
 use pipe_watch::event::Call;
 use predicates::prelude::*;
 use predicates::str::contains;
-use workspace_tests::peers::traced_program;
 use workspace_tests::proc::living_in;
+use workspace_tests::traced::traced_program;
 use workspace_tests::wait::{until, until_true};
 use workspace_tests::{Refusal, Scene, Tool, needs, not_run, tests};
 
