@@ -49,9 +49,9 @@ pub struct Args {
     #[arg(long, value_name = "PIPE|PID")]
     only: Vec<String>,
 
-    /// Show at most N events, and count the others
-    #[arg(long, value_name = "N", default_value_t = MOST)]
-    pub(super) max_events: usize,
+    /// Record and show at most N events, and count the others [default: record 20,000, show 2,000]
+    #[arg(long, value_name = "N")]
+    pub(super) max_events: Option<usize>,
 
     /// Show repeated calls as one row (the default)
     #[arg(long, overrides_with = "no_fold")]
@@ -164,7 +164,7 @@ impl Args {
     /// What to show. A process that is `hidden` is left out, with the pipes that it has.
     pub(super) fn choice(&self, hidden: Option<u32>) -> Choice {
         let folds = self.fold || !self.no_fold;
-        Choice { only: self.only.clone(), hidden, folds, most: self.max_events }
+        Choice { only: self.only.clone(), hidden, folds, most: self.max_events.unwrap_or(MOST) }
     }
 
     pub(super) fn by_clock(&self) -> bool {

@@ -17,7 +17,7 @@ use super::recording::{Events, Outcome};
 pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events, tracer::Error> {
     let mut options = Options::default();
     options.data = args.data;
-    options.max_events = options.max_events.max(args.max_events);
+    options.max_events = args.max_events.unwrap_or(options.max_events);
     options.linger = Some(args.linger);
     let mut events = Vec::new();
     let summary = trace(command, &options, &mut |event| {

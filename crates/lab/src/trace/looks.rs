@@ -15,6 +15,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use pipe_watch::changes::Changes;
 use pipe_watch::event::Header;
 use pipe_watch::look::{Scope, Snapshot, look};
+use pipe_watch::tracer::Options;
 use probe::proc;
 use probe::programs::end_children;
 use probe::running::Running;
@@ -38,9 +39,10 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events> {
     let mut running = start(command)?;
     let mut changes = Changes::default();
     let mut events = Vec::new();
+    let most = args.max_events.unwrap_or(Options::default().max_events);
     let watched = watch(args, &process, &mut running, |snapshot| {
         events.extend(changes.add(snapshot));
-        events.len() < args.max_events
+        events.len() < most
     });
     let signal = match watched {
         Err(Error::Signal(signal)) => Some(signal),

@@ -83,14 +83,14 @@ impl From<String> for NoEvents {
 
 impl From<tracer::Error> for NoEvents {
     fn from(error: tracer::Error) -> Self {
-        let is_usage = matches!(error, tracer::Error::Command | tracer::Error::Start { .. });
+        let is_usage = matches!(error, tracer::Error::Command);
         Self(if is_usage { Status::Usage } else { Status::Refused }, error.to_string())
     }
 }
 
 impl From<handshake_core::Error> for NoEvents {
     fn from(error: handshake_core::Error) -> Self {
-        Self(Status::Usage, error.to_string())
+        Self(Status::Refused, error.to_string())
     }
 }
 
