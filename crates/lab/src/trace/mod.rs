@@ -27,6 +27,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = Options::default().max_events)]
     max_events: usize,
 
+    /// Kill a program that starts more than N processes and programs
+    #[arg(long, value_name = "N", default_value_t = Options::default().max_processes)]
+    max_processes: usize,
+
     /// When the program has ended, end its descendants after DUR
     #[arg(long, value_name = "DUR", value_parser = handshake_cli::duration, default_value = "1s")]
     linger: std::time::Duration,
@@ -62,6 +66,7 @@ fn record(args: &Args) -> std::result::Result<Summary, tracer::Error> {
     let mut options = Options::default();
     options.data = args.data;
     options.max_events = args.max_events;
+    options.max_processes = args.max_processes;
     options.linger = Some(args.linger);
     let files: io::Result<Vec<_>> = args.output.iter().map(File::create).collect();
     let mut files: Vec<_> = files.map_err(tracer::Error::Sink)?.into_iter().map(BufWriter::new).collect();
