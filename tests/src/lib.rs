@@ -20,7 +20,8 @@
 //! dialect. [`pipe`] is what these four do with a pipe, and [`steps`] what tests of several subjects do.
 //! [`wait`] is the only module that waits, always with a deadline. `binaries` holds the programs, built by
 //! the cargo that runs the test. [`Terminal`] is a terminal for a program. [`peers`] are C programs that
-//! speak what the course's students' programs speak, [`traced`] are for the tests of the tracer. [`fault`] runs one scenario with each system call that
+//! speak what the course's students' programs speak, [`traced`] those for
+//! the tracer. [`fault`] runs one scenario with each system call that
 //! can fail, under strace. [`Refusal`] makes the kernel refuse chosen system calls for a program's whole
 //! life. With [`needs`] a test says what it needs beside Rust.
 //!

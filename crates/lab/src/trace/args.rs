@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pipe_watch::tracer::Options;
 use probe::paradigm::Paradigm;
 
 use super::view::Choice;
@@ -34,8 +35,12 @@ pub struct Args {
     pub(super) from: Option<PathBuf>,
 
     /// Keep the first N bytes of each read and write
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = Options::default().data)]
     pub(super) data: usize,
+
+    /// Kill a program that starts more than N processes and programs
+    #[arg(long, value_name = "N", default_value_t = Options::default().max_processes)]
+    pub(super) max_processes: usize,
 
     /// When the program has ended, end its descendants after DUR
     #[arg(long, value_name = "DUR", value_parser = handshake_cli::duration, default_value = "1s")]

@@ -18,6 +18,7 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events, tracer
     let mut options = Options::default();
     options.data = args.data;
     options.max_events = args.max_events.unwrap_or(options.max_events);
+    options.max_processes = args.max_processes;
     options.linger = Some(args.linger);
     let mut events = Vec::new();
     let summary = trace(command, &options, &mut |event| {
