@@ -51,6 +51,9 @@ mod why_options;
 /// The transcripts in docs/why.md.
 mod page_why;
 
+/// The pictures in docs/pictures.
+mod page_pictures;
+
 /// Programs under `lab trace`.
 mod tracing;
 

@@ -232,7 +232,7 @@ fn a_refusal_names_the_way_out(scene: &Scene) {
         assert_eq!((waits.path.as_deref(), waits.access), (Some("mario"), Some(Access::Read)));
     };
     if needs(&[Tool::Strace]) {
-        let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=none"];
+        let strace = ["strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=exit_group"];
         looked(lab().through(strace), "(strace) traces this one already");
     }
     if !needs(&[Tool::Seccomp]) {

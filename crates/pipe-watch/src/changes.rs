@@ -11,7 +11,7 @@
 //! let mut changes = Changes::default();
 //! let mut events = changes.add(&look(&scope)?);
 //! events.extend(changes.add(&look(&scope)?));
-//! events.extend(changes.finish());
+//! events.extend(changes.end());
 //! # Ok(())
 //! # }
 //! ```
@@ -59,13 +59,18 @@ impl Changes {
         for process in chosen {
             self.compare(process, snapshot, ns, &mut events);
         }
-        self.find_gone(snapshot, ns, &mut events);
+        self.end_processes(&snapshot.chosen, ns, &mut events);
+        let threads = snapshot.processes.values().flat_map(|process| &process.threads);
+        self.end_waits(&threads.map(|thread| thread.tid).collect(), ns, &mut events);
         events
     }
 
-    /// The waits that had not ended at the last look.
-    pub fn finish(self) -> Vec<Event> {
-        self.waits.into_values().map(|(_, event)| event).collect()
+    /// The last events, when all processes have ended since the last look.
+    pub fn end(mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.end_processes(&BTreeSet::new(), monotonic_ns(), &mut events);
+        self.end_waits(&BTreeSet::new(), monotonic_ns(), &mut events);
+        events
     }
 
     fn compare(&mut self, process: &Process, snapshot: &Snapshot, ns: u64, events: &mut Vec<Event>) {
@@ -132,6 +137,9 @@ impl Changes {
             return;
         }
         events.extend(self.end_wait(thread.tid, ns));
+        if !matches!(thread.wait, Wait::Open { .. } | Wait::Pipes(_) | Wait::Child { .. }) {
+            return;
+        }
         let mut event = self.event(ns, pid, Call::Poll);
         match &thread.wait {
             Wait::Open { path, access, .. } => {
@@ -167,10 +175,9 @@ impl Changes {
         Some(event)
     }
 
-    /// Processes that the look did not find have ended, and were reaped.
-    fn find_gone(&mut self, snapshot: &Snapshot, ns: u64, events: &mut Vec<Event>) {
-        let is_gone = |pid: &u32| !snapshot.chosen.contains(pid);
-        for pid in self.processes.keys().copied().filter(is_gone).collect::<Vec<_>>() {
+    /// Processes that are not there any more have ended, and were reaped.
+    fn end_processes(&mut self, there: &BTreeSet<u32>, ns: u64, events: &mut Vec<Event>) {
+        for pid in self.processes.keys().copied().filter(|pid| !there.contains(pid)).collect::<Vec<_>>() {
             let Some(known) = self.processes.remove(&pid) else { continue };
             if !known.has_ended {
                 events.push(self.event(ns, pid, Call::Exit));
@@ -182,8 +189,10 @@ impl Changes {
                 events.push(event);
             }
         }
-        let threads = snapshot.processes.values().flat_map(|process| &process.threads);
-        let there: BTreeSet<u32> = threads.map(|thread| thread.tid).collect();
+    }
+
+    /// The waits of threads that are not there any more have ended.
+    fn end_waits(&mut self, there: &BTreeSet<u32>, ns: u64, events: &mut Vec<Event>) {
         for tid in self.waits.keys().copied().filter(|tid| !there.contains(tid)).collect::<Vec<_>>() {
             events.extend(self.end_wait(tid, ns));
         }

@@ -53,7 +53,7 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events> {
     }
     let status = running.await_end(Deadline::in_exactly(GRACE)).unwrap_or_else(|| running.kill());
     end_children();
-    events.extend(changes.finish());
+    events.extend(changes.end());
     let words = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let outcome = Outcome::of(signal, status.success());
     Ok(Events { header: Header::new(words), events, outcome, hidden: None })

@@ -42,7 +42,7 @@ fn wait(timeline: &Timeline, event: usize) -> Option<Wait> {
 fn can_wait(event: &Event) -> bool {
     let may =
         matches!(event.call, Call::Open | Call::Read | Call::Write | Call::Splice | Call::Poll | Call::Wait);
-    may && !event.nonblocking && (event.source == Source::Trace || event.call == Call::Poll)
+    may && !event.nonblocking && (event.source != Source::Program || event.call == Call::Poll)
 }
 
 /// The last event that began while the call waited, and that can have ended it.
