@@ -1,6 +1,5 @@
 //! A pending client: one that has sent its name and has no acknowledgement yet.
 
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -151,10 +150,10 @@ impl PendingClient {
     /// Returns the PID in its private pipe's name, or 0 if the name has none. The PID is not verified. It
     /// only decides which clients share a turn.
     pub(super) fn process_number(&self) -> i32 {
-        let name = self.private.file_name().map(OsStr::as_bytes).unwrap_or_default();
+        let path = self.private.as_os_str().as_bytes();
         let number = match &self.dialect {
-            Dialect::Framed { .. } => name.rsplit(|byte| *byte == b'.').nth(1),
-            Dialect::Course(_) => Some(name),
+            Dialect::Framed { .. } => path.rsplit(|byte| *byte == b'.').nth(1),
+            Dialect::Course(_) => path.rsplit(|byte| *byte == b'/').next(),
         };
         number.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok()).unwrap_or(0)
     }
