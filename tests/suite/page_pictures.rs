@@ -1,5 +1,5 @@
-//! The pictures in docs/pictures, against a demo of today: each shows the same actions, steps and kinds of
-//! lines. Times, process numbers and the order of what happens at the same time may differ.
+//! The pictures in docs/pictures, against a demo of today: each shows the same steps. Times, process numbers,
+//! the order of what happens at the same time, and what has no step may differ.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,17 +34,14 @@ fn a_picture_shows_what_the_demo_does(scene: &Scene, paradigm: Paradigm) {
     );
 }
 
-/// What depends on which process comes first: a wait, a zombie, whose end the server sees first.
-const VARIES: [&str; 6] = ["waited", "wait", "note", "zombie", "session over", "told"];
-
-/// The texts of a picture and the classes of its elements, without numbers.
+/// The actions that have a step, each with its process and its step; without numbers of processes and pipes.
 fn structure(path: &Path) -> BTreeSet<String> {
     let svg = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let body = svg.split("</style>").last().unwrap_or_default();
-    let texts = body.split('>').filter_map(|part| Some(part.split_once("</text")?.0));
-    let classes = body.split("class=\"").skip(1).filter_map(|part| Some(part.split_once('"')?.0));
-    let without_digits = |text: &str| text.chars().filter(|char| !char.is_ascii_digit()).collect::<String>();
-    let texts = texts.chain(classes);
-    let texts = texts.filter(|text| !VARIES.iter().any(|start| text.starts_with(start)));
-    texts.map(without_digits).filter(|text| !text.trim().is_empty()).collect()
+    let titles = svg.split("<title>#").skip(1).filter_map(|rest| Some(rest.split_once("</title>")?.0));
+    let steps = titles.filter_map(|title| {
+        let mut lines = title.lines();
+        let action: String = lines.next()?.chars().filter(|char| !char.is_ascii_digit()).collect();
+        Some(format!("{}:{action}", lines.next().filter(|line| line.starts_with("step "))?))
+    });
+    steps.collect()
 }

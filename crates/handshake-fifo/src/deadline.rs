@@ -16,6 +16,12 @@ pub fn monotonic_ns() -> u64 {
     now.num_nanoseconds().cast_unsigned()
 }
 
+/// Returns the monotonic clock at the last tick of the kernel, at most 10 ms ago (`CLOCK_MONOTONIC_COARSE`,
+/// Linux only). In a virtual machine this takes 7 ns, where the exact time takes 80.
+pub(crate) fn last_tick() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).expect("CLOCK_MONOTONIC_COARSE always exists").into()
+}
+
 /// Returns the process's own time: the monotonic clock without the waits at the gate.
 pub fn now() -> Duration {
     Duration::from_nanos(monotonic_ns() - STOOD_STILL.load(Relaxed))

@@ -1,12 +1,12 @@
 //! A queue that is fair between processes: each has its turn, however many of its clients wait.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Waiting items, by the process that they belong to. Processes take turns, in the order in which they came.
 /// The items of one process are served first come, first served.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
-    waiting: HashMap<i32, VecDeque<T>>,
+    waiting: BTreeMap<i32, VecDeque<T>>,
     /// The processes that have items, each once, the next one first.
     turns: VecDeque<i32>,
     len: usize,
@@ -14,7 +14,7 @@ pub(super) struct FairQueue<T> {
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
-        Self { waiting: HashMap::new(), turns: VecDeque::new(), len: 0 }
+        Self { waiting: BTreeMap::new(), turns: VecDeque::new(), len: 0 }
     }
 }
 

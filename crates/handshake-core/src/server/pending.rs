@@ -1,6 +1,7 @@
 //! A pending client: one that has sent its name and has no acknowledgement yet.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -149,12 +150,12 @@ impl PendingClient {
     /// Returns the PID in its private pipe's name, or 0 if the name has none. The PID is not verified. It
     /// only decides which clients share a turn.
     pub(super) fn process_number(&self) -> i32 {
-        let name = name_of(&self.private);
-        let number = match self.dialect {
-            Dialect::Framed { .. } => name.rsplit('.').nth(1),
-            Dialect::Course(_) => Some(&*name),
+        let path = self.private.as_os_str().as_bytes();
+        let number = match &self.dialect {
+            Dialect::Framed { .. } => path.rsplit(|byte| *byte == b'.').nth(1),
+            Dialect::Course(_) => path.rsplit(|byte| *byte == b'/').next(),
         };
-        number.and_then(|number| number.parse().ok()).unwrap_or(0)
+        number.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok()).unwrap_or(0)
     }
 
     /// Steps 7 and 8: connects to the private pipe, sends the acknowledgement, and begins the session. The

@@ -11,13 +11,13 @@ use nix::poll::{PollFd, PollTimeout, poll, ppoll};
 use nix::sys::epoll::EpollEvent;
 use nix::sys::signal::SigSet;
 
-use crate::deadline::{Deadline, monotonic_ns};
+use crate::deadline::{Deadline, last_tick};
 use crate::sys::Poller;
 use signals::Signals;
 use spin::{AdaptiveSpin, WaitMode};
 
 /// The longest time that waits which find something at once may go on without a check for signals. A poll
-/// that returns at once unblocks no signals.
+/// that returns at once unblocks no signals. Measured by the kernel's ticks, the time may be one tick longer.
 pub const SIGNALS_WITHIN: Duration = Duration::from_millis(10);
 
 /// How many waits in a row may fail for lack of memory before that is an error. A failed wait cannot pause.
@@ -92,8 +92,8 @@ impl Pollable for Many<'_> {
 pub struct Waiter {
     signals: Signals,
     spin: AdaptiveSpin,
-    /// When signals were last unblocked, in [`monotonic_ns`] time.
-    looked_at_signals: Cell<u64>,
+    /// When signals were last unblocked, in [`last_tick`] time.
+    looked_at_signals: Cell<Duration>,
     /// Waits in a row that failed because the kernel had no memory.
     failed_waits: Cell<u32>,
 }
@@ -104,7 +104,7 @@ impl Waiter {
         Self {
             signals,
             spin: AdaptiveSpin::new(),
-            looked_at_signals: Cell::new(monotonic_ns()),
+            looked_at_signals: Cell::new(last_tick()),
             failed_waits: Cell::new(0),
         }
     }
@@ -134,8 +134,8 @@ impl Waiter {
         until: Deadline,
         mut errand: impl FnMut() -> Deadline,
     ) -> Result<Woken, Errno> {
-        let now = monotonic_ns();
-        if u128::from(now - self.looked_at_signals.get()) >= SIGNALS_WITHIN.as_nanos() {
+        let now = last_tick();
+        if now - self.looked_at_signals.get() >= SIGNALS_WITHIN {
             // A signal that arrives in this short wait could no longer end the wait that follows. Where each
             // wait finds something at once, this is also the only time for the errand.
             self.looked_at_signals.set(now);
@@ -145,9 +145,10 @@ impl Waiter {
                 return Ok(Woken::Signal);
             }
         }
-        if !until.passed()
+        let left = until.left();
+        if left != Some(Duration::ZERO)
             && !what.is_empty()
-            && let Some(count) = self.spin.look(until.left(), || what.look())
+            && let Some(count) = self.spin.look(left, || what.look())
         {
             return Ok(Woken::Ready(count));
         }

@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
 use crate::sys::{Handlers, arrivals, end_by_default, keep_exit_handler};
 
-/// The signals that ask a process to end.
+/// The signals that ask a process to end: the first of [`COUNTED`].
 const TERMINATION: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
 /// Those, and what a program may have to know of its children and of itself.
 const COUNTED: [Signal; 6] =
@@ -118,7 +118,8 @@ impl Signals {
     /// Returns whether a signal that asks the process to end has arrived and has not been taken yet. In a
     /// program with threads, another thread may have received it, without interrupting a wait of this thread.
     pub fn asks_to_end(&self) -> bool {
-        TERMINATION.iter().any(|signal| self.is_due(*signal))
+        // Asked before each sleep, so without a search for each signal.
+        TERMINATION.iter().zip(&self.seen).any(|(signal, seen)| is_new(*signal, seen.get()))
     }
 
     /// Returns whether a child has ended since the last call.
@@ -140,7 +141,7 @@ impl Signals {
     }
 
     fn is_due(&self, signal: Signal) -> bool {
-        self.seen(signal).is_some_and(|seen| seen != arrivals(signal))
+        is_new(signal, self.seen(signal))
     }
 
     /// Returns how many of this signal were noticed. `None`: it is not handled.
@@ -152,6 +153,11 @@ impl Signals {
         let cells = COUNTED.iter().zip(&self.seen).filter(|(counted, _)| **counted == signal);
         cells.for_each(|(_, seen)| seen.set(Some(arrivals(signal))));
     }
+}
+
+/// Returns whether more of this signal have arrived than were `seen`. `None`: it is not handled.
+fn is_new(signal: Signal, seen: Option<u32>) -> bool {
+    seen.is_some_and(|seen| seen != arrivals(signal))
 }
 
 thread_local! {

@@ -58,6 +58,9 @@ impl LateClients {
     /// Tries the pipes that are due. Returns when to try again: never, if none is left.
     pub(crate) fn close_those_open(&self) -> Deadline {
         let mut clients = self.0.borrow_mut();
+        if clients.is_empty() {
+            return Deadline::NEVER;
+        }
         // The budget bounds all attempts together: the more clients there are, the longer the pauses.
         let least =
             Duration::from_secs(1) * u32::try_from(clients.len()).unwrap_or(u32::MAX) / NOTICES_A_SECOND;

@@ -98,7 +98,10 @@ impl Session {
     }
 
     pub(super) fn judge_grace(&self) -> Result<()> {
-        if self.process.asked_to_end().is_some() && self.process.parent_died() {
+        if self.process.asked_to_end().is_none() {
+            return Ok(());
+        }
+        if self.process.parent_died() {
             return Err(Error::lost("the server has died"));
         }
         if self.end_of_grace().passed() { Err(Error::lost("the grace was over")) } else { Ok(()) }
