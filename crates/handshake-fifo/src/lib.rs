@@ -5,8 +5,8 @@
 //! - [`wait`]: the only place that sleeps, with signals unblocked and an adaptive poll before.
 //! - [`deadline`]: moments at which a wait ends. [`limits`]: the kernel's limits for a process. [`errno`]:
 //!   errors by name.
-//! - [`sys`]: fork and other calls for which nix has no safe function. The workspace has no other `unsafe`
-//!   code.
+//! - [`sys`]: fork and other calls for which nix has no safe function. It has all `unsafe` code
+//!   of the servers and the client.
 
 pub mod deadline;
 pub mod errno;
