@@ -2,6 +2,11 @@
 
 use std::ops::RangeInclusive;
 
+/// The most clients and messages of a demo. More would neither fit a page nor be readable.
+pub(crate) const CLIENTS_MAX: usize = 20;
+/// See [`CLIENTS_MAX`].
+pub(crate) const MESSAGES_MAX: usize = 100;
+
 /// `1 client`, `2 clients`.
 pub(crate) fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })

@@ -23,6 +23,12 @@ pub struct Header {
     /// The command line of the program that was traced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// The title of its pictures, if that is not the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The PID of a process that only starts the others, and that pictures leave out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<u32>,
 }
 
 impl Header {
@@ -34,7 +40,14 @@ impl Header {
     /// Makes the header of a trace of this command, on this kernel.
     pub fn new(command: Vec<String>) -> Self {
         let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-        Self { format: Self::FORMAT.to_owned(), version: Self::VERSION, kernel, command }
+        Self {
+            format: Self::FORMAT.to_owned(),
+            version: Self::VERSION,
+            kernel,
+            command,
+            title: None,
+            hidden: None,
+        }
     }
 }
 

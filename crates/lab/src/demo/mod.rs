@@ -50,12 +50,8 @@ use printer::Printer;
 use processes::Processes;
 use wkp::Wkp;
 
-use crate::numbers::within;
+use crate::numbers::{CLIENTS_MAX, MESSAGES_MAX, within};
 use crate::trace;
-
-/// More would neither fit a page nor be readable.
-const CLIENTS_MAX: usize = 20;
-const MESSAGES_MAX: usize = 100;
 
 /// Watch a paradigm's steps as they happen.
 ///
@@ -158,8 +154,9 @@ pub fn run(args: Args) -> Result<Status> {
     let mut director = Director::new(process, pause, processes, printer)?;
     announce(&mut director, &args)?;
     let played = script::run(&mut director, &args, external.as_ref());
-    let right = close(&mut director, &args, played)?;
+    let right = close(&mut director, &args, played);
     save(&director, &args)?;
+    let right = right?;
     Ok(if right { Status::Done } else { Status::Broken })
 }
 
@@ -183,13 +180,13 @@ fn title(args: &Args) -> String {
 /// Writes the files that were asked for.
 fn save(director: &Director, args: &Args) -> Result<()> {
     let events = director.event_log.seen();
-    if let Some(file) = &args.html {
-        trace::draw(events.to_vec(), title(args), file)?;
-    }
-    let Some(file) = &args.events else { return Ok(()) };
-    let lines = events.iter().filter_map(|event| serde_json::to_string(event).ok());
-    let failed = |error| Error::on("write", file.display().to_string(), errno_of(&error));
-    fs::write(file, lines.map(|line| line + "\n").collect::<String>()).map_err(failed)
+    let drawn = args.html.as_ref().map(|file| trace::draw(events.to_vec(), title(args), file));
+    let written = args.events.as_ref().map(|file| {
+        let lines = events.iter().filter_map(|event| serde_json::to_string(event).ok());
+        let failed = |error| Error::on("write", file.display().to_string(), errno_of(&error));
+        fs::write(file, lines.map(|line| line + "\n").collect::<String>()).map_err(failed)
+    });
+    drawn.into_iter().chain(written).collect()
 }
 
 /// Ends all processes, and prints the verdict. Returns whether all checks passed.

@@ -7,10 +7,20 @@ use std::time::Duration;
 use pipe_watch::tracer::Options;
 use probe::paradigm::Paradigm;
 
+use crate::numbers::{CLIENTS_MAX, MESSAGES_MAX, within};
+
 use super::view::Choice;
 
 /// The most events that a picture has, unless more are asked for.
 pub(super) const MOST: usize = 2_000;
+
+const USAGE: &str = "lab trace [OPTIONS] -- PROGRAM [ARGUMENT]...
+       lab trace [OPTIONS] demo PARADIGM
+       lab trace [OPTIONS] --events FILE...
+       lab trace [OPTIONS] --from FILE.jsonl";
+
+/// The most bytes that an event keeps.
+const DATA_MAX: usize = 1 << 20;
 
 /// See what programs do with pipes, as a timeline: a picture, or text.
 ///
@@ -19,7 +29,7 @@ pub(super) const MOST: usize = 2_000;
 /// Without -o, the timeline is text on stdout. `lab trace demo PARADIGM` traces a demo, with the course's
 /// steps.
 #[derive(Debug, clap::Args)]
-#[command(subcommand_negates_reqs = true)]
+#[command(subcommand_negates_reqs = true, disable_help_subcommand = true, override_usage = USAGE)]
 #[command(group(clap::ArgGroup::new("source").required(true).multiple(true).args(["events", "from", "command"])))]
 pub struct Args {
     /// Write the timeline to FILE; its ending says how: .html .svg .mmd .chrome.json .json .jsonl .txt
@@ -35,14 +45,15 @@ pub struct Args {
     pub(super) from: Option<PathBuf>,
 
     /// Keep the first N bytes of each read and write
-    #[arg(long, value_name = "N", default_value_t = Options::default().data)]
+    #[arg(long, value_name = "N", default_value = "64", value_parser = within(0..=DATA_MAX))]
     pub(super) data: usize,
 
     /// Kill a program that starts more than N processes and programs
     #[arg(long, value_name = "N", default_value_t = Options::default().max_processes)]
     pub(super) max_processes: usize,
 
-    /// When the program has ended, end its descendants after DUR
+    /// Let descendants run for DUR when the program has ended; then end them with SIGTERM, and SIGKILL 2 s
+    /// later
     #[arg(long, value_name = "DUR", value_parser = handshake_cli::duration, default_value = "1s")]
     pub(super) linger: Duration,
 
@@ -91,11 +102,11 @@ pub(super) struct DemoArgs {
     pub(super) paradigm: Paradigm,
 
     /// How many clients
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value = "2", value_parser = within(1..=CLIENTS_MAX))]
     pub(super) clients: usize,
 
     /// How many messages each of them sends
-    #[arg(long, value_name = "M", default_value_t = 1)]
+    #[arg(long, value_name = "M", default_value = "1", value_parser = within(0..=MESSAGES_MAX))]
     pub(super) messages: usize,
 
     /// For dispatch: use one well-known pipe for everything that all clients send, and never remove it
@@ -160,6 +171,11 @@ impl Args {
             (None, None) if self.command.is_empty() => Source::Logs,
             (None, None) => Source::Live(&self.command),
         }
+    }
+
+    /// Whether there is a program to run.
+    pub(super) fn runs_programs(&self) -> bool {
+        matches!(self.source(), Source::Live(_) | Source::Demo(_))
     }
 
     pub(super) fn outputs(&self) -> &[Output] {

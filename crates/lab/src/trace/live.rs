@@ -38,5 +38,5 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events, tracer
     (1..).zip(&mut events).for_each(|(seq, event)| event.seq = seq);
     let words = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let outcome = Outcome::of(summary.signal, summary.ending == Ending::Exited(0));
-    Ok(Events { header: Header::new(words), events, outcome, hidden: None })
+    Ok(Events { header: Header::new(words), events, outcome })
 }

@@ -56,7 +56,7 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events> {
     events.extend(changes.end());
     let words = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let outcome = Outcome::of(signal, status.success());
-    Ok(Events { header: Header::new(words), events, outcome, hidden: None })
+    Ok(Events { header: Header::new(words), events, outcome })
 }
 
 fn start(command: &[OsString]) -> Result<Running> {

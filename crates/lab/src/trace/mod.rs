@@ -30,10 +30,11 @@ use handshake_cli::{Status, complain};
 use handshake_core::error::errno_of;
 use handshake_core::{Error, Result};
 use pipe_watch::event::Header;
+use pipe_watch::look::printable;
 use pipe_watch::timeline::Timeline;
 
 pub use args::Args;
-use args::{Format, MOST, Source};
+use args::{Format, MOST};
 pub(crate) use args::{Output, output};
 pub(crate) use demo::title as demo_title;
 use recording::{Events, NoEvents};
@@ -46,7 +47,10 @@ use crate::demo::printer::Printer;
 /// # Errors
 /// A file cannot be written. [`Error::Signal`]: the trace was interrupted; what came before is written.
 pub fn run(args: Args) -> Result<Status> {
-    let Events { header, events, outcome, hidden } = match source::events(&args) {
+    if args.runs_programs() {
+        args.outputs().iter().try_for_each(open)?;
+    }
+    let Events { header, events, outcome } = match source::events(&args) {
         Ok(events) => events,
         Err(NoEvents(status, reason)) => {
             complain("lab", reason);
@@ -54,25 +58,31 @@ pub fn run(args: Args) -> Result<Status> {
         }
     };
     let timeline = Timeline::of(events);
-    let title = args.title.clone().unwrap_or_else(|| match args.source() {
-        Source::Demo(demo) => demo_title(demo.paradigm, demo.clients, demo.messages),
-        _ => title(&header.command, &timeline),
-    });
-    let choice = args.choice(hidden);
-    let view = match choice.shown(&timeline) {
-        Ok(shown) => View::new(&timeline, title, &shown, choice.folds, choice.most),
-        Err(error) => {
-            complain("lab", error);
-            return Ok(Status::Usage);
-        }
-    };
-    for output in args.outputs() {
-        write(output, &header, &view, args.by_clock())?;
-    }
+    let chosen = args.title.clone().or_else(|| header.title.clone());
+    let title = chosen.map_or_else(|| title(&header.command, &timeline), |title| printable(&title));
+    let choice = args.choice(header.hidden);
+    let shown = choice.shown(&timeline);
+    let all = || choice.of_all().shown(&timeline).unwrap_or_default();
+    let view = View::new(&timeline, title, shown.as_ref().unwrap_or(&all()), choice.folds, choice.most);
+    let written = args.outputs().iter().map(|output| write(output, &header, &view, args.by_clock()));
+    // A recording is precious: each file is written, whatever happened to the others.
+    written.collect::<Vec<_>>().into_iter().collect::<Result<()>>()?;
     if args.outputs().is_empty() {
         print(&view)?;
     }
-    outcome.status()
+    match shown {
+        Ok(_) => outcome.status(),
+        Err(error) => {
+            complain("lab", error);
+            Ok(Status::Usage)
+        }
+    }
+}
+
+/// Opens a file, so that a program does not run in vain.
+fn open(output: &Output) -> Result<()> {
+    let opened = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&output.path);
+    opened.map(drop).map_err(|error| Error::on("write", output.path.display().to_string(), errno_of(&error)))
 }
 
 /// Draws the event log of our programs.
@@ -113,8 +123,13 @@ fn print(view: &View<'_>) -> Result<()> {
 
 /// The command line of a trace; else what there is to see.
 fn title(command: &[String], timeline: &Timeline) -> String {
-    if !command.is_empty() {
-        return pipe_watch::look::printable(&command.join(" "));
+    if let Some((program, arguments)) = command.split_first() {
+        let quoted = |word: &String| {
+            if word.contains(char::is_whitespace) { format!("'{word}'") } else { word.clone() }
+        };
+        let program = program.rsplit('/').next().unwrap_or(program).to_owned();
+        let words: Vec<String> = [program].into_iter().chain(arguments.iter().map(quoted)).collect();
+        return printable(&words.join(" "));
     }
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for lane in &timeline.lanes {

@@ -18,8 +18,6 @@ pub(super) struct Events {
     pub(super) events: Vec<Event>,
     /// How the traced program ended.
     pub(super) outcome: Outcome,
-    /// A process that is not to be shown.
-    pub(super) hidden: Option<u32>,
 }
 
 impl Events {
@@ -34,7 +32,7 @@ impl Events {
 
     /// Events of a program that ran before.
     pub(super) fn of_past(header: Header, events: Vec<Event>) -> Self {
-        Self { header, events, outcome: Outcome::Done, hidden: None }
+        Self { header, events, outcome: Outcome::Done }
     }
 }
 

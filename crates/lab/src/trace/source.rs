@@ -13,7 +13,7 @@ use super::args::{Args, Source};
 use super::demo;
 use super::live;
 use super::looks;
-use super::recording::{Events, NoEvents, from_logs};
+use super::recording::{Events, NoEvents, Outcome, from_logs};
 
 /// Reads them, or runs the program that makes them.
 pub(super) fn events(args: &Args) -> Result<Events, NoEvents> {
@@ -33,7 +33,15 @@ pub(super) fn events(args: &Args) -> Result<Events, NoEvents> {
         }
         Source::Logs => Events::of_past(Header::new(Vec::new()), Vec::new()),
     };
-    found.add(from_logs(&args.events)?);
+    match from_logs(&args.events) {
+        Ok(own) => found.add(own),
+        // The program has run: what was recorded is not thrown away.
+        Err(error) if args.runs_programs() => {
+            complain("lab", error);
+            found.outcome = Outcome::Failed;
+        }
+        Err(error) => return Err(error.into()),
+    }
     Ok(found)
 }
 

@@ -173,6 +173,11 @@ fn bytes_of(timeline: &Timeline, event: usize) -> Option<i64> {
 }
 
 impl Choice {
+    /// The same choice of all processes and pipes.
+    pub(super) fn of_all(&self) -> Self {
+        Self { only: Vec::new(), ..self.clone() }
+    }
+
     /// Which events are shown.
     ///
     /// # Errors
