@@ -69,6 +69,9 @@ mod traced_ends;
 /// The pictures of `lab trace`.
 mod trace_pictures;
 
+/// `lab trace demo`, and what becomes of a recording.
+mod trace_demo;
+
 /// The lab without a directory for temporary files.
 mod temporary;
 
