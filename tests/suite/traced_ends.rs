@@ -23,6 +23,7 @@ tests! {
     descendants_that_stay_are_ended;
     a_signal_to_the_lab_reaches_the_program;
     a_program_that_ignores_signals_is_killed;
+    an_ignored_signal_ends_no_trace;
     a_killed_lab_leaves_no_process;
     a_program_that_forks_without_end_is_killed;
     a_program_that_starts_programs_without_end_is_killed;
@@ -106,6 +107,17 @@ fn a_program_that_ignores_signals_is_killed(scene: &Scene) {
     lab.signal(Signal::SIGTERM);
     lab.ends_by(Signal::SIGINT);
     assert!(begin.elapsed() < Duration::from_secs(2));
+}
+
+/// As with nohup(1).
+fn an_ignored_signal_ends_no_trace(scene: &Scene) {
+    let trace = Trace::new();
+    let lab = trace.launch(scene, &[], ["sh", "-c", "echo runs; read line; echo $line"]).typing();
+    let lab = lab.through(["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]).start();
+    until_true("the program to run", || lab.printed().contains("runs"));
+    lab.signal(Signal::SIGHUP);
+    lab.type_line("goes on");
+    lab.ends().success().stdout("runs\ngoes on\n");
 }
 
 /// At 100 moments from before its first system call until processes come and go.

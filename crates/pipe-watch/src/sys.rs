@@ -5,13 +5,17 @@
 
 #![allow(unsafe_code)]
 
+mod signals;
+
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::ptr;
-use std::time::Duration;
 
 use libc::{c_int, c_long, c_ulong, c_void, pid_t};
+
+pub(crate) use signals::{HeldSignals, send};
+use signals::{set_mask, signal_set};
 
 const PTRACE_POKEDATA: u32 = 5;
 const PTRACE_CONT: u32 = 7;
@@ -218,68 +222,4 @@ pub(crate) fn read_memory(tid: pid_t, address: u64, bytes: &mut [u8]) -> io::Res
     // SAFETY: the kernel writes only into `bytes`; the other addresses are of the other process.
     let read = unsafe { libc::process_vm_readv(tid, &local, 1, remote.as_ptr(), 2, 0) };
     usize::try_from(read).map_err(|_| io::Error::last_os_error())
-}
-
-/// Holds back signals, so that [`HeldSignals::next`] takes them. Dropping it lets them through again.
-#[derive(Debug)]
-pub(crate) struct HeldSignals {
-    held: libc::sigset_t,
-    before: libc::sigset_t,
-}
-
-impl HeldSignals {
-    /// Holds back these signals in this thread, and SIGCHLD.
-    pub(crate) fn new(signals: &[c_int]) -> Self {
-        // An ignored SIGCHLD would not come, and its children would not be waited for.
-        // SAFETY: an integer and a constant.
-        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-        let held = signal_set(&[signals, &[libc::SIGCHLD]].concat());
-        Self { held, before: set_mask(libc::SIG_BLOCK, &held) }
-    }
-
-    /// Waits for one of them, at most this long. Returns its number, and whether the kernel sent it (the
-    /// terminal: to all processes in the foreground).
-    pub(crate) fn next(&self, limit: Option<Duration>) -> Option<(c_int, bool)> {
-        let limit = limit.map(|limit| libc::timespec {
-            tv_sec: limit.as_secs() as libc::time_t,
-            tv_nsec: limit.subsec_nanos() as c_long,
-        });
-        let limit = limit.as_ref().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: all zeros are a siginfo_t.
-        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-        // SAFETY: the set, the info and the limit live until the call returns.
-        let signal = unsafe { libc::sigtimedwait(&self.held, &mut info, limit) };
-        (signal > 0).then_some((signal, info.si_code > 0))
-    }
-}
-
-impl Drop for HeldSignals {
-    fn drop(&mut self) {
-        // One that was taken as the reason to end must not strike again.
-        while self.next(Some(Duration::ZERO)).is_some() {}
-        set_mask(libc::SIG_SETMASK, &self.before);
-    }
-}
-
-fn signal_set(signals: &[c_int]) -> libc::sigset_t {
-    // SAFETY: all zeros are an empty set.
-    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-    for signal in signals {
-        // SAFETY: `set` is a set of signals; a wrong number is an error without effect.
-        unsafe { libc::sigaddset(&mut set, *signal) };
-    }
-    set
-}
-
-fn set_mask(how: c_int, set: &libc::sigset_t) -> libc::sigset_t {
-    let mut before = signal_set(&[]);
-    // SAFETY: both sets live until the call returns.
-    unsafe { libc::pthread_sigmask(how, set, &mut before) };
-    before
-}
-
-/// Sends a signal to a process, which may have ended.
-pub(crate) fn send(pid: pid_t, signal: c_int) {
-    // SAFETY: two integers.
-    unsafe { libc::kill(pid, signal) };
 }
