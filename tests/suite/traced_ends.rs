@@ -24,6 +24,7 @@ tests! {
     a_signal_to_the_lab_reaches_the_program;
     a_program_that_ignores_signals_is_killed;
     an_ignored_signal_ends_no_trace;
+    a_child_from_before_does_not_delay_the_end;
     a_killed_lab_leaves_no_process;
     a_program_that_forks_without_end_is_killed;
     a_program_that_starts_programs_without_end_is_killed;
@@ -118,6 +119,14 @@ fn an_ignored_signal_ends_no_trace(scene: &Scene) {
     lab.signal(Signal::SIGHUP);
     lab.type_line("goes on");
     lab.ends().success().stdout("runs\ngoes on\n");
+}
+
+/// The shell becomes the lab, which has its child then.
+fn a_child_from_before_does_not_delay_the_end(scene: &Scene) {
+    let begin = Instant::now();
+    let lab = Trace::new().launch(scene, &[], ["true"]);
+    lab.through(["sh", "-c", "(cd /; exec sleep 8) >/dev/null 2>&1 & exec \"$@\"", "sh"]).run().success();
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
 }
 
 /// At 100 moments from before its first system call until processes come and go.

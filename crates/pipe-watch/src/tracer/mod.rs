@@ -137,9 +137,9 @@ pub enum Error {
 /// complete. An event of a call that never returned comes at the end. Therefore events come in the order of
 /// their ends; [`Event::seq`] has the order in which they began, in which a number may be missing.
 ///
-/// The caller has no other thread and no other child: this function waits for any child. It holds back
-/// SIGINT, SIGTERM, SIGHUP and SIGQUIT and takes them itself. The caller needs no handler. After the first
-/// one, traced processes have [`Options::grace`] to end, after the second one they are killed. SIGINT and
+/// The caller has no other thread. A child that it has already is reaped if it ends: this function waits for
+/// any child. It holds back SIGINT, SIGTERM, SIGHUP and SIGQUIT, those that are not ignored, and takes them
+/// itself. The caller needs no handler. After the first one, traced processes have [`Options::grace`] to end, after the second one they are killed. SIGINT and
 /// SIGQUIT of a terminal have reached the program as well; the tracer passes on others.
 ///
 /// # Errors

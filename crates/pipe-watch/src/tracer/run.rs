@@ -9,6 +9,10 @@ use crate::sys::{self, HeldSignals};
 /// The signals that end a trace.
 pub(super) const TAKEN: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
+/// How long the tracer waits for a child whose parent was killed before it could report the birth, if
+/// another child of this process keeps wait(2) from saying that there is none.
+const BIRTH: Duration = Duration::from_millis(100);
+
 /// While stops come without a pause, signals and deadlines are looked at once in so many.
 const STOPS_PER_LOOK: u32 = 64;
 
@@ -16,14 +20,25 @@ impl Tracer<'_> {
     /// Goes on until no traced process is left.
     pub(super) fn run(mut self, signals: &HeldSignals) -> Result<Summary, Error> {
         let mut stops = 0_u32;
+        let mut over_since = None;
         loop {
             match sys::next_status() {
                 Ok(Some((tid, status))) => {
+                    over_since = None;
                     self.handle(tid, status);
                     stops = stops.wrapping_add(1);
                     if stops.is_multiple_of(STOPS_PER_LOOK) {
                         self.pause(signals, Some(Duration::ZERO));
                     }
+                }
+                // A child is left that is not traced: this process had it before.
+                Ok(None) if self.is_over() => {
+                    let since = *over_since.get_or_insert_with(Instant::now);
+                    let left = BIRTH.saturating_sub(since.elapsed());
+                    if left.is_zero() {
+                        return self.result();
+                    }
+                    self.pause(signals, Some(left));
                 }
                 Ok(None) => self.pause(signals, self.patience()),
                 Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
@@ -32,6 +47,11 @@ impl Tracer<'_> {
             }
             self.judge();
         }
+    }
+
+    /// Whether no traced thread is left, as far as is known.
+    fn is_over(&self) -> bool {
+        self.tasks.is_empty() && (self.early.is_empty() || self.is_killing())
     }
 
     fn result(mut self) -> Result<Summary, Error> {
