@@ -124,7 +124,8 @@ fn an_ignored_signal_ends_no_trace(scene: &Scene) {
 /// The shell becomes the lab, which has its child then.
 fn a_child_from_before_does_not_delay_the_end(scene: &Scene) {
     let begin = Instant::now();
-    let lab = Trace::new().launch(scene, &[], ["true"]);
+    let trace = Trace::new();
+    let lab = trace.launch(scene, &[], ["true"]);
     lab.through(["sh", "-c", "(cd /; exec sleep 8) >/dev/null 2>&1 & exec \"$@\"", "sh"]).run().success();
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
 }
@@ -261,6 +262,16 @@ fn a_refusal_names_the_way_out(scene: &Scene) {
     }
     let refusing = |refused, way_out: &str| looked(lab().refusing([refused]), way_out);
     refusing(Refusal::of("ptrace", Errno::EPERM), "docker run --cap-add SYS_PTRACE");
+    // Further events are counted, and the program goes on. Its status is in the trace.
+    let script = "mkfifo p; cat p & sleep 0.2; : >p; wait; rm p; echo done; kill -KILL $$";
+    let lab = trace.launch(scene, &["--max-events", "3"], ["sh", "-c", script]);
+    let end = lab.refusing([Refusal::of("ptrace", Errno::EPERM)]).run().stdout("done\n");
+    end.stderr(contains("more events were left out: --max-events has the limit"));
+    assert_eq!(trace.events().len(), 3);
+    let lab = trace.launch(scene, &[], ["sh", "-c", "sleep 0.1; kill -KILL $$"]);
+    lab.refusing([Refusal::of("ptrace", Errno::EPERM)]).run();
+    let events = trace.events();
+    assert!(of(&events, Call::Exit).iter().any(|exit| exit.signal.as_deref() == Some("SIGKILL")));
     // PTRACE_GET_SYSCALL_INFO.
     let old = Refusal::of("ptrace", Errno::EIO).when(0, u64::MAX, 0x420e);
     refusing(old, "Linux 5.3 or later is needed");

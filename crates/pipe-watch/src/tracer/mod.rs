@@ -30,7 +30,7 @@ mod descriptors;
 mod fifo_names;
 mod filter;
 mod log;
-mod names;
+pub(crate) mod names;
 mod numbers;
 mod others;
 mod paths;
