@@ -119,6 +119,12 @@ fn an_ignored_signal_ends_no_trace(scene: &Scene) {
     lab.signal(Signal::SIGHUP);
     lab.type_line("goes on");
     lab.ends().success().stdout("runs\ngoes on\n");
+    // The program has the mask and the actions that the lab was started with.
+    let signals = ["grep", "-E", "Sig(Blk|Ign|Cgt)", "/proc/self/status"];
+    let odd = ["env", "--block-signal=INT,CHLD", "--ignore-signal=CHLD,QUIT"];
+    let alone = Command::new(odd[0]).args(&odd[1..]).args(signals).output().expect("env(1)");
+    let traced = trace.launch(scene, &[], signals).through(odd).run().success();
+    traced.stdout(String::from_utf8(alone.stdout).expect("text"));
 }
 
 /// The shell becomes the lab, which has its child then.

@@ -15,7 +15,6 @@ use std::ptr;
 use libc::{c_int, c_long, c_ulong, c_void, pid_t};
 
 pub(crate) use signals::{HeldSignals, send};
-use signals::{set_mask, signal_set};
 
 const PTRACE_POKEDATA: u32 = 5;
 const PTRACE_CONT: u32 = 7;
@@ -83,7 +82,11 @@ pub(crate) const FAILED_EXEC: i32 = 2;
 
 /// Starts a child that waits at a gate, then installs the filter and becomes the program. The caller has no
 /// other thread.
-pub(crate) fn fork_gated(words: &[CString], filter: &[libc::sock_filter]) -> io::Result<Gated> {
+pub(crate) fn fork_gated(
+    words: &[CString],
+    filter: &[libc::sock_filter],
+    signals: &HeldSignals,
+) -> io::Result<Gated> {
     let (gate, gate_writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let (failure, failure_writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let mut argv: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
@@ -96,7 +99,7 @@ pub(crate) fn fork_gated(words: &[CString], filter: &[libc::sock_filter]) -> io:
         -1 => Err(io::Error::last_os_error()),
         0 => {
             drop(gate_writer);
-            let (step, errno) = become_program(&gate, &argv, &program);
+            let (step, errno) = become_program(&gate, &argv, &program, signals);
             let report = [step.to_ne_bytes(), errno.to_ne_bytes()].concat();
             let _ = rustix::io::write(&failure_writer, &report);
             // SAFETY: _exit takes an integer, and runs no destructor of the parent's values.
@@ -107,7 +110,12 @@ pub(crate) fn fork_gated(words: &[CString], filter: &[libc::sock_filter]) -> io:
 }
 
 /// What the child does. It returns only if a step fails.
-fn become_program(gate: &OwnedFd, argv: &[*const libc::c_char], filter: &libc::sock_fprog) -> (i32, i32) {
+fn become_program(
+    gate: &OwnedFd,
+    argv: &[*const libc::c_char],
+    filter: &libc::sock_fprog,
+    signals: &HeldSignals,
+) -> (i32, i32) {
     let failed = |step| (step, io::Error::last_os_error().raw_os_error().unwrap_or(0));
     let mut byte = [0];
     let came = loop {
@@ -119,7 +127,10 @@ fn become_program(gate: &OwnedFd, argv: &[*const libc::c_char], filter: &libc::s
     if came != Ok(1) {
         return (0, 0);
     }
-    reset_signals();
+    signals.undo();
+    // Rust's runtime ignores SIGPIPE before `main`: what it was before is not known.
+    // SAFETY: an integer and a constant.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     // SAFETY: this prctl takes integers.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1 as c_ulong, 0, 0, 0) } != 0 {
         return failed(FAILED_FILTER);
@@ -132,13 +143,6 @@ fn become_program(gate: &OwnedFd, argv: &[*const libc::c_char], filter: &libc::s
     // SAFETY: `argv` ends with a null pointer, and its strings live in the parent's copy of the caller.
     unsafe { libc::execvp(argv[0], argv.as_ptr()) };
     failed(FAILED_EXEC)
-}
-
-/// Undoes what Rust's runtime and the tracer set: no signal is blocked, and SIGPIPE ends the program.
-fn reset_signals() {
-    // SAFETY: an integer and a constant.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    set_mask(libc::SIG_SETMASK, &signal_set(&[]));
 }
 
 /// Attaches to a thread without stopping it. `options` also go to each thread that it will start.

@@ -9,19 +9,29 @@ use libc::{c_int, c_long, pid_t};
 #[derive(Debug)]
 pub(crate) struct HeldSignals {
     held: libc::sigset_t,
+    /// The mask and the action of SIGCHLD as they were before.
     before: libc::sigset_t,
+    child: libc::sigaction,
 }
 
 impl HeldSignals {
     /// Holds back these signals in this thread, and SIGCHLD. A signal that is ignored stays ignored: nohup(1)
     /// and shells start programs like that.
     pub(crate) fn new(signals: &[c_int]) -> Self {
+        let child = action(libc::SIGCHLD);
         // An ignored SIGCHLD would not come, and its children would not be waited for.
         // SAFETY: an integer and a constant.
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
         let heeded = signals.iter().copied().filter(|signal| !is_ignored(*signal));
         let held = signal_set(&heeded.chain([libc::SIGCHLD]).collect::<Vec<_>>());
-        Self { held, before: set_mask(libc::SIG_BLOCK, &held) }
+        Self { held, before: set_mask(libc::SIG_BLOCK, &held), child }
+    }
+
+    /// Undoes it: the mask and the action of SIGCHLD are as before.
+    pub(super) fn undo(&self) {
+        // SAFETY: the action is one that this process had.
+        unsafe { libc::sigaction(libc::SIGCHLD, &self.child, ptr::null_mut()) };
+        set_mask(libc::SIG_SETMASK, &self.before);
     }
 
     /// Waits for one of them, at most this long. Returns its number, and whether the kernel sent it (the
@@ -44,20 +54,25 @@ impl Drop for HeldSignals {
     fn drop(&mut self) {
         // One that was taken as the reason to end must not strike again.
         while self.next(Some(Duration::ZERO)).is_some() {}
-        set_mask(libc::SIG_SETMASK, &self.before);
+        self.undo();
     }
 }
 
 /// Whether this process ignores a signal.
 fn is_ignored(signal: c_int) -> bool {
+    action(signal).sa_sigaction == libc::SIG_IGN
+}
+
+/// What this process does at a signal.
+fn action(signal: c_int) -> libc::sigaction {
     // SAFETY: all zeros are a sigaction.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: the call only writes into `action`.
-    let asked = unsafe { libc::sigaction(signal, ptr::null(), &mut action) };
-    asked == 0 && action.sa_sigaction == libc::SIG_IGN
+    unsafe { libc::sigaction(signal, ptr::null(), &mut action) };
+    action
 }
 
-pub(super) fn signal_set(signals: &[c_int]) -> libc::sigset_t {
+fn signal_set(signals: &[c_int]) -> libc::sigset_t {
     // SAFETY: all zeros are an empty set.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
     for signal in signals {
@@ -67,7 +82,7 @@ pub(super) fn signal_set(signals: &[c_int]) -> libc::sigset_t {
     set
 }
 
-pub(super) fn set_mask(how: c_int, set: &libc::sigset_t) -> libc::sigset_t {
+fn set_mask(how: c_int, set: &libc::sigset_t) -> libc::sigset_t {
     let mut before = signal_set(&[]);
     // SAFETY: both sets live until the call returns.
     unsafe { libc::pthread_sigmask(how, set, &mut before) };

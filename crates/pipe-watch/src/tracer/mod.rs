@@ -150,7 +150,7 @@ pub fn trace(
     sink: &mut dyn FnMut(Event) -> io::Result<()>,
 ) -> Result<Summary, Error> {
     let signals = crate::sys::HeldSignals::new(&run::TAKEN);
-    let started = spawn::start(command)?;
+    let started = spawn::start(command, &signals)?;
     state::Tracer::new(options, started, sink).run(&signals)
 }
 

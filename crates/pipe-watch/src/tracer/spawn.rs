@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::{Error, Refusal, filter};
-use crate::sys;
+use crate::sys::{self, HeldSignals};
 
 /// A program that is traced from its first system call on.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ const REPORTED: i32 = libc::PTRACE_O_TRACESYSGOOD
 ///
 /// # Errors
 /// It cannot be started or traced. No child is left.
-pub(super) fn start(command: &[OsString]) -> Result<Started, Error> {
+pub(super) fn start(command: &[OsString], signals: &HeldSignals) -> Result<Started, Error> {
     let words: Result<Vec<_>, _> = command.iter().map(|word| CString::new(word.as_bytes())).collect();
     let words = words.ok().filter(|words| !words.is_empty()).ok_or(Error::Command)?;
     if !Path::new("/proc/self/status").exists() {
@@ -48,7 +48,7 @@ pub(super) fn start(command: &[OsString]) -> Result<Started, Error> {
         return Err(Error::Threads);
     }
     let system = |call| move |error| Error::System { call, error };
-    let child = sys::fork_gated(&words, &filter::program()).map_err(system("fork"))?;
+    let child = sys::fork_gated(&words, &filter::program(), signals).map_err(system("fork"))?;
     if let Err(error) = sys::seize(child.pid, REPORTED) {
         let refusal = Refusal::of(&error, child.pid);
         // The child sees that its gate is closed, and ends.
