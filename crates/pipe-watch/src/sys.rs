@@ -44,12 +44,7 @@ pub(crate) enum Resume {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SyscallStop {
     /// It begins.
-    Enter {
-        number: i64,
-        arguments: [u64; 6],
-        /// Instruction and stack pointer.
-        place: (u64, u64),
-    },
+    Enter { number: i64, arguments: [u64; 6] },
     /// It returns this value.
     Return(i64),
     /// The thread is in no call.
@@ -172,11 +167,11 @@ pub(crate) fn syscall_stop(tid: pid_t) -> io::Result<SyscallStop> {
     let mut info: SyscallInfo = [0; 11];
     let size = size_of::<SyscallInfo>() as c_ulong;
     ptrace(PTRACE_GET_SYSCALL_INFO, tid, size, ptr::from_mut(&mut info) as c_ulong)?;
-    let [kind, instruction, stack, first, arguments @ .., _] = info;
+    let [kind, _, _, first, arguments @ .., _] = info;
     let arguments = [arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]];
     Ok(match kind & 0xff {
         // PTRACE_SYSCALL_INFO_ENTRY, and that of a filter.
-        1 | 3 => SyscallStop::Enter { number: first as i64, arguments, place: (instruction, stack) },
+        1 | 3 => SyscallStop::Enter { number: first as i64, arguments },
         2 => SyscallStop::Return(first as i64),
         _ => SyscallStop::Other,
     })

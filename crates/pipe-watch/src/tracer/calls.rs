@@ -72,8 +72,8 @@ impl Tracer<'_> {
             _ => None,
         };
         let (event, kind) = begun?;
-        let Entry { number, arguments, place, .. } = *entry;
-        Some(PendingCall { number, arguments, place, interrupted_at: 0, event, kind })
+        let Entry { number, arguments, .. } = *entry;
+        Some(PendingCall { number, arguments, interrupted_at: 0, handlers: 0, event, kind })
     }
 
     /// Completes a call that has returned this value.
