@@ -1,4 +1,4 @@
-//! The ends of a trace: limits, signals, SIGKILL, errors, and programs that are not to be traced.
+//! The ends of a trace: limits, SIGKILL, errors, and programs that are not to be traced.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,14 +16,11 @@ use workspace_tests::traced::traced_program;
 use workspace_tests::wait::{until, until_true};
 use workspace_tests::{Launch, Refusal, Scene, Tool, needs, not_run, tests};
 
-use crate::tracing::{Trace, assert_consistent, of, traced};
+use crate::tracing::{Trace, of, traced};
 
 tests! {
     descendants_are_traced_to_their_end;
     descendants_that_stay_are_ended;
-    a_signal_to_the_lab_reaches_the_program;
-    a_program_that_ignores_signals_is_killed;
-    an_ignored_signal_ends_no_trace;
     a_child_from_before_does_not_delay_the_end;
     a_killed_lab_leaves_no_process;
     a_program_that_forks_without_end_is_killed;
@@ -65,75 +62,13 @@ fn descendants_that_stay_are_ended(scene: &Scene) {
     assert_eq!(of(&events, Call::Exit).last().and_then(|exit| exit.signal.as_deref()), Some("SIGTERM"));
 }
 
-/// The program says that it runs, and waits.
-fn waiting(scene: &Scene, script: &str) -> (Trace, std::rc::Rc<workspace_tests::Program>) {
-    let trace = Trace::new();
-    let lab = trace.launch(scene, &[], ["sh", "-c", script]).start();
-    until_true("the program to run", || lab.printed().contains("runs"));
-    (trace, lab)
-}
-
-/// It reacts, and the trace has it.
-fn a_signal_to_the_lab_reaches_the_program(scene: &Scene) {
-    let script = "trap 'echo ends | cat; exit 0' TERM; echo runs; mkfifo p; while :; do cat p; done";
-    let (trace, lab) = waiting(scene, script);
-    until_true("cat to wait in open(2)", || {
-        let wchan = |pid: u32| fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
-        living_in(scene.place()).iter().any(|process| wchan(process.pid) == "wait_for_partner")
-    });
-    lab.signal(Signal::SIGTERM);
-    lab.ends_by(Signal::SIGTERM).stdout("runs\nends\n");
-    let events = trace.events();
-    assert_consistent(&events);
-    let signals: Vec<_> = of(&events, Call::Signal).into_iter().map(|event| event.signal.clone()).collect();
-    assert!(signals.contains(&Some("SIGTERM".to_owned())), "{signals:?}");
-    // Its open of the pipe has no result.
-    let open = of(&events, Call::Open).into_iter().find(|event| event.path.as_deref() == Some("p"));
-    let open = open.expect("the open that waited");
-    assert!(open.took.is_none() && open.pipe.is_some());
-    fs::remove_file(scene.path("p")).expect("the pipe is left");
-}
-
-fn a_program_that_ignores_signals_is_killed(scene: &Scene) {
-    let (trace, lab) = waiting(scene, "trap '' TERM; echo runs; while :; do :; done");
-    let begin = Instant::now();
-    lab.signal(Signal::SIGTERM);
-    lab.ends_by(Signal::SIGTERM);
-    assert!(begin.elapsed() >= Duration::from_secs(2));
-    assert_eq!(of(&trace.events(), Call::Exit)[0].signal.as_deref(), Some("SIGKILL"));
-    // The second signal kills at once.
-    let (_trace, lab) = waiting(scene, "trap '' TERM INT; echo runs; while :; do :; done");
-    let begin = Instant::now();
-    lab.signal(Signal::SIGINT);
-    lab.signal(Signal::SIGTERM);
-    lab.ends_by(Signal::SIGINT);
-    assert!(begin.elapsed() < Duration::from_secs(2));
-}
-
-/// As with nohup(1).
-fn an_ignored_signal_ends_no_trace(scene: &Scene) {
-    let trace = Trace::new();
-    let lab = trace.launch(scene, &[], ["sh", "-c", "echo runs; read line; echo $line"]).typing();
-    let lab = lab.through(["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]).start();
-    until_true("the program to run", || lab.printed().contains("runs"));
-    lab.signal(Signal::SIGHUP);
-    lab.type_line("goes on");
-    lab.ends().success().stdout("runs\ngoes on\n");
-    // The program has the mask and the actions that the lab was started with.
-    let signals = ["grep", "-E", "Sig(Blk|Ign|Cgt)", "/proc/self/status"];
-    let odd = ["env", "--block-signal=INT,CHLD", "--ignore-signal=CHLD,QUIT"];
-    let alone = Command::new(odd[0]).args(&odd[1..]).args(signals).output().expect("env(1)");
-    let traced = trace.launch(scene, &[], signals).through(odd).run().success();
-    traced.stdout(String::from_utf8(alone.stdout).expect("text"));
-}
-
 /// The shell becomes the lab, which has its child then.
 fn a_child_from_before_does_not_delay_the_end(scene: &Scene) {
     let begin = Instant::now();
     let trace = Trace::new();
     let lab = trace.launch(scene, &[], ["true"]);
-    lab.through(["sh", "-c", "(cd /; exec sleep 8) >/dev/null 2>&1 & exec \"$@\"", "sh"]).run().success();
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    lab.through(["sh", "-c", "(cd /; exec sleep 40) >/dev/null 2>&1 & exec \"$@\"", "sh"]).run().success();
+    assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
 }
 
 /// At 100 moments from before its first system call until processes come and go.

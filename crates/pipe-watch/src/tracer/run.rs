@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, getpgid, getpgrp};
+
 use super::state::{Phase, Tracer};
 use super::{Ending, Error, Summary};
 use crate::sys::{self, HeldSignals};
@@ -12,6 +14,10 @@ pub(super) const TAKEN: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, l
 /// How long the tracer waits for a child whose parent was killed before it could report the birth, if
 /// another child of this process keeps wait(2) from saying that there is none.
 const BIRTH: Duration = Duration::from_millis(100);
+
+/// Signals that come within this time are one request to end: timeout(1) sends one to its child, and one to
+/// its process group.
+const ONE_REQUEST: Duration = Duration::from_millis(200);
 
 /// While stops come without a pause, signals and deadlines are looked at once in so many.
 const STOPS_PER_LOOK: u32 = 64;
@@ -81,11 +87,17 @@ impl Tracer<'_> {
             return;
         }
         self.summary.signal.get_or_insert(signal);
+        let is_repeated = self.signalled.is_some_and(|first| first.elapsed() < ONE_REQUEST);
+        self.signalled.get_or_insert_with(Instant::now);
         match self.phase {
+            _ if is_repeated => {}
             Phase::Asked(_) | Phase::Killed => self.kill_all(),
             Phase::Running | Phase::Lingering(_) => {
-                if !by_kernel {
-                    self.signal_all(signal);
+                // The terminal sends its signals to a process group, which is the tracer's.
+                let own = getpgrp();
+                let group = |pid: i32| Pid::from_raw(pid).and_then(|pid| getpgid(Some(pid)).ok());
+                for pid in self.processes.keys().filter(|pid| !by_kernel || group(**pid) != Some(own)) {
+                    sys::send(*pid, signal);
                 }
                 self.phase = Phase::Asked(Instant::now() + self.options.grace);
             }

@@ -36,6 +36,8 @@ pub(super) struct Tracer<'a> {
     pub(super) starts: usize,
     pub(super) refusal: Option<Refusal>,
     pub(super) phase: Phase,
+    /// When the first signal to the tracer came.
+    pub(super) signalled: Option<Instant>,
 }
 
 /// How far the end of the trace is.
@@ -117,6 +119,7 @@ impl<'a> Tracer<'a> {
             starts: 0,
             refusal: None,
             phase: Phase::Running,
+            signalled: None,
         }
     }
 }
