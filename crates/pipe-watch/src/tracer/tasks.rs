@@ -179,8 +179,10 @@ impl Tracer<'_> {
     }
 }
 
-/// The command line of a process.
+/// The command line of a process: its first 4 KiB.
 fn command_line(pid: i32) -> Option<String> {
-    let text = stat::text(&format!("/proc/{pid}/cmdline"))?;
+    let mut bytes = Vec::new();
+    File::open(format!("/proc/{pid}/cmdline")).ok()?.take(4096).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
     Some(text.trim_end_matches('\0').replace('\0', " "))
 }
