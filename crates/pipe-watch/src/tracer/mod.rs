@@ -58,7 +58,7 @@ pub use refused::Refusal;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// How many bytes of each read and write an event keeps.
+    /// How many bytes of each read and write an event keeps; never more than 1 MiB.
     pub data: usize,
     /// After so many events, the tracer counts further ones only.
     pub max_events: usize,
