@@ -54,9 +54,9 @@ pub(crate) enum SyscallStop {
 /// Who sent a signal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sender {
-    /// `si_code`: not positive if a process sent it.
+    /// `si_code`.
     pub(crate) code: i32,
-    /// `si_pid`, for those codes and for SIGCHLD.
+    /// `si_pid`, if the code is that of a process's signal, or for SIGCHLD.
     pub(crate) pid: i32,
 }
 

@@ -145,7 +145,9 @@ impl Tracer<'_> {
         if self.has_begun && has_effect {
             let mut event = self.event(tid, ns, Call::Signal);
             event.signal = Some(names::signal(signal));
-            let has_sender = |code: i32| code <= 0 || signal == libc::SIGCHLD;
+            let is_sent =
+                |code| matches!(code, libc::SI_USER | libc::SI_QUEUE | libc::SI_MESGQ | libc::SI_TKILL);
+            let has_sender = |code: i32| is_sent(code) || (signal == libc::SIGCHLD && code > 0);
             event.peer = sender
                 .ok()
                 .filter(|sender| has_sender(sender.code) && sender.pid > 0)
