@@ -26,7 +26,9 @@ impl Tracer<'_> {
             Some(PendingCall { kind: Kind::Clone { flags }, event, .. }) => (flags, Some(event)),
             _ => (0, None),
         };
-        self.add_child(parent, child, flags);
+        if !self.has_gone(child) {
+            self.add_child(parent, child, flags);
+        }
         let is_process = flags & libc::CLONE_THREAD as u64 == 0;
         if let Some(mut event) = event.filter(|_| is_process) {
             event.took = Some(ns.saturating_sub(event.ns));
@@ -43,6 +45,12 @@ impl Tracer<'_> {
         self.check_limits();
     }
 
+    /// Whether a child has ended before its birth was reported. Another one may have its PID.
+    fn has_gone(&mut self, child: i32) -> bool {
+        let tracer = |pid: i32| stat::status(&format!("/proc/{pid}")).and_then(|status| status.tracer);
+        self.gone.remove(&child) && tracer(child) != Some(std::process::id())
+    }
+
     fn add_child(&mut self, parent: i32, child: i32, flags: u64) {
         let Some(task) = self.tasks.get(&parent) else { return };
         let has = |flag: i32| flags & flag as u64 != 0;
@@ -57,8 +65,9 @@ impl Tracer<'_> {
     }
 
     fn add(&mut self, tid: i32, pid: i32, files: Files, name: String) {
-        if self.tasks.get(&tid).is_some_and(|known| known.pid == pid) {
+        if let Some(known) = self.tasks.get_mut(&tid).filter(|known| known.pid == pid) {
             // It was adopted; its parent's stop came later.
+            known.is_adopted = false;
             return;
         }
         self.tasks.insert(tid, Task::new(pid, files));
@@ -84,6 +93,7 @@ impl Tracer<'_> {
             files.borrow_mut().refresh(tid, &mut self.pipes);
             let name = stat::text(&format!("/proc/{tid}/comm")).unwrap_or_default();
             self.add(tid, pid, files, name.trim_end().to_owned());
+            self.tasks.entry(tid).and_modify(|task| task.is_adopted = true);
             self.resume(tid, Resume::Run, 0);
         }
     }
@@ -172,7 +182,9 @@ impl Tracer<'_> {
     /// A thread has ended.
     pub(super) fn ended(&mut self, tid: i32, status: i32) {
         self.exiting(tid, status);
-        self.tasks.remove(&tid);
+        if self.tasks.remove(&tid).is_none_or(|task| task.is_adopted) {
+            self.gone.insert(tid);
+        }
         if tid == self.main.pid && self.status.is_none() {
             self.status = Some(status);
         }
