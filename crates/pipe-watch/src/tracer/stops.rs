@@ -83,7 +83,8 @@ impl Tracer<'_> {
             Ok(_) => {}
             // The thread was killed.
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
-            Err(_) => self.refusal = Some(Refusal::OldKernel),
+            Err(_) if !self.has_begun => self.refusal = Some(Refusal::OldKernel),
+            Err(error) => self.warn(format!("calls are missing: PTRACE_GET_SYSCALL_INFO: {error}")),
         }
         self.go_on(tid, 0);
     }
