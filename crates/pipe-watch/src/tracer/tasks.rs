@@ -140,12 +140,16 @@ impl Tracer<'_> {
         if is_read && head == *b"\x7fELF\x01" {
             self.warn(format!("{name} is a 32-bit program: its system calls are not traced"));
         }
-        let Ok(file) = fs::metadata(&path) else { return };
-        let user = stat::status(&format!("/proc/{pid}")).map(|status| status.user);
-        if file.mode() & libc::S_ISUID != 0 && user.is_some_and(|user| user != file.uid()) {
-            self.warn(format!(
-                "{name} is a set-user-ID program: while it is traced it has no special rights"
-            ));
+        let (Ok(file), Some(process)) = (fs::metadata(&path), stat::status(&format!("/proc/{pid}"))) else {
+            return;
+        };
+        let rights = [
+            (file.mode() & libc::S_ISUID != 0 && process.user != file.uid(), "is a set-user-ID program"),
+            (file.mode() & libc::S_ISGID != 0, "is a set-group-ID program"),
+            (has_capabilities(&path), "has file capabilities"),
+        ];
+        if let Some((_, what)) = rights.iter().find(|(has, _)| *has) {
+            self.warn(format!("{name} {what}: while it is traced it has no special rights"));
         }
     }
 
@@ -197,4 +201,9 @@ fn command_line(pid: i32) -> Option<String> {
     File::open(format!("/proc/{pid}/cmdline")).ok()?.take(4096).read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     Some(text.trim_end_matches('\0').replace('\0', " "))
+}
+
+/// Whether a program's file has capabilities (capabilities(7)).
+fn has_capabilities(path: &str) -> bool {
+    rustix::fs::getxattr(path, "security.capability", &mut [0_u8; 64]).is_ok()
 }
