@@ -116,7 +116,7 @@ fn storm(scene: &Scene, name: &str) {
     lab.through(cage)
         .through(["prlimit", "--nproc=3000"])
         .run()
-        .stderr(contains("the program was killed: it has started more than 1000 processes or programs"));
+        .stderr(contains("the program was killed: it started more than 1000 processes and programs"));
     assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
     assert_eq!(trace.events().len(), 100);
 }

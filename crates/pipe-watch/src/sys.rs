@@ -8,6 +8,7 @@
 mod signals;
 
 use std::ffi::CString;
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::ptr;
@@ -75,20 +76,23 @@ pub(crate) const FAILED_FILTER: i32 = 1;
 /// See [`FAILED_FILTER`].
 pub(crate) const FAILED_EXEC: i32 = 2;
 
-/// Starts a child that waits at a gate, then installs the filter and becomes the program. The caller has no
-/// other thread.
+/// Starts a child that waits at a gate, then installs the filter and becomes the program. `None`: this process
+/// has other threads, beside which it may not fork, or nobody knows.
 pub(crate) fn fork_gated(
     words: &[CString],
     filter: &[libc::sock_filter],
     signals: &HeldSignals,
-) -> io::Result<Gated> {
+) -> io::Result<Option<Gated>> {
+    if !fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1) {
+        return Ok(None);
+    }
     let (gate, gate_writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let (failure, failure_writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let mut argv: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
     argv.push(ptr::null());
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
     #[expect(clippy::disallowed_methods, reason = "the tracer's one fork; this crate uses no other")]
-    // SAFETY: fork takes nothing. The caller has one thread, therefore the child may use all of its memory.
+    // SAFETY: fork takes nothing. This process has one thread, therefore the child may use all of its memory.
     let forked = unsafe { libc::fork() };
     match forked {
         -1 => Err(io::Error::last_os_error()),
@@ -100,7 +104,7 @@ pub(crate) fn fork_gated(
             // SAFETY: _exit takes an integer, and runs no destructor of the parent's values.
             unsafe { libc::_exit(127) }
         }
-        pid => Ok(Gated { pid, gate: gate_writer, failure }),
+        pid => Ok(Some(Gated { pid, gate: gate_writer, failure })),
     }
 }
 
@@ -142,7 +146,8 @@ fn become_program(
 
 /// Attaches to a thread without stopping it. `options` also go to each thread that it will start.
 pub(crate) fn seize(tid: pid_t, options: c_int) -> io::Result<()> {
-    ptrace(PTRACE_SEIZE, tid, 0, options as c_ulong).map(drop)
+    // SAFETY: two numbers.
+    unsafe { ptrace(PTRACE_SEIZE, tid, 0, options as c_ulong) }.map(drop)
 }
 
 /// Lets a stopped thread go on, and delivers `signal` to it (0: none).
@@ -152,13 +157,15 @@ pub(crate) fn resume(tid: pid_t, how: Resume, signal: c_int) -> io::Result<()> {
         Resume::UntilReturn => PTRACE_SYSCALL,
         Resume::Listen => PTRACE_LISTEN,
     };
-    ptrace(request, tid, 0, signal as c_ulong).map(drop)
+    // SAFETY: these requests take two numbers.
+    unsafe { ptrace(request, tid, 0, signal as c_ulong) }.map(drop)
 }
 
 /// The number that belongs to a stopped thread's event: a new PID, an exit status, a former thread ID.
 pub(crate) fn event_message(tid: pid_t) -> io::Result<u64> {
     let mut message: c_ulong = 0;
-    ptrace(PTRACE_GETEVENTMSG, tid, 0, ptr::from_mut(&mut message) as c_ulong)?;
+    // SAFETY: the kernel writes one number, which lives until the call returns.
+    unsafe { ptrace(PTRACE_GETEVENTMSG, tid, 0, ptr::from_mut(&mut message) as c_ulong) }?;
     Ok(message)
 }
 
@@ -166,7 +173,8 @@ pub(crate) fn event_message(tid: pid_t) -> io::Result<u64> {
 pub(crate) fn syscall_stop(tid: pid_t) -> io::Result<SyscallStop> {
     let mut info: SyscallInfo = [0; 11];
     let size = size_of::<SyscallInfo>() as c_ulong;
-    ptrace(PTRACE_GET_SYSCALL_INFO, tid, size, ptr::from_mut(&mut info) as c_ulong)?;
+    // SAFETY: the kernel writes at most `size` bytes, which live until the call returns.
+    unsafe { ptrace(PTRACE_GET_SYSCALL_INFO, tid, size, ptr::from_mut(&mut info) as c_ulong) }?;
     let [kind, _, _, first, arguments @ .., _] = info;
     let arguments = [arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]];
     Ok(match kind & 0xff {
@@ -181,18 +189,22 @@ pub(crate) fn syscall_stop(tid: pid_t) -> io::Result<SyscallStop> {
 pub(crate) fn sender(tid: pid_t) -> io::Result<Sender> {
     // `siginfo_t`: number, errno, code, and from the fifth word on what depends on the code.
     let mut info = [0i32; 32];
-    ptrace(PTRACE_GETSIGINFO, tid, 0, ptr::from_mut(&mut info) as c_ulong)?;
+    // SAFETY: the kernel writes a siginfo_t of 128 bytes, the size of `info`.
+    unsafe { ptrace(PTRACE_GETSIGINFO, tid, 0, ptr::from_mut(&mut info) as c_ulong) }?;
     Ok(Sender { code: info[2], pid: info[4] })
 }
 
 /// Writes one word into a stopped thread's memory.
 pub(crate) fn write_word(tid: pid_t, address: u64, word: u64) -> io::Result<()> {
-    ptrace(PTRACE_POKEDATA, tid, address as c_ulong, word as c_ulong).map(drop)
+    // SAFETY: the address is of the other process.
+    unsafe { ptrace(PTRACE_POKEDATA, tid, address as c_ulong, word as c_ulong) }.map(drop)
 }
 
-fn ptrace(request: u32, tid: pid_t, address: c_ulong, data: c_ulong) -> io::Result<c_long> {
-    // SAFETY: each caller gives the address of a value of the size that this request writes, or numbers that
-    // the kernel takes as such. Nothing else of this process's memory is touched.
+/// # Safety
+/// If this request writes into this process's memory, `data` is the address of a value of the size that it
+/// writes.
+unsafe fn ptrace(request: u32, tid: pid_t, address: c_ulong, data: c_ulong) -> io::Result<c_long> {
+    // SAFETY: the caller's promise. Nothing else of this process's memory is touched.
     let result = unsafe { libc::ptrace(request as _, tid, address, data) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

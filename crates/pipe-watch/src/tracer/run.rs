@@ -141,8 +141,10 @@ impl Tracer<'_> {
         if self.phase == Phase::Killed || (self.starts <= max && self.tasks.len() <= max) {
             return;
         }
-        let text = format!("the program was killed: it has started more than {max} processes or programs");
-        self.warn(text);
+        self.warn(format!(
+            "the program was killed: it started more than {max} processes and programs, or has more threads; \
+             --max-processes sets the limit"
+        ));
         self.kill_all();
     }
 

@@ -145,8 +145,9 @@ impl Tracer<'_> {
         };
         let rights = [
             (file.mode() & libc::S_ISUID != 0 && process.user != file.uid(), "is a set-user-ID program"),
-            (file.mode() & libc::S_ISGID != 0, "is a set-group-ID program"),
-            (has_capabilities(&path), "has file capabilities"),
+            // For root, these are nothing special.
+            (process.user != 0 && file.mode() & libc::S_ISGID != 0, "is a set-group-ID program"),
+            (process.user != 0 && has_capabilities(&path), "has file capabilities"),
         ];
         if let Some((_, what)) = rights.iter().find(|(has, _)| *has) {
             self.warn(format!("{name} {what}: while it is traced it has no special rights"));
