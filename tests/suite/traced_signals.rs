@@ -10,7 +10,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use workspace_tests::proc::living_in;
 use workspace_tests::wait::until_true;
-use workspace_tests::{Program, Scene, tests};
+use workspace_tests::{Program, Scene, Terminal, tests};
 
 use crate::tracing::{Trace, assert_consistent, of};
 
@@ -18,6 +18,7 @@ tests! {
     a_signal_to_the_lab_reaches_the_program;
     a_program_that_ignores_signals_is_killed;
     two_signals_at_once_are_one;
+    a_key_of_the_terminal_reaches_other_groups;
     an_ignored_signal_ends_no_trace;
 }
 
@@ -74,6 +75,17 @@ fn two_signals_at_once_are_one(scene: &Scene) {
     lab.signal(Signal::SIGTERM);
     lab.signal(Signal::SIGTERM);
     lab.ends_by(Signal::SIGTERM).stdout("runs\nends\n");
+}
+
+/// The terminal sends SIGINT to the group of the lab only.
+fn a_key_of_the_terminal_reaches_other_groups(scene: &Scene) {
+    let (trace, terminal) = (Trace::new(), Terminal::new());
+    let other = "trap 'echo other; exit 0' INT; echo runs; while :; do sleep 0.05; done";
+    let script = format!("trap 'echo own' INT; setsid sh -c \"{other}\"; true");
+    let lab = trace.launch(scene, &[], ["sh", "-c", &script]).at_terminal_but_stdout(&terminal).start();
+    until_true("the program to run", || lab.printed().contains("runs"));
+    terminal.types("\x03");
+    lab.ends_by(Signal::SIGINT).stdout("runs\nother\nown\n");
 }
 
 /// As with nohup(1).

@@ -76,8 +76,8 @@ pub(crate) const FAILED_FILTER: i32 = 1;
 /// See [`FAILED_FILTER`].
 pub(crate) const FAILED_EXEC: i32 = 2;
 
-/// Starts a child that waits at a gate, then installs the filter and becomes the program. `None`: this process
-/// has other threads, beside which it may not fork, or nobody knows.
+/// Starts a child that waits at a gate, then installs the filter and becomes the program. `None`: this
+/// process has other threads, beside which it may not fork, or /proc does not say how many.
 pub(crate) fn fork_gated(
     words: &[CString],
     filter: &[libc::sock_filter],

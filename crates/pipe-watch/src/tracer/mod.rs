@@ -139,9 +139,10 @@ pub enum Error {
 ///
 /// The caller has no other thread. A child that it has already is reaped if it ends: this function waits for
 /// any child. It holds back SIGINT, SIGTERM, SIGHUP and SIGQUIT, those that are not ignored, and takes them
-/// itself. The caller needs no handler. After the first one, traced processes have [`Options::grace`] to end. After the second one they are killed, unless it comes
-/// within 200 ms of the first. SIGINT and SIGQUIT of a terminal have reached this process's group as well; the
-/// tracer passes them on to other groups, and other signals to all.
+/// itself. The caller needs no handler. After the first one, traced processes have [`Options::grace`] to end.
+/// After the second one they are killed, unless it comes within 200 ms of the first. SIGINT and SIGQUIT of a
+/// terminal have reached this process's group as well; the tracer passes them on to other groups, and other
+/// signals to all.
 ///
 /// # Errors
 /// [`Error`]. After each, no traced process is left.

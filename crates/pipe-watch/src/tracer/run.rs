@@ -11,8 +11,7 @@ use crate::sys::{self, HeldSignals};
 /// The signals that end a trace.
 pub(super) const TAKEN: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
-/// How long the tracer waits for a child whose parent was killed before it could report the birth, if
-/// another child of this process keeps wait(2) from saying that there is none.
+/// A child and its parent report a birth within this time. Otherwise the parent was killed meanwhile.
 const BIRTH: Duration = Duration::from_millis(100);
 
 /// Signals that come within this time are one request to end: timeout(1) sends one to its child, and one to
@@ -46,7 +45,16 @@ impl Tracer<'_> {
                     }
                     self.pause(signals, Some(left));
                 }
-                Ok(None) => self.pause(signals, self.patience()),
+                Ok(None) if self.early.is_empty() || self.is_killing() => {
+                    self.pause(signals, self.patience());
+                }
+                Ok(None) => {
+                    let begin = Instant::now();
+                    self.pause(signals, Some(self.patience().map_or(BIRTH, |left| left.min(BIRTH))));
+                    if begin.elapsed() >= BIRTH {
+                        self.adopt_early();
+                    }
+                }
                 Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
                 // ECHILD: all have ended.
                 Err(_) => return self.result(),

@@ -81,7 +81,7 @@ impl Tracer<'_> {
     }
 
     /// A parent that was killed at the birth of its child will not report it.
-    fn adopt_early(&mut self) {
+    pub(super) fn adopt_early(&mut self) {
         for tid in std::mem::take(&mut self.early) {
             let status = stat::text(&format!("/proc/{tid}/status")).unwrap_or_default();
             let number = |name: &str| {
