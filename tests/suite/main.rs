@@ -66,6 +66,9 @@ mod traced_servers;
 /// The ends of a trace, and programs that are not to be traced.
 mod traced_ends;
 
+/// Signals to `lab trace`.
+mod traced_signals;
+
 /// The pictures of `lab trace`.
 mod trace_pictures;
 

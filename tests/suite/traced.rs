@@ -132,6 +132,10 @@ fn a_call_that_a_signal_interrupts_goes_on_or_fails(scene: &Scene) {
     let events = scene_of(scene, "restarts");
     let reads: Vec<_> = of(&events, Call::Read).into_iter().map(|e| (e.ret, e.errno.as_deref())).collect();
     assert_eq!(reads, [(Some(1), None), (None, Some("EINTR")), (Some(1), None)]);
+    let events = scene_of(scene, "retries");
+    let reads: Vec<_> = of(&events, Call::Read).into_iter().map(|e| (e.ret, e.errno.as_deref())).collect();
+    let failed = (None, Some("EINTR"));
+    assert_eq!(reads, [failed, failed, failed, failed, (Some(1), None)]);
 }
 
 fn programs_that_become_others_are_followed(scene: &Scene) {

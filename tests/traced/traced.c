@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -303,6 +304,42 @@ static void restarts(void)
     }
 }
 
+// A read(2) fails three times with EINTR, and the program makes it again. The handler does not always return.
+static sigjmp_buf back;
+
+static void jump(int signal)
+{
+    (void)signal;
+    siglongjmp(back, 1);
+}
+
+static void retries(void)
+{
+    int ends[2];
+    make_pipe(ends);
+    on(SIGALRM, 0);
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+        struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+        for (int round = 0; round < 4; round++) {
+            nanosleep(&pause, NULL);
+            kill(parent, round < 3 ? SIGALRM : SIGUSR1);
+        }
+        nanosleep(&pause, NULL);
+        put(ends[1], "x");
+        _exit(0);
+    }
+    signal(SIGUSR1, jump);
+    char byte;
+    ssize_t got;
+    sigsetjmp(back, 1);
+    do
+        got = read(ends[0], &byte, 1);
+    while (got == -1 && errno == EINTR);
+    must(got == 1, "read");
+    reap(child);
+}
+
 // Waits for many descriptors.
 static void polls(void)
 {
@@ -462,7 +499,7 @@ int main(int count, char *words[])
     } scenes[] = {
         {"transfers", transfers}, {"copies", copies},     {"fifos", fifos},           {"threads", threads},
         {"clone-files", clone_files}, {"signals", signals}, {"thread-exec", thread_exec}, {"stopped", stopped},
-        {"restarts", restarts},   {"polls", polls},       {"vforks", vforks},         {"untraced", untraced},
+        {"restarts", restarts},   {"retries", retries},     {"polls", polls},       {"vforks", vforks},         {"untraced", untraced},
         {"flood", flood},         {"rendezvous", rendezvous},
     };
     for (size_t at = 0; at < sizeof scenes / sizeof *scenes; at++)

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Call, Event, HeldEnd, PipeKey, Source, monotonic_ns};
 use crate::look::{End, Ending, PipeId, Process, Snapshot, State, Thread, Wait};
+use crate::tracer::names;
 
 /// Compares each look with the one before it.
 #[derive(Debug, Default)]
@@ -31,6 +32,8 @@ pub struct Changes {
     processes: BTreeMap<u32, Known>,
     /// The waits that have not ended, by thread.
     waits: BTreeMap<u32, (Wait, Event)>,
+    /// How processes ended, as far as the caller knows.
+    endings: BTreeMap<u32, Ending>,
 }
 
 /// A process as the last look saw it.
@@ -65,6 +68,11 @@ impl Changes {
         events
     }
 
+    /// Says how a process has ended, which the caller knows from wait(2). A look finds only that it is gone.
+    pub fn ended(&mut self, pid: u32, ending: Ending) {
+        self.endings.insert(pid, ending);
+    }
+
     /// The last events, when all processes have ended since the last look.
     pub fn end(mut self) -> Vec<Event> {
         let mut events = Vec::new();
@@ -96,7 +104,7 @@ impl Changes {
         self.compare_ends(&mut known, process, snapshot, ns, events);
         if process.state == State::Zombie && !known.has_ended {
             known.has_ended = true;
-            events.push(self.exit(ns, process));
+            events.push(self.exit(ns, pid, process.ending));
         }
         self.processes.insert(pid, known);
         for thread in &process.threads {
@@ -180,7 +188,7 @@ impl Changes {
         for pid in self.processes.keys().copied().filter(|pid| !there.contains(pid)).collect::<Vec<_>>() {
             let Some(known) = self.processes.remove(&pid) else { continue };
             if !known.has_ended {
-                events.push(self.event(ns, pid, Call::Exit));
+                events.push(self.exit(ns, pid, None));
             }
             if self.processes.contains_key(&known.parent) {
                 let mut event = self.event(ns, known.parent, Call::Wait);
@@ -198,11 +206,11 @@ impl Changes {
         }
     }
 
-    fn exit(&mut self, ns: u64, process: &Process) -> Event {
-        let mut event = self.event(ns, process.pid, Call::Exit);
-        match process.ending {
+    fn exit(&mut self, ns: u64, pid: u32, seen: Option<Ending>) -> Event {
+        let mut event = self.event(ns, pid, Call::Exit);
+        match seen.or(self.endings.remove(&pid)) {
             Some(Ending::Exited(status)) => event.ret = Some(i64::from(status)),
-            Some(Ending::Killed(signal)) => event.signal = Some(format!("signal {signal}")),
+            Some(Ending::Killed(signal)) => event.signal = Some(names::signal(signal.into())),
             None => {}
         }
         event

@@ -5,13 +5,17 @@
 
 #![allow(unsafe_code)]
 
+mod signals;
+
 use std::ffi::CString;
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::ptr;
-use std::time::Duration;
 
 use libc::{c_int, c_long, c_ulong, c_void, pid_t};
+
+pub(crate) use signals::{HeldSignals, send};
 
 const PTRACE_POKEDATA: u32 = 5;
 const PTRACE_CONT: u32 = 7;
@@ -41,12 +45,7 @@ pub(crate) enum Resume {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SyscallStop {
     /// It begins.
-    Enter {
-        number: i64,
-        arguments: [u64; 6],
-        /// Instruction and stack pointer.
-        place: (u64, u64),
-    },
+    Enter { number: i64, arguments: [u64; 6] },
     /// It returns this value.
     Return(i64),
     /// The thread is in no call.
@@ -56,9 +55,9 @@ pub(crate) enum SyscallStop {
 /// Who sent a signal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sender {
-    /// `si_code`: not positive if a process sent it.
+    /// `si_code`.
     pub(crate) code: i32,
-    /// `si_pid`, for those codes and for SIGCHLD.
+    /// `si_pid`, if the code is that of a process's signal, or for SIGCHLD.
     pub(crate) pid: i32,
 }
 
@@ -77,33 +76,45 @@ pub(crate) const FAILED_FILTER: i32 = 1;
 /// See [`FAILED_FILTER`].
 pub(crate) const FAILED_EXEC: i32 = 2;
 
-/// Starts a child that waits at a gate, then installs the filter and becomes the program. The caller has no
-/// other thread.
-pub(crate) fn fork_gated(words: &[CString], filter: &[libc::sock_filter]) -> io::Result<Gated> {
+/// Starts a child that waits at a gate, then installs the filter and becomes the program. `None`: this
+/// process has other threads, beside which it may not fork, or /proc does not say how many.
+pub(crate) fn fork_gated(
+    words: &[CString],
+    filter: &[libc::sock_filter],
+    signals: &HeldSignals,
+) -> io::Result<Option<Gated>> {
+    if !fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1) {
+        return Ok(None);
+    }
     let (gate, gate_writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let (failure, failure_writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let mut argv: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
     argv.push(ptr::null());
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
     #[expect(clippy::disallowed_methods, reason = "the tracer's one fork; this crate uses no other")]
-    // SAFETY: fork takes nothing. The caller has one thread, therefore the child may use all of its memory.
+    // SAFETY: fork takes nothing. This process has one thread, therefore the child may use all of its memory.
     let forked = unsafe { libc::fork() };
     match forked {
         -1 => Err(io::Error::last_os_error()),
         0 => {
             drop(gate_writer);
-            let (step, errno) = become_program(&gate, &argv, &program);
+            let (step, errno) = become_program(&gate, &argv, &program, signals);
             let report = [step.to_ne_bytes(), errno.to_ne_bytes()].concat();
             let _ = rustix::io::write(&failure_writer, &report);
             // SAFETY: _exit takes an integer, and runs no destructor of the parent's values.
             unsafe { libc::_exit(127) }
         }
-        pid => Ok(Gated { pid, gate: gate_writer, failure }),
+        pid => Ok(Some(Gated { pid, gate: gate_writer, failure })),
     }
 }
 
 /// What the child does. It returns only if a step fails.
-fn become_program(gate: &OwnedFd, argv: &[*const libc::c_char], filter: &libc::sock_fprog) -> (i32, i32) {
+fn become_program(
+    gate: &OwnedFd,
+    argv: &[*const libc::c_char],
+    filter: &libc::sock_fprog,
+    signals: &HeldSignals,
+) -> (i32, i32) {
     let failed = |step| (step, io::Error::last_os_error().raw_os_error().unwrap_or(0));
     let mut byte = [0];
     let came = loop {
@@ -115,7 +126,10 @@ fn become_program(gate: &OwnedFd, argv: &[*const libc::c_char], filter: &libc::s
     if came != Ok(1) {
         return (0, 0);
     }
-    reset_signals();
+    signals.undo();
+    // Rust's runtime ignores SIGPIPE before `main`: what it was before is not known.
+    // SAFETY: an integer and a constant.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     // SAFETY: this prctl takes integers.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1 as c_ulong, 0, 0, 0) } != 0 {
         return failed(FAILED_FILTER);
@@ -130,16 +144,10 @@ fn become_program(gate: &OwnedFd, argv: &[*const libc::c_char], filter: &libc::s
     failed(FAILED_EXEC)
 }
 
-/// Undoes what Rust's runtime and the tracer set: no signal is blocked, and SIGPIPE ends the program.
-fn reset_signals() {
-    // SAFETY: an integer and a constant.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    set_mask(libc::SIG_SETMASK, &signal_set(&[]));
-}
-
 /// Attaches to a thread without stopping it. `options` also go to each thread that it will start.
 pub(crate) fn seize(tid: pid_t, options: c_int) -> io::Result<()> {
-    ptrace(PTRACE_SEIZE, tid, 0, options as c_ulong).map(drop)
+    // SAFETY: two numbers.
+    unsafe { ptrace(PTRACE_SEIZE, tid, 0, options as c_ulong) }.map(drop)
 }
 
 /// Lets a stopped thread go on, and delivers `signal` to it (0: none).
@@ -149,13 +157,15 @@ pub(crate) fn resume(tid: pid_t, how: Resume, signal: c_int) -> io::Result<()> {
         Resume::UntilReturn => PTRACE_SYSCALL,
         Resume::Listen => PTRACE_LISTEN,
     };
-    ptrace(request, tid, 0, signal as c_ulong).map(drop)
+    // SAFETY: these requests take two numbers.
+    unsafe { ptrace(request, tid, 0, signal as c_ulong) }.map(drop)
 }
 
 /// The number that belongs to a stopped thread's event: a new PID, an exit status, a former thread ID.
 pub(crate) fn event_message(tid: pid_t) -> io::Result<u64> {
     let mut message: c_ulong = 0;
-    ptrace(PTRACE_GETEVENTMSG, tid, 0, ptr::from_mut(&mut message) as c_ulong)?;
+    // SAFETY: the kernel writes one number, which lives until the call returns.
+    unsafe { ptrace(PTRACE_GETEVENTMSG, tid, 0, ptr::from_mut(&mut message) as c_ulong) }?;
     Ok(message)
 }
 
@@ -163,12 +173,13 @@ pub(crate) fn event_message(tid: pid_t) -> io::Result<u64> {
 pub(crate) fn syscall_stop(tid: pid_t) -> io::Result<SyscallStop> {
     let mut info: SyscallInfo = [0; 11];
     let size = size_of::<SyscallInfo>() as c_ulong;
-    ptrace(PTRACE_GET_SYSCALL_INFO, tid, size, ptr::from_mut(&mut info) as c_ulong)?;
-    let [kind, instruction, stack, first, arguments @ .., _] = info;
+    // SAFETY: the kernel writes at most `size` bytes, which live until the call returns.
+    unsafe { ptrace(PTRACE_GET_SYSCALL_INFO, tid, size, ptr::from_mut(&mut info) as c_ulong) }?;
+    let [kind, _, _, first, arguments @ .., _] = info;
     let arguments = [arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]];
     Ok(match kind & 0xff {
         // PTRACE_SYSCALL_INFO_ENTRY, and that of a filter.
-        1 | 3 => SyscallStop::Enter { number: first as i64, arguments, place: (instruction, stack) },
+        1 | 3 => SyscallStop::Enter { number: first as i64, arguments },
         2 => SyscallStop::Return(first as i64),
         _ => SyscallStop::Other,
     })
@@ -178,18 +189,22 @@ pub(crate) fn syscall_stop(tid: pid_t) -> io::Result<SyscallStop> {
 pub(crate) fn sender(tid: pid_t) -> io::Result<Sender> {
     // `siginfo_t`: number, errno, code, and from the fifth word on what depends on the code.
     let mut info = [0i32; 32];
-    ptrace(PTRACE_GETSIGINFO, tid, 0, ptr::from_mut(&mut info) as c_ulong)?;
+    // SAFETY: the kernel writes a siginfo_t of 128 bytes, the size of `info`.
+    unsafe { ptrace(PTRACE_GETSIGINFO, tid, 0, ptr::from_mut(&mut info) as c_ulong) }?;
     Ok(Sender { code: info[2], pid: info[4] })
 }
 
 /// Writes one word into a stopped thread's memory.
 pub(crate) fn write_word(tid: pid_t, address: u64, word: u64) -> io::Result<()> {
-    ptrace(PTRACE_POKEDATA, tid, address as c_ulong, word as c_ulong).map(drop)
+    // SAFETY: the address is of the other process.
+    unsafe { ptrace(PTRACE_POKEDATA, tid, address as c_ulong, word as c_ulong) }.map(drop)
 }
 
-fn ptrace(request: u32, tid: pid_t, address: c_ulong, data: c_ulong) -> io::Result<c_long> {
-    // SAFETY: each caller gives the address of a value of the size that this request writes, or numbers that
-    // the kernel takes as such. Nothing else of this process's memory is touched.
+/// # Safety
+/// If this request writes into this process's memory, `data` is the address of a value of the size that it
+/// writes.
+unsafe fn ptrace(request: u32, tid: pid_t, address: c_ulong, data: c_ulong) -> io::Result<c_long> {
+    // SAFETY: the caller's promise. Nothing else of this process's memory is touched.
     let result = unsafe { libc::ptrace(request as _, tid, address, data) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
@@ -218,68 +233,4 @@ pub(crate) fn read_memory(tid: pid_t, address: u64, bytes: &mut [u8]) -> io::Res
     // SAFETY: the kernel writes only into `bytes`; the other addresses are of the other process.
     let read = unsafe { libc::process_vm_readv(tid, &local, 1, remote.as_ptr(), 2, 0) };
     usize::try_from(read).map_err(|_| io::Error::last_os_error())
-}
-
-/// Holds back signals, so that [`HeldSignals::next`] takes them. Dropping it lets them through again.
-#[derive(Debug)]
-pub(crate) struct HeldSignals {
-    held: libc::sigset_t,
-    before: libc::sigset_t,
-}
-
-impl HeldSignals {
-    /// Holds back these signals in this thread, and SIGCHLD.
-    pub(crate) fn new(signals: &[c_int]) -> Self {
-        // An ignored SIGCHLD would not come, and its children would not be waited for.
-        // SAFETY: an integer and a constant.
-        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-        let held = signal_set(&[signals, &[libc::SIGCHLD]].concat());
-        Self { held, before: set_mask(libc::SIG_BLOCK, &held) }
-    }
-
-    /// Waits for one of them, at most this long. Returns its number, and whether the kernel sent it (the
-    /// terminal: to all processes in the foreground).
-    pub(crate) fn next(&self, limit: Option<Duration>) -> Option<(c_int, bool)> {
-        let limit = limit.map(|limit| libc::timespec {
-            tv_sec: limit.as_secs() as libc::time_t,
-            tv_nsec: limit.subsec_nanos() as c_long,
-        });
-        let limit = limit.as_ref().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: all zeros are a siginfo_t.
-        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-        // SAFETY: the set, the info and the limit live until the call returns.
-        let signal = unsafe { libc::sigtimedwait(&self.held, &mut info, limit) };
-        (signal > 0).then_some((signal, info.si_code > 0))
-    }
-}
-
-impl Drop for HeldSignals {
-    fn drop(&mut self) {
-        // One that was taken as the reason to end must not strike again.
-        while self.next(Some(Duration::ZERO)).is_some() {}
-        set_mask(libc::SIG_SETMASK, &self.before);
-    }
-}
-
-fn signal_set(signals: &[c_int]) -> libc::sigset_t {
-    // SAFETY: all zeros are an empty set.
-    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-    for signal in signals {
-        // SAFETY: `set` is a set of signals; a wrong number is an error without effect.
-        unsafe { libc::sigaddset(&mut set, *signal) };
-    }
-    set
-}
-
-fn set_mask(how: c_int, set: &libc::sigset_t) -> libc::sigset_t {
-    let mut before = signal_set(&[]);
-    // SAFETY: both sets live until the call returns.
-    unsafe { libc::pthread_sigmask(how, set, &mut before) };
-    before
-}
-
-/// Sends a signal to a process, which may have ended.
-pub(crate) fn send(pid: pid_t, signal: c_int) {
-    // SAFETY: two integers.
-    unsafe { libc::kill(pid, signal) };
 }

@@ -28,15 +28,17 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events, tracer
     for warning in &summary.warnings {
         complain("lab", printable(warning));
     }
-    if summary.left_out > 0 {
-        complain(
-            "lab",
-            format!("{} more events were left out: --max-events has the limit", summary.left_out),
-        );
-    }
+    complain_of_left_out(summary.left_out);
     events.sort_by_key(|event: &Event| event.seq);
     (1..).zip(&mut events).for_each(|(seq, event)| event.seq = seq);
     let words = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let outcome = Outcome::of(summary.signal, summary.ending == Ending::Exited(0));
     Ok(Events { header: Header::new(words), events, outcome })
+}
+
+/// Says how many events are missing because of the limit.
+pub(super) fn complain_of_left_out(count: u64) {
+    if count > 0 {
+        complain("lab", format!("{count} more events were left out: --max-events has the limit"));
+    }
 }

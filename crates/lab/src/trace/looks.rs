@@ -1,8 +1,9 @@
 //! The fallback where tracing is not allowed: runs a program, and looks at it again and again.
 
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
@@ -11,16 +12,17 @@ use handshake_core::event::Role;
 use handshake_core::process::Process;
 use handshake_core::sys::ends_with_us;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use pipe_watch::changes::Changes;
-use pipe_watch::event::Header;
-use pipe_watch::look::{Scope, Snapshot, look};
+use pipe_watch::event::{Event, Header};
+use pipe_watch::look::{Ending, Scope, look};
 use pipe_watch::tracer::Options;
 use probe::proc;
 use probe::programs::end_children;
 use probe::running::Running;
 
 use super::args::Args;
+use super::live::complain_of_left_out;
 use super::recording::{Events, Outcome};
 
 /// The time between two looks.
@@ -28,6 +30,25 @@ const GAP: Duration = Duration::from_millis(10);
 
 /// How long the program may take to end after a signal to the lab. Then it is killed.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// What the looks have found.
+#[derive(Debug, Default)]
+struct Seen {
+    changes: Changes,
+    events: Vec<Event>,
+    /// The most events that are kept.
+    most: usize,
+    left_out: u64,
+}
+
+impl Seen {
+    fn add(&mut self, mut events: Vec<Event>) {
+        let room = self.most.saturating_sub(self.events.len()).min(events.len());
+        self.left_out += (events.len() - room) as u64;
+        events.truncate(room);
+        self.events.append(&mut events);
+    }
+}
 
 /// Runs a program until it and its descendants have ended, or until a signal.
 ///
@@ -37,13 +58,8 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events> {
     let process = Process::quiet(Role::Client)?;
     proc::adopt_orphans();
     let mut running = start(command)?;
-    let mut changes = Changes::default();
-    let mut events = Vec::new();
-    let most = args.max_events.unwrap_or(Options::default().max_events);
-    let watched = watch(args, &process, &mut running, |snapshot| {
-        events.extend(changes.add(snapshot));
-        events.len() < most
-    });
+    let mut seen = Seen { most: args.max_events.unwrap_or(Options::default().max_events), ..Seen::default() };
+    let watched = watch(args, &process, &mut running, &mut seen);
     let signal = match watched {
         Err(Error::Signal(signal)) => Some(signal),
         watched => watched.map(|()| None)?,
@@ -52,11 +68,16 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events> {
         running.signal(signal);
     }
     let status = running.await_end(Deadline::in_exactly(GRACE)).unwrap_or_else(|| running.kill());
-    end_children();
-    events.extend(changes.end());
+    seen.changes.ended(running.pid(), ending(status));
+    for pid in end_children() {
+        seen.changes.ended(pid, Ending::Killed(Signal::SIGKILL as u8));
+    }
+    let last = std::mem::take(&mut seen.changes).end();
+    seen.add(last);
+    complain_of_left_out(seen.left_out);
     let words = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let outcome = Outcome::of(signal, status.success());
-    Ok(Events { header: Header::new(words), events, outcome })
+    Ok(Events { header: Header::new(words), events: seen.events, outcome })
 }
 
 fn start(command: &[OsString]) -> Result<Running> {
@@ -67,24 +88,26 @@ fn start(command: &[OsString]) -> Result<Running> {
     command.spawn().map(Running::from).map_err(failed)
 }
 
-/// Looks until the program and its descendants have ended, or as long as there is `room` for more events.
-fn watch(
-    args: &Args,
-    process: &Process,
-    running: &mut Running,
-    mut room: impl FnMut(&Snapshot) -> bool,
-) -> Result<()> {
+/// Looks until the program and its descendants have ended.
+fn watch(args: &Args, process: &Process, running: &mut Running, seen: &mut Seen) -> Result<()> {
     let mut pids = vec![running.pid()];
     let mut lingers = None;
     while let Ok(snapshot) = look(&Scope::Trees(pids)) {
-        if !room(&snapshot) {
-            break;
-        }
+        let events = seen.changes.add(&snapshot);
+        seen.add(events);
         pids = snapshot.chosen.iter().copied().collect();
         process.wait(&mut [], Deadline::in_exactly(GAP))?;
-        if running.status().is_some() {
+        if let Some(status) = running.status() {
+            seen.changes.ended(running.pid(), ending(status));
             // Orphans that have ended are children of this process. The program itself was reaped.
-            while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status.pid().is_some()) {}
+            while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                let (pid, ending) = match status {
+                    WaitStatus::Exited(pid, code) => (pid, Ending::Exited(code as u8)),
+                    WaitStatus::Signaled(pid, signal, _) => (pid, Ending::Killed(signal as u8)),
+                    _ => break,
+                };
+                seen.changes.ended(pid.as_raw().cast_unsigned(), ending);
+            }
             pids.retain(|pid| *pid != running.pid());
             if pids.is_empty() || lingers.get_or_insert(Deadline::in_exactly(args.linger)).passed() {
                 break;
@@ -92,4 +115,12 @@ fn watch(
         }
     }
     Ok(())
+}
+
+/// How a process has ended.
+fn ending(status: ExitStatus) -> Ending {
+    match status.signal() {
+        Some(signal) => Ending::Killed(signal as u8),
+        None => Ending::Exited(status.code().unwrap_or(0) as u8),
+    }
 }

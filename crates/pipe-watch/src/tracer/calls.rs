@@ -3,6 +3,7 @@
 use super::names;
 use super::numbers as nr;
 use super::pending::{Entry, Kind, PendingCall};
+use super::polls;
 use super::state::Tracer;
 use crate::event::{Call, Event};
 
@@ -72,8 +73,8 @@ impl Tracer<'_> {
             _ => None,
         };
         let (event, kind) = begun?;
-        let Entry { number, arguments, place, .. } = *entry;
-        Some(PendingCall { number, arguments, place, interrupted_at: 0, event, kind })
+        let Entry { number, arguments, .. } = *entry;
+        Some(PendingCall { number, arguments, interrupted_at: 0, handlers: 0, event, kind })
     }
 
     /// Completes a call that has returned this value.
@@ -132,12 +133,15 @@ impl Tracer<'_> {
     }
 
     /// A call without a result, unless it is of interest only with one.
-    fn add_incomplete(&mut self, event: Event, kind: &Kind) {
+    fn add_incomplete(&mut self, mut event: Event, kind: &Kind) {
         let is_of_interest = match kind {
             Kind::Open(opening) => opening.is_fifo(),
             Kind::Unshare | Kind::Exec => false,
             _ => true,
         };
+        if let Kind::Poll(_) = kind {
+            event.ends.truncate(polls::ENDS_MAX);
+        }
         if is_of_interest && self.has_begun {
             self.log.add(event);
         }

@@ -30,7 +30,7 @@ mod descriptors;
 mod fifo_names;
 mod filter;
 mod log;
-mod names;
+pub(crate) mod names;
 mod numbers;
 mod others;
 mod paths;
@@ -58,7 +58,7 @@ pub use refused::Refusal;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// How many bytes of each read and write an event keeps.
+    /// How many bytes of each read and write an event keeps; never more than 1 MiB.
     pub data: usize,
     /// After so many events, the tracer counts further ones only.
     pub max_events: usize,
@@ -137,10 +137,12 @@ pub enum Error {
 /// complete. An event of a call that never returned comes at the end. Therefore events come in the order of
 /// their ends; [`Event::seq`] has the order in which they began, in which a number may be missing.
 ///
-/// The caller has no other thread and no other child: this function waits for any child. It holds back
-/// SIGINT, SIGTERM, SIGHUP and SIGQUIT and takes them itself. The caller needs no handler. After the first
-/// one, traced processes have [`Options::grace`] to end, after the second one they are killed. SIGINT and
-/// SIGQUIT of a terminal have reached the program as well; the tracer passes on others.
+/// The caller has no other thread. A child that it has already is reaped if it ends: this function waits for
+/// any child. It holds back SIGINT, SIGTERM, SIGHUP and SIGQUIT, those that are not ignored, and takes them
+/// itself. The caller needs no handler. After the first one, traced processes have [`Options::grace`] to end.
+/// After the second one they are killed, unless it comes within 200 ms of the first. SIGINT and SIGQUIT of a
+/// terminal have reached this process's group as well; the tracer passes them on to other groups, and other
+/// signals to all.
 ///
 /// # Errors
 /// [`Error`]. After each, no traced process is left.
@@ -150,7 +152,7 @@ pub fn trace(
     sink: &mut dyn FnMut(Event) -> io::Result<()>,
 ) -> Result<Summary, Error> {
     let signals = crate::sys::HeldSignals::new(&run::TAKEN);
-    let started = spawn::start(command)?;
+    let started = spawn::start(command, &signals)?;
     state::Tracer::new(options, started, sink).run(&signals)
 }
 

@@ -53,7 +53,7 @@ const SIGNALS: [&str; 31] = [
 ];
 
 /// The name of a signal, as `SIGPIPE`. The first real-time signal is the C library's: 34.
-pub(super) fn signal(number: i32) -> String {
+pub(crate) fn signal(number: i32) -> String {
     match (usize::try_from(number - 1).ok().and_then(|at| SIGNALS.get(at)), number) {
         (Some(name), _) => format!("SIG{name}"),
         (None, 34) => "SIGRTMIN".to_owned(),

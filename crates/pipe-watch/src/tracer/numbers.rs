@@ -8,10 +8,10 @@ pub(super) use libc::{
     SYS_pidfd_send_signal as PIDFD_SEND_SIGNAL, SYS_pipe2 as PIPE2, SYS_ppoll as PPOLL,
     SYS_preadv2 as PREADV2, SYS_pselect6 as PSELECT6, SYS_pwritev2 as PWRITEV2, SYS_read as READ,
     SYS_readv as READV, SYS_renameat as RENAMEAT, SYS_renameat2 as RENAMEAT2, SYS_restart_syscall as RESTART,
-    SYS_rt_sigqueueinfo as SIGQUEUE, SYS_rt_tgsigqueueinfo as TGSIGQUEUE, SYS_sendfile as SENDFILE,
-    SYS_splice as SPLICE, SYS_tee as TEE, SYS_tgkill as TGKILL, SYS_tkill as TKILL, SYS_unlinkat as UNLINKAT,
-    SYS_unshare as UNSHARE, SYS_vmsplice as VMSPLICE, SYS_wait4 as WAIT4, SYS_waitid as WAITID,
-    SYS_write as WRITE, SYS_writev as WRITEV,
+    SYS_rt_sigqueueinfo as SIGQUEUE, SYS_rt_sigreturn as SIGRETURN, SYS_rt_tgsigqueueinfo as TGSIGQUEUE,
+    SYS_sendfile as SENDFILE, SYS_splice as SPLICE, SYS_tee as TEE, SYS_tgkill as TGKILL, SYS_tkill as TKILL,
+    SYS_unlinkat as UNLINKAT, SYS_unshare as UNSHARE, SYS_vmsplice as VMSPLICE, SYS_wait4 as WAIT4,
+    SYS_waitid as WAITID, SYS_write as WRITE, SYS_writev as WRITEV,
 };
 
 /// Calls that only older machines have.
@@ -45,7 +45,7 @@ pub(super) use older::*;
 
 /// All that always stop; the most frequent ones first. The filter has those that depend on an argument.
 /// copy_file_range(2) is not among them: it refuses pipes.
-pub(super) const STOPPED: [i64; 50] = [
+pub(super) const STOPPED: [i64; 51] = [
     READ,
     WRITE,
     CLOSE,
@@ -96,4 +96,5 @@ pub(super) const STOPPED: [i64; 50] = [
     WAITID,
     UNSHARE,
     RESTART,
+    SIGRETURN,
 ];

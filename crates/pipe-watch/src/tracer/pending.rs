@@ -16,8 +16,6 @@ pub(super) struct Entry {
     pub(super) pid: i32,
     pub(super) number: i64,
     pub(super) arguments: [u64; 6],
-    /// Instruction and stack pointer.
-    pub(super) place: (u64, u64),
     pub(super) ns: u64,
 }
 
@@ -33,9 +31,10 @@ impl Entry {
 pub(super) struct PendingCall {
     pub(super) number: i64,
     pub(super) arguments: [u64; 6],
-    pub(super) place: (u64, u64),
     /// When a signal interrupted it.
     pub(super) interrupted_at: u64,
+    /// How many signal handlers run since then.
+    pub(super) handlers: u32,
     pub(super) event: Event,
     pub(super) kind: Kind,
 }
@@ -44,7 +43,7 @@ impl PendingCall {
     /// Whether this call is the same one, which goes on after a signal.
     pub(super) fn is_continued_by(&self, entry: &Entry) -> bool {
         let is_same = self.number == entry.number && self.arguments == entry.arguments;
-        self.place.1 == entry.place.1 && (is_same || entry.number == nr::RESTART)
+        is_same || entry.number == nr::RESTART
     }
 }
 

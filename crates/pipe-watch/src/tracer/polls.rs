@@ -1,5 +1,6 @@
 //! Waits for several descriptors: poll(2), select(2), epoll_wait(2) and their variants.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::numbers as nr;
@@ -8,6 +9,9 @@ use super::state::Tracer;
 use crate::event::{Call, Event, HeldEnd};
 use crate::look::memory::Memory;
 use crate::look::{Access, calls::watched};
+
+/// The most pipe ends that an event keeps.
+pub(super) const ENDS_MAX: usize = 64;
 
 impl Tracer<'_> {
     pub(super) fn enter_poll(&mut self, entry: &Entry) -> Begun {
@@ -24,8 +28,10 @@ impl Tracer<'_> {
             _ => (epoll(entry.tid, a), Polling::Epoll, d as i32 == 0),
         };
         let count = polled.len();
+        // Of an event that is only counted, one end says that it is about pipes.
+        let most = if self.log.is_full() { 1 } else { usize::MAX };
         let held = |(fd, access)| Some(HeldEnd { fd, pipe: self.end(entry.tid, fd)?.pipe, access });
-        let ends: Vec<HeldEnd> = polled.into_iter().filter_map(held).collect();
+        let ends: Vec<HeldEnd> = polled.into_iter().filter_map(held).take(most).collect();
         let first = *ends.first()?;
         let mut event = self.event(entry.tid, entry.ns, Call::Poll);
         if count == 1 {
@@ -41,8 +47,11 @@ impl Tracer<'_> {
         if event.nonblocking && event.ret == Some(0) {
             return;
         }
+        if self.log.is_full() {
+            return self.log.add(event);
+        }
         let memory = Memory::of_traced(tid);
-        let ready: Vec<i32> = match (event.ret, polling) {
+        let ready: HashSet<i32> = match (event.ret, polling) {
             (Some(1..), Polling::Array(address, count)) => {
                 let polled = memory.ready_pollfds(*address, *count).unwrap_or_default();
                 polled.into_iter().filter(|(_, events)| *events != 0).map(|(fd, _)| fd).collect()
@@ -50,10 +59,15 @@ impl Tracer<'_> {
             (Some(1..), Polling::Sets(count, read, write)) => {
                 sets(&memory, (*count, *read, *write)).into_iter().map(|(fd, _)| fd).collect()
             }
-            _ => Vec::new(),
+            _ => HashSet::new(),
         };
         if let Some(end) = event.ends.iter().copied().find(|end| ready.contains(&end.fd)) {
             self.points_at(&mut event, end);
+        }
+        if event.ends.len() > ENDS_MAX {
+            event.ends.sort_by_key(|end| !ready.contains(&end.fd));
+            event.ends.truncate(ENDS_MAX);
+            event.ends.shrink_to_fit();
         }
         self.log.add(event);
     }

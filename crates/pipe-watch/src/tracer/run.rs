@@ -2,12 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, getpgid, getpgrp};
+
 use super::state::{Phase, Tracer};
 use super::{Ending, Error, Summary};
 use crate::sys::{self, HeldSignals};
 
 /// The signals that end a trace.
 pub(super) const TAKEN: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
+/// A child and its parent report a birth within this time. Otherwise the parent was killed meanwhile.
+const BIRTH: Duration = Duration::from_millis(100);
+
+/// Signals that come within this time are one request to end: timeout(1) sends one to its child, and one to
+/// its process group.
+const ONE_REQUEST: Duration = Duration::from_millis(200);
 
 /// While stops come without a pause, signals and deadlines are looked at once in so many.
 const STOPS_PER_LOOK: u32 = 64;
@@ -16,22 +25,47 @@ impl Tracer<'_> {
     /// Goes on until no traced process is left.
     pub(super) fn run(mut self, signals: &HeldSignals) -> Result<Summary, Error> {
         let mut stops = 0_u32;
+        let mut over_since = None;
         loop {
             match sys::next_status() {
                 Ok(Some((tid, status))) => {
+                    over_since = None;
                     self.handle(tid, status);
                     stops = stops.wrapping_add(1);
                     if stops.is_multiple_of(STOPS_PER_LOOK) {
                         self.pause(signals, Some(Duration::ZERO));
                     }
                 }
-                Ok(None) => self.pause(signals, self.patience()),
+                // A child is left that is not traced: this process had it before.
+                Ok(None) if self.is_over() => {
+                    let since = *over_since.get_or_insert_with(Instant::now);
+                    let left = BIRTH.saturating_sub(since.elapsed());
+                    if left.is_zero() {
+                        return self.result();
+                    }
+                    self.pause(signals, Some(left));
+                }
+                Ok(None) if self.early.is_empty() || self.is_killing() => {
+                    self.pause(signals, self.patience());
+                }
+                Ok(None) => {
+                    let begin = Instant::now();
+                    self.pause(signals, Some(self.patience().map_or(BIRTH, |left| left.min(BIRTH))));
+                    if begin.elapsed() >= BIRTH {
+                        self.adopt_early();
+                    }
+                }
                 Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
                 // ECHILD: all have ended.
                 Err(_) => return self.result(),
             }
             self.judge();
         }
+    }
+
+    /// Whether no traced thread is left, as far as is known.
+    fn is_over(&self) -> bool {
+        self.tasks.is_empty() && (self.early.is_empty() || self.is_killing())
     }
 
     fn result(mut self) -> Result<Summary, Error> {
@@ -61,11 +95,17 @@ impl Tracer<'_> {
             return;
         }
         self.summary.signal.get_or_insert(signal);
+        let is_repeated = self.signalled.is_some_and(|first| first.elapsed() < ONE_REQUEST);
+        self.signalled.get_or_insert_with(Instant::now);
         match self.phase {
+            _ if is_repeated => {}
             Phase::Asked(_) | Phase::Killed => self.kill_all(),
             Phase::Running | Phase::Lingering(_) => {
-                if !by_kernel {
-                    self.signal_all(signal);
+                // The terminal sends its signals to a process group, which is the tracer's.
+                let own = getpgrp();
+                let group = |pid: i32| Pid::from_raw(pid).and_then(|pid| getpgid(Some(pid)).ok());
+                for pid in self.processes.keys().filter(|pid| !by_kernel || group(**pid) != Some(own)) {
+                    sys::send(*pid, signal);
                 }
                 self.phase = Phase::Asked(Instant::now() + self.options.grace);
             }
@@ -109,8 +149,10 @@ impl Tracer<'_> {
         if self.phase == Phase::Killed || (self.starts <= max && self.tasks.len() <= max) {
             return;
         }
-        let text = format!("the program was killed: it has started more than {max} processes or programs");
-        self.warn(text);
+        self.warn(format!(
+            "the program was killed: it started more than {max} processes and programs, or has more threads; \
+             --max-processes sets the limit"
+        ));
         self.kill_all();
     }
 

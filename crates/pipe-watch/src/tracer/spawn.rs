@@ -1,7 +1,6 @@
 //! Starts the program: a child waits at a gate until it is traced, installs the filter, and becomes it.
 
 use std::ffi::{CString, OsString};
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::{Error, Refusal, filter};
-use crate::sys;
+use crate::sys::{self, HeldSignals, Resume};
 
 /// A program that is traced from its first system call on.
 #[derive(Debug)]
@@ -37,32 +36,39 @@ const REPORTED: i32 = libc::PTRACE_O_TRACESYSGOOD
 ///
 /// # Errors
 /// It cannot be started or traced. No child is left.
-pub(super) fn start(command: &[OsString]) -> Result<Started, Error> {
+pub(super) fn start(command: &[OsString], signals: &HeldSignals) -> Result<Started, Error> {
     let words: Result<Vec<_>, _> = command.iter().map(|word| CString::new(word.as_bytes())).collect();
     let words = words.ok().filter(|words| !words.is_empty()).ok_or(Error::Command)?;
     if !Path::new("/proc/self/status").exists() {
         return Err(Error::Refused(Refusal::NoProc));
     }
-    let threads = fs::read_dir("/proc/self/task").map(Iterator::count);
-    if threads.is_ok_and(|threads| threads > 1) {
-        return Err(Error::Threads);
-    }
     let system = |call| move |error| Error::System { call, error };
-    let child = sys::fork_gated(&words, &filter::program()).map_err(system("fork"))?;
+    let child = sys::fork_gated(&words, &filter::program(), signals).map_err(system("fork"))?;
+    let child = child.ok_or(Error::Threads)?;
     if let Err(error) = sys::seize(child.pid, REPORTED) {
         let refusal = Refusal::of(&error, child.pid);
-        // The child sees that its gate is closed, and ends.
-        drop(child.gate);
-        reap(child.pid);
+        end(child.pid);
         return Err(Error::Refused(refusal));
     }
-    rustix::io::write(&child.gate, &[1]).map_err(|error| system("write")(error.into()))?;
+    if let Err(error) = rustix::io::write(&child.gate, &[1]) {
+        end(child.pid);
+        return Err(system("write")(error.into()));
+    }
     Ok(Started { pid: child.pid, program: command[0].clone(), failure: child.failure })
 }
 
-fn reap(pid: i32) {
-    let wait = || waitpid(Pid::from_raw(pid), WaitOptions::empty());
-    while wait().is_err_and(|error| error == Errno::INTR) {}
+/// Kills and reaps a child, which may be traced.
+fn end(pid: i32) {
+    sys::send(pid, libc::SIGKILL);
+    loop {
+        match waitpid(Pid::from_raw(pid), WaitOptions::empty()) {
+            Ok(Some((_, status))) if status.stopped() => {
+                let _ = sys::resume(pid, Resume::Run, 0);
+            }
+            Err(Errno::INTR) => {}
+            _ => return,
+        }
+    }
 }
 
 impl Started {

@@ -1,6 +1,6 @@
 //! What the tracer knows: the traced threads and processes, pipes and names, and how far the trace is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::Instant;
 
@@ -26,6 +26,8 @@ pub(super) struct Tracer<'a> {
     pub(super) processes: HashMap<i32, Process>,
     /// Stopped children whose parent's stop has not come yet.
     pub(super) early: Vec<i32>,
+    /// Children that have ended before their parent's stop came.
+    pub(super) gone: HashSet<i32>,
     pub(super) main: Started,
     /// Whether the main program runs: before that, its PID runs code of the tracer.
     pub(super) has_begun: bool,
@@ -36,6 +38,8 @@ pub(super) struct Tracer<'a> {
     pub(super) starts: usize,
     pub(super) refusal: Option<Refusal>,
     pub(super) phase: Phase,
+    /// When the first signal to the tracer came.
+    pub(super) signalled: Option<Instant>,
 }
 
 /// How far the end of the trace is.
@@ -61,6 +65,8 @@ pub(super) struct Task {
     /// A call that a signal interrupted.
     pub(super) interrupted: Option<PendingCall>,
     pub(super) has_ended: bool,
+    /// Whether its parent has not reported its birth.
+    pub(super) is_adopted: bool,
 }
 
 /// A traced process.
@@ -76,7 +82,7 @@ pub(super) struct Process {
 
 impl Task {
     pub(super) fn new(pid: i32, files: Files) -> Self {
-        Self { pid, files, call: None, interrupted: None, has_ended: false }
+        Self { pid, files, call: None, interrupted: None, has_ended: false, is_adopted: false }
     }
 }
 
@@ -102,6 +108,7 @@ impl<'a> Tracer<'a> {
             tasks: HashMap::from([(main.pid, task)]),
             processes: HashMap::from([(main.pid, process)]),
             early: Vec::new(),
+            gone: HashSet::new(),
             main,
             has_begun: false,
             status: None,
@@ -117,6 +124,7 @@ impl<'a> Tracer<'a> {
             starts: 0,
             refusal: None,
             phase: Phase::Running,
+            signalled: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use super::names;
+use super::numbers as nr;
 use super::pending::Entry;
 use super::state::{Tracer, now};
 use crate::event::{Call, Event, Source};
@@ -64,9 +65,14 @@ impl Tracer<'_> {
     fn entered(&mut self, tid: i32) {
         let ns = now();
         match sys::syscall_stop(tid) {
-            Ok(SyscallStop::Enter { number, arguments, place }) => {
+            Ok(SyscallStop::Enter { number: nr::SIGRETURN, .. }) => {
+                // Its return says what becomes of an interrupted call.
+                let waits = self.tasks.get(&tid).is_some_and(|task| task.interrupted.is_some());
+                return self.resume(tid, if waits { Resume::UntilReturn } else { Resume::Run }, 0);
+            }
+            Ok(SyscallStop::Enter { number, arguments }) => {
                 let Some(task) = self.tasks.get(&tid) else { return };
-                let entry = Entry { tid, pid: task.pid, number, arguments, place, ns };
+                let entry = Entry { tid, pid: task.pid, number, arguments, ns };
                 if !self.rejoin(&entry) {
                     let call = self.enter(&entry);
                     if let Some(task) = self.tasks.get_mut(&tid) {
@@ -77,42 +83,53 @@ impl Tracer<'_> {
             Ok(_) => {}
             // The thread was killed.
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
-            Err(_) => self.refusal = Some(Refusal::OldKernel),
+            Err(_) if !self.has_begun => self.refusal = Some(Refusal::OldKernel),
+            Err(error) => self.warn(format!("calls are missing: PTRACE_GET_SYSCALL_INFO: {error}")),
         }
         self.go_on(tid, 0);
     }
 
-    /// Whether this is the call that a signal had interrupted. If not, that call has returned EINTR, unless
-    /// the thread is in the signal's handler, which is deeper in the stack.
+    /// Whether this is the call that a signal had interrupted. In a signal's handler, or after siglongjmp(3)
+    /// out of it, it is not.
     fn rejoin(&mut self, entry: &Entry) -> bool {
         let Some(task) = self.tasks.get_mut(&entry.tid) else { return false };
-        let Some(call) = task.interrupted.take() else { return false };
+        let Some(call) = task.interrupted.take_if(|call| call.handlers == 0) else { return false };
         if call.is_continued_by(entry) {
             task.call = Some(call);
             return true;
         }
-        if entry.place.1 < call.place.1 {
-            task.interrupted = Some(call);
-        } else {
+        self.interrupted(call);
+        false
+    }
+
+    /// A signal's handler has returned. After the last one, an interrupted call goes on or has failed.
+    fn handled(&mut self, tid: i32, value: i64) {
+        let Some(task) = self.tasks.get_mut(&tid) else { return };
+        let Some(call) = &mut task.interrupted else { return };
+        call.handlers = call.handlers.saturating_sub(1);
+        if call.handlers == 0
+            && value == -i64::from(libc::EINTR)
+            && let Some(call) = task.interrupted.take()
+        {
             self.interrupted(call);
         }
-        false
     }
 
     /// A system call returns.
     fn returned(&mut self, tid: i32) {
         let ns = now();
-        if let Ok(SyscallStop::Return(value)) = sys::syscall_stop(tid)
-            && let Some(task) = self.tasks.get_mut(&tid)
-            && let Some(mut call) = task.call.take()
-        {
-            if !INTERRUPTED.contains(&value) {
-                self.leave(tid, call, value, ns);
-            } else {
-                call.interrupted_at = ns;
-                if let Some(earlier) = task.interrupted.replace(call) {
-                    self.interrupted(earlier);
+        let returned = sys::syscall_stop(tid);
+        if let (Ok(SyscallStop::Return(value)), Some(task)) = (returned, self.tasks.get_mut(&tid)) {
+            match task.call.take() {
+                None => self.handled(tid, value),
+                Some(mut call) if INTERRUPTED.contains(&value) => {
+                    call.interrupted_at = ns;
+                    call.handlers = 0;
+                    if let Some(earlier) = task.interrupted.replace(call) {
+                        self.interrupted(earlier);
+                    }
                 }
+                Some(call) => self.leave(tid, call, value, ns),
             }
         }
         self.go_on(tid, 0);
@@ -122,10 +139,16 @@ impl Tracer<'_> {
     fn signalled(&mut self, tid: i32, signal: i32) {
         let ns = now();
         let sender = sys::sender(tid);
-        if self.has_begun && self.has_effect(tid, signal) {
+        let (is_caught, has_effect) = effect(tid, signal);
+        if let Some(call) = self.tasks.get_mut(&tid).and_then(|task| task.interrupted.as_mut()) {
+            call.handlers += u32::from(is_caught);
+        }
+        if self.has_begun && has_effect {
             let mut event = self.event(tid, ns, Call::Signal);
             event.signal = Some(names::signal(signal));
-            let has_sender = |code: i32| code <= 0 || signal == libc::SIGCHLD;
+            let is_sent =
+                |code| matches!(code, libc::SI_USER | libc::SI_QUEUE | libc::SI_MESGQ | libc::SI_TKILL);
+            let has_sender = |code: i32| is_sent(code) || (signal == libc::SIGCHLD && code > 0);
             event.peer = sender
                 .ok()
                 .filter(|sender| has_sender(sender.code) && sender.pid > 0)
@@ -133,18 +156,6 @@ impl Tracer<'_> {
             self.log.add(event);
         }
         self.go_on(tid, signal);
-    }
-
-    /// Whether a signal does anything: it is caught, or its default is not to be ignored.
-    fn has_effect(&self, tid: i32, signal: i32) -> bool {
-        let status = stat::text(&format!("/proc/{tid}/status")).unwrap_or_default();
-        let is_in = |name: &str| {
-            let value = status.lines().find_map(|line| line.strip_prefix(name));
-            let mask = value.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-            mask >> (signal - 1) & 1 == 1
-        };
-        let is_ignored_by_default = matches!(signal, libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH);
-        is_in("SigCgt:") || !(is_in("SigIgn:") || is_ignored_by_default)
     }
 
     /// A new event of a thread, that begins now.
@@ -155,4 +166,18 @@ impl Tracer<'_> {
         event.who = self.processes.get(&pid).map(|process| process.name.clone());
         event
     }
+}
+
+/// Whether a signal is caught; and whether it does anything: it is caught, or its default is not to be
+/// ignored.
+fn effect(tid: i32, signal: i32) -> (bool, bool) {
+    let status = stat::text(&format!("/proc/{tid}/status")).unwrap_or_default();
+    let is_in = |name: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(name));
+        let mask = value.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+        mask >> (signal - 1) & 1 == 1
+    };
+    let is_ignored_by_default = matches!(signal, libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH);
+    let is_caught = is_in("SigCgt:");
+    (is_caught, is_caught || !(is_in("SigIgn:") || is_ignored_by_default))
 }

@@ -5,7 +5,7 @@
 //! descriptor share it. [`Pipes`] counts the pipes that had the same inode.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::rc::{Rc, Weak};
 
@@ -65,7 +65,7 @@ impl Table {
     /// there are forgotten.
     pub(super) fn refresh(&mut self, tid: i32, pipes: &mut Pipes) {
         let Ok(entries) = fs::read_dir(format!("/proc/{tid}/fd")) else { return };
-        let fds: Vec<i32> =
+        let fds: HashSet<i32> =
             entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         self.slots.retain(|fd, _| fds.contains(fd));
         for fd in fds {

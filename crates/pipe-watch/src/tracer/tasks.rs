@@ -26,7 +26,9 @@ impl Tracer<'_> {
             Some(PendingCall { kind: Kind::Clone { flags }, event, .. }) => (flags, Some(event)),
             _ => (0, None),
         };
-        self.add_child(parent, child, flags);
+        if !self.has_gone(child) {
+            self.add_child(parent, child, flags);
+        }
         let is_process = flags & libc::CLONE_THREAD as u64 == 0;
         if let Some(mut event) = event.filter(|_| is_process) {
             event.took = Some(ns.saturating_sub(event.ns));
@@ -43,6 +45,12 @@ impl Tracer<'_> {
         self.check_limits();
     }
 
+    /// Whether a child has ended before its birth was reported. Another one may have its PID.
+    fn has_gone(&mut self, child: i32) -> bool {
+        let tracer = |pid: i32| stat::status(&format!("/proc/{pid}")).and_then(|status| status.tracer);
+        self.gone.remove(&child) && tracer(child) != Some(std::process::id())
+    }
+
     fn add_child(&mut self, parent: i32, child: i32, flags: u64) {
         let Some(task) = self.tasks.get(&parent) else { return };
         let has = |flag: i32| flags & flag as u64 != 0;
@@ -57,8 +65,9 @@ impl Tracer<'_> {
     }
 
     fn add(&mut self, tid: i32, pid: i32, files: Files, name: String) {
-        if self.tasks.get(&tid).is_some_and(|known| known.pid == pid) {
+        if let Some(known) = self.tasks.get_mut(&tid).filter(|known| known.pid == pid) {
             // It was adopted; its parent's stop came later.
+            known.is_adopted = false;
             return;
         }
         self.tasks.insert(tid, Task::new(pid, files));
@@ -72,7 +81,7 @@ impl Tracer<'_> {
     }
 
     /// A parent that was killed at the birth of its child will not report it.
-    fn adopt_early(&mut self) {
+    pub(super) fn adopt_early(&mut self) {
         for tid in std::mem::take(&mut self.early) {
             let status = stat::text(&format!("/proc/{tid}/status")).unwrap_or_default();
             let number = |name: &str| {
@@ -84,6 +93,7 @@ impl Tracer<'_> {
             files.borrow_mut().refresh(tid, &mut self.pipes);
             let name = stat::text(&format!("/proc/{tid}/comm")).unwrap_or_default();
             self.add(tid, pid, files, name.trim_end().to_owned());
+            self.tasks.entry(tid).and_modify(|task| task.is_adopted = true);
             self.resume(tid, Resume::Run, 0);
         }
     }
@@ -130,12 +140,17 @@ impl Tracer<'_> {
         if is_read && head == *b"\x7fELF\x01" {
             self.warn(format!("{name} is a 32-bit program: its system calls are not traced"));
         }
-        let Ok(file) = fs::metadata(&path) else { return };
-        let user = stat::status(&format!("/proc/{pid}")).map(|status| status.user);
-        if file.mode() & libc::S_ISUID != 0 && user.is_some_and(|user| user != file.uid()) {
-            self.warn(format!(
-                "{name} is a set-user-ID program: while it is traced it has no special rights"
-            ));
+        let (Ok(file), Some(process)) = (fs::metadata(&path), stat::status(&format!("/proc/{pid}"))) else {
+            return;
+        };
+        let rights = [
+            (file.mode() & libc::S_ISUID != 0 && process.user != file.uid(), "is a set-user-ID program"),
+            // For root, these are nothing special.
+            (process.user != 0 && file.mode() & libc::S_ISGID != 0, "is a set-group-ID program"),
+            (process.user != 0 && has_capabilities(&path), "has file capabilities"),
+        ];
+        if let Some((_, what)) = rights.iter().find(|(has, _)| *has) {
+            self.warn(format!("{name} {what}: while it is traced it has no special rights"));
         }
     }
 
@@ -172,15 +187,24 @@ impl Tracer<'_> {
     /// A thread has ended.
     pub(super) fn ended(&mut self, tid: i32, status: i32) {
         self.exiting(tid, status);
-        self.tasks.remove(&tid);
+        if self.tasks.remove(&tid).is_none_or(|task| task.is_adopted) {
+            self.gone.insert(tid);
+        }
         if tid == self.main.pid && self.status.is_none() {
             self.status = Some(status);
         }
     }
 }
 
-/// The command line of a process.
+/// The command line of a process: its first 4 KiB.
 fn command_line(pid: i32) -> Option<String> {
-    let text = stat::text(&format!("/proc/{pid}/cmdline"))?;
+    let mut bytes = Vec::new();
+    File::open(format!("/proc/{pid}/cmdline")).ok()?.take(4096).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
     Some(text.trim_end_matches('\0').replace('\0', " "))
+}
+
+/// Whether a program's file has capabilities (capabilities(7)).
+fn has_capabilities(path: &str) -> bool {
+    rustix::fs::getxattr(path, "security.capability", &mut [0_u8; 64]).is_ok()
 }

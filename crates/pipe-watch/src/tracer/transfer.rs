@@ -8,6 +8,9 @@ use crate::look::memory::Memory;
 /// The most parts that are read. The kernel takes so many (`UIO_MAXIOV`).
 const PARTS_MAX: u64 = 1024;
 
+/// The most bytes of one call that are read, whatever the options say.
+const DATA_MAX: u64 = 1 << 20;
+
 impl Memory {
     /// The parts of an array of `struct iovec`.
     pub(super) fn iovecs(&self, address: u64, count: u64) -> Buffers {
@@ -17,8 +20,9 @@ impl Memory {
     }
 
     /// The first bytes of these parts.
-    fn gather(&self, parts: &[(u64, u64)], mut limit: u64) -> Vec<u8> {
+    fn gather(&self, parts: &[(u64, u64)], limit: u64) -> Vec<u8> {
         let mut all = Vec::new();
+        let mut limit = limit.min(DATA_MAX);
         for (address, length) in parts {
             let length = limit.min(*length);
             if length == 0 {
