@@ -56,9 +56,9 @@ impl Svg<'_> {
             self,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"trace\" role=\"img\" aria-label=\"{title}\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">"
         );
-        put!(self, "<style>\n{STYLE}</style>");
+        put!(self, "<style>\n{}</style>", with_literals(STYLE));
         put!(self, "<g id=\"picture\" class=\"trace\">");
-        put!(self, "<rect width=\"{width}\" height=\"{height}\" fill=\"var(--paper)\"/>");
+        put!(self, "<rect class=\"paper\" width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>");
         let shown = fit(&self.view.title, 23.0, width - 40.0);
         put!(self, "<text class=\"title\" x=\"20\" y=\"36\">{}</text>", xml(&shown));
         self.text += &legend::of(self.view);
@@ -204,7 +204,45 @@ impl Svg<'_> {
     }
 }
 
+/// A style sheet whose declarations with a variable stand behind one with the variable's first value. Programs
+/// that know no variables skip the second one, and draw in light colours.
+fn with_literals(style: &str) -> String {
+    let value = |name: &str| {
+        let (_, after) = style.split_once(&format!("{name}: "))?;
+        after.split_once(';').map(|(value, _)| value)
+    };
+    let mut text = String::new();
+    for part in style.split_inclusive([';', '{', '}']) {
+        let declared = part.split_once("var(").and_then(|(property, rest)| {
+            let (name, _) = rest.split_once(')')?;
+            Some(format!("{property}{};", value(name)?))
+        });
+        text += &declared.unwrap_or_default();
+        text += part;
+    }
+    text
+}
+
 /// The class that gives a pipe its colour.
 fn colour(pipe: usize) -> String {
     format!("p{}", pipe % COLOURS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_that_know_no_variables_see_colours() {
+        let style = with_literals("a { --b: #fff; }\nb { fill: var(--b); x: y }");
+        assert_eq!(style, "a { --b: #fff; }\nb { fill: #fff; fill: var(--b); x: y }");
+        let style = with_literals(STYLE);
+        for part in style.split(['{', '}']) {
+            let declared: Vec<&str> = part.split(';').map(str::trim).collect();
+            for (at, second) in declared.iter().enumerate().filter(|(_, part)| part.contains("var(")) {
+                let (property, _) = second.split_once(':').unwrap();
+                assert!(declared[at - 1].starts_with(&format!("{property}: #")), "{second}");
+            }
+        }
+    }
 }
