@@ -1,5 +1,6 @@
 //! What is shown of a timeline: chosen pipes and processes, floods as one row, and a limited number.
 
+use pipe_watch::event::Call;
 use pipe_watch::timeline::{Timeline, duration, grouped, text_of};
 
 /// A timeline, and what to show of it.
@@ -77,8 +78,10 @@ impl<'t> View<'t> {
         view.left_out = ranked.len().saturating_sub(most);
         ranked.truncate(most);
         let ends = ranked.iter().filter_map(|(_, row)| match row {
-            Row::Event(event) if timeline.wait_of(*event)?.took.is_some() => {
-                Some((timeline.ended[*event], Row::End(*event)))
+            Row::Event(event) => {
+                let wait = timeline.wait_of(*event).filter(|wait| wait.took.is_some())?;
+                let is_own = wait.ended_by.is_some_and(|by| view.is_own_exit(*event, by));
+                (!is_own).then_some((timeline.ended[*event], Row::End(*event)))
             }
             _ => None,
         });
@@ -93,6 +96,11 @@ impl<'t> View<'t> {
                 Row::Fold(fold) => {
                     timeline.folds[*fold].events.iter().for_each(|event| view.row_of[*event] = Some(at));
                 }
+            }
+        }
+        for wait in &timeline.waits {
+            if let Some(exit) = wait.ended_by.filter(|by| view.is_own_exit(wait.event, *by)) {
+                view.end_of[wait.event] = view.row_of[exit];
             }
         }
         view
@@ -132,8 +140,18 @@ impl<'t> View<'t> {
     pub(super) fn wait_words(&self, event: usize) -> Option<String> {
         let wait = self.timeline.wait_of(event)?;
         let Some(took) = wait.took else { return Some("still waits at the end".to_owned()) };
+        if let Some(exit) = wait.ended_by.filter(|by| self.is_own_exit(event, *by)) {
+            let number = self.timeline.events[exit].seq;
+            return Some(format!("waited {}, until {} #{number}", duration(took), text_of(self.timeline, exit)));
+        }
         let ended = wait.ended_by.map(|by| format!(", ended by {}", self.reference(by)));
         Some(format!("waited {}{}", duration(took), ended.unwrap_or_default()))
+    }
+
+    /// Whether the second event is the end of the first one's process.
+    fn is_own_exit(&self, event: usize, exit: usize) -> bool {
+        let timeline = self.timeline;
+        timeline.events[exit].call == Call::Exit && timeline.lane_of[exit] == timeline.lane_of[event]
     }
 
     /// An event as other events name it: `write #12`.
@@ -150,7 +168,7 @@ impl<'t> View<'t> {
 }
 
 /// A call as one word.
-pub(super) fn word_of(call: pipe_watch::event::Call) -> String {
+pub(super) fn word_of(call: Call) -> String {
     let text = serde_json::to_value(call).ok();
     text.and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -167,7 +185,6 @@ fn fold_words(timeline: &Timeline, fold: usize) -> String {
 }
 
 fn bytes_of(timeline: &Timeline, event: usize) -> Option<i64> {
-    use pipe_watch::event::Call;
     let event = &timeline.events[event];
     event.ret.filter(|ret| *ret > 0 && matches!(event.call, Call::Read | Call::Write | Call::Splice))
 }

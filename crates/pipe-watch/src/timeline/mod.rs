@@ -32,8 +32,10 @@ mod words;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wait_tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::event::{Call, Event, PipeKey};
 
@@ -70,6 +72,8 @@ pub struct Timeline {
     pub waits: Vec<Wait>,
     /// The floods of alike calls. No two have an event in common.
     pub folds: Vec<Fold>,
+    /// The writes that had no room in their pipe when they began.
+    is_full: HashSet<usize>,
     /// Places in `arrows`, sorted by the events that wrote.
     by_from: Vec<usize>,
     /// Places in `arrows`, sorted by the events that read.
@@ -88,7 +92,7 @@ impl Timeline {
         let (lanes, lane_of) = lanes::of(&events, &began, &ended);
         let (mut pipes, pipe_of) = pipes::of(&events, &lanes, &lane_of);
         let keys: BTreeMap<PipeKey, usize> = (0..).zip(&pipes).map(|(at, pipe)| (pipe.key, at)).collect();
-        let arrows = arrows::of(&events, &began, &ended, &keys, &mut pipes);
+        let (arrows, is_full) = arrows::of(&events, &began, &ended, &keys, &mut pipes);
         let mut timeline = Self {
             events,
             began,
@@ -100,6 +104,7 @@ impl Timeline {
             arrows,
             waits: Vec::new(),
             folds: Vec::new(),
+            is_full,
             by_from: Vec::new(),
             by_to: Vec::new(),
         };

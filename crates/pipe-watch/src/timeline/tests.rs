@@ -5,16 +5,16 @@ use crate::event::{HeldEnd, Source};
 use crate::look::Access;
 
 /// A pipe with this inode.
-fn pipe(inode: u64) -> Option<PipeKey> {
+pub(super) fn pipe(inode: u64) -> Option<PipeKey> {
     Some(PipeKey { device: 1, inode, generation: 0 })
 }
 
 /// An event of this process, from `ns` to `end`.
-fn event(ns: u64, end: u64, pid: u32, call: Call) -> Event {
+pub(super) fn event(ns: u64, end: u64, pid: u32, call: Call) -> Event {
     Event { took: Some(end - ns), ..Event::new(0, ns, pid, call, Source::Trace) }
 }
 
-fn write(ns: u64, end: u64, pid: u32, data: &str) -> Event {
+pub(super) fn write(ns: u64, end: u64, pid: u32, data: &str) -> Event {
     let size = i64::try_from(data.len()).unwrap();
     let data = Some(data.to_owned());
     Event {
@@ -27,7 +27,7 @@ fn write(ns: u64, end: u64, pid: u32, data: &str) -> Event {
     }
 }
 
-fn read(ns: u64, end: u64, pid: u32, data: &str) -> Event {
+pub(super) fn read(ns: u64, end: u64, pid: u32, data: &str) -> Event {
     Event { call: Call::Read, fd: Some(3), ..write(ns, end, pid, data) }
 }
 

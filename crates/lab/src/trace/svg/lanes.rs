@@ -10,7 +10,8 @@ impl Svg<'_> {
     pub(super) fn wait(&mut self, row: usize) {
         let Row::Event(event) = self.view.rows[row] else { return };
         let Some(wait) = self.view.timeline.wait_of(event) else { return };
-        let to = if wait.took.is_some() { self.end_y(event) } else { Some(self.layout.bottom) };
+        let is_over = wait.took.is_some() && self.view.end_of[event].is_some();
+        let to = if is_over { self.end_y(event) } else { Some(self.layout.bottom) };
         let (Some(place), Some(from), Some(to)) = (self.place(event), self.y(event), to) else { return };
         let (x, wide, top) = (place.x, place.width + 4.0, from - 11.0);
         put!(

@@ -139,11 +139,7 @@ impl Svg<'_> {
             y + 4.0,
             self.view.clock(event)
         );
-        let wait = self
-            .view
-            .timeline
-            .wait_of(event)
-            .filter(|wait| wait.took.is_none() || self.view.end_of[event].is_some());
+        let wait = self.view.timeline.wait_of(event);
         let group = if wait.is_some() && !is_fold { "<g class=\"in-wait\">" } else { "<g>" };
         put!(self, "{group}");
         match the.step.filter(|_| !is_fold) {
