@@ -142,7 +142,11 @@ impl<'t> View<'t> {
         let Some(took) = wait.took else { return Some("still waits at the end".to_owned()) };
         if let Some(exit) = wait.ended_by.filter(|by| self.is_own_exit(event, *by)) {
             let number = self.timeline.events[exit].seq;
-            return Some(format!("waited {}, until {} #{number}", duration(took), text_of(self.timeline, exit)));
+            return Some(format!(
+                "waited {}, until {} #{number}",
+                duration(took),
+                text_of(self.timeline, exit)
+            ));
         }
         let ended = wait.ended_by.map(|by| format!(", ended by {}", self.reference(by)));
         Some(format!("waited {}{}", duration(took), ended.unwrap_or_default()))

@@ -167,6 +167,14 @@ fn floods_are_folded() {
 }
 
 #[test]
+fn signals_and_closes_are_never_folded() {
+    let kill = |ns| Event { peer: Some(9), ..event(ns, ns + 1, 1, Call::Kill) };
+    let close = |ns| Event { pipe: pipe(1), fd: Some(3), ..event(ns, ns + 1, 2, Call::Close) };
+    let events = (0..20).flat_map(|round| [kill(10 * round), close(10 * round + 5)]);
+    assert_eq!(Timeline::of(events.collect()).folds, []);
+}
+
+#[test]
 fn own_events_give_their_steps_to_the_calls() {
     let own = |ns, call, path: &str| Event {
         path: Some(path.to_owned()),
@@ -182,6 +190,24 @@ fn own_events_give_their_steps_to_the_calls() {
     let steps: Vec<_> = merged.iter().map(|event| (event.call, event.step)).collect();
     let mkfifo = Call::Mkfifo;
     assert_eq!(steps, [(mkfifo, None), (mkfifo, Some(1)), (Call::Note, Some(1)), (mkfifo, None)]);
+}
+
+#[test]
+fn an_own_event_belongs_to_the_call_beside_it() {
+    let own = |ns, step| Event { step: Some(step), ..Event::new(0, ns, 1, Call::Poll, Source::Program) };
+    let poll = |ns, errno: Option<&str>| Event {
+        errno: errno.map(str::to_owned),
+        ..event(ns, ns + 5, 1, Call::Poll)
+    };
+    let steps = |trace: Vec<Event>, own: Vec<Event>| -> Vec<_> {
+        merge(trace, own).iter().map(|event| (event.call, event.ns, event.step)).collect()
+    };
+    let trace = vec![poll(20, Some("EINTR")), poll(30, None)];
+    let poll_at = |ns, step| (Call::Poll, ns, step);
+    assert_eq!(steps(trace, vec![own(19, 2)]), [poll_at(20, Some(2)), poll_at(30, None)]);
+    let joined = steps(vec![poll(30, None)], vec![own(10, 2), own(20, 5)]);
+    assert_eq!(joined[0], (Call::Note, 10, Some(2)));
+    assert_eq!(joined[1], poll_at(30, Some(5)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::tests::{event, pipe, read, write};
 use super::*;
-use crate::event::Source;
+use crate::event::{HeldEnd, Source};
 use crate::look::Access;
 
 fn open(ns: u64, end: u64, pid: u32, access: Access) -> Event {
@@ -69,4 +69,34 @@ fn a_signal_ends_a_write_and_the_last_close_fails_it() {
 fn own_events_never_wait_at_a_write() {
     let own = Event { source: Source::Program, took: None, ..write(10, 10, 1, "a") };
     assert!(Timeline::of(vec![own]).waits.is_empty());
+}
+
+#[test]
+fn a_hang_says_who_has_the_other_end() {
+    let end = |fd, access| HeldEnd { fd, pipe: pipe(1).unwrap(), access };
+    let make = Event { pipe: pipe(1), fd: Some(3), fd_to: Some(4), ..event(10, 11, 1, Call::Pipe) };
+    let ends = vec![end(3, Access::Read), end(4, Access::Write)];
+    let fork = Event { peer: Some(2), who: Some("cat".to_owned()), ends, ..event(20, 21, 1, Call::Fork) };
+    let close = |fd, pid| Event { pipe: pipe(1), fd: Some(fd), ..event(30, 30, pid, Call::Close) };
+    let unfinished = |ns, pid, call| Event { took: None, ..event(ns, ns, pid, call) };
+    let stuck = Event { pipe: pipe(1), fd: Some(3), ..unfinished(50, 2, Call::Read) };
+    let wait = unfinished(60, 1, Call::Wait);
+    let fifo = Event {
+        path: Some("/tmp/a".to_owned()),
+        access: Some(Access::Read),
+        ..unfinished(70, 3, Call::Open)
+    };
+    let both = vec![make, fork, close(3, 1), stuck, wait.clone(), fifo];
+    let timeline = Timeline::of(both.clone());
+    let cause = |timeline: &Timeline, event| timeline.cause(event).unwrap();
+    let holders = "cat (fd 4), cat child (fd 4) itself";
+    assert_eq!(cause(&timeline, 3), format!("reads unnamed 1; its write end is open in {holders}"));
+    assert_eq!(cause(&timeline, 4), "waits for cat child, which has not ended");
+    assert_eq!(cause(&timeline, 5), "waits for a writer of a; no process has it open");
+    assert_eq!(timeline.deadlocks(), [(1, 0)], "the child's read, the parent's wait");
+    let failed = Event { errno: Some("EPIPE".to_owned()), ret: None, ..write(40, 41, 1, "") };
+    let mut all = both;
+    all.truncate(3);
+    all.extend([close(3, 2), failed]);
+    assert_eq!(cause(&Timeline::of(all), 4), "no reader since #4");
 }

@@ -89,8 +89,8 @@ fn ender(timeline: &Timeline, event: usize) -> Option<usize> {
     let until = timeline.began.partition_point(|began| *began < to);
     let others = (event + 1..until).rev().filter(during);
     let mut of_others = others.clone().filter(|other| timeline.lane_of[*other] != timeline.lane_of[event]);
-    let is_partial =
-        the.call == Call::Write && the.ret.zip(the.asked).is_some_and(|(ret, asked)| ret.unsigned_abs() < asked);
+    let is_partial = the.call == Call::Write
+        && the.ret.zip(the.asked).is_some_and(|(ret, asked)| ret.unsigned_abs() < asked);
     if the.errno.as_deref() == Some("EINTR") || is_partial {
         // The kernel interrupts the call, and delivers the signal then.
         let own = |other: &usize| timeline.lane_of[*other] == timeline.lane_of[event];
