@@ -37,6 +37,7 @@ pub(super) fn lines(view: &View<'_>) -> Vec<Line> {
     }
     let plain = |words: String| Line { first: String::new(), words };
     lines.extend(view.left_out_words().map(plain));
+    lines.extend(view.at_end().into_iter().map(plain));
     for pipe in timeline.pipes.iter().filter(|pipe| pipe.left > 0) {
         lines.push(plain(format!("{} bytes of {} were never read", grouped(pipe.left), pipe.label)));
     }
@@ -66,6 +67,11 @@ fn more(view: &View<'_>, event: usize) -> String {
     let mut more = String::new();
     if let Some(waited) = view.wait_words(event) {
         more += &format!("; {waited}");
+    }
+    let is_stuck = view.timeline.wait_of(event).is_some_and(|wait| wait.took.is_none());
+    // The last lines have the cause of a call that still waits.
+    if let Some(cause) = view.timeline.cause(event).filter(|_| !is_stuck) {
+        more += &format!("; {cause}");
     }
     let arrows = view.timeline.arrows_to(event);
     let from: Vec<String> = arrows.take(4).map(|arrow| details::of_bytes(view, arrow)).collect();

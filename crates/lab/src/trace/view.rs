@@ -1,7 +1,13 @@
 //! What is shown of a timeline: chosen pipes and processes, floods as one row, and a limited number.
 
-use pipe_watch::event::Call;
+mod choice;
+
+use pipe_watch::event::{Call, Source};
 use pipe_watch::timeline::{Timeline, duration, grouped, text_of};
+
+pub(super) use choice::Choice;
+
+use super::layout::lane_title;
 
 /// A timeline, and what to show of it.
 #[derive(Debug)]
@@ -27,18 +33,6 @@ pub(super) enum Row {
     Fold(usize),
     /// The wait of this event ends.
     End(usize),
-}
-
-/// What to show.
-#[derive(Debug, Clone)]
-pub(super) struct Choice {
-    /// Only these pipes and processes; all, if there are none.
-    pub(super) only: Vec<String>,
-    /// Not this process, nor the pipes that it has.
-    pub(super) hidden: Option<u32>,
-    pub(super) folds: bool,
-    /// The most events.
-    pub(super) most: usize,
 }
 
 impl<'t> View<'t> {
@@ -125,7 +119,11 @@ impl<'t> View<'t> {
     /// When this row began, since the first event.
     pub(super) fn clock(&self, event: usize) -> String {
         let ns = self.timeline.events[event].ns - self.timeline.start_ns();
-        format!("{}.{:03} ms", grouped(ns / 1_000_000), ns / 1_000 % 1_000)
+        let (whole, parts, unit) = match ns {
+            1_000_000_000.. => (ns / 1_000_000_000, ns / 1_000_000 % 1_000, "s"),
+            _ => (ns / 1_000_000, ns / 1_000 % 1_000, "ms"),
+        };
+        format!("{}.{parts:03} {unit}", grouped(whole))
     }
 
     /// What a row says; without the name of its process.
@@ -164,6 +162,50 @@ impl<'t> View<'t> {
         format!("{} #{}", word_of(the.call), the.seq)
     }
 
+    /// What stands below the picture: what was left out, the state at the end, and the source.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.left_out_words().into_iter().collect();
+        notes.extend(self.at_end());
+        notes.push(self.source().to_owned());
+        notes
+    }
+
+    /// The processes that still wait, and why.
+    pub(super) fn at_end(&self) -> Vec<String> {
+        const MOST: usize = 12;
+        let timeline = self.timeline;
+        let name = |lane: usize| lane_title(timeline, lane);
+        let stuck = timeline.waits.iter().filter(|wait| wait.took.is_none());
+        let stuck = stuck.filter(|wait| self.row_of[wait.event].is_some());
+        let causes =
+            stuck.filter_map(|wait| Some((timeline.lane_of[wait.event], timeline.cause(wait.event)?)));
+        let mut lines: Vec<String> =
+            causes.map(|(lane, cause)| format!("At the end: {} {cause}", name(lane))).collect();
+        let pairs = timeline.deadlocks().into_iter();
+        lines
+            .extend(pairs.map(|(one, two)| {
+                format!("At the end: {} and {} wait for each other", name(one), name(two))
+            }));
+        if lines.len() > MOST {
+            let more = lines.len() - MOST;
+            lines.truncate(MOST);
+            lines.push(format!("At the end: {more} more calls wait"));
+        }
+        lines
+    }
+
+    /// Where the events come from, and what such events leave out.
+    pub(super) fn source(&self) -> &'static str {
+        let has = |source| self.timeline.events.iter().any(|event| event.source == source);
+        if has(Source::Trace) {
+            "From a trace."
+        } else if has(Source::Look) {
+            "From looks at the processes: short events are missing, and all bytes."
+        } else {
+            "From event logs: no closes, no ends of processes, few waits."
+        }
+    }
+
     /// A sentence about what is not shown.
     pub(super) fn left_out_words(&self) -> Option<String> {
         let count = grouped(self.left_out as u64);
@@ -191,56 +233,4 @@ fn fold_words(timeline: &Timeline, fold: usize) -> String {
 fn bytes_of(timeline: &Timeline, event: usize) -> Option<i64> {
     let event = &timeline.events[event];
     event.ret.filter(|ret| *ret > 0 && matches!(event.call, Call::Read | Call::Write | Call::Splice))
-}
-
-impl Choice {
-    /// Which events are shown.
-    ///
-    /// # Errors
-    /// A pipe or process that is not in the timeline.
-    pub(super) fn shown(&self, timeline: &Timeline) -> Result<Vec<bool>, String> {
-        let mut is_shown = chosen(timeline, &self.only)?;
-        if let Some(lane) = timeline.lanes.iter().position(|lane| Some(lane.pid) == self.hidden) {
-            let is_its = |pipe: usize| timeline.pipes[pipe].holds.iter().any(|hold| hold.lane == lane);
-            for (event, is_shown) in is_shown.iter_mut().enumerate() {
-                *is_shown &= timeline.lane_of[event] != lane && !timeline.pipe_of[event].is_some_and(is_its);
-            }
-        }
-        Ok(is_shown)
-    }
-}
-
-/// Which events concern the chosen pipes and processes.
-fn chosen(timeline: &Timeline, only: &[String]) -> Result<Vec<bool>, String> {
-    if only.is_empty() {
-        return Ok(vec![true; timeline.events.len()]);
-    }
-    let mut is_shown = vec![false; timeline.events.len()];
-    for one in only {
-        let lanes: Vec<usize> = (0..timeline.lanes.len())
-            .filter(|lane| {
-                let lane = &timeline.lanes[*lane];
-                lane.title == *one || lane.names.contains(one) || lane.pid.to_string() == *one
-            })
-            .collect();
-        let pipes: Vec<usize> = (0..timeline.pipes.len())
-            .filter(|pipe| {
-                let pipe = &timeline.pipes[*pipe];
-                pipe.label == *one
-                    || pipe.names.iter().any(|name| name == one || name.ends_with(&format!("/{one}")))
-            })
-            .collect();
-        if lanes.is_empty() && pipes.is_empty() {
-            let titles = timeline.lanes.iter().map(|lane| lane.title.as_str());
-            let labels = timeline.pipes.iter().map(|pipe| pipe.label.as_str());
-            let all: Vec<&str> = titles.chain(labels).take(20).collect();
-            return Err(format!("no process or pipe is called {one:?}; there are: {}", all.join(", ")));
-        }
-        for (event, is_shown) in is_shown.iter_mut().enumerate() {
-            let at_pipe = timeline.pipe_of[event].is_some_and(|pipe| pipes.contains(&pipe))
-                || timeline.pipe_to_of(event).is_some_and(|pipe| pipes.contains(&pipe));
-            *is_shown |= at_pipe || lanes.contains(&timeline.lane_of[event]);
-        }
-    }
-    Ok(is_shown)
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pipe_watch::timeline::Arrow;
 
-use super::{Svg, colour};
+use super::Svg;
 use crate::trace::details;
 use crate::trace::escape::xml;
 
@@ -34,7 +34,7 @@ impl Svg<'_> {
         put!(
             self,
             "<g class=\"{}\" data-arrow=\"{y1:.1} {y2:.1}\"><title>{}</title>",
-            colour(arrow.pipe),
+            self.colour(arrow.pipe),
             xml(&title)
         );
         if is_own {

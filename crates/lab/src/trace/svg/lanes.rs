@@ -13,7 +13,8 @@ impl Svg<'_> {
         let is_over = wait.took.is_some() && self.view.end_of[event].is_some();
         let to = if is_over { self.end_y(event) } else { Some(self.layout.bottom) };
         let (Some(place), Some(from), Some(to)) = (self.place(event), self.y(event), to) else { return };
-        let (x, wide, top) = (place.x, place.width + 4.0, from - 11.0);
+        let (x, wide, top, lane) = (place.x, place.width + 4.0, from - 11.0, place.lane);
+        self.shades.push((lane, top, to));
         put!(
             self,
             "<rect class=\"wait\" x=\"{x:.1}\" y=\"{top:.1}\" width=\"{wide:.1}\" height=\"{:.1}\" rx=\"4\"/>",
