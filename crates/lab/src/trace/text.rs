@@ -68,9 +68,8 @@ fn more(view: &View<'_>, event: usize) -> String {
     if let Some(waited) = view.wait_words(event) {
         more += &format!("; {waited}");
     }
-    let is_stuck = view.timeline.wait_of(event).is_some_and(|wait| wait.took.is_none());
-    // The last lines have the cause of a call that still waits.
-    if let Some(cause) = view.timeline.cause(event).filter(|_| !is_stuck) {
+    // The last lines have the causes of waits.
+    if let Some(cause) = view.timeline.cause(event).filter(|_| view.timeline.wait_of(event).is_none()) {
         more += &format!("; {cause}");
     }
     let arrows = view.timeline.arrows_to(event);

@@ -170,17 +170,22 @@ impl<'t> View<'t> {
         notes
     }
 
-    /// The processes that still wait, and why.
+    /// The calls that never returned, and why.
     pub(super) fn at_end(&self) -> Vec<String> {
         const MOST: usize = 12;
         let timeline = self.timeline;
         let name = |lane: usize| lane_title(timeline, lane);
-        let stuck = timeline.waits.iter().filter(|wait| wait.took.is_none());
-        let stuck = stuck.filter(|wait| self.row_of[wait.event].is_some());
-        let causes =
-            stuck.filter_map(|wait| Some((timeline.lane_of[wait.event], timeline.cause(wait.event)?)));
-        let mut lines: Vec<String> =
-            causes.map(|(lane, cause)| format!("At the end: {} {cause}", name(lane))).collect();
+        let shown = timeline.waits.iter().filter(|wait| self.row_of[wait.event].is_some());
+        let mut lines: Vec<String> = Vec::new();
+        for wait in shown.filter(|wait| wait.ended_by.is_none_or(|by| self.is_own_exit(wait.event, by))) {
+            let when = match wait.ended_by.filter(|_| !timeline.is_stuck_at_end(wait.event)) {
+                Some(exit) => format!("Until #{}", timeline.events[exit].seq),
+                None => "At the end".to_owned(),
+            };
+            let cause = timeline.cause(wait.event).filter(|_| timeline.events[wait.event].errno.is_none());
+            lines
+                .extend(cause.map(|cause| format!("{when}: {} {cause}", name(timeline.lane_of[wait.event]))));
+        }
         let pairs = timeline.deadlocks().into_iter();
         lines
             .extend(pairs.map(|(one, two)| {

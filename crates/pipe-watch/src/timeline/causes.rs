@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Hold, Timeline};
-use crate::event::Call;
+use crate::event::{Call, Event};
 use crate::look::Access;
 
 /// The most processes and pipes that a sentence names.
@@ -63,12 +63,9 @@ impl Timeline {
 
     /// Pairs of processes that wait for each other when the trace ends: each for what only the other can do.
     pub fn deadlocks(&self) -> Vec<(usize, usize)> {
-        let stuck: Vec<(usize, BTreeSet<usize>)> = self
-            .waits
-            .iter()
-            .filter(|wait| wait.took.is_none())
-            .map(|wait| (self.lane_of[wait.event], self.awaited(wait.event)))
-            .collect();
+        let waits = self.waits.iter().map(|wait| wait.event).filter(|event| self.is_stuck_at_end(*event));
+        let stuck: Vec<(usize, BTreeSet<usize>)> =
+            waits.filter_map(|event| Some((self.lane_of[event], self.awaited(event)?))).collect();
         let mut pairs = Vec::new();
         for (at, (one, awaits)) in stuck.iter().enumerate() {
             let is_mutual = |(other, back): &&(usize, BTreeSet<usize>)| {
@@ -80,31 +77,38 @@ impl Timeline {
     }
 
     /// The processes that can end this wait at the end of the trace.
-    fn awaited(&self, event: usize) -> BTreeSet<usize> {
-        let end = self.events.len();
+    fn awaited(&self, event: usize) -> Option<BTreeSet<usize>> {
+        let end = self.stuck_until(event)?;
         let at = |access: Access| {
             let holds = self.pipe_of[event].map_or(&[][..], |pipe| &self.pipes[pipe].holds);
             let open = holds.iter().filter(|hold| is_open(hold, end) && is_other(access, hold.access));
             open.map(|hold| hold.lane).collect()
         };
-        match self.events[event].call {
+        Some(match self.events[event].call {
             Call::Read | Call::Splice | Call::Poll => at(Access::Read),
             Call::Write => at(Access::Write),
             Call::Wait => self.children(event, end).into_iter().collect(),
             _ => BTreeSet::new(),
-        }
+        })
     }
 
-    /// Until which event a call that never returned waited.
+    /// Until which event a call that never returned waited. Processes that are killed together count as waiting
+    /// until the first of them ends.
     fn stuck_until(&self, event: usize) -> Option<usize> {
         let wait = self.wait_of(event)?;
-        match wait.ended_by {
-            None if wait.took.is_none() => Some(self.events.len()),
-            Some(by) if self.events[by].call == Call::Exit && self.lane_of[by] == self.lane_of[event] => {
-                Some(by)
-            }
-            _ => None,
-        }
+        let end = match wait.ended_by {
+            None if wait.took.is_none() => self.events.len(),
+            Some(by) if self.events[by].call == Call::Exit && self.lane_of[by] == self.lane_of[event] => by,
+            _ => return None,
+        };
+        let is_end = |at: &usize| matches!(self.events[*at].call, Call::Exit | Call::Signal);
+        Some((event + 1..end).rev().take_while(is_end).last().unwrap_or(end))
+    }
+
+    /// Whether the call waited until the trace, or all that was still running, ended.
+    pub fn is_stuck_at_end(&self, event: usize) -> bool {
+        let is_end = |event: &Event| matches!(event.call, Call::Exit | Call::Signal | Call::Wait);
+        self.stuck_until(event).is_some_and(|end| self.events[end..].iter().all(is_end))
     }
 
     /// The event's pipe, and which processes have its other end.
@@ -145,7 +149,6 @@ impl Timeline {
             let child = &self.lanes[*child];
             child.fork.is_some_and(|fork| self.lane_of[fork] == lane && fork < end)
                 && child.exit.is_none_or(|exit| exit >= end)
-                && child.reaped.is_none()
                 && the.peer.is_none_or(|peer| peer == child.pid)
         };
         (0..self.lanes.len()).filter(is_awaited).collect()

@@ -123,6 +123,8 @@ impl Words<'_> {
             Call::Exit if !signal.is_empty() => self.text(&format!("killed by {signal}")),
             Call::Exit => self.text(&the.ret.map_or("ended".to_owned(), |status| format!("exit {status}"))),
             Call::Signal => self.text(&format!("get {signal}")),
+            Call::Kill if the.peer == Some(the.pid) => self.text(&format!("send {signal} to itself")),
+            Call::Kill if peer.is_empty() => self.text(&format!("send {signal} to a process group")),
             Call::Kill => self.text(&format!("send {signal} to {peer}")),
             Call::Wait if peer.is_empty() => self.text("wait for a child"),
             Call::Wait => self.text(&format!("reap {peer}")),

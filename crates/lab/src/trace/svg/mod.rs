@@ -61,7 +61,7 @@ impl Svg<'_> {
         put!(self, "<rect class=\"paper\" width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>");
         let shown = fit(&self.view.title, 23.0, width - 40.0);
         put!(self, "<text class=\"title\" x=\"20\" y=\"36\">{}</text>", xml(&shown));
-        self.text += &legend::of(self.view);
+        self.text += &legend::of(self.view, &self.layout);
         self.rules();
         (0..self.view.rows.len()).for_each(|row| self.wait(row));
         (0..self.layout.lanes.len()).for_each(|place| self.lane(place));
@@ -78,7 +78,7 @@ impl Svg<'_> {
 
     /// A fine line for each row, and the captions of the columns.
     fn rules(&mut self) {
-        let (from, to, y) = (self.layout.pipes_x, self.layout.width - 20.0, 92.0);
+        let (from, to, y) = (self.layout.pipes_x, self.layout.width - 20.0, 104.0);
         put!(self, "<text class=\"caption\" x=\"20\" y=\"{y}\">event, time</text>");
         put!(
             self,
