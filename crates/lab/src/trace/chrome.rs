@@ -67,8 +67,8 @@ pub(super) fn file(view: &View<'_>) -> String {
     json!({ "displayTimeUnit": "ns", "otherData": { "title": view.title }, "traceEvents": all }).to_string()
 }
 
-/// How long each slice is: slices of one thread may not overlap. A call that did not return lasts until the end
-/// of its process, or of the trace.
+/// How long each slice is: slices of one thread may not overlap. A call that did not return lasts until its
+/// process ends, or the trace.
 fn lengths(timeline: &Timeline) -> Vec<u64> {
     let events = &timeline.events;
     let end = events.iter().map(Event::end_ns).max().unwrap_or(0);

@@ -9,7 +9,7 @@ use pipe_watch::timeline::{Pipe, Timeline};
 
 pub(super) use pipes::{COLOURS, PipePlace};
 
-use super::view::{Row, View};
+use super::view::{Row, View, lane_title};
 
 /// The distance of two rows.
 pub(super) const ROW: f64 = 26.0;
@@ -210,15 +210,6 @@ pub(super) fn label(pipe: &Pipe) -> String {
         1 => format!("{}, 1 byte left", pipe.label),
         left => format!("{}, {} bytes left", pipe.label, pipe_watch::timeline::grouped(left)),
     }
-}
-
-/// A lane's name and PID.
-pub(super) fn lane_title(timeline: &Timeline, lane: usize) -> String {
-    let lane = &timeline.lanes[lane];
-    if lane.title.ends_with(&lane.pid.to_string()) {
-        return lane.title.clone();
-    }
-    format!("{} · {}", lane.title, lane.pid)
 }
 
 /// How wide a text is at most, in common sans-serif fonts.

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use pipe_watch::event::Call;
 
 use super::escape::mermaid;
-use super::layout::{label, lane_title};
-use super::view::{Row, View};
+use super::layout::label;
+use super::view::{Row, View, lane_title};
 
 /// Mermaid refuses texts of more than 50,000 characters (`maxTextSize`).
 const LONGEST: usize = 45_000;

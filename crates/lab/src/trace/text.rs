@@ -3,8 +3,7 @@
 use pipe_watch::timeline::grouped;
 
 use super::details;
-use super::layout::lane_title;
-use super::view::{Row, View};
+use super::view::{Row, View, lane_title};
 
 /// A line: what stands before the words, and the words.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,8 +7,6 @@ use pipe_watch::timeline::{Timeline, duration, grouped, text_of};
 
 pub(super) use choice::Choice;
 
-use super::layout::lane_title;
-
 /// A timeline, and what to show of it.
 #[derive(Debug)]
 pub(super) struct View<'t> {
@@ -177,12 +175,14 @@ impl<'t> View<'t> {
         let name = |lane: usize| lane_title(timeline, lane);
         let shown = timeline.waits.iter().filter(|wait| self.row_of[wait.event].is_some());
         let mut lines: Vec<String> = Vec::new();
-        for wait in shown.filter(|wait| wait.ended_by.is_none_or(|by| self.is_own_exit(wait.event, by))) {
-            let when = match wait.ended_by.filter(|_| !timeline.is_stuck_at_end(wait.event)) {
+        for wait in shown {
+            let is_end = timeline.is_stuck_at_end(wait.event);
+            let when = match wait.ended_by.filter(|_| !is_end) {
                 Some(exit) => format!("Until #{}", timeline.events[exit].seq),
                 None => "At the end".to_owned(),
             };
-            let cause = timeline.cause(wait.event).filter(|_| timeline.events[wait.event].errno.is_none());
+            let is_failed = timeline.events[wait.event].errno.is_some();
+            let cause = timeline.cause(wait.event).filter(|_| is_end || !is_failed);
             lines
                 .extend(cause.map(|cause| format!("{when}: {} {cause}", name(timeline.lane_of[wait.event]))));
         }
@@ -238,4 +238,13 @@ fn fold_words(timeline: &Timeline, fold: usize) -> String {
 fn bytes_of(timeline: &Timeline, event: usize) -> Option<i64> {
     let event = &timeline.events[event];
     event.ret.filter(|ret| *ret > 0 && matches!(event.call, Call::Read | Call::Write | Call::Splice))
+}
+
+/// A lane's name and PID.
+pub(super) fn lane_title(timeline: &Timeline, lane: usize) -> String {
+    let lane = &timeline.lanes[lane];
+    if lane.title.ends_with(&lane.pid.to_string()) {
+        return lane.title.clone();
+    }
+    format!("{} · {}", lane.title, lane.pid)
 }

@@ -92,13 +92,16 @@ impl Timeline {
         })
     }
 
-    /// Until which event a call that never returned waited. Processes that are killed together count as waiting
-    /// until the first of them ends.
+    /// Until which event a call that never returned waited. Processes that are killed together wait until the
+    /// first of them ends.
     fn stuck_until(&self, event: usize) -> Option<usize> {
         let wait = self.wait_of(event)?;
+        let is_own = |by: usize| self.lane_of[by] == self.lane_of[event];
         let end = match wait.ended_by {
             None if wait.took.is_none() => self.events.len(),
-            Some(by) if self.events[by].call == Call::Exit && self.lane_of[by] == self.lane_of[event] => by,
+            Some(by) if self.events[by].call == Call::Exit && is_own(by) => by,
+            // A signal that ends the program as well, as that of Ctrl-C does.
+            Some(by) if self.events[by].call == Call::Signal && is_own(by) && self.is_over(by) => by,
             _ => return None,
         };
         let is_end = |at: &usize| matches!(self.events[*at].call, Call::Exit | Call::Signal);
@@ -107,8 +110,15 @@ impl Timeline {
 
     /// Whether the call waited until the trace, or all that was still running, ended.
     pub fn is_stuck_at_end(&self, event: usize) -> bool {
-        let is_end = |event: &Event| matches!(event.call, Call::Exit | Call::Signal | Call::Wait);
-        self.stuck_until(event).is_some_and(|end| self.events[end..].iter().all(is_end))
+        self.stuck_until(event).is_some_and(|end| self.is_over(end))
+    }
+
+    /// Whether processes only end from this event on.
+    fn is_over(&self, from: usize) -> bool {
+        let is_end = |event: &Event| {
+            matches!(event.call, Call::Exit | Call::Signal | Call::Kill | Call::Wait | Call::Close)
+        };
+        self.events[from..].iter().all(is_end)
     }
 
     /// The event's pipe, and which processes have its other end.

@@ -94,6 +94,18 @@ fn a_hang_says_who_has_the_other_end() {
     assert_eq!(cause(&timeline, 4), "waits for cat child, which has not ended");
     assert_eq!(cause(&timeline, 5), "waits for a writer of a; no process has it open");
     assert_eq!(timeline.deadlocks(), [(1, 0)], "the child's read, the parent's wait");
+    let signal = |ns, pid| Event { signal: Some("SIGINT".to_owned()), ..event(ns, ns, pid, Call::Signal) };
+    let interrupted = |mut event: Event| {
+        (event.took, event.errno) = (Some(100 - event.ns), Some("EINTR".to_owned()));
+        event
+    };
+    let mut ended = both.clone();
+    ended.truncate(3);
+    ended.extend([interrupted(both[3].clone()), interrupted(wait), signal(101, 1), signal(102, 2)]);
+    ended.extend([event(103, 103, 1, Call::Exit), event(104, 104, 2, Call::Exit)]);
+    let ended = Timeline::of(ended);
+    assert_eq!(cause(&ended, 3), cause(&timeline, 3), "Ctrl-C ends both");
+    assert_eq!(ended.deadlocks().len(), 1);
     let failed = Event { errno: Some("EPIPE".to_owned()), ret: None, ..write(40, 41, 1, "") };
     let mut all = both;
     all.truncate(3);

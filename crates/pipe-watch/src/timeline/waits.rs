@@ -14,8 +14,8 @@ const UNSEEN_NS: u64 = 100_000_000;
 pub struct Wait {
     /// The event.
     pub event: usize,
-    /// How long it took, until the end of its process if it did not return; `None` if it still waited when the
-    /// trace ended.
+    /// How long it took, until the end of its process if it did not return; `None` if it still waited when
+    /// the trace ended.
     pub took: Option<u64>,
     /// The pipe that it waited at, if that is known.
     pub pipe: Option<usize>,
@@ -51,8 +51,8 @@ fn wait(timeline: &Timeline, event: usize) -> Option<Wait> {
     (ended_by.is_some() || is_long).then_some(Wait { event, took: the.took, pipe, ended_by })
 }
 
-/// Whether the pipe, as it was when the call began, lets the call wait: a write needs a pipe without room, and
-/// an open one without the other end.
+/// Whether the pipe, as it was when the call began, lets the call wait: a write needs a pipe without room,
+/// and an open one without the other end.
 fn must_wait(timeline: &Timeline, event: usize) -> bool {
     let the = &timeline.events[event];
     match the.call {
@@ -110,7 +110,7 @@ fn ender(timeline: &Timeline, event: usize) -> Option<usize> {
                 other.call == Call::Open && other.errno.is_none() && opens
             };
             // The first of them, and the others are in reverse order.
-            of_others.filter(|other| at_pipe(other) && fits(&timeline.events[*other])).last()
+            of_others.filter(|other| at_pipe(other) && fits(&timeline.events[*other])).next_back()
         }
         Call::Read | Call::Splice if the.ret == Some(0) => {
             of_others.find(|other| closes(timeline, *other, pipe, Access::writes))

@@ -2,8 +2,8 @@
 
 use super::{BETWEEN, Svg};
 use crate::trace::escape::xml;
-use crate::trace::layout::{BESIDE, SIZE, WIDEST_TEXT, fit, lane_title};
-use crate::trace::view::Row;
+use crate::trace::layout::{BESIDE, SIZE, WIDEST_TEXT, fit};
+use crate::trace::view::{Row, lane_title};
 
 impl Svg<'_> {
     /// The shade of a wait. A wait that never ended goes on to the bottom.
