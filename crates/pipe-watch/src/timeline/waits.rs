@@ -30,6 +30,9 @@ pub(super) fn of(timeline: &Timeline) -> Vec<Wait> {
 
 fn wait(timeline: &Timeline, event: usize) -> Option<Wait> {
     let the = &timeline.events[event];
+    if the.source == Source::Program && the.call != Call::Poll {
+        return own_wait(timeline, event);
+    }
     if !can_wait(the) {
         return None;
     }
@@ -49,6 +52,19 @@ fn wait(timeline: &Timeline, event: usize) -> Option<Wait> {
     let is_long = the.took.is_some_and(|took| took >= long) && must_wait(timeline, event);
     let pipe = timeline.pipe_of[event].or_else(|| timeline.pipe_of[ended_by?]);
     (ended_by.is_some() || is_long).then_some(Wait { event, took: the.took, pipe, ended_by })
+}
+
+/// The wait of a program's own event that took time: for what its next event is about.
+fn own_wait(timeline: &Timeline, event: usize) -> Option<Wait> {
+    let took = timeline.events[event].took.filter(|took| *took > 0)?;
+    let lane = timeline.lane_of[event];
+    let next = (event + 1..timeline.events.len()).find(|next| timeline.lane_of[*next] == lane)?;
+    let pipe = timeline.pipe_of[next];
+    let makes =
+        |other: &usize| timeline.events[*other].call == Call::Mkfifo && timeline.pipe_of[*other] == pipe;
+    let sender = timeline.arrows_to(next).map(|arrow| arrow.from).filter(|from| *from > event).min();
+    let ended_by = sender.or_else(|| (event + 1..next).find(makes));
+    (ended_by.is_some() || took >= LONG_NS).then_some(Wait { event, took: Some(took), pipe, ended_by })
 }
 
 /// Whether the pipe, as it was when the call began, lets the call wait: a write needs a pipe without room,
@@ -73,11 +89,11 @@ fn is_other_end(access: Access, other: Access) -> bool {
     if access == Access::Read { other.writes() } else { other.reads() }
 }
 
-/// Whether the call may wait. Own events take no time, but those that say so.
+/// Whether the call may wait.
 fn can_wait(event: &Event) -> bool {
     let may =
         matches!(event.call, Call::Open | Call::Read | Call::Write | Call::Splice | Call::Poll | Call::Wait);
-    may && !event.nonblocking && (event.source != Source::Program || event.call == Call::Poll)
+    may && !event.nonblocking
 }
 
 /// The last event that began while the call waited, and that can have ended it.
@@ -110,7 +126,7 @@ fn ender(timeline: &Timeline, event: usize) -> Option<usize> {
                 other.call == Call::Open && other.errno.is_none() && opens
             };
             // The first of them, and the others are in reverse order.
-            of_others.filter(|other| at_pipe(other) && fits(&timeline.events[*other])).next_back()
+            of_others.rfind(|other| at_pipe(other) && fits(&timeline.events[*other]))
         }
         Call::Read | Call::Splice if the.ret == Some(0) => {
             of_others.find(|other| closes(timeline, *other, pipe, Access::writes))

@@ -215,8 +215,8 @@ impl Svg<'_> {
     }
 }
 
-/// A style sheet that declares a variable's first value before each declaration with a variable. Programs that
-/// know no variables skip the second declaration, and draw in light colours.
+/// A style sheet that declares a variable's first value before each declaration with a variable. Programs
+/// that know no variables skip the second declaration, and draw in light colours.
 fn with_literals(style: &str) -> String {
     let value = |name: &str| {
         let (_, after) = style.split_once(&format!("{name}: "))?;
