@@ -260,6 +260,27 @@ fn words_are_short() {
 }
 
 #[test]
+fn names_are_those_of_their_time() {
+    let at = |ns, call, inode, path: &str| Event {
+        pipe: pipe(inode),
+        path: Some(path.to_owned()),
+        ..event(ns, ns + 1, 1, call)
+    };
+    let exchange = Event { pipe_to: pipe(1), path_to: Some("b".to_owned()), ..at(3, Call::Rename, 2, "a") };
+    let end = Event { signal: None, ret: None, ..event(9, 9, 1, Call::Exit) };
+    let timeline = Timeline::of(vec![
+        at(1, Call::Mkfifo, 1, "b"),
+        at(2, Call::Mkfifo, 2, "a"),
+        exchange,
+        at(5, Call::Unlink, 1, "a"),
+        at(7, Call::Unlink, 3, "/tmp/old"),
+        end,
+    ]);
+    let words: Vec<_> = (2..6).map(|event| text_of(&timeline, event)).collect();
+    assert_eq!(words, ["exchange a with b", "remove b", "remove old", "ended"]);
+}
+
+#[test]
 fn a_file_of_a_later_version_is_refused() {
     let line = |version| format!("{{\"format\":\"pipe-trace\",\"version\":{version}}}\n");
     let of = |text: String| read_events(text.as_bytes()).map(|(_, events)| events.len());
