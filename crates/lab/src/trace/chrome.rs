@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use pipe_watch::event::Event;
+use pipe_watch::timeline::{Timeline, Wait};
 use serde_json::{Value, json};
 
 use super::details;
@@ -26,7 +27,7 @@ pub(super) fn file(view: &View<'_>) -> String {
             json!({ "ph": "M", "name": "process_sort_index", "pid": pid, "args": { "sort_index": order } }),
         );
     }
-    let took = lengths(&timeline.events);
+    let took = lengths(timeline);
     let mut timed: Vec<(u64, u8, Value)> = Vec::new();
     let is_shown = |event: usize| view.row_of[event].is_some();
     for event in (0..timeline.events.len()).filter(|event| is_shown(*event)).take(MOST) {
@@ -66,12 +67,16 @@ pub(super) fn file(view: &View<'_>) -> String {
     json!({ "displayTimeUnit": "ns", "otherData": { "title": view.title }, "traceEvents": all }).to_string()
 }
 
-/// How long each slice is: slices of one thread may not overlap.
-fn lengths(events: &[Event]) -> Vec<u64> {
+/// How long each slice is: slices of one thread may not overlap. A call that did not return lasts until its
+/// process ends, or the trace.
+fn lengths(timeline: &Timeline) -> Vec<u64> {
+    let events = &timeline.events;
+    let end = events.iter().map(Event::end_ns).max().unwrap_or(0);
     let mut next: HashMap<(u32, u32), u64> = HashMap::new();
     let mut lengths = vec![0; events.len()];
     for (at, event) in events.iter().enumerate().rev() {
-        let own = event.took.unwrap_or(0).max(SHORTEST);
+        let until = |wait: &Wait| wait.took.unwrap_or(end.saturating_sub(event.ns));
+        let own = event.took.or_else(|| timeline.wait_of(at).map(until)).unwrap_or(0).max(SHORTEST);
         let room = next.insert((event.pid, tid(event)), event.ns).map(|next| next.saturating_sub(event.ns));
         lengths[at] = own.min(room.unwrap_or(own)).max(1);
     }

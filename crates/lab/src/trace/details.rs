@@ -44,6 +44,7 @@ pub(super) fn facts(view: &View<'_>, event: usize) -> Vec<String> {
     facts.extend(the.data.as_ref().map(|data| format!("data {data}")));
     facts.extend(the.text.as_ref().filter(|text| view.words(Row::Event(event)) != **text).cloned());
     facts.extend(view.wait_words(event));
+    facts.extend(view.timeline.cause(event));
     for arrow in view.timeline.arrows_to(event).take(8) {
         facts.push(of_bytes(view, arrow));
     }
@@ -120,6 +121,16 @@ pub(super) fn of_pipe(timeline: &Timeline, pipe: usize) -> String {
     if the.bytes_in + the.bytes_out > 0 {
         let (into, out) = (grouped(the.bytes_in), grouped(the.bytes_out));
         lines.push(format!("{into} bytes in, {out} out, {} left", grouped(the.left)));
+    }
+    for hold in the.holds.iter().take(16) {
+        let end = match hold.access {
+            Access::Read => "read end",
+            Access::Write => "write end",
+            Access::Both => "both ends",
+        };
+        let to = hold.to.map_or_else(|| "on".to_owned(), |to| format!("to #{}", number(to)));
+        let title = &timeline.lanes[hold.lane].title;
+        lines.push(format!("{title}: {end}, fd {}, from #{} {to}", hold.fd, number(hold.from)));
     }
     lines.join("\n")
 }

@@ -1,5 +1,7 @@
 //! The page: the picture, and a list of its events. It needs no script and no other file.
 
+use std::collections::HashSet;
+
 use minijinja::Environment;
 use minijinja::syntax::SyntaxConfig;
 use serde::Serialize;
@@ -36,7 +38,6 @@ struct Item<'v> {
     words: String,
     facts: String,
     is_error: bool,
-    waits: Option<String>,
 }
 
 pub(super) fn file(view: &View<'_>, by_clock: bool) -> String {
@@ -82,7 +83,6 @@ fn item<'v>(view: &'v View<'_>, event: usize, row: Row) -> Item<'v> {
         words: safe(view.words(row)),
         facts: safe(facts),
         is_error: timeline.is_error(event),
-        waits: view.wait_words(event),
     }
 }
 
@@ -93,12 +93,21 @@ fn counts(view: &View<'_>) -> String {
         number => format!("{number} {many}"),
     };
     let end = timeline.events.iter().map(pipe_watch::event::Event::end_ns).max().unwrap_or(0);
+    let shown = |event: usize| view.row_of[event].is_some();
+    let events: Vec<usize> = (0..timeline.events.len()).filter(|event| shown(*event)).collect();
+    let pipes: HashSet<usize> = events
+        .iter()
+        .flat_map(|event| [timeline.pipe_of[*event], timeline.pipe_to_of(*event)])
+        .flatten()
+        .collect();
+    let arrows = timeline.arrows.iter().filter(|arrow| shown(arrow.from) && shown(arrow.to)).count();
     format!(
-        "{}, {}, {}, {} in {}.",
-        count(timeline.lanes.len(), "process", "processes"),
-        count(timeline.pipes.len(), "pipe", "pipes"),
-        count(timeline.events.len(), "event", "events"),
-        count(timeline.arrows.len(), "arrow", "arrows"),
+        "{} {}, {}, {}, {} in {}.",
+        view.source(),
+        count(view.lanes().len(), "process", "processes"),
+        count(pipes.len(), "pipe", "pipes"),
+        count(events.len(), "event", "events"),
+        count(arrows, "arrow", "arrows"),
         pipe_watch::timeline::duration(end.saturating_sub(timeline.start_ns())),
     )
 }

@@ -26,11 +26,24 @@ pub(super) fn parse(text: &str) -> Result<Vec<Own>, String> {
 pub(super) fn events(mut own: Vec<Own>) -> Vec<Event> {
     own.sort_by_key(|event| (event.ns, event.step.unwrap_or(u8::MAX), event.what as u8));
     let mut importer = Importer { is_dispatch: is_dispatch(&own), ..Importer::default() };
-    let mut next_of: HashMap<u32, u64> = HashMap::new();
+    let mut next_of: HashMap<u32, (u64, What)> = HashMap::new();
     // What a process waits for, it waits for until its next event.
-    let nexts: Vec<_> = own.iter().rev().map(|event| next_of.insert(event.pid, event.ns)).collect();
+    let nexts: Vec<_> =
+        own.iter().rev().map(|event| next_of.insert(event.pid, (event.ns, event.what))).collect();
     let with_next = (1..).zip(own.iter().zip(nexts.into_iter().rev()));
     with_next.map(|(seq, (event, next))| importer.convert(seq, event, next)).collect()
+}
+
+/// Whether a client did nothing but wait between two of its events: for the well-known pipe, its turn, or a
+/// reply.
+fn is_answered(own: &Own, next: What) -> bool {
+    let is_wait = match own.what {
+        What::PrivateCreated => next == What::WkpOpened,
+        What::RequestSent => matches!(next, What::ReplyReceived | What::RequestRefused),
+        What::TryingAgain => true,
+        _ => false,
+    };
+    is_wait && own.role == Role::Client
 }
 
 /// Whether a central process routes what these clients send.
@@ -62,12 +75,13 @@ struct Importer {
 }
 
 impl Importer {
-    fn convert(&mut self, seq: u64, own: &Own, next: Option<u64>) -> Event {
+    fn convert(&mut self, seq: u64, own: &Own, next: Option<(u64, What)>) -> Event {
         let pipe = self.pipe(own);
         let (call, text) = self.words(own);
         let mut event = Event::new(seq, own.ns, own.pid, call, Source::Program);
-        if call == Call::Poll {
-            event.took = Some(next.map_or(0, |next| next.saturating_sub(own.ns + 1)));
+        let until_next = next.map_or(0, |(ns, _)| ns.saturating_sub(own.ns + 1));
+        if call == Call::Poll || next.is_some_and(|(_, next)| is_answered(own, next)) {
+            event.took = Some(until_next);
         }
         if call == Call::Signal {
             event.signal.clone_from(&own.text);
@@ -258,6 +272,20 @@ mod tests {
         assert_eq!([2, 8].map(pipe), [2; 2], "the private pipe");
         assert_eq!(pipe(6), 3, "the next well-known pipe");
         assert_eq!(events[1].took, Some(6), "the server waits until its next event");
+    }
+
+    #[test]
+    fn a_client_waits_for_its_turn_and_for_a_reply() {
+        let events = log(&[
+            r#"{"ns":10,"pid":2,"role":"client","step":3,"what":"private-created","pipe":"2"}"#,
+            r#"{"ns":20,"pid":2,"role":"client","step":4,"what":"wkp-opened","pipe":"mario"}"#,
+            r#"{"ns":30,"pid":2,"role":"client","what":"request-sent","text":"a"}"#,
+            r#"{"ns":90,"pid":2,"role":"client","what":"reply-received","text":"A"}"#,
+            r#"{"ns":95,"pid":2,"role":"client","what":"request-sent","text":"b"}"#,
+            r#"{"ns":99,"pid":2,"role":"client","what":"bye-sent"}"#,
+        ]);
+        let took: Vec<_> = events.iter().map(|event| event.took).collect();
+        assert_eq!(took, [Some(9), None, Some(59), None, None, None]);
     }
 
     #[test]

@@ -1,28 +1,34 @@
 //! Where things stand in the picture.
 
+mod pipes;
+
+use std::collections::HashMap;
+
 use pipe_watch::event::Source;
 use pipe_watch::timeline::{Pipe, Timeline};
 
-use super::view::{Row, View};
+pub(super) use pipes::{COLOURS, PipePlace};
+
+use super::view::{Row, View, lane_title};
 
 /// The distance of two rows.
 pub(super) const ROW: f64 = 26.0;
 /// The distance of a row and the end of a wait.
 const END: f64 = 14.0;
-/// The width of the numbers and the clock.
-const GUTTER: f64 = 146.0;
+/// The space between the numbers and the clock, and behind it.
+const COLUMN: f64 = 12.0;
 /// The space above the first row.
 const TOP: f64 = 138.0;
 /// The space below the last row.
 const BOTTOM: f64 = 26.0;
+/// The distance of two lines of the notes.
+pub(super) const NOTE: f64 = 18.0;
 /// The distance of a line and the text beside it.
 pub(super) const BESIDE: f64 = 15.0;
 /// The space between two lanes.
 const GAP: f64 = 26.0;
 /// The widest text of a lane.
 const WIDEST: f64 = 300.0;
-/// The least distance of two lines of pipes.
-const APART: f64 = 20.0;
 /// From how many lanes on a column may have several, one after the other.
 const COLUMNS: usize = 8;
 /// How much longer the picture becomes by `--time clock`.
@@ -44,9 +50,15 @@ pub(super) struct Layout {
     /// The lanes that are shown.
     pub(super) lanes: Vec<LanePlace>,
     pub(super) pipes: Vec<PipePlace>,
+    /// The place in `pipes` of each pipe that is shown.
+    pub(super) place_of: HashMap<usize, usize>,
     /// Where the pipes begin.
     pub(super) pipes_x: f64,
     pub(super) bottom: f64,
+    /// Where the clock ends.
+    pub(super) clock_x: f64,
+    /// The lines below the picture.
+    pub(super) notes: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -61,28 +73,20 @@ pub(super) struct LanePlace {
     reaped: f64,
 }
 
-#[derive(Debug)]
-pub(super) struct PipePlace {
-    pub(super) pipe: usize,
-    pub(super) x: f64,
-    pub(super) from: f64,
-    /// Until when it has a name.
-    pub(super) named_to: f64,
-    pub(super) to: f64,
-    /// Whether it existed when the trace ended; `None` if that is not known.
-    pub(super) goes_on: Option<bool>,
-    label_width: f64,
-}
-
 impl Layout {
     pub(super) fn new(view: &View<'_>, by_clock: bool) -> Self {
         let y = heights(view, by_clock);
         let bottom = y.last().map_or(TOP, |last| last + BOTTOM);
-        let (lanes, pipes_x) = lanes(view, &y, bottom);
-        let pipes = pipes(view, &y, bottom, pipes_x);
+        let clock_x = clock_x(view);
+        let (lanes, pipes_x) = lanes(view, &y, bottom, clock_x + COLUMN);
+        let pipes = pipes::of(view, &y, bottom, pipes_x);
         let right = |pipe: &PipePlace| pipe.x + pipe.label_width + 16.0;
         let width = pipes.iter().map(right).fold(pipes_x, f64::max).max(720.0);
-        Self { width, height: bottom + 12.0, y, lanes, pipes, pipes_x, bottom }
+        let notes: Vec<String> =
+            view.notes().iter().flat_map(|note| wrapped(note, SIZE, width - 40.0)).collect();
+        let height = bottom + 12.0 + NOTE * notes.len() as f64;
+        let place_of = pipes.iter().enumerate().map(|(at, place)| (place.pipe, at)).collect();
+        Self { width, height, y, lanes, pipes, place_of, pipes_x, bottom, clock_x, notes }
     }
 
     /// The picture in parts that fit a sheet of paper: their tops and heights. No row is cut.
@@ -105,6 +109,15 @@ impl Layout {
     }
 }
 
+/// Where the clock ends: behind the longest number and the longest clock.
+fn clock_x(view: &View<'_>) -> f64 {
+    let widest = |text: &dyn Fn(usize) -> String| {
+        view.shown().map(|(event, _)| width(&text(event), SMALL)).fold(0.0, f64::max)
+    };
+    let number = widest(&|event| format!("#{}", view.timeline.events[event].seq));
+    (20.0 + number + COLUMN + widest(&|event| view.clock(event))).max(128.0)
+}
+
 /// The heights of the rows: by order, or by the clock with a least distance.
 fn heights(view: &View<'_>, by_clock: bool) -> Vec<f64> {
     let timeline = view.timeline;
@@ -120,7 +133,11 @@ fn heights(view: &View<'_>, by_clock: bool) -> Vec<f64> {
     for (at, row) in view.rows.iter().enumerate() {
         if at > 0 {
             let after_end = matches!(view.rows[at - 1], Row::End(_));
-            let least = if matches!(row, Row::End(_)) || after_end { END } else { ROW };
+            // The words of a wait need a row.
+            let is_short =
+                matches!((row, view.rows[at - 1]), (Row::End(end), Row::Event(event)) if *end == event);
+            let is_end = matches!(row, Row::End(_)) || after_end;
+            let least = if is_end && !is_short { END } else { ROW };
             let gap = times[at].saturating_sub(times[at - 1]) as f64 / whole as f64;
             y += least.max(if by_clock { gap * CLOCK } else { 0.0 });
         }
@@ -131,7 +148,7 @@ fn heights(view: &View<'_>, by_clock: bool) -> Vec<f64> {
 
 /// The places of the lanes, and where the last of them ends. Up to [`COLUMNS`] each lane has a column of its
 /// own; of more, a new one takes the column of one that has ended.
-fn lanes(view: &View<'_>, y: &[f64], bottom: f64) -> (Vec<LanePlace>, f64) {
+fn lanes(view: &View<'_>, y: &[f64], bottom: f64, left: f64) -> (Vec<LanePlace>, f64) {
     let shown = view.lanes();
     let mut places: Vec<LanePlace> = shown.iter().map(|lane| lane_place(view, *lane, y, bottom)).collect();
     // The width of each column, and where its last lane ends.
@@ -147,7 +164,7 @@ fn lanes(view: &View<'_>, y: &[f64], bottom: f64) -> (Vec<LanePlace>, f64) {
         (*width, *end) = (width.max(place.width), place.to.max(place.reaped));
         column_of.push(column);
     }
-    let mut x = GUTTER + 12.0;
+    let mut x = left + 6.0;
     let mut xs = Vec::new();
     for (width, _) in &columns {
         xs.push(x);
@@ -186,53 +203,6 @@ fn lane_place(view: &View<'_>, lane: usize, y: &[f64], bottom: f64) -> LanePlace
     LanePlace { lane, x: 0.0, width, from, to: to.max(from), reaped: reaped.unwrap_or(0.0) }
 }
 
-fn pipes(view: &View<'_>, y: &[f64], bottom: f64, left: f64) -> Vec<PipePlace> {
-    let timeline = view.timeline;
-    let is_of = |event: usize, pipe: usize| {
-        timeline.pipe_of[event] == Some(pipe) || timeline.pipe_to_of(event) == Some(pipe)
-    };
-    let mut places: Vec<PipePlace> = Vec::new();
-    let shown: Vec<usize> = view.shown().map(|(event, _)| event).collect();
-    let row = |event: usize| view.row_of[event].map(|row| y[row]);
-    // A row that is not shown lies at the next one that is.
-    let near = |event: usize| {
-        let next = shown.partition_point(|shown| *shown < event);
-        row(event).or_else(|| shown.get(next).and_then(|event| row(*event))).unwrap_or(bottom)
-    };
-    for (at, pipe) in timeline.pipes.iter().enumerate() {
-        if !shown.iter().any(|event| is_of(*event, at)) {
-            continue;
-        }
-        let end = pipe.end();
-        let (from, to) = (near(pipe.made.unwrap_or(pipe.first)), end.map_or(bottom, near));
-        let named_to = if pipe.names.is_empty() { from } else { pipe.unlinked.map_or(to, near).min(to) };
-        let label_width = width(&label(pipe), SMALL) + 10.0;
-        let is_known = !pipe.holds.is_empty() || end.is_none() || end == pipe.unlinked;
-        let goes_on = is_known.then_some(end.is_none());
-        let mut place = PipePlace { pipe: at, x: left, from, named_to, to, goes_on, label_width };
-        while places.iter().any(|other| collide(&place, other)) {
-            place.x += APART;
-        }
-        places.push(place);
-    }
-    places
-}
-
-/// Whether two pipes' lines or labels would lie on each other.
-fn collide(one: &PipePlace, other: &PipePlace) -> bool {
-    let at_once = one.from - 12.0 <= other.to && other.from - 12.0 <= one.to;
-    let lines = at_once && (one.x - other.x).abs() < APART;
-    let crosses = |line: &PipePlace, label: &PipePlace| {
-        let (top, bottom) = (label.from - 12.0, label.from + 12.0);
-        let is_beside = line.x > label.x - 4.0 && line.x < label.x + label.label_width + 4.0;
-        is_beside && line.from <= bottom && line.to >= top
-    };
-    let labels = (one.from - other.from).abs() < 18.0
-        && one.x < other.x + other.label_width + 6.0
-        && other.x < one.x + one.label_width + 6.0;
-    lines || crosses(one, other) || crosses(other, one) || labels
-}
-
 /// A pipe's name, and the bytes that nobody read.
 pub(super) fn label(pipe: &Pipe) -> String {
     match pipe.left {
@@ -240,15 +210,6 @@ pub(super) fn label(pipe: &Pipe) -> String {
         1 => format!("{}, 1 byte left", pipe.label),
         left => format!("{}, {} bytes left", pipe.label, pipe_watch::timeline::grouped(left)),
     }
-}
-
-/// A lane's name and PID.
-pub(super) fn lane_title(timeline: &Timeline, lane: usize) -> String {
-    let lane = &timeline.lanes[lane];
-    if lane.title.ends_with(&lane.pid.to_string()) {
-        return lane.title.clone();
-    }
-    format!("{} · {}", lane.title, lane.pid)
 }
 
 /// How wide a text is at most, in common sans-serif fonts.
@@ -279,6 +240,22 @@ pub(super) fn fit(text: &str, size: f64, widest: f64) -> String {
         fitting.push(c);
     }
     fitting + "…"
+}
+
+/// A text in lines that fit in this width, as far as words let them.
+fn wrapped(text: &str, size: f64, widest: f64) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => word.clone_into(line),
+            Some(line) if width(&format!("{line} {word}"), size) <= widest => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 pub(super) const WIDEST_TEXT: f64 = WIDEST;

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use super::layout::width;
+use super::layout::{Layout, width};
 use super::view::View;
 
 /// The size of the words.
 const SIZE: f64 = 12.0;
 
-pub(super) fn of(view: &View<'_>) -> String {
+pub(super) fn of(view: &View<'_>, layout: &Layout) -> String {
     let timeline = view.timeline;
     let shown = |event: usize| view.row_of[event].is_some();
     let has_arrow = timeline.arrows.iter().any(|arrow| shown(arrow.from) && shown(arrow.to));
@@ -17,14 +17,19 @@ pub(super) fn of(view: &View<'_>) -> String {
     let has_zombie =
         timeline.lanes.iter().any(|lane| lane.exit.is_some_and(shown) && lane.reaped.is_some_and(shown));
     let has_error = view.shown().any(|(event, _)| timeline.is_error(event));
-    let (mut text, mut x) = (String::new(), 20.0);
+    let has_exit = timeline.lanes.iter().any(|lane| lane.exit.is_some_and(shown));
+    let (mut text, mut x, mut y) = (String::new(), 20.0, 58.0);
     let mut entry = |sign: &str, wide: f64, words: &str| {
+        let wide_all = wide + 7.0 + width(words, SIZE);
+        if x + wide_all > layout.width - 20.0 {
+            (x, y) = (20.0, y + 20.0);
+        }
         let _ = writeln!(
             text,
-            "<g transform=\"translate({x:.1} 62)\">{sign}<text class=\"caption\" x=\"{:.1}\" y=\"4\">{words}</text></g>",
+            "<g transform=\"translate({x:.1} {y:.1})\">{sign}<text class=\"caption\" x=\"{:.1}\" y=\"4\">{words}</text></g>",
             wide + 7.0
         );
-        x += wide + 7.0 + width(words, SIZE) + 18.0;
+        x += wide_all + 18.0;
     };
     if has_step {
         entry(
@@ -47,15 +52,37 @@ pub(super) fn of(view: &View<'_>) -> String {
             "waits",
         );
     }
-    if !timeline.pipes.is_empty() {
-        entry("<g class=\"p0\"><path class=\"life\" d=\"M0 0H22\"/></g>", 22.0, "pipe with a name");
-        entry("<g class=\"p0\"><path class=\"life nameless\" d=\"M2 0H22\"/></g>", 22.0, "without a name");
+    let life = |class: &str, more: &str| {
+        format!("<g class=\"p0\"><path class=\"life{class}\" d=\"M2 0H22\"/>{more}</g>")
+    };
+    if layout.pipes.iter().any(|place| place.named_to > place.from) {
+        entry(&life("", ""), 22.0, "pipe with a name");
+    }
+    if layout.pipes.iter().any(|place| place.to > place.named_to) {
+        entry(&life(" nameless", ""), 22.0, "pipe without a name");
+    }
+    if layout.pipes.iter().any(|place| place.goes_on == Some(false)) {
+        entry(&life("", "<path class=\"life-end\" d=\"M22 -6v12\"/>"), 24.0, "its last close");
+    }
+    if layout.pipes.iter().any(|place| place.goes_on == Some(true)) {
+        let sign = "<g class=\"p0\"><path class=\"life-end\" d=\"M0 -2l4 5l4 -5\"/></g>";
+        entry(sign, 8.0, "still exists at the end");
+    }
+    if layout.pipes.iter().any(|place| timeline.pipes[place.pipe].left > 0) {
+        entry("", 0.0, "left: bytes never read");
+    }
+    if has_exit {
+        entry("<path class=\"end\" d=\"M0 0h16\"/>", 16.0, "process ends");
     }
     if has_zombie {
         entry("<rect class=\"zombie\" x=\"1\" y=\"-8\" width=\"7\" height=\"16\"/>", 9.0, "zombie");
     }
     if has_error {
-        entry("<g class=\"error\"><circle class=\"dot\" cx=\"5\" cy=\"0\" r=\"4.5\"/></g>", 10.0, "error");
+        entry(
+            "<g class=\"error\"><circle class=\"dot\" cx=\"5\" cy=\"0\" r=\"4.5\"/></g>",
+            10.0,
+            "red: an error, or killed",
+        );
     }
     text
 }

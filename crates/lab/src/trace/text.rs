@@ -3,8 +3,7 @@
 use pipe_watch::timeline::grouped;
 
 use super::details;
-use super::layout::lane_title;
-use super::view::{Row, View};
+use super::view::{Row, View, lane_title};
 
 /// A line: what stands before the words, and the words.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +36,7 @@ pub(super) fn lines(view: &View<'_>) -> Vec<Line> {
     }
     let plain = |words: String| Line { first: String::new(), words };
     lines.extend(view.left_out_words().map(plain));
+    lines.extend(view.at_end().into_iter().map(plain));
     for pipe in timeline.pipes.iter().filter(|pipe| pipe.left > 0) {
         lines.push(plain(format!("{} bytes of {} were never read", grouped(pipe.left), pipe.label)));
     }
@@ -66,6 +66,10 @@ fn more(view: &View<'_>, event: usize) -> String {
     let mut more = String::new();
     if let Some(waited) = view.wait_words(event) {
         more += &format!("; {waited}");
+    }
+    // The last lines have the causes of waits.
+    if let Some(cause) = view.timeline.cause(event).filter(|_| view.timeline.wait_of(event).is_none()) {
+        more += &format!("; {cause}");
     }
     let arrows = view.timeline.arrows_to(event);
     let from: Vec<String> = arrows.take(4).map(|arrow| details::of_bytes(view, arrow)).collect();

@@ -1,6 +1,11 @@
 //! What is shown of a timeline: chosen pipes and processes, floods as one row, and a limited number.
 
+mod choice;
+
+use pipe_watch::event::{Call, Source};
 use pipe_watch::timeline::{Timeline, duration, grouped, text_of};
+
+pub(super) use choice::Choice;
 
 /// A timeline, and what to show of it.
 #[derive(Debug)]
@@ -26,18 +31,6 @@ pub(super) enum Row {
     Fold(usize),
     /// The wait of this event ends.
     End(usize),
-}
-
-/// What to show.
-#[derive(Debug, Clone)]
-pub(super) struct Choice {
-    /// Only these pipes and processes; all, if there are none.
-    pub(super) only: Vec<String>,
-    /// Not this process, nor the pipes that it has.
-    pub(super) hidden: Option<u32>,
-    pub(super) folds: bool,
-    /// The most events.
-    pub(super) most: usize,
 }
 
 impl<'t> View<'t> {
@@ -77,8 +70,10 @@ impl<'t> View<'t> {
         view.left_out = ranked.len().saturating_sub(most);
         ranked.truncate(most);
         let ends = ranked.iter().filter_map(|(_, row)| match row {
-            Row::Event(event) if timeline.wait_of(*event)?.took.is_some() => {
-                Some((timeline.ended[*event], Row::End(*event)))
+            Row::Event(event) => {
+                let wait = timeline.wait_of(*event).filter(|wait| wait.took.is_some())?;
+                let is_own = wait.ended_by.is_some_and(|by| view.is_own_exit(*event, by));
+                (!is_own).then_some((timeline.ended[*event], Row::End(*event)))
             }
             _ => None,
         });
@@ -93,6 +88,11 @@ impl<'t> View<'t> {
                 Row::Fold(fold) => {
                     timeline.folds[*fold].events.iter().for_each(|event| view.row_of[*event] = Some(at));
                 }
+            }
+        }
+        for wait in &timeline.waits {
+            if let Some(exit) = wait.ended_by.filter(|by| view.is_own_exit(wait.event, *by)) {
+                view.end_of[wait.event] = view.row_of[exit];
             }
         }
         view
@@ -117,7 +117,11 @@ impl<'t> View<'t> {
     /// When this row began, since the first event.
     pub(super) fn clock(&self, event: usize) -> String {
         let ns = self.timeline.events[event].ns - self.timeline.start_ns();
-        format!("{}.{:03} ms", grouped(ns / 1_000_000), ns / 1_000 % 1_000)
+        let (whole, parts, unit) = match ns {
+            1_000_000_000.. => (ns / 1_000_000_000, ns / 1_000_000 % 1_000, "s"),
+            _ => (ns / 1_000_000, ns / 1_000 % 1_000, "ms"),
+        };
+        format!("{}.{parts:03} {unit}", grouped(whole))
     }
 
     /// What a row says; without the name of its process.
@@ -132,14 +136,79 @@ impl<'t> View<'t> {
     pub(super) fn wait_words(&self, event: usize) -> Option<String> {
         let wait = self.timeline.wait_of(event)?;
         let Some(took) = wait.took else { return Some("still waits at the end".to_owned()) };
+        if let Some(exit) = wait.ended_by.filter(|by| self.is_own_exit(event, *by)) {
+            let number = self.timeline.events[exit].seq;
+            return Some(format!(
+                "waited {}, until {} #{number}",
+                duration(took),
+                text_of(self.timeline, exit)
+            ));
+        }
         let ended = wait.ended_by.map(|by| format!(", ended by {}", self.reference(by)));
         Some(format!("waited {}{}", duration(took), ended.unwrap_or_default()))
+    }
+
+    /// Whether the second event is the end of the first one's process.
+    fn is_own_exit(&self, event: usize, exit: usize) -> bool {
+        let timeline = self.timeline;
+        timeline.events[exit].call == Call::Exit && timeline.lane_of[exit] == timeline.lane_of[event]
     }
 
     /// An event as other events name it: `write #12`.
     pub(super) fn reference(&self, event: usize) -> String {
         let the = &self.timeline.events[event];
         format!("{} #{}", word_of(the.call), the.seq)
+    }
+
+    /// What stands below the picture: what was left out, the state at the end, and the source.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.left_out_words().into_iter().collect();
+        notes.extend(self.at_end());
+        notes.push(self.source().to_owned());
+        notes
+    }
+
+    /// The calls that never returned, and why.
+    pub(super) fn at_end(&self) -> Vec<String> {
+        const MOST: usize = 12;
+        let timeline = self.timeline;
+        let name = |lane: usize| lane_title(timeline, lane);
+        let shown = timeline.waits.iter().filter(|wait| self.row_of[wait.event].is_some());
+        let mut lines: Vec<String> = Vec::new();
+        for wait in shown {
+            let is_end = timeline.is_stuck_at_end(wait.event);
+            let when = match wait.ended_by.filter(|_| !is_end) {
+                Some(exit) => format!("Until #{}", timeline.events[exit].seq),
+                None => "At the end".to_owned(),
+            };
+            let is_failed = timeline.events[wait.event].errno.is_some();
+            let cause = timeline.cause(wait.event).filter(|_| is_end || !is_failed);
+            lines
+                .extend(cause.map(|cause| format!("{when}: {} {cause}", name(timeline.lane_of[wait.event]))));
+        }
+        let pairs = timeline.deadlocks().into_iter();
+        lines
+            .extend(pairs.map(|(one, two)| {
+                format!("At the end: {} and {} wait for each other", name(one), name(two))
+            }));
+        if lines.len() > MOST {
+            let more = lines.len() - MOST;
+            lines.truncate(MOST);
+            lines.push(format!("At the end: {more} more calls wait"));
+        }
+        lines
+    }
+
+    /// Where the events come from, and what such events leave out.
+    pub(super) fn source(&self) -> &'static str {
+        let has = |source| self.timeline.events.iter().any(|event| event.source == source);
+        if has(Source::Trace) {
+            "From a trace."
+        } else if has(Source::Look) {
+            "From looks at the processes: short events are missing, and all bytes."
+        } else {
+            "From event logs: no closes, no ends of processes, few waits."
+        }
     }
 
     /// A sentence about what is not shown.
@@ -150,7 +219,7 @@ impl<'t> View<'t> {
 }
 
 /// A call as one word.
-pub(super) fn word_of(call: pipe_watch::event::Call) -> String {
+pub(super) fn word_of(call: Call) -> String {
     let text = serde_json::to_value(call).ok();
     text.and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -167,64 +236,15 @@ fn fold_words(timeline: &Timeline, fold: usize) -> String {
 }
 
 fn bytes_of(timeline: &Timeline, event: usize) -> Option<i64> {
-    use pipe_watch::event::Call;
     let event = &timeline.events[event];
     event.ret.filter(|ret| *ret > 0 && matches!(event.call, Call::Read | Call::Write | Call::Splice))
 }
 
-impl Choice {
-    /// The same choice of all processes and pipes.
-    pub(super) fn of_all(&self) -> Self {
-        Self { only: Vec::new(), ..self.clone() }
+/// A lane's name and PID.
+pub(super) fn lane_title(timeline: &Timeline, lane: usize) -> String {
+    let lane = &timeline.lanes[lane];
+    if lane.title.ends_with(&lane.pid.to_string()) {
+        return lane.title.clone();
     }
-
-    /// Which events are shown.
-    ///
-    /// # Errors
-    /// A pipe or process that is not in the timeline.
-    pub(super) fn shown(&self, timeline: &Timeline) -> Result<Vec<bool>, String> {
-        let mut is_shown = chosen(timeline, &self.only)?;
-        if let Some(lane) = timeline.lanes.iter().position(|lane| Some(lane.pid) == self.hidden) {
-            let is_its = |pipe: usize| timeline.pipes[pipe].holds.iter().any(|hold| hold.lane == lane);
-            for (event, is_shown) in is_shown.iter_mut().enumerate() {
-                *is_shown &= timeline.lane_of[event] != lane && !timeline.pipe_of[event].is_some_and(is_its);
-            }
-        }
-        Ok(is_shown)
-    }
-}
-
-/// Which events concern the chosen pipes and processes.
-fn chosen(timeline: &Timeline, only: &[String]) -> Result<Vec<bool>, String> {
-    if only.is_empty() {
-        return Ok(vec![true; timeline.events.len()]);
-    }
-    let mut is_shown = vec![false; timeline.events.len()];
-    for one in only {
-        let lanes: Vec<usize> = (0..timeline.lanes.len())
-            .filter(|lane| {
-                let lane = &timeline.lanes[*lane];
-                lane.title == *one || lane.names.contains(one) || lane.pid.to_string() == *one
-            })
-            .collect();
-        let pipes: Vec<usize> = (0..timeline.pipes.len())
-            .filter(|pipe| {
-                let pipe = &timeline.pipes[*pipe];
-                pipe.label == *one
-                    || pipe.names.iter().any(|name| name == one || name.ends_with(&format!("/{one}")))
-            })
-            .collect();
-        if lanes.is_empty() && pipes.is_empty() {
-            let titles = timeline.lanes.iter().map(|lane| lane.title.as_str());
-            let labels = timeline.pipes.iter().map(|pipe| pipe.label.as_str());
-            let all: Vec<&str> = titles.chain(labels).take(20).collect();
-            return Err(format!("no process or pipe is called {one:?}; there are: {}", all.join(", ")));
-        }
-        for (event, is_shown) in is_shown.iter_mut().enumerate() {
-            let at_pipe = timeline.pipe_of[event].is_some_and(|pipe| pipes.contains(&pipe))
-                || timeline.pipe_to_of(event).is_some_and(|pipe| pipes.contains(&pipe));
-            *is_shown |= at_pipe || lanes.contains(&timeline.lane_of[event]);
-        }
-    }
-    Ok(is_shown)
+    format!("{} · {}", lane.title, lane.pid)
 }

@@ -6,7 +6,7 @@
 //! Programs' own events say what was sent, and not how many bytes that took. There a read is the first one of
 //! that pipe with the write's `data`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use super::Pipe;
 use super::bytes::unescape;
@@ -37,14 +37,17 @@ struct Written {
     data: Vec<u8>,
 }
 
-/// Finds the arrows, and counts the bytes of each pipe.
+/// How many bytes a pipe has room for, unless a program asks for another size.
+const CAPACITY: u64 = 65_536;
+
+/// Finds the arrows, and the writes that had no room in their pipe; counts the bytes of each pipe.
 pub(super) fn of(
     events: &[Event],
     began: &[usize],
     ended: &[usize],
     keys: &BTreeMap<PipeKey, usize>,
     pipes: &mut [Pipe],
-) -> Vec<Arrow> {
+) -> (Vec<Arrow>, HashSet<usize>) {
     let mut moments: Vec<(usize, bool, usize)> = Vec::new();
     for (at, event) in events.iter().enumerate() {
         match event.call {
@@ -66,7 +69,9 @@ pub(super) fn of(
         ended,
         keys,
         content: pipes.iter().map(|_| VecDeque::new()).collect(),
+        inside: vec![0; pipes.len()],
         arrows: vec![],
+        is_full: HashSet::new(),
     };
     for (_, is_read, at) in moments {
         let event = &events[at];
@@ -78,7 +83,7 @@ pub(super) fn of(
         let is_whole = |written: &&Written| events[written.by].ret.is_some();
         pipe.left = content.iter().filter(is_whole).map(|written| written.size - written.taken).sum();
     }
-    flow.arrows
+    (flow.arrows, flow.is_full)
 }
 
 struct Flow<'e> {
@@ -87,7 +92,10 @@ struct Flow<'e> {
     keys: &'e BTreeMap<PipeKey, usize>,
     /// What is in each pipe.
     content: Vec<VecDeque<Written>>,
+    /// How many bytes are in each pipe.
+    inside: Vec<u64>,
     arrows: Vec<Arrow>,
+    is_full: HashSet<usize>,
 }
 
 impl Flow<'_> {
@@ -100,6 +108,10 @@ impl Flow<'_> {
             None if !has_returned => event.asked.unwrap_or(0),
             None => 0,
         };
+        if self.inside[pipe] + event.asked.unwrap_or(size) > CAPACITY {
+            self.is_full.insert(by);
+        }
+        self.inside[pipe] += size;
         counts.bytes_in += if has_returned { size } else { 0 };
         if size > 0 || event.source == Source::Program {
             let data = event.data.as_deref().map(unescape).unwrap_or_default();
@@ -122,6 +134,7 @@ impl Flow<'_> {
             let bytes = wanted.min(written.size - written.taken);
             written.taken += bytes;
             wanted -= bytes;
+            self.inside[pipe] -= bytes;
             seen = seen.get(usize::try_from(bytes).unwrap_or(usize::MAX)..).unwrap_or_default();
             self.arrows.push(Arrow { from: written.by, to, pipe, bytes: Some(bytes) });
             if written.taken == written.size {
@@ -157,6 +170,7 @@ impl Flow<'_> {
     fn read_message(&mut self, pipe: usize, to: usize, counts: &mut Pipe) {
         let event = &self.events[to];
         let bytes = event.ret.and_then(|bytes| u64::try_from(bytes).ok());
+        self.inside[pipe] = 0;
         counts.bytes_out += bytes.unwrap_or(0);
         let data = event.data.as_deref().map(unescape).unwrap_or_default();
         let content = &mut self.content[pipe];

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::Timeline;
 use crate::event::Call;
+use crate::look::Access;
 
 /// From that many repetitions on, they are a flood.
 const TIMES: usize = 4;
@@ -23,8 +24,8 @@ pub struct Fold {
     pub times: usize,
 }
 
-/// What makes calls alike: the call, its pipes and its error.
-type Key<'t> = (Call, Option<usize>, Option<&'t str>, bool);
+/// What makes calls alike: the call, its pipe and how it is open, its error, and whether it found nothing.
+type Key<'t> = (Call, Option<usize>, Option<Access>, Option<i32>, Option<&'t str>, bool);
 
 /// Finds the floods of each lane. The first occurrence stays outside: it shows what repeats.
 pub(super) fn of(timeline: &Timeline) -> Vec<Fold> {
@@ -54,9 +55,7 @@ fn of_one(timeline: &Timeline, lane: usize, events: &[usize]) -> Vec<Fold> {
         };
         let end = at + period * (times + 1);
         let repeated = events[at + period..end].to_vec();
-        let is_kept =
-            |event: &usize| matches!(timeline.events[*event].call, Call::Fork | Call::Exec | Call::Exit);
-        if !repeated.iter().any(is_kept) {
+        if !repeated.iter().any(|event| is_kept(timeline.events[*event].call)) {
             folds.push(Fold { lane, events: repeated, period, times });
         }
         at = end;
@@ -64,7 +63,15 @@ fn of_one(timeline: &Timeline, lane: usize, events: &[usize]) -> Vec<Fold> {
     folds
 }
 
+/// Whether each of these calls is worth a row: it concerns another process, or ends something.
+fn is_kept(call: Call) -> bool {
+    matches!(
+        call,
+        Call::Fork | Call::Exec | Call::Exit | Call::Kill | Call::Signal | Call::Wait | Call::Close
+    )
+}
+
 fn key(timeline: &Timeline, event: usize) -> Key<'_> {
     let the = &timeline.events[event];
-    (the.call, timeline.pipe_of[event], the.errno.as_deref(), the.ret == Some(0))
+    (the.call, timeline.pipe_of[event], the.access, the.fd_to, the.errno.as_deref(), the.ret == Some(0))
 }

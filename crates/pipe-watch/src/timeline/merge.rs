@@ -16,8 +16,11 @@ pub fn merge(mut trace: Vec<Event>, own: Vec<Event>) -> Vec<Event> {
     let mut has_text = vec![false; trace.len()];
     let mut notes = Vec::new();
     let roles: HashMap<u32, Option<String>> = own.iter().map(|own| (own.pid, own.who.clone())).collect();
+    let mut times: HashMap<u32, Vec<u64>> = HashMap::new();
+    own.iter().for_each(|own| times.entry(own.pid).or_default().push(own.ns));
+    times.values_mut().for_each(|times| times.sort_unstable());
     for own in own {
-        match nearest(&trace, &names, &has_text, &own) {
+        match nearest(&trace, &names, &has_text, &times[&own.pid], &own) {
             Some(at) => {
                 has_text[at] = true;
                 let call = &mut trace[at];
@@ -66,8 +69,8 @@ impl Names {
 }
 
 /// The call of this process that the event is about: of the same kind, at a pipe of the same name, and the
-/// nearest in time.
-fn nearest(trace: &[Event], names: &Names, has_text: &[bool], own: &Event) -> Option<usize> {
+/// nearest in time. `times` are those of the process's own events: a wait has none between it and its own.
+fn nearest(trace: &[Event], names: &Names, has_text: &[bool], times: &[u64], own: &Event) -> Option<usize> {
     let middle = trace.partition_point(|event| event.ns < own.ns);
     let is_of_it = |at: &usize| trace[*at].pid == own.pid && trace[*at].source == Source::Trace;
     let before = (0..middle).rev().filter(is_of_it).take(NEAR);
@@ -76,7 +79,8 @@ fn nearest(trace: &[Event], names: &Names, has_text: &[bool], own: &Event) -> Op
         let call = &trace[*at];
         !has_text[*at]
             && call.call == own.call
-            && call.errno.is_none()
+            && (call.errno.is_none() || is_interrupted(call))
+            && !(own.call == Call::Poll && is_apart(times, call, own))
             && own.path.as_deref().is_none_or(|path| names.may_be(call, last_part(path)))
             && (own.peer.is_none() || call.peer.is_none() || call.peer == own.peer)
     };
@@ -86,6 +90,18 @@ fn nearest(trace: &[Event], names: &Names, has_text: &[bool], own: &Event) -> Op
         if call.ns >= own.ns { call.ns - own.ns } else { own.ns.saturating_sub(call.end_ns()) }
     };
     before.chain(after).filter(fits).min_by_key(distance)
+}
+
+/// Whether a signal ended the wait: the process waited for what its event says.
+fn is_interrupted(call: &Event) -> bool {
+    call.errno.as_deref() == Some("EINTR") && matches!(call.call, Call::Poll | Call::Read | Call::Wait)
+}
+
+/// Whether another own event lies between a call and an own event.
+fn is_apart(times: &[u64], call: &Event, own: &Event) -> bool {
+    let (from, to) = if call.ns >= own.ns { (own.ns, call.ns) } else { (call.end_ns(), own.ns) };
+    let first = times.partition_point(|ns| *ns <= from);
+    times[first..].first().is_some_and(|ns| *ns < to)
 }
 
 /// What the event is, if it does not say that itself.

@@ -21,6 +21,7 @@
 
 mod arrows;
 mod bytes;
+mod causes;
 mod fold;
 mod lanes;
 mod merge;
@@ -32,8 +33,10 @@ mod words;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wait_tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::event::{Call, Event, PipeKey};
 
@@ -70,6 +73,10 @@ pub struct Timeline {
     pub waits: Vec<Wait>,
     /// The floods of alike calls. No two have an event in common.
     pub folds: Vec<Fold>,
+    /// The place of each pipe in `pipes`.
+    place_of: BTreeMap<PipeKey, usize>,
+    /// The writes that had no room in their pipe when they began.
+    is_full: HashSet<usize>,
     /// Places in `arrows`, sorted by the events that wrote.
     by_from: Vec<usize>,
     /// Places in `arrows`, sorted by the events that read.
@@ -87,8 +94,8 @@ impl Timeline {
         let (began, ended) = ranks(&events);
         let (lanes, lane_of) = lanes::of(&events, &began, &ended);
         let (mut pipes, pipe_of) = pipes::of(&events, &lanes, &lane_of);
-        let keys: BTreeMap<PipeKey, usize> = (0..).zip(&pipes).map(|(at, pipe)| (pipe.key, at)).collect();
-        let arrows = arrows::of(&events, &began, &ended, &keys, &mut pipes);
+        let place_of = (0..).zip(&pipes).map(|(at, pipe)| (pipe.key, at)).collect();
+        let (arrows, is_full) = arrows::of(&events, &began, &ended, &place_of, &mut pipes);
         let mut timeline = Self {
             events,
             began,
@@ -100,6 +107,8 @@ impl Timeline {
             arrows,
             waits: Vec::new(),
             folds: Vec::new(),
+            place_of,
+            is_full,
             by_from: Vec::new(),
             by_to: Vec::new(),
         };
@@ -145,8 +154,7 @@ impl Timeline {
 
     /// The pipe that the event's second descriptor is.
     pub fn pipe_to_of(&self, event: usize) -> Option<usize> {
-        let key = self.events[event].pipe_to?;
-        self.pipes.iter().position(|pipe| pipe.key == key)
+        self.place_of.get(&self.events[event].pipe_to?).copied()
     }
 
     /// Whether the event went wrong in a way that a reader should see. A call that was not to wait and found

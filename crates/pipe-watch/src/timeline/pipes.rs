@@ -139,8 +139,14 @@ impl Reader<'_> {
                     self.release(lane, fd, at);
                 }
             }
-            (Call::Unlink, Some(pipe)) if is_done => self.pipes[pipe].unlinked = Some(at),
-            (Call::Rename, Some(pipe)) if is_done => self.name(pipe, event.path_to.as_deref()),
+            (Call::Unlink, Some(pipe)) if is_done => {
+                self.name_older(pipe, event.path.as_deref());
+                self.pipes[pipe].unlinked = Some(at);
+            }
+            (Call::Rename, Some(pipe)) if is_done => {
+                self.name_older(pipe, event.path.as_deref());
+                self.name(pipe, event.path_to.as_deref());
+            }
             (Call::Fork, _) => {
                 let child = self.lanes.iter().position(|lane| lane.fork == Some(at));
                 if let Some(child) = child {
@@ -207,6 +213,13 @@ impl Reader<'_> {
             && names.last() != Some(&path)
         {
             names.push(path);
+        }
+    }
+
+    /// Names a pipe that is older than the trace, and was not seen with a name before.
+    fn name_older(&mut self, pipe: usize, path: Option<&str>) {
+        if self.pipes[pipe].names.is_empty() {
+            self.name(pipe, path);
         }
     }
 

@@ -5,16 +5,16 @@ use crate::event::{HeldEnd, Source};
 use crate::look::Access;
 
 /// A pipe with this inode.
-fn pipe(inode: u64) -> Option<PipeKey> {
+pub(super) fn pipe(inode: u64) -> Option<PipeKey> {
     Some(PipeKey { device: 1, inode, generation: 0 })
 }
 
 /// An event of this process, from `ns` to `end`.
-fn event(ns: u64, end: u64, pid: u32, call: Call) -> Event {
+pub(super) fn event(ns: u64, end: u64, pid: u32, call: Call) -> Event {
     Event { took: Some(end - ns), ..Event::new(0, ns, pid, call, Source::Trace) }
 }
 
-fn write(ns: u64, end: u64, pid: u32, data: &str) -> Event {
+pub(super) fn write(ns: u64, end: u64, pid: u32, data: &str) -> Event {
     let size = i64::try_from(data.len()).unwrap();
     let data = Some(data.to_owned());
     Event {
@@ -27,7 +27,7 @@ fn write(ns: u64, end: u64, pid: u32, data: &str) -> Event {
     }
 }
 
-fn read(ns: u64, end: u64, pid: u32, data: &str) -> Event {
+pub(super) fn read(ns: u64, end: u64, pid: u32, data: &str) -> Event {
     Event { call: Call::Read, fd: Some(3), ..write(ns, end, pid, data) }
 }
 
@@ -167,6 +167,14 @@ fn floods_are_folded() {
 }
 
 #[test]
+fn signals_and_closes_are_never_folded() {
+    let kill = |ns| Event { peer: Some(9), ..event(ns, ns + 1, 1, Call::Kill) };
+    let close = |ns| Event { pipe: pipe(1), fd: Some(3), ..event(ns, ns + 1, 2, Call::Close) };
+    let events = (0..20).flat_map(|round| [kill(10 * round), close(10 * round + 5)]);
+    assert_eq!(Timeline::of(events.collect()).folds, []);
+}
+
+#[test]
 fn own_events_give_their_steps_to_the_calls() {
     let own = |ns, call, path: &str| Event {
         path: Some(path.to_owned()),
@@ -182,6 +190,24 @@ fn own_events_give_their_steps_to_the_calls() {
     let steps: Vec<_> = merged.iter().map(|event| (event.call, event.step)).collect();
     let mkfifo = Call::Mkfifo;
     assert_eq!(steps, [(mkfifo, None), (mkfifo, Some(1)), (Call::Note, Some(1)), (mkfifo, None)]);
+}
+
+#[test]
+fn an_own_event_belongs_to_the_call_beside_it() {
+    let own = |ns, step| Event { step: Some(step), ..Event::new(0, ns, 1, Call::Poll, Source::Program) };
+    let poll = |ns, errno: Option<&str>| Event {
+        errno: errno.map(str::to_owned),
+        ..event(ns, ns + 5, 1, Call::Poll)
+    };
+    let steps = |trace: Vec<Event>, own: Vec<Event>| -> Vec<_> {
+        merge(trace, own).iter().map(|event| (event.call, event.ns, event.step)).collect()
+    };
+    let trace = vec![poll(20, Some("EINTR")), poll(30, None)];
+    let poll_at = |ns, step| (Call::Poll, ns, step);
+    assert_eq!(steps(trace, vec![own(19, 2)]), [poll_at(20, Some(2)), poll_at(30, None)]);
+    let joined = steps(vec![poll(30, None)], vec![own(10, 2), own(20, 5)]);
+    assert_eq!(joined[0], (Call::Note, 10, Some(2)));
+    assert_eq!(joined[1], poll_at(30, Some(5)));
 }
 
 #[test]
@@ -231,6 +257,27 @@ fn words_are_short() {
         (duration(999), duration(2_104_000), grouped(1_234_567)),
         ("999 ns".to_owned(), "2.10 ms".to_owned(), "1,234,567".to_owned())
     );
+}
+
+#[test]
+fn names_are_those_of_their_time() {
+    let at = |ns, call, inode, path: &str| Event {
+        pipe: pipe(inode),
+        path: Some(path.to_owned()),
+        ..event(ns, ns + 1, 1, call)
+    };
+    let exchange = Event { pipe_to: pipe(1), path_to: Some("b".to_owned()), ..at(3, Call::Rename, 2, "a") };
+    let end = Event { signal: None, ret: None, ..event(9, 9, 1, Call::Exit) };
+    let timeline = Timeline::of(vec![
+        at(1, Call::Mkfifo, 1, "b"),
+        at(2, Call::Mkfifo, 2, "a"),
+        exchange,
+        at(5, Call::Unlink, 1, "a"),
+        at(7, Call::Unlink, 3, "/tmp/old"),
+        end,
+    ]);
+    let words: Vec<_> = (2..6).map(|event| text_of(&timeline, event)).collect();
+    assert_eq!(words, ["exchange a with b", "remove b", "remove old", "ended"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::Timeline;
 use super::bytes::unescape;
 use super::names::{cut, short};
-use crate::event::{Call, Source};
+use crate::event::{Call, Event, Source};
 use crate::look::{Access, printable};
 
 /// How many characters of the bytes a picture shows.
@@ -101,13 +101,11 @@ impl Words<'_> {
                 }
             }
             Call::Close => {
-                let is_unnamed = |pipe: usize| self.timeline.pipes[pipe].names.is_empty();
-                let end =
-                    match the.access.filter(|_| self.timeline.pipe_of[self.event].is_some_and(is_unnamed)) {
-                        Some(Access::Read) => ", read end",
-                        Some(Access::Write) => ", write end",
-                        _ => "",
-                    };
+                let end = match the.access.or_else(|| self.closed_end()) {
+                    Some(Access::Read) => ", read end",
+                    Some(Access::Write) => ", write end",
+                    _ => "",
+                };
                 self.text("close ").pipe().text(end)
             }
             Call::Dup => {
@@ -123,12 +121,21 @@ impl Words<'_> {
                 self.text(&format!("run {program}"))
             }
             Call::Exit if !signal.is_empty() => self.text(&format!("killed by {signal}")),
-            Call::Exit => self.text(&format!("exit {}", the.ret.unwrap_or(0))),
+            Call::Exit => self.text(&the.ret.map_or("ended".to_owned(), |status| format!("exit {status}"))),
             Call::Signal => self.text(&format!("get {signal}")),
+            Call::Kill if the.peer == Some(the.pid) => self.text(&format!("send {signal} to itself")),
+            Call::Kill if peer.is_empty() => self.text(&format!("send {signal} to a process group")),
             Call::Kill => self.text(&format!("send {signal} to {peer}")),
             Call::Wait if peer.is_empty() => self.text("wait for a child"),
             Call::Wait => self.text(&format!("reap {peer}")),
             Call::Unlink => self.text("remove ").pipe(),
+            Call::Rename if self.is_exchange() => {
+                self.text("exchange ").pipe().text(" with ");
+                match self.timeline.pipe_to_of(self.event) {
+                    Some(pipe) => self.pipe_at(pipe),
+                    None => self,
+                }
+            }
             Call::Rename => {
                 let name = |path: &Option<String>| path.as_deref().map(short).unwrap_or_default();
                 let (from, to) = (name(&the.path), name(&the.path_to));
@@ -139,6 +146,22 @@ impl Words<'_> {
         if let Some(errno) = &the.errno {
             self.text(&format!(": {}", printable(errno)));
         }
+    }
+
+    /// Which end the close closed.
+    fn closed_end(&self) -> Option<Access> {
+        let pipe = self.timeline.pipe_of[self.event]?;
+        let holds = &self.timeline.pipes[pipe].holds;
+        holds.iter().find(|hold| hold.to == Some(self.event)).map(|hold| hold.access)
+    }
+
+    /// Whether two pipes exchanged their names: the other one is seen with the first one's name later.
+    fn is_exchange(&self) -> bool {
+        let (events, the) = (&self.timeline.events, &self.timeline.events[self.event]);
+        let Some(other) = self.timeline.pipe_to_of(self.event) else { return false };
+        let later = events.get(self.event + 1..=self.timeline.pipes[other].last).unwrap_or_default();
+        let is_swapped = |event: &Event| event.pipe == the.pipe_to && event.path == the.path;
+        the.errno.is_none() && the.path.is_some() && later.iter().any(is_swapped)
     }
 
     fn text(&mut self, text: &str) -> &mut Self {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pipe_watch::timeline::Arrow;
 
-use super::{Svg, colour};
+use super::Svg;
 use crate::trace::details;
 use crate::trace::escape::xml;
 
@@ -34,7 +34,7 @@ impl Svg<'_> {
         put!(
             self,
             "<g class=\"{}\" data-arrow=\"{y1:.1} {y2:.1}\"><title>{}</title>",
-            colour(arrow.pipe),
+            self.colour(arrow.pipe),
             xml(&title)
         );
         if is_own {
@@ -49,7 +49,9 @@ impl Svg<'_> {
         } else {
             // To the right it begins below its own text; from the right it ends above the reader's.
             let is_waited = self.view.end_of[arrow.to].is_some();
-            let (sx, sy) = if x1 < x2 { (x1 + 3.0, y1 + 9.0) } else { (x1 - 9.0, y1) };
+            let below =
+                if self.view.end_of[arrow.from].is_some() { (y2 - y1 - 4.0).clamp(9.0, 23.0) } else { 9.0 };
+            let (sx, sy) = if x1 < x2 { (x1 + 3.0, y1 + below) } else { (x1 - 9.0, y1) };
             let (tx, ty) = match (x1 < x2, is_waited) {
                 (true, _) => (x2 - 9.0, y2),
                 (false, true) => (x2 + 5.0, y2),

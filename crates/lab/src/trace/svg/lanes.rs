@@ -2,17 +2,19 @@
 
 use super::{BETWEEN, Svg};
 use crate::trace::escape::xml;
-use crate::trace::layout::{BESIDE, SIZE, WIDEST_TEXT, fit, lane_title};
-use crate::trace::view::Row;
+use crate::trace::layout::{BESIDE, SIZE, WIDEST_TEXT, fit};
+use crate::trace::view::{Row, lane_title};
 
 impl Svg<'_> {
     /// The shade of a wait. A wait that never ended goes on to the bottom.
     pub(super) fn wait(&mut self, row: usize) {
         let Row::Event(event) = self.view.rows[row] else { return };
         let Some(wait) = self.view.timeline.wait_of(event) else { return };
-        let to = if wait.took.is_some() { self.end_y(event) } else { Some(self.layout.bottom) };
+        let is_over = wait.took.is_some() && self.view.end_of[event].is_some();
+        let to = if is_over { self.end_y(event) } else { Some(self.layout.bottom) };
         let (Some(place), Some(from), Some(to)) = (self.place(event), self.y(event), to) else { return };
-        let (x, wide, top) = (place.x, place.width + 4.0, from - 11.0);
+        let (x, wide, top, lane) = (place.x, place.width + 4.0, from - 11.0, place.lane);
+        self.shades.push((lane, top, to));
         put!(
             self,
             "<rect class=\"wait\" x=\"{x:.1}\" y=\"{top:.1}\" width=\"{wide:.1}\" height=\"{:.1}\" rx=\"4\"/>",

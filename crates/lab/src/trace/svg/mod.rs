@@ -16,7 +16,7 @@ use pipe_watch::event::Call;
 use pipe_watch::timeline::Piece;
 
 use super::escape::xml;
-use super::layout::{BESIDE, LanePlace, Layout, SIZE, SMALL, WIDEST_TEXT, fit, width};
+use super::layout::{BESIDE, COLOURS, LanePlace, Layout, NOTE, SIZE, SMALL, WIDEST_TEXT, fit, width};
 use super::view::{Row, View};
 use super::{details, legend};
 
@@ -24,8 +24,6 @@ const STYLE: &str = include_str!("../picture.css");
 
 /// How far below a row's middle no text stands.
 const BETWEEN: f64 = 13.0;
-/// How many colours pipes have.
-const COLOURS: usize = 6;
 
 /// A file of its own.
 pub(super) fn file(view: &View<'_>, by_clock: bool) -> String {
@@ -36,7 +34,7 @@ pub(super) fn file(view: &View<'_>, by_clock: bool) -> String {
 /// The element, and where it is. With `list`, each event links to that list's item: `#LISTn`.
 pub(super) fn picture(view: &View<'_>, by_clock: bool, list: Option<&str>) -> (String, Layout) {
     let layout = Layout::new(view, by_clock);
-    let mut svg = Svg { view, layout, list, text: String::new() };
+    let mut svg = Svg { view, layout, list, shades: Vec::new(), text: String::new() };
     svg.draw();
     (svg.text, svg.layout)
 }
@@ -45,6 +43,8 @@ struct Svg<'v> {
     view: &'v View<'v>,
     layout: Layout,
     list: Option<&'v str>,
+    /// The lanes of waits, and from where to where they are shaded.
+    shades: Vec<(usize, f64, f64)>,
     text: String,
 }
 
@@ -56,12 +56,12 @@ impl Svg<'_> {
             self,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"trace\" role=\"img\" aria-label=\"{title}\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">"
         );
-        put!(self, "<style>\n{STYLE}</style>");
+        put!(self, "<style>\n{}</style>", with_literals(STYLE));
         put!(self, "<g id=\"picture\" class=\"trace\">");
-        put!(self, "<rect width=\"{width}\" height=\"{height}\" fill=\"var(--paper)\"/>");
+        put!(self, "<rect class=\"paper\" width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>");
         let shown = fit(&self.view.title, 23.0, width - 40.0);
         put!(self, "<text class=\"title\" x=\"20\" y=\"36\">{}</text>", xml(&shown));
-        self.text += &legend::of(self.view);
+        self.text += &legend::of(self.view, &self.layout);
         self.rules();
         (0..self.view.rows.len()).for_each(|row| self.wait(row));
         (0..self.layout.lanes.len()).for_each(|place| self.lane(place));
@@ -69,22 +69,22 @@ impl Svg<'_> {
         self.arrows();
         (0..self.view.rows.len()).for_each(|row| self.event(row));
         (0..self.layout.lanes.len()).for_each(|place| self.title(place));
-        if let Some(words) = self.view.left_out_words() {
-            put!(
-                self,
-                "<text class=\"caption\" x=\"20\" y=\"{:.1}\">{}</text>",
-                self.layout.height - 10.0,
-                xml(&words)
-            );
+        for (line, words) in self.layout.notes.iter().enumerate() {
+            let y = self.layout.bottom + NOTE * (line + 1) as f64;
+            put!(self, "<text class=\"caption\" x=\"20\" y=\"{y:.1}\">{}</text>", xml(words));
         }
         put!(self, "</g>\n</svg>");
     }
 
     /// A fine line for each row, and the captions of the columns.
     fn rules(&mut self) {
-        let (from, to, y) = (self.layout.pipes_x, self.layout.width - 20.0, 92.0);
-        put!(self, "<text class=\"caption\" x=\"140\" y=\"{y}\" text-anchor=\"end\">event, time</text>");
-        put!(self, "<text class=\"caption\" x=\"154\" y=\"{y}\">processes</text>");
+        let (from, to, y) = (self.layout.pipes_x, self.layout.width - 20.0, 104.0);
+        put!(self, "<text class=\"caption\" x=\"20\" y=\"{y}\">event, time</text>");
+        put!(
+            self,
+            "<text class=\"caption\" x=\"{:.1}\" y=\"{y}\">processes</text>",
+            self.layout.clock_x + 14.0
+        );
         if !self.layout.pipes.is_empty() {
             put!(self, "<text class=\"caption\" x=\"{from:.1}\" y=\"{y}\">pipes</text>");
         }
@@ -108,6 +108,18 @@ impl Svg<'_> {
         self.view.end_of[event].map(|row| self.layout.y[row]).or_else(|| self.y(event))
     }
 
+    /// Whether a wait of the event's process is shaded at this height.
+    fn is_shaded(&self, event: usize, y: f64) -> bool {
+        let lane = self.view.timeline.lane_of[event];
+        self.shades.iter().any(|(of, from, to)| *of == lane && (*from..*to).contains(&y))
+    }
+
+    /// The class that gives a pipe its colour; empty if the pipe is not shown.
+    fn colour(&self, pipe: usize) -> String {
+        let place = self.layout.place_of.get(&pipe);
+        place.map(|place| format!("p{}", self.layout.pipes[*place].colour % COLOURS)).unwrap_or_default()
+    }
+
     fn event(&mut self, row: usize) {
         let event = match self.view.rows[row] {
             Row::Event(event) => event,
@@ -129,22 +141,21 @@ impl Svg<'_> {
         }
         put!(
             self,
-            "<rect class=\"hit\" x=\"20\" y=\"{:.1}\" width=\"122\" height=\"20\" rx=\"3\"/>",
-            y - 10.0
+            "<rect class=\"tint\" x=\"14\" y=\"{0:.1}\" width=\"{1:.1}\" height=\"20\" rx=\"3\"/><rect class=\"hit\" x=\"18\" y=\"{0:.1}\" width=\"{2:.1}\" height=\"20\" rx=\"3\"/>",
+            y - 10.0,
+            self.layout.width - 28.0,
+            self.layout.clock_x - 14.0
         );
-        put!(self, "<text class=\"number\" x=\"60\" y=\"{:.1}\" text-anchor=\"end\">#{seq}</text>", y + 4.0);
+        put!(self, "<text class=\"number\" x=\"20\" y=\"{:.1}\">#{seq}</text>", y + 4.0);
         put!(
             self,
-            "<text class=\"clock\" x=\"140\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            "<text class=\"clock\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            self.layout.clock_x,
             y + 4.0,
             self.view.clock(event)
         );
-        let wait = self
-            .view
-            .timeline
-            .wait_of(event)
-            .filter(|wait| wait.took.is_none() || self.view.end_of[event].is_some());
-        let group = if wait.is_some() && !is_fold { "<g class=\"in-wait\">" } else { "<g>" };
+        let wait = self.view.timeline.wait_of(event);
+        let group = if self.is_shaded(event, y) { "<g class=\"in-wait\">" } else { "<g>" };
         put!(self, "{group}");
         match the.step.filter(|_| !is_fold) {
             Some(step) => {
@@ -197,14 +208,47 @@ impl Svg<'_> {
             Piece::Text(text) => xml(&text),
             Piece::Pipe(pipe) => {
                 let label = xml(&self.view.timeline.pipes[pipe].label);
-                format!("<tspan class=\"name {}\">{label}</tspan>", colour(pipe))
+                format!("<tspan class=\"name {}\">{label}</tspan>", self.colour(pipe))
             }
         };
         pieces.into_iter().map(of).collect()
     }
 }
 
-/// The class that gives a pipe its colour.
-fn colour(pipe: usize) -> String {
-    format!("p{}", pipe % COLOURS)
+/// A style sheet that declares a variable's first value before each declaration with a variable. Programs
+/// that know no variables skip the second declaration, and draw in light colours.
+fn with_literals(style: &str) -> String {
+    let value = |name: &str| {
+        let (_, after) = style.split_once(&format!("{name}: "))?;
+        after.split_once(';').map(|(value, _)| value)
+    };
+    let mut text = String::new();
+    for part in style.split_inclusive([';', '{', '}']) {
+        let declared = part.split_once("var(").and_then(|(property, rest)| {
+            let (name, _) = rest.split_once(')')?;
+            Some(format!("{property}{};", value(name)?))
+        });
+        text += &declared.unwrap_or_default();
+        text += part;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_that_know_no_variables_see_colours() {
+        let style = with_literals("a { --b: #fff; }\nb { fill: var(--b); x: y }");
+        assert_eq!(style, "a { --b: #fff; }\nb { fill: #fff; fill: var(--b); x: y }");
+        let style = with_literals(STYLE);
+        for part in style.split(['{', '}']) {
+            let declared: Vec<&str> = part.split(';').map(str::trim).collect();
+            for (at, second) in declared.iter().enumerate().filter(|(_, part)| part.contains("var(")) {
+                let (property, _) = second.split_once(':').unwrap();
+                assert!(declared[at - 1].starts_with(&format!("{property}: #")), "{second}");
+            }
+        }
+    }
 }

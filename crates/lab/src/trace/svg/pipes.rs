@@ -1,6 +1,6 @@
 //! The pipes' lives.
 
-use super::{Svg, colour};
+use super::Svg;
 use crate::trace::details;
 use crate::trace::escape::xml;
 use crate::trace::layout::{PipePlace, label};
@@ -10,7 +10,7 @@ impl Svg<'_> {
     pub(super) fn life(&mut self, at: usize) {
         let PipePlace { pipe, x, from, named_to, to, goes_on, .. } = self.layout.pipes[at];
         let the = &self.view.timeline.pipes[pipe];
-        let colour = colour(pipe);
+        let colour = self.colour(pipe);
         put!(
             self,
             "<g class=\"{colour}\"><title>{}</title>",
@@ -53,8 +53,8 @@ impl Svg<'_> {
     pub(super) fn touch(&mut self, event: usize, y: f64) {
         let pipes = [self.view.timeline.pipe_of[event], self.view.timeline.pipe_to_of(event)];
         for pipe in pipes.into_iter().flatten() {
-            if let Some(place) = self.layout.pipes.iter().find(|place| place.pipe == pipe) {
-                let (x, colour) = (place.x, colour(pipe));
+            if let Some(place) = self.layout.place_of.get(&pipe) {
+                let (x, colour) = (self.layout.pipes[*place].x, self.colour(pipe));
                 put!(self, "<circle class=\"touch {colour}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\"/>");
             }
         }
