@@ -18,6 +18,7 @@ const LONGER: &[(&str, usize, &str)] = &[
     ("crates/handshake-core/src/client/course/mod.rs", 420, "one state machine"),
     ("crates/handshake-core/src/client/session.rs", 310, "one type"),
     ("crates/handshake-fifo/src/sys/linux.rs", 320, "one call after the other"),
+    ("crates/pipe-watch/src/sys.rs", 330, "one call after the other: all unsafe of its crate"),
     ("crates/client/src/converse.rs", 340, "one wait for four reasons"),
     ("crates/lab/src/demo/advice.rs", 320, "one table of mistakes"),
     ("crates/lab/src/soak/virtual_client.rs", 380, "one state machine"),
