@@ -194,7 +194,8 @@ fn count(trace: &str, fifos: &[&str]) -> BTreeMap<String, usize> {
         let Some((call, _)) = COUNTED.iter().find(|(_, names)| names.contains(&name)) else { continue };
         let count = counts.entry(format!("{call:?}")).or_default();
         // It goes on as another call of the same name.
-        let goes_on = line.contains(" = ? ERESTARTSYS") || line.contains(" = ? ERESTARTNOHAND");
+        let restarts = ["ERESTARTSYS", "ERESTARTNOHAND", "ERESTARTNOINTR"];
+        let goes_on = restarts.iter().any(|error| line.contains(&format!(" = ? {error}")));
         let arguments = line.split_once('(').map_or("", |(_, arguments)| arguments);
         let first = arguments.split([',', ')']).next().unwrap_or_default();
         let is_fifo = |text: &str| {
