@@ -156,6 +156,9 @@ pub fn run(args: Args) -> Result<Status> {
     let played = script::run(&mut director, &args, external.as_ref());
     let right = close(&mut director, &args, played);
     save(&director, &args)?;
+    if let Some(file) = &args.html {
+        director.printer.note(&format!("The timeline is in {}", file.path().display()))?;
+    }
     let right = right?;
     Ok(if right { Status::Done } else { Status::Broken })
 }

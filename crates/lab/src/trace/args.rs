@@ -136,8 +136,15 @@ enum Axis {
 /// A file to write.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
-    pub(super) path: PathBuf,
+    path: PathBuf,
     pub(super) format: Format,
+}
+
+impl Output {
+    /// The file's path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 /// How a timeline is written.

@@ -81,8 +81,10 @@ pub fn run(args: Args) -> Result<Status> {
 
 /// Opens a file, so that a program does not run in vain.
 fn open(output: &Output) -> Result<()> {
-    let opened = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&output.path);
-    opened.map(drop).map_err(|error| Error::on("write", output.path.display().to_string(), errno_of(&error)))
+    let opened = fs::OpenOptions::new().write(true).create(true).truncate(false).open(output.path());
+    opened
+        .map(drop)
+        .map_err(|error| Error::on("write", output.path().display().to_string(), errno_of(&error)))
 }
 
 /// Draws the event log of our programs.
@@ -108,8 +110,8 @@ fn write(output: &Output, header: &Header, view: &View<'_>, by_clock: bool) -> R
         Format::Text => text::file(view),
     };
     let failed =
-        |error: std::io::Error| Error::on("write", output.path.display().to_string(), errno_of(&error));
-    fs::write(&output.path, text).map_err(failed)
+        |error: std::io::Error| Error::on("write", output.path().display().to_string(), errno_of(&error));
+    fs::write(output.path(), text).map_err(failed)
 }
 
 fn print(view: &View<'_>) -> Result<()> {
