@@ -49,7 +49,7 @@ pub(crate) enum SyscallStop {
     Other,
 }
 
-/// Who sent a signal.
+/// The process that sent a signal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sender {
     /// `si_code`.
@@ -182,7 +182,10 @@ pub(crate) fn syscall_stop(tid: pid_t) -> io::Result<SyscallStop> {
     })
 }
 
-/// Who sent the signal at which a thread is stopped. An error: it is stopped by none.
+/// Returns the sender of the signal at which a thread is stopped.
+///
+/// # Errors
+/// EINVAL: no signal stopped the thread.
 pub(crate) fn sender(tid: pid_t) -> io::Result<Sender> {
     // `siginfo_t`: number, errno, code, and from the fifth word on what depends on the code.
     let mut info = [0i32; 32];

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::look::{printable, stat};
 
-/// Who or what forbids to trace.
+/// What forbids tracing: a process, a setting or the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {

@@ -12,7 +12,7 @@ use std::rc::{Rc, Weak};
 use crate::event::{HeldEnd, PipeKey};
 use crate::look::{Access, PipeId, ends};
 
-/// A table of descriptors, and those who share it.
+/// A table of descriptors, which threads and processes may share.
 pub(super) type Files = Rc<RefCell<Table>>;
 
 /// What a descriptor is.
