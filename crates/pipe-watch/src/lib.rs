@@ -51,6 +51,7 @@
 pub mod changes;
 pub mod event;
 pub mod look;
+mod older;
 mod pipe_key;
 mod sys;
 pub mod timeline;

@@ -11,28 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::ends::access_of;
 use super::memory::Memory;
 use super::model::{Access, End, Need, PipeId, PipeWait, Target, Wait};
-
-/// System calls that only older machines have.
-#[cfg(target_arch = "x86_64")]
-mod older {
-    pub(super) const OPEN: i64 = libc::SYS_open;
-    pub(super) const POLL: i64 = libc::SYS_poll;
-    pub(super) const SELECT: i64 = libc::SYS_select;
-    pub(super) const EPOLL_WAIT: i64 = libc::SYS_epoll_wait;
-    pub(super) const PAUSE: i64 = libc::SYS_pause;
-    pub(super) const VFORK: i64 = libc::SYS_vfork;
-}
-
-/// Numbers that the kernel never reports.
-#[cfg(not(target_arch = "x86_64"))]
-mod older {
-    pub(super) const OPEN: i64 = -10;
-    pub(super) const POLL: i64 = -11;
-    pub(super) const SELECT: i64 = -12;
-    pub(super) const EPOLL_WAIT: i64 = -13;
-    pub(super) const PAUSE: i64 = -14;
-    pub(super) const VFORK: i64 = -15;
-}
+use crate::older;
 
 /// A thread that waits.
 #[derive(Debug)]

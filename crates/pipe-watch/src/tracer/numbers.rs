@@ -14,34 +14,7 @@ pub(super) use libc::{
     SYS_waitid as WAITID, SYS_write as WRITE, SYS_writev as WRITEV,
 };
 
-/// Calls that only older machines have.
-#[cfg(target_arch = "x86_64")]
-mod older {
-    pub(crate) use libc::{
-        SYS_creat as CREAT, SYS_dup2 as DUP2, SYS_epoll_wait as EPOLL_WAIT, SYS_fork as FORK,
-        SYS_mknod as MKNOD, SYS_open as OPEN, SYS_pipe as PIPE, SYS_poll as POLL, SYS_rename as RENAME,
-        SYS_select as SELECT, SYS_unlink as UNLINK, SYS_vfork as VFORK,
-    };
-}
-
-/// Numbers that the kernel never reports.
-#[cfg(not(target_arch = "x86_64"))]
-mod older {
-    pub(crate) const CREAT: i64 = -10;
-    pub(crate) const DUP2: i64 = -11;
-    pub(crate) const EPOLL_WAIT: i64 = -12;
-    pub(crate) const FORK: i64 = -13;
-    pub(crate) const MKNOD: i64 = -14;
-    pub(crate) const OPEN: i64 = -15;
-    pub(crate) const PIPE: i64 = -16;
-    pub(crate) const POLL: i64 = -17;
-    pub(crate) const RENAME: i64 = -18;
-    pub(crate) const SELECT: i64 = -19;
-    pub(crate) const UNLINK: i64 = -20;
-    pub(crate) const VFORK: i64 = -21;
-}
-
-pub(super) use older::*;
+pub(super) use crate::older::*;
 
 /// All that always stop; the most frequent ones first. The filter has those that depend on an argument.
 /// copy_file_range(2) is not among them: it refuses pipes.

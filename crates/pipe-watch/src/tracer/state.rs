@@ -4,8 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::Instant;
 
-use rustix::time::{ClockId, clock_gettime};
-
 use super::fifo_names::Names;
 use super::log::Log;
 use super::pending::PendingCall;
@@ -127,10 +125,4 @@ impl<'a> Tracer<'a> {
             signalled: None,
         }
     }
-}
-
-/// CLOCK_MONOTONIC, in nanoseconds.
-pub(super) fn now() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

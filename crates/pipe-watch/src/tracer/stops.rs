@@ -4,8 +4,8 @@ use super::Refusal;
 use super::names;
 use super::numbers as nr;
 use super::pending::Entry;
-use super::state::{Tracer, now};
-use crate::event::{Call, Event, Source};
+use super::state::Tracer;
+use crate::event::{Call, Event, Source, monotonic_ns};
 use crate::look::stat;
 use crate::sys::{self, Resume, SyscallStop};
 
@@ -63,7 +63,7 @@ impl Tracer<'_> {
 
     /// A system call of the filter begins.
     fn entered(&mut self, tid: i32) {
-        let ns = now();
+        let ns = monotonic_ns();
         match sys::syscall_stop(tid) {
             Ok(SyscallStop::Enter { number: nr::SIGRETURN, .. }) => {
                 // Its return says what becomes of an interrupted call.
@@ -117,7 +117,7 @@ impl Tracer<'_> {
 
     /// A system call returns.
     fn returned(&mut self, tid: i32) {
-        let ns = now();
+        let ns = monotonic_ns();
         let returned = sys::syscall_stop(tid);
         if let (Ok(SyscallStop::Return(value)), Some(task)) = (returned, self.tasks.get_mut(&tid)) {
             match task.call.take() {
@@ -137,7 +137,7 @@ impl Tracer<'_> {
 
     /// A signal is about to be delivered.
     fn signalled(&mut self, tid: i32, signal: i32) {
-        let ns = now();
+        let ns = monotonic_ns();
         let sender = sys::sender(tid);
         let (is_caught, has_effect) = effect(tid, signal);
         if let Some(call) = self.tasks.get_mut(&tid).and_then(|task| task.interrupted.as_mut()) {

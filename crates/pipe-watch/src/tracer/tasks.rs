@@ -8,16 +8,16 @@ use std::rc::Rc;
 
 use super::names;
 use super::pending::{Kind, PendingCall};
-use super::state::{Process, Task, Tracer, now};
+use super::state::{Process, Task, Tracer};
 use super::table::Files;
-use crate::event::Call;
+use crate::event::{Call, monotonic_ns};
 use crate::look::stat;
 use crate::sys::{self, Resume};
 
 impl Tracer<'_> {
     /// A thread has started another one, or a process.
     pub(super) fn born(&mut self, parent: i32) {
-        let ns = now();
+        let ns = monotonic_ns();
         let Ok(child) = sys::event_message(parent).map(|child| child as i32) else {
             return self.resume(parent, Resume::Run, 0);
         };
@@ -100,7 +100,7 @@ impl Tracer<'_> {
 
     /// A process runs another program. It has one thread now, whose ID is the process's.
     pub(super) fn became(&mut self, pid: i32) {
-        let ns = now();
+        let ns = monotonic_ns();
         let former = sys::event_message(pid).map_or(pid, |former| former as i32);
         let Some(task) = self.tasks.remove(&former) else { return self.resume(pid, Resume::Run, 0) };
         self.tasks.retain(|_, other| other.pid != pid);
@@ -156,7 +156,7 @@ impl Tracer<'_> {
 
     /// A thread is about to end. Its descriptors are still open.
     pub(super) fn exiting(&mut self, tid: i32, status: i32) {
-        let ns = now();
+        let ns = monotonic_ns();
         self.finish(tid, libc::WIFSIGNALED(status));
         self.adopt_early();
         let Some(task) = self.tasks.get_mut(&tid) else { return };
