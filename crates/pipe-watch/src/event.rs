@@ -4,6 +4,8 @@
 //! write their own ([`Source::Program`]). All use CLOCK_MONOTONIC, therefore events of several sources can be
 //! sorted together. A file of them begins with a [`Header`].
 
+use std::ffi::OsString;
+
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -37,14 +39,15 @@ impl Header {
     /// The version that this crate writes.
     pub const VERSION: u32 = 1;
 
-    /// Makes the header of a trace of this command, on this kernel.
-    pub fn new(command: Vec<String>) -> Self {
+    /// Makes the header of a trace of this command line, on this kernel. Events that no traced program made
+    /// have an empty command line.
+    pub fn new(command: &[OsString]) -> Self {
         let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
         Self {
             format: Self::FORMAT.to_owned(),
             version: Self::VERSION,
             kernel,
-            command,
+            command: command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
             title: None,
             hidden: None,
         }

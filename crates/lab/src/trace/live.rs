@@ -31,9 +31,8 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events, tracer
     complain_of_left_out(summary.left_out);
     events.sort_by_key(|event: &Event| event.seq);
     (1..).zip(&mut events).for_each(|(seq, event)| event.seq = seq);
-    let words = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let outcome = Outcome::of(summary.signal, summary.ending == Ending::Exited(0));
-    Ok(Events { header: Header::new(words), events, outcome })
+    Ok(Events { header: Header::new(command), events, outcome })
 }
 
 /// Says how many events are missing because of the limit.

@@ -28,9 +28,6 @@ use super::recording::{Events, Outcome};
 /// The time between two looks.
 const GAP: Duration = Duration::from_millis(10);
 
-/// How long the program may take to end after a signal to the lab. Then it is killed.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// What the looks have found.
 #[derive(Debug, Default)]
 struct Seen {
@@ -58,7 +55,8 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events> {
     let process = Process::quiet(Role::Client)?;
     proc::adopt_orphans();
     let mut running = start(command)?;
-    let mut seen = Seen { most: args.max_events.unwrap_or(Options::default().max_events), ..Seen::default() };
+    let options = Options::default();
+    let mut seen = Seen { most: args.max_events.unwrap_or(options.max_events), ..Seen::default() };
     let watched = watch(args, &process, &mut running, &mut seen);
     let signal = match watched {
         Err(Error::Signal(signal)) => Some(signal),
@@ -67,7 +65,7 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events> {
     if let Some(signal) = signal.and_then(|signal| Signal::try_from(signal).ok()) {
         running.signal(signal);
     }
-    let status = running.await_end(Deadline::in_exactly(GRACE)).unwrap_or_else(|| running.kill());
+    let status = running.await_end(Deadline::in_exactly(options.grace)).unwrap_or_else(|| running.kill());
     seen.changes.ended(running.pid(), ending(status));
     for pid in end_children() {
         seen.changes.ended(pid, Ending::Killed(Signal::SIGKILL as u8));
@@ -75,9 +73,8 @@ pub(super) fn record(args: &Args, command: &[OsString]) -> Result<Events> {
     let last = std::mem::take(&mut seen.changes).end();
     seen.add(last);
     complain_of_left_out(seen.left_out);
-    let words = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let outcome = Outcome::of(signal, status.success());
-    Ok(Events { header: Header::new(words), events: seen.events, outcome })
+    Ok(Events { header: Header::new(command), events: seen.events, outcome })
 }
 
 fn start(command: &[OsString]) -> Result<Running> {
@@ -99,15 +96,7 @@ fn watch(args: &Args, process: &Process, running: &mut Running, seen: &mut Seen)
         process.wait(&mut [], Deadline::in_exactly(GAP))?;
         if let Some(status) = running.status() {
             seen.changes.ended(running.pid(), ending(status));
-            // Orphans that have ended are children of this process. The program itself was reaped.
-            while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                let (pid, ending) = match status {
-                    WaitStatus::Exited(pid, code) => (pid, Ending::Exited(code as u8)),
-                    WaitStatus::Signaled(pid, signal, _) => (pid, Ending::Killed(signal as u8)),
-                    _ => break,
-                };
-                seen.changes.ended(pid.as_raw().cast_unsigned(), ending);
-            }
+            reap_orphans(&mut seen.changes);
             pids.retain(|pid| *pid != running.pid());
             if pids.is_empty() || lingers.get_or_insert(Deadline::in_exactly(args.linger)).passed() {
                 break;
@@ -115,6 +104,18 @@ fn watch(args: &Args, process: &Process, running: &mut Running, seen: &mut Seen)
         }
     }
     Ok(())
+}
+
+/// Reaps the orphans that have ended: they are children of this process. The program itself was reaped.
+fn reap_orphans(changes: &mut Changes) {
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        let (pid, ending) = match status {
+            WaitStatus::Exited(pid, code) => (pid, Ending::Exited(code as u8)),
+            WaitStatus::Signaled(pid, signal, _) => (pid, Ending::Killed(signal as u8)),
+            _ => return,
+        };
+        changes.ended(pid.as_raw().cast_unsigned(), ending);
+    }
 }
 
 /// How a process has ended.

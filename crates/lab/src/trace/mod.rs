@@ -95,7 +95,7 @@ pub(crate) fn draw(own: Vec<handshake_core::event::Event>, title: String, output
     let timeline = Timeline::of(import::events(own));
     let all = vec![true; timeline.events.len()];
     let view = View::new(&timeline, title, &all, true, MOST);
-    write(output, &Header::new(Vec::new()), &view, false)
+    write(output, &Header::new(&[]), &view, false)
 }
 
 /// Writes a file in the format of its name.

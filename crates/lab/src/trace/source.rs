@@ -31,7 +31,7 @@ pub(super) fn events(args: &Args) -> Result<Events, NoEvents> {
             let (header, events) = from_file(path)?;
             Events::of_past(header, events)
         }
-        Source::Logs => Events::of_past(Header::new(Vec::new()), Vec::new()),
+        Source::Logs => Events::of_past(Header::new(&[]), Vec::new()),
     };
     match from_logs(&args.events) {
         Ok(own) => found.add(own),
