@@ -4,7 +4,7 @@
 //! programs each wait until the other one opens a FIFO. The kernel knows all of that, and [`look`] reads it
 //! from /proc, as an ordinary user, in a few milliseconds:
 //!
-//! ```
+//! ```no_run
 //! use std::process::Command;
 //! use std::time::{Duration, Instant};
 //!
