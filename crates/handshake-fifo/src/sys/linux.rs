@@ -66,29 +66,27 @@ pub fn is_unsupported(errno: Errno) -> bool {
 /// # Errors
 /// Those of opendir(3) for /proc/self/fd, if close_range(2) fails.
 pub(super) fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
-    let raw = keep.iter().map(|fd| fd.cast_unsigned());
-    let mut kept: Vec<u32> = [0, 1, 2].into_iter().chain(raw).collect();
-    kept.sort_unstable();
-    kept.dedup();
-    let gaps = kept.windows(2).map(|pair| (pair[0] + 1, pair[1] - 1)).filter(|(first, last)| first <= last);
-    for (first, last) in gaps.chain([(kept[kept.len() - 1] + 1, u32::MAX)]) {
+    let mut first = 3;
+    loop {
+        let kept = keep.iter().map(|fd| fd.cast_unsigned()).filter(|fd| *fd >= first).min();
+        let last = kept.map_or(u32::MAX, |kept| kept - 1);
         // SAFETY: takes integers. The file descriptors closed belong to values of the parent, which this
         // child neither uses nor drops (sys::fork never returns in the child).
-        let closed = Errno::result(unsafe { libc::close_range(first, last, 0) });
-        if closed.is_err() {
-            return close_one_by_one_all_but(&kept);
+        if first <= last && unsafe { libc::close_range(first, last, 0) } != 0 {
+            return close_one_by_one_all_but(keep);
         }
+        let Some(kept) = kept else { return Ok(()) };
+        first = kept + 1;
     }
-    Ok(())
 }
 
-fn close_one_by_one_all_but(kept: &[u32]) -> Result<(), Errno> {
+fn close_one_by_one_all_but(keep: &[RawFd]) -> Result<(), Errno> {
     let open = fs::read_dir("/proc/self/fd").map_err(|error| errno_of(&error))?;
-    let numbers = open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let numbers = open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<RawFd>().ok());
     // Reads the list completely first: its own file descriptor is one of them, and is closed after that.
-    let numbers: Vec<u32> = numbers.filter(|number| !kept.contains(number)).collect();
+    let numbers: Vec<RawFd> = numbers.filter(|number| *number >= 3 && !keep.contains(number)).collect();
     for number in numbers {
-        let _ = close(number.cast_signed());
+        let _ = close(number);
     }
     Ok(())
 }
