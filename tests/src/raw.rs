@@ -100,7 +100,7 @@ impl RawClient {
     }
 
     fn hello_if_allowed(&mut self, name: &[u8]) -> bool {
-        let payload = Hello { version: VERSION, name: name.to_vec() }.encode();
+        let payload = Hello { version: VERSION, name }.encode();
         let wkp = self.to_server();
         let locked = try_lock(wkp.as_fd(), Lock::Shared).is_ok();
         let says = locked && wkp.metadata().is_ok_and(|file| file.nlink() > 0);
@@ -119,7 +119,7 @@ impl RawClient {
 
     /// Sends HELLO into the open pipe without the lock and the check that the rules require.
     pub fn hello_against_the_rules(&mut self) {
-        let payload = Hello { version: VERSION, name: self.name.clone().into_bytes() }.encode();
+        let payload = Hello { version: VERSION, name: self.name.as_bytes() }.encode();
         self.say(Kind::Hello, self.nonce, 0, Part::ONLY, &payload);
     }
 

@@ -61,17 +61,17 @@ impl RawServer {
     pub fn receive_hello(&mut self) {
         let hello = self.receive(Kind::Hello);
         let name = Hello::decode(&hello.payload).expect("a valid HELLO").name;
-        let name = String::from_utf8(name).expect("the client's names are text");
+        let name = std::str::from_utf8(name).expect("the client's names are text");
         self.to_client = Some(wait_to_write(&self.place.join(name)));
     }
 
     /// Opens the private pipe of the next HELLO, if a HELLO has come and its client still waits. Returns
     /// whether it did.
     pub fn may_receive_hello(&mut self) -> bool {
-        let hello = self.received().and_then(|frame| Hello::decode(&frame.payload));
-        let Some(hello) = hello else { return false };
-        let path = self.place.join(String::from_utf8(hello.name).expect("the client's names are text"));
-        self.to_client = pipe::open_to_write(path);
+        let Some(frame) = self.received() else { return false };
+        let Some(hello) = Hello::decode(&frame.payload) else { return false };
+        let name = std::str::from_utf8(hello.name).expect("the client's names are text");
+        self.to_client = pipe::open_to_write(self.place.join(name));
         self.to_client.is_some()
     }
 

@@ -56,7 +56,10 @@ impl Place {
 
     /// Returns the path of a bare name beside the well-known pipe.
     pub(crate) fn beside(&self, name: &OsStr) -> PathBuf {
-        self.directory.join(name)
+        let mut path = PathBuf::with_capacity(self.directory.as_os_str().len() + 1 + name.len());
+        path.push(&self.directory);
+        path.push(name);
+        path
     }
 
     /// Returns the absolute path, without symbolic links, of a bare name beside the well-known pipe.
@@ -106,14 +109,14 @@ impl Place {
     /// place may choose: bare, and `NAME.client.PID.RANDOM`.
     pub fn named_by_client(&self, name: &[u8]) -> Option<PathBuf> {
         let (kind, _) = self.kind_and_pid(OsStr::from_bytes(name))?;
-        (kind == "client").then(|| self.directory.join(OsStr::from_bytes(name)))
+        (kind == "client").then(|| self.beside(OsStr::from_bytes(name)))
     }
 
     /// Returns the path of a fresh upstream that an ACK names. The name must be one that a server of this
     /// place may choose: bare, and `NAME.up.PID.RANDOM`.
     pub fn named_by_server(&self, name: &[u8]) -> Option<PathBuf> {
         let (kind, _) = self.kind_and_pid(OsStr::from_bytes(name))?;
-        (kind == "up").then(|| self.directory.join(OsStr::from_bytes(name)))
+        (kind == "up").then(|| self.beside(OsStr::from_bytes(name)))
     }
 
     /// Returns the directory of all pipes of this place.
@@ -143,7 +146,7 @@ impl Place {
             && !bare.iter().any(u8::is_ascii_control);
         let bare = OsStr::from_bytes(bare);
         let is_free = bare != self.name && self.kind_and_pid(bare).is_none();
-        (is_name && is_free && is_here()).then(|| self.directory.join(bare))
+        (is_name && is_free && is_here()).then(|| self.beside(bare))
     }
 
     /// Splits a derived name into `client`, `up` or `new`, and the PID.

@@ -129,7 +129,7 @@ pub struct FrameReader {
 impl FrameReader {
     /// Makes a reader of `fd`, which must be non-blocking.
     pub fn new(fd: Rc<OwnedFd>, framing: Framing) -> Self {
-        Self { buffer: Box::from([0; FIRST_SIZE]), ..Self::without_buffer(fd, framing) }
+        Self { filled: true, ..Self::without_buffer(fd, framing) }
     }
 
     /// Makes a reader with a full-size buffer, for a pipe that may be full and should be emptied by one read.
@@ -216,7 +216,7 @@ impl FrameReader {
         let filled = read_once(&self.fd, room)?;
         match filled {
             Filled::End => self.ended = true,
-            Filled::Nothing => self.emptied = true,
+            Filled::Nothing => (self.emptied, self.filled) = (true, false),
             Filled::Bytes(count) => {
                 self.emptied = count < room.len();
                 self.filled = !self.emptied;
@@ -349,8 +349,10 @@ impl FrameReader {
 
     fn make_room(&mut self) {
         if self.may_grow() {
-            let mut larger = vec![0; (self.buffer.len() * GROWTH).min(READ_SIZE)];
-            larger[..self.end].copy_from_slice(&self.buffer[..self.end]);
+            let size = (self.buffer.len() * GROWTH).clamp(FIRST_SIZE, READ_SIZE);
+            let mut larger = Vec::with_capacity(size);
+            larger.extend_from_slice(&self.buffer[..self.end]);
+            larger.resize(size, 0);
             self.buffer = larger.into_boxed_slice();
         }
         if self.scan.at == self.end {
@@ -371,7 +373,7 @@ impl AsFd for FrameReader {
 /// The writing half: a pipe's writing end and the frames that are not written yet.
 #[derive(Debug)]
 pub struct FrameWriter {
-    fd: Rc<OwnedFd>,
+    fd: OwnedFd,
     framing: Framing,
     buffer: Vec<u8>,
     /// The bytes `buffer[..written]` are in the pipe.
@@ -387,7 +389,7 @@ pub struct FrameWriter {
 
 impl FrameWriter {
     /// Makes a writer to `fd`, which must be non-blocking.
-    pub fn new(fd: Rc<OwnedFd>, framing: Framing) -> Self {
+    pub fn new(fd: OwnedFd, framing: Framing) -> Self {
         Self {
             fd,
             framing,

@@ -165,8 +165,8 @@ impl Fifo {
     }
 
     /// Returns the file name byte for byte, for the peer: a name need not be text.
-    pub fn name_bytes(&self) -> Vec<u8> {
-        self.path.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default()
+    pub fn name_bytes(&self) -> &[u8] {
+        self.path.file_name().map(OsStrExt::as_bytes).unwrap_or_default()
     }
 
     /// Returns the file's identity.

@@ -5,24 +5,24 @@ use crate::layout::NAME_MAX;
 
 /// The payload of HELLO. Its header carries the client's nonce as the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hello {
+pub struct Hello<'a> {
     /// The version that the client speaks.
     pub version: u16,
     /// The private pipe's name, in the directory of the well-known pipe.
-    pub name: Vec<u8>,
+    pub name: &'a [u8],
 }
 
-impl Hello {
+impl<'a> Hello<'a> {
     /// Returns the payload's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        [&self.version.to_be_bytes(), &self.name[..]].concat()
+        [&self.version.to_be_bytes(), self.name].concat()
     }
 
     /// Decodes a payload. Returns `None` if the bytes are no HELLO.
-    pub fn decode(payload: &[u8]) -> Option<Self> {
+    pub fn decode(payload: &'a [u8]) -> Option<Self> {
         let (version, name) = payload.split_first_chunk()?;
         let name_fits = (1..=NAME_MAX).contains(&name.len());
-        name_fits.then(|| Self { version: u16::from_be_bytes(*version), name: name.to_vec() })
+        name_fits.then(|| Self { version: u16::from_be_bytes(*version), name })
     }
 }
 

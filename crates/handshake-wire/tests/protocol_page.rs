@@ -12,7 +12,7 @@ fn session() -> Vec<(&'static str, Header, Vec<u8>)> {
     let header = |kind, session, sequence| Header { kind, part: Part::ONLY, session, sequence };
     let name = b"mario.client.4711.0123456789abcdef".to_vec();
     let ack = Ack { session: SESSION, version: VERSION, window: 0, longest: 16 << 20, upstream: Vec::new() };
-    let hello = Hello { version: VERSION, name };
+    let hello = Hello { version: VERSION, name: &name };
     vec![
         ("client -> WKP: HELLO", header(Kind::Hello, NONCE, 0), hello.encode()),
         ("server -> private pipe: ACK", header(Kind::Ack, NONCE, 0), ack.encode()),

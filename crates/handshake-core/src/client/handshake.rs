@@ -353,7 +353,7 @@ impl Handshake {
             self.start_over("the fresh pipe was gone before READY")?;
             return Ok(Progress::Pending);
         };
-        let mut to_server = FrameWriter::new(Rc::new(to_server), framing);
+        let mut to_server = FrameWriter::new(to_server, framing);
         to_server
             .push(Header { kind: Kind::Ready, part: Part::ONLY, session: ack.session, sequence: 0 }, &[]);
         let confirmed = self.process.log_around(

@@ -28,7 +28,8 @@ impl<T> FairQueue<T> {
     }
 
     pub(super) fn push(&mut self, process: i32, item: T) {
-        let queue = self.waiting.entry(process).or_default();
+        // Nearly always it is the only one.
+        let queue = self.waiting.entry(process).or_insert_with(|| VecDeque::with_capacity(1));
         if queue.is_empty() {
             self.turns.push_back(process);
         }

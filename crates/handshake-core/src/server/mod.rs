@@ -395,8 +395,10 @@ impl Server {
     /// # Errors
     /// The kernel's random source fails.
     pub fn receive_hello(&mut self, nonce: u64, payload: &[u8], wkp: &Rc<OwnedFd>) -> Result<()> {
-        let hello = ReceivedHello { nonce, payload, wkp, queue: None };
-        self.queue.join(hello, WhenFull::Refuse, &self.site).map(drop)
+        match ReceivedHello::decode(nonce, payload, &self.site) {
+            Some(hello) => self.queue.join(hello, wkp, None, WhenFull::Refuse, &self.site).map(drop),
+            None => Ok(()),
+        }
     }
 
     fn receive(&mut self, taken: &TakenPipe) -> Result<()> {

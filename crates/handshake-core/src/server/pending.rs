@@ -287,7 +287,7 @@ impl Unanswered {
 
 fn answer(private: &Path, nonce: u64, kind: Kind, payload: &[u8]) -> Result<FrameWriter> {
     let gone = |errno| Error::cannot_answer(private, errno);
-    let mut writer = FrameWriter::new(Rc::new(open_to_write(private).map_err(gone)?), Framing::Stream);
+    let mut writer = FrameWriter::new(open_to_write(private).map_err(gone)?, Framing::Stream);
     writer.push(Header { kind, part: Part::ONLY, session: nonce, sequence: 0 }, payload);
     // The answer fits, unless the client has filled its own pipe.
     for _ in 0..ANSWER_TRIES {

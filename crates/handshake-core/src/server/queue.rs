@@ -1,6 +1,7 @@
 //! The queue of pending clients, which have sent their names and wait for their acknowledgement.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::course::text_of;
@@ -35,18 +36,29 @@ pub(crate) enum WhenFull {
     Refuse,
 }
 
-/// A HELLO as it was read.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ReceivedHello<'a> {
-    /// The session in its header.
-    pub(crate) nonce: u64,
-    /// Its payload.
-    pub(crate) payload: &'a [u8],
-    /// The pipe that it came through.
-    pub(crate) wkp: &'a Rc<OwnedFd>,
-    /// If the client may keep that pipe as its upstream: the queue for later clients whose names come through
-    /// it.
-    pub(crate) queue: Option<&'a Rc<PipeQueue>>,
+/// The contents of a HELLO.
+#[derive(Debug)]
+pub(crate) struct ReceivedHello {
+    nonce: u64,
+    version: u16,
+    /// The private pipe that it names.
+    private: PathBuf,
+}
+
+impl ReceivedHello {
+    /// Decodes the payload of a HELLO whose header had this nonce. Returns `None`, and logs that, if the
+    /// HELLO names no private pipe of this place.
+    pub(crate) fn decode(nonce: u64, payload: &[u8], site: &Site) -> Option<Self> {
+        let hello = Hello::decode(payload);
+        let named = hello.and_then(|hello| Some((hello.version, site.place.named_by_client(hello.name)?)));
+        let Some((version, private)) = named else {
+            let name = String::from_utf8_lossy(payload.get(2..).unwrap_or_default()).into_owned();
+            let text = format!("its HELLO names {name:?}, which is no private pipe of this place");
+            site.process.log(What::ClientDropped, |event| event.text(text));
+            return None;
+        };
+        Some(Self { nonce, version, private })
+    }
 }
 
 /// The queue. Processes take turns in it: a process that sends HELLO without end delays only itself.
@@ -82,7 +94,7 @@ impl Queue {
                 let filled = matches!(reader.fill(), Ok(Filled::Bytes(_)));
                 ended = reads == READS_MAX || !filled || reader.has_emptied();
             }
-            let hellos = hellos_in(&mut reader);
+            let hellos = hellos_in(&mut reader, site);
             // Course clients first, since they can have no other pipe than this.
             let mut unknown = Vec::new();
             for bytes in reader.strays() {
@@ -102,11 +114,9 @@ impl Queue {
                 let event = |event: Event| event.bytes(unknown.len()).text(excerpt(text_of(&unknown)));
                 site.process.log(What::Skipped, event);
             }
-            for (nonce, payload) in hellos {
-                let keeps_wkp = is_closed && !has_owner;
-                let hello =
-                    ReceivedHello { nonce, payload: &payload, wkp: pipe, queue: keeps_wkp.then_some(&queue) };
-                has_owner |= self.join(hello, WhenFull::TurnAway, site)? && keeps_wkp;
+            for hello in hellos {
+                let own = (is_closed && !has_owner).then_some(&queue);
+                has_owner |= self.join(hello, pipe, own, WhenFull::TurnAway, site)? && own.is_some();
             }
         }
         Ok(has_owner)
@@ -135,27 +145,22 @@ impl Queue {
         self.waiting.push(client.process_number(), client);
     }
 
-    /// Adds the client of one HELLO, or answers it at once. Returns whether it was added.
+    /// Adds the client of one HELLO, or answers it at once. Returns whether it was added. The HELLO came
+    /// through `wkp`. If the client may keep that pipe as its upstream, `queue` is for later clients whose
+    /// names come through it.
     ///
     /// # Errors
     /// The kernel's random source fails.
     pub(crate) fn join(
         &mut self,
-        hello: ReceivedHello<'_>,
+        hello: ReceivedHello,
+        wkp: &Rc<OwnedFd>,
+        queue: Option<&Rc<PipeQueue>>,
         when_full: WhenFull,
         site: &Rc<Site>,
     ) -> Result<bool> {
         let process = &site.process;
-        let ReceivedHello { nonce, payload, wkp, queue } = hello;
-        let named = Hello::decode(payload).and_then(|hello| {
-            site.place.named_by_client(&hello.name).map(|private| (hello.version, private))
-        });
-        let Some((version, private)) = named else {
-            let name = String::from_utf8_lossy(payload.get(2..).unwrap_or_default()).into_owned();
-            let text = format!("its HELLO names {name:?}, which is no private pipe of this place");
-            process.log(What::ClientDropped, |event| event.text(text));
-            return Ok(false);
-        };
+        let ReceivedHello { nonce, version, private } = hello;
         // A client that has gone, or a name that costs its sender nothing, is not worth a place and a later
         // fork.
         let stands: Option<&str> = match look(&private) {
@@ -228,12 +233,13 @@ fn reject(client: PendingClient, when_full: WhenFull, site: &Rc<Site>) {
     }
 }
 
-/// Returns the HELLOs among the bytes read: nonce and payload.
-fn hellos_in(reader: &mut FrameReader) -> Vec<(u64, Vec<u8>)> {
-    let mut hellos = Vec::new();
+/// Returns the HELLOs among the bytes read.
+fn hellos_in(reader: &mut FrameReader, site: &Site) -> Vec<ReceivedHello> {
+    // Nearly always there is one.
+    let mut hellos = Vec::with_capacity(1);
     while let Some((frame, _)) = reader.next_frame() {
         if frame.header.kind == Kind::Hello {
-            hellos.push((frame.header.session, frame.payload().into_owned()));
+            hellos.extend(ReceivedHello::decode(frame.header.session, &frame.payload(), site));
         }
     }
     hellos

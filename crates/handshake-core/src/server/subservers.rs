@@ -1,5 +1,6 @@
 //! Forks, counts, reaps and ends subservers. The only module that forks.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
@@ -207,9 +208,9 @@ impl Subservers {
 
     fn reaped(&mut self, status: WaitStatus) {
         let (pid, how, in_good_order) = match status {
-            WaitStatus::Exited(pid, 0) => (pid, "exit status 0".into(), true),
-            WaitStatus::Exited(pid, status) => (pid, format!("exit status {status}"), false),
-            WaitStatus::Signaled(pid, signal, _) => (pid, signal.to_string(), false),
+            WaitStatus::Exited(pid, 0) => (pid, Cow::from("exit status 0"), true),
+            WaitStatus::Exited(pid, status) => (pid, format!("exit status {status}").into(), false),
+            WaitStatus::Signaled(pid, signal, _) => (pid, signal.as_str().into(), false),
             _ => return,
         };
         let Some(unanswered) = self.living.remove(&pid) else { return };

@@ -59,7 +59,7 @@ impl Upstream {
 
     /// Returns the upstream for the ACK: a fresh pipe's name, or nothing.
     pub fn name_in_ack(&self) -> Vec<u8> {
-        self.fresh.as_ref().map(Fifo::name_bytes).unwrap_or_default()
+        self.fresh.as_ref().map(|fifo| fifo.name_bytes().to_vec()).unwrap_or_default()
     }
 }
 

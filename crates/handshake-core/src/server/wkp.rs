@@ -165,24 +165,24 @@ impl WellKnownPipe {
 
     /// Exchanges names with the file at the well-known name, and checks that file. Returns whether it was
     /// `expected`. Otherwise there was no file, or a lost pipe.
-    fn put_in_place_of(&mut self, expected: Identity, claim: &Claim) -> Result<bool> {
+    fn put_in_place_of(&self, expected: Identity, claim: &Claim) -> Result<bool> {
         let place = claim.place();
-        let aside = self.fifo.path().to_path_buf();
-        match exchange(&aside, place.wkp()) {
+        let aside = self.fifo.path();
+        match exchange(aside, place.wkp()) {
             Ok(()) => {}
             Err(errno) if is_unsupported(errno) => return self.put_over(expected, claim),
             // Another process has removed it. The new pipe can take the name.
             Err(Errno::ENOENT) => {
-                let moved = move_new(&aside, place.wkp());
+                let moved = move_new(aside, place.wkp());
                 return moved.map(|()| false).map_err(|errno| Self::not_free(place, errno));
             }
             Err(errno) => return Err(Self::not_free(place, errno)),
         }
-        let removed = remove_aside(&aside, expected, claim);
+        let removed = remove_aside(aside, expected, claim);
         if removed.is_err() {
             // The old file gets its name back: clients would trust a pipe of this server as long as it has
             // any name.
-            exchange(&aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
+            exchange(aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
         }
         removed
     }
@@ -190,7 +190,7 @@ impl WellKnownPipe {
     /// Checks the file at the well-known name, and replaces it (rename(2)), for file systems that cannot
     /// exchange names. The claim keeps other servers away. A file that another process puts there between the
     /// check and the rename is lost.
-    fn put_over(&mut self, expected: Identity, claim: &Claim) -> Result<bool> {
+    fn put_over(&self, expected: Identity, claim: &Claim) -> Result<bool> {
         let place = claim.place();
         let stands = look(place.wkp());
         match stands {

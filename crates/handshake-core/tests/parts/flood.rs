@@ -73,7 +73,7 @@ fn a_server_stops_waiting_for_ready_at_its_deadline() {
     let process = flooded(Role::Server, &pipe, |_| {});
     flood(&pipe);
     let reader = FrameReader::new(Rc::new(from_client), Framing::Atomic);
-    let writer = FrameWriter::new(Rc::new(to_client), Framing::Stream);
+    let writer = FrameWriter::new(to_client, Framing::Stream);
     let limits = SessionLimits { handshake_timeout: PATIENCE, ..SessionLimits::default() };
     let ready = Session::new(&process, 7, limits, reader, writer, None).await_ready();
     assert!(matches!(ready, Err(Error::Lost { .. })), "{ready:?}");

@@ -16,10 +16,10 @@ use crate::{encoded, frames};
 
 /// Makes the smallest possible pipe, non-blocking: its reading and its writing end. With `O_DIRECT` it keeps
 /// writes apart, so that each read returns one write, or a page of it (pipe(2)).
-fn small_pipe(flags: OFlag) -> (OwnedFd, Rc<OwnedFd>) {
+fn small_pipe(flags: OFlag) -> (OwnedFd, OwnedFd) {
     let (from, to) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | flags).expect("a pipe");
     fcntl(&to, FcntlArg::F_SETPIPE_SZ(FRAME_MAX.try_into().unwrap())).expect("a pipe may be small");
-    (from, Rc::new(to))
+    (from, to)
 }
 
 /// Reads once, at most `most` bytes. `None`: nothing now.

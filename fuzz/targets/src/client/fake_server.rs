@@ -121,8 +121,9 @@ impl FakeServer {
         let Header { kind, part, session, sequence } = frame.header;
         match kind {
             Kind::Hello => {
-                let hello = Hello::decode(&frame.payload()).expect("a sound HELLO");
-                let name = String::from_utf8(hello.name).expect("its names are text");
+                let payload = frame.payload();
+                let hello = Hello::decode(&payload).expect("a sound HELLO");
+                let name = std::str::from_utf8(hello.name).expect("its names are text");
                 // The client may have given up since.
                 self.to_client = open_to_write(&self.directory.join(name)).ok();
                 (self.nonce, self.is_ready) = (session, false);

@@ -180,5 +180,5 @@ impl World {
 }
 
 fn hello(name: &[u8]) -> Vec<u8> {
-    Hello { version: VERSION, name: name.to_vec() }.encode()
+    Hello { version: VERSION, name }.encode()
 }

@@ -242,7 +242,7 @@ impl Handshake<'_> {
     /// Returns the record with the private pipe's name, in the form that the server expects.
     fn name_record(&self, fifo: &Fifo) -> Vec<u8> {
         let name = match self.options.name_form {
-            NameFormat::Name => fifo.name_bytes(),
+            NameFormat::Name => fifo.name_bytes().to_vec(),
             NameFormat::Path => fifo.path().as_os_str().as_bytes().to_vec(),
             NameFormat::Absolute => self.place.resolved_beside(&fifo.name()).into_os_string().into_vec(),
             NameFormat::Number => return getpid().as_raw().to_ne_bytes().to_vec(),

@@ -2,7 +2,6 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -155,7 +154,7 @@ pub(crate) fn acknowledge(
     ack: &[u8],
     process: &Process,
 ) -> Result<FrameWriter> {
-    let mut to_client = FrameWriter::new(Rc::new(to_client), Framing::Stream);
+    let mut to_client = FrameWriter::new(to_client, Framing::Stream);
     to_client.push_raw(ack);
     process
         .log_around(
