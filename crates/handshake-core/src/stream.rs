@@ -122,12 +122,12 @@ pub struct FrameReader {
     ended: bool,
     /// Whether the last read left the pipe empty.
     emptied: bool,
-    /// Whether the last read filled the buffer.
+    /// Whether the last read filled the buffer. True before the first read, which makes the buffer.
     filled: bool,
 }
 
 impl FrameReader {
-    /// Makes a reader of `fd`, which must be non-blocking.
+    /// Makes a reader of `fd`, which must be non-blocking. Its first read makes a buffer.
     pub fn new(fd: Rc<OwnedFd>, framing: Framing) -> Self {
         Self { filled: true, ..Self::without_buffer(fd, framing) }
     }
@@ -350,6 +350,8 @@ impl FrameReader {
     fn make_room(&mut self) {
         if self.may_grow() {
             let size = (self.buffer.len() * GROWTH).clamp(FIRST_SIZE, READ_SIZE);
+            // Not `vec![0; size]`: calloc(3) of glibc takes no block from the cache of freed ones. A child
+            // would change more pages.
             let mut larger = Vec::with_capacity(size);
             larger.extend_from_slice(&self.buffer[..self.end]);
             larger.resize(size, 0);
