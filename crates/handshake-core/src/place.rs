@@ -56,6 +56,7 @@ impl Place {
 
     /// Returns the path of a bare name beside the well-known pipe.
     pub(crate) fn beside(&self, name: &OsStr) -> PathBuf {
+        // `join` would allocate twice.
         let mut path = PathBuf::with_capacity(self.directory.as_os_str().len() + 1 + name.len());
         path.push(&self.directory);
         path.push(name);

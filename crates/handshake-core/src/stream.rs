@@ -4,7 +4,6 @@
 //! The pipes are non-blocking, so EINTR cannot happen here. Short reads, short writes and EAGAIN are
 //! handled here and nowhere else.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -72,7 +71,7 @@ pub(crate) trait Foreign: fmt::Debug {
     fn joins_cut_bytes(&self) -> bool;
 
     /// Receives foreign bytes, in the pieces in which they stood between frames.
-    fn receive(&self, bytes: &mut dyn Iterator<Item = Cow<'_, [u8]>>);
+    fn receive(&self, pieces: &[Vec<u8>]);
 }
 
 /// Makes a buffer to lend to [`FrameReader`]s.
@@ -111,18 +110,20 @@ pub struct FrameReader {
     /// The bytes `buffer[scan.at..end]` were read and are not processed yet.
     end: usize,
     scan: Scanner,
-    /// Where the foreign bytes are among the bytes read.
+    /// Where the foreign bytes are among the bytes read, as far as they were not taken.
     strays: Vec<Span>,
-    /// Foreign bytes at the end of the last read, which filled the buffer: they may continue in the next
-    /// read.
+    /// Foreign bytes kept back at the end of the last read, which filled the buffer: they may continue in the
+    /// next read.
     cut: Vec<u8>,
+    /// Those of the read before the last. They continue where the last read begins with foreign bytes.
+    cut_before: Vec<u8>,
     translate: Option<Box<dyn Translate>>,
     foreign: Option<Rc<dyn Foreign>>,
     /// Whether the last read found EOF.
     ended: bool,
     /// Whether the last read left the pipe empty.
     emptied: bool,
-    /// Whether the last read filled the buffer. True before the first read, which makes the buffer.
+    /// Whether the last read filled the buffer. [`FrameReader::new`] sets it, so the first read makes one.
     filled: bool,
 }
 
@@ -149,6 +150,7 @@ impl FrameReader {
             scan,
             strays,
             cut: Vec::new(),
+            cut_before: Vec::new(),
             translate: None,
             foreign: None,
             ended: false,
@@ -177,9 +179,10 @@ impl FrameReader {
     }
 
     /// Passes the bytes skipped since the last `fill` to the receiver of foreign bytes.
-    pub(crate) fn pass_on_strays(&self) {
+    pub(crate) fn pass_on_strays(&mut self) {
+        let strays = self.take_strays();
         if let Some(foreign) = &self.foreign {
-            foreign.receive(&mut self.strays());
+            foreign.receive(&strays);
         }
     }
 
@@ -206,7 +209,8 @@ impl FrameReader {
         if self.translate.is_some() {
             return self.fill_translated();
         }
-        self.keep_cut_bytes();
+        self.strays.clear();
+        self.cut_before.append(&mut self.cut);
         self.make_room();
         let room = &mut self.buffer[self.end..];
         if room.is_empty() {
@@ -214,12 +218,12 @@ impl FrameReader {
             return Ok(Filled::Nothing);
         }
         let filled = read_once(&self.fd, room)?;
+        self.filled = filled == Filled::Bytes(room.len());
         match filled {
             Filled::End => self.ended = true,
-            Filled::Nothing => (self.emptied, self.filled) = (true, false),
+            Filled::Nothing => self.emptied = true,
             Filled::Bytes(count) => {
-                self.emptied = count < room.len();
-                self.filled = !self.emptied;
+                self.emptied = !self.filled;
                 self.end += count;
             }
         }
@@ -294,20 +298,27 @@ impl FrameReader {
         std::mem::take(&mut self.scan.skipped)
     }
 
-    /// Returns the bytes skipped since the last `fill`, as they stood between frames. Other processes may
-    /// have written them into a pipe that has or had the WKP's name.
-    pub(crate) fn strays(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
-        let goes_on = self.strays.first().is_some_and(|first| first.start == 0);
-        let cut = (self.has_cut() && !goes_on).then(|| Cow::Borrowed(&self.cut[..]));
-        let whole = self.strays.iter().filter(|place| !self.may_be_cut(place));
-        cut.into_iter().chain(whole.map(|place| {
-            let bytes = &self.buffer[place.clone()];
-            if place.start == 0 && self.has_cut() {
-                Cow::Owned([&self.cut[..], bytes].concat())
-            } else {
-                Cow::Borrowed(bytes)
-            }
-        }))
+    /// Takes the bytes skipped since the last `fill`, in the pieces in which they stood between frames. Other
+    /// processes may have written them into a pipe that has or had the WKP's name. Keeps the last piece back
+    /// if it may continue in the next read.
+    pub(crate) fn take_strays(&mut self) -> Vec<Vec<u8>> {
+        let places = std::mem::take(&mut self.strays);
+        let mut pieces = Vec::new();
+        if self.has_cut() && places.first().is_none_or(|first| first.start > 0) {
+            pieces.push(std::mem::take(&mut self.cut_before));
+        }
+        for place in &places {
+            let mut piece = std::mem::take(&mut self.cut_before);
+            piece.extend_from_slice(&self.buffer[place.clone()]);
+            pieces.push(piece);
+        }
+        let joins = self.foreign.as_ref().is_some_and(|foreign| foreign.joins_cut_bytes());
+        let ends_the_read = self.filled && places.last().is_some_and(|last| last.end == self.end);
+        // No name is longer than one write.
+        if let Some(cut) = pieces.pop_if(|last| joins && ends_the_read && last.len() <= PIPE_BUF) {
+            self.cut = cut;
+        }
+        pieces
     }
 
     /// Returns whether the pipe may contain unread bytes from other processes than its client.
@@ -315,32 +326,9 @@ impl FrameReader {
         matches!(self.framing, Framing::Atomic | Framing::Messages) && !self.ended
     }
 
-    /// Returns whether the last read but one ended in foreign bytes that may continue.
+    /// Returns whether foreign bytes were kept back before the last read.
     pub(crate) fn has_cut(&self) -> bool {
-        !self.cut.is_empty()
-    }
-
-    /// Returns whether these foreign bytes may continue in the next read.
-    fn may_be_cut(&self, stray: &Span) -> bool {
-        let before = if stray.start == 0 { self.cut.len() } else { 0 };
-        let joins = self.foreign.as_ref().is_some_and(|foreign| foreign.joins_cut_bytes());
-        // No name is longer than one write.
-        joins && self.filled && stray.end == self.end && before + stray.len() <= PIPE_BUF
-    }
-
-    /// Keeps, before a read, the foreign bytes that may continue in it.
-    fn keep_cut_bytes(&mut self) {
-        let last = std::mem::take(&mut self.strays).pop();
-        let tail = last.filter(|last| self.may_be_cut(last));
-        match tail {
-            Some(tail) => {
-                if tail.start > 0 {
-                    self.cut.clear();
-                }
-                self.cut.extend_from_slice(&self.buffer[tail]);
-            }
-            None => self.cut.clear(),
-        }
+        !self.cut_before.is_empty()
     }
 
     fn may_grow(&self) -> bool {
@@ -350,10 +338,9 @@ impl FrameReader {
     fn make_room(&mut self) {
         if self.may_grow() {
             let size = (self.buffer.len() * GROWTH).clamp(FIRST_SIZE, READ_SIZE);
-            // Not `vec![0; size]`: calloc(3) of glibc takes no block from the cache of freed ones. A child
-            // would change more pages.
-            let mut larger = Vec::with_capacity(size);
-            larger.extend_from_slice(&self.buffer[..self.end]);
+            // Not `vec![0; size]`: calloc(3) of glibc before 2.41 does not reuse the blocks freed last, and a
+            // subserver would have more pages of its own.
+            let mut larger = std::mem::take(&mut self.buffer).into_vec();
             larger.resize(size, 0);
             self.buffer = larger.into_boxed_slice();
         }

@@ -28,7 +28,7 @@ impl<T> FairQueue<T> {
     }
 
     pub(super) fn push(&mut self, process: i32, item: T) {
-        // Nearly always it is the only one.
+        // Nearly always a process has one item.
         let queue = self.waiting.entry(process).or_insert_with(|| VecDeque::with_capacity(1));
         if queue.is_empty() {
             self.turns.push_back(process);

@@ -46,8 +46,8 @@ pub(crate) struct ReceivedHello {
 }
 
 impl ReceivedHello {
-    /// Decodes the payload of a HELLO whose header had this nonce. Returns `None`, and logs that, if the
-    /// HELLO names no private pipe of this place.
+    /// Decodes the payload of a HELLO whose header had this nonce. Logs a HELLO that names no private pipe of
+    /// this place, and returns `None`.
     pub(crate) fn decode(nonce: u64, payload: &[u8], site: &Site) -> Option<Self> {
         let hello = Hello::decode(payload);
         let named = hello.and_then(|hello| Some((hello.version, site.place.named_by_client(hello.name)?)));
@@ -97,7 +97,7 @@ impl Queue {
             let hellos = hellos_in(&mut reader, site);
             // Course clients first, since they can have no other pipe than this.
             let mut unknown = Vec::new();
-            for bytes in reader.strays() {
+            for bytes in reader.take_strays() {
                 let names = named_clients(&bytes, &mut lookups);
                 if names.is_empty() {
                     unknown.extend_from_slice(&bytes);
@@ -233,9 +233,9 @@ fn reject(client: PendingClient, when_full: WhenFull, site: &Rc<Site>) {
     }
 }
 
-/// Returns the HELLOs among the bytes read.
+/// Returns the HELLOs among the bytes read. Logs those that name no private pipe.
 fn hellos_in(reader: &mut FrameReader, site: &Site) -> Vec<ReceivedHello> {
-    // Nearly always there is one.
+    // Nearly always there is one HELLO.
     let mut hellos = Vec::with_capacity(1);
     while let Some((frame, _)) = reader.next_frame() {
         if frame.header.kind == Kind::Hello {

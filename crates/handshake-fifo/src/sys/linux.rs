@@ -66,13 +66,16 @@ pub fn is_unsupported(errno: Errno) -> bool {
 /// # Errors
 /// Those of opendir(3) for /proc/self/fd, if close_range(2) fails.
 pub(super) fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
-    let mut first = 3;
+    let mut first: RawFd = 3;
     loop {
-        let kept = keep.iter().map(|fd| fd.cast_unsigned()).filter(|fd| *fd >= first).min();
-        let last = kept.map_or(u32::MAX, |kept| kept - 1);
+        let kept = keep.iter().copied().filter(|fd| *fd >= first).min();
+        let last = kept.map_or(RawFd::MAX, |kept| kept - 1);
         // SAFETY: takes integers. The file descriptors closed belong to values of the parent, which this
         // child neither uses nor drops (sys::fork never returns in the child).
-        if first <= last && unsafe { libc::close_range(first, last, 0) } != 0 {
+        let close_range = |first: RawFd, last: RawFd| unsafe {
+            libc::close_range(first.cast_unsigned(), last.cast_unsigned(), 0)
+        };
+        if first <= last && close_range(first, last) != 0 {
             return close_one_by_one_all_but(keep);
         }
         let Some(kept) = kept else { return Ok(()) };

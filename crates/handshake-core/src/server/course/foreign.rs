@@ -1,6 +1,5 @@
 //! Names that other clients have written into a client's pipe.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -35,15 +34,15 @@ impl ForeignNames {
     /// foreign.
     pub(crate) fn find<'a>(
         &self,
-        bytes: impl IntoIterator<Item = Cow<'a, [u8]>>,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
         own: Option<&Path>,
     ) -> Vec<Span> {
         let mut places = Vec::new();
         let in_all = self.queue.as_ref().map(|queue| &queue.lookups);
         let mut lookups = Lookups::of_session(&self.site.place, in_all);
-        for bytes in bytes {
+        for bytes in pieces {
             lookups.for_bytes(bytes.len());
-            for (writer, at) in writers(&bytes, own, &mut lookups) {
+            for (writer, at) in writers(bytes, own, &mut lookups) {
                 match (writer, &self.queue) {
                     (Writer::InCourse(name), Some(queue)) if self.site.process.asked_to_end().is_none() => {
                         self.site.join(queue, name);
@@ -61,7 +60,7 @@ impl ForeignNames {
     /// Removes the names from one read of a course client's pipe. Returns `None` if the read contained
     /// nothing else.
     pub(crate) fn taken_out_of(&self, read: Vec<u8>, own: &Path) -> Option<Vec<u8>> {
-        let names = self.find([read.as_slice().into()], Some(own));
+        let names = self.find([read.as_slice()], Some(own));
         if names.is_empty() {
             return Some(read);
         }
@@ -87,8 +86,8 @@ impl Foreign for ForeignNames {
         self.queue.is_some()
     }
 
-    fn receive(&self, bytes: &mut dyn Iterator<Item = Cow<'_, [u8]>>) {
-        self.find(bytes, None);
+    fn receive(&self, pieces: &[Vec<u8>]) {
+        self.find(pieces.iter().map(Vec::as_slice), None);
     }
 }
 

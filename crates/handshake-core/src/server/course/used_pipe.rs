@@ -110,7 +110,7 @@ impl UsedPipe {
         let mut buffer = site.buffer.borrow_mut();
         let filled = read_once(&self.pipe, &mut buffer).unwrap_or(Filled::Nothing);
         if let Filled::Bytes(count) = filled {
-            ForeignNames::of_pipe(site, Some(&self.queue)).find([buffer[..count].into()], None);
+            ForeignNames::of_pipe(site, Some(&self.queue)).find([&buffer[..count]], None);
         }
         filled
     }

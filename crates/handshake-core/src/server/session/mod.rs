@@ -284,7 +284,7 @@ impl Drop for Session {
     /// Handles the names that other clients wrote into this pipe because they had opened it before it became
     /// this client's.
     fn drop(&mut self) {
-        if self.from_client.is_open_to_others() {
+        if self.from_client.is_open_to_others() || self.from_client.has_cut() {
             drain(&mut self.from_client, self.id, &self.process);
         }
     }
