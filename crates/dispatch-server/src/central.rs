@@ -55,16 +55,16 @@ impl Central {
     pub(crate) fn wait(&mut self, server: &mut Server) -> Result<Option<Arrived>> {
         let admit = self.has_room() && !server.has_queue();
         let Self { clients, upstreams, events } = self;
-        server.wait_by(admit, |wkp, admit, until| {
+        server.wait_by(admit, |process, wkp, admit, until| {
             let watched = match upstreams {
                 PerClient(pipes) => pipes.watch(clients, wkp, admit),
                 Shared(shared) => shared.watch(clients, wkp),
             };
             // After an error, the next wait tries again.
             if let Err(error) = watched {
-                clients.site.process.log(What::Shortage, |event| event.text(error));
+                process.log(What::Shortage, |event| event.text(error));
             }
-            clients.site.process.wait_for_many(&clients.poller, events, until)
+            process.wait_for_many(&clients.poller, events, until)
         })
     }
 

@@ -211,9 +211,8 @@ impl Server {
     /// [`Error::Signal`]: asked to end for the second time. [`Error::NotOurs`]: another process has put a
     /// different file at the well-known name.
     pub fn wait(&mut self, admit: bool) -> Result<Option<Arrived>> {
-        let process = Rc::clone(&self.site.process);
         let used: Vec<_> = self.used.iter().map(UsedPipe::reading_end).collect();
-        let arrived = self.wait_by(admit, |wkp, admit, until| {
+        let arrived = self.wait_by(admit, |process, wkp, admit, until| {
             let watch = if admit { PollFlags::POLLIN } else { PollFlags::empty() };
             let mut fds = vec![PollFd::new(wkp.as_fd(), watch)];
             fds.extend(used.iter().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
@@ -285,15 +284,15 @@ impl Server {
         }
     }
 
-    /// Step 2 for a server that watches more than the well-known pipe. `wait` receives the pipe, whether to
-    /// watch it, and until when to wait.
+    /// Step 2 for a server that watches more than the well-known pipe. `wait` receives this process, the
+    /// pipe, whether to watch the pipe, and until when to wait.
     ///
     /// # Errors
     /// Those of [`Server::wait`], and those of `wait`.
     pub fn wait_by(
         &mut self,
         admit: bool,
-        wait: impl FnOnce(&WellKnownPipe, bool, Deadline) -> Result<Woken>,
+        wait: impl FnOnce(&Process, &WellKnownPipe, bool, Deadline) -> Result<Woken>,
     ) -> Result<Option<Arrived>> {
         if let Some(signal) = self.site.process.asked_to_end() {
             self.site.process.log(What::AskedToEnd, |event| event.text(signal));
@@ -308,7 +307,7 @@ impl Server {
         let at_once = if is_interrupted { Deadline::in_exactly(Duration::ZERO) } else { Deadline::NEVER };
         let until = self.look_after.or(self.try_again.unwrap_or(at_once));
         let woken = match &self.wkp {
-            Some(wkp) => wait(wkp, admit && self.try_again.is_none(), until)?,
+            Some(wkp) => wait(&self.site.process, wkp, admit && self.try_again.is_none(), until)?,
             None => self.site.process.wait(&mut [], until)?,
         };
         // Checked after every wait: when connections arrive without a break, no wait would reach its

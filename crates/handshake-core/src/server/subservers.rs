@@ -113,7 +113,7 @@ impl Subservers {
         let number = self.forked + 1;
         let client = client.with_own_descriptor()?;
         let main_server = getpid();
-        let site = Rc::clone(&self.site);
+        let site = &self.site;
         let process = &site.process;
         let held = keep.iter().copied().chain(process.log_fds()).chain([client.wkp()]);
         let held: Vec<_> = held.map(|fd| fd.as_raw_fd()).collect();
@@ -129,7 +129,7 @@ impl Subservers {
                 match tie_to_parent(closed, process) {
                     Ok(()) => serve(client),
                     Err(error) => {
-                        client.turn_away(&site, "its subserver could not begin");
+                        client.turn_away(site, "its subserver could not begin");
                         Err(error)
                     }
                 }

@@ -124,7 +124,9 @@ pub(super) fn has_arrived() -> bool {
 /// Returns the children that have exited since the last call. `None` if some are unknown, or if there are
 /// more than `most` signals. A PID may also be that of a process that has merely sent the signal.
 pub(super) fn ended(most: usize) -> Option<Vec<Pid>> {
-    let seen = match SEEN.swap(NOTHING, SeqCst) {
+    // Without a signal, writes nothing: the kernel would copy the page for a child.
+    let seen = if has_arrived() { SEEN.swap(NOTHING, SeqCst) } else { NOTHING };
+    let seen = match seen {
         NOTHING => None,
         MANY => return None,
         pid => Some(pid),
