@@ -33,7 +33,7 @@ type Samples<'a> = BTreeMap<(&'a str, &'a str), Vec<(usize, f64)>>;
 fn samples<'a>(trials: &[&'a Trial]) -> Samples<'a> {
     let mut samples = Samples::new();
     for trial in trials {
-        for (metric, value) in &trial.values {
+        for (metric, value) in &trial.outcome.values {
             samples.entry((&trial.row, metric)).or_default().push((trial.run, *value));
         }
     }
@@ -51,14 +51,12 @@ impl Cell<'_> {
     fn figures(&self, metric: &Metric) -> Vec<Figure> {
         let figure = |pair: &(&'static str, &'static [&'static str])| {
             let samples = self.samples.get(&(pair.0, metric.id))?;
-            let summary = summary(samples)?;
             Some(Figure {
                 column: self.column.id.clone(),
                 placement: self.placement,
                 row: pair.0.into(),
                 metric: metric.id.into(),
-                summary,
-                wide: summary.is_wide(),
+                summary: summary(samples)?,
                 ratios: if metric.compared { self.ratios(samples, metric, pair.1) } else { Vec::new() },
             })
         };
@@ -74,7 +72,7 @@ impl Cell<'_> {
         }
         let one = |reference: &&'static str| {
             let summary = ratio(samples, self.samples.get(&(*reference, metric.id))?)?;
-            Some(Ratio { to: (*reference).into(), summary, wide: summary.is_wide() })
+            Some(Ratio { to: (*reference).into(), summary })
         };
         references.iter().filter_map(one).collect()
     }
@@ -101,9 +99,9 @@ pub(crate) fn totals(trials: &[Trial]) -> Vec<Total> {
         let sum = |what: fn(&Trial) -> u64| of_row.iter().map(|trial| what(trial)).sum();
         (!of_row.is_empty()).then(|| Total {
             row: name.into(),
-            answered: sum(|trial| trial.answered),
-            lost: sum(|trial| trial.lost),
-            wrong: sum(|trial| trial.wrong),
+            answered: sum(|trial| trial.outcome.answered),
+            lost: sum(|trial| trial.outcome.lost),
+            wrong: sum(|trial| trial.outcome.wrong),
             failed_trials: sum(|trial| trial.failure.is_some().into()),
         })
     };
@@ -114,6 +112,7 @@ pub(crate) fn totals(trials: &[Trial]) -> Vec<Total> {
 mod tests {
     use super::*;
     use crate::model::columns::columns;
+    use crate::model::results::Outcome;
 
     fn trial(column: &str, row: &str, run: usize, metric: &str, value: f64) -> Trial {
         Trial {
@@ -121,11 +120,12 @@ mod tests {
             placement: Placement::Free,
             row: row.into(),
             run,
-            values: [(metric.to_string(), value)].into(),
-            answered: 10,
-            lost: 1,
-            wrong: 0,
-            histogram: Vec::new(),
+            outcome: Outcome {
+                values: [(metric.to_string(), value)].into(),
+                answered: 10,
+                lost: 1,
+                ..Outcome::default()
+            },
             failure: None,
         }
     }

@@ -71,6 +71,16 @@ pub(crate) struct Trial {
     pub(crate) placement: Placement,
     pub(crate) row: String,
     pub(crate) run: usize,
+    #[serde(flatten)]
+    pub(crate) outcome: Outcome,
+    /// Why there are no values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<String>,
+}
+
+/// What a run has shown.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
     /// By metric.
     pub(crate) values: BTreeMap<String, f64>,
     /// Requests whose replies were checked; or handshakes.
@@ -80,9 +90,9 @@ pub(crate) struct Trial {
     /// Nanoseconds, and how many took so long.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) histogram: Vec<(u64, u64)>,
-    /// Why there are no values.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) failure: Option<String>,
+    /// The server's and the client's. Kept once for all runs, in [`Commands`].
+    #[serde(skip)]
+    pub(crate) commands: (String, String),
 }
 
 /// All runs of a row, in one number.
@@ -94,8 +104,6 @@ pub(crate) struct Figure {
     pub(crate) metric: String,
     #[serde(flatten)]
     pub(crate) summary: Summary,
-    /// The runs were too far apart.
-    pub(crate) wide: bool,
     pub(crate) ratios: Vec<Ratio>,
 }
 
@@ -105,7 +113,6 @@ pub(crate) struct Ratio {
     pub(crate) to: String,
     #[serde(flatten)]
     pub(crate) summary: Summary,
-    pub(crate) wide: bool,
 }
 
 /// Over all trials of a row.
@@ -135,7 +142,6 @@ pub(crate) struct Verdict {
     pub(crate) in_every_run: bool,
     #[serde(flatten)]
     pub(crate) measured: Summary,
-    pub(crate) wide: bool,
 }
 
 /// A question, and the answer that the figures give.

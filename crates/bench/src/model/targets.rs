@@ -115,7 +115,7 @@ impl Target {
             self.placements.iter().flat_map(|placement| self.rows.iter().map(|row| (*placement, *row)));
         places.map(|(placement, row)| {
             let figure = results.figure(self.column, placement, row, self.metric)?;
-            let (to, measured, wide) = self.measured(figure)?;
+            let (to, measured) = self.measured(figure)?;
             let reached = self.bound.holds(measured.median);
             let ends = [measured.min, measured.max];
             Some(Verdict {
@@ -128,17 +128,16 @@ impl Target {
                 reached,
                 in_every_run: ends.into_iter().all(|end| self.bound.holds(end) == reached),
                 measured,
-                wide,
             })
         })
     }
 
-    fn measured(&self, figure: &Figure) -> Option<(String, Summary, bool)> {
-        let ratio = |ratio: &Ratio| (ratio.to.clone(), ratio.summary, ratio.wide);
+    fn measured(&self, figure: &Figure) -> Option<(String, Summary)> {
+        let ratio = |ratio: &Ratio| (ratio.to.clone(), ratio.summary);
         match self.against {
             Reference(to) => figure.ratios.iter().find(|ratio| ratio.to == to).map(ratio),
             Best => figure.ratios.first().map(ratio),
-            Nobody => Some((String::new(), figure.summary, figure.wide)),
+            Nobody => Some((String::new(), figure.summary)),
         }
     }
 }

@@ -62,7 +62,7 @@ fn facts(results: &Results) -> Value {
         "one_core_only": round_trip.is_some_and(on_one_core_only),
         "runs": results.runs,
         "figures": results.figures.len(),
-        "wide": results.figures.iter().filter(|figure| figure.wide).count(),
+        "wide": results.figures.iter().filter(|figure| figure.summary.wide).count(),
         "virtual_machine": results.machine.virtual_machine,
     })
 }
@@ -198,7 +198,7 @@ fn totals(results: &Results) -> Option<Value> {
 fn ends(results: &Results) -> Vec<Value> {
     let sum = |stage: Stage| {
         let of_course = results.trials.iter().filter(|trial| trial.row == "course");
-        of_course.filter_map(|trial| trial.values.get(stage.id())).sum::<f64>()
+        of_course.filter_map(|trial| trial.outcome.values.get(stage.id())).sum::<f64>()
     };
     let stages = Stage::unserved().chain([Stage::Wrong]).filter(|stage| sum(*stage) > 0.0);
     stages.map(|stage| json!({ "count": sum(stage), "words": stage.in_words() })).collect()

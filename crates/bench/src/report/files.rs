@@ -63,18 +63,18 @@ const HEADER: &str =
 fn csv(figures: &[Figure]) -> String {
     let mut text = String::from(HEADER);
     for figure in figures {
-        let Figure { column, row, metric, summary, wide, .. } = figure;
+        let Figure { column, row, metric, summary, .. } = figure;
         let placement = placement_name(figure);
         let own = format!(
-            "{column},{placement},{row},{metric},{},{},{},{},{wide}",
-            summary.median, summary.min, summary.max, summary.runs
+            "{column},{placement},{row},{metric},{},{},{},{},{}",
+            summary.median, summary.min, summary.max, summary.runs, summary.wide
         );
         if figure.ratios.is_empty() {
             text.push_str(&format!("{own},,,,,\n"));
         }
         for ratio in &figure.ratios {
-            let (to, wide, of) = (&ratio.to, ratio.wide, ratio.summary);
-            text.push_str(&format!("{own},{to},{},{},{},{wide}\n", of.median, of.min, of.max));
+            let (to, of) = (&ratio.to, ratio.summary);
+            text.push_str(&format!("{own},{to},{},{},{},{}\n", of.median, of.min, of.max, of.wide));
         }
     }
     text

@@ -77,7 +77,7 @@ fn latency(results: &Results, placement: Placement) -> Option<Plot> {
             .trials
             .iter()
             .filter(|one| one.column == column && one.placement == placement && one.row == row);
-        series(row, distribution(of_it.flat_map(|trial| trial.histogram.iter().copied())))
+        series(row, distribution(of_it.flat_map(|trial| trial.outcome.histogram.iter().copied())))
     };
     let rows = results.rows_of(&column, placement).into_iter().filter_map(of_row).collect();
     let marks = PARTS.map(|(part, mark)| (nines(part), mark.into())).into();

@@ -133,7 +133,7 @@ fn target(verdict: &Verdict) -> Line {
         vec![verdict.placement.title().into()],
         vec![verdict.column.clone()],
         vec![verdict.target.clone(), over],
-        spread(&verdict.measured, verdict.wide),
+        spread(&verdict.measured),
         verdict.in_words(),
     ];
     Line { is_paradigm: is_paradigm(&verdict.row), cells }
@@ -185,13 +185,17 @@ fn headline(metric: &Metric) -> String {
 
 /// The median, and below it the least and the greatest; a wide spread is marked.
 fn cell(figure: Option<&Figure>) -> Vec<String> {
-    figure.map_or(Vec::new(), |figure| spread(&figure.summary, figure.wide))
+    figure.map_or(Vec::new(), |figure| spread(&figure.summary))
+}
+
+/// The median; marked, if the runs were too far apart.
+fn median(summary: &Summary) -> String {
+    format!("{}{}", if summary.wide { "~" } else { "" }, number(summary.median))
 }
 
 /// The median of a summary, and below it the least and the greatest of its runs.
-pub(crate) fn spread(summary: &Summary, wide: bool) -> Vec<String> {
-    let mark = if wide { "~" } else { "" };
-    let median = format!("{mark}{}", number(summary.median));
+fn spread(summary: &Summary) -> Vec<String> {
+    let median = median(summary);
     let (min, max) = (number(summary.min), number(summary.max));
     if min == max { vec![median] } else { vec![median, format!("{min}–{max}")] }
 }
@@ -202,10 +206,7 @@ fn has_ratio(figure: &Figure, metric: &str) -> bool {
 
 /// `1.8 x fifo-ping-pong`, for each reference.
 fn against(figure: &Figure) -> Vec<String> {
-    let one = |ratio: &Ratio| {
-        let mark = if ratio.wide { "~" } else { "" };
-        format!("{mark}{} x {}", number(ratio.summary.median), ratio.to)
-    };
+    let one = |ratio: &Ratio| format!("{} x {}", median(&ratio.summary), ratio.to);
     figure.ratios.iter().map(one).collect()
 }
 

@@ -1,20 +1,8 @@
-//! What a trial has shown.
-
-use std::collections::BTreeMap;
+//! What a trial has shown: from what its clients report.
 
 use load::Report;
 
-/// What came out.
-#[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    pub(crate) values: BTreeMap<String, f64>,
-    pub(crate) answered: u64,
-    pub(crate) lost: u64,
-    pub(crate) wrong: u64,
-    pub(crate) histogram: Vec<(u64, u64)>,
-    /// The server's and the client's.
-    pub(crate) commands: (String, String),
-}
+use crate::model::results::Outcome;
 
 impl Outcome {
     pub(crate) fn value(&self, metric: &str) -> Option<f64> {

@@ -8,10 +8,9 @@ use handshake_core::error::Error;
 
 use crate::model::columns::{Column, KEPT, POLITE, Task};
 use crate::model::placement::{BUSY, Placement};
-use crate::model::results::{ColumnInfo, Commands, Trial};
+use crate::model::results::{ColumnInfo, Commands, Outcome, Trial};
 use crate::model::rows::Row;
 use crate::run::bench::{Bench, Member, Trouble};
-use crate::run::outcome::Outcome;
 use crate::run::progress::Progress;
 use crate::run::trial::{NAIVE_PATIENCE, Trial as OneTrial};
 
@@ -220,33 +219,17 @@ impl Samples {
     }
 
     fn add(&mut self, cell: &Cell, row: &Row, run: usize, outcome: Result<Outcome, String>) {
-        let (failure, outcome) = match outcome {
-            Ok(outcome) => (None, outcome),
-            Err(failure) => (Some(failure), Outcome::default()),
+        let (row, placement) = (row.name.to_string(), cell.placement);
+        let (mut outcome, failure) = match outcome {
+            Ok(outcome) => (outcome, None),
+            Err(failure) => (Outcome::default(), Some(failure)),
         };
-        let (server, client) = outcome.commands;
-        let column = self.columns.last_mut().filter(|_| run == 0 && failure.is_none());
-        column.into_iter().for_each(|column| {
-            let (server, client) = (server.clone(), client.clone());
-            column.commands.push(Commands {
-                row: row.name.into(),
-                placement: cell.placement,
-                server,
-                client,
-            });
-        });
-        self.trials.push(Trial {
-            column: cell.column.id.clone(),
-            placement: cell.placement,
-            row: row.name.into(),
-            run,
-            values: outcome.values,
-            answered: outcome.answered,
-            lost: outcome.lost,
-            wrong: outcome.wrong,
-            histogram: outcome.histogram,
-            failure,
-        });
+        let (server, client) = std::mem::take(&mut outcome.commands);
+        if let Some(column) = self.columns.last_mut().filter(|_| run == 0 && failure.is_none()) {
+            column.commands.push(Commands { row: row.clone(), placement, server, client });
+        }
+        let column = cell.column.id.clone();
+        self.trials.push(Trial { column, placement, row, run, outcome, failure });
     }
 }
 

@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use crate::model::columns::{KEPT, POLITE, Task};
 use crate::model::placement::Placement;
+use crate::model::results::Outcome;
 use crate::model::rows::{Load, Row};
 use crate::run::bench::{Bench, Member, Trouble, in_words};
 use crate::run::holdings::{available, holdings, usage};
-use crate::run::outcome::Outcome;
 
 /// Naive clients that still wait after this time count as hanging.
 pub(crate) const NAIVE_PATIENCE: Duration = Duration::from_secs(2);
