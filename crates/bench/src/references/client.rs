@@ -21,7 +21,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{read, write};
 
-use super::{GREETING, ROOM, failed, io_failed, open_fifo};
+use super::{GREETING, ROOM, failed, open_fifo};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -96,7 +96,7 @@ impl Opening for Knock {
             }
             (Way::Unix, None) => {
                 // Connecting does not wait for the server.
-                let stream = UnixStream::connect(dir.join("socket")).map_err(io_failed("connect to"))?;
+                let stream = UnixStream::connect(dir.join("socket")).map_err(failed("connect to"))?;
                 self.greeting = Some(stream);
                 Ok(None)
             }
@@ -111,11 +111,11 @@ impl Opening for Knock {
 /// Takes the greeting and gives it back.
 fn greet(stream: &mut UnixStream) -> Result<()> {
     let mut greeting = [0; GREETING.len()];
-    stream.read_exact(&mut greeting).map_err(io_failed("be greeted by"))?;
+    stream.read_exact(&mut greeting).map_err(failed("be greeted by"))?;
     if greeting != *GREETING {
         return Err(Error::Protocol { what: "it greeted with something else".into() });
     }
-    stream.write_all(GREETING).map_err(io_failed("greet"))
+    stream.write_all(GREETING).map_err(failed("greet"))
 }
 
 /// Bytes there and bytes back, each reply as long as its request.

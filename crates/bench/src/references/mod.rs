@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use handshake_cli::Status;
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -112,10 +112,6 @@ fn ready() -> Result<()> {
     write_all(io::stdout(), b"\n").map_err(|errno| Error::on("write to", "stdout", errno))
 }
 
-fn failed(operation: &'static str) -> impl Fn(Errno) -> Error {
-    move |errno| Error::on(operation, "the other process", errno)
-}
-
-fn io_failed(operation: &'static str) -> impl Fn(io::Error) -> Error {
-    move |error| Error::on(operation, "the other process", errno_of(&error))
+fn failed<E: Into<io::Error>>(operation: &'static str) -> impl Fn(E) -> Error {
+    move |error| Error::on(operation, "the other process", error)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use handshake_cli::explain;
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use handshake_core::process::Process;
 use handshake_core::wait::spin::WaitMode;
 use nix::sys::signal::Signal;
@@ -80,7 +80,7 @@ impl Bench {
     /// An empty directory, for one trial.
     pub(crate) fn directory(&self) -> Result<TempDir, Trouble> {
         let made = tempfile::tempdir_in(self.place());
-        Ok(made.map_err(|error| Error::at("make a directory in", self.place(), errno_of(&error), ""))?)
+        Ok(made.map_err(|error| Error::at("make a directory in", self.place(), error, ""))?)
     }
 
     /// A command of these words, on this processor.

@@ -38,7 +38,7 @@ use std::path::PathBuf;
 
 use handshake_cli::{Status, complain};
 use handshake_core::Result;
-use handshake_core::error::{Error, errno_of};
+use handshake_core::error::Error;
 use handshake_core::event::Role;
 use handshake_core::process::Process;
 use probe::paradigm::Paradigm;
@@ -186,7 +186,7 @@ fn save(director: &Director, args: &Args) -> Result<()> {
     let drawn = args.html.as_ref().map(|file| trace::draw(events.to_vec(), title(args), file));
     let written = args.events.as_ref().map(|file| {
         let lines = events.iter().filter_map(|event| serde_json::to_string(event).ok());
-        let failed = |error| Error::on("write", file.display().to_string(), errno_of(&error));
+        let failed = |error| Error::on("write", file.display().to_string(), error);
         fs::write(file, lines.map(|line| line + "\n").collect::<String>()).map_err(failed)
     });
     drawn.into_iter().chain(written).collect()

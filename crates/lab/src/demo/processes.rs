@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use nix::sys::signal::Signal;
 use probe::paradigm::Paradigm;
 use probe::programs::{end_children, end_orphans, lines_of, programs};
@@ -104,9 +104,7 @@ impl Processes {
     /// # Errors
     /// The event log cannot be opened.
     pub(super) fn events(&self) -> Result<File> {
-        self.events
-            .reopen()
-            .map_err(|error| Error::at("open the event log", self.events.path(), errno_of(&error), ""))
+        self.events.reopen().map_err(|error| Error::at("open the event log", self.events.path(), error, ""))
     }
 
     /// Starts the server or a client; returns its PID.
@@ -118,7 +116,7 @@ impl Processes {
             Actor::Server => (&self.server, &self.server_options),
             _ => (&self.client, &self.client_options),
         };
-        let failed = |error: std::io::Error| Error::at("start", program, errno_of(&error), "");
+        let failed = |error: std::io::Error| Error::at("start", program, error, "");
         let stdout = temporary::file()?;
         let mut command = Command::new(program);
         command.args(options).arg("--wkp").arg(self.place.path().join(self.wkp.name()));

@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use load::many::payload;
 use nix::sys::signal::Signal;
 use probe::running::Running;
@@ -38,7 +38,7 @@ impl Program {
     /// # Errors
     /// The process cannot be started.
     pub(super) fn start(server: &ServerUnderTest, number: usize, visit: &Visit) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::at("start", &server.client, errno_of(&error), "");
+        let failed = |error: std::io::Error| Error::at("start", &server.client, error, "");
         let (input, expected) = lines(number, visit);
         let stdout = temporary::file()?;
         let mut command = Command::new(&server.client);
