@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::machine::Machine;
 use crate::model::placement::Placement;
+use crate::model::rows::place;
 use crate::model::statistics::Summary;
 
 /// The version of the format; files of another version are refused.
@@ -173,16 +174,12 @@ impl Results {
         })
     }
 
-    /// The rows that have trials in a column, in the order of the first run.
+    /// The rows that have trials in a column, in the order of all rows.
     pub(crate) fn rows_of(&self, column: &str, placement: Placement) -> Vec<&str> {
-        let mut rows: Vec<&str> = Vec::new();
-        for trial in self.trials.iter().filter(|trial| trial.column == column && trial.placement == placement)
-        {
-            if !rows.contains(&trial.row.as_str()) {
-                rows.push(&trial.row);
-            }
-        }
-        rows.sort_by_key(|name| crate::model::rows::ROWS.iter().position(|row| row.name == *name));
+        let is_here = |trial: &&Trial| trial.column == column && trial.placement == placement;
+        let mut rows: Vec<&str> = self.trials.iter().filter(is_here).map(|trial| &*trial.row).collect();
+        rows.sort_by_key(|name| (place(name), *name));
+        rows.dedup();
         rows
     }
 }

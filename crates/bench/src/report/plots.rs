@@ -6,7 +6,7 @@ use super::charts::{Bar, Chart, Point, Series};
 use crate::model::columns::Group;
 use crate::model::placement::Placement;
 use crate::model::results::{Figure, Results};
-use crate::model::rows::ROWS;
+use crate::model::rows::{ROWS, place};
 
 /// A drawing with what is said of it.
 #[derive(Debug, Serialize)]
@@ -56,8 +56,7 @@ pub(crate) fn plots(results: &Results) -> Vec<Plot> {
 
 /// The class that gives a row its colour.
 fn class(row: &str) -> String {
-    let place = ROWS.iter().position(|one| one.name == row);
-    place.map_or_else(|| "other".into(), |place| format!("c{place}"))
+    place(row).map_or_else(|| "other".into(), |place| format!("c{place}"))
 }
 
 /// A line; none, if there is no point of it.

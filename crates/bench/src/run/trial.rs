@@ -83,6 +83,19 @@ impl Trial<'_> {
         Ok((self.bench.start(&words, cpu, load.hold)?, in_words(&words, dir, cpu)))
     }
 
+    /// Runs a client to its end. Returns its report and its command.
+    fn ask(&self, server: &Server, load: &Load) -> Result<(Report, String), Trouble> {
+        let (mut client, words) = self.client(server, load)?;
+        Ok((report(&mut client)?, words))
+    }
+
+    /// Starts a client that stays, and waits until it is connected. Returns its command, too.
+    fn hold(&self, server: &Server, clients: usize) -> Result<(Member, String), Trouble> {
+        let (mut client, words) = self.client(server, &Load { clients, hold: true, ..Load::ONE })?;
+        client.first_line()?;
+        Ok((client, words))
+    }
+
     /// Ends the server; returns what it and its subservers have used since it was ready.
     fn end(&self, mut server: Server) -> Result<Usage, Trouble> {
         let before = Usage::of_the_reaped();
@@ -112,8 +125,7 @@ impl Trial<'_> {
 
     fn talk(&self, load: Load) -> Result<Outcome, Trouble> {
         let server = self.serve(load.clients)?;
-        let (mut client, words) = self.client(&server, &load)?;
-        let report = report(&mut client)?;
+        let (report, words) = self.ask(&server, &load)?;
         let (mut outcome, used) = self.close(server, words, &[&report])?;
         outcome.set_latency(&report);
         if load.connect_only {
@@ -135,16 +147,13 @@ impl Trial<'_> {
     fn crowded(&self, held: usize, count: usize) -> Result<Outcome, Trouble> {
         let server = self.serve(held + 1)?;
         let load = Load { requests: count, connect_only: true, ..Load::ONE };
-        let (mut alone, _) = self.client(&server, &load)?;
-        let alone = report(&mut alone)?;
-        let (mut crowd, _) = self.client(&server, &Load { clients: held, hold: true, ..Load::ONE })?;
-        crowd.first_line()?;
+        let (alone, _) = self.ask(&server, &load)?;
+        let (mut crowd, _) = self.hold(&server, held)?;
         let subservers = process_tree(server.member.pid()).len() - 1;
         if subservers < held {
             return Err(crowd.trouble(&format!("holds {subservers} connections only")));
         }
-        let (mut beside, words) = self.client(&server, &load)?;
-        let beside = report(&mut beside)?;
+        let (beside, words) = self.ask(&server, &load)?;
         crowd.close_stdin();
         let crowd = report(&mut crowd)?;
         let (mut outcome, _) = self.close(server, words, &[&alone, &crowd, &beside])?;
@@ -157,8 +166,7 @@ impl Trial<'_> {
 
     fn second_client(&self) -> Result<Outcome, Trouble> {
         let server = self.serve(2)?;
-        let (mut first, _) = self.client(&server, &Load { hold: true, ..Load::ONE })?;
-        first.first_line()?;
+        let (mut first, _) = self.hold(&server, 1)?;
         let kept = Deadline::after(KEPT);
         let (mut second, words) = self.client(&server, &Load { connect_only: true, ..Load::ONE })?;
         while !second.has_ended() && !kept.passed() {
@@ -176,13 +184,11 @@ impl Trial<'_> {
     fn flood(&self, count: usize) -> Result<Outcome, Trouble> {
         let server = self.serve(POLITE + 1)?;
         let load = Load { clients: POLITE, requests: count, warm_up: count / 10, ..Load::ONE };
-        let (mut polite, _) = self.client(&server, &load)?;
-        let alone = report(&mut polite)?;
+        let (alone, _) = self.ask(&server, &load)?;
         let endless = Load { requests: ENDLESS, window: FLOOD_WINDOW, ..Load::ONE };
         let (mut flooding, _) = self.client(&server, &endless)?;
         self.flood_begins(&server, &mut flooding)?;
-        let (mut polite, words) = self.client(&server, &load)?;
-        let beside = report(&mut polite)?;
+        let (beside, words) = self.ask(&server, &load)?;
         if flooding.has_ended() {
             return Err(flooding.trouble("ended before the polite clients"));
         }
@@ -215,8 +221,7 @@ impl Trial<'_> {
         let server = self.serve(clients)?;
         let pid = server.member.pid();
         let (before, free) = (holdings(&process_tree(pid)), available());
-        let (mut client, words) = self.client(&server, &Load { clients, hold: true, ..Load::ONE })?;
-        client.first_line()?;
+        let (mut client, words) = self.hold(&server, clients)?;
         let (after, less_free) = (holdings(&process_tree(pid)), available());
         let of_client = holdings(&[client.pid()]).memory;
         client.close_stdin();
@@ -233,8 +238,7 @@ impl Trial<'_> {
 
     fn crowd(&self, clients: usize) -> Result<Outcome, Trouble> {
         let server = self.serve(clients)?;
-        let (mut client, words) = self.client(&server, &Load { clients, ..Load::ONE })?;
-        let report = report(&mut client)?;
+        let (report, words) = self.ask(&server, &Load { clients, ..Load::ONE })?;
         let (mut outcome, _) = self.close(server, words, &[&report])?;
         outcome.set("clients", clients as f64);
         outcome.set("served", report.requests as f64);
