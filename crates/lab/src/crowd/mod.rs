@@ -118,12 +118,8 @@ impl Plan {
 /// A program is missing, or a process cannot be started. [`Error::Signal`]: the lab was interrupted, and has
 /// ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
-    let paradigm = match args.server() {
-        Ok(paradigm) => paradigm,
-        Err(why) => {
-            complain("lab", why);
-            return Ok(Status::Usage);
-        }
+    let Ok(paradigm) = args.server().inspect_err(|why| complain("lab", why)) else {
+        return Ok(Status::Usage);
     };
     let limits = Limits::raise();
     let plan = args.plan(paradigm, &limits);

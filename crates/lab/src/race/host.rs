@@ -10,10 +10,10 @@ use handshake_core::error::Result;
 use handshake_core::process::Process;
 use handshake_core::sys::ends_with_us;
 use nix::sys::signal::Signal;
-use probe::programs::{this_program, words};
+use probe::programs::this_program;
 use probe::temporary;
 
-use super::plan::{Dialect, Match, Server};
+use super::plan::{Dialect, Server};
 use crate::check::Check;
 use crate::server_under_test::{ServerUnderTest, WKP};
 
@@ -83,10 +83,6 @@ impl Host {
         command.stderr(Stdio::null());
         ends_with_us(&mut command, Signal::SIGKILL);
         Ok(command)
-    }
-
-    pub(super) fn clients_words(&self, who: Match) -> String {
-        self.client(who.dialect, "MESSAGE").map_or(String::new(), |command| words(&command))
     }
 
     /// How many private pipes there are: clients that stand before step 4.

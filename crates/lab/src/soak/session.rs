@@ -23,6 +23,7 @@ use super::shared::Shared;
 pub(super) const SERVICE: BuiltIn = BuiltIn::Reverse;
 
 /// A session in progress.
+#[derive(Debug)]
 pub(super) struct Session {
     connection: Connection,
     number: usize,
@@ -282,12 +283,6 @@ fn valid_frame(dice: &mut Dice) -> Vec<u8> {
     let mut frame = Vec::new();
     append(&mut frame, header, &dice.bytes(size));
     frame
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("connection", &self.connection).finish_non_exhaustive()
-    }
 }
 
 /// How long ago the subserver was killed: the client notices now.
