@@ -11,16 +11,17 @@ use crate::model::statistics::{Summary, ratio};
 
 /// All figures that the trials give.
 pub(crate) fn figures(trials: &[Trial], columns: &[Column]) -> Vec<Figure> {
+    let mut cells: BTreeMap<(&str, Placement), Samples<'_>> = BTreeMap::new();
+    for trial in trials {
+        let samples = cells.entry((&trial.column, trial.placement)).or_default();
+        for (metric, value) in &trial.outcome.values {
+            samples.entry((&trial.row, metric)).or_default().push((trial.run, *value));
+        }
+    }
     let mut figures = Vec::new();
     for column in columns {
-        let of_column: Vec<&Trial> = trials.iter().filter(|trial| trial.column == column.id).collect();
-        let mut placements: Vec<Placement> = of_column.iter().map(|trial| trial.placement).collect();
-        placements.sort();
-        placements.dedup();
-        for placement in placements {
-            let here: Vec<&Trial> =
-                of_column.iter().copied().filter(|trial| trial.placement == placement).collect();
-            let cell = Cell { column, placement, samples: samples(&here) };
+        for ((_, placement), samples) in cells.iter().filter(|(cell, _)| cell.0 == column.id) {
+            let cell = Cell { column, placement: *placement, samples };
             figures.extend(METRICS.iter().flat_map(|metric| cell.figures(metric)));
         }
     }
@@ -30,21 +31,11 @@ pub(crate) fn figures(trials: &[Trial], columns: &[Column]) -> Vec<Figure> {
 /// The runs of a row, by row and metric.
 type Samples<'a> = BTreeMap<(&'a str, &'a str), Vec<(usize, f64)>>;
 
-fn samples<'a>(trials: &[&'a Trial]) -> Samples<'a> {
-    let mut samples = Samples::new();
-    for trial in trials {
-        for (metric, value) in &trial.outcome.values {
-            samples.entry((&trial.row, metric)).or_default().push((trial.run, *value));
-        }
-    }
-    samples
-}
-
 /// A column at a placement.
 struct Cell<'a> {
     column: &'a Column,
     placement: Placement,
-    samples: Samples<'a>,
+    samples: &'a Samples<'a>,
 }
 
 impl Cell<'_> {

@@ -166,12 +166,11 @@ impl Results {
         row: &str,
         metric: &str,
     ) -> Option<&Figure> {
-        self.figures.iter().find(|figure| {
-            figure.column == column
-                && figure.placement == placement
-                && figure.row == row
-                && figure.metric == metric
-        })
+        let is_it = |figure: &&Figure| {
+            (&*figure.column, figure.placement, &*figure.row, &*figure.metric)
+                == (column, placement, row, metric)
+        };
+        self.figures.iter().find(is_it)
     }
 
     /// The rows that have trials in a column, in the order of all rows.

@@ -13,8 +13,9 @@ mod unix;
 mod client;
 mod pin;
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -105,6 +106,13 @@ fn write_all(to: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
         bytes = &bytes[write(&to, bytes)?..];
     }
     Ok(())
+}
+
+/// Reads the other side's greeting; `wrong` says what another text is.
+fn take_greeting(stream: &mut UnixStream, wrong: &str) -> Result<()> {
+    let mut greeting = [0; GREETING.len()];
+    stream.read_exact(&mut greeting).map_err(failed("be greeted by"))?;
+    if greeting == *GREETING { Ok(()) } else { Err(Error::Protocol { what: wrong.into() }) }
 }
 
 /// Says on stdout that clients may come.

@@ -1,13 +1,13 @@
 //! A server on a Unix socket: accepts and serves in turn, or accepts and forks. It greets, takes the answer,
 //! and echoes.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result};
+use handshake_core::error::Result;
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::process::{Process, Woken};
@@ -15,7 +15,7 @@ use handshake_core::sys;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
-use super::{GREETING, ROOM, failed, fifo, ready};
+use super::{GREETING, ROOM, failed, fifo, ready, take_greeting};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -71,10 +71,6 @@ fn reap(process: &Process, how: WaitPidFlag) {
 
 fn serve(mut client: UnixStream) -> Result<()> {
     client.write_all(GREETING).map_err(failed("greet"))?;
-    let mut answer = [0; GREETING.len()];
-    client.read_exact(&mut answer).map_err(failed("be greeted by"))?;
-    if answer != *GREETING {
-        return Err(Error::Protocol { what: "it answered the greeting with something else".into() });
-    }
+    take_greeting(&mut client, "it answered the greeting with something else")?;
     fifo::echo(&client, &client, &mut vec![0; ROOM], false).map_err(failed("echo to"))
 }
