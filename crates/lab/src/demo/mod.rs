@@ -147,8 +147,7 @@ pub fn run(args: Args) -> Result<Status> {
     let external =
         args.client.as_ref().map(|path| ExternalProgram::new(path, &args.arguments)).transpose()?;
     let process = Process::quiet(Role::Client)?;
-    let (pause, gate) =
-        if args.pause { Pause::new().map(|(pause, gate)| (Some(pause), Some(gate)))? } else { (None, None) };
+    let (pause, gate) = args.pause.then(Pause::new).transpose()?.unzip();
     let processes = Processes::prepare(paradigm, args.wkp.clone(), gate)?;
     let printer = if args.quiet { Printer::silent() } else { Printer::new() };
     let mut director = Director::new(process, pause, processes, printer)?;

@@ -88,9 +88,7 @@ fn order(director: &Director, args: &Args) -> Check {
             if what == What::SubserverForked && !args.paradigm.forks() {
                 continue;
             }
-            let is_it =
-                |event: &&Event| event.what == what && director.roster.client_of(event) == Some(client);
-            let Some(event) = director.event_log.seen().iter().find(is_it) else {
+            let Some(event) = director.events_of(what, client).next() else {
                 wrong.push(format!("client {client}: expected {what:?}; it did not happen"));
                 continue;
             };

@@ -114,23 +114,15 @@ fn soak(
     if paradigm.forks() {
         options.extend(["--max-clients", MOST]);
     }
-    let mut server = ServerUnderTest::open(paradigm, &options, directory, process)?;
+    let server = ServerUnderTest::open(paradigm, &options, directory, process)?;
     printer.line(&format!("$ {}\n", server.words))?;
     score::rules().iter().try_for_each(|rule| printer.paragraph(rule))?;
     let mut findings = Findings::default();
     let plan = Plan::new(seed, paradigm, lasting);
-    match carry_out(paradigm, plan, lasting, &server, process, &mut findings, printer) {
-        Err(Error::Signal(number)) => {
-            drop(server);
-            printer.heading("Verdict")?;
-            return Err(check::interrupted(number, printer)?);
-        }
-        Err(error @ Error::Lost { .. }) => findings.died = Some(error.to_string()),
-        Err(error) => return Err(error),
-        Ok(()) => {}
-    }
-    findings.ending = Some(server.close());
-    verdict::judge(paradigm, &findings, printer)
+    let ran = carry_out(paradigm, plan, lasting, &server, process, &mut findings, printer);
+    let (ending, died) = check::end(ran, server, printer)?;
+    findings.died = died;
+    verdict::judge(paradigm, &findings, &ending, printer)
 }
 
 fn announce(paradigm: Paradigm, seconds: u32, seed: u64, printer: &mut Printer) -> Result<()> {
