@@ -1,5 +1,7 @@
 //! What speed is aimed at, as ratios to the references, and whether a comparison shows it reached.
 
+use std::collections::BTreeSet;
+
 use crate::model::metrics::{Better, metric_of};
 use crate::model::placement::Placement;
 use crate::model::placement::Placement::{Busy, DifferentCores, Free, SameCore};
@@ -79,12 +81,9 @@ const TARGETS: [Target; 17] = [
 ];
 
 /// Where targets want a column measured.
-pub(crate) fn placements(column: &str) -> Vec<Placement> {
+pub(crate) fn placements(column: &str) -> BTreeSet<Placement> {
     let of_column = TARGETS.iter().filter(|target| target.column == column);
-    let mut placements: Vec<Placement> = of_column.flat_map(|target| target.placements).copied().collect();
-    placements.sort();
-    placements.dedup();
-    placements
+    of_column.flat_map(|target| target.placements).copied().collect()
 }
 
 /// Of whom targets want it measured there.

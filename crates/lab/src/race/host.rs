@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -50,10 +49,6 @@ impl Host {
         &self.running.words
     }
 
-    pub(super) fn path(&self) -> &Path {
-        self.running.path()
-    }
-
     /// Before the next round. An original that waits for ever is of no use any more; ours must be at rest.
     ///
     /// # Errors
@@ -76,7 +71,7 @@ impl Host {
             Dialect::Framed => framed(&self.running, message),
             Dialect::Course => {
                 let mut command = this_program()?;
-                command.args(["reference", "naive-client"]).arg(self.path());
+                command.args(["reference", "naive-client"]).arg(self.running.path());
                 command
             }
         };
@@ -87,7 +82,7 @@ impl Host {
 
     /// How many private pipes there are: clients that stand before step 4.
     pub(super) fn private_pipes(&self) -> usize {
-        let entries = fs::read_dir(self.path()).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.running.path()).into_iter().flatten().flatten();
         let is_private = |entry: &fs::DirEntry| {
             entry.file_name() != WKP && entry.file_type().is_ok_and(|kind| kind.is_fifo())
         };

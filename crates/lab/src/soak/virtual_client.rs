@@ -125,21 +125,18 @@ impl VirtualClient {
         match self.visit.behaviour {
             behaviour if behaviour.is_process() => {
                 self.state = State::Running(Program::start(server, self.number, &self.visit)?);
-                Ok(())
             }
             Behaviour::SilentAtWkp | Behaviour::GarbageAtWkp | Behaviour::CuttingRecords => {
                 let until = Deadline::in_exactly(self.visit.span);
                 let noise = Dice::new(self.visit.seed, 0);
                 self.state = State::AtWkp { wkp: None, until, again: Deadline::NEVER, noise };
                 self.wait_at_wkp(shared);
-                Ok(())
             }
             Behaviour::Naive => {
                 let naive = Naive::new(shared.place.directory(), self.number, self.visit.sizes.len())?;
                 let until = Deadline::in_exactly(self.visit.span);
                 self.state = State::Naive { naive, until, again: Deadline::NEVER };
                 self.advance_naive(shared);
-                Ok(())
             }
             Behaviour::DyingAfterMkfifo => {
                 let path = shared.place.private()?;
@@ -147,14 +144,14 @@ impl VirtualClient {
                     Fifo::make(path.clone()).and_then(|fifo| open_to_read(&path).map(|end| (fifo, end)));
                 drop(made.map_err(|errno| Error::at("make a private pipe", &path, errno, ""))?);
                 self.end(End::AsPlanned, shared);
-                Ok(())
             }
             _ => {
                 let deadline = Deadline::after(REPLY_TIMEOUT);
                 self.state = State::InHandshake(Handshake::new(&shared.process, &shared.place, deadline));
-                self.advance_handshake(shared)
+                self.advance_handshake(shared)?;
             }
         }
+        Ok(())
     }
 
     /// Goes on as far as possible without blocking. An outdated cause does no harm.
