@@ -53,8 +53,8 @@ fn grid(results: &Results, column: &ColumnInfo) -> Grid {
     let first = first_metric(&column.group);
     let mut header = vec!["".into(), "placement".into()];
     header.extend(shown.iter().map(|metric| headline(metric)));
-    let compared =
-        results.figures.iter().any(|figure| figure.column == column.id && has_ratio(figure, first));
+    let has_ratio = |figure: &Figure| figure.metric == first && !figure.ratios.is_empty();
+    let compared = results.figures.iter().any(|figure| figure.column == column.id && has_ratio(figure));
     if compared {
         header.push(format!("{} against", metric_of(first).map_or(first, |metric| metric.title)));
     }
@@ -154,10 +154,9 @@ fn places<'a>(results: &'a Results, column: &ColumnInfo) -> impl Iterator<Item =
 
 /// Whether some row has it; of counts, whether some row has more than none.
 fn is_shown(results: &Results, column: &ColumnInfo, metric: &Metric) -> bool {
-    let says_something =
-        |figure: &&Figure| metric.compared || figure.summary.max > 0.0 || metric.id == "lost";
     let of_it = |figure: &&Figure| figure.column == column.id && figure.metric == metric.id;
-    results.figures.iter().filter(of_it).any(|figure| says_something(&figure))
+    let mut figures = results.figures.iter().filter(of_it);
+    figures.any(|figure| metric.compared || figure.summary.max > 0.0 || metric.id == "lost")
 }
 
 fn headline(metric: &Metric) -> String {
@@ -179,10 +178,6 @@ fn spread(summary: &Summary) -> Vec<String> {
     let median = median(summary);
     let (min, max) = (number(summary.min), number(summary.max));
     if min == max { vec![median] } else { vec![median, format!("{min}–{max}")] }
-}
-
-fn has_ratio(figure: &Figure, metric: &str) -> bool {
-    figure.metric == metric && !figure.ratios.is_empty()
 }
 
 /// `1.8 x fifo-ping-pong`, for each reference.

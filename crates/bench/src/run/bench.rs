@@ -96,7 +96,7 @@ impl Bench {
         command
     }
 
-    /// Starts a program. `stdin`: whether it has one, until [`Member::close_stdin`].
+    /// Starts a program. `stdin`: whether it has one, until [`Running::close_stdin`].
     pub(crate) fn start(&self, words: &[String], cpu: Option<usize>, stdin: bool) -> Result<Member, Trouble> {
         let mut command = self.command(words, cpu);
         command.stdin(if stdin { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped());
@@ -114,16 +114,12 @@ pub(crate) fn in_words(words: &[String], dir: &Path, cpu: Option<usize>) -> Stri
 /// A process of a trial. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Member {
-    running: Running,
+    pub(crate) running: Running,
     process: Rc<Process>,
     name: String,
 }
 
 impl Member {
-    pub(crate) fn pid(&self) -> u32 {
-        self.running.pid()
-    }
-
     /// Waits for the first line of its stdout.
     pub(crate) fn first_line(&mut self) -> Result<(), Trouble> {
         let has_line = |said: &[u8]| said.contains(&b'\n');
@@ -155,10 +151,6 @@ impl Member {
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.running.status().is_some()
-    }
-
-    pub(crate) fn close_stdin(&mut self) {
-        self.running.close_stdin();
     }
 
     /// Asks it to end, and waits until it has.

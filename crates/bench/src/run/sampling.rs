@@ -121,8 +121,9 @@ impl Plan {
             for index in (0..cell.rows.len()).map(|index| (index + run) % cell.rows.len()) {
                 let row = cell.rows[index];
                 progress.shows(&cell.title_of(row));
+                let trial = OneTrial { bench, row, placement: cell.placement };
                 let outcome = match &counts[index] {
-                    Ok(count) => judged(tried(cell, row, bench, *count))?,
+                    Ok(count) => judged(tried(trial, cell.column.task, *count))?,
                     Err(failure) => Err(failure.clone()),
                 };
                 samples.add(cell, row, run, outcome);
@@ -136,39 +137,25 @@ impl Plan {
     /// Finds out how much each client has to do so that a trial takes as long as it is to: from trials that
     /// do not count, and that warm up the machine.
     fn calibrate(&self, cell: &Cell, row: &'static Row, bench: &Bench) -> Result<usize, Trouble> {
-        let (clients, least) = match cell.column.task {
-            Task::Talk { clients, window, payload } => (clients, if payload > 4096 { 2 } else { 2 * window }),
-            Task::Connect { clients } => (clients, 1),
+        let (whole, parts) = (&[1.0][..], &[0.2, 1.0][..]);
+        let (task, clients, least, parts) = match cell.column.task {
+            task @ Task::Talk { clients, window, payload } => {
+                (task, clients, if payload > 4096 { 2 } else { 2 * window }, parts)
+            }
+            task @ Task::Connect { clients } => (task, clients, 1, parts),
+            // As much as they get done without the flood, and without the crowd.
             Task::Flood => {
-                let task = Task::Talk { clients: POLITE, window: 1, payload: 64 };
-                return self.calibrate_by(task, POLITE, cell, row, bench);
+                (Task::Talk { clients: POLITE, window: 1, payload: 64 }, POLITE, FIRST_GUESS, whole)
             }
-            Task::Crowded { .. } => {
-                return self.calibrate_by(Task::Connect { clients: 1 }, 1, cell, row, bench);
-            }
+            Task::Crowded { .. } => (Task::Connect { clients: 1 }, 1, FIRST_GUESS, whole),
             Task::SecondClient | Task::Memory { .. } | Task::Crowd { .. } => return Ok(0),
         };
         let mut count = FIRST_GUESS.max(least);
-        for part in [0.2, 1.0] {
-            let outcome = tried(cell, row, bench, count)?;
+        for part in parts {
+            let outcome = tried(OneTrial { bench, row, placement: cell.placement }, task, count)?;
             count = enough(&outcome, clients, self.seconds * part).max(least);
         }
         Ok(count)
-    }
-
-    /// As much as they get done of another task: without the flood, without the crowd.
-    fn calibrate_by(
-        &self,
-        task: Task,
-        clients: usize,
-        cell: &Cell,
-        row: &'static Row,
-        bench: &Bench,
-    ) -> Result<usize, Trouble> {
-        let mut alone = cell.clone();
-        alone.column.task = task;
-        let outcome = tried(&alone, row, bench, FIRST_GUESS)?;
-        Ok(enough(&outcome, clients, self.seconds).max(FIRST_GUESS))
     }
 }
 
@@ -179,11 +166,11 @@ fn enough(outcome: &Outcome, clients: usize, seconds: f64) -> usize {
     ((rate * seconds / clients as f64) as usize).clamp(1, MOST)
 }
 
-fn tried(cell: &Cell, row: &'static Row, bench: &Bench, count: usize) -> Result<Outcome, Trouble> {
-    let outcome = OneTrial { bench, row, placement: cell.placement }.run(cell.column.task, count);
+fn tried(trial: OneTrial<'_>, task: Task, count: usize) -> Result<Outcome, Trouble> {
+    let outcome = trial.run(task, count);
     if outcome.is_err() {
         // Ctrl-C reaches the processes of the trial, too: then it is no failure of theirs.
-        bench.process.wait(&mut [], Deadline::in_exactly(Duration::ZERO))?;
+        trial.bench.process.wait(&mut [], Deadline::in_exactly(Duration::ZERO))?;
     }
     outcome
 }

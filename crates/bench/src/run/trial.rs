@@ -71,7 +71,7 @@ impl Trial<'_> {
             (self.row.server(dir.path(), clients, self.bench.wait), self.bench.cpus.at(self.placement).0);
         let mut member = self.bench.start(&words, cpu, false)?;
         member.first_line()?;
-        let before = usage(&process_tree(member.pid()));
+        let before = usage(&process_tree(member.running.pid()));
         let command = in_words(&words, dir.path(), cpu);
         Ok(Server { member, dir, before, command })
     }
@@ -149,12 +149,12 @@ impl Trial<'_> {
         let load = Load { requests: count, connect_only: true, ..Load::ONE };
         let (alone, _) = self.ask(&server, &load)?;
         let (mut crowd, _) = self.hold(&server, held)?;
-        let subservers = process_tree(server.member.pid()).len() - 1;
+        let subservers = process_tree(server.member.running.pid()).len() - 1;
         if subservers < held {
             return Err(crowd.trouble(&format!("holds {subservers} connections only")));
         }
         let (beside, words) = self.ask(&server, &load)?;
-        crowd.close_stdin();
+        crowd.running.close_stdin();
         let crowd = report(&mut crowd)?;
         let (mut outcome, _) = self.close(server, words, &[&alone, &crowd, &beside])?;
         let rate = |report: &Report| report.connects_per_second.unwrap_or(0.0);
@@ -173,7 +173,7 @@ impl Trial<'_> {
             self.bench.process.wait(&mut [], kept)?;
         }
         let in_line = !second.has_ended();
-        first.close_stdin();
+        first.running.close_stdin();
         let (first, second) = (report(&mut first)?, report(&mut second)?);
         let (mut outcome, _) = self.close(server, words, &[&first, &second])?;
         outcome.set("wait", second.latency_ns.max as f64 / 1e6);
@@ -203,7 +203,7 @@ impl Trial<'_> {
 
     /// Waits until the server has work.
     fn flood_begins(&self, server: &Server, flooding: &mut Member) -> Result<(), Trouble> {
-        let worked = || usage(&process_tree(server.member.pid())).processor_seconds;
+        let worked = || usage(&process_tree(server.member.running.pid())).processor_seconds;
         let before = worked();
         let until = Deadline::after(Duration::from_secs(10));
         while worked() < before + FLOOD_BEGUN {
@@ -219,12 +219,12 @@ impl Trial<'_> {
         let in_turn = matches!(self.row.name, "basic" | "unix-in-turn");
         let clients = if in_turn { 1 } else { clients };
         let server = self.serve(clients)?;
-        let pid = server.member.pid();
+        let pid = server.member.running.pid();
         let (before, free) = (holdings(&process_tree(pid)), available());
         let (mut client, words) = self.hold(&server, clients)?;
         let (after, less_free) = (holdings(&process_tree(pid)), available());
-        let of_client = holdings(&[client.pid()]).memory;
-        client.close_stdin();
+        let of_client = holdings(&[client.running.pid()]).memory;
+        client.running.close_stdin();
         let report = report(&mut client)?;
         let (mut outcome, _) = self.close(server, words, &[&report])?;
         let each = clients as f64;

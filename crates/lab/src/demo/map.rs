@@ -49,7 +49,9 @@ pub(super) struct Row {
 
 /// Shows the processes and the pipes.
 pub(super) fn show(printer: &mut Printer, roster: &Roster, wkp: &Wkp) -> Result<()> {
-    show_processes(printer, roster)?;
+    let own = std::process::id();
+    printer.line(&format!("  lab demo [{own}]"))?;
+    show_children(printer, roster, own, "  ")?;
     show_pipes(printer, roster, &rows(roster, wkp))
 }
 
@@ -57,12 +59,6 @@ pub(super) fn show(printer: &mut Printer, roster: &Roster, wkp: &Wkp) -> Result<
 pub(super) fn show_again(printer: &mut Printer, roster: &Roster, wkp: &Wkp) -> Result<()> {
     printer.heading("The processes, and the pipe ends that they hold")?;
     show(printer, roster, wkp)
-}
-
-fn show_processes(printer: &mut Printer, roster: &Roster) -> Result<()> {
-    let own = std::process::id();
-    printer.line(&format!("  lab demo [{own}]"))?;
-    show_children(printer, roster, own, "  ")
 }
 
 fn show_children(printer: &mut Printer, roster: &Roster, parent: u32, indent: &str) -> Result<()> {
