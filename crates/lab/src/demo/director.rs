@@ -288,9 +288,4 @@ impl Director {
     pub(super) fn has_ended(&self, actor: Actor) -> bool {
         self.processes.ended(actor).is_some()
     }
-
-    /// Asks the server to end.
-    pub(super) fn end_server(&mut self) {
-        self.processes.signal(Actor::Server, Signal::SIGTERM);
-    }
 }

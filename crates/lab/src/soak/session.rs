@@ -1,6 +1,7 @@
 //! The session of a client in this process, as its behaviour requires.
 
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use handshake_core::client::session::{Answer, ClientSession as Connection};
@@ -90,9 +91,7 @@ impl Session {
 
     /// Whether the server has closed the private pipe, even if unread bytes are left in it.
     pub(super) fn is_evicted(&self) -> bool {
-        let mut look = [PollFd::new(self.connection.from_server(), PollFlags::empty())];
-        poll(&mut look, PollTimeout::ZERO) == Ok(1)
-            && look[0].revents().is_some_and(|shown| shown.contains(PollFlags::POLLHUP))
+        shows(self.connection.from_server(), PollFlags::POLLHUP)
     }
 
     /// Whether it does not read from the beginning.
@@ -283,6 +282,12 @@ fn valid_frame(dice: &mut Dice) -> Vec<u8> {
     let mut frame = Vec::new();
     append(&mut frame, header, &dice.bytes(size));
     frame
+}
+
+/// Whether poll(2) reports this of a pipe now.
+pub(super) fn shows(pipe: BorrowedFd<'_>, flag: PollFlags) -> bool {
+    let mut look = [PollFd::new(pipe, flag)];
+    poll(&mut look, PollTimeout::ZERO) == Ok(1) && look[0].revents().is_some_and(|shown| shown.contains(flag))
 }
 
 /// How long ago the subserver was killed: the client notices now.
