@@ -183,6 +183,16 @@ impl Results {
     }
 }
 
+impl Outcome {
+    pub(crate) fn value(&self, metric: &str) -> Option<f64> {
+        self.values.get(metric).copied()
+    }
+
+    pub(crate) fn set(&mut self, metric: &str, value: f64) {
+        self.values.insert(metric.into(), value);
+    }
+}
+
 impl Verdict {
     /// In a word or two, one below the other.
     pub(crate) fn in_words(&self) -> Vec<String> {

@@ -6,7 +6,7 @@ use super::charts::{Bar, Chart, Point, Series};
 use crate::model::columns::Group;
 use crate::model::placement::Placement;
 use crate::model::results::{Figure, Results};
-use crate::model::rows::{ROWS, place};
+use crate::model::rows::ROWS;
 
 /// A drawing with what is said of it.
 #[derive(Debug, Serialize)]
@@ -54,15 +54,10 @@ pub(crate) fn plots(results: &Results) -> Vec<Plot> {
     latencies.chain(others).flatten().collect()
 }
 
-/// The class that gives a row its colour.
-fn class(row: &str) -> String {
-    place(row).map_or_else(|| "other".into(), |place| format!("c{place}"))
-}
-
 /// A line; none, if there is no point of it.
 fn series(row: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Option<Series> {
     let points: Vec<Point> = points.into_iter().map(Point::new).collect();
-    (!points.is_empty()).then(|| Series { row: row.into(), class: class(row), points })
+    (!points.is_empty()).then(|| Series { row: row.into(), points })
 }
 
 /// The parts of a distribution that are marked: so far to the right, each nine is as wide as the one before.
@@ -146,7 +141,6 @@ fn columns_of(results: &Results, group: Group) -> Vec<&str> {
 fn barred(results: &Results, columns: &[&str], metric: &str, unit: &'static str) -> Option<Chart> {
     let bar = |figure: &Figure| Bar {
         row: figure.row.clone(),
-        class: class(&figure.row),
         value: figure.summary.median,
         min: figure.summary.min,
         max: figure.summary.max,

@@ -82,7 +82,10 @@ impl Plan {
     }
 
     fn trials_of(&self, cell: &Cell) -> f64 {
-        let calibration = if needs_count(cell.column.task) { CALIBRATION } else { 0.0 };
+        let calibration = match cell.column.task {
+            Task::Talk { .. } | Task::Connect { .. } | Task::Flood | Task::Crowded { .. } => CALIBRATION,
+            Task::SecondClient | Task::Memory { .. } | Task::Crowd { .. } => 0.0,
+        };
         cell.rows.len() as f64 * (self.runs as f64 + calibration)
     }
 
@@ -182,10 +185,6 @@ fn judged<T>(tried: Result<T, Trouble>) -> Result<Result<T, String>, Error> {
         Err(Trouble::Failed(failure)) => Ok(Err(failure)),
         Err(Trouble::Stop(stopped)) => Err(stopped),
     }
-}
-
-fn needs_count(task: Task) -> bool {
-    matches!(task, Task::Talk { .. } | Task::Connect { .. } | Task::Flood | Task::Crowded { .. })
 }
 
 impl Samples {

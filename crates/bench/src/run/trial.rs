@@ -119,7 +119,11 @@ impl Trial<'_> {
         reports: &[&Report],
     ) -> Result<(Outcome, Usage), Trouble> {
         let mut outcome = Outcome { commands: (server.command.clone(), client), ..Outcome::default() };
-        reports.iter().for_each(|report| outcome.count(report));
+        for report in reports {
+            outcome.answered += report.requests;
+            outcome.lost += report.lost.max(report.errors);
+            outcome.wrong += report.mismatches;
+        }
         Ok((outcome, self.end(server)?))
     }
 
@@ -127,7 +131,10 @@ impl Trial<'_> {
         let server = self.serve(load.clients)?;
         let (report, words) = self.ask(&server, &load)?;
         let (mut outcome, used) = self.close(server, words, &[&report])?;
-        outcome.set_latency(&report);
+        let latency = report.latency_ns;
+        for (metric, ns) in [("p50", latency.p50), ("p99", latency.p99), ("p999", latency.p999)] {
+            outcome.set(metric, ns as f64 / 1e3);
+        }
         if load.connect_only {
             outcome.set("connects", report.connects_per_second.unwrap_or(0.0));
         } else if load.payload >= 1 << 16 {

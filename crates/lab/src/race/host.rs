@@ -68,7 +68,13 @@ impl Host {
     /// The kernel does not say where this program is.
     pub(super) fn client(&self, dialect: Dialect, message: &str) -> Result<Command> {
         let mut command = match dialect {
-            Dialect::Framed => framed(&self.running, message),
+            // Its first event is step 3: it stops there, at a gate that opens when its stdin ends.
+            Dialect::Framed => {
+                let mut command = Command::new(&self.running.client);
+                command.args(["-q", "--timeout", "0", "--gate", "0", "--wkp"]);
+                command.arg(self.running.place.wkp()).arg(message);
+                command
+            }
             Dialect::Course => {
                 let mut command = this_program()?;
                 command.args(["reference", "naive-client"]).arg(self.running.path());
@@ -94,13 +100,6 @@ impl Host {
     pub(super) fn close(mut self) -> Option<Vec<Check>> {
         self.server.paradigm().map(|_| self.running.close().checks().into())
     }
-}
-
-/// Its first event is step 3: it stops there, at a gate that opens when its stdin ends.
-fn framed(server: &ServerUnderTest, message: &str) -> Command {
-    let mut command = Command::new(&server.client);
-    command.args(["-q", "--timeout", "0", "--gate", "0", "--wkp"]).arg(server.place.wkp()).arg(message);
-    command
 }
 
 /// Between two looks whether all are there.

@@ -36,7 +36,6 @@ use crate::server_under_test::ServerUnderTest;
 use crowd::Crowd;
 use plan::Plan;
 use shared::Shared;
-use table::Table;
 use verdict::Findings;
 
 /// The server's deadlines are short, so that silent clients do not hold up a basic server for long.
@@ -147,10 +146,9 @@ fn carry_out(
     Crowd::new(Plan::warm_up(paradigm), server, &mut warming).run(Duration::ZERO, check_alive)?;
     findings.warm = Some(server.at_rest(process, Some(&before))?);
     findings.before = Some(before);
-    let mut table = Table::default();
     let mut shared = Shared::new(process, server)?;
     let soaked = Crowd::new(plan, server, &mut shared).run(lasting, |second, server, score| {
-        table.print_line(second, &server.snapshot(), score, printer)?;
+        table::print_line(second, &server.snapshot(), score, printer)?;
         check_alive(second, server, score)
     });
     findings.score = shared.score;
