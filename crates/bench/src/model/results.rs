@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::columns::Column;
 use crate::model::machine::Machine;
 use crate::model::placement::Placement;
 use crate::model::rows::place;
@@ -180,6 +181,21 @@ impl Results {
         rows.sort_by_key(|name| (place(name), *name));
         rows.dedup();
         rows
+    }
+}
+
+impl ColumnInfo {
+    /// Of a column that is measured at this placement first.
+    pub(crate) fn of(column: &Column, placement: Placement) -> Self {
+        let own = |pair: &(&str, &str)| (pair.0.to_string(), pair.1.to_string());
+        Self {
+            id: column.id.clone(),
+            group: column.group.to_string(),
+            title: column.title.clone(),
+            placements: vec![placement],
+            left_out: column.left_out.iter().map(own).collect(),
+            commands: Vec::new(),
+        }
     }
 }
 

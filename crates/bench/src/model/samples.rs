@@ -50,14 +50,7 @@ pub(crate) fn results() -> Results {
     }
     let info = |id: &str| {
         let column = columns().into_iter().find(|column| column.id == id).unwrap();
-        ColumnInfo {
-            id: id.into(),
-            group: column.group.to_string(),
-            title: column.title,
-            placements: vec![Placement::Free],
-            left_out: Vec::new(),
-            commands: Vec::new(),
-        }
+        ColumnInfo::of(&column, Placement::Free)
     };
     let ids = ["round-trip", "throughput-1x64", "throughput-8x64", "second-client", "losses"];
     Results {

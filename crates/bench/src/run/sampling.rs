@@ -110,7 +110,7 @@ impl Plan {
         samples: &mut Samples,
     ) -> Result<(), Error> {
         // Without the busy processes, all trials of this cell have failed.
-        let busy = judged(Busy::start(bench, cell.placement))?;
+        let busy = judged(start_busy(bench, cell.placement))?;
         let mut counts = Vec::new();
         for row in &cell.rows {
             progress.shows(&cell.title_of(row));
@@ -193,15 +193,7 @@ impl Samples {
         if let Some(known) = self.columns.iter_mut().find(|known| known.id == column.id) {
             return known.placements.push(cell.placement);
         }
-        let own = |pair: &(&str, &str)| (pair.0.to_string(), pair.1.to_string());
-        self.columns.push(ColumnInfo {
-            id: column.id.clone(),
-            group: column.group.to_string(),
-            title: column.title.clone(),
-            placements: vec![cell.placement],
-            left_out: column.left_out.iter().map(own).collect(),
-            commands: Vec::new(),
-        });
+        self.columns.push(ColumnInfo::of(column, cell.placement));
     }
 
     fn add(&mut self, cell: &Cell, row: &Row, run: usize, outcome: Result<Outcome, String>) {
@@ -219,17 +211,9 @@ impl Samples {
     }
 }
 
-/// Processes that never sleep, for as long as this lives.
-struct Busy {
-    /// Killed when this is dropped.
-    _members: Vec<Member>,
-}
-
-impl Busy {
-    fn start(bench: &Bench, placement: Placement) -> Result<Self, Trouble> {
-        let count = if placement == Placement::Busy { BUSY } else { 0 };
-        let words = ["lab", "reference", "busy"].map(String::from);
-        let members = (0..count).map(|_| bench.start(&words, None, false)).collect::<Result<_, _>>();
-        members.map(|members| Self { _members: members })
-    }
+/// Starts the processes of this placement that never sleep. Dropping them kills them.
+fn start_busy(bench: &Bench, placement: Placement) -> Result<Vec<Member>, Trouble> {
+    let count = if placement == Placement::Busy { BUSY } else { 0 };
+    let words = ["lab", "reference", "busy"].map(String::from);
+    (0..count).map(|_| bench.start(&words, None, false)).collect()
 }

@@ -37,8 +37,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use handshake_cli::{Status, complain};
-use handshake_core::Result;
-use handshake_core::error::Error;
+use handshake_core::error::{Error, Result};
 use handshake_core::event::Role;
 use handshake_core::process::Process;
 use probe::paradigm::Paradigm;
@@ -165,8 +164,7 @@ pub fn run(args: Args) -> Result<Status> {
 fn announce(director: &mut Director, args: &Args) -> Result<()> {
     director.printer.heading(&title(args))?;
     in_words(director.processes.paradigm).iter().try_for_each(|text| director.printer.note(text))?;
-    let place = director.processes.place().display().to_string();
-    director.printer.note(&format!("The pipes are in {place}"))?;
+    director.printer.note(&format!("The pipes are in {}", director.processes.place().display()))?;
     if args.pause {
         director
             .printer

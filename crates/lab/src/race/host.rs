@@ -26,7 +26,7 @@ const PREFIX: &str = "lab-race-";
 #[derive(Debug)]
 pub(super) struct Host {
     server: Server,
-    running: ServerUnderTest,
+    pub(super) running: ServerUnderTest,
 }
 
 impl Host {
@@ -42,11 +42,6 @@ impl Host {
             ServerUnderTest::original(command, directory, process)?
         };
         Ok(Self { server, running })
-    }
-
-    /// Its command line.
-    pub(super) fn words(&self) -> &str {
-        &self.running.words
     }
 
     /// Before the next round. An original that waits for ever is of no use any more; ours must be at rest.

@@ -107,7 +107,7 @@ pub fn run(args: Args) -> Result<Status> {
 fn run_match(pairing: Match, plan: &Plan, process: &Process, printer: &mut Printer) -> Result<FinishedMatch> {
     printer.heading(&pairing.title())?;
     let mut host = Host::open(pairing.server, process)?;
-    printer.line(&format!("$ {}", host.words()))?;
+    printer.line(&format!("$ {}", host.running.words))?;
     printer.line(&format!(
         "$ {}   ({} of them)",
         words(&host.client(pairing.dialect, "MESSAGE")?),

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
@@ -138,13 +138,13 @@ impl Program {
             Some(1) if !visit.behaviour.is_owed_all() && complaint.contains("the connection is") => {
                 End::Dropped
             }
-            _ => score.loss(came, describe_loss(status, &complaint, printed.len(), self.expected.len())),
+            _ => {
+                let (printed, expected) = (printed.len(), self.expected.len());
+                let what = format!("{status}, having printed {printed} of {expected} bytes: {complaint}");
+                score.loss(came, what)
+            }
         })
     }
-}
-
-fn describe_loss(status: ExitStatus, complaint: &str, printed: usize, expected: usize) -> String {
-    format!("{status}, having printed {printed} of {expected} bytes: {complaint}")
 }
 
 /// The input, one line for each request, and the expected output.
