@@ -55,12 +55,8 @@ impl Cell<'_> {
     }
 
     fn ratios(&self, samples: &[(usize, f64)], metric: &Metric, references: &[&'static str]) -> Vec<Ratio> {
-        let best;
-        let mut references = references;
-        if self.column.best_reference {
-            best = self.best(metric, references);
-            references = &best;
-        }
+        let best = self.column.best_reference.then(|| self.best(metric, references));
+        let references = best.as_deref().unwrap_or(references);
         let one = |reference: &&'static str| {
             let summary = ratio(samples, self.samples.get(&(*reference, metric.id))?)?;
             Some(Ratio { to: (*reference).into(), summary })
