@@ -115,8 +115,8 @@ impl Plan {
 /// Runs the crowd. [`Status::Broken`]: a check failed, and was printed.
 ///
 /// # Errors
-/// A program is missing, or a process cannot be started. [`Error::Signal`]: the lab was interrupted, and has
-/// ended all processes that it had started.
+/// A program is missing, or a process cannot be started. [`Signal`](handshake_core::Error::Signal): the
+/// lab was interrupted, and has ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
     let Ok(paradigm) = args.server().inspect_err(|why| complain("lab", why)) else {
         return Ok(Status::Usage);
