@@ -49,8 +49,8 @@ pub(crate) fn print(checks: impl IntoIterator<Item = Check>, printer: &mut Print
     Ok(right)
 }
 
-/// Ends the server after a run, and prints the verdict's heading. Returns how the server ended; and what ended
-/// the run before, if the server died.
+/// Ends the server after a run, and prints the verdict's heading. Returns how the server ended; and what
+/// ended the run before, if the server died.
 ///
 /// # Errors
 /// That of the run, unless the server died. Stdout was closed.
