@@ -123,7 +123,7 @@ fn cells(args: &Args, columns: &[Column], allowed: impl Fn(Placement) -> bool) -
         let placements = if args.targets {
             targets::placements(&column.id)
         } else {
-            column.placements(args.full, !args.columns.is_empty()).to_vec()
+            column.placements(args.full, !args.columns.is_empty()).iter().copied().collect()
         };
         for placement in placements.into_iter().filter(|placement| allowed(*placement)) {
             let rows = rows_of(column, |name| is_named(args, column, placement, name));

@@ -13,8 +13,7 @@ mod references;
 mod report;
 mod run;
 
-use std::ffi::OsString;
-use std::path::Path;
+use std::process::Command;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
@@ -28,6 +27,7 @@ use model::baseline::Changes;
 use model::machine::Machine;
 use model::results::{FORMAT, Results, Total};
 use model::{figures, targets};
+use probe::programs::words;
 pub use references::{Args as ReferenceArgs, run as play};
 use report::{conclusion, files, markdown};
 use run::bench::Bench;
@@ -83,10 +83,12 @@ fn measure(args: &Args) -> Result<(Results, Option<Error>)> {
     let progress = Progress::of(plan.estimate());
     let samples = plan.measure(&bench, &progress);
     drop(progress);
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
     let results = Results {
         format: FORMAT,
         incomplete: samples.stopped.is_some(),
-        command: command_line(std::env::args_os()),
+        command: words(Command::new(&program).args(arguments)),
         began: humantime::format_rfc3339_seconds(began).to_string(),
         seconds: since.elapsed().as_secs_f64(),
         runs: plan.runs,
@@ -110,14 +112,4 @@ impl Results {
         let (targets, conclusion) = (targets::verdicts(&self), conclusion::conclude(&self));
         Self { targets, conclusion, ..self }
     }
-}
-
-fn command_line(words: impl Iterator<Item = OsString>) -> String {
-    let program = |word: &OsString| {
-        Path::new(word).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-    };
-    let words = words
-        .enumerate()
-        .map(|(index, word)| if index == 0 { program(&word) } else { word.to_string_lossy().into_owned() });
-    words.collect::<Vec<_>>().join(" ")
 }

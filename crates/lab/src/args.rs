@@ -1,8 +1,7 @@
 //! The command line: one subcommand for each task of the lab.
 
 use clap::{Parser, Subcommand};
-use handshake_cli::ColourArgs;
-use handshake_cli::Status;
+use handshake_cli::{ColourArgs, Status};
 use handshake_core::Result;
 use handshake_core::sys::keep_inherited_to_ourselves;
 

@@ -3,7 +3,7 @@
 use handshake_core::error::{Error, Result, signal_name};
 
 use crate::demo::printer::Printer;
-use crate::server_under_test::{Ending, Snapshot};
+use crate::server_under_test::{Ending, ServerUnderTest, Snapshot};
 
 /// One check.
 #[derive(Debug)]
@@ -47,6 +47,31 @@ pub(crate) fn print(checks: impl IntoIterator<Item = Check>, printer: &mut Print
         check.details.iter().try_for_each(|detail| printer.detail(detail))?;
     }
     Ok(right)
+}
+
+/// Ends the server after a run, and prints the verdict's heading. Returns how the server ended; and what
+/// ended the run before, if the server died.
+///
+/// # Errors
+/// That of the run, unless the server died. Stdout was closed.
+pub(crate) fn end(
+    ran: Result<()>,
+    mut server: ServerUnderTest,
+    printer: &mut Printer,
+) -> Result<(Ending, Option<String>)> {
+    let died = match ran {
+        Ok(()) => None,
+        Err(error @ Error::Lost { .. }) => Some(error.to_string()),
+        Err(Error::Signal(number)) => {
+            drop(server);
+            printer.heading("Verdict")?;
+            return Err(interrupted(number, printer)?);
+        }
+        Err(error) => return Err(error),
+    };
+    let ending = server.close();
+    printer.heading("Verdict")?;
+    Ok((ending, died))
 }
 
 /// Prints that a run was interrupted. Returns the error to end with.

@@ -142,7 +142,10 @@ impl Plan {
 /// connection are no errors here; they are counted.
 pub fn run(args: Args) -> Result<Status> {
     let place = Place::new(&args.wkp)?;
-    check_descriptors(args.asked.connections)?;
+    let connections = args.asked.connections;
+    if connections > most_connections(&Limits::raise()) {
+        return Err(Error::on("hold", format!("{connections} connections"), Errno::EMFILE));
+    }
     let process = Rc::new(Process::quiet(Role::Client)?);
     process.set_wait_mode(args.wait);
     let to = Framed { process: Rc::clone(&process), place };
@@ -175,14 +178,6 @@ pub fn measure<T: Transport>(
 pub fn most_connections(limits: &Limits) -> usize {
     let fit = limits.descriptors.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS_EACH;
     usize::try_from(fit.max(1)).unwrap_or(usize::MAX)
-}
-
-fn check_descriptors(connections: usize) -> Result<()> {
-    let limits = Limits::raise();
-    if connections <= most_connections(&limits) {
-        return Ok(());
-    }
-    Err(Error::on("hold", format!("{connections} connections"), Errno::EMFILE))
 }
 
 /// Prints a text on stdout, and a newline.

@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use handshake_core::deadline::{Deadline, now};
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use handshake_core::process::Process;
 use probe::running::Running;
 
@@ -46,7 +46,7 @@ impl Crowd {
     /// # Errors
     /// One cannot be started.
     pub fn gather(commands: impl IntoIterator<Item = Command>) -> Result<Self> {
-        let failed = |error: io::Error| Error::on("start", "a client", errno_of(&error));
+        let failed = |error: io::Error| Error::on("start", "a client", error);
         let (closed, barrier) = pipe().map_err(failed)?;
         let mut crowd = Self { members: Vec::new(), barrier: Some(barrier) };
         for mut command in commands {

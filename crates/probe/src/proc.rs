@@ -59,11 +59,16 @@ pub fn program(pid: u32) -> Option<PathBuf> {
 
 /// The children of a process.
 pub fn children(parent: u32) -> Vec<Entry> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut children: Vec<_> = pids.filter_map(entry).filter(|process| process.parent == parent).collect();
-    children.sort_by_key(|process| process.pid);
-    children
+    let processes = numbers_in("/proc").into_iter().filter_map(entry);
+    processes.filter(|process| process.parent == parent).collect()
+}
+
+/// The names in a directory that are numbers, in their order.
+fn numbers_in(directory: &str) -> Vec<u32> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut numbers: Vec<_> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 /// A process and all its descendants. Reads only their entries in /proc, however many other processes there
@@ -81,10 +86,7 @@ pub fn process_tree(pid: u32) -> Vec<u32> {
 
 /// The pipe ends that a process holds, in the order of its file descriptors.
 pub fn pipe_ends(pid: u32) -> Vec<PipeEnd> {
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
-    let mut fds: Vec<u32> =
-        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    fds.sort_unstable();
+    let fds = numbers_in(&format!("/proc/{pid}/fd"));
     fds.into_iter().filter_map(|fd| pipe_end(pid, fd)).flatten().collect()
 }
 
@@ -104,8 +106,8 @@ fn pipe_end(pid: u32, fd: u32) -> Option<Vec<PipeEnd>> {
 
 /// The open files of a process, as the kernel names them: one entry for each file descriptor.
 pub fn open_files(pid: u32) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
-    let links = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
     let mut files: Vec<_> = links.map(|link| link.to_string_lossy().into_owned()).collect();
     files.sort();
     files
@@ -155,6 +157,11 @@ fn rollup(pid: u32, name: &str) -> Option<u64> {
 /// The contents of a kernel file; empty for a process that has ended.
 pub fn text(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The number at the beginning of a kernel file; none for a process that has ended.
+pub fn first_number(path: &str) -> Option<f64> {
+    text(path).split_whitespace().next()?.parse().ok()
 }
 
 /// The value of the first line `name : value`.

@@ -1,11 +1,12 @@
 //! The programs that the lab starts, and the traces that they leave.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
@@ -30,7 +31,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
     let program = directory.join(name);
     let release = if directory.ends_with("release") { " --release" } else { "" };
     let hint = format!("build it first: cargo build{release} --package {name}");
-    program.metadata().map_err(|error| Error::at("start", &program, errno_of(&error), &hint))?;
+    program.metadata().map_err(|error| Error::at("start", &program, error, &hint))?;
     Ok(program)
 }
 
@@ -39,16 +40,15 @@ pub fn program(name: &str) -> Result<PathBuf> {
 /// # Errors
 /// The kernel does not report where it is.
 pub fn this_program() -> Result<Command> {
-    let failed = |error: std::io::Error| Error::on("find", "this program", errno_of(&error));
+    let failed = |error: std::io::Error| Error::on("find", "this program", error);
     std::env::current_exe().map(Command::new).map_err(failed)
 }
 
 /// A command as a person would type it.
 pub fn words(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
-    let words: Vec<_> =
-        [program].into_iter().chain(command.get_args()).map(|word| word.to_string_lossy()).collect();
-    words.join(" ")
+    let words = [program].into_iter().chain(command.get_args()).map(OsStr::to_string_lossy);
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The directory of this program and the others.
@@ -56,7 +56,7 @@ pub fn words(command: &Command) -> String {
 /// # Errors
 /// The kernel does not report it.
 pub fn directory() -> Result<PathBuf> {
-    let failed = |error: std::io::Error| Error::on("find", "this program's own directory", errno_of(&error));
+    let failed = |error: std::io::Error| Error::on("find", "this program's own directory", error);
     let own = std::env::current_exe().and_then(|path| path.canonicalize()).map_err(failed)?;
     Ok(own.parent().unwrap_or(Path::new("/")).into())
 }

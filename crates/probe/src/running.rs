@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus};
 
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use handshake_core::process::{Process, Woken};
 use handshake_core::sys::ends_with_us;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -50,7 +50,7 @@ impl Running {
     /// It cannot be started; there is no temporary file.
     pub fn start(command: &mut Command, with_us: Signal) -> Result<Self> {
         let program = command.get_program().to_owned();
-        let failed = |error: io::Error| Error::at("start", Path::new(&program), errno_of(&error), "");
+        let failed = |error: io::Error| Error::at("start", Path::new(&program), error, "");
         let stderr = temporary::file()?;
         command.stderr(stderr.try_clone().map_err(failed)?);
         ends_with_us(command, with_us);

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 /// Makes a file without a name. The kernel removes it when its last file descriptor is closed.
@@ -13,7 +13,7 @@ use tempfile::{Builder, NamedTempFile, TempDir};
 /// # Errors
 /// Those of the file system.
 pub fn file() -> Result<File> {
-    tempfile::tempfile().map_err(|error| failed("make a temporary file in", &error))
+    tempfile::tempfile().map_err(failed("make a temporary file in"))
 }
 
 /// Makes a file whose name begins with `prefix`. Dropping it removes the file.
@@ -21,8 +21,7 @@ pub fn file() -> Result<File> {
 /// # Errors
 /// Those of the file system.
 pub fn named_file(prefix: &str) -> Result<NamedTempFile> {
-    let made = Builder::new().prefix(prefix).tempfile();
-    made.map_err(|error| failed("make a temporary file in", &error))
+    Builder::new().prefix(prefix).tempfile().map_err(failed("make a temporary file in"))
 }
 
 /// Makes a directory whose name begins with `prefix`. Dropping it removes the directory and its contents.
@@ -30,8 +29,7 @@ pub fn named_file(prefix: &str) -> Result<NamedTempFile> {
 /// # Errors
 /// Those of the file system.
 pub fn directory(prefix: &str) -> Result<TempDir> {
-    let made = directory_in(&env::temp_dir(), prefix);
-    made.map_err(|error| failed("make a temporary directory in", &error))
+    directory_in(&env::temp_dir(), prefix).map_err(failed("make a temporary directory in"))
 }
 
 /// Makes a directory as [`directory`] does, but in /dev/shm if possible: nothing there is written to a disk.
@@ -49,7 +47,7 @@ fn directory_in(parent: &Path, prefix: &str) -> io::Result<TempDir> {
     Builder::new().prefix(prefix).tempdir_in(parent)
 }
 
-fn failed(operation: &'static str, error: &io::Error) -> Error {
+fn failed(operation: &'static str) -> impl Fn(io::Error) -> Error {
     let hint = "set TMPDIR to a directory that exists and that you may write to";
-    Error::at(operation, &env::temp_dir(), errno_of(error), hint)
+    move |error| Error::at(operation, &env::temp_dir(), error, hint)
 }

@@ -11,16 +11,17 @@ use crate::model::statistics::{Summary, ratio};
 
 /// All figures that the trials give.
 pub(crate) fn figures(trials: &[Trial], columns: &[Column]) -> Vec<Figure> {
+    let mut cells: BTreeMap<(&str, Placement), Samples<'_>> = BTreeMap::new();
+    for trial in trials {
+        let samples = cells.entry((&trial.column, trial.placement)).or_default();
+        for (metric, value) in &trial.outcome.values {
+            samples.entry((&trial.row, metric)).or_default().push((trial.run, *value));
+        }
+    }
     let mut figures = Vec::new();
     for column in columns {
-        let of_column: Vec<&Trial> = trials.iter().filter(|trial| trial.column == column.id).collect();
-        let mut placements: Vec<Placement> = of_column.iter().map(|trial| trial.placement).collect();
-        placements.sort();
-        placements.dedup();
-        for placement in placements {
-            let here: Vec<&Trial> =
-                of_column.iter().copied().filter(|trial| trial.placement == placement).collect();
-            let cell = Cell { column, placement, samples: samples(&here) };
+        for ((_, placement), samples) in cells.iter().filter(|(cell, _)| cell.0 == column.id) {
+            let cell = Cell { column, placement: *placement, samples };
             figures.extend(METRICS.iter().flat_map(|metric| cell.figures(metric)));
         }
     }
@@ -30,35 +31,23 @@ pub(crate) fn figures(trials: &[Trial], columns: &[Column]) -> Vec<Figure> {
 /// The runs of a row, by row and metric.
 type Samples<'a> = BTreeMap<(&'a str, &'a str), Vec<(usize, f64)>>;
 
-fn samples<'a>(trials: &[&'a Trial]) -> Samples<'a> {
-    let mut samples = Samples::new();
-    for trial in trials {
-        for (metric, value) in &trial.values {
-            samples.entry((&trial.row, metric)).or_default().push((trial.run, *value));
-        }
-    }
-    samples
-}
-
 /// A column at a placement.
 struct Cell<'a> {
     column: &'a Column,
     placement: Placement,
-    samples: Samples<'a>,
+    samples: &'a Samples<'a>,
 }
 
 impl Cell<'_> {
     fn figures(&self, metric: &Metric) -> Vec<Figure> {
         let figure = |pair: &(&'static str, &'static [&'static str])| {
             let samples = self.samples.get(&(pair.0, metric.id))?;
-            let summary = summary(samples)?;
             Some(Figure {
                 column: self.column.id.clone(),
                 placement: self.placement,
                 row: pair.0.into(),
                 metric: metric.id.into(),
-                summary,
-                wide: summary.is_wide(),
+                summary: summary(samples)?,
                 ratios: if metric.compared { self.ratios(samples, metric, pair.1) } else { Vec::new() },
             })
         };
@@ -66,15 +55,11 @@ impl Cell<'_> {
     }
 
     fn ratios(&self, samples: &[(usize, f64)], metric: &Metric, references: &[&'static str]) -> Vec<Ratio> {
-        let best;
-        let mut references = references;
-        if self.column.best_reference {
-            best = self.best(metric, references);
-            references = &best;
-        }
+        let best = self.column.best_reference.then(|| self.best(metric, references));
+        let references = best.as_deref().unwrap_or(references);
         let one = |reference: &&'static str| {
             let summary = ratio(samples, self.samples.get(&(*reference, metric.id))?)?;
-            Some(Ratio { to: (*reference).into(), summary, wide: summary.is_wide() })
+            Some(Ratio { to: (*reference).into(), summary })
         };
         references.iter().filter_map(one).collect()
     }
@@ -101,9 +86,9 @@ pub(crate) fn totals(trials: &[Trial]) -> Vec<Total> {
         let sum = |what: fn(&Trial) -> u64| of_row.iter().map(|trial| what(trial)).sum();
         (!of_row.is_empty()).then(|| Total {
             row: name.into(),
-            answered: sum(|trial| trial.answered),
-            lost: sum(|trial| trial.lost),
-            wrong: sum(|trial| trial.wrong),
+            answered: sum(|trial| trial.outcome.answered),
+            lost: sum(|trial| trial.outcome.lost),
+            wrong: sum(|trial| trial.outcome.wrong),
             failed_trials: sum(|trial| trial.failure.is_some().into()),
         })
     };
@@ -114,6 +99,7 @@ pub(crate) fn totals(trials: &[Trial]) -> Vec<Total> {
 mod tests {
     use super::*;
     use crate::model::columns::columns;
+    use crate::model::results::Outcome;
 
     fn trial(column: &str, row: &str, run: usize, metric: &str, value: f64) -> Trial {
         Trial {
@@ -121,11 +107,12 @@ mod tests {
             placement: Placement::Free,
             row: row.into(),
             run,
-            values: [(metric.to_string(), value)].into(),
-            answered: 10,
-            lost: 1,
-            wrong: 0,
-            histogram: Vec::new(),
+            outcome: Outcome {
+                values: [(metric.to_string(), value)].into(),
+                answered: 10,
+                lost: 1,
+                ..Outcome::default()
+            },
             failure: None,
         }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
-use probe::proc::{kib, text, value_of};
+use probe::proc::{first_number, kib, meminfo, text, value_of};
 use serde::{Deserialize, Serialize};
 
 /// More runnable processes a processor than this before anything began, and the figures are of a busy
@@ -36,13 +36,9 @@ impl Machine {
             processor: field("model name"),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             virtual_machine: field("flags").split(' ').any(|flag| flag == "hypervisor"),
-            memory_gib: kib(&text("/proc/meminfo"), "MemTotal").unwrap_or(0) as f64 / f64::from(1 << 20),
+            memory_gib: kib(&meminfo(), "MemTotal").unwrap_or(0) as f64 / f64::from(1 << 20),
             kernel: text("/proc/sys/kernel/osrelease").trim().into(),
-            load_before: text("/proc/loadavg")
-                .split(' ')
-                .next()
-                .and_then(|load| load.parse().ok())
-                .unwrap_or(0.0),
+            load_before: first_number("/proc/loadavg").unwrap_or(0.0),
             place: place.display().to_string(),
             tmpfs: statfs(place).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC),
             version: env!("CARGO_PKG_VERSION").into(),

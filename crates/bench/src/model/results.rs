@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::columns::Column;
 use crate::model::machine::Machine;
 use crate::model::placement::Placement;
+use crate::model::rows::place;
 use crate::model::statistics::Summary;
 
 /// The version of the format; files of another version are refused.
@@ -71,6 +73,16 @@ pub(crate) struct Trial {
     pub(crate) placement: Placement,
     pub(crate) row: String,
     pub(crate) run: usize,
+    #[serde(flatten)]
+    pub(crate) outcome: Outcome,
+    /// Why there are no values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<String>,
+}
+
+/// What a run has shown.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
     /// By metric.
     pub(crate) values: BTreeMap<String, f64>,
     /// Requests whose replies were checked; or handshakes.
@@ -80,9 +92,9 @@ pub(crate) struct Trial {
     /// Nanoseconds, and how many took so long.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) histogram: Vec<(u64, u64)>,
-    /// Why there are no values.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) failure: Option<String>,
+    /// The server's and the client's. Kept once for all runs, in [`Commands`].
+    #[serde(skip)]
+    pub(crate) commands: (String, String),
 }
 
 /// All runs of a row, in one number.
@@ -94,8 +106,6 @@ pub(crate) struct Figure {
     pub(crate) metric: String,
     #[serde(flatten)]
     pub(crate) summary: Summary,
-    /// The runs were too far apart.
-    pub(crate) wide: bool,
     pub(crate) ratios: Vec<Ratio>,
 }
 
@@ -105,7 +115,6 @@ pub(crate) struct Ratio {
     pub(crate) to: String,
     #[serde(flatten)]
     pub(crate) summary: Summary,
-    pub(crate) wide: bool,
 }
 
 /// Over all trials of a row.
@@ -135,7 +144,6 @@ pub(crate) struct Verdict {
     pub(crate) in_every_run: bool,
     #[serde(flatten)]
     pub(crate) measured: Summary,
-    pub(crate) wide: bool,
 }
 
 /// A question, and the answer that the figures give.
@@ -159,25 +167,45 @@ impl Results {
         row: &str,
         metric: &str,
     ) -> Option<&Figure> {
-        self.figures.iter().find(|figure| {
-            figure.column == column
-                && figure.placement == placement
-                && figure.row == row
-                && figure.metric == metric
-        })
+        let is_it = |figure: &&Figure| {
+            (&*figure.column, figure.placement, &*figure.row, &*figure.metric)
+                == (column, placement, row, metric)
+        };
+        self.figures.iter().find(is_it)
     }
 
-    /// The rows that have trials in a column, in the order of the first run.
+    /// The rows that have trials in a column, in the order of all rows.
     pub(crate) fn rows_of(&self, column: &str, placement: Placement) -> Vec<&str> {
-        let mut rows: Vec<&str> = Vec::new();
-        for trial in self.trials.iter().filter(|trial| trial.column == column && trial.placement == placement)
-        {
-            if !rows.contains(&trial.row.as_str()) {
-                rows.push(&trial.row);
-            }
-        }
-        rows.sort_by_key(|name| crate::model::rows::ROWS.iter().position(|row| row.name == *name));
+        let is_here = |trial: &&Trial| trial.column == column && trial.placement == placement;
+        let mut rows: Vec<&str> = self.trials.iter().filter(is_here).map(|trial| &*trial.row).collect();
+        rows.sort_by_key(|name| (place(name), *name));
+        rows.dedup();
         rows
+    }
+}
+
+impl ColumnInfo {
+    /// Of a column that is measured at this placement first.
+    pub(crate) fn of(column: &Column, placement: Placement) -> Self {
+        let own = |pair: &(&str, &str)| (pair.0.to_string(), pair.1.to_string());
+        Self {
+            id: column.id.clone(),
+            group: column.group.to_string(),
+            title: column.title.clone(),
+            placements: vec![placement],
+            left_out: column.left_out.iter().map(own).collect(),
+            commands: Vec::new(),
+        }
+    }
+}
+
+impl Outcome {
+    pub(crate) fn value(&self, metric: &str) -> Option<f64> {
+        self.values.get(metric).copied()
+    }
+
+    pub(crate) fn set(&mut self, metric: &str, value: f64) {
+        self.values.insert(metric.into(), value);
     }
 }
 

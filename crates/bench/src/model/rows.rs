@@ -140,6 +140,11 @@ pub(crate) fn row(name: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.name == name)
 }
 
+/// The place of a row among all, if this version has it.
+pub(crate) fn place(name: &str) -> Option<usize> {
+    ROWS.iter().position(|row| row.name == name)
+}
+
 /// The title of a row, or its name if it is of another version of this program.
 pub(crate) fn title(name: &str) -> &str {
     row(name).map_or(name, |row| row.title)

@@ -6,7 +6,7 @@ use crate::model::columns::columns;
 use crate::model::figures::{figures, totals};
 use crate::model::machine::Machine;
 use crate::model::placement::Placement;
-use crate::model::results::{ColumnInfo, FORMAT, Results, Trial};
+use crate::model::results::{ColumnInfo, FORMAT, Outcome, Results, Trial};
 
 fn trial(column: &str, row: &str, run: usize, values: &[(&str, f64)]) -> Trial {
     Trial {
@@ -14,11 +14,12 @@ fn trial(column: &str, row: &str, run: usize, values: &[(&str, f64)]) -> Trial {
         placement: Placement::Free,
         row: row.into(),
         run,
-        values: values.iter().map(|(metric, value)| ((*metric).into(), *value)).collect(),
-        answered: 50,
-        lost: 0,
-        wrong: 0,
-        histogram: vec![(10_000, 40), (20_000, 9), (90_000, 1)],
+        outcome: Outcome {
+            values: values.iter().map(|(metric, value)| ((*metric).into(), *value)).collect(),
+            answered: 50,
+            histogram: vec![(10_000, 40), (20_000, 9), (90_000, 1)],
+            ..Outcome::default()
+        },
         failure: None,
     }
 }
@@ -49,14 +50,7 @@ pub(crate) fn results() -> Results {
     }
     let info = |id: &str| {
         let column = columns().into_iter().find(|column| column.id == id).unwrap();
-        ColumnInfo {
-            id: id.into(),
-            group: column.group.to_string(),
-            title: column.title,
-            placements: vec![Placement::Free],
-            left_out: Vec::new(),
-            commands: Vec::new(),
-        }
+        ColumnInfo::of(&column, Placement::Free)
     };
     let ids = ["round-trip", "throughput-1x64", "throughput-8x64", "second-client", "losses"];
     Results {

@@ -12,6 +12,8 @@ pub(crate) struct Summary {
     pub(crate) min: f64,
     pub(crate) max: f64,
     pub(crate) runs: usize,
+    /// The runs were too far apart.
+    pub(crate) wide: bool,
 }
 
 impl Summary {
@@ -21,18 +23,8 @@ impl Summary {
         sorted.sort_by(f64::total_cmp);
         let (min, max) = (*sorted.first()?, *sorted.last()?);
         let (low, high) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
-        Some(Self { median: f64::midpoint(low, high), min, max, runs: sorted.len() })
-    }
-
-    /// How far the runs were apart, in parts of the median.
-    pub(crate) fn spread(&self) -> f64 {
-        let width = self.max - self.min;
-        if width == 0.0 { 0.0 } else { width / self.median.abs() }
-    }
-
-    /// Whether they were too far apart.
-    pub(crate) fn is_wide(&self) -> bool {
-        self.spread() > WIDE
+        let median = f64::midpoint(low, high);
+        Some(Self { median, min, max, runs: sorted.len(), wide: max - min > WIDE * median.abs() })
     }
 
     /// Whether the ranges of the runs overlap. If they do, neither summary counts as greater.
@@ -67,10 +59,10 @@ mod tests {
 
     #[test]
     fn a_wide_spread_is_seen() {
-        assert!(!Summary::of(&[100.0, 110.0, 120.0]).unwrap().is_wide());
-        assert!(Summary::of(&[100.0, 110.0, 150.0]).unwrap().is_wide());
-        assert!(!Summary::of(&[0.0, 0.0]).unwrap().is_wide());
-        assert!(Summary::of(&[0.0, 0.0, 1.0]).unwrap().is_wide());
+        assert!(!Summary::of(&[100.0, 110.0, 120.0]).unwrap().wide);
+        assert!(Summary::of(&[100.0, 110.0, 150.0]).unwrap().wide);
+        assert!(!Summary::of(&[0.0, 0.0]).unwrap().wide);
+        assert!(Summary::of(&[0.0, 0.0, 1.0]).unwrap().wide);
     }
 
     #[test]

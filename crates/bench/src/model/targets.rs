@@ -1,5 +1,8 @@
 //! What speed is aimed at, as ratios to the references, and whether a comparison shows it reached.
 
+use std::collections::BTreeSet;
+
+use crate::model::metrics::{Better, metric_of};
 use crate::model::placement::Placement;
 use crate::model::placement::Placement::{Busy, DifferentCores, Free, SameCore};
 use crate::model::results::{Figure, Ratio, Results, Verdict};
@@ -13,7 +16,8 @@ struct Target {
     rows: &'static [&'static str],
     metric: &'static str,
     against: Against,
-    bound: Bound,
+    /// At most, or at least: which of the two, the metric says.
+    bound: f64,
 }
 
 #[derive(Debug)]
@@ -25,18 +29,12 @@ enum Against {
     Nobody,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Bound {
-    AtMost(f64),
-    AtLeast(f64),
-}
-
 use Against::{Best, Nobody, Reference};
-use Bound::{AtLeast, AtMost};
 
 const BOTH: &[&str] = &["basic", "forking"];
 const DISPATCH: &[&str] = &["dispatch"];
 const FORKS: &[&str] = &["forking", "dispatch"];
+const MANY: &[&str] = &["forking", "dispatch", "shared-wkp"];
 const ONE_CORE: &[Placement] = &[SameCore];
 const HERE: &[Placement] = &[Free];
 const APART: &[Placement] = &[Free, DifferentCores];
@@ -45,20 +43,20 @@ const fn round_trip(
     placements: &'static [Placement],
     rows: &'static [&'static str],
     to: &'static str,
-    most: f64,
+    bound: f64,
 ) -> Target {
-    let against = Reference(to);
-    Target { column: "round-trip", placements, rows, metric: "p50", against, bound: AtMost(most) }
+    Target { column: "round-trip", placements, rows, metric: "p50", against: Reference(to), bound }
 }
 
-const fn at_least(
+/// Where the kernel places the processes.
+const fn free(
     column: &'static str,
     rows: &'static [&'static str],
     metric: &'static str,
     against: Against,
-    least: f64,
+    bound: f64,
 ) -> Target {
-    Target { column, placements: HERE, rows, metric, against, bound: AtLeast(least) }
+    Target { column, placements: HERE, rows, metric, against, bound }
 }
 
 /// All of them.
@@ -69,33 +67,23 @@ const TARGETS: [Target; 17] = [
     round_trip(&[Busy], BOTH, "fifo-ping-pong", 0.3),
     round_trip(HERE, DISPATCH, "fifo-ring", 0.5),
     round_trip(ONE_CORE, DISPATCH, "fifo-ring", 1.5),
-    at_least("throughput-1x64", BOTH, "rate", Reference("fifo-pipelined"), 0.6),
-    at_least("throughput-1x512", BOTH, "rate", Reference("fifo-pipelined"), 0.6),
-    at_least("throughput-8x64", DISPATCH, "rate", Reference("fifo-ring"), 0.6),
-    at_least("bulk", BOTH, "gigabytes", Best, 0.7),
-    at_least("bulk", DISPATCH, "gigabytes", Best, 0.5),
-    at_least("connects-1", &["basic"], "connects", Reference("unix-in-turn"), 0.8),
-    at_least("connects-8", &["basic"], "connects", Reference("unix-in-turn"), 0.8),
-    at_least("connects-1", FORKS, "connects", Reference("unix-forking"), 0.85),
-    at_least("connects-8", FORKS, "connects", Reference("unix-forking"), 0.85),
-    at_least("connects-64", FORKS, "connects", Reference("unix-forking"), 0.85),
-    Target {
-        column: "crowded",
-        placements: HERE,
-        rows: &["forking", "dispatch", "shared-wkp"],
-        metric: "connect-cost",
-        against: Nobody,
-        bound: AtMost(1.5),
-    },
+    free("throughput-1x64", BOTH, "rate", Reference("fifo-pipelined"), 0.6),
+    free("throughput-1x512", BOTH, "rate", Reference("fifo-pipelined"), 0.6),
+    free("throughput-8x64", DISPATCH, "rate", Reference("fifo-ring"), 0.6),
+    free("bulk", BOTH, "gigabytes", Best, 0.7),
+    free("bulk", DISPATCH, "gigabytes", Best, 0.5),
+    free("connects-1", &["basic"], "connects", Reference("unix-in-turn"), 0.8),
+    free("connects-8", &["basic"], "connects", Reference("unix-in-turn"), 0.8),
+    free("connects-1", FORKS, "connects", Reference("unix-forking"), 0.85),
+    free("connects-8", FORKS, "connects", Reference("unix-forking"), 0.85),
+    free("connects-64", FORKS, "connects", Reference("unix-forking"), 0.85),
+    free("crowded", MANY, "connect-cost", Nobody, 1.5),
 ];
 
 /// Where targets want a column measured.
-pub(crate) fn placements(column: &str) -> Vec<Placement> {
+pub(crate) fn placements(column: &str) -> BTreeSet<Placement> {
     let of_column = TARGETS.iter().filter(|target| target.column == column);
-    let mut placements: Vec<Placement> = of_column.flat_map(|target| target.placements).copied().collect();
-    placements.sort();
-    placements.dedup();
-    placements
+    of_column.flat_map(|target| target.placements).copied().collect()
 }
 
 /// Of whom targets want it measured there.
@@ -115,8 +103,10 @@ impl Target {
             self.placements.iter().flat_map(|placement| self.rows.iter().map(|row| (*placement, *row)));
         places.map(|(placement, row)| {
             let figure = results.figure(self.column, placement, row, self.metric)?;
-            let (to, measured, wide) = self.measured(figure)?;
-            let reached = self.bound.holds(measured.median);
+            let (to, measured) = self.measured(figure)?;
+            let is_less = metric_of(self.metric)?.better == Better::Less;
+            let holds = |value: f64| if is_less { value <= self.bound } else { value >= self.bound };
+            let reached = holds(measured.median);
             let ends = [measured.min, measured.max];
             Some(Verdict {
                 column: self.column.into(),
@@ -124,37 +114,20 @@ impl Target {
                 row: row.into(),
                 metric: self.metric.into(),
                 to,
-                target: self.bound.in_words(),
+                target: format!("at {} {}", if is_less { "most" } else { "least" }, self.bound),
                 reached,
-                in_every_run: ends.into_iter().all(|end| self.bound.holds(end) == reached),
+                in_every_run: ends.into_iter().all(|end| holds(end) == reached),
                 measured,
-                wide,
             })
         })
     }
 
-    fn measured(&self, figure: &Figure) -> Option<(String, Summary, bool)> {
-        let ratio = |ratio: &Ratio| (ratio.to.clone(), ratio.summary, ratio.wide);
+    fn measured(&self, figure: &Figure) -> Option<(String, Summary)> {
+        let ratio = |ratio: &Ratio| (ratio.to.clone(), ratio.summary);
         match self.against {
             Reference(to) => figure.ratios.iter().find(|ratio| ratio.to == to).map(ratio),
             Best => figure.ratios.first().map(ratio),
-            Nobody => Some((String::new(), figure.summary, figure.wide)),
-        }
-    }
-}
-
-impl Bound {
-    fn holds(self, value: f64) -> bool {
-        match self {
-            AtMost(most) => value <= most,
-            AtLeast(least) => value >= least,
-        }
-    }
-
-    fn in_words(self) -> String {
-        match self {
-            AtMost(most) => format!("at most {most}"),
-            AtLeast(least) => format!("at least {least}"),
+            Nobody => Some((String::new(), figure.summary)),
         }
     }
 }
@@ -168,7 +141,6 @@ pub(crate) fn count() -> usize {
 mod tests {
     use super::*;
     use crate::model::columns::columns;
-    use crate::model::metrics::metric_of;
     use crate::model::samples::results;
 
     #[test]

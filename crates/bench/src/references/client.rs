@@ -1,7 +1,7 @@
 //! The client of all references: bare named pipes, or a socket, as a transport of `lab load`. The requests,
 //! the checks and the report are those of `lab load`.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{read, write};
 
-use super::{GREETING, ROOM, failed, io_failed, open_fifo};
+use super::{GREETING, ROOM, failed, open_fifo, take_greeting};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -96,26 +96,17 @@ impl Opening for Knock {
             }
             (Way::Unix, None) => {
                 // Connecting does not wait for the server.
-                let stream = UnixStream::connect(dir.join("socket")).map_err(io_failed("connect to"))?;
+                let stream = UnixStream::connect(dir.join("socket")).map_err(failed("connect to"))?;
                 self.greeting = Some(stream);
                 Ok(None)
             }
             (Way::Unix, Some(mut stream)) => {
-                greet(&mut stream)?;
+                take_greeting(&mut stream, "it greeted with something else")?;
+                stream.write_all(GREETING).map_err(failed("greet"))?;
                 Bare::new(stream.into(), None, &self.server).map(Some)
             }
         }
     }
-}
-
-/// Takes the greeting and gives it back.
-fn greet(stream: &mut UnixStream) -> Result<()> {
-    let mut greeting = [0; GREETING.len()];
-    stream.read_exact(&mut greeting).map_err(io_failed("be greeted by"))?;
-    if greeting != *GREETING {
-        return Err(Error::Protocol { what: "it greeted with something else".into() });
-    }
-    stream.write_all(GREETING).map_err(io_failed("greet"))
 }
 
 /// Bytes there and bytes back, each reply as long as its request.

@@ -13,13 +13,14 @@ mod unix;
 mod client;
 mod pin;
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use handshake_cli::Status;
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -107,15 +108,18 @@ fn write_all(to: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Reads the other side's greeting; `wrong` says what another text is.
+fn take_greeting(stream: &mut UnixStream, wrong: &str) -> Result<()> {
+    let mut greeting = [0; GREETING.len()];
+    stream.read_exact(&mut greeting).map_err(failed("be greeted by"))?;
+    if greeting == *GREETING { Ok(()) } else { Err(Error::Protocol { what: wrong.into() }) }
+}
+
 /// Says on stdout that clients may come.
 fn ready() -> Result<()> {
     write_all(io::stdout(), b"\n").map_err(|errno| Error::on("write to", "stdout", errno))
 }
 
-fn failed(operation: &'static str) -> impl Fn(Errno) -> Error {
-    move |errno| Error::on(operation, "the other process", errno)
-}
-
-fn io_failed(operation: &'static str) -> impl Fn(io::Error) -> Error {
-    move |error| Error::on(operation, "the other process", errno_of(&error))
+fn failed<E: Into<io::Error>>(operation: &'static str) -> impl Fn(E) -> Error {
+    move |error| Error::on(operation, "the other process", error)
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
@@ -31,5 +31,5 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let (program, arguments) = args.command.split_first().expect("clap has seen to it");
     let error = Command::new(program).args(arguments).exec();
-    Err(Error::at("start", program.as_ref(), errno_of(&error), ""))
+    Err(Error::at("start", program.as_ref(), error, ""))
 }

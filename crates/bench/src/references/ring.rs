@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::read;
 
-use super::{ROOM, failed, fifo, io_failed, make, open_fifo, ready, write_all};
+use super::{ROOM, failed, fifo, make, open_fifo, ready, write_all};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -41,11 +41,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
         .map(|number| open_fifo(&args.dir.join(format!("up.{number}")), OFlag::O_RDONLY))
         .collect::<Result<Vec<_>>>()?;
     route(up.into_iter().zip(down).collect()).map_err(failed("route to"))?;
-    children.iter_mut().try_for_each(|child| child.wait().map(drop)).map_err(io_failed("wait for"))
+    children.iter_mut().try_for_each(|child| child.wait().map(drop)).map_err(failed("wait for"))
 }
 
 fn start_subserver(dir: &Path, number: usize) -> Result<(Child, PipeWriter)> {
-    let failed = io_failed("start");
+    let failed = failed("start");
     let (reader, writer) = pipe().map_err(&failed)?;
     let mut command = Command::new(current_exe().map_err(&failed)?);
     command.args(["reference", "ring-subserver"]).arg(dir.join(format!("down.{number}")));
@@ -83,6 +83,6 @@ fn pass(up: &OwnedFd, down: &PipeWriter, room: &mut [u8]) -> Result<bool, Errno>
 
 pub(super) fn subserver(pipe: &Path) -> Result<()> {
     let to = open_fifo(pipe, OFlag::O_WRONLY)?;
-    let from = std::io::stdin().as_fd().try_clone_to_owned().map_err(io_failed("hold"))?;
+    let from = std::io::stdin().as_fd().try_clone_to_owned().map_err(failed("hold"))?;
     fifo::echo(&from, &to, &mut vec![0; ROOM], false).map_err(failed("echo to"))
 }

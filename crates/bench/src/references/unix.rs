@@ -1,13 +1,13 @@
 //! A server on a Unix socket: accepts and serves in turn, or accepts and forks. It greets, takes the answer,
 //! and echoes.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result};
+use handshake_core::error::Result;
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::process::{Process, Woken};
@@ -15,7 +15,7 @@ use handshake_core::sys;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
-use super::{GREETING, ROOM, failed, fifo, io_failed, ready};
+use super::{GREETING, ROOM, failed, fifo, ready, take_greeting};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,14 +28,14 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     Limits::raise();
-    let listener = UnixListener::bind(args.dir.join("socket")).map_err(io_failed("listen for"))?;
+    let listener = UnixListener::bind(args.dir.join("socket")).map_err(failed("listen for"))?;
     ready()?;
     if args.fork { serve_each(&listener) } else { serve_in_turn(&listener) }
 }
 
 fn serve_in_turn(listener: &UnixListener) -> Result<()> {
     loop {
-        let (client, _) = listener.accept().map_err(io_failed("accept"))?;
+        let (client, _) = listener.accept().map_err(failed("accept"))?;
         // A client may leave in the middle of it.
         let _ = serve(client);
     }
@@ -48,7 +48,7 @@ fn serve_each(listener: &UnixListener) -> Result<()> {
     while process.asked_to_end().is_none() {
         let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
         match process.wait(&mut fds, Deadline::NEVER)? {
-            Woken::Ready(_) => fork_for(listener.accept().map_err(io_failed("accept"))?.0)?,
+            Woken::Ready(_) => fork_for(listener.accept().map_err(failed("accept"))?.0)?,
             Woken::Signal | Woken::Deadline => reap(&process, WaitPidFlag::WNOHANG),
         }
     }
@@ -70,11 +70,7 @@ fn reap(process: &Process, how: WaitPidFlag) {
 }
 
 fn serve(mut client: UnixStream) -> Result<()> {
-    client.write_all(GREETING).map_err(io_failed("greet"))?;
-    let mut answer = [0; GREETING.len()];
-    client.read_exact(&mut answer).map_err(io_failed("be greeted by"))?;
-    if answer != *GREETING {
-        return Err(Error::Protocol { what: "it answered the greeting with something else".into() });
-    }
+    client.write_all(GREETING).map_err(failed("greet"))?;
+    take_greeting(&mut client, "it answered the greeting with something else")?;
     fifo::echo(&client, &client, &mut vec![0; ROOM], false).map_err(failed("echo to"))
 }

@@ -28,9 +28,8 @@ pub(crate) struct Lines {
 /// A line.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Series {
-    /// The name of its row, and the class that gives it its colour.
+    /// The name of its row.
     pub(crate) row: String,
-    pub(crate) class: String,
     pub(crate) points: Vec<Point>,
 }
 
@@ -62,7 +61,6 @@ pub(crate) enum Entry {
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Bar {
     pub(crate) row: String,
-    pub(crate) class: String,
     pub(crate) value: f64,
     pub(crate) min: f64,
     pub(crate) max: f64,
@@ -152,7 +150,7 @@ mod tests {
 
     fn chart(points: &[(f64, f64)]) -> Option<Chart> {
         let points = points.iter().copied().map(Point::new).collect();
-        let series = Series { row: "basic".into(), class: "c0".into(), points };
+        let series = Series { row: "basic".into(), points };
         Chart::lines(("x", "y"), vec![(0.0, "0".into()), (2.0, "1".into())], vec![series], true)
     }
 
@@ -180,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_heading_stands_above_its_bars() {
-        let bar = Bar { row: "basic".into(), class: "c0".into(), value: 2.0, min: 1.0, max: 3.0 };
+        let bar = Bar { row: "basic".into(), value: 2.0, min: 1.0, max: 3.0 };
         let Some(Chart::Bars(bars)) = Chart::bars(vec![("8 clients".into(), vec![bar])], "us") else {
             panic!()
         };

@@ -1,8 +1,6 @@
 //! What the figures mean, in words. The facts are worked out here; the words, and which of them the facts
 //! call for, are in templates/conclusion.txt.
 
-use std::collections::BTreeMap;
-
 use naive::Stage;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -33,11 +31,6 @@ pub(crate) fn conclude(results: &Results) -> Vec<Finding> {
 fn facts(results: &Results) -> Value {
     let paradigms: Vec<&Row> = ROWS.iter().filter(|row| row.is_paradigm()).collect();
     let soonest = ranking(results, "round-trip", "p50");
-    let (in_line, at_once): (Vec<_>, Vec<_>) =
-        second_clients(results).into_iter().partition(|one| one.waited);
-    let titles = |clients: &[SecondClient]| -> Vec<String> {
-        clients.iter().map(|one| format!("{} ({} ms)", title(one.row), number(one.wait))).collect()
-    };
     let serves_many = |name: &str| waits_in_line(results, name) == Some(false);
     let on_one_core_only = |column: &ColumnInfo| !column.placements.contains(&Placement::DifferentCores);
     let round_trip = results.columns.iter().find(|column| column.id == "round-trip");
@@ -52,8 +45,8 @@ fn facts(results: &Results) -> Value {
         "most": most(results),
         "long": ranking(results, "bulk", "gigabytes"),
         "connecting": ranking(results, "connects-8", "connects"),
-        "at_once": titles(&at_once),
-        "in_line": titles(&in_line),
+        "at_once": second_clients(results, false),
+        "in_line": second_clients(results, true),
         "kept": KEPT.as_millis(),
         "totals": totals(results),
         "ends": ends(results),
@@ -62,40 +55,25 @@ fn facts(results: &Results) -> Value {
         "one_core_only": round_trip.is_some_and(on_one_core_only),
         "runs": results.runs,
         "figures": results.figures.len(),
-        "wide": results.figures.iter().filter(|figure| figure.wide).count(),
+        "wide": results.figures.iter().filter(|figure| figure.summary.wide).count(),
         "virtual_machine": results.machine.virtual_machine,
     })
 }
 
-/// A figure, with its ratio to the first of its references.
-#[derive(Serialize)]
-struct Fact<'a> {
-    median: f64,
-    min: f64,
-    max: f64,
-    times: Option<f64>,
-    to: Option<&'a str>,
-}
-
-/// By row, column and metric: what was measured where the kernel places the processes.
-fn by_row(results: &Results) -> BTreeMap<&str, BTreeMap<&str, BTreeMap<&str, Fact<'_>>>> {
-    let mut facts: BTreeMap<_, BTreeMap<_, BTreeMap<_, _>>> = BTreeMap::new();
+/// By row, column and metric: what was measured where the kernel places the processes, with its ratio to the
+/// first of its references.
+fn by_row(results: &Results) -> Value {
+    let mut facts = json!({});
     for figure in results.figures.iter().filter(|figure| figure.placement == Placement::Free) {
         let Figure { row, column, metric, summary, ratios, .. } = figure;
         let ratio = ratios.first();
-        let fact = Fact {
-            median: summary.median,
-            min: summary.min,
-            max: summary.max,
-            times: ratio.map(|ratio| ratio.summary.median),
-            to: ratio.map(|ratio| title(&ratio.to)),
-        };
-        facts
-            .entry(row.as_str())
-            .or_default()
-            .entry(column.as_str())
-            .or_default()
-            .insert(metric.as_str(), fact);
+        facts[row][column][metric] = json!({
+            "median": summary.median,
+            "min": summary.min,
+            "max": summary.max,
+            "times": ratio.map(|ratio| ratio.summary.median),
+            "to": ratio.map(|ratio| title(&ratio.to)),
+        });
     }
     facts
 }
@@ -158,19 +136,13 @@ fn most(results: &Results) -> Option<Value> {
     Some(json!({ "clients": counted(clients), "ranking": ranking(results, column, "rate") }))
 }
 
-/// A row's second client.
-struct SecondClient {
-    row: &'static str,
-    /// In milliseconds.
-    wait: f64,
-    /// Until the first had left.
-    waited: bool,
-}
-
-fn second_clients(results: &Results) -> Vec<SecondClient> {
-    let second_client = |row: &'static Row| {
+/// The rows whose second client waited until the first had left; or those whose second client did not. With
+/// the time that it took.
+fn second_clients(results: &Results, waited: bool) -> Vec<String> {
+    let second_client = |row: &Row| {
         let wait = free(results, "second-client", row.name, "wait")?.summary.median;
-        Some(SecondClient { row: row.name, wait, waited: waits_in_line(results, row.name) == Some(true) })
+        let is_asked = waited == (waits_in_line(results, row.name) == Some(true));
+        is_asked.then(|| format!("{} ({} ms)", row.title, number(wait)))
     };
     ROWS.iter().filter_map(second_client).collect()
 }
@@ -198,11 +170,12 @@ fn totals(results: &Results) -> Option<Value> {
 fn ends(results: &Results) -> Vec<Value> {
     let sum = |stage: Stage| {
         let of_course = results.trials.iter().filter(|trial| trial.row == "course");
-        of_course.filter_map(|trial| trial.values.get(stage.id())).sum::<f64>()
+        of_course.filter_map(|trial| trial.outcome.values.get(stage.id())).sum::<f64>()
     };
     let stages = Stage::unserved().chain([Stage::Wrong]).filter(|stage| sum(*stage) > 0.0);
     stages.map(|stage| json!({ "count": sum(stage), "words": stage.in_words() })).collect()
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

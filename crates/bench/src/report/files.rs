@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::{fs, io};
 
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use nix::errno::Errno;
 
 use crate::model::baseline::Changes;
@@ -14,9 +14,8 @@ use crate::model::results::{FORMAT, Figure, Results};
 /// # Errors
 /// Those of the file system.
 pub(crate) fn prepare(dir: &Path) -> Result<()> {
-    let failed = |error: io::Error| {
-        Error::at("make files in", dir, errno_of(&error), "name another directory with --out")
-    };
+    let failed =
+        |error: io::Error| Error::at("make files in", dir, error, "name another directory with --out");
     fs::create_dir_all(dir).map_err(failed)?;
     tempfile::tempfile_in(dir).map(drop).map_err(failed)
 }
@@ -34,7 +33,7 @@ pub(crate) fn write(dir: &Path, results: &Results, changes: Option<&Changes>) ->
 
 /// Writes one file.
 pub(crate) fn write_file(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).map_err(|error| Error::at("write", path, errno_of(&error), ""))
+    fs::write(path, text).map_err(|error| Error::at("write", path, error, ""))
 }
 
 /// Reads a results.json.
@@ -42,18 +41,12 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Result<()> {
 /// # Errors
 /// It cannot be read, or is none of this form.
 pub(crate) fn read(path: &Path) -> Result<Results> {
-    let text = fs::read(path).map_err(|error| {
-        Error::at("read", path, errno_of(&error), "name the results.json of an earlier run")
-    })?;
+    let text = fs::read(path)
+        .map_err(|error| Error::at("read", path, error, "name the results.json of an earlier run"))?;
     let results: Option<Results> = serde_json::from_slice(&text).ok();
-    results.filter(|results| results.format == FORMAT).ok_or_else(|| {
-        Error::at(
-            "understand",
-            path,
-            Errno::EINVAL,
-            "it must be a results.json that this version has written",
-        )
-    })
+    let of_this_version = results.filter(|results| results.format == FORMAT);
+    let hint = "it must be a results.json that this version has written";
+    of_this_version.ok_or_else(|| Error::at("understand", path, Errno::EINVAL, hint))
 }
 
 const HEADER: &str =
@@ -63,18 +56,18 @@ const HEADER: &str =
 fn csv(figures: &[Figure]) -> String {
     let mut text = String::from(HEADER);
     for figure in figures {
-        let Figure { column, row, metric, summary, wide, .. } = figure;
+        let Figure { column, row, metric, summary, .. } = figure;
         let placement = placement_name(figure);
         let own = format!(
-            "{column},{placement},{row},{metric},{},{},{},{},{wide}",
-            summary.median, summary.min, summary.max, summary.runs
+            "{column},{placement},{row},{metric},{},{},{},{},{}",
+            summary.median, summary.min, summary.max, summary.runs, summary.wide
         );
         if figure.ratios.is_empty() {
             text.push_str(&format!("{own},,,,,\n"));
         }
         for ratio in &figure.ratios {
-            let (to, wide, of) = (&ratio.to, ratio.wide, ratio.summary);
-            text.push_str(&format!("{own},{to},{},{},{},{wide}\n", of.median, of.min, of.max));
+            let (to, of) = (&ratio.to, ratio.summary);
+            text.push_str(&format!("{own},{to},{},{},{},{}\n", of.median, of.min, of.max, of.wide));
         }
     }
     text

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use nix::errno::Errno;
 
 use crate::model::results::Results;
@@ -30,7 +30,7 @@ pub(crate) fn put(page: &Path, results: &Results) -> Result<()> {
 }
 
 fn with(page: &Path, result: &str) -> Result<String> {
-    let text = fs::read_to_string(page).map_err(|error| Error::at("read", page, errno_of(&error), ""))?;
+    let text = fs::read_to_string(page).map_err(|error| Error::at("read", page, error, ""))?;
     let hint = format!("it must have these two lines: {BEGIN} and {END}");
     replaced(&text, result).ok_or_else(|| Error::at("find the marks in", page, Errno::EINVAL, &hint))
 }

@@ -54,16 +54,10 @@ pub(crate) fn plots(results: &Results) -> Vec<Plot> {
     latencies.chain(others).flatten().collect()
 }
 
-/// The class that gives a row its colour.
-fn class(row: &str) -> String {
-    let place = ROWS.iter().position(|one| one.name == row);
-    place.map_or_else(|| "other".into(), |place| format!("c{place}"))
-}
-
 /// A line; none, if there is no point of it.
 fn series(row: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Option<Series> {
     let points: Vec<Point> = points.into_iter().map(Point::new).collect();
-    (!points.is_empty()).then(|| Series { row: row.into(), class: class(row), points })
+    (!points.is_empty()).then(|| Series { row: row.into(), points })
 }
 
 /// The parts of a distribution that are marked: so far to the right, each nine is as wide as the one before.
@@ -77,7 +71,7 @@ fn latency(results: &Results, placement: Placement) -> Option<Plot> {
             .trials
             .iter()
             .filter(|one| one.column == column && one.placement == placement && one.row == row);
-        series(row, distribution(of_it.flat_map(|trial| trial.histogram.iter().copied())))
+        series(row, distribution(of_it.flat_map(|trial| trial.outcome.histogram.iter().copied())))
     };
     let rows = results.rows_of(&column, placement).into_iter().filter_map(of_row).collect();
     let marks = PARTS.map(|(part, mark)| (nines(part), mark.into())).into();
@@ -147,7 +141,6 @@ fn columns_of(results: &Results, group: Group) -> Vec<&str> {
 fn barred(results: &Results, columns: &[&str], metric: &str, unit: &'static str) -> Option<Chart> {
     let bar = |figure: &Figure| Bar {
         row: figure.row.clone(),
-        class: class(&figure.row),
         value: figure.summary.median,
         min: figure.summary.min,
         max: figure.summary.max,

@@ -5,7 +5,7 @@ use crate::model::columns::Group;
 use crate::model::metrics::{METRICS, Metric, metric_of, number};
 use crate::model::placement::Placement;
 use crate::model::results::{ColumnInfo, Figure, Ratio, Results, Total, Trial, Verdict};
-use crate::model::rows::{Row, row, title};
+use crate::model::rows::{Row, place, row, title};
 use crate::model::statistics::Summary;
 use crate::model::targets;
 
@@ -20,21 +20,16 @@ pub(crate) fn short_grids(results: &Results) -> Vec<Grid> {
     if results.columns.iter().filter(is_throughput).count() < 2 {
         return grids(results);
     }
-    let mut grids = Vec::new();
-    let mut done: Vec<&str> = Vec::new();
-    for column in &results.columns {
-        let Some((clients, _)) = column.id.split_once('x').filter(|_| is_throughput(&column)) else {
-            grids.push(grid(results, column));
-            continue;
-        };
-        if !done.contains(&clients) {
-            done.push(clients);
-            let same = |other: &&ColumnInfo| other.id.split_once('x').is_some_and(|id| id.0 == clients);
-            let alike: Vec<&ColumnInfo> = results.columns.iter().filter(is_throughput).filter(same).collect();
-            grids.push(throughput(results, &alike));
-        }
-    }
-    grids
+    // All throughput columns of one number of clients stand together.
+    let clients = |column: &ColumnInfo| column.id.split_once('x').map(|id| id.0.to_owned());
+    let together = |one: &ColumnInfo, next: &ColumnInfo| {
+        is_throughput(&one) && is_throughput(&next) && clients(one) == clients(next)
+    };
+    let grid = |columns: &[ColumnInfo]| match columns {
+        [column] if !is_throughput(&column) => grid(results, column),
+        _ => throughput(results, columns),
+    };
+    results.columns.chunk_by(together).map(grid).collect()
 }
 
 /// The metric that a group of columns is about.
@@ -58,47 +53,43 @@ fn grid(results: &Results, column: &ColumnInfo) -> Grid {
     let first = first_metric(&column.group);
     let mut header = vec!["".into(), "placement".into()];
     header.extend(shown.iter().map(|metric| headline(metric)));
-    let compared =
-        results.figures.iter().any(|figure| figure.column == column.id && has_ratio(figure, first));
+    let has_ratio = |figure: &Figure| figure.metric == first && !figure.ratios.is_empty();
+    let compared = results.figures.iter().any(|figure| figure.column == column.id && has_ratio(figure));
     if compared {
         header.push(format!("{} against", metric_of(first).map_or(first, |metric| metric.title)));
     }
-    let mut lines = Vec::new();
-    for (placement, name) in places(results, column) {
+    let line = |(placement, name): (Placement, &str)| {
         let figure = |metric: &str| results.figure(&column.id, placement, name, metric);
-        let mut cells = vec![vec![title(name).into()], vec![placement.title().into()]];
-        cells.extend(shown.iter().map(|metric| cell(figure(metric.id))));
-        if compared {
-            cells.push(figure(first).map(against).unwrap_or_default());
-        }
-        lines.push(Line { is_paradigm: is_paradigm(name), cells });
-    }
+        let figures = shown.iter().map(|metric| cell(figure(metric.id)));
+        let ratios = compared.then(|| figure(first).map(against).unwrap_or_default());
+        line(name, [vec![placement.title().into()]].into_iter().chain(figures).chain(ratios))
+    };
+    let lines = places(results, column).map(line).collect();
     Grid { title: sentence(&column.title), names: 2, header, lines, notes: notes(results, column) }
 }
 
+/// A line of a row: its title, and these cells.
+fn line(name: &str, rest: impl IntoIterator<Item = Vec<String>>) -> Line {
+    let cells = [vec![title(name).into()]].into_iter().chain(rest).collect();
+    Line { is_paradigm: row(name).is_some_and(Row::is_paradigm), cells }
+}
+
 /// With a column for each number of messages in flight.
-fn throughput(results: &Results, columns: &[&ColumnInfo]) -> Grid {
+fn throughput(results: &Results, columns: &[ColumnInfo]) -> Grid {
     let mut header = vec!["".into(), "placement".into()];
     let window = |column: &ColumnInfo| column.id.split_once('x').map_or(String::new(), |id| id.1.into());
     header.extend(columns.iter().map(|column| format!("{} in flight", window(column))));
     let mut all: Vec<(Placement, &str)> = columns.iter().flat_map(|column| places(results, column)).collect();
-    all.sort_by_key(|(placement, _)| *placement);
-    let mut lines: Vec<Line> = Vec::new();
-    let mut done = Vec::new();
-    for (placement, name) in all {
-        if done.contains(&(placement, name)) {
-            continue;
-        }
-        done.push((placement, name));
-        let mut cells = vec![vec![title(name).into()], vec![placement.title().into()]];
-        cells.extend(columns.iter().map(|column| {
+    all.sort_by_key(|(placement, name)| (*placement, place(name), *name));
+    all.dedup();
+    let line = |(placement, name): (Placement, &str)| {
+        let rates = columns.iter().map(|column| {
             let figure = results.figure(&column.id, placement, name, "rate");
-            let mut cell = cell(figure);
-            cell.extend(figure.map(against).unwrap_or_default());
-            cell
-        }));
-        lines.push(Line { is_paradigm: is_paradigm(name), cells });
-    }
+            [cell(figure), figure.map(against).unwrap_or_default()].concat()
+        });
+        line(name, [vec![placement.title().into()]].into_iter().chain(rates))
+    };
+    let lines = all.into_iter().map(line).collect();
     let clients = columns[0].title.split(',').next().unwrap_or_default();
     let mut notes: Vec<String> = columns.iter().flat_map(|column| notes(results, column)).collect();
     notes.dedup();
@@ -128,55 +119,44 @@ pub(crate) fn targets(results: &Results) -> Option<Grid> {
 
 fn target(verdict: &Verdict) -> Line {
     let over = if verdict.to.is_empty() { "x alone".into() } else { format!("x {}", verdict.to) };
-    let cells = vec![
-        vec![title(&verdict.row).into()],
+    let cells = [
         vec![verdict.placement.title().into()],
         vec![verdict.column.clone()],
         vec![verdict.target.clone(), over],
-        spread(&verdict.measured, verdict.wide),
+        spread(&verdict.measured),
         verdict.in_words(),
     ];
-    Line { is_paradigm: is_paradigm(&verdict.row), cells }
+    line(&verdict.row, cells)
 }
 
 /// What each row was asked and answered in all.
 pub(crate) fn totals(results: &Results) -> Grid {
-    let line = |total: &Total| {
+    let of_row = |total: &Total| {
         let counts = [total.answered, total.lost, total.wrong, total.failed_trials];
-        let counts = counts.map(|count| vec![number(count as f64)]);
-        let cells = [vec![title(&total.row).into()]].into_iter().chain(counts).collect();
-        Line { is_paradigm: is_paradigm(&total.row), cells }
+        line(&total.row, counts.map(|count| vec![number(count as f64)]))
     };
     let header = ["", "replies and handshakes checked", "lost", "wrong", "failed trials"];
     Grid {
         title: "Over all trials".into(),
         names: 1,
         header: header.map(String::from).into(),
-        lines: results.totals.iter().map(line).collect(),
+        lines: results.totals.iter().map(of_row).collect(),
         notes: Vec::new(),
     }
 }
 
-/// Whether a row is one of the paradigms, and no reference.
-fn is_paradigm(name: &str) -> bool {
-    row(name).is_some_and(Row::is_paradigm)
-}
-
 /// Where a column has figures, and of whom.
-fn places<'a>(results: &'a Results, column: &ColumnInfo) -> Vec<(Placement, &'a str)> {
-    let of = |placement: &Placement| {
-        let placement = *placement;
-        results.rows_of(&column.id, placement).into_iter().map(move |name| (placement, name))
-    };
-    column.placements.iter().flat_map(of).collect()
+fn places<'a>(results: &'a Results, column: &ColumnInfo) -> impl Iterator<Item = (Placement, &'a str)> {
+    column.placements.iter().flat_map(|placement| {
+        results.rows_of(&column.id, *placement).into_iter().map(|name| (*placement, name))
+    })
 }
 
 /// Whether some row has it; of counts, whether some row has more than none.
 fn is_shown(results: &Results, column: &ColumnInfo, metric: &Metric) -> bool {
-    let says_something =
-        |figure: &&Figure| metric.compared || figure.summary.max > 0.0 || metric.id == "lost";
     let of_it = |figure: &&Figure| figure.column == column.id && figure.metric == metric.id;
-    results.figures.iter().filter(of_it).any(|figure| says_something(&figure))
+    let mut figures = results.figures.iter().filter(of_it);
+    figures.any(|figure| metric.compared || figure.summary.max > 0.0 || metric.id == "lost")
 }
 
 fn headline(metric: &Metric) -> String {
@@ -185,27 +165,24 @@ fn headline(metric: &Metric) -> String {
 
 /// The median, and below it the least and the greatest; a wide spread is marked.
 fn cell(figure: Option<&Figure>) -> Vec<String> {
-    figure.map_or(Vec::new(), |figure| spread(&figure.summary, figure.wide))
+    figure.map_or(Vec::new(), |figure| spread(&figure.summary))
+}
+
+/// The median; marked, if the runs were too far apart.
+fn median(summary: &Summary) -> String {
+    format!("{}{}", if summary.wide { "~" } else { "" }, number(summary.median))
 }
 
 /// The median of a summary, and below it the least and the greatest of its runs.
-pub(crate) fn spread(summary: &Summary, wide: bool) -> Vec<String> {
-    let mark = if wide { "~" } else { "" };
-    let median = format!("{mark}{}", number(summary.median));
+fn spread(summary: &Summary) -> Vec<String> {
+    let median = median(summary);
     let (min, max) = (number(summary.min), number(summary.max));
     if min == max { vec![median] } else { vec![median, format!("{min}–{max}")] }
 }
 
-fn has_ratio(figure: &Figure, metric: &str) -> bool {
-    figure.metric == metric && !figure.ratios.is_empty()
-}
-
 /// `1.8 x fifo-ping-pong`, for each reference.
 fn against(figure: &Figure) -> Vec<String> {
-    let one = |ratio: &Ratio| {
-        let mark = if ratio.wide { "~" } else { "" };
-        format!("{mark}{} x {}", number(ratio.summary.median), ratio.to)
-    };
+    let one = |ratio: &Ratio| format!("{} x {}", median(&ratio.summary), ratio.to);
     figure.ratios.iter().map(one).collect()
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::grid::Grid;
 use crate::model::metrics;
-use crate::model::rows::title;
+use crate::model::rows::{place, title};
 
 const TEMPLATES: [(&str, &str); 5] = [
     ("conclusion.txt", include_str!("templates/conclusion.txt")),
@@ -37,11 +37,17 @@ fn environment() -> Result<Environment<'static>, Error> {
     all.add_filter("number", number);
     all.add_filter("place", |place: f64| format!("{place:.1}"));
     all.add_filter("title", |row: &str| title(row).to_owned());
+    all.add_filter("class", class);
     all.add_filter("drawn", |grid: Serde<Grid>| grid.drawn());
     // Two of them would strike through what is between.
     all.add_filter("markdown", |text: &str| text.replace('~', "\\~").replace('|', "\\|"));
     TEMPLATES.into_iter().try_for_each(|(name, text)| all.add_template(name, text))?;
     Ok(all)
+}
+
+/// The class that gives a row its colour.
+fn class(row: &str) -> String {
+    place(row).map_or_else(|| "other".into(), |place| format!("c{place}"))
 }
 
 /// As in tables; what is no number, because it was infinite, is a dash.

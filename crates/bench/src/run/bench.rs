@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use handshake_cli::explain;
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use handshake_core::process::Process;
 use handshake_core::wait::spin::WaitMode;
 use nix::sys::signal::Signal;
@@ -80,7 +80,7 @@ impl Bench {
     /// An empty directory, for one trial.
     pub(crate) fn directory(&self) -> Result<TempDir, Trouble> {
         let made = tempfile::tempdir_in(self.place());
-        Ok(made.map_err(|error| Error::at("make a directory in", self.place(), errno_of(&error), ""))?)
+        Ok(made.map_err(|error| Error::at("make a directory in", self.place(), error, ""))?)
     }
 
     /// A command of these words, on this processor.
@@ -96,7 +96,7 @@ impl Bench {
         command
     }
 
-    /// Starts a program. `stdin`: whether it has one, until [`Member::close_stdin`].
+    /// Starts a program. `stdin`: whether it has one, until [`Running::close_stdin`].
     pub(crate) fn start(&self, words: &[String], cpu: Option<usize>, stdin: bool) -> Result<Member, Trouble> {
         let mut command = self.command(words, cpu);
         command.stdin(if stdin { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped());
@@ -114,16 +114,12 @@ pub(crate) fn in_words(words: &[String], dir: &Path, cpu: Option<usize>) -> Stri
 /// A process of a trial. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Member {
-    running: Running,
+    pub(crate) running: Running,
     process: Rc<Process>,
     name: String,
 }
 
 impl Member {
-    pub(crate) fn pid(&self) -> u32 {
-        self.running.pid()
-    }
-
     /// Waits for the first line of its stdout.
     pub(crate) fn first_line(&mut self) -> Result<(), Trouble> {
         let has_line = |said: &[u8]| said.contains(&b'\n');
@@ -155,10 +151,6 @@ impl Member {
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.running.status().is_some()
-    }
-
-    pub(crate) fn close_stdin(&mut self) {
-        self.running.close_stdin();
     }
 
     /// Asks it to end, and waits until it has.

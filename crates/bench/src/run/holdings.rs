@@ -1,17 +1,13 @@
 //! What living processes have used and hold: time, switches, memory, descriptors.
 
 use load::report::Usage;
-use probe::proc::{kib, meminfo, open_files, own_pages, page_tables, text, value_of};
+use probe::proc::{first_number, kib, meminfo, open_files, own_pages, page_tables, text, value_of};
 
 /// What these have used so far.
 pub(crate) fn usage(family: &[u32]) -> Usage {
     let mut sum = Usage::default();
     for pid in family {
-        let nanoseconds = text(&format!("/proc/{pid}/schedstat"))
-            .split(' ')
-            .next()
-            .and_then(|text| text.parse::<f64>().ok())
-            .unwrap_or(0.0);
+        let nanoseconds = first_number(&format!("/proc/{pid}/schedstat")).unwrap_or(0.0);
         let status = text(&format!("/proc/{pid}/status"));
         let switches = |name| value_of(&status, name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         sum.processor_seconds += nanoseconds / 1e9;

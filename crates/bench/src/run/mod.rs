@@ -4,7 +4,6 @@ pub(crate) mod bench;
 pub(crate) mod cpus;
 pub(crate) mod directory;
 pub(crate) mod holdings;
-pub(crate) mod outcome;
 pub(crate) mod progress;
 pub(crate) mod sampling;
 pub(crate) mod trial;

@@ -8,10 +8,9 @@ use handshake_core::error::Error;
 
 use crate::model::columns::{Column, KEPT, POLITE, Task};
 use crate::model::placement::{BUSY, Placement};
-use crate::model::results::{ColumnInfo, Commands, Trial};
+use crate::model::results::{ColumnInfo, Commands, Outcome, Trial};
 use crate::model::rows::Row;
 use crate::run::bench::{Bench, Member, Trouble};
-use crate::run::outcome::Outcome;
 use crate::run::progress::Progress;
 use crate::run::trial::{NAIVE_PATIENCE, Trial as OneTrial};
 
@@ -83,7 +82,10 @@ impl Plan {
     }
 
     fn trials_of(&self, cell: &Cell) -> f64 {
-        let calibration = if needs_count(cell.column.task) { CALIBRATION } else { 0.0 };
+        let calibration = match cell.column.task {
+            Task::Talk { .. } | Task::Connect { .. } | Task::Flood | Task::Crowded { .. } => CALIBRATION,
+            Task::SecondClient | Task::Memory { .. } | Task::Crowd { .. } => 0.0,
+        };
         cell.rows.len() as f64 * (self.runs as f64 + calibration)
     }
 
@@ -108,7 +110,7 @@ impl Plan {
         samples: &mut Samples,
     ) -> Result<(), Error> {
         // Without the busy processes, all trials of this cell have failed.
-        let busy = judged(Busy::start(bench, cell.placement))?;
+        let busy = judged(start_busy(bench, cell.placement))?;
         let mut counts = Vec::new();
         for row in &cell.rows {
             progress.shows(&cell.title_of(row));
@@ -122,8 +124,9 @@ impl Plan {
             for index in (0..cell.rows.len()).map(|index| (index + run) % cell.rows.len()) {
                 let row = cell.rows[index];
                 progress.shows(&cell.title_of(row));
+                let trial = OneTrial { bench, row, placement: cell.placement };
                 let outcome = match &counts[index] {
-                    Ok(count) => judged(tried(cell, row, bench, *count))?,
+                    Ok(count) => judged(tried(trial, cell.column.task, *count))?,
                     Err(failure) => Err(failure.clone()),
                 };
                 samples.add(cell, row, run, outcome);
@@ -137,39 +140,25 @@ impl Plan {
     /// Finds out how much each client has to do so that a trial takes as long as it is to: from trials that
     /// do not count, and that warm up the machine.
     fn calibrate(&self, cell: &Cell, row: &'static Row, bench: &Bench) -> Result<usize, Trouble> {
-        let (clients, least) = match cell.column.task {
-            Task::Talk { clients, window, payload } => (clients, if payload > 4096 { 2 } else { 2 * window }),
-            Task::Connect { clients } => (clients, 1),
+        let (whole, parts) = (&[1.0][..], &[0.2, 1.0][..]);
+        let (task, clients, least, parts) = match cell.column.task {
+            task @ Task::Talk { clients, window, payload } => {
+                (task, clients, if payload > 4096 { 2 } else { 2 * window }, parts)
+            }
+            task @ Task::Connect { clients } => (task, clients, 1, parts),
+            // As much as they get done without the flood, and without the crowd.
             Task::Flood => {
-                let task = Task::Talk { clients: POLITE, window: 1, payload: 64 };
-                return self.calibrate_by(task, POLITE, cell, row, bench);
+                (Task::Talk { clients: POLITE, window: 1, payload: 64 }, POLITE, FIRST_GUESS, whole)
             }
-            Task::Crowded { .. } => {
-                return self.calibrate_by(Task::Connect { clients: 1 }, 1, cell, row, bench);
-            }
+            Task::Crowded { .. } => (Task::Connect { clients: 1 }, 1, FIRST_GUESS, whole),
             Task::SecondClient | Task::Memory { .. } | Task::Crowd { .. } => return Ok(0),
         };
         let mut count = FIRST_GUESS.max(least);
-        for part in [0.2, 1.0] {
-            let outcome = tried(cell, row, bench, count)?;
+        for part in parts {
+            let outcome = tried(OneTrial { bench, row, placement: cell.placement }, task, count)?;
             count = enough(&outcome, clients, self.seconds * part).max(least);
         }
         Ok(count)
-    }
-
-    /// As much as they get done of another task: without the flood, without the crowd.
-    fn calibrate_by(
-        &self,
-        task: Task,
-        clients: usize,
-        cell: &Cell,
-        row: &'static Row,
-        bench: &Bench,
-    ) -> Result<usize, Trouble> {
-        let mut alone = cell.clone();
-        alone.column.task = task;
-        let outcome = tried(&alone, row, bench, FIRST_GUESS)?;
-        Ok(enough(&outcome, clients, self.seconds).max(FIRST_GUESS))
     }
 }
 
@@ -180,11 +169,11 @@ fn enough(outcome: &Outcome, clients: usize, seconds: f64) -> usize {
     ((rate * seconds / clients as f64) as usize).clamp(1, MOST)
 }
 
-fn tried(cell: &Cell, row: &'static Row, bench: &Bench, count: usize) -> Result<Outcome, Trouble> {
-    let outcome = OneTrial { bench, row, placement: cell.placement }.run(cell.column.task, count);
+fn tried(trial: OneTrial<'_>, task: Task, count: usize) -> Result<Outcome, Trouble> {
+    let outcome = trial.run(task, count);
     if outcome.is_err() {
         // Ctrl-C reaches the processes of the trial, too: then it is no failure of theirs.
-        bench.process.wait(&mut [], Deadline::in_exactly(Duration::ZERO))?;
+        trial.bench.process.wait(&mut [], Deadline::in_exactly(Duration::ZERO))?;
     }
     outcome
 }
@@ -198,69 +187,33 @@ fn judged<T>(tried: Result<T, Trouble>) -> Result<Result<T, String>, Error> {
     }
 }
 
-fn needs_count(task: Task) -> bool {
-    matches!(task, Task::Talk { .. } | Task::Connect { .. } | Task::Flood | Task::Crowded { .. })
-}
-
 impl Samples {
     fn begin(&mut self, cell: &Cell) {
         let column = &cell.column;
         if let Some(known) = self.columns.iter_mut().find(|known| known.id == column.id) {
             return known.placements.push(cell.placement);
         }
-        let own = |pair: &(&str, &str)| (pair.0.to_string(), pair.1.to_string());
-        self.columns.push(ColumnInfo {
-            id: column.id.clone(),
-            group: column.group.to_string(),
-            title: column.title.clone(),
-            placements: vec![cell.placement],
-            left_out: column.left_out.iter().map(own).collect(),
-            commands: Vec::new(),
-        });
+        self.columns.push(ColumnInfo::of(column, cell.placement));
     }
 
     fn add(&mut self, cell: &Cell, row: &Row, run: usize, outcome: Result<Outcome, String>) {
-        let (failure, outcome) = match outcome {
-            Ok(outcome) => (None, outcome),
-            Err(failure) => (Some(failure), Outcome::default()),
+        let (row, placement) = (row.name.to_string(), cell.placement);
+        let (mut outcome, failure) = match outcome {
+            Ok(outcome) => (outcome, None),
+            Err(failure) => (Outcome::default(), Some(failure)),
         };
-        let (server, client) = outcome.commands;
-        let column = self.columns.last_mut().filter(|_| run == 0 && failure.is_none());
-        column.into_iter().for_each(|column| {
-            let (server, client) = (server.clone(), client.clone());
-            column.commands.push(Commands {
-                row: row.name.into(),
-                placement: cell.placement,
-                server,
-                client,
-            });
-        });
-        self.trials.push(Trial {
-            column: cell.column.id.clone(),
-            placement: cell.placement,
-            row: row.name.into(),
-            run,
-            values: outcome.values,
-            answered: outcome.answered,
-            lost: outcome.lost,
-            wrong: outcome.wrong,
-            histogram: outcome.histogram,
-            failure,
-        });
+        let (server, client) = std::mem::take(&mut outcome.commands);
+        if let Some(column) = self.columns.last_mut().filter(|_| run == 0 && failure.is_none()) {
+            column.commands.push(Commands { row: row.clone(), placement, server, client });
+        }
+        let column = cell.column.id.clone();
+        self.trials.push(Trial { column, placement, row, run, outcome, failure });
     }
 }
 
-/// Processes that never sleep, for as long as this lives.
-struct Busy {
-    /// Killed when this is dropped.
-    _members: Vec<Member>,
-}
-
-impl Busy {
-    fn start(bench: &Bench, placement: Placement) -> Result<Self, Trouble> {
-        let count = if placement == Placement::Busy { BUSY } else { 0 };
-        let words = ["lab", "reference", "busy"].map(String::from);
-        let members = (0..count).map(|_| bench.start(&words, None, false)).collect::<Result<_, _>>();
-        members.map(|members| Self { _members: members })
-    }
+/// Starts the processes of this placement that never sleep. Dropping them kills them.
+fn start_busy(bench: &Bench, placement: Placement) -> Result<Vec<Member>, Trouble> {
+    let count = if placement == Placement::Busy { BUSY } else { 0 };
+    let words = ["lab", "reference", "busy"].map(String::from);
+    (0..count).map(|_| bench.start(&words, None, false)).collect()
 }

@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use crate::model::columns::{KEPT, POLITE, Task};
 use crate::model::placement::Placement;
+use crate::model::results::Outcome;
 use crate::model::rows::{Load, Row};
 use crate::run::bench::{Bench, Member, Trouble, in_words};
 use crate::run::holdings::{available, holdings, usage};
-use crate::run::outcome::Outcome;
 
 /// Naive clients that still wait after this time count as hanging.
 pub(crate) const NAIVE_PATIENCE: Duration = Duration::from_secs(2);
@@ -71,7 +71,7 @@ impl Trial<'_> {
             (self.row.server(dir.path(), clients, self.bench.wait), self.bench.cpus.at(self.placement).0);
         let mut member = self.bench.start(&words, cpu, false)?;
         member.first_line()?;
-        let before = usage(&process_tree(member.pid()));
+        let before = usage(&process_tree(member.running.pid()));
         let command = in_words(&words, dir.path(), cpu);
         Ok(Server { member, dir, before, command })
     }
@@ -81,6 +81,19 @@ impl Trial<'_> {
         let (words, cpu) =
             (self.row.client(dir, load, self.bench.wait), self.bench.cpus.at(self.placement).1);
         Ok((self.bench.start(&words, cpu, load.hold)?, in_words(&words, dir, cpu)))
+    }
+
+    /// Runs a client to its end. Returns its report and its command.
+    fn ask(&self, server: &Server, load: &Load) -> Result<(Report, String), Trouble> {
+        let (mut client, words) = self.client(server, load)?;
+        Ok((report(&mut client)?, words))
+    }
+
+    /// Starts a client that stays, and waits until it is connected. Returns its command, too.
+    fn hold(&self, server: &Server, clients: usize) -> Result<(Member, String), Trouble> {
+        let (mut client, words) = self.client(server, &Load { clients, hold: true, ..Load::ONE })?;
+        client.first_line()?;
+        Ok((client, words))
     }
 
     /// Ends the server; returns what it and its subservers have used since it was ready.
@@ -106,16 +119,22 @@ impl Trial<'_> {
         reports: &[&Report],
     ) -> Result<(Outcome, Usage), Trouble> {
         let mut outcome = Outcome { commands: (server.command.clone(), client), ..Outcome::default() };
-        reports.iter().for_each(|report| outcome.count(report));
+        for report in reports {
+            outcome.answered += report.requests;
+            outcome.lost += report.lost.max(report.errors);
+            outcome.wrong += report.mismatches;
+        }
         Ok((outcome, self.end(server)?))
     }
 
     fn talk(&self, load: Load) -> Result<Outcome, Trouble> {
         let server = self.serve(load.clients)?;
-        let (mut client, words) = self.client(&server, &load)?;
-        let report = report(&mut client)?;
+        let (report, words) = self.ask(&server, &load)?;
         let (mut outcome, used) = self.close(server, words, &[&report])?;
-        outcome.set_latency(&report);
+        let latency = report.latency_ns;
+        for (metric, ns) in [("p50", latency.p50), ("p99", latency.p99), ("p999", latency.p999)] {
+            outcome.set(metric, ns as f64 / 1e3);
+        }
         if load.connect_only {
             outcome.set("connects", report.connects_per_second.unwrap_or(0.0));
         } else if load.payload >= 1 << 16 {
@@ -135,17 +154,14 @@ impl Trial<'_> {
     fn crowded(&self, held: usize, count: usize) -> Result<Outcome, Trouble> {
         let server = self.serve(held + 1)?;
         let load = Load { requests: count, connect_only: true, ..Load::ONE };
-        let (mut alone, _) = self.client(&server, &load)?;
-        let alone = report(&mut alone)?;
-        let (mut crowd, _) = self.client(&server, &Load { clients: held, hold: true, ..Load::ONE })?;
-        crowd.first_line()?;
-        let subservers = process_tree(server.member.pid()).len() - 1;
+        let (alone, _) = self.ask(&server, &load)?;
+        let (mut crowd, _) = self.hold(&server, held)?;
+        let subservers = process_tree(server.member.running.pid()).len() - 1;
         if subservers < held {
             return Err(crowd.trouble(&format!("holds {subservers} connections only")));
         }
-        let (mut beside, words) = self.client(&server, &load)?;
-        let beside = report(&mut beside)?;
-        crowd.close_stdin();
+        let (beside, words) = self.ask(&server, &load)?;
+        crowd.running.close_stdin();
         let crowd = report(&mut crowd)?;
         let (mut outcome, _) = self.close(server, words, &[&alone, &crowd, &beside])?;
         let rate = |report: &Report| report.connects_per_second.unwrap_or(0.0);
@@ -157,15 +173,14 @@ impl Trial<'_> {
 
     fn second_client(&self) -> Result<Outcome, Trouble> {
         let server = self.serve(2)?;
-        let (mut first, _) = self.client(&server, &Load { hold: true, ..Load::ONE })?;
-        first.first_line()?;
+        let (mut first, _) = self.hold(&server, 1)?;
         let kept = Deadline::after(KEPT);
         let (mut second, words) = self.client(&server, &Load { connect_only: true, ..Load::ONE })?;
         while !second.has_ended() && !kept.passed() {
             self.bench.process.wait(&mut [], kept)?;
         }
         let in_line = !second.has_ended();
-        first.close_stdin();
+        first.running.close_stdin();
         let (first, second) = (report(&mut first)?, report(&mut second)?);
         let (mut outcome, _) = self.close(server, words, &[&first, &second])?;
         outcome.set("wait", second.latency_ns.max as f64 / 1e6);
@@ -176,13 +191,11 @@ impl Trial<'_> {
     fn flood(&self, count: usize) -> Result<Outcome, Trouble> {
         let server = self.serve(POLITE + 1)?;
         let load = Load { clients: POLITE, requests: count, warm_up: count / 10, ..Load::ONE };
-        let (mut polite, _) = self.client(&server, &load)?;
-        let alone = report(&mut polite)?;
+        let (alone, _) = self.ask(&server, &load)?;
         let endless = Load { requests: ENDLESS, window: FLOOD_WINDOW, ..Load::ONE };
         let (mut flooding, _) = self.client(&server, &endless)?;
         self.flood_begins(&server, &mut flooding)?;
-        let (mut polite, words) = self.client(&server, &load)?;
-        let beside = report(&mut polite)?;
+        let (beside, words) = self.ask(&server, &load)?;
         if flooding.has_ended() {
             return Err(flooding.trouble("ended before the polite clients"));
         }
@@ -197,7 +210,7 @@ impl Trial<'_> {
 
     /// Waits until the server has work.
     fn flood_begins(&self, server: &Server, flooding: &mut Member) -> Result<(), Trouble> {
-        let worked = || usage(&process_tree(server.member.pid())).processor_seconds;
+        let worked = || usage(&process_tree(server.member.running.pid())).processor_seconds;
         let before = worked();
         let until = Deadline::after(Duration::from_secs(10));
         while worked() < before + FLOOD_BEGUN {
@@ -213,13 +226,12 @@ impl Trial<'_> {
         let in_turn = matches!(self.row.name, "basic" | "unix-in-turn");
         let clients = if in_turn { 1 } else { clients };
         let server = self.serve(clients)?;
-        let pid = server.member.pid();
+        let pid = server.member.running.pid();
         let (before, free) = (holdings(&process_tree(pid)), available());
-        let (mut client, words) = self.client(&server, &Load { clients, hold: true, ..Load::ONE })?;
-        client.first_line()?;
+        let (mut client, words) = self.hold(&server, clients)?;
         let (after, less_free) = (holdings(&process_tree(pid)), available());
-        let of_client = holdings(&[client.pid()]).memory;
-        client.close_stdin();
+        let of_client = holdings(&[client.running.pid()]).memory;
+        client.running.close_stdin();
         let report = report(&mut client)?;
         let (mut outcome, _) = self.close(server, words, &[&report])?;
         let each = clients as f64;
@@ -233,8 +245,7 @@ impl Trial<'_> {
 
     fn crowd(&self, clients: usize) -> Result<Outcome, Trouble> {
         let server = self.serve(clients)?;
-        let (mut client, words) = self.client(&server, &Load { clients, ..Load::ONE })?;
-        let report = report(&mut client)?;
+        let (report, words) = self.ask(&server, &Load { clients, ..Load::ONE })?;
         let (mut outcome, _) = self.close(server, words, &[&report])?;
         outcome.set("clients", clients as f64);
         outcome.set("served", report.requests as f64);

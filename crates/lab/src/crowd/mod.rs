@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ::load::most_connections;
 use handshake_cli::{Status, at_least_one, complain, duration};
-use handshake_core::error::{Error, Result};
+use handshake_core::error::Result;
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
 use handshake_core::process::Process;
@@ -115,15 +115,11 @@ impl Plan {
 /// Runs the crowd. [`Status::Broken`]: a check failed, and was printed.
 ///
 /// # Errors
-/// A program is missing, or a process cannot be started. [`Error::Signal`]: the lab was interrupted, and has
-/// ended all processes that it had started.
+/// A program is missing, or a process cannot be started. [`Signal`](handshake_core::Error::Signal): the
+/// lab was interrupted, and has ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
-    let paradigm = match args.server() {
-        Ok(paradigm) => paradigm,
-        Err(why) => {
-            complain("lab", why);
-            return Ok(Status::Usage);
-        }
+    let Ok(paradigm) = args.server().inspect_err(|why| complain("lab", why)) else {
+        return Ok(Status::Usage);
     };
     let limits = Limits::raise();
     let plan = args.plan(paradigm, &limits);
@@ -138,18 +134,9 @@ pub fn run(args: Args) -> Result<Status> {
     let mut server = ServerUnderTest::open(paradigm, &options, directory, &process)?;
     printer.line(&format!("$ {}", server.words))?;
     let mut seen = Seen { clients: plan.clients, beyond: plan.beyond, ..Seen::default() };
-    match phases::run(&plan, &mut server, &process, &mut seen, &mut printer) {
-        Err(Error::Signal(number)) => {
-            drop(server);
-            printer.heading("Verdict")?;
-            return Err(check::interrupted(number, &mut printer)?);
-        }
-        Err(error @ Error::Lost { .. }) => seen.died = Some(error.to_string()),
-        Err(error) => return Err(error),
-        Ok(()) => {}
-    }
-    let ending = server.close();
-    printer.heading("Verdict")?;
+    let ran = phases::run(&plan, &mut server, &process, &mut seen, &mut printer);
+    let (ending, died) = check::end(ran, server, &mut printer)?;
+    seen.died = died;
     let right = check::print(seen.checks().into_iter().chain(ending.checks()), &mut printer)?;
     printer.line(if right { "passed" } else { "failed" })?;
     Ok(if right { Status::Done } else { Status::Broken })

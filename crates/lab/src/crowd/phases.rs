@@ -3,7 +3,6 @@
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::Result;
 use handshake_core::process::Process;
-use load::Report;
 
 use super::Plan;
 use super::excess::connect_more;
@@ -68,32 +67,24 @@ fn connect_all(
     let seconds = (now() - began).as_secs_f64();
     loads.iter().try_for_each(|load| printer.line(&format!("$ {}", load.words)))?;
     seen.reports = loads.iter().filter_map(Load::report).collect();
-    print_clients(plan, seconds, loads.len(), &seen.reports, printer)?;
+    print_clients(seen, seconds, loads.len(), printer)?;
     Ok(loads)
 }
 
-fn print_clients(
-    plan: &Plan,
-    seconds: f64,
-    loads: usize,
-    reports: &[Report],
-    printer: &mut Printer,
-) -> Result<()> {
-    let sum = |count: fn(&Report) -> u64| reports.iter().map(count).sum::<u64>();
-    let (answered, wrong) = (sum(|report| report.requests), sum(|report| report.mismatches));
-    let lost = (plan.clients as u64).saturating_sub(answered);
-    let records = sum(|report| report.handshake_records);
-    let own: Vec<String> = reports.iter().map(|report| format!("{:.3} s", report.connect_seconds)).collect();
+fn print_clients(seen: &Seen, seconds: f64, loads: usize, printer: &mut Printer) -> Result<()> {
+    let clients = seen.clients;
+    let own = seen.reports.iter().map(|report| format!("{:.3} s", report.connect_seconds));
+    let own = own.collect::<Vec<_>>().join(", ");
     printer.line("")?;
-    row("clients", format!("{} in {loads} processes", plan.clients), printer)?;
+    row("clients", format!("{clients} in {loads} processes"), printer)?;
     let all = format!("in {seconds:.3} s, from the start of these processes to the last reply");
     row("connected", all, printer)?;
-    let own =
-        format!("by itself: {}, from its first handshake's beginning to its last READY", own.join(", "));
+    let own = format!("by itself: {own}, from its first handshake's beginning to its last READY");
     row("  each process", own, printer)?;
-    let right = answered.saturating_sub(wrong);
+    let [right, lost, wrong] = seen.right_lost_wrong();
     row("replies", format!("{right} right, {lost} lost, {wrong} wrong"), printer)?;
-    let each = records as f64 / plan.clients as f64;
+    let records = seen.sum(|report| report.handshake_records);
+    let each = records as f64 / clients as f64;
     row("handshake records", format!("{records}, {each:.2} a client"), printer)
 }
 

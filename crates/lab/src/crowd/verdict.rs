@@ -44,12 +44,20 @@ impl Seen {
         checks
     }
 
+    /// The sum of a count in all reports.
+    pub(super) fn sum(&self, count: fn(&Report) -> u64) -> u64 {
+        self.reports.iter().map(count).sum()
+    }
+
+    /// How many clients got the right reply, none, and a wrong one.
+    pub(super) fn right_lost_wrong(&self) -> [u64; 3] {
+        let (answered, wrong) = (self.sum(|report| report.requests), self.sum(|report| report.mismatches));
+        [answered.saturating_sub(wrong), (self.clients as u64).saturating_sub(answered), wrong]
+    }
+
     fn replies(&self) -> Check {
-        let due = self.clients as u64;
-        let answered: u64 = self.reports.iter().map(|report| report.requests).sum();
-        let wrong: u64 = self.reports.iter().map(|report| report.mismatches).sum();
-        let lost = due.saturating_sub(answered);
-        let claim = format!("of {due} clients {} got the right reply (expected all)", answered - wrong);
+        let [right, lost, wrong] = self.right_lost_wrong();
+        let claim = format!("of {} clients {right} got the right reply (expected all)", self.clients);
         let short = (lost + wrong > 0).then(|| format!("{lost} lost, {wrong} wrong"));
         Check::new(claim, short.into_iter().chain(self.complaints.iter().cloned()))
     }

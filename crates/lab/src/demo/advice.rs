@@ -117,9 +117,7 @@ impl Facts {
                 "it opened {wkp} for reading: use {}, since the client writes there and the server reads",
                 unbroken(&format!("open(\"{wkp}\", O_WRONLY)"))
             ),
-            (WkpOpened::Never, End::Crash(signal)) => {
-                format!("it crashed ({signal}) before it opened {wkp}: {}", cause(signal))
-            }
+            (WkpOpened::Never, End::Crash(signal)) => crash(signal, &format!("before it opened {wkp}")),
             (WkpOpened::Never, End::Status(_)) => {
                 format!("it made {}, and ended before it opened {wkp}: {OTHER_NAME}", self.made_in_words())
             }
@@ -129,10 +127,7 @@ impl Facts {
                 self.made_in_words()
             ),
             (_, End::Crash(signal)) => {
-                format!(
-                    "it crashed ({signal}) after it opened {wkp}, and before it wrote a name: {}",
-                    cause(signal)
-                )
+                crash(signal, &format!("after it opened {wkp}, and before it wrote a name"))
             }
             (_, End::Status(_)) => format!("it opened {wkp} and ended without writing into it: {write_name}"),
             (_, End::Sent(_)) => {
@@ -150,13 +145,19 @@ impl Facts {
                  pipe, with its first character first (step 4)"
             );
         }
+        self.no_such_pipe(&format!("[{text}]"), "make one with mkfifo(3)")
+    }
+
+    /// The advice if the client has written something that is no name of a pipe of its own.
+    fn no_such_pipe(&self, written: &str, mkfifo: &str) -> String {
+        let wkp = &self.wkp;
         match self.made.as_slice() {
             [] => format!(
-                "it wrote [{text}] into {wkp}, and made no pipe of that name: make one with mkfifo(3) \
-                 before it opens {wkp} (step 3)"
+                "it wrote {written} into {wkp}, and made no pipe of that name: {mkfifo} before it opens \
+                 {wkp} (step 3)"
             ),
             made => format!(
-                "it wrote [{text}] into {wkp}, but its pipe is called {}: write the name of the pipe that \
+                "it wrote {written} into {wkp}, but its pipe is called {}: write the name of the pipe that \
                  it made (step 4)",
                 in_words(made)
             ),
@@ -165,19 +166,10 @@ impl Facts {
 
     /// The advice if the server has read the name, and has not sent the acknowledgement.
     fn after_name(&self, name: &str) -> String {
-        let (wkp, full_name, name) = (&self.wkp, name, shorten(name));
+        let (full_name, name) = (name, shorten(name));
         if !self.made.iter().any(|made| made == full_name) {
-            return match self.made.as_slice() {
-                [] => format!(
-                    "it wrote the name {name} into {wkp}, and made no pipe of that name: call \
-                     mkfifo(\"{name}\", 0600) before it opens {wkp} (step 3)"
-                ),
-                made => format!(
-                    "it wrote the name {name} into {wkp}, but its pipe is called {}: write the name of the \
-                     pipe that it made (step 4)",
-                    in_words(made)
-                ),
-            };
+            let mkfifo = format!("call mkfifo(\"{name}\", 0600)");
+            return self.no_such_pipe(&format!("the name {name}"), &mkfifo);
         }
         match (&self.blocked, self.end) {
             (Some(Blocked { call: "open", access: Access::Write, name: opened, waits, .. }), _)
@@ -188,12 +180,7 @@ impl Facts {
                      reads (step 5)"
                 )
             }
-            (_, End::Crash(signal)) => {
-                format!(
-                    "it crashed ({signal}) after it wrote its name, before the acknowledgement: {}",
-                    cause(signal)
-                )
-            }
+            (_, End::Crash(signal)) => crash(signal, "after it wrote its name, before the acknowledgement"),
             (_, End::Status(_)) => format!(
                 "it wrote its name and ended: open {name} for reading (step 5), and read the \
                  acknowledgement (step 8)"
@@ -211,9 +198,7 @@ impl Facts {
     fn after_acknowledgement(&self, name: &str) -> String {
         let (wkp, name) = (&self.wkp, shorten(name));
         match self.end {
-            End::Crash(signal) => {
-                format!("it crashed ({signal}) after the acknowledgement: {}", cause(signal))
-            }
+            End::Crash(signal) => crash(signal, "after the acknowledgement"),
             End::Status(_) => format!(
                 "it ended right after the acknowledgement: keep {wkp} and {name} open, and send what comes \
                  from stdin until that ends"
@@ -241,7 +226,7 @@ impl Facts {
         let name = self.name.as_deref().map_or_else(|| "its private pipe".into(), shorten);
         let read = format!("read each reply from {name} before the next message, and print it");
         match self.end {
-            End::Crash(signal) => format!("it crashed ({signal}) {}: {}", self.when(), cause(signal)),
+            End::Crash(signal) => crash(signal, &self.when()),
             _ if self.printed_ack_late => {
                 "it took the acknowledgement for its first reply: read the acknowledgement in the handshake \
                  (step 8), before the first message"
@@ -302,12 +287,13 @@ pub(super) fn in_words(pipes: &[String]) -> String {
 const WITHOUT_SHARED: &str = "for a client of the course: lab demo dispatch, without --shared-wkp";
 const OTHER_NAME: &str = "if it looks for another name, say so with --wkp NAME";
 
-/// Why a signal killed a program, or how to find out.
-fn cause(signal: Signal) -> &'static str {
-    match signal {
+/// When a signal killed the program; and why, or how to find out.
+fn crash(signal: Signal, when: &str) -> String {
+    let cause = match signal {
         Signal::SIGPIPE => "it wrote into a pipe that no process reads any more",
         _ => "gcc -g -fsanitize=address, or gdb, shows the line",
-    }
+    };
+    format!("it crashed ({signal}) {when}: {cause}")
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ impl Director {
     }
 
     /// Starts the external client, as the next client.
-    pub(super) fn start_external(&mut self, program: &ExternalProgram) -> Result<usize, Halt> {
+    pub(super) fn start_external(&mut self, program: &ExternalProgram) -> Result<(), Halt> {
         let ours: Vec<u32> = self.roster.all().map(|(_, pid)| pid).collect();
         let watch = Watch::begin(self.processes.place(), self.processes.wkp(), ours)?;
         let (terminal, screen) = Terminal::new()?;
@@ -129,7 +129,7 @@ impl Director {
         let pid = self.processes.start_external(actor, program, screen)?;
         let number = self.roster.add_external(pid);
         self.external = Some(ExternalClient::new(number, pid, watch, terminal));
-        Ok(number)
+        Ok(())
     }
 
     /// Prints what happens until `happened` is true and every process waits. With `--pause`, step by step.
@@ -287,10 +287,5 @@ impl Director {
     /// Whether a process that was started has ended.
     pub(super) fn has_ended(&self, actor: Actor) -> bool {
         self.processes.ended(actor).is_some()
-    }
-
-    /// Asks the server to end.
-    pub(super) fn end_server(&mut self) {
-        self.processes.signal(Actor::Server, Signal::SIGTERM);
     }
 }

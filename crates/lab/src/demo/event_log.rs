@@ -5,7 +5,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use handshake_core::deadline::monotonic_ns;
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use handshake_core::event::{Event, What};
 
 /// How long an event is held back for older events of other processes: they write their lines a moment after
@@ -39,7 +39,7 @@ impl LogReader {
     /// # Errors
     /// Those of read(2), and a line that is no event.
     pub(super) fn read(&mut self) -> Result<usize> {
-        let failed = |error: std::io::Error| Error::on("read", "the event log", errno_of(&error));
+        let failed = |error: std::io::Error| Error::on("read", "the event log", error);
         self.file.read_to_end(&mut self.part).map_err(failed)?;
         while let Some(end) = self.part.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.part.drain(..=end).collect();

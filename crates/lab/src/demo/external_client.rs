@@ -117,13 +117,12 @@ impl ExternalClient {
     pub(super) const OWN_REQUESTS: usize = 50;
 
     pub(super) fn new(number: usize, pid: u32, watch: Watch, terminal: Terminal) -> Self {
-        let printed_lines = Vec::new();
         Self {
             number,
             pid,
             watch,
             terminal,
-            printed_lines,
+            printed_lines: Vec::new(),
             printed_before: 0,
             given: 0,
             events_printed: 0,

@@ -109,9 +109,9 @@ fn blocked(director: &mut Director) -> String {
 fn end(director: &mut Director, number: usize) -> Result<(), Halt> {
     let client = Actor::Client(number);
     director.processes.close_stdin(client);
-    let mut has_ended = director.attempt(END, |now| now.has_ended(client))?;
+    director.attempt(END, |now| now.has_ended(client))?;
     for signal in SIGNALS {
-        if has_ended || director.has_ended(client) {
+        if director.has_ended(client) {
             break;
         }
         blocked(director);
@@ -120,7 +120,7 @@ fn end(director: &mut Director, number: usize) -> Result<(), Halt> {
         if let Some(external) = &mut director.external {
             external.ended_by = Some(signal);
         }
-        has_ended = director.attempt(END, |now| now.has_ended(client))?;
+        director.attempt(END, |now| now.has_ended(client))?;
     }
     Ok(())
 }

@@ -43,7 +43,7 @@ pub(super) fn judge(director: &mut Director, args: &Args) -> Result<bool> {
 }
 
 fn facts(director: &Director, external: &ExternalClient, args: &Args) -> Facts {
-    let first = |what| first(director, external, what);
+    let first = |what| director.events_of(what, external.number).next();
     let text = |event: &Event| event.text.clone().unwrap_or_default();
     // The server cannot know which client wrote these bytes. But only the external client writes a line that
     // is no name.
@@ -92,16 +92,11 @@ fn handshake(director: &Director, external: &ExternalClient, facts: &Facts) -> C
     if facts.blocked_before_wkp && external.given == 0 {
         return wrong(format!("{received} only when its input had ended"));
     }
-    let third = match (
-        first(director, external, What::ReadyReceived),
-        first(director, external, What::NoConfirmation),
-    ) {
-        (Some(ready), _) => match ready.text.as_deref() {
-            Some(text) => format!("third step [{text}]"),
-            None => "third step READY".into(),
-        },
-        (None, Some(_)) => "no third step".into(),
-        (None, None) => return wrong(format!("{received}, acknowledged, and then it left")),
+    let third = match director.events_of(What::ReadyReceived, external.number).next() {
+        Some(Event { text: Some(text), .. }) => format!("third step [{text}]"),
+        Some(_) => "third step READY".into(),
+        None if director.count_of(What::NoConfirmation, external.number) > 0 => "no third step".into(),
+        None => return wrong(format!("{received}, acknowledged, and then it left")),
     };
     Check::right(format!("{received}, acknowledged; {third}"))
 }
@@ -111,8 +106,7 @@ fn handshake(director: &Director, external: &ExternalClient, facts: &Facts) -> C
 fn replies(director: &Director, external: &ExternalClient, facts: &Facts, messages: usize) -> Check {
     let prints =
         |text: &String| external.printed_lines.iter().any(|line| line.contains(text.trim_end_matches('…')));
-    let sent = director.event_log.seen().iter().filter(|event| event.what == What::ReplySent);
-    let sent = sent.filter(|event| director.roster.client_of(event) == Some(external.number));
+    let sent = director.events_of(What::ReplySent, external.number);
     let sent: Vec<String> = sent.filter_map(|event| event.text.clone()).collect();
     let due: Vec<String> =
         (1..=messages).map(|number| answer(&roster::message(external.number, number))).collect();
@@ -121,20 +115,13 @@ fn replies(director: &Director, external: &ExternalClient, facts: &Facts, messag
     let (given, requests) = (counted(external.given, "message"), counted(facts.requests, "request"));
     let replies = counted(facts.replies, "reply").replace("replys", "replies");
     let served = format!("it was given {given}; the server received {requests} and sent {replies}");
-    let (right, printed) = if asks_by_itself {
-        let right = sent.iter().any(|sent| !sent.is_empty() && prints(sent));
-        (
-            right,
-            if right {
-                "it sends messages of its own, and prints replies"
-            } else {
-                "it printed none of them"
-            }
-            .to_owned(),
-        )
-    } else {
-        let printed = due.iter().filter(|due| prints(due)).count();
+    let printed = due.iter().filter(|due| prints(due)).count();
+    let (right, printed) = if !asks_by_itself {
         (printed == messages, format!("it printed {printed} of {messages} expected"))
+    } else if sent.iter().any(|sent| !sent.is_empty() && prints(sent)) {
+        (true, "it sends messages of its own, and prints replies".into())
+    } else {
+        (false, "it printed none of them".into())
     };
     let claim = format!("replies: {served}; {printed}");
     if right { Check::right(claim) } else { Check::wrong(claim, facts.on_replies(messages)) }
@@ -201,10 +188,4 @@ fn remarks(director: &Director, external: &ExternalClient, facts: &Facts, did_it
         ));
     }
     remarks
-}
-
-fn first<'s>(director: &'s Director, external: &ExternalClient, what: What) -> Option<&'s Event> {
-    let is_it =
-        |event: &&Event| event.what == what && director.roster.client_of(event) == Some(external.number);
-    director.event_log.seen().iter().find(is_it)
 }

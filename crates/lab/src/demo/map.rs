@@ -1,6 +1,6 @@
 //! The process tree, and the holders of each pipe end, as /proc shows them at this moment.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use handshake_core::error::Result;
 use probe::proc::{self, Direction, PipeEnd};
@@ -43,13 +43,15 @@ pub(super) struct Row {
     /// `yes`, `gone`, `never`.
     name: &'static str,
     purpose: Use,
-    readers: Vec<Actor>,
-    writers: Vec<Actor>,
+    readers: BTreeSet<Actor>,
+    writers: BTreeSet<Actor>,
 }
 
 /// Shows the processes and the pipes.
 pub(super) fn show(printer: &mut Printer, roster: &Roster, wkp: &Wkp) -> Result<()> {
-    show_processes(printer, roster)?;
+    let own = std::process::id();
+    printer.line(&format!("  lab demo [{own}]"))?;
+    show_children(printer, roster, own, "  ")?;
     show_pipes(printer, roster, &rows(roster, wkp))
 }
 
@@ -57,12 +59,6 @@ pub(super) fn show(printer: &mut Printer, roster: &Roster, wkp: &Wkp) -> Result<
 pub(super) fn show_again(printer: &mut Printer, roster: &Roster, wkp: &Wkp) -> Result<()> {
     printer.heading("The processes, and the pipe ends that they hold")?;
     show(printer, roster, wkp)
-}
-
-fn show_processes(printer: &mut Printer, roster: &Roster) -> Result<()> {
-    let own = std::process::id();
-    printer.line(&format!("  lab demo [{own}]"))?;
-    show_children(printer, roster, own, "  ")
 }
 
 fn show_children(printer: &mut Printer, roster: &Roster, parent: u32, indent: &str) -> Result<()> {
@@ -95,7 +91,7 @@ fn show_pipes(printer: &mut Printer, roster: &Roster, rows: &[Row]) -> Result<()
 }
 
 /// The coloured names, in a field of `width`.
-fn names(printer: &Printer, roster: &Roster, actors: &[Actor], width: usize) -> String {
+fn names(printer: &Printer, roster: &Roster, actors: &BTreeSet<Actor>, width: usize) -> String {
     if actors.is_empty() {
         return format!("{:width$}", "nobody");
     }
@@ -124,12 +120,8 @@ pub(super) fn rows(roster: &Roster, wkp: &Wkp) -> Vec<Row> {
 }
 
 fn row(ends: &[(Actor, PipeEnd)], roster: &Roster, wkp: &Wkp) -> Row {
-    let holders = |direction| {
-        let mut holders: Vec<Actor> =
-            ends.iter().filter(|(_, end)| end.direction == direction).map(|(actor, _)| *actor).collect();
-        holders.sort_unstable();
-        holders.dedup();
-        holders
+    let holders = |direction| -> BTreeSet<Actor> {
+        ends.iter().filter(|(_, end)| end.direction == direction).map(|(actor, _)| *actor).collect()
     };
     let (readers, writers) = (holders(Direction::Read), holders(Direction::Write));
     let end = &ends[0].1;

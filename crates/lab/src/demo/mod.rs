@@ -37,8 +37,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use handshake_cli::{Status, complain};
-use handshake_core::Result;
-use handshake_core::error::{Error, errno_of};
+use handshake_core::error::{Error, Result};
 use handshake_core::event::Role;
 use handshake_core::process::Process;
 use probe::paradigm::Paradigm;
@@ -147,8 +146,7 @@ pub fn run(args: Args) -> Result<Status> {
     let external =
         args.client.as_ref().map(|path| ExternalProgram::new(path, &args.arguments)).transpose()?;
     let process = Process::quiet(Role::Client)?;
-    let (pause, gate) =
-        if args.pause { Pause::new().map(|(pause, gate)| (Some(pause), Some(gate)))? } else { (None, None) };
+    let (pause, gate) = args.pause.then(Pause::new).transpose()?.unzip();
     let processes = Processes::prepare(paradigm, args.wkp.clone(), gate)?;
     let printer = if args.quiet { Printer::silent() } else { Printer::new() };
     let mut director = Director::new(process, pause, processes, printer)?;
@@ -166,8 +164,7 @@ pub fn run(args: Args) -> Result<Status> {
 fn announce(director: &mut Director, args: &Args) -> Result<()> {
     director.printer.heading(&title(args))?;
     in_words(director.processes.paradigm).iter().try_for_each(|text| director.printer.note(text))?;
-    let place = director.processes.place().display().to_string();
-    director.printer.note(&format!("The pipes are in {place}"))?;
+    director.printer.note(&format!("The pipes are in {}", director.processes.place().display()))?;
     if args.pause {
         director
             .printer
@@ -186,7 +183,7 @@ fn save(director: &Director, args: &Args) -> Result<()> {
     let drawn = args.html.as_ref().map(|file| trace::draw(events.to_vec(), title(args), file));
     let written = args.events.as_ref().map(|file| {
         let lines = events.iter().filter_map(|event| serde_json::to_string(event).ok());
-        let failed = |error| Error::on("write", file.display().to_string(), errno_of(&error));
+        let failed = |error| Error::on("write", file.display().to_string(), error);
         fs::write(file, lines.map(|line| line + "\n").collect::<String>()).map_err(failed)
     });
     drawn.into_iter().chain(written).collect()

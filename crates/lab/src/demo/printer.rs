@@ -58,7 +58,7 @@ impl Printer {
         let width = columns().saturating_sub(1).min(RULE);
         let rule = "─".repeat(width.saturating_sub(title.chars().count() + 4));
         let bold = self.style(Style::new().bold());
-        self.say(&format!("\n{bold}── {title} {rule}{bold:#}"))
+        self.line(&format!("\n{bold}── {title} {rule}{bold:#}"))
     }
 
     /// Prints an action of a process.
@@ -80,7 +80,7 @@ impl Printer {
         let quiet = self.style(Style::new().italic());
         let lines = wrap("", 0, text, columns().saturating_sub(STEP));
         let lines = lines.iter().map(|line| format!("{:STEP$}{quiet}{line}{quiet:#}", ""));
-        self.say(&lines.collect::<Vec<_>>().join("\n"))
+        self.line(&lines.collect::<Vec<_>>().join("\n"))
     }
 
     /// Prints a paragraph that begins at the left edge.
@@ -100,12 +100,7 @@ impl Printer {
 
     /// Prints `text` behind `first`. Further lines have an indent of `rest`.
     pub(super) fn fill(&mut self, first: &str, rest: usize, text: &str) -> Result<()> {
-        self.say(&wrap(first, rest, text, columns()).join("\n"))
-    }
-
-    /// Prints a line unchanged: one of a table, or a command.
-    pub(crate) fn line(&mut self, text: &str) -> Result<()> {
-        self.say(text)
+        self.line(&wrap(first, rest, text, columns()).join("\n"))
     }
 
     /// Prints the result of a check.
@@ -146,8 +141,8 @@ impl Printer {
         }
     }
 
-    /// Prints a text and a newline.
-    fn say(&mut self, text: &str) -> Result<()> {
+    /// Prints a text unchanged, and a newline: a line of a table, or a command.
+    pub(crate) fn line(&mut self, text: &str) -> Result<()> {
         if std::mem::take(&mut self.prompted) && self.wipes {
             let _ = stderr().write_all(b"\r\x1b[K");
         }

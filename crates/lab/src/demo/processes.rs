@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use nix::sys::signal::Signal;
 use probe::paradigm::Paradigm;
 use probe::programs::{end_children, end_orphans, lines_of, programs};
@@ -42,8 +42,6 @@ pub(super) struct Processes {
     pub(super) paradigm: Paradigm,
     server: PathBuf,
     client: PathBuf,
-    server_options: Vec<&'static str>,
-    client_options: Vec<&'static str>,
     wkp: Wkp,
     place: TempDir,
     events: NamedTempFile,
@@ -55,11 +53,12 @@ pub(super) struct Processes {
     pub(super) leftover_processes: Vec<u32>,
 }
 
-/// The options of clients in a demo without a pause: no client waits longer than the watchdog.
+/// The options in a demo without a pause: no client waits longer than the watchdog.
+const SERVER: &[&str] = &["-q"];
 const CLIENT: &[&str] = &["-q", "--timeout", "1m"];
 /// The options with a pause. A person takes time, and a deadline stands still only for the process at the
 /// gate.
-const PATIENT_SERVER: [&str; 4] = ["--handshake-timeout", "0", "--grace", "1h"];
+const PATIENT_SERVER: &[&str] = &["-q", "--handshake-timeout", "0", "--grace", "1h"];
 const PATIENT_CLIENT: &[&str] = &["-q", "--timeout", "0", "--reply-timeout", "0"];
 
 impl Processes {
@@ -69,18 +68,12 @@ impl Processes {
     /// A program is missing, or temporary files cannot be made.
     pub(super) fn prepare(paradigm: Paradigm, wkp: Wkp, gate: Option<OwnedFd>) -> Result<Self> {
         let (server, client) = programs(paradigm)?;
-        let mut server_options = vec!["-q"];
-        server_options.extend(paradigm.option());
-        server_options.extend(gate.iter().flat_map(|_| PATIENT_SERVER));
-        let client_options = if gate.is_some() { PATIENT_CLIENT } else { CLIENT };
         proc::adopt_orphans();
         Ok(Self {
             members: Vec::new(),
             paradigm,
             server,
             client,
-            server_options,
-            client_options: client_options.into(),
             wkp,
             place: temporary::directory("lab-demo-")?,
             events: temporary::named_file("lab-events-")?,
@@ -104,9 +97,7 @@ impl Processes {
     /// # Errors
     /// The event log cannot be opened.
     pub(super) fn events(&self) -> Result<File> {
-        self.events
-            .reopen()
-            .map_err(|error| Error::at("open the event log", self.events.path(), errno_of(&error), ""))
+        self.events.reopen().map_err(|error| Error::at("open the event log", self.events.path(), error, ""))
     }
 
     /// Starts the server or a client; returns its PID.
@@ -114,11 +105,13 @@ impl Processes {
     /// # Errors
     /// The program cannot be started.
     pub(super) fn start(&mut self, actor: Actor) -> Result<u32> {
-        let (program, options) = match actor {
-            Actor::Server => (&self.server, &self.server_options),
-            _ => (&self.client, &self.client_options),
+        let (program, options) = match (actor, &self.gate) {
+            (Actor::Server, None) => (&self.server, SERVER),
+            (Actor::Server, Some(_)) => (&self.server, PATIENT_SERVER),
+            (_, None) => (&self.client, CLIENT),
+            (_, Some(_)) => (&self.client, PATIENT_CLIENT),
         };
-        let failed = |error: std::io::Error| Error::at("start", program, errno_of(&error), "");
+        let failed = |error: std::io::Error| Error::at("start", program, error, "");
         let stdout = temporary::file()?;
         let mut command = Command::new(program);
         command.args(options).arg("--wkp").arg(self.place.path().join(self.wkp.name()));
@@ -126,7 +119,11 @@ impl Processes {
         if let Some(gate) = &self.gate {
             command.arg("--gate").arg(gate.as_raw_fd().to_string());
         }
-        command.stdin(if actor == Actor::Server { Stdio::null() } else { Stdio::piped() });
+        if actor == Actor::Server {
+            command.args(self.paradigm.option()).stdin(Stdio::null());
+        } else {
+            command.stdin(Stdio::piped());
+        }
         command.stdout(stdout.try_clone().map_err(failed)?);
         command.stderr(self.stderr.try_clone().map_err(failed)?);
         let running = command.spawn().map_err(failed)?;

@@ -98,10 +98,15 @@ impl Director {
         self.event_log.seen().iter().filter(|event| event.what == what).count()
     }
 
+    /// The events of this kind that have happened to a client.
+    pub(super) fn events_of(&self, what: What, client: usize) -> impl Iterator<Item = &Event> {
+        let is_it = move |event: &&Event| event.what == what && self.roster.client_of(event) == Some(client);
+        self.event_log.seen().iter().filter(is_it)
+    }
+
     /// How often this event has happened to a client.
     pub(super) fn count_of(&self, what: What, client: usize) -> usize {
-        let is_it = |event: &&Event| event.what == what && self.roster.client_of(event) == Some(client);
-        self.event_log.seen().iter().filter(is_it).count()
+        self.events_of(what, client).count()
     }
 
     /// Whether the server has announced that it waits, for each well-known pipe that it has made.

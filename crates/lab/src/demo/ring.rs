@@ -8,16 +8,11 @@ use super::map::{self, Row, arc};
 use super::printer::unbroken;
 use super::roster::Actor::{self, Client, Server, Subserver};
 
-/// Shows the processes and the pipes under a heading, and each client's round trip. Returns the missing
-/// pipes.
+/// Shows the processes and the pipes under a heading, and the round trip of each client that is being served.
+/// Returns the missing pipes.
 pub(super) fn show_all(director: &mut Director, paradigm: Paradigm) -> Result<Vec<String>> {
     map::show_again(&mut director.printer, &director.roster, director.processes.wkp())?;
     let rows = map::rows(&director.roster, director.processes.wkp());
-    show(director, &rows, paradigm)
-}
-
-/// Draws the round trip of each client that is being served; returns the missing pipes.
-fn show(director: &mut Director, rows: &[Row], paradigm: Paradigm) -> Result<Vec<String>> {
     let mut missing = Vec::new();
     for client in director.roster.clients() {
         // A missing pipe of the external client is no failure of the demo.
@@ -28,9 +23,9 @@ fn show(director: &mut Director, rows: &[Row], paradigm: Paradigm) -> Result<Vec
             director.printer.line("")?;
         }
         if paradigm == Paradigm::Dispatch {
-            ring(director, rows, client, missing)?;
+            ring(director, &rows, client, missing)?;
         } else if paradigm == Paradigm::Forking || client == 1 {
-            round_trip(director, rows, client, missing)?;
+            round_trip(director, &rows, client, missing)?;
         }
     }
     Ok(missing)

@@ -147,6 +147,11 @@ impl Roster {
         self.pid(actor).map_or_else(|| actor.to_string(), |pid| format!("{actor} [{pid}]"))
     }
 
+    /// The name of the process with this PID, also of one that is not the demo's.
+    pub(super) fn name_of(&self, pid: u32) -> String {
+        self.actor(pid).map_or_else(|| format!("process {pid}"), |actor| self.name(actor))
+    }
+
     pub(super) fn clients(&self) -> impl Iterator<Item = usize> + use<> {
         1..=self.clients.len()
     }

@@ -1,6 +1,7 @@
 //! The sequence of a demo, section by section.
 
 use handshake_core::event::What;
+use nix::sys::signal::Signal;
 use probe::paradigm::Paradigm;
 
 use super::director::{Director, Halt};
@@ -24,7 +25,7 @@ pub(super) fn run(
         _ => all_at_once(director, args, external)?,
     };
     director.section("The server is asked to end: SIGTERM")?;
-    director.end_server();
+    director.processes.signal(Actor::Server, Signal::SIGTERM);
     director.until("the server to end", |now| now.has_ended(Actor::Server))?;
     Ok(missing)
 }

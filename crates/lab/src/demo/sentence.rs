@@ -19,7 +19,7 @@ pub(super) fn of_event(
     let text = event.text.as_deref().unwrap_or_default();
     let pipe = shorten(event.pipe.as_deref().unwrap_or_default());
     let client = Actor::Client(roster.client_of(event).unwrap_or(0)).to_string();
-    let peer = event.peer.map(|pid| other(pid, roster)).unwrap_or_default();
+    let peer = event.peer.map(|pid| roster.name_of(pid)).unwrap_or_default();
     let bytes = event.bytes.unwrap_or_default();
     let sentence = match event.what {
         What::WkpCreated if is_first_wkp => format!("creates the well-known pipe {pipe}"),
@@ -83,10 +83,6 @@ fn message(event: &Event) -> String {
 /// Aligns the texts of several lines.
 pub(super) fn quoted(what: &str, text: &str) -> String {
     format!("{what:<18} [{text}]")
-}
-
-fn other(pid: u32, roster: &Roster) -> String {
-    roster.actor(pid).map_or_else(|| format!("process {pid}"), |actor| roster.name(actor))
 }
 
 fn subserver_of(event: &Event, roster: &Roster) -> String {

@@ -88,9 +88,7 @@ fn order(director: &Director, args: &Args) -> Check {
             if what == What::SubserverForked && !args.paradigm.forks() {
                 continue;
             }
-            let is_it =
-                |event: &&Event| event.what == what && director.roster.client_of(event) == Some(client);
-            let Some(event) = director.event_log.seen().iter().find(is_it) else {
+            let Some(event) = director.events_of(what, client).next() else {
                 wrong.push(format!("client {client}: expected {what:?}; it did not happen"));
                 continue;
             };
@@ -170,10 +168,7 @@ fn files(director: &Director) -> Check {
 
 /// Checks that no process and no zombie is left.
 fn processes(director: &Director, left: &[u32]) -> Check {
-    let name = |pid: u32| match director.roster.actor(pid) {
-        Some(actor) => director.roster.name(actor),
-        None => format!("process {pid}"),
-    };
+    let name = |pid| director.roster.name_of(pid);
     let mut wrong: Vec<_> =
         left.iter().map(|pid| format!("{} did not end by itself and was killed", name(*pid))).collect();
     let parents = [std::process::id()].into_iter().chain(director.roster.all().map(|(_, pid)| pid));

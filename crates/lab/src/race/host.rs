@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -10,10 +9,10 @@ use handshake_core::error::Result;
 use handshake_core::process::Process;
 use handshake_core::sys::ends_with_us;
 use nix::sys::signal::Signal;
-use probe::programs::{this_program, words};
+use probe::programs::this_program;
 use probe::temporary;
 
-use super::plan::{Dialect, Match, Server};
+use super::plan::{Dialect, Server};
 use crate::check::Check;
 use crate::server_under_test::{ServerUnderTest, WKP};
 
@@ -27,7 +26,7 @@ const PREFIX: &str = "lab-race-";
 #[derive(Debug)]
 pub(super) struct Host {
     server: Server,
-    running: ServerUnderTest,
+    pub(super) running: ServerUnderTest,
 }
 
 impl Host {
@@ -43,15 +42,6 @@ impl Host {
             ServerUnderTest::original(command, directory, process)?
         };
         Ok(Self { server, running })
-    }
-
-    /// Its command line.
-    pub(super) fn words(&self) -> &str {
-        &self.running.words
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        self.running.path()
     }
 
     /// Before the next round. An original that waits for ever is of no use any more; ours must be at rest.
@@ -73,10 +63,16 @@ impl Host {
     /// The kernel does not say where this program is.
     pub(super) fn client(&self, dialect: Dialect, message: &str) -> Result<Command> {
         let mut command = match dialect {
-            Dialect::Framed => framed(&self.running, message),
+            // Its first event is step 3: it stops there, at a gate that opens when its stdin ends.
+            Dialect::Framed => {
+                let mut command = Command::new(&self.running.client);
+                command.args(["-q", "--timeout", "0", "--gate", "0", "--wkp"]);
+                command.arg(self.running.place.wkp()).arg(message);
+                command
+            }
             Dialect::Course => {
                 let mut command = this_program()?;
-                command.args(["reference", "naive-client"]).arg(self.path());
+                command.args(["reference", "naive-client"]).arg(self.running.path());
                 command
             }
         };
@@ -85,13 +81,9 @@ impl Host {
         Ok(command)
     }
 
-    pub(super) fn clients_words(&self, who: Match) -> String {
-        self.client(who.dialect, "MESSAGE").map_or(String::new(), |command| words(&command))
-    }
-
     /// How many private pipes there are: clients that stand before step 4.
     pub(super) fn private_pipes(&self) -> usize {
-        let entries = fs::read_dir(self.path()).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.running.path()).into_iter().flatten().flatten();
         let is_private = |entry: &fs::DirEntry| {
             entry.file_name() != WKP && entry.file_type().is_ok_and(|kind| kind.is_fifo())
         };
@@ -103,13 +95,6 @@ impl Host {
     pub(super) fn close(mut self) -> Option<Vec<Check>> {
         self.server.paradigm().map(|_| self.running.close().checks().into())
     }
-}
-
-/// Its first event is step 3: it stops there, at a gate that opens when its stdin ends.
-fn framed(server: &ServerUnderTest, message: &str) -> Command {
-    let mut command = Command::new(&server.client);
-    command.args(["-q", "--timeout", "0", "--gate", "0", "--wkp"]).arg(server.place.wkp()).arg(message);
-    command
 }
 
 /// Between two looks whether all are there.

@@ -19,6 +19,7 @@ use handshake_cli::{Status, complain, duration};
 use handshake_core::error::{Error, Result};
 use handshake_core::event::Role;
 use handshake_core::process::Process;
+use probe::programs::words;
 
 use crate::check::{self, Check};
 use crate::demo::printer::Printer;
@@ -78,12 +79,8 @@ struct FinishedMatch {
 /// A program is missing, or a process cannot be started. [`Error::Signal`]: the lab was interrupted, and has
 /// ended all processes that it had started.
 pub fn run(args: Args) -> Result<Status> {
-    let plan = match Plan::of(args) {
-        Ok(plan) => plan,
-        Err(why) => {
-            complain("lab", why);
-            return Ok(Status::Usage);
-        }
+    let Ok(plan) = Plan::of(args).inspect_err(|why| complain("lab", why)) else {
+        return Ok(Status::Usage);
     };
     let process = Process::quiet(Role::Client)?;
     let mut printer = Printer::new();
@@ -110,8 +107,12 @@ pub fn run(args: Args) -> Result<Status> {
 fn run_match(pairing: Match, plan: &Plan, process: &Process, printer: &mut Printer) -> Result<FinishedMatch> {
     printer.heading(&pairing.title())?;
     let mut host = Host::open(pairing.server, process)?;
-    printer.line(&format!("$ {}", host.words()))?;
-    printer.line(&format!("$ {}   ({} of them)", host.clients_words(pairing), plan.clients))?;
+    printer.line(&format!("$ {}", host.running.words))?;
+    printer.line(&format!(
+        "$ {}   ({} of them)",
+        words(&host.client(pairing.dialect, "MESSAGE")?),
+        plan.clients
+    ))?;
     let mut rounds = Vec::new();
     for number in 1..=plan.rounds {
         if number > 1 {

@@ -31,25 +31,17 @@ impl Outcome {
         }
     }
 
-    /// The outcome of a client that sent `message`; for a naive client that hangs, also the step in which it
-    /// hangs.
-    pub(super) fn of(end: &End, dialect: Dialect, message: &str) -> (Self, Option<Stage>) {
-        match (dialect, end.status) {
-            (Dialect::Course, None) => (Self::Hanging, Some(Stage::last_of(&end.printed))),
-            (Dialect::Framed, None) => (Self::Hanging, None),
-            (Dialect::Course, Some(_)) => match Stage::last_of(&end.printed) {
-                Stage::Served => (Self::Served, None),
-                Stage::Wrong => (Self::Wrong, None),
-                _ => (Self::Notified, None),
-            },
-            (Dialect::Framed, Some(status)) => {
-                let is_reply = end.printed.strip_suffix(b"\n") == Some(message.as_bytes());
-                match (status.success(), is_reply) {
-                    (true, true) => (Self::Served, None),
-                    (false, _) if end.printed.is_empty() => (Self::Notified, None),
-                    _ => (Self::Wrong, None),
-                }
-            }
+    /// The outcome of a client that sent `message`.
+    pub(super) fn of(end: &End, dialect: Dialect, message: &str) -> Self {
+        let Some(status) = end.status else { return Self::Hanging };
+        let is_reply = end.printed.strip_suffix(b"\n") == Some(message.as_bytes());
+        match (dialect, Stage::last_of(&end.printed)) {
+            (Dialect::Course, Stage::Served) => Self::Served,
+            (Dialect::Course, Stage::Wrong) => Self::Wrong,
+            (Dialect::Course, _) => Self::Notified,
+            (Dialect::Framed, _) if status.success() && is_reply => Self::Served,
+            (Dialect::Framed, _) if !status.success() && end.printed.is_empty() => Self::Notified,
+            (Dialect::Framed, _) => Self::Wrong,
         }
     }
 }
@@ -65,7 +57,7 @@ mod tests {
     fn outcome(printed: &str, code: Option<i32>, dialect: Dialect) -> Outcome {
         let status = code.map(|code| ExitStatus::from_raw(code << 8));
         let end = End { printed: printed.into(), status, after: Duration::ZERO };
-        Outcome::of(&end, dialect, "hello").0
+        Outcome::of(&end, dialect, "hello")
     }
 
     #[test]

@@ -33,15 +33,12 @@ pub(super) fn table(plan: &Plan, finished: &[FinishedMatch], printer: &mut Print
         let seconds = seconds(&finished_match.rounds);
         let name =
             format!("{}\n{}", finished_match.pairing.server.name(), finished_match.pairing.dialect.clients());
+        let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
         let figures = counts.into_iter().chain([seconds]).map(right);
         table.add_row([Cell::new(name)].into_iter().chain(figures));
     }
     printer.line(&table.to_string())?;
     printer.note("seconds: from the start until the last client ended by itself")
-}
-
-fn right(text: String) -> Cell {
-    Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
 /// `16 = 32 %`, and below it the least and the greatest number.

@@ -1,6 +1,5 @@
 //! One race: all clients start at one instant.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::process::Command;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use naive::{Crowd, End, Stage};
 
 use super::host::{Host, LOOK};
 use super::outcome::Outcome;
-use super::plan::{Match, Plan};
+use super::plan::{Dialect, Match, Plan};
 use crate::server_under_test::REST;
 
 /// The longest duration of a race, even if clients still come to their ends.
@@ -21,9 +20,9 @@ const LONGEST: Duration = Duration::from_secs(120);
 /// The outcomes of all clients in one race.
 #[derive(Debug)]
 pub(super) struct Round {
-    outcomes: BTreeMap<Outcome, usize>,
-    /// The number of hanging clients for each known step.
-    hanging: BTreeMap<Stage, usize>,
+    outcomes: Vec<Outcome>,
+    /// The step of each naive client that hangs.
+    hanging: Vec<Stage>,
     /// The time until the last client ended by itself; `None` if all hang.
     pub(super) took: Option<Duration>,
 }
@@ -46,6 +45,7 @@ fn message(number: usize) -> String {
 fn await_all(clients: usize, host: &Host, process: &Process) -> Result<()> {
     let until = Deadline::after(REST);
     loop {
+        // Judged only after one more look: this process may have been stopped for a while.
         let late = until.passed();
         let there = host.private_pipes();
         if there >= clients {
@@ -61,36 +61,35 @@ fn await_all(clients: usize, host: &Host, process: &Process) -> Result<()> {
 
 impl Round {
     fn of(ends: &[End], pairing: Match) -> Self {
-        let (mut outcomes, mut hanging) = (BTreeMap::new(), BTreeMap::new());
-        for (end, number) in ends.iter().zip(1..) {
-            let (outcome, stage) = Outcome::of(end, pairing.dialect, &message(number));
-            *outcomes.entry(outcome).or_default() += 1;
-            if let Some(stage) = stage {
-                *hanging.entry(stage).or_default() += 1;
-            }
+        let outcome = |(end, number)| Outcome::of(end, pairing.dialect, &message(number));
+        let (hanging, ended): (Vec<&End>, Vec<&End>) = ends.iter().partition(|end| end.status.is_none());
+        let hanging = hanging.iter().filter(|_| pairing.dialect == Dialect::Course);
+        Self {
+            outcomes: ends.iter().zip(1..).map(outcome).collect(),
+            hanging: hanging.map(|end| Stage::last_of(&end.printed)).collect(),
+            took: ended.iter().map(|end| end.after).max(),
         }
-        let took = ends.iter().filter(|end| end.status.is_some()).map(|end| end.after).max();
-        Self { outcomes, hanging, took }
     }
 
     pub(super) fn with_outcome(&self, outcome: Outcome) -> usize {
-        self.outcomes.get(&outcome).copied().unwrap_or(0)
+        self.outcomes.iter().filter(|one| **one == outcome).count()
     }
 
     pub(super) fn hanging_at(&self, stage: Stage) -> usize {
-        self.hanging.get(&stage).copied().unwrap_or(0)
+        self.hanging.iter().filter(|one| **one == stage).count()
     }
 
     pub(super) fn clients(&self) -> usize {
-        self.outcomes.values().sum()
+        self.outcomes.len()
     }
 }
 
 /// Formats as `16 served, 4 told, 30 hanging; the last one ended after 0.041 s`.
 impl fmt::Display for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts: Vec<_> =
-            self.outcomes.iter().map(|(outcome, count)| format!("{count} {}", outcome.in_words())).collect();
+        let counts = Outcome::ALL.map(|outcome| (self.with_outcome(outcome), outcome.in_words()));
+        let parts = counts.iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<_> = parts.map(|(count, words)| format!("{count} {words}")).collect();
         f.write_str(&parts.join(", "))?;
         match self.took {
             Some(took) => write!(f, "; the last one ended after {:.3} s", took.as_secs_f64()),

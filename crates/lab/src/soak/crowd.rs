@@ -1,6 +1,8 @@
 //! The event loop: lets clients arrive, advances them, kills subservers, and reports once a second.
 
+use std::iter::Peekable;
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::Result;
@@ -33,9 +35,8 @@ pub(super) struct Crowd<'a> {
     events: Vec<EpollEvent>,
     /// The index of the client that arrives next.
     next: usize,
-    /// The kills after `kill`, which comes next.
-    kills: std::vec::IntoIter<(Duration, u64)>,
-    kill: Option<(Duration, u64)>,
+    /// When subservers are killed, and which.
+    kills: Peekable<IntoIter<(Duration, u64)>>,
     /// The clients that are processes and have not ended.
     running: Vec<usize>,
     began: Duration,
@@ -43,13 +44,8 @@ pub(super) struct Crowd<'a> {
 
 impl<'a> Crowd<'a> {
     pub(super) fn new(plan: Plan, server: &'a ServerUnderTest, shared: &'a mut Shared) -> Self {
-        let clients: Vec<VirtualClient> = plan
-            .visits
-            .into_iter()
-            .enumerate()
-            .map(|(number, visit)| VirtualClient::new(number, visit))
-            .collect();
-        let mut kills = plan.kills.into_iter();
+        let visits = plan.visits.into_iter().enumerate();
+        let clients: Vec<_> = visits.map(|(number, visit)| VirtualClient::new(number, visit)).collect();
         Self {
             server,
             shared,
@@ -57,8 +53,7 @@ impl<'a> Crowd<'a> {
             clients,
             events: vec![EpollEvent::empty(); BATCH_MAX],
             next: 0,
-            kill: kills.next(),
-            kills,
+            kills: plan.kills.into_iter().peekable(),
             running: Vec::new(),
             began: now(),
         }
@@ -93,17 +88,18 @@ impl<'a> Crowd<'a> {
             if dismissed && self.shared.score.alive == 0 {
                 return Ok(());
             }
-            self.iterate(Deadline::at(self.began + self.next_deadline(second, lasting)))?;
+            let until = self.began + self.next_deadline(second, lasting);
+            self.iterate(Deadline::at(until))?;
             self.shared.score.iteration_ended();
         }
     }
 
     /// The next moment at which the loop has something to do, measured from its beginning.
-    fn next_deadline(&self, second: u64, lasting: Duration) -> Duration {
+    fn next_deadline(&mut self, second: u64, lasting: Duration) -> Duration {
         let soon = now() - self.began + ITERATION_MAX;
         let arrival = self.clients.get(self.next).map(|client| client.visit.at);
-        let moments =
-            [Some(Duration::from_secs(second + 1)), arrival, self.kill.map(|(at, _)| at), Some(lasting)];
+        let kill = self.kills.peek().map(|(at, _)| *at);
+        let moments = [Some(Duration::from_secs(second + 1)), arrival, kill, Some(lasting)];
         // A moment that has passed was already handled.
         let ahead = moments.into_iter().flatten().filter(|at| *at > soon - ITERATION_MAX);
         ahead.min().unwrap_or(soon).min(soon)
@@ -156,8 +152,7 @@ impl<'a> Crowd<'a> {
     /// Kills the subservers whose time has come. Stops each one first, so that its open files no longer
     /// change: they include the private pipe of its client.
     fn kill_subservers(&mut self, spent: Duration) {
-        while let Some((_, which)) = self.kill.filter(|(at, _)| *at <= spent) {
-            self.kill = self.kills.next();
+        while let Some((_, which)) = self.kills.next_if(|(at, _)| *at <= spent) {
             let living = self.server.snapshot().subservers;
             let Some(subserver) = living.get(which as usize % living.len().max(1)).copied() else { continue };
             if !stop(subserver, self.server.pid()) {

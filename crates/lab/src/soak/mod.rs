@@ -36,7 +36,6 @@ use crate::server_under_test::ServerUnderTest;
 use crowd::Crowd;
 use plan::Plan;
 use shared::Shared;
-use table::Table;
 use verdict::Findings;
 
 /// The server's deadlines are short, so that silent clients do not hold up a basic server for long.
@@ -114,23 +113,15 @@ fn soak(
     if paradigm.forks() {
         options.extend(["--max-clients", MOST]);
     }
-    let mut server = ServerUnderTest::open(paradigm, &options, directory, process)?;
+    let server = ServerUnderTest::open(paradigm, &options, directory, process)?;
     printer.line(&format!("$ {}\n", server.words))?;
     score::rules().iter().try_for_each(|rule| printer.paragraph(rule))?;
     let mut findings = Findings::default();
     let plan = Plan::new(seed, paradigm, lasting);
-    match carry_out(paradigm, plan, lasting, &server, process, &mut findings, printer) {
-        Err(Error::Signal(number)) => {
-            drop(server);
-            printer.heading("Verdict")?;
-            return Err(check::interrupted(number, printer)?);
-        }
-        Err(error @ Error::Lost { .. }) => findings.died = Some(error.to_string()),
-        Err(error) => return Err(error),
-        Ok(()) => {}
-    }
-    findings.ending = Some(server.close());
-    verdict::judge(paradigm, &findings, printer)
+    let ran = carry_out(paradigm, plan, lasting, &server, process, &mut findings, printer);
+    let (ending, died) = check::end(ran, server, printer)?;
+    findings.died = died;
+    verdict::judge(paradigm, &findings, &ending, printer)
 }
 
 fn announce(paradigm: Paradigm, seconds: u32, seed: u64, printer: &mut Printer) -> Result<()> {
@@ -155,10 +146,9 @@ fn carry_out(
     Crowd::new(Plan::warm_up(paradigm), server, &mut warming).run(Duration::ZERO, check_alive)?;
     findings.warm = Some(server.at_rest(process, Some(&before))?);
     findings.before = Some(before);
-    let mut table = Table::default();
     let mut shared = Shared::new(process, server)?;
     let soaked = Crowd::new(plan, server, &mut shared).run(lasting, |second, server, score| {
-        table.print_line(second, &server.snapshot(), score, printer)?;
+        table::print_line(second, &server.snapshot(), score, printer)?;
         check_alive(second, server, score)
     });
     findings.score = shared.score;

@@ -6,8 +6,7 @@ use std::path::Path;
 use handshake_core::course::{ORIGINAL_SIZE, padded};
 use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
-use handshake_core::io::write_record;
-use handshake_core::io::{Filled, read_once};
+use handshake_core::io::{Filled, read_once, write_record};
 
 /// A naive client, advanced by a timer. Its replies are not judged: other clients may write into its pipe,
 /// and the dialect does not show it.

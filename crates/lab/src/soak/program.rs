@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use handshake_core::deadline::Deadline;
-use handshake_core::error::{Error, Result, errno_of};
+use handshake_core::error::{Error, Result};
 use load::many::payload;
 use nix::sys::signal::Signal;
 use probe::running::Running;
@@ -38,7 +38,7 @@ impl Program {
     /// # Errors
     /// The process cannot be started.
     pub(super) fn start(server: &ServerUnderTest, number: usize, visit: &Visit) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::at("start", &server.client, errno_of(&error), "");
+        let failed = |error: std::io::Error| Error::at("start", &server.client, error, "");
         let (input, expected) = lines(number, visit);
         let stdout = temporary::file()?;
         let mut command = Command::new(&server.client);
@@ -138,13 +138,13 @@ impl Program {
             Some(1) if !visit.behaviour.is_owed_all() && complaint.contains("the connection is") => {
                 End::Dropped
             }
-            _ => score.loss(came, describe_loss(status, &complaint, printed.len(), self.expected.len())),
+            _ => {
+                let (printed, expected) = (printed.len(), self.expected.len());
+                let what = format!("{status}, having printed {printed} of {expected} bytes: {complaint}");
+                score.loss(came, what)
+            }
         })
     }
-}
-
-fn describe_loss(status: ExitStatus, complaint: &str, printed: usize, expected: usize) -> String {
-    format!("{status}, having printed {printed} of {expected} bytes: {complaint}")
 }
 
 /// The input, one line for each request, and the expected output.

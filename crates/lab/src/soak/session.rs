@@ -1,6 +1,7 @@
 //! The session of a client in this process, as its behaviour requires.
 
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use handshake_core::client::session::{Answer, ClientSession as Connection};
@@ -23,6 +24,7 @@ use super::shared::Shared;
 pub(super) const SERVICE: BuiltIn = BuiltIn::Reverse;
 
 /// A session in progress.
+#[derive(Debug)]
 pub(super) struct Session {
     connection: Connection,
     number: usize,
@@ -89,9 +91,7 @@ impl Session {
 
     /// Whether the server has closed the private pipe, even if unread bytes are left in it.
     pub(super) fn is_evicted(&self) -> bool {
-        let mut look = [PollFd::new(self.connection.from_server(), PollFlags::empty())];
-        poll(&mut look, PollTimeout::ZERO) == Ok(1)
-            && look[0].revents().is_some_and(|shown| shown.contains(PollFlags::POLLHUP))
+        shows(self.connection.from_server(), PollFlags::POLLHUP)
     }
 
     /// Whether it does not read from the beginning.
@@ -284,10 +284,10 @@ fn valid_frame(dice: &mut Dice) -> Vec<u8> {
     frame
 }
 
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("connection", &self.connection).finish_non_exhaustive()
-    }
+/// Whether poll(2) reports this of a pipe now.
+pub(super) fn shows(pipe: BorrowedFd<'_>, flag: PollFlags) -> bool {
+    let mut look = [PollFd::new(pipe, flag)];
+    poll(&mut look, PollTimeout::ZERO) == Ok(1) && look[0].revents().is_some_and(|shown| shown.contains(flag))
 }
 
 /// How long ago the subserver was killed: the client notices now.

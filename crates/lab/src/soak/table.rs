@@ -24,44 +24,29 @@ const COLUMNS: [(&str, &str, usize); 10] = [
     ("pro-", "cesses", 7),
 ];
 
-/// The number of lines printed.
-#[derive(Debug, Default)]
-pub(super) struct Table {
-    lines: u64,
-}
-
-impl Table {
-    /// Prints one line.
-    ///
-    /// # Errors
-    /// Stdout was closed.
-    pub(super) fn print_line(
-        &mut self,
-        second: u64,
-        look: &Snapshot,
-        score: &Score,
-        printer: &mut Printer,
-    ) -> Result<()> {
-        if self.lines.is_multiple_of(PAGE) {
-            printer.line("")?;
-            printer.line(&row(COLUMNS.map(|(above, _, _)| above.to_owned())))?;
-            printer.line(&row(COLUMNS.map(|(_, below, _)| below.to_owned())))?;
-        }
-        self.lines += 1;
-        let values = [
-            second,
-            score.replies,
-            score.alive,
-            score.turned_away,
-            score.dropped,
-            look.descriptors.len() as u64,
-            look.memory,
-            look.subservers.iter().map(|pid| proc::private_memory(*pid)).sum(),
-            look.zombies as u64,
-            look.subservers.len() as u64 + 1,
-        ];
-        printer.line(&row(values.map(|value| value.to_string())))
+/// Prints the line of a second, from 1 on.
+///
+/// # Errors
+/// Stdout was closed.
+pub(super) fn print_line(second: u64, look: &Snapshot, score: &Score, printer: &mut Printer) -> Result<()> {
+    if second % PAGE == 1 {
+        printer.line("")?;
+        printer.line(&row(COLUMNS.map(|(above, _, _)| above.to_owned())))?;
+        printer.line(&row(COLUMNS.map(|(_, below, _)| below.to_owned())))?;
     }
+    let values = [
+        second,
+        score.replies,
+        score.alive,
+        score.turned_away,
+        score.dropped,
+        look.descriptors.len() as u64,
+        look.memory,
+        look.subservers.iter().map(|pid| proc::private_memory(*pid)).sum(),
+        look.zombies as u64,
+        look.subservers.len() as u64 + 1,
+    ];
+    printer.line(&row(values.map(|value| value.to_string())))
 }
 
 fn row<const N: usize>(values: [String; N]) -> String {

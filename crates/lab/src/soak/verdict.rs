@@ -23,20 +23,20 @@ pub(super) struct Findings {
     /// The counts of the last client.
     pub(super) one_more: Option<Score>,
     pub(super) died: Option<String>,
-    pub(super) ending: Option<Ending>,
 }
 
 /// Prints the results. Returns whether all checks passed.
 ///
 /// # Errors
 /// Stdout was closed.
-pub(super) fn judge(paradigm: Paradigm, findings: &Findings, printer: &mut Printer) -> Result<bool> {
-    printer.heading("Verdict")?;
-    let ending = findings.ending.iter().flat_map(Ending::checks);
-    let right = check::print(
-        clients(paradigm, findings).into_iter().chain(rest(paradigm, findings)).chain(ending),
-        printer,
-    )?;
+pub(super) fn judge(
+    paradigm: Paradigm,
+    findings: &Findings,
+    ending: &Ending,
+    printer: &mut Printer,
+) -> Result<bool> {
+    let checks = clients(paradigm, findings).into_iter().chain(rest(paradigm, findings));
+    let right = check::print(checks.chain(ending.checks()), printer)?;
     let Score { slowest_turn, stalls, .. } = &findings.score;
     printer.line(&format!(
         "  the slowest iteration of the soak's own loop took {slowest_turn:.3?}; {stalls} took {STALL:?} or longer"

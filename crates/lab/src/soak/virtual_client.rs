@@ -11,7 +11,7 @@ use handshake_core::error::{Error, Result};
 use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
 use load::many::watch::{Cause, judge, unwatch, watch};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollFlags;
 use nix::sys::stat::fstat;
 use nix::unistd::write;
 
@@ -20,7 +20,7 @@ use super::naive::Naive;
 use super::plan::{Behaviour, Visit};
 use super::program::Program;
 use super::score::{End, REPLY_TIMEOUT};
-use super::session::{Next, Session, cut_frame, garbage, since};
+use super::session::{Next, Session, cut_frame, garbage, shows, since};
 use super::shared::Shared;
 use crate::server_under_test::ServerUnderTest;
 
@@ -125,21 +125,18 @@ impl VirtualClient {
         match self.visit.behaviour {
             behaviour if behaviour.is_process() => {
                 self.state = State::Running(Program::start(server, self.number, &self.visit)?);
-                Ok(())
             }
             Behaviour::SilentAtWkp | Behaviour::GarbageAtWkp | Behaviour::CuttingRecords => {
                 let until = Deadline::in_exactly(self.visit.span);
                 let noise = Dice::new(self.visit.seed, 0);
                 self.state = State::AtWkp { wkp: None, until, again: Deadline::NEVER, noise };
                 self.wait_at_wkp(shared);
-                Ok(())
             }
             Behaviour::Naive => {
                 let naive = Naive::new(shared.place.directory(), self.number, self.visit.sizes.len())?;
                 let until = Deadline::in_exactly(self.visit.span);
                 self.state = State::Naive { naive, until, again: Deadline::NEVER };
                 self.advance_naive(shared);
-                Ok(())
             }
             Behaviour::DyingAfterMkfifo => {
                 let path = shared.place.private()?;
@@ -147,14 +144,14 @@ impl VirtualClient {
                     Fifo::make(path.clone()).and_then(|fifo| open_to_read(&path).map(|end| (fifo, end)));
                 drop(made.map_err(|errno| Error::at("make a private pipe", &path, errno, ""))?);
                 self.end(End::AsPlanned, shared);
-                Ok(())
             }
             _ => {
                 let deadline = Deadline::after(REPLY_TIMEOUT);
                 self.state = State::InHandshake(Handshake::new(&shared.process, &shared.place, deadline));
-                self.advance_handshake(shared)
+                self.advance_handshake(shared)?;
             }
         }
+        Ok(())
     }
 
     /// Goes on as far as possible without blocking. An outdated cause does no harm.
@@ -206,17 +203,15 @@ impl VirtualClient {
 
     /// What an error means for a client of this behaviour.
     fn end_for(&self, error: &Error, shared: &mut Shared) -> End {
-        match (error, &self.state) {
-            (Error::Protocol { what }, _) => End::Wrong(what.clone()),
-            (Error::AnswerTooLong { .. }, _) => End::Wrong(error.to_string()),
+        match (error, &self.state, self.orphaned) {
+            (Error::Protocol { what }, ..) => End::Wrong(what.clone()),
+            (Error::AnswerTooLong { .. }, ..) => End::Wrong(error.to_string()),
             // A client that does not read cannot know at once.
-            (Error::Lost { .. }, State::InSession(session))
-                if self.orphaned.is_some() && !session.starts_late() =>
-            {
-                End::Orphaned(self.orphaned.map_or(Duration::ZERO, |(killed, _)| since(killed)))
+            (Error::Lost { .. }, State::InSession(session), Some((killed, _))) if !session.starts_late() => {
+                End::Orphaned(since(killed))
             }
-            (Error::Lost { .. }, _) if !self.visit.behaviour.is_owed_all() => End::Dropped,
-            (Error::Refused { .. }, _) if !self.visit.behaviour.is_owed_all() => End::TurnedAway,
+            (Error::Lost { .. }, ..) if !self.visit.behaviour.is_owed_all() => End::Dropped,
+            (Error::Refused { .. }, ..) if !self.visit.behaviour.is_owed_all() => End::TurnedAway,
             _ => shared.score.loss(self.came, explain(error)),
         }
     }
@@ -323,12 +318,10 @@ impl VirtualClient {
     /// Called when a process of this soak has ended, perhaps this client's.
     pub(super) fn reap(&mut self, shared: &mut Shared) {
         let State::Running(program) = &mut self.state else { return };
-        let Some(end) =
-            program.reap(&self.visit, self.orphaned.map(|(killed, _)| killed), &mut shared.score, self.came)
-        else {
-            return;
-        };
-        self.end(end, shared);
+        let orphaned = self.orphaned.map(|(killed, _)| killed);
+        if let Some(end) = program.reap(&self.visit, orphaned, &mut shared.score, self.came) {
+            self.end(end, shared);
+        }
     }
 
     /// Ends the client if it is owed nothing: the soak is over.
@@ -370,8 +363,5 @@ fn identity(pipe: BorrowedFd<'_>) -> Option<Pipe> {
 /// Whether the private pipe holds the answer to a HELLO.
 fn has_ack(handshake: &Handshake) -> bool {
     let (fds, _) = handshake.watch();
-    let Some((private, PollFlags::POLLIN)) = fds.first() else { return false };
-    let mut look = [PollFd::new(*private, PollFlags::POLLIN)];
-    poll(&mut look, PollTimeout::ZERO) == Ok(1)
-        && look[0].revents().is_some_and(|shown| shown.contains(PollFlags::POLLIN))
+    matches!(fds.first(), Some((private, PollFlags::POLLIN)) if shows(*private, PollFlags::POLLIN))
 }
