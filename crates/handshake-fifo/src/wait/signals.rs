@@ -78,13 +78,13 @@ impl Signals {
     /// ignored when this process started stays ignored, as nohup(1) and `program &` in a shell script
     /// require.
     fn add(&self, signals: &[Signal]) -> Result<(), Errno> {
-        let new: Vec<_> = signals.iter().copied().filter(|signal| self.seen(*signal).is_none()).collect();
+        let new: Vec<_> = signals.iter().copied().filter(|signal| self.cell(*signal).get().is_none()).collect();
         if new.is_empty() {
             return Ok(());
         }
         // Blocked first: a signal that arrives before the handlers exist stays pending.
         let mask = Mask::block(&new)?;
-        new.iter().for_each(|signal| self.note(*signal));
+        new.iter().for_each(|signal| self.cell(*signal).set(Some(arrivals(*signal))));
         let handlers = Handlers::install(&new, &IGNORED)?;
         // A signal that is ignored but blocked would interrupt the wait that unblocks it.
         let ignored: SigSet = new.iter().copied().filter(|signal| !handlers.counts(*signal)).collect();
@@ -133,25 +133,18 @@ impl Signals {
     }
 
     fn take(&self, signal: Signal) -> bool {
-        let is_due = self.is_due(signal);
+        let seen = self.cell(signal);
+        let is_due = is_new(signal, seen.get());
         if is_due {
-            self.note(signal);
+            seen.set(Some(arrivals(signal)));
         }
         is_due
     }
 
-    fn is_due(&self, signal: Signal) -> bool {
-        is_new(signal, self.seen(signal))
-    }
-
-    /// Returns how many of this signal were noticed. `None`: it is not handled.
-    fn seen(&self, signal: Signal) -> Option<u32> {
-        COUNTED.iter().zip(&self.seen).find(|(counted, _)| **counted == signal)?.1.get()
-    }
-
-    fn note(&self, signal: Signal) {
-        let cells = COUNTED.iter().zip(&self.seen).filter(|(counted, _)| **counted == signal);
-        cells.for_each(|(_, seen)| seen.set(Some(arrivals(signal))));
+    /// Returns the entry of `seen` for this signal, which is one of [`COUNTED`].
+    fn cell(&self, signal: Signal) -> &Cell<Option<u32>> {
+        let place = COUNTED.iter().position(|counted| *counted == signal);
+        &self.seen[place.expect("only these signals are handled")]
     }
 }
 
