@@ -76,12 +76,9 @@ impl WellKnownPipe {
                 next.put_in_place_of(self.fifo.identity(), claim)
             },
         )?;
-        if !removed {
-            claim.remember_lost(self.fifo.identity(), &self.from_client);
-        }
+        self.has_lost_its_name(removed, claim);
         process.log_since(What::WkpCreated, before, |event| event.pipe(place.wkp().display()));
         next.fifo.set_path(place.wkp().into());
-        self.fifo.set_unlinked();
         Ok(std::mem::replace(self, next).taken())
     }
 
@@ -99,32 +96,30 @@ impl WellKnownPipe {
                 // The pipe is moved aside and then checked: between a check and an unlink, another file could
                 // get the name.
                 let (aside, moved) = claim.with_name_aside(|aside| move_new(place.wkp(), aside))?;
-                match moved {
-                    Ok(()) => {}
-                    Err(Errno::ENOENT) => {
-                        claim.remember_lost(self.fifo.identity(), &self.from_client);
-                        self.fifo.set_unlinked();
-                        return Ok(());
-                    }
+                let removed = match moved {
+                    Ok(()) => remove_aside(&aside, self.fifo.identity(), claim).inspect_err(|_| {
+                        // If another process has taken the name meanwhile, the moved file keeps its
+                        // temporary name.
+                        let _ = move_new(&aside, place.wkp());
+                    })?,
+                    Err(Errno::ENOENT) => false,
                     Err(errno) => {
                         return Err(Error::in_directory("remove the well-known pipe", place.wkp(), errno));
                     }
-                }
-                let removed = remove_aside(&aside, self.fifo.identity(), claim);
-                match &removed {
-                    Ok(own) => {
-                        if !own {
-                            claim.remember_lost(self.fifo.identity(), &self.from_client);
-                        }
-                        self.fifo.set_unlinked();
-                    }
-                    // If another process has taken the name meanwhile, the moved file keeps its temporary
-                    // name.
-                    Err(_) => drop(move_new(&aside, place.wkp())),
-                }
-                removed.map(drop)
+                };
+                self.has_lost_its_name(removed, claim);
+                Ok(())
             },
         )
+    }
+
+    /// Notes that the name no longer belongs to this pipe. If it was not `removed` by this process, the pipe
+    /// may have another name.
+    fn has_lost_its_name(&mut self, removed: bool, claim: &Claim) {
+        if !removed {
+            claim.remember_lost(self.fifo.identity(), &self.from_client);
+        }
+        self.fifo.set_unlinked();
     }
 
     /// Returns whether the name still belongs to this pipe. A missing name is no error, but a different file
@@ -133,12 +128,7 @@ impl WellKnownPipe {
     /// # Errors
     /// [`Error::NotOurs`]: another process has put a different file there; it is left as it is.
     pub fn still_named(&self, claim: &Claim) -> Result<bool> {
-        match look(claim.place().wkp()) {
-            Ok(Standing::Fifo(identity)) if identity == self.fifo.identity() => Ok(true),
-            Ok(Standing::Fifo(identity)) if claim.has_lost(identity) => Ok(false),
-            Ok(Standing::Nothing) => Ok(false),
-            other => Err(not_ours(claim.place(), other)),
-        }
+        stands(self.fifo.identity(), claim)
     }
 
     /// Returns the reading end, for a server that serves all clients through it (`--shared-wkp`).
@@ -168,21 +158,19 @@ impl WellKnownPipe {
     fn put_in_place_of(&self, expected: Identity, claim: &Claim) -> Result<bool> {
         let place = claim.place();
         let aside = self.fifo.path();
+        let not_free = |errno| Self::not_free(place, errno);
         match exchange(aside, place.wkp()) {
             Ok(()) => {}
             Err(errno) if is_unsupported(errno) => return self.put_over(expected, claim),
             // Another process has removed it. The new pipe can take the name.
-            Err(Errno::ENOENT) => {
-                let moved = move_new(aside, place.wkp());
-                return moved.map(|()| false).map_err(|errno| Self::not_free(place, errno));
-            }
-            Err(errno) => return Err(Self::not_free(place, errno)),
+            Err(Errno::ENOENT) => return move_new(aside, place.wkp()).map(|()| false).map_err(not_free),
+            Err(errno) => return Err(not_free(errno)),
         }
         let removed = remove_aside(aside, expected, claim);
         if removed.is_err() {
             // The old file gets its name back: clients would trust a pipe of this server as long as it has
             // any name.
-            exchange(aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
+            exchange(aside, place.wkp()).map_err(not_free)?;
         }
         removed
     }
@@ -192,14 +180,9 @@ impl WellKnownPipe {
     /// check and the rename is lost.
     fn put_over(&self, expected: Identity, claim: &Claim) -> Result<bool> {
         let place = claim.place();
-        let stands = look(place.wkp());
-        match stands {
-            Ok(Standing::Fifo(identity)) if identity == expected || claim.has_lost(identity) => {}
-            Ok(Standing::Nothing) => {}
-            other => return Err(not_ours(place, other)),
-        }
+        let is_expected = stands(expected, claim)?;
         rename_over(self.fifo.path(), place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
-        Ok(stands == Ok(Standing::Fifo(expected)))
+        Ok(is_expected)
     }
 
     fn not_free(place: &Place, errno: Errno) -> Error {
@@ -233,6 +216,17 @@ impl WellKnownPipe {
 impl AsFd for WellKnownPipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.from_client.as_fd()
+    }
+}
+
+/// Returns whether the well-known name belongs to `expected`. If not, the name is free, or belongs to a lost
+/// pipe of this server: any other file is an error.
+fn stands(expected: Identity, claim: &Claim) -> Result<bool> {
+    match look(claim.place().wkp()) {
+        Ok(Standing::Fifo(identity)) if identity == expected => Ok(true),
+        Ok(Standing::Fifo(identity)) if claim.has_lost(identity) => Ok(false),
+        Ok(Standing::Nothing) => Ok(false),
+        other => Err(not_ours(claim.place(), other)),
     }
 }
 
