@@ -78,7 +78,8 @@ impl Signals {
     /// ignored when this process started stays ignored, as nohup(1) and `program &` in a shell script
     /// require.
     fn add(&self, signals: &[Signal]) -> Result<(), Errno> {
-        let new: Vec<_> = signals.iter().copied().filter(|signal| self.cell(*signal).get().is_none()).collect();
+        let new: Vec<_> =
+            signals.iter().copied().filter(|signal| self.cell(*signal).get().is_none()).collect();
         if new.is_empty() {
             return Ok(());
         }
