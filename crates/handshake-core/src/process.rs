@@ -245,12 +245,11 @@ impl Process {
     /// [`Error::Signal`].
     pub fn log_unless_signal(&self, session: u64, result: Result<()>) -> Result<()> {
         match result {
-            Err(Error::Signal(signal)) => Err(Error::Signal(signal)),
-            Err(error) => {
+            Err(error) if !matches!(error, Error::Signal(_)) => {
                 self.log(What::ClientDropped, |event| event.session(session).text(error));
                 Ok(())
             }
-            Ok(()) => Ok(()),
+            result => result,
         }
     }
 

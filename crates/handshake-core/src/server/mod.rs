@@ -213,7 +213,7 @@ impl Server {
     /// different file at the well-known name.
     pub fn wait(&mut self, admit: bool) -> Result<Option<Arrived>> {
         let process = Rc::clone(&self.site.process);
-        let used: Vec<_> = self.used.iter().map(UsedPipe::reading_end).collect();
+        let used: Vec<_> = self.used.iter().map(|used| Rc::clone(&used.pipe)).collect();
         let arrived = self.wait_by(admit, |wkp, admit, until| {
             let watch = if admit { PollFlags::POLLIN } else { PollFlags::empty() };
             let mut fds = vec![PollFd::new(wkp.as_fd(), watch)];

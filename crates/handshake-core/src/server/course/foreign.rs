@@ -105,7 +105,8 @@ fn writers(bytes: &[u8], own: Option<&Path>, lookups: &mut Lookups<'_>) -> Vec<(
         found.extend(in_course(at..span.start, lookups));
         at = span.end;
         if frame.header.kind == Kind::Hello {
-            let named = Hello::decode(&frame.payload()).and_then(|hello| lookups.framed(hello.name));
+            let named =
+                Hello::decode(&frame.payload()).and_then(|hello| lookups.place.named_by_client(hello.name));
             found.extend(named.map(|private| (Writer::Framed(private), span)));
         }
     }
