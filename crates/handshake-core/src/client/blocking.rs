@@ -31,8 +31,8 @@ pub struct ClientOptions {
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        let max_message = usize::try_from(LONGEST).unwrap_or(usize::MAX);
-        Self { connect_timeout: Duration::from_secs(5), reply_timeout: Duration::ZERO, max_message }
+        let connect_timeout = Duration::from_secs(5);
+        Self { connect_timeout, reply_timeout: Duration::ZERO, max_message: LONGEST }
     }
 }
 

@@ -289,9 +289,3 @@ impl Drop for Session {
         }
     }
 }
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("id", &format_args!("{:016x}", self.id)).finish_non_exhaustive()
-    }
-}
