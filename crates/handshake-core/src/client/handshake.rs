@@ -276,16 +276,15 @@ impl Handshake {
             return Ok(None);
         }
         match self.read_answer()? {
-            Break(ack) => return self.confirm(ack),
+            Break(ack) => self.confirm(ack),
             // A writer has sent bytes that are no answer yet; the deadline bounds that.
-            Continue(Filled::Bytes(_)) => {}
-            Continue(Filled::Nothing) if !server_left => {}
+            Continue(Filled::Bytes(_)) => Ok(None),
+            Continue(Filled::Nothing) if !server_left => Ok(None),
             Continue(Filled::End) if shown => {
-                self.start_over("the server opened the private pipe and closed it again")?
+                self.start_over("the server opened the private pipe and closed it again")
             }
-            Continue(_) => self.start_over("the server closed the well-known pipe")?,
+            Continue(_) => self.start_over("the server closed the well-known pipe"),
         }
-        Ok(None)
     }
 
     /// Reads the private pipe once. Returns `Break` when the acknowledgement came.
@@ -333,8 +332,7 @@ impl Handshake {
             )
             .map_err(|errno| Error::on("remove the private pipe", &name, errno))?;
         let Some((to_server, framing)) = self.upstream(&ack)? else {
-            self.start_over("the fresh pipe was gone before READY")?;
-            return Ok(None);
+            return self.start_over("the fresh pipe was gone before READY");
         };
         let mut to_server = FrameWriter::new(to_server, framing);
         to_server
@@ -345,8 +343,7 @@ impl Handshake {
             || to_server.flush(),
         );
         if confirmed.is_err() {
-            self.start_over("the server was gone before READY")?;
-            return Ok(None);
+            return self.start_over("the server was gone before READY");
         }
         self.frames += 1;
         Ok(Some(Box::new(ClientSession::new(&self.process, &ack, from_server, to_server))))
@@ -378,11 +375,12 @@ impl Handshake {
 
     /// Returns to step 3. The former HELLO may still be answered on the old private pipe, so that pipe must
     /// not be used again.
-    fn start_over(&mut self, obstacle: &'static str) -> Result<()> {
+    fn start_over<T>(&mut self, obstacle: &'static str) -> Result<Option<T>> {
         self.turned_away = Some(obstacle);
         self.process.log(What::TryingAgain, |event| event.pipe(self.private_name()).text(obstacle));
         self.private = None;
-        self.retry_later(obstacle)
+        self.retry_later(obstacle)?;
+        Ok(None)
     }
 
     fn private_name(&self) -> String {

@@ -137,11 +137,6 @@ impl Server {
         &self.site
     }
 
-    /// Returns the place where the server serves.
-    pub fn place(&self) -> &Place {
-        &self.site.place
-    }
-
     /// Returns the server's options.
     pub fn options(&self) -> &Options {
         &self.options

@@ -11,8 +11,8 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
 use crate::sys::{Handlers, arrivals, end_by_default, keep_exit_handler};
 
-/// The signals that ask a process to end: the first of [`COUNTED`].
-const TERMINATION: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
+/// The signals that ask a process to end: the first of those that are counted.
+pub const TERMINATION: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
 /// Those, and what a program may have to know of its children and of itself.
 const COUNTED: [Signal; 6] =
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGCHLD, Signal::SIGCONT];
@@ -58,26 +58,13 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Handles SIGCHLD as well, for a process that forks.
+    /// Blocks those of these signals that are not handled yet, and installs their handlers. They are some of
+    /// those of [`Handling::All`]. A signal that was ignored when this process started stays ignored, as
+    /// nohup(1) and `program &` in a shell script require.
     ///
     /// # Errors
     /// Those of [`Signals::install`].
-    pub fn add_children(&self) -> Result<(), Errno> {
-        self.add(&[Signal::SIGCHLD])
-    }
-
-    /// Handles the signals that ask the process to end as well.
-    ///
-    /// # Errors
-    /// Those of [`Signals::install`].
-    pub fn add_termination(&self) -> Result<(), Errno> {
-        self.add(&TERMINATION)
-    }
-
-    /// Blocks those of these signals that are not handled yet, and installs their handlers. A signal that was
-    /// ignored when this process started stays ignored, as nohup(1) and `program &` in a shell script
-    /// require.
-    fn add(&self, signals: &[Signal]) -> Result<(), Errno> {
+    pub fn add(&self, signals: &[Signal]) -> Result<(), Errno> {
         let new: Vec<_> =
             signals.iter().copied().filter(|signal| self.cell(*signal).get().is_none()).collect();
         if new.is_empty() {
@@ -123,17 +110,9 @@ impl Signals {
         TERMINATION.iter().zip(&self.seen).any(|(signal, seen)| is_new(*signal, seen.get()))
     }
 
-    /// Returns whether a child has ended since the last call.
-    pub fn take_child(&self) -> bool {
-        self.take(Signal::SIGCHLD)
-    }
-
-    /// Returns whether this process was stopped and continued since the last call.
-    pub fn take_continued(&self) -> bool {
-        self.take(Signal::SIGCONT)
-    }
-
-    fn take(&self, signal: Signal) -> bool {
+    /// Returns whether this signal has arrived since the last call: SIGCHLD if a child has ended, SIGCONT if
+    /// this process was stopped and continued.
+    pub fn take(&self, signal: Signal) -> bool {
         let seen = self.cell(signal);
         let is_due = is_new(signal, seen.get());
         if is_due {

@@ -49,7 +49,7 @@ impl ForeignNames {
                         self.site.join(queue, name);
                     }
                     (Writer::InCourse(NamedClient { private, .. }) | Writer::Framed(private), _) => {
-                        self.site.turn_away_late(private);
+                        self.site.turn_away(private, self.site.why_late.get());
                     }
                 }
                 places.push(at);
