@@ -41,10 +41,8 @@ impl Place {
             let error = Error::at("use the path", path, Errno::ENAMETOOLONG, "");
             return Err(error.with_remedy(Remedy::ShorterName));
         }
-        let directory = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent.to_path_buf(),
-            _ => PathBuf::from("."),
-        };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = parent.unwrap_or(Path::new(".")).to_path_buf();
         let resolved = fs::canonicalize(&directory).unwrap_or_else(|_| directory.clone());
         Ok(Self { path: path.to_path_buf(), name: name.to_os_string(), directory, resolved })
     }

@@ -323,13 +323,10 @@ impl Handshake {
     fn confirm(&mut self, ack: Ack) -> Result<Option<Box<ClientSession>>> {
         let Some(PrivatePipe { fifo, from_server, .. }) = self.private.take() else { return Ok(None) };
         let name = fifo.name();
-        self.process.log(What::AckReceived, |event| event.session(ack.session).pipe(&name));
+        let event = |event: Event| event.session(ack.session).pipe(&name);
+        self.process.log(What::AckReceived, event);
         self.process
-            .log_around(
-                What::PrivateRemoved,
-                |event| event.session(ack.session).pipe(&name),
-                || fifo.remove(),
-            )
+            .log_around(What::PrivateRemoved, event, || fifo.remove())
             .map_err(|errno| Error::on("remove the private pipe", &name, errno))?;
         let Some((to_server, framing)) = self.upstream(&ack)? else {
             return self.start_over("the fresh pipe was gone before READY");
@@ -337,12 +334,8 @@ impl Handshake {
         let mut to_server = FrameWriter::new(to_server, framing);
         to_server
             .push(Header { kind: Kind::Ready, part: Part::ONLY, session: ack.session, sequence: 0 }, &[]);
-        let confirmed = self.process.log_around(
-            What::ReadySent,
-            |event| event.session(ack.session),
-            || to_server.flush(),
-        );
-        if confirmed.is_err() {
+        let event = |event: Event| event.session(ack.session);
+        if self.process.log_around(What::ReadySent, event, || to_server.flush()).is_err() {
             return self.start_over("the server was gone before READY");
         }
         self.frames += 1;

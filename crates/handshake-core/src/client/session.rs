@@ -272,14 +272,10 @@ impl ClientSession {
         self.to_server
             .push(Header { kind: Kind::Bye, part: Part::ONLY, session: self.session, sequence: 0 }, &[]);
         // Requests that were not flushed go with it.
-        let before = monotonic_ns();
-        self.process.log_described(&mut self.queued, before);
+        self.process.log_described(&mut self.queued, monotonic_ns());
         // The server may have gone first. It learns the end from the closed pipes as well.
-        let _ = self.process.log_around(
-            What::ByeSent,
-            |event| event.session(self.session),
-            || self.to_server.flush(),
-        );
+        let event = |event: Event| event.session(self.session);
+        let _ = self.process.log_around(What::ByeSent, event, || self.to_server.flush());
     }
 
     fn lost(&self, what: impl Into<String>) -> Error {

@@ -11,7 +11,7 @@ use nix::unistd::unlink;
 
 use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
-use crate::event::What;
+use crate::event::{Event, What};
 use crate::fifo::{Fifo, Identity, Standing, look, open_identified, open_to_read};
 use crate::place::Place;
 use crate::process::Process;
@@ -43,20 +43,18 @@ impl WellKnownPipe {
     /// [`Error::NotOurs`]: the name is taken. [`Error::System`]: no pipe can be made.
     pub fn create(claim: &Claim, process: &Process) -> Result<Self> {
         let place = claim.place();
-        process.log_around(
-            What::WkpCreated,
-            |event| event.pipe(place.wkp().display()),
-            || {
-                let mut new = Self::make(claim)?;
-                match claim.take_replaceable() {
-                    Some(stale) => drop(new.put_in_place_of(stale, claim)?),
-                    None => move_new(new.fifo.path(), place.wkp())
-                        .map_err(|errno| Self::not_free(place, errno))?,
+        let event = |event: Event| event.pipe(place.wkp().display());
+        process.log_around(What::WkpCreated, event, || {
+            let mut new = Self::make(claim)?;
+            match claim.take_replaceable() {
+                Some(stale) => drop(new.put_in_place_of(stale, claim)?),
+                None => {
+                    move_new(new.fifo.path(), place.wkp()).map_err(|errno| Self::not_free(place, errno))?
                 }
-                new.fifo.set_path(place.wkp().into());
-                Ok(new)
-            },
-        )
+            }
+            new.fifo.set_path(place.wkp().into());
+            Ok(new)
+        })
     }
 
     /// Steps 6 and 1 in one: the next pipe takes this one's name, so that clients never find the name
@@ -68,16 +66,13 @@ impl WellKnownPipe {
         let place = claim.place();
         let mut next = Self::make(claim)?;
         let mut before = 0;
-        let removed = process.log_around(
-            What::WkpRemoved,
-            |event| event.pipe(place.wkp().display()),
-            || {
-                before = monotonic_ns();
-                next.put_in_place_of(self.fifo.identity(), claim)
-            },
-        )?;
-        self.has_lost_its_name(removed, claim);
-        process.log_since(What::WkpCreated, before, |event| event.pipe(place.wkp().display()));
+        let event = |event: Event| event.pipe(place.wkp().display());
+        let removed = process.log_around(What::WkpRemoved, event, || {
+            before = monotonic_ns();
+            next.put_in_place_of(self.fifo.identity(), claim)
+        })?;
+        self.forget_name(removed, claim);
+        process.log_since(What::WkpCreated, before, event);
         next.fifo.set_path(place.wkp().into());
         Ok(std::mem::replace(self, next).taken())
     }
@@ -89,33 +84,30 @@ impl WellKnownPipe {
     /// [`Error::NotOurs`]: a different file has the name; it is put back.
     pub fn remove(&mut self, claim: &Claim, process: &Process, what: What) -> Result<()> {
         let place = claim.place();
-        process.log_around(
-            what,
-            |event| event.pipe(place.wkp().display()),
-            || {
-                // The pipe is moved aside and then checked: between a check and an unlink, another file could
-                // get the name.
-                let (aside, moved) = claim.with_name_aside(|aside| move_new(place.wkp(), aside))?;
-                let removed = match moved {
-                    Ok(()) => remove_aside(&aside, self.fifo.identity(), claim).inspect_err(|_| {
-                        // If another process has taken the name meanwhile, the moved file keeps its
-                        // temporary name.
-                        let _ = move_new(&aside, place.wkp());
-                    })?,
-                    Err(Errno::ENOENT) => false,
-                    Err(errno) => {
-                        return Err(Error::in_directory("remove the well-known pipe", place.wkp(), errno));
-                    }
-                };
-                self.has_lost_its_name(removed, claim);
-                Ok(())
-            },
-        )
+        let event = |event: Event| event.pipe(place.wkp().display());
+        process.log_around(what, event, || {
+            // The pipe is moved aside and then checked: between a check and an unlink, another file could
+            // get the name.
+            let (aside, moved) = claim.with_name_aside(|aside| move_new(place.wkp(), aside))?;
+            let removed = match moved {
+                Ok(()) => remove_aside(&aside, self.fifo.identity(), claim).inspect_err(|_| {
+                    // If another process has taken the name meanwhile, the moved file keeps its
+                    // temporary name.
+                    let _ = move_new(&aside, place.wkp());
+                })?,
+                Err(Errno::ENOENT) => false,
+                Err(errno) => {
+                    return Err(Error::in_directory("remove the well-known pipe", place.wkp(), errno));
+                }
+            };
+            self.forget_name(removed, claim);
+            Ok(())
+        })
     }
 
-    /// Notes that the name no longer belongs to this pipe. If it was not `removed` by this process, the pipe
-    /// may have another name.
-    fn has_lost_its_name(&mut self, removed: bool, claim: &Claim) {
+    /// Notes that the well-known name no longer belongs to this pipe. If this process has not `removed` the
+    /// name, the pipe may have another one.
+    fn forget_name(&mut self, removed: bool, claim: &Claim) {
         if !removed {
             claim.remember_lost(self.fifo.identity(), &self.from_client);
         }

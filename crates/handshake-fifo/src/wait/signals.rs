@@ -32,7 +32,7 @@ pub enum Handling {
 }
 
 /// The signals of this process. Dropping it restores the handlers and the mask.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Signals {
     /// Dropped in this order: a blocked signal must meet its former action, not these handlers.
     installed: RefCell<Vec<(Handlers, Mask)>>,
@@ -48,8 +48,7 @@ impl Signals {
     /// # Errors
     /// The kernel refuses a handler (never seen).
     pub fn install(handling: Handling) -> Result<Self, Errno> {
-        let (installed, seen, waiting) = (RefCell::default(), Default::default(), Cell::default());
-        let signals = Self { installed, seen, waiting };
+        let signals = Self::default();
         match handling {
             Handling::All => signals.add(&COUNTED)?,
             Handling::Termination => signals.add(&TERMINATION)?,

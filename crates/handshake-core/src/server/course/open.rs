@@ -13,7 +13,7 @@ use super::names::RecordForm;
 use crate::course::{HOLA, HandshakeSteps, ITS_A_ME, ORIGINAL_SIZE, padded, text_of};
 use crate::deadline::{Deadline, Pauses, now};
 use crate::error::{Error, LEFT_BEFORE, Named, Result, SHUTTING_DOWN};
-use crate::event::What;
+use crate::event::{Event, What};
 use crate::fifo::{name_of, open_to_write};
 use crate::io::Filled;
 use crate::process::Process;
@@ -149,12 +149,9 @@ pub(crate) fn acknowledge(
 ) -> Result<FrameWriter> {
     let mut to_client = FrameWriter::new(to_client, Framing::Stream);
     to_client.push_raw(ack);
+    let event = |event: Event| event.session(session).pipe(name_of(private)).text(words(text_of(ack)));
     process
-        .log_around(
-            What::AckSent,
-            |event| event.session(session).pipe(name_of(private)).text(words(text_of(ack))),
-            || to_client.flush(),
-        )
+        .log_around(What::AckSent, event, || to_client.flush())
         .map_err(|errno| Error::cannot_answer(private, errno))?;
     Ok(to_client)
 }
