@@ -119,7 +119,7 @@ impl SharedWkp {
             }
             Ok(Filled::Bytes(bytes)) => bytes,
             Ok(Filled::Nothing) => 0,
-            Err(errno) => return Err(Error::at("read", server.place().wkp(), errno, "")),
+            Err(errno) => return Err(Error::at("read", server.site().place.wkp(), errno, "")),
         };
         self.was_full |= bytes + FRAME_MAX > READ_SIZE;
         let pipe = Rc::clone(reader.pipe());

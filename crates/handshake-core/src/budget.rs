@@ -7,8 +7,6 @@ use std::time::Duration;
 /// Clients that a server takes out of its queue in one turn: 2 forks take less than 0.5 ms.
 pub const CLIENTS_A_TURN: usize = 2;
 
-pub use handshake_fifo::wait::SIGNALS_WITHIN;
-
 /// How often a server checks that the well-known name and its lock file are still its own. A removal is
 /// noticed within a second.
 pub const LOOK_AFTER: Duration = Duration::from_millis(500);

@@ -163,11 +163,8 @@ impl Error {
 
     /// Makes the error of a client, waiting at this private pipe, that cannot be answered.
     pub(crate) fn cannot_answer(private: &Path, errno: Errno) -> Self {
-        Self::lost(format!(
-            "its private pipe {:?}: {}",
-            private.file_name().unwrap_or_default(),
-            Named(errno)
-        ))
+        let name = private.file_name().unwrap_or_default();
+        Self::lost(format!("its private pipe {name:?}: {}", Named(errno)))
     }
 
     /// Makes the error of a failed system call: "cannot `operation` "`path`"".

@@ -202,9 +202,7 @@ pub mod text;
 #[doc(hidden)]
 pub use handshake_fifo::{deadline, fifo, io, limits, sys, wait};
 #[doc(hidden)]
-pub use handshake_wire as wire;
-#[doc(hidden)]
-pub use handshake_wire::course;
+pub use handshake_wire::{self as wire, course};
 #[doc(hidden)]
 pub use process::Process;
 #[doc(hidden)]

@@ -41,10 +41,8 @@ impl Place {
             let error = Error::at("use the path", path, Errno::ENAMETOOLONG, "");
             return Err(error.with_remedy(Remedy::ShorterName));
         }
-        let directory = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent.to_path_buf(),
-            _ => PathBuf::from("."),
-        };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = parent.unwrap_or(Path::new(".")).to_path_buf();
         let resolved = fs::canonicalize(&directory).unwrap_or_else(|_| directory.clone());
         Ok(Self { path: path.to_path_buf(), name: name.to_os_string(), directory, resolved })
     }
@@ -154,16 +152,12 @@ impl Place {
     pub(crate) fn kind_and_pid<'a>(&self, name: &'a OsStr) -> Option<(&'a str, Pid)> {
         let rest = name.as_bytes().strip_prefix(self.name.as_bytes())?.strip_prefix(b".")?;
         let mut parts = std::str::from_utf8(rest).ok()?.split('.');
-        let (kind, pid, random) = (parts.next()?, parts.next()?, parts.next());
-        let right = match kind {
-            "client" | "up" | "new" => random.is_some_and(|random| {
-                random.len() == 16 && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-            }),
-            _ => false,
-        };
+        let (kind, pid, random) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_kind = matches!(kind, "client" | "up" | "new");
+        let is_random = random.len() == 16 && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let digits = pid.bytes().all(|b| b.is_ascii_digit());
         let pid: i32 = pid.parse().ok().filter(|pid| *pid > 0)?;
-        (right && digits && parts.next().is_none()).then_some((kind, Pid::from_raw(pid)))
+        (is_kind && is_random && digits && parts.next().is_none()).then_some((kind, Pid::from_raw(pid)))
     }
 }
 

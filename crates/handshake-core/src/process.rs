@@ -18,7 +18,7 @@ use crate::event::{Event, Role, What};
 use crate::event_log::EventLog;
 use crate::stop::Stop;
 use crate::sys::{Poller, Punctual};
-use crate::wait::signals::{Handling, Signals};
+use crate::wait::signals::{Handling, Signals, TERMINATION};
 use crate::wait::spin::WaitMode;
 use crate::wait::{Many, Pollable, Waiter};
 
@@ -121,14 +121,14 @@ impl Process {
     /// # Errors
     /// Those of [`Process::start`].
     pub fn handle_children(&self) -> Result<()> {
-        self.waiter.signals().add_children().map_err(|errno| Error::on("handle", "signals", errno))
+        self.waiter.signals().add(&[Signal::SIGCHLD]).map_err(|errno| Error::on("handle", "signals", errno))
     }
 
     /// Called in a child just forked: makes this process a subserver, and `parent` its main server. The main
     /// server orders it to end by SIGTERM, also if the host program handles that signal in the main server.
     pub fn become_subserver(&self, number: u32, parent: Pid) {
         // sigaction(2) fails for no signal that can be caught.
-        let _ = self.waiter.signals().add_termination();
+        let _ = self.waiter.signals().add(&TERMINATION);
         self.role.set(Role::Subserver(number));
         self.parent.set(Some(parent));
         self.asked_to_end.set(None);
@@ -159,12 +159,12 @@ impl Process {
 
     /// Returns whether a child has exited since the last call.
     pub fn child_ended(&self) -> bool {
-        self.waiter.signals().take_child()
+        self.waiter.signals().take(Signal::SIGCHLD)
     }
 
     /// Returns whether this process was stopped and continued since the last call.
     pub fn was_continued(&self) -> bool {
-        self.waiter.signals().take_continued()
+        self.waiter.signals().take(Signal::SIGCONT)
     }
 
     /// Waits until one of `fds` is ready, until a signal, or until the deadline.
@@ -221,7 +221,7 @@ impl Process {
     }
 
     fn take_signals(&self) -> Result<()> {
-        if self.reaps_all.get() && self.waiter.signals().take_child() {
+        if self.reaps_all.get() && self.child_ended() {
             reap_all();
         }
         while let Some(signal) = self.waiter.signals().take_termination() {
@@ -245,12 +245,11 @@ impl Process {
     /// [`Error::Signal`].
     pub fn log_unless_signal(&self, session: u64, result: Result<()>) -> Result<()> {
         match result {
-            Err(Error::Signal(signal)) => Err(Error::Signal(signal)),
-            Err(error) => {
+            Err(error) if !matches!(error, Error::Signal(_)) => {
                 self.log(What::ClientDropped, |event| event.session(session).text(error));
                 Ok(())
             }
-            Ok(()) => Ok(()),
+            result => result,
         }
     }
 

@@ -78,8 +78,10 @@ impl<'a> Request<'a> {
 pub struct Response {
     bytes: Vec<u8>,
     refuses: bool,
-    ends: bool,
-    delay: Duration,
+    /// Whether the session ends after this answer.
+    pub(crate) ends: bool,
+    /// How long the session waits before it sends this answer.
+    pub(crate) delay: Duration,
 }
 
 impl Response {
@@ -126,14 +128,6 @@ impl Response {
     /// Returns whether the request is refused.
     pub fn refuses(&self) -> bool {
         self.refuses
-    }
-
-    pub(crate) fn ends(&self) -> bool {
-        self.ends
-    }
-
-    pub(crate) fn delayed_by(&self) -> Duration {
-        self.delay
     }
 }
 

@@ -1,10 +1,9 @@
 //! Deadlines on the monotonic clock, which stands still while the process waits at its gate.
 
-use std::cmp::Ordering;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use nix::sys::time::{TimeSpec, TimeValLike};
+use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 
 /// Nanoseconds that this process has waited at its gate so far.
@@ -38,66 +37,46 @@ pub fn stand_still(stand: impl FnOnce()) {
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// A moment at which a wait ends, or never. The earlier deadline is the smaller one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deadline(Option<Duration>);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Duration);
 
 impl Deadline {
     /// A deadline that never passes.
-    pub const NEVER: Self = Self(None);
+    pub const NEVER: Self = Self(Duration::MAX);
 
     /// Returns the deadline `patience` from now. 0 means never, as on the command line.
     pub fn after(patience: Duration) -> Self {
-        Self((!patience.is_zero()).then(|| now().saturating_add(patience)))
+        if patience.is_zero() { Self::NEVER } else { Self::in_exactly(patience) }
     }
 
     /// Returns the deadline `pause` from now, even if that is 0.
     pub fn in_exactly(pause: Duration) -> Self {
-        Self(Some(now().saturating_add(pause)))
+        Self(now().saturating_add(pause))
     }
 
     /// Returns the deadline at this moment of the process's own time.
     pub fn at(moment: Duration) -> Self {
-        Self(Some(moment))
+        Self(moment)
     }
 
     /// Returns the earlier of the two.
     pub fn or(self, other: Self) -> Self {
-        match (self.0, other.0) {
-            (Some(one), Some(two)) => Self(Some(one.min(two))),
-            (one, two) => Self(one.or(two)),
-        }
+        self.min(other)
     }
 
     /// Returns whether the deadline has passed.
     pub fn passed(self) -> bool {
-        self.0.is_some_and(|moment| now() >= moment)
+        self != Self::NEVER && now() >= self.0
     }
 
     /// Returns the time left, at most 100 years. `None`: forever.
     pub fn left(self) -> Option<Duration> {
-        self.0.map(|moment| moment.saturating_sub(now()).min(LONGEST))
-    }
-
-    /// Returns the time left, in the form of ppoll(2). `None`: forever.
-    pub fn timespec(self) -> Option<TimeSpec> {
-        self.left().map(TimeSpec::from_duration)
+        (self != Self::NEVER).then(|| self.0.saturating_sub(now()).min(LONGEST))
     }
 
     /// Returns the time left in whole milliseconds, rounded up, for epoll_wait(2). -1: forever.
     pub fn milliseconds(self) -> i32 {
         self.left().map_or(-1, |left| i32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i32::MAX))
-    }
-}
-
-impl Ord for Deadline {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.0.is_none(), self.0).cmp(&(other.0.is_none(), other.0))
-    }
-}
-
-impl PartialOrd for Deadline {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
     }
 }
 

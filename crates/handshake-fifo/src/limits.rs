@@ -52,11 +52,8 @@ impl Limits {
     /// forks a subserver for each. Uses half the processes, so that the user can still log in and end the
     /// server, and half the memory.
     pub fn clients(&self, descriptors_each: u64) -> usize {
-        let by_descriptors = self
-            .descriptors
-            .saturating_sub(OWN_DESCRIPTORS)
-            .checked_div(descriptors_each)
-            .unwrap_or(u64::MAX);
+        let free_descriptors = self.descriptors.saturating_sub(OWN_DESCRIPTORS);
+        let by_descriptors = free_descriptors.checked_div(descriptors_each).unwrap_or(u64::MAX);
         let carried = by_descriptors.min(self.processes / 2).min(self.memory / 2 / MEMORY_EACH);
         usize::try_from(carried.clamp(1, CLIENTS_MAX)).unwrap_or(usize::MAX)
     }

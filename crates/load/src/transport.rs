@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use handshake_core::client::handshake::{Handshake, Progress};
+use handshake_core::client::handshake::Handshake;
 use handshake_core::client::session::{Answer, ClientSession};
 use handshake_core::deadline::Deadline;
 use handshake_core::error::Result;
@@ -121,13 +121,10 @@ impl Opening for Handshake {
     }
 
     fn advance(&mut self) -> Result<Option<ClientSession>> {
-        Ok(match self.advance()? {
-            Progress::Pending => None,
-            Progress::Connected(mut connection) => {
-                connection.limit_messages(usize::MAX);
-                Some(*connection)
-            }
-        })
+        Ok(self.advance()?.map(|mut connection| {
+            connection.limit_messages(usize::MAX);
+            *connection
+        }))
     }
 
     fn judge_deadline(&self) -> Result<()> {

@@ -5,7 +5,7 @@ mod fake_server;
 use std::path::Path;
 use std::rc::Rc;
 
-use handshake_core::client::handshake::{Handshake, Progress};
+use handshake_core::client::handshake::Handshake;
 use handshake_core::client::session::{Answer, ClientSession as Connection};
 use handshake_core::deadline::Deadline;
 use handshake_core::event::Role;
@@ -138,8 +138,8 @@ impl Run {
             while !until.passed() {}
         }
         match handshake.advance() {
-            Ok(Progress::Pending) => self.fake_server.receive(),
-            Ok(Progress::Connected(connection)) => {
+            Ok(None) => self.fake_server.receive(),
+            Ok(Some(connection)) => {
                 self.fake_server.receive();
                 assert!(self.fake_server.is_ready, "connected without READY");
                 let talk = Talk { connection: *connection, longest: self.longest, oldest: 1, unanswered: 0 };

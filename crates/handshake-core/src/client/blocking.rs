@@ -31,8 +31,8 @@ pub struct ClientOptions {
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        let max_message = usize::try_from(LONGEST).unwrap_or(usize::MAX);
-        Self { connect_timeout: Duration::from_secs(5), reply_timeout: Duration::ZERO, max_message }
+        let connect_timeout = Duration::from_secs(5);
+        Self { connect_timeout, reply_timeout: Duration::ZERO, max_message: LONGEST }
     }
 }
 
@@ -106,13 +106,10 @@ pub struct Client {
     session: ClientSession,
     reply_timeout: Duration,
     /// Answers that came while the client waited for another one.
-    arrived: VecDeque<(u32, Outcome)>,
+    arrived: VecDeque<(u32, Result<Vec<u8>>)>,
     /// Requests whose answers are discarded, because their callers' deadlines have passed.
     abandoned: VecDeque<u32>,
 }
-
-/// A reply, or the reason of a refusal.
-type Outcome = Result<Vec<u8>, Vec<u8>>;
 
 impl Client {
     /// Connects to the server whose well-known pipe is at `wkp`. Blocks until the handshake is done, at most
@@ -154,7 +151,7 @@ impl Client {
         let number = self.send_by(message, until, timeout)?;
         loop {
             match self.next_answer()? {
-                Some((answered, outcome)) if answered == number => return reply(number, outcome),
+                Some((answered, reply)) if answered == number => return reply,
                 Some(other) => self.arrived.push_back(other),
                 None => self.turn(until, timeout).inspect_err(|_| self.abandoned.push_back(number))?,
             }
@@ -185,7 +182,7 @@ impl Client {
                 None => self.next_answer()?,
             };
             match next {
-                Some((number, outcome)) => return reply(number, outcome).map(|reply| (number, reply)),
+                Some((number, reply)) => return reply.map(|reply| (number, reply)),
                 None if self.unanswered() == 0 => {
                     return Err(Error::on("receive", "a reply: no request is unanswered", Errno::ENOMSG));
                 }
@@ -228,20 +225,23 @@ impl Client {
         Ok(number)
     }
 
-    /// Takes the next answer that a caller still waits for out of the bytes read.
-    fn next_answer(&mut self) -> Result<Option<(u32, Outcome)>> {
+    /// Takes the next answer that a caller still waits for out of the bytes read: a reply or a refusal.
+    fn next_answer(&mut self) -> Result<Option<(u32, Result<Vec<u8>>)>> {
         loop {
             let mut bytes = Vec::new();
-            let (number, outcome) = match self.session.answer(&mut bytes)? {
+            let (number, reply) = match self.session.answer(&mut bytes)? {
                 Answer::Reply(number) => (number, Ok(bytes)),
-                Answer::Refused(number) => (number, Err(bytes)),
+                Answer::Refused(number) => {
+                    let reason = String::from_utf8_lossy(&bytes).into_owned();
+                    (number, Err(Error::RequestRefused { number, reason }))
+                }
                 Answer::Nothing => return Ok(None),
             };
             // Answers come in the order of the requests.
             if self.abandoned.front() == Some(&number) {
                 self.abandoned.pop_front();
             } else {
-                return Ok(Some((number, outcome)));
+                return Ok(Some((number, reply)));
             }
         }
     }
@@ -273,11 +273,4 @@ impl Client {
         };
         Error::no_reply(silent, self.unanswered(), seen)
     }
-}
-
-fn reply(number: u32, outcome: Outcome) -> Result<Vec<u8>> {
-    outcome.map_err(|reason| {
-        let reason = String::from_utf8_lossy(&reason).into_owned();
-        Error::RequestRefused { number, reason }
-    })
 }

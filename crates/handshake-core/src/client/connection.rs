@@ -10,7 +10,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timer::Expiration;
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use crate::client::handshake::{Handshake, Progress};
+use crate::client::handshake::Handshake;
 use crate::client::session::{Answer, ClientSession};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
@@ -61,7 +61,7 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum State {
-    Connecting { handshake: Box<Handshake>, deadline: Deadline },
+    Connecting(Box<Handshake>),
     Connected(Box<ClientSession>),
 }
 
@@ -80,14 +80,8 @@ impl Connection {
             Ok((poller, timer))
         };
         let (poller, timer) = timer().map_err(cannot_watch)?;
-        let handshake = Box::new(Handshake::new(process, place, deadline));
-        let mut connection = Self {
-            state: State::Connecting { handshake, deadline },
-            max_message,
-            poller,
-            writes: false,
-            timer,
-        };
+        let state = State::Connecting(Box::new(Handshake::new(process, place, deadline)));
+        let mut connection = Self { state, max_message, poller, writes: false, timer };
         connection.watch()?;
         Ok(connection)
     }
@@ -104,17 +98,12 @@ impl Connection {
     /// Those of [`Client::connect`](crate::Client::connect), at its deadline at the latest, and then
     /// [`Error::Lost`] and [`Error::Protocol`]. After an error, drop the connection.
     pub fn advance(&mut self, reply: &mut Vec<u8>) -> Result<Answer> {
-        if let State::Connecting { handshake, deadline } = &mut self.state {
-            let is_late = deadline.passed();
-            match handshake.advance()? {
-                Progress::Connected(mut session) => {
-                    session.limit_messages(self.max_message);
-                    self.watch_session(&session).map_err(cannot_watch)?;
-                    self.state = State::Connected(session);
-                }
-                Progress::Pending if is_late => handshake.judge_deadline()?,
-                Progress::Pending => {}
-            }
+        if let State::Connecting(handshake) = &mut self.state
+            && let Some(mut session) = handshake.advance_in_time()?
+        {
+            session.limit_messages(self.max_message);
+            self.watch_session(&session).map_err(cannot_watch)?;
+            self.state = State::Connected(session);
         }
         let mut answer = Answer::Nothing;
         if let State::Connected(session) = &mut self.state {
@@ -156,7 +145,7 @@ impl Connection {
     /// Returns how many requests have no answer yet.
     pub fn unanswered(&self) -> usize {
         match &self.state {
-            State::Connecting { .. } => 0,
+            State::Connecting(_) => 0,
             State::Connected(session) => session.unanswered(),
         }
     }
@@ -173,7 +162,7 @@ impl Connection {
     fn watch(&mut self) -> Result<()> {
         let poller = &self.poller;
         let watched = match &self.state {
-            State::Connecting { handshake, .. } => {
+            State::Connecting(handshake) => {
                 let (fds, until) = handshake.watch();
                 let watch = |(fd, flags)| match poller.add(fd, 1, interest(flags)) {
                     Err(Errno::EEXIST) => poller.change(fd, 1, interest(flags)),

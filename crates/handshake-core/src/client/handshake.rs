@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::write;
 
-use crate::client::private_pipe::{cannot_make, cannot_open, make_and_open};
+use crate::client::private_pipe::{cannot_make, cannot_open, make_and_open, wait_for_server};
 use crate::client::session::ClientSession;
 use crate::course::text_of;
 use crate::deadline::{Deadline, Pauses};
@@ -69,15 +69,6 @@ pub struct Handshake {
     frames: u64,
 }
 
-/// The progress of a handshake.
-#[derive(Debug)]
-pub enum Progress {
-    /// The client is connected.
-    Connected(Box<ClientSession>),
-    /// Wait as [`Handshake::watch`] says, then call [`Handshake::advance`] again.
-    Pending,
-}
-
 /// Connects to the server at `place`, before `deadline`.
 ///
 /// # Errors
@@ -86,15 +77,8 @@ pub enum Progress {
 pub fn connect(process: &Rc<Process>, place: &Place, deadline: Deadline) -> Result<ClientSession> {
     let mut handshake = Handshake::new(process, place, deadline);
     loop {
-        // The deadline is judged after the attempt, whatever the attempt has found. A client that was stopped
-        // for a while has one more attempt. A server that sends other frames without end cannot keep the
-        // client.
-        let late = deadline.passed();
-        if let Progress::Connected(connection) = handshake.advance()? {
-            return Ok(*connection);
-        }
-        if late {
-            handshake.judge_deadline()?;
+        if let Some(session) = handshake.advance_in_time()? {
+            return Ok(*session);
         }
         let (fds, until) = handshake.watch();
         let mut fds: Vec<PollFd<'_>> = fds.into_iter().map(|(fd, flags)| PollFd::new(fd, flags)).collect();
@@ -139,18 +123,34 @@ impl Handshake {
         }
     }
 
+    /// Goes on as [`Handshake::advance`] does, but fails after the deadline.
+    ///
+    /// # Errors
+    /// Those of [`connect`].
+    pub(super) fn advance_in_time(&mut self) -> Result<Option<Box<ClientSession>>> {
+        // The deadline is judged after the attempt, whatever the attempt has found. A client that was stopped
+        // for a while has one more attempt. A server that sends other frames without end cannot keep the
+        // client.
+        let late = self.deadline.passed();
+        let session = self.advance()?;
+        if late && session.is_none() {
+            self.judge_deadline()?;
+        }
+        Ok(session)
+    }
+
     /// Goes on as far as possible without waiting. Call it when a watched file descriptor is ready, or at the
-    /// deadline of `watch`.
+    /// deadline of `watch`. Returns the session when the client is connected.
     ///
     /// # Errors
     /// Those of [`connect`], without those of the deadline.
-    pub fn advance(&mut self) -> Result<Progress> {
+    pub fn advance(&mut self) -> Result<Option<Box<ClientSession>>> {
         match &self.state {
-            State::Seeking { again } if !again.passed() => Ok(Progress::Pending),
+            State::Seeking { again } if !again.passed() => Ok(None),
             State::Seeking { .. } | State::WaitingForRoom { .. } => {
                 self.make_private_pipe()?;
                 self.connect_and_send_name()?;
-                Ok(Progress::Pending)
+                Ok(None)
             }
             State::AwaitingAck { .. } => self.receive_and_remove_private_pipe(),
         }
@@ -262,31 +262,33 @@ impl Handshake {
     }
 
     /// Steps 5 and 8: reads the acknowledgement. When it has come, removes the private pipe and confirms.
-    fn receive_and_remove_private_pipe(&mut self) -> Result<Progress> {
+    fn receive_and_remove_private_pipe(&mut self) -> Result<Option<Box<ClientSession>>> {
         // Nearly always the answer is there. A poll before would cost more than the read.
         if let Break(ack) = self.read_answer()? {
             return self.confirm(ack);
         }
-        let (shown, server_left) = self.look()?;
+        let (State::AwaitingAck { wkp }, Some(private)) = (&self.state, &self.private) else {
+            return Ok(None);
+        };
+        let now = Deadline::in_exactly(Duration::ZERO);
+        let (shown, server_left) = wait_for_server(&self.process, &private.from_server, wkp, now)?;
         if !shown && !server_left {
-            return Ok(Progress::Pending);
+            return Ok(None);
         }
         match self.read_answer()? {
-            Break(ack) => return self.confirm(ack),
+            Break(ack) => self.confirm(ack),
             // A writer has sent bytes that are no answer yet; the deadline bounds that.
-            Continue(Filled::Bytes(_)) => {}
-            Continue(Filled::Nothing) if !server_left => {}
+            Continue(Filled::Bytes(_)) => Ok(None),
+            Continue(Filled::Nothing) if !server_left => Ok(None),
             Continue(Filled::End) if shown => {
-                self.start_over("the server opened the private pipe and closed it again")?
+                self.start_over("the server opened the private pipe and closed it again")
             }
-            Continue(_) => self.start_over("the server closed the well-known pipe")?,
+            Continue(_) => self.start_over("the server closed the well-known pipe"),
         }
-        Ok(Progress::Pending)
     }
 
-    /// Reads the private pipe once. Returns `Break` when an acknowledgement came; it contains `None` for an
-    /// invalid one or another version.
-    fn read_answer(&mut self) -> Result<ControlFlow<Option<Ack>, Filled>> {
+    /// Reads the private pipe once. Returns `Break` when the acknowledgement came.
+    fn read_answer(&mut self) -> Result<ControlFlow<Ack, Filled>> {
         let Some(PrivatePipe { fifo, from_server, nonce }) = &mut self.private else {
             return Ok(Continue(Filled::Nothing));
         };
@@ -298,11 +300,11 @@ impl Handshake {
             self.frames += 1;
             match frame.header.kind {
                 Kind::Ack => {
-                    return Ok(Break(Ack::decode(&frame.payload()).filter(|ack| ack.version == VERSION)));
+                    let ack = Ack::decode(&frame.payload()).filter(|ack| ack.version == VERSION);
+                    let what = "an acknowledgement that is none, or of another version";
+                    return ack.map(Break).ok_or_else(|| Error::Protocol { what: what.into() });
                 }
-                Kind::Refuse => {
-                    return Err(Error::Refused { reason: words(&frame.payload()) });
-                }
+                Kind::Refuse => return Err(Error::Refused { reason: words(&frame.payload()) }),
                 _ => {}
             }
         }
@@ -315,58 +317,29 @@ impl Handshake {
         Ok(Continue(filled))
     }
 
-    /// Returns whether the private pipe is ready, and whether the WKP has lost its reader. The WKP is polled
-    /// first, so that an ACK sent before the server closed the WKP is not missed.
-    fn look(&self) -> Result<(bool, bool)> {
-        let State::AwaitingAck { wkp } = &self.state else { return Ok((false, false)) };
-        let Some(private) = &self.private else { return Ok((false, false)) };
-        let now = Deadline::in_exactly(Duration::ZERO);
-        let mut wkp = [PollFd::new(wkp.as_fd(), PollFlags::empty())];
-        self.process.wait(&mut wkp, now)?;
-        let server_left = wkp[0].revents().is_some_and(|flags| flags.contains(PollFlags::POLLERR));
-        let mut answer = [PollFd::new(private.from_server.as_fd(), PollFlags::POLLIN)];
-        self.process.wait(&mut answer, now)?;
-        Ok((answer[0].any().unwrap_or(false), server_left))
-    }
-
     /// Step 8: removes the private pipe, opens the fresh upstream if there is one, and sends READY. The
     /// server may have ended the session meanwhile, if this client was stopped. The client then retries,
     /// since it has sent no request yet.
-    fn confirm(&mut self, ack: Option<Ack>) -> Result<Progress> {
-        let Some(ack) = ack else {
-            let what = "an acknowledgement that is none, or of another version".into();
-            return Err(Error::Protocol { what });
-        };
-        let Some(PrivatePipe { fifo, from_server, .. }) = self.private.take() else {
-            return Ok(Progress::Pending);
-        };
+    fn confirm(&mut self, ack: Ack) -> Result<Option<Box<ClientSession>>> {
+        let Some(PrivatePipe { fifo, from_server, .. }) = self.private.take() else { return Ok(None) };
         let name = fifo.name();
-        self.process.log(What::AckReceived, |event| event.session(ack.session).pipe(&name));
+        let event = |event: Event| event.session(ack.session).pipe(&name);
+        self.process.log(What::AckReceived, event);
         self.process
-            .log_around(
-                What::PrivateRemoved,
-                |event| event.session(ack.session).pipe(&name),
-                || fifo.remove(),
-            )
+            .log_around(What::PrivateRemoved, event, || fifo.remove())
             .map_err(|errno| Error::on("remove the private pipe", &name, errno))?;
         let Some((to_server, framing)) = self.upstream(&ack)? else {
-            self.start_over("the fresh pipe was gone before READY")?;
-            return Ok(Progress::Pending);
+            return self.start_over("the fresh pipe was gone before READY");
         };
         let mut to_server = FrameWriter::new(to_server, framing);
         to_server
             .push(Header { kind: Kind::Ready, part: Part::ONLY, session: ack.session, sequence: 0 }, &[]);
-        let confirmed = self.process.log_around(
-            What::ReadySent,
-            |event| event.session(ack.session),
-            || to_server.flush(),
-        );
-        if confirmed.is_err() {
-            self.start_over("the server was gone before READY")?;
-            return Ok(Progress::Pending);
+        let event = |event: Event| event.session(ack.session);
+        if self.process.log_around(What::ReadySent, event, || to_server.flush()).is_err() {
+            return self.start_over("the server was gone before READY");
         }
         self.frames += 1;
-        Ok(Progress::Connected(Box::new(ClientSession::new(&self.process, &ack, from_server, to_server))))
+        Ok(Some(Box::new(ClientSession::new(&self.process, &ack, from_server, to_server))))
     }
 
     /// Returns the pipe for all that follows. `None`: the server has removed it.
@@ -395,11 +368,12 @@ impl Handshake {
 
     /// Returns to step 3. The former HELLO may still be answered on the old private pipe, so that pipe must
     /// not be used again.
-    fn start_over(&mut self, obstacle: &'static str) -> Result<()> {
+    fn start_over<T>(&mut self, obstacle: &'static str) -> Result<Option<T>> {
         self.turned_away = Some(obstacle);
         self.process.log(What::TryingAgain, |event| event.pipe(self.private_name()).text(obstacle));
         self.private = None;
-        self.retry_later(obstacle)
+        self.retry_later(obstacle)?;
+        Ok(None)
     }
 
     fn private_name(&self) -> String {

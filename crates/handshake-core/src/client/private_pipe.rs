@@ -1,10 +1,12 @@
-//! Steps 3 and 4 for clients of both dialects: making the private pipe, and errors with a hint.
+//! Steps 3 to 5 for clients of both dialects: making the private pipe, waiting at it, and errors with a hint.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
 
+use crate::deadline::Deadline;
 use crate::error::{Error, Remedy};
 use crate::event::What;
 use crate::fifo::{Fifo, name_of, open_to_read};
@@ -19,7 +21,8 @@ const TRIES: usize = 4;
 pub(crate) fn make_and_open(process: &Process, path: &Path) -> Result<(Fifo, OwnedFd), Errno> {
     let make = || {
         let fifo = Fifo::make(path.to_path_buf())?;
-        Ok((open_to_read(path)?, fifo))
+        let from_server = open_to_read(path)?;
+        Ok((fifo, from_server))
     };
     let mut try_again = TRIES;
     let made = || loop {
@@ -28,8 +31,24 @@ pub(crate) fn make_and_open(process: &Process, path: &Path) -> Result<(Fifo, Own
             made => return made,
         }
     };
-    let (opened, fifo) = process.log_around(What::PrivateCreated, |event| event.pipe(name_of(path)), made)?;
-    Ok((fifo, opened))
+    process.log_around(What::PrivateCreated, |event| event.pipe(name_of(path)), made)
+}
+
+/// Waits until the private pipe is ready, or the WKP has lost its reader (step 5). Returns both. An
+/// acknowledgement that was sent before the server closed the WKP is then in the private pipe.
+pub(crate) fn wait_for_server(
+    process: &Process,
+    from_server: impl AsFd,
+    to_server: impl AsFd,
+    until: Deadline,
+) -> Result<(bool, bool), Error> {
+    let mut fds = [
+        PollFd::new(from_server.as_fd(), PollFlags::POLLIN),
+        PollFd::new(to_server.as_fd(), PollFlags::empty()),
+    ];
+    process.wait(&mut fds, until)?;
+    let [shown, server_left] = fds.map(|fd| fd.any().unwrap_or(false));
+    Ok((shown, server_left))
 }
 
 pub(crate) fn cannot_make(path: &Path, errno: Errno) -> Error {

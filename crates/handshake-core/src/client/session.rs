@@ -23,9 +23,9 @@ pub struct ClientSession {
     session: u64,
     window: u16,
     /// The longest message that the server takes.
-    longest: u64,
+    longest: usize,
     /// The longest message that this client sends or takes, whatever the server grants.
-    own_longest: u64,
+    own_longest: usize,
     from_server: FrameReader,
     to_server: FrameWriter,
     /// Events for the requests that are queued, to be logged when they are written.
@@ -43,7 +43,7 @@ pub struct ClientSession {
 
 /// The longest message that a client sends or takes by default: the default of the servers. A server that
 /// grants more does not increase the client's limit.
-pub const LONGEST: u64 = 16 << 20;
+pub const LONGEST: usize = 16 << 20;
 
 /// How many frames of a long message are written at once: half of a pipe's usual capacity (pipe(7)). The
 /// server then begins early, and is not woken for each frame.
@@ -72,7 +72,7 @@ impl ClientSession {
             process: Rc::clone(process),
             session: ack.session,
             window: ack.window,
-            longest: ack.longest,
+            longest: usize::try_from(ack.longest).unwrap_or(usize::MAX),
             own_longest: LONGEST,
             from_server,
             to_server,
@@ -111,25 +111,25 @@ impl ClientSession {
 
     /// Sets the longest message of this client, instead of [`LONGEST`].
     pub fn limit_messages(&mut self, bytes: usize) {
-        self.own_longest = bytes as u64;
+        self.own_longest = bytes;
     }
 
     /// Returns the longest message that can be sent, in bytes.
     pub fn longest(&self) -> usize {
-        usize::try_from(self.limit().0).unwrap_or(usize::MAX)
+        self.limit().0
     }
 
     /// Returns the error for a message of this length, which is too long.
     pub fn too_long(&self, length: Length) -> Error {
         let (longest, limit) = self.limit();
-        Error::TooLong { length, longest, limit }
+        Error::TooLong { length, longest: longest as u64, limit }
     }
 
     /// Returns the longest message, and what limits it: the smallest of three limits.
-    fn limit(&self) -> (u64, Limit) {
+    fn limit(&self) -> (usize, Limit) {
         let window = match self.window {
-            0 => u64::MAX,
-            frames => u64::from(frames) * PAYLOAD_MAX as u64,
+            0 => usize::MAX,
+            frames => usize::from(frames) * PAYLOAD_MAX,
         };
         if window <= self.longest.min(self.own_longest) {
             (window, Limit::Window(self.window))
@@ -239,13 +239,13 @@ impl ClientSession {
             }
             if kind == Kind::Refuse {
                 self.incoming.clear();
-            } else if (self.incoming.len() + frame.payload_len()) as u64 > longest {
+            } else if self.incoming.len() + frame.payload_len() > longest {
                 // Without this bound, an endless answer would use unlimited memory.
                 let limit = if self.own_longest < self.longest { Limit::Client } else { Limit::Server };
+                let longest = longest as u64;
                 return Err(Error::AnswerTooLong { request: Some(sequence), longest, limit });
             }
-            let most = usize::try_from(longest).unwrap_or(usize::MAX);
-            reserve_within(&mut self.incoming, frame.payload_len(), most);
+            reserve_within(&mut self.incoming, frame.payload_len(), longest);
             frame.append_payload_to(&mut self.incoming);
             // A refusal is one frame.
             let part = if kind == Kind::Reply { part } else { Part::ONLY };
@@ -272,14 +272,10 @@ impl ClientSession {
         self.to_server
             .push(Header { kind: Kind::Bye, part: Part::ONLY, session: self.session, sequence: 0 }, &[]);
         // Requests that were not flushed go with it.
-        let before = monotonic_ns();
-        self.process.log_described(&mut self.queued, before);
+        self.process.log_described(&mut self.queued, monotonic_ns());
         // The server may have gone first. It learns the end from the closed pipes as well.
-        let _ = self.process.log_around(
-            What::ByeSent,
-            |event| event.session(self.session),
-            || self.to_server.flush(),
-        );
+        let event = |event: Event| event.session(self.session);
+        let _ = self.process.log_around(What::ByeSent, event, || self.to_server.flush());
     }
 
     fn lost(&self, what: impl Into<String>) -> Error {

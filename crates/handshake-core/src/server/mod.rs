@@ -26,13 +26,13 @@ pub mod sweep;
 pub mod upstream;
 pub mod wkp;
 
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
-use nix::unistd::write;
 
 use crate::budget::{CLIENTS_A_TURN, LOOK_AFTER, LOOK_AFTER_TROUBLE, TROUBLE};
 use crate::deadline::Deadline;
@@ -137,11 +137,6 @@ impl Server {
         &self.site
     }
 
-    /// Returns the place where the server serves.
-    pub fn place(&self) -> &Place {
-        &self.site.place
-    }
-
     /// Returns the server's options.
     pub fn options(&self) -> &Options {
         &self.options
@@ -182,11 +177,12 @@ impl Server {
                 Err(error) => return self.keep_claim().and(Err(error)),
             }
         }
-        match self.options.ready.take().map(|ready| write_newline(&ready)) {
-            // The process that reads the notice may have exited.
-            None | Some(Ok(_) | Err(Errno::EPIPE)) => Ok(()),
-            // The process that reads the notice would wait forever.
-            Some(Err(errno)) => Err(Error::on("report", "that clients can connect", errno)),
+        match self.options.ready.take().map(|ready| File::from(ready).write_all(b"\n")) {
+            // The process that reads the notice would wait forever. But it may have exited.
+            Some(Err(error)) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(Error::on("report", "that clients can connect", error))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -211,7 +207,7 @@ impl Server {
     /// [`Error::Signal`]: asked to end for the second time. [`Error::NotOurs`]: another process has put a
     /// different file at the well-known name.
     pub fn wait(&mut self, admit: bool) -> Result<Option<Arrived>> {
-        let used: Vec<_> = self.used.iter().map(UsedPipe::reading_end).collect();
+        let used: Vec<_> = self.used.iter().map(|used| Rc::clone(&used.pipe)).collect();
         let arrived = self.wait_by(admit, |process, wkp, admit, until| {
             let watch = if admit { PollFlags::POLLIN } else { PollFlags::empty() };
             let mut fds = vec![PollFd::new(wkp.as_fd(), watch)];
@@ -339,22 +335,17 @@ impl Server {
     /// # Errors
     /// [`Error::NotOurs`]: a different file has the name.
     pub fn receive_and_remove(&mut self) -> Result<()> {
-        let Some(wkp) = &mut self.wkp else { return Ok(()) };
-        match wkp.remove(&self.claim, &self.site.process, What::WkpRemoved) {
-            Ok(()) => self.receive_removed(),
-            Err(error) if error.is_shortage() => {
-                self.short(&error);
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+        let removed = self.remove(What::WkpRemoved);
+        let taken = self.unless_short(removed)?;
+        self.receive(taken)
     }
 
-    fn receive_removed(&mut self) -> Result<()> {
-        match self.wkp.take() {
-            Some(wkp) => self.receive(&wkp.taken()),
-            None => Ok(()),
+    /// Removes the well-known pipe; `what` is the event for the log.
+    fn remove(&mut self, what: What) -> Result<Option<TakenPipe>> {
+        if let Some(wkp) = &mut self.wkp {
+            wkp.remove(&self.claim, &self.site.process, what)?;
         }
+        Ok(self.wkp.take().map(WellKnownPipe::taken))
     }
 
     /// Steps 6 and 1: replaces the well-known pipe by the next one, and receives the names written to the old
@@ -363,10 +354,8 @@ impl Server {
     /// # Errors
     /// [`Error::NotOurs`]: a different file has the name.
     pub fn receive_and_replace(&mut self) -> Result<()> {
-        match self.replace()? {
-            Some(taken) => self.receive(&taken),
-            None => Ok(()),
-        }
+        let taken = self.replace()?;
+        self.receive(taken)
     }
 
     /// Replaces the well-known pipe by the next one and returns the old one, unread, for a server that goes
@@ -376,16 +365,19 @@ impl Server {
     /// Those of [`Server::receive_and_replace`].
     pub fn replace(&mut self) -> Result<Option<TakenPipe>> {
         let Some(wkp) = &mut self.wkp else { return Ok(None) };
-        match wkp.replace(&self.claim, &self.site.process) {
-            Ok(taken) => {
-                self.waiting = false;
-                Ok(Some(taken))
-            }
+        let replaced = wkp.replace(&self.claim, &self.site.process).map(Some);
+        self.waiting &= replaced.is_err();
+        self.unless_short(replaced)
+    }
+
+    /// Turns a shortage into no pipe: the well-known pipe has kept its name.
+    fn unless_short(&mut self, taken: Result<Option<TakenPipe>>) -> Result<Option<TakenPipe>> {
+        match taken {
             Err(error) if error.is_shortage() => {
                 self.short(&error);
                 Ok(None)
             }
-            Err(error) => Err(error),
+            taken => taken,
         }
     }
 
@@ -400,8 +392,9 @@ impl Server {
         }
     }
 
-    fn receive(&mut self, taken: &TakenPipe) -> Result<()> {
-        match self.queue.receive(taken, &self.site)? {
+    fn receive(&mut self, taken: Option<TakenPipe>) -> Result<()> {
+        let Some(taken) = taken else { return Ok(()) };
+        match self.queue.receive(&taken, &self.site)? {
             Some(used) => self.release(used),
             None => Ok(()),
         }
@@ -484,10 +477,8 @@ impl Server {
     /// # Errors
     /// [`Error::NotOurs`]: a different file has the name.
     pub fn close(&mut self) -> Result<()> {
-        if let Some(wkp) = &mut self.wkp {
-            wkp.remove(&self.claim, &self.site.process, What::WkpClosed)?;
-            self.receive_removed()?;
-        }
+        let taken = self.remove(What::WkpClosed)?;
+        self.receive(taken)?;
         for used in self.used.drain(..) {
             used.close(&self.site, SHUTTING_DOWN);
         }
@@ -506,16 +497,6 @@ impl Server {
         drop(self);
         process.log(What::Ended, |event| event);
         Ok(())
-    }
-}
-
-/// Writes a newline. A signal that the host program handles may interrupt the call.
-fn write_newline(fd: &OwnedFd) -> Result<usize, Errno> {
-    loop {
-        match write(fd, b"\n") {
-            Err(Errno::EINTR) => {}
-            written => return written,
-        }
     }
 }
 

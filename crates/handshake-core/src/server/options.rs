@@ -61,6 +61,7 @@ impl Default for SessionLimits {
 /// # use handshake_core::{Options, BuiltIn};
 /// let options = Options::at("adder").service(|| BuiltIn::Echo).max_clients(10);
 /// ```
+#[must_use]
 #[non_exhaustive]
 pub struct Options {
     /// The path of the well-known pipe.
@@ -104,7 +105,6 @@ impl Options {
 
     /// Sets the service. `new` makes one for each session, in the process that serves the session.
     /// [`Service`] says what that means for its state and its files.
-    #[must_use]
     pub fn service<S: Service + 'static>(mut self, new: impl Fn() -> S + 'static) -> Self {
         self.service = Box::new(move || Box::new(new()));
         self
@@ -112,13 +112,11 @@ impl Options {
 
     /// Sets the most clients at a time; 0 counts as 1. Further clients wait in the well-known pipe. A basic
     /// server has one.
-    #[must_use]
     pub fn max_clients(self, clients: usize) -> Self {
         Self { max_clients: clients, ..self }
     }
 
     /// Sets which pipe brings a client's frames, in dispatch.
-    #[must_use]
     pub fn upstream(self, upstream: UpstreamMode) -> Self {
         Self { upstream, ..self }
     }
@@ -131,20 +129,17 @@ impl Options {
     /// let idle_timeout = Duration::from_secs(60);
     /// let options = Options::at("adder").limits(SessionLimits { idle_timeout, ..SessionLimits::default() });
     /// ```
-    #[must_use]
     pub fn limits(self, limits: SessionLimits) -> Self {
         Self { limits, ..self }
     }
 
     /// Sets what course clients expect.
-    #[must_use]
     pub fn course(self, course: CourseOptions) -> Self {
         Self { course, ..self }
     }
 
     /// Sets where the server reports that clients can connect: it writes one newline there, and closes the
     /// file descriptor. The writing end of a pipe is usual.
-    #[must_use]
     pub fn ready_fd(self, ready: impl Into<OwnedFd>) -> Self {
         Self { ready: Some(ready.into()), ..self }
     }
@@ -152,7 +147,6 @@ impl Options {
     /// Sets what ends the server, as SIGTERM does: the file descriptor becomes readable, or is at EOF. A
     /// signal after that is the second order to end. With the reading end of [`std::io::pipe`], dropping the
     /// writing end ends the server.
-    #[must_use]
     pub fn stop_fd(self, stop: impl Into<OwnedFd>) -> Self {
         Self { stop: Some(stop.into()), ..self }
     }
@@ -161,14 +155,12 @@ impl Options {
     /// in good order only by its [`stop_fd`](Options::stop_fd). A host with threads needs this, unless it
     /// blocks SIGTERM, SIGINT, SIGHUP and SIGQUIT in all other threads: another thread may receive the
     /// signal, and the server would not wake up.
-    #[must_use]
     pub fn leave_signals(self) -> Self {
         Self { signals: Handling::Nothing, ..self }
     }
 
     /// Serves in a process that the caller has set up.
     #[doc(hidden)]
-    #[must_use]
     pub fn in_process(self, process: &Rc<Process>) -> Self {
         Self { process: Some(Rc::clone(process)), ..self }
     }

@@ -33,7 +33,7 @@ pub struct Site {
     /// How long a course client may wait for another client's pipe. 0: forever.
     queue_timeout: Duration,
     /// Why the server turns away a course client whose name came through another client's pipe.
-    why_late: Cell<&'static str>,
+    pub(crate) why_late: Cell<&'static str>,
     pub(crate) queues: Queues,
     late: LateClients,
     /// What used pipes are read into. Made once: a child keeps a copy of each page that its parent changes
@@ -102,11 +102,6 @@ impl Site {
     pub(crate) fn turn_away(&self, private: PathBuf, reason: &str) {
         self.process.log(What::ClientDropped, |event| event.pipe(name_of(&private)).text(reason));
         self.late.add(private);
-    }
-
-    /// Turns away a course client of which only the name is known.
-    pub(crate) fn turn_away_late(&self, private: PathBuf) {
-        self.turn_away(private, self.why_late.get());
     }
 
     /// Does the work of [`Site::turn_away`] without a log line: the client may have its EOF already.

@@ -13,7 +13,7 @@ use nix::unistd::{Pid, getpid};
 
 use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
-use crate::event::What;
+use crate::event::{Event, What};
 use crate::fifo::name_of;
 use crate::process::Process;
 use crate::server::Server;
@@ -63,7 +63,7 @@ impl Subservers {
         let settled = Deadline::after(THREADS_END_WITHIN);
         while sys::threads() > 1 {
             if settled.passed() {
-                return Err(too_many_threads(sys::threads()));
+                return Err(too_many_threads());
             }
             server.process().wait(&mut [], Deadline::after(THREAD_PAUSE))?;
         }
@@ -147,7 +147,7 @@ impl Subservers {
         let client = client.expect("only the child takes the client");
         let pid = match forked {
             Ok(pid) => pid,
-            Err(Errno::EDEADLK) => return Err(Box::new((client, too_many_threads(sys::threads())))),
+            Err(Errno::EDEADLK) => return Err(Box::new((client, too_many_threads()))),
             Err(errno) => {
                 let error = Error::on("fork", format!("subserver {number}"), errno);
                 return Err(Box::new((client, error)));
@@ -217,9 +217,8 @@ impl Subservers {
         if !in_good_order {
             unanswered.turn_away(matches!(status, WaitStatus::Exited(_, 1)), &self.site);
         }
-        self.site
-            .process
-            .log(What::SubserverReaped, |event| event.peer(pid.as_raw().cast_unsigned()).text(how));
+        let event = |event: Event| event.peer(pid.as_raw().cast_unsigned()).text(how);
+        self.site.process.log(What::SubserverReaped, event);
     }
 
     /// Ends all subservers. TERM orders them to answer the requests that they have received. KILL follows
@@ -272,7 +271,8 @@ impl Subservers {
     }
 }
 
-fn too_many_threads(threads: usize) -> Error {
+fn too_many_threads() -> Error {
+    let threads = sys::threads();
     let hint = format!("this process has {threads} threads: serve from a process that has one");
     Error::on("fork", "subservers", Errno::EDEADLK).with_hint(hint)
 }

@@ -21,13 +21,14 @@ const NEW: Duration = Duration::from_secs(1);
 /// server is between making a pipe and opening it. A client may be: see `may_have_left`.
 pub fn sweep(place: &Place) {
     let Ok(entries) = fs::read_dir(place.directory()) else { return };
-    let mut makers = Makers::default();
+    let mut makers = HashMap::new();
     for entry in entries.flatten() {
         let name = entry.file_name();
         let Some((kind, pid)) = place.kind_and_pid(&name) else { continue };
         let path = place.beside(&name);
         let Ok(Standing::Fifo(_)) = look(&path) else { continue };
-        let may_be_left = kind != "client" || makers.may_have_left(pid, &name, &path);
+        let may_be_left = kind != "client"
+            || makers.entry(pid).or_insert_with(|| Maker::of(pid)).may_have_left(&name, &path);
         // EACCES: its maker died before it had set the intended mode, and so before it opened the pipe.
         if may_be_left && matches!(open_to_write(&path), Err(Errno::ENXIO | Errno::EACCES)) {
             // Another sweep may have been faster.
@@ -36,13 +37,8 @@ pub fn sweep(place: &Place) {
     }
 }
 
-/// The processes whose PIDs are in the names, and the pipes that they have open.
-#[derive(Default)]
-struct Makers {
-    holdings: HashMap<Pid, Holdings>,
-}
-
-enum Holdings {
+/// A process whose PID is in a pipe's name.
+enum Maker {
     /// No process has this PID.
     Dead,
     /// The names of the files that it has open. Empty for another user's process: such a process cannot have
@@ -51,33 +47,29 @@ enum Holdings {
     Unknown,
 }
 
-impl Makers {
+impl Maker {
+    fn of(pid: Pid) -> Self {
+        match kill(pid, None) {
+            Ok(()) => {}
+            Err(Errno::EPERM) => return Self::Open(HashSet::new()),
+            Err(_) => return Self::Dead,
+        }
+        // Read as links, and not followed: looking up a file may hang in a dead file system.
+        let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Self::Unknown };
+        let files = open.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+        Self::Open(files.filter_map(|file| Some(file.file_name()?.to_owned())).collect())
+    }
+
     /// Returns whether a client may have left this private pipe. Opening a pipe that a client reads would
     /// look like a server's "try again" to that client. A pipe therefore stays untouched if the process with
     /// that PID has it open. If that process lives and does not have it open, the PID may be one of another
     /// container. A client there may be about to open the pipe, so a new pipe stays, too.
-    fn may_have_left(&mut self, pid: Pid, pipe: &OsStr, path: &Path) -> bool {
-        match self.holdings.entry(pid).or_insert_with(|| holdings(pid)) {
-            Holdings::Dead => true,
-            Holdings::Open(open) => !open.contains(pipe) && !is_new(path),
-            Holdings::Unknown => false,
+    fn may_have_left(&self, pipe: &OsStr, path: &Path) -> bool {
+        match self {
+            Self::Dead => true,
+            Self::Open(open) => !open.contains(pipe) && !is_new(path),
+            Self::Unknown => false,
         }
-    }
-}
-
-fn holdings(pid: Pid) -> Holdings {
-    match kill(pid, None) {
-        Ok(()) => {}
-        Err(Errno::EPERM) => return Holdings::Open(HashSet::new()),
-        Err(_) => return Holdings::Dead,
-    }
-    match fs::read_dir(format!("/proc/{pid}/fd")) {
-        Ok(open) => {
-            // Read as links, and not followed: looking up a file may hang in a dead file system.
-            let files = open.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
-            Holdings::Open(files.filter_map(|file| Some(file.file_name()?.to_owned())).collect())
-        }
-        Err(_) => Holdings::Unknown,
     }
 }
 

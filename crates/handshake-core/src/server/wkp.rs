@@ -11,7 +11,7 @@ use nix::unistd::unlink;
 
 use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
-use crate::event::What;
+use crate::event::{Event, What};
 use crate::fifo::{Fifo, Identity, Standing, look, open_identified, open_to_read};
 use crate::place::Place;
 use crate::process::Process;
@@ -43,20 +43,18 @@ impl WellKnownPipe {
     /// [`Error::NotOurs`]: the name is taken. [`Error::System`]: no pipe can be made.
     pub fn create(claim: &Claim, process: &Process) -> Result<Self> {
         let place = claim.place();
-        process.log_around(
-            What::WkpCreated,
-            |event| event.pipe(place.wkp().display()),
-            || {
-                let mut new = Self::make(claim)?;
-                match claim.take_replaceable() {
-                    Some(stale) => drop(new.put_in_place_of(stale, claim)?),
-                    None => move_new(new.fifo.path(), place.wkp())
-                        .map_err(|errno| Self::not_free(place, errno))?,
+        let event = |event: Event| event.pipe(place.wkp().display());
+        process.log_around(What::WkpCreated, event, || {
+            let mut new = Self::make(claim)?;
+            match claim.take_replaceable() {
+                Some(stale) => drop(new.put_in_place_of(stale, claim)?),
+                None => {
+                    move_new(new.fifo.path(), place.wkp()).map_err(|errno| Self::not_free(place, errno))?
                 }
-                new.fifo.set_path(place.wkp().into());
-                Ok(new)
-            },
-        )
+            }
+            new.fifo.set_path(place.wkp().into());
+            Ok(new)
+        })
     }
 
     /// Steps 6 and 1 in one: the next pipe takes this one's name, so that clients never find the name
@@ -68,20 +66,14 @@ impl WellKnownPipe {
         let place = claim.place();
         let mut next = Self::make(claim)?;
         let mut before = 0;
-        let removed = process.log_around(
-            What::WkpRemoved,
-            |event| event.pipe(place.wkp().display()),
-            || {
-                before = monotonic_ns();
-                next.put_in_place_of(self.fifo.identity(), claim)
-            },
-        )?;
-        if !removed {
-            claim.remember_lost(self.fifo.identity(), &self.from_client);
-        }
-        process.log_since(What::WkpCreated, before, |event| event.pipe(place.wkp().display()));
+        let event = |event: Event| event.pipe(place.wkp().display());
+        let removed = process.log_around(What::WkpRemoved, event, || {
+            before = monotonic_ns();
+            next.put_in_place_of(self.fifo.identity(), claim)
+        })?;
+        self.forget_name(removed, claim);
+        process.log_since(What::WkpCreated, before, event);
         next.fifo.set_path(place.wkp().into());
-        self.fifo.set_unlinked();
         Ok(std::mem::replace(self, next).taken())
     }
 
@@ -92,39 +84,34 @@ impl WellKnownPipe {
     /// [`Error::NotOurs`]: a different file has the name; it is put back.
     pub fn remove(&mut self, claim: &Claim, process: &Process, what: What) -> Result<()> {
         let place = claim.place();
-        process.log_around(
-            what,
-            |event| event.pipe(place.wkp().display()),
-            || {
-                // The pipe is moved aside and then checked: between a check and an unlink, another file could
-                // get the name.
-                let (aside, moved) = claim.with_name_aside(|aside| move_new(place.wkp(), aside))?;
-                match moved {
-                    Ok(()) => {}
-                    Err(Errno::ENOENT) => {
-                        claim.remember_lost(self.fifo.identity(), &self.from_client);
-                        self.fifo.set_unlinked();
-                        return Ok(());
-                    }
-                    Err(errno) => {
-                        return Err(Error::in_directory("remove the well-known pipe", place.wkp(), errno));
-                    }
+        let event = |event: Event| event.pipe(place.wkp().display());
+        process.log_around(what, event, || {
+            // The pipe is moved aside and then checked: between a check and an unlink, another file could
+            // get the name.
+            let (aside, moved) = claim.with_name_aside(|aside| move_new(place.wkp(), aside))?;
+            let removed = match moved {
+                Ok(()) => remove_aside(&aside, self.fifo.identity(), claim).inspect_err(|_| {
+                    // If another process has taken the name meanwhile, the moved file keeps its
+                    // temporary name.
+                    let _ = move_new(&aside, place.wkp());
+                })?,
+                Err(Errno::ENOENT) => false,
+                Err(errno) => {
+                    return Err(Error::in_directory("remove the well-known pipe", place.wkp(), errno));
                 }
-                let removed = remove_aside(&aside, self.fifo.identity(), claim);
-                match &removed {
-                    Ok(own) => {
-                        if !own {
-                            claim.remember_lost(self.fifo.identity(), &self.from_client);
-                        }
-                        self.fifo.set_unlinked();
-                    }
-                    // If another process has taken the name meanwhile, the moved file keeps its temporary
-                    // name.
-                    Err(_) => drop(move_new(&aside, place.wkp())),
-                }
-                removed.map(drop)
-            },
-        )
+            };
+            self.forget_name(removed, claim);
+            Ok(())
+        })
+    }
+
+    /// Notes that the well-known name no longer belongs to this pipe. If this process has not `removed` the
+    /// name, the pipe may have another one.
+    fn forget_name(&mut self, removed: bool, claim: &Claim) {
+        if !removed {
+            claim.remember_lost(self.fifo.identity(), &self.from_client);
+        }
+        self.fifo.set_unlinked();
     }
 
     /// Returns whether the name still belongs to this pipe. A missing name is no error, but a different file
@@ -133,12 +120,7 @@ impl WellKnownPipe {
     /// # Errors
     /// [`Error::NotOurs`]: another process has put a different file there; it is left as it is.
     pub fn still_named(&self, claim: &Claim) -> Result<bool> {
-        match look(claim.place().wkp()) {
-            Ok(Standing::Fifo(identity)) if identity == self.fifo.identity() => Ok(true),
-            Ok(Standing::Fifo(identity)) if claim.has_lost(identity) => Ok(false),
-            Ok(Standing::Nothing) => Ok(false),
-            other => Err(not_ours(claim.place(), other)),
-        }
+        stands(self.fifo.identity(), claim)
     }
 
     /// Returns the reading end, for a server that serves all clients through it (`--shared-wkp`).
@@ -168,21 +150,19 @@ impl WellKnownPipe {
     fn put_in_place_of(&self, expected: Identity, claim: &Claim) -> Result<bool> {
         let place = claim.place();
         let aside = self.fifo.path();
+        let not_free = |errno| Self::not_free(place, errno);
         match exchange(aside, place.wkp()) {
             Ok(()) => {}
             Err(errno) if is_unsupported(errno) => return self.put_over(expected, claim),
             // Another process has removed it. The new pipe can take the name.
-            Err(Errno::ENOENT) => {
-                let moved = move_new(aside, place.wkp());
-                return moved.map(|()| false).map_err(|errno| Self::not_free(place, errno));
-            }
-            Err(errno) => return Err(Self::not_free(place, errno)),
+            Err(Errno::ENOENT) => return move_new(aside, place.wkp()).map(|()| false).map_err(not_free),
+            Err(errno) => return Err(not_free(errno)),
         }
         let removed = remove_aside(aside, expected, claim);
         if removed.is_err() {
             // The old file gets its name back: clients would trust a pipe of this server as long as it has
             // any name.
-            exchange(aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
+            exchange(aside, place.wkp()).map_err(not_free)?;
         }
         removed
     }
@@ -192,14 +172,9 @@ impl WellKnownPipe {
     /// check and the rename is lost.
     fn put_over(&self, expected: Identity, claim: &Claim) -> Result<bool> {
         let place = claim.place();
-        let stands = look(place.wkp());
-        match stands {
-            Ok(Standing::Fifo(identity)) if identity == expected || claim.has_lost(identity) => {}
-            Ok(Standing::Nothing) => {}
-            other => return Err(not_ours(place, other)),
-        }
+        let is_expected = stands(expected, claim)?;
         rename_over(self.fifo.path(), place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
-        Ok(stands == Ok(Standing::Fifo(expected)))
+        Ok(is_expected)
     }
 
     fn not_free(place: &Place, errno: Errno) -> Error {
@@ -233,6 +208,17 @@ impl WellKnownPipe {
 impl AsFd for WellKnownPipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.from_client.as_fd()
+    }
+}
+
+/// Returns whether the well-known name belongs to `expected`. If not, the name is free, or belongs to a lost
+/// pipe of this server: any other file is an error.
+fn stands(expected: Identity, claim: &Claim) -> Result<bool> {
+    match look(claim.place().wkp()) {
+        Ok(Standing::Fifo(identity)) if identity == expected => Ok(true),
+        Ok(Standing::Fifo(identity)) if claim.has_lost(identity) => Ok(false),
+        Ok(Standing::Nothing) => Ok(false),
+        other => Err(not_ours(claim.place(), other)),
     }
 }
 

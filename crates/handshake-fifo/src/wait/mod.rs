@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollTimeout, poll, ppoll};
 use nix::sys::epoll::EpollEvent;
 use nix::sys::signal::SigSet;
+use nix::sys::time::TimeSpec;
 
 use crate::deadline::{Deadline, last_tick};
 use crate::sys::Poller;
@@ -60,7 +61,8 @@ impl Pollable for &mut [PollFd<'_>] {
     }
 
     fn sleep(&mut self, until: Deadline, mask: Option<&SigSet>) -> Result<usize, Errno> {
-        ppoll(self, until.timespec(), mask.copied()).map(|count| count.cast_unsigned() as usize)
+        let left = until.left().map(TimeSpec::from_duration);
+        ppoll(self, left, mask.copied()).map(|count| count.cast_unsigned() as usize)
     }
 
     fn is_empty(&self) -> bool {

@@ -11,8 +11,8 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
 use crate::sys::{Handlers, arrivals, end_by_default, keep_exit_handler};
 
-/// The signals that ask a process to end: the first of [`COUNTED`].
-const TERMINATION: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
+/// The signals that ask a process to end: the first of those that are counted.
+pub const TERMINATION: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
 /// Those, and what a program may have to know of its children and of itself.
 const COUNTED: [Signal; 6] =
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGCHLD, Signal::SIGCONT];
@@ -32,7 +32,7 @@ pub enum Handling {
 }
 
 /// The signals of this process. Dropping it restores the handlers and the mask.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Signals {
     /// Dropped in this order: a blocked signal must meet its former action, not these handlers.
     installed: RefCell<Vec<(Handlers, Mask)>>,
@@ -48,8 +48,7 @@ impl Signals {
     /// # Errors
     /// The kernel refuses a handler (never seen).
     pub fn install(handling: Handling) -> Result<Self, Errno> {
-        let (installed, seen, waiting) = (RefCell::default(), Default::default(), Cell::default());
-        let signals = Self { installed, seen, waiting };
+        let signals = Self::default();
         match handling {
             Handling::All => signals.add(&COUNTED)?,
             Handling::Termination => signals.add(&TERMINATION)?,
@@ -58,33 +57,21 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Handles SIGCHLD as well, for a process that forks.
+    /// Blocks those of these signals that are not handled yet, and installs their handlers. They are some of
+    /// those of [`Handling::All`]. A signal that was ignored when this process started stays ignored, as
+    /// nohup(1) and `program &` in a shell script require.
     ///
     /// # Errors
     /// Those of [`Signals::install`].
-    pub fn add_children(&self) -> Result<(), Errno> {
-        self.add(&[Signal::SIGCHLD])
-    }
-
-    /// Handles the signals that ask the process to end as well.
-    ///
-    /// # Errors
-    /// Those of [`Signals::install`].
-    pub fn add_termination(&self) -> Result<(), Errno> {
-        self.add(&TERMINATION)
-    }
-
-    /// Blocks those of these signals that are not handled yet, and installs their handlers. A signal that was
-    /// ignored when this process started stays ignored, as nohup(1) and `program &` in a shell script
-    /// require.
-    fn add(&self, signals: &[Signal]) -> Result<(), Errno> {
-        let new: Vec<_> = signals.iter().copied().filter(|signal| self.seen(*signal).is_none()).collect();
+    pub fn add(&self, signals: &[Signal]) -> Result<(), Errno> {
+        let new: Vec<_> =
+            signals.iter().copied().filter(|signal| self.cell(*signal).get().is_none()).collect();
         if new.is_empty() {
             return Ok(());
         }
         // Blocked first: a signal that arrives before the handlers exist stays pending.
         let mask = Mask::block(&new)?;
-        new.iter().for_each(|signal| self.note(*signal));
+        new.iter().for_each(|signal| self.cell(*signal).set(Some(arrivals(*signal))));
         let handlers = Handlers::install(&new, &IGNORED)?;
         // A signal that is ignored but blocked would interrupt the wait that unblocks it.
         let ignored: SigSet = new.iter().copied().filter(|signal| !handlers.counts(*signal)).collect();
@@ -122,36 +109,21 @@ impl Signals {
         TERMINATION.iter().zip(&self.seen).any(|(signal, seen)| is_new(*signal, seen.get()))
     }
 
-    /// Returns whether a child has ended since the last call.
-    pub fn take_child(&self) -> bool {
-        self.take(Signal::SIGCHLD)
-    }
-
-    /// Returns whether this process was stopped and continued since the last call.
-    pub fn take_continued(&self) -> bool {
-        self.take(Signal::SIGCONT)
-    }
-
-    fn take(&self, signal: Signal) -> bool {
-        let is_due = self.is_due(signal);
+    /// Returns whether this signal has arrived since the last call: SIGCHLD if a child has ended, SIGCONT if
+    /// this process was stopped and continued.
+    pub fn take(&self, signal: Signal) -> bool {
+        let seen = self.cell(signal);
+        let is_due = is_new(signal, seen.get());
         if is_due {
-            self.note(signal);
+            seen.set(Some(arrivals(signal)));
         }
         is_due
     }
 
-    fn is_due(&self, signal: Signal) -> bool {
-        is_new(signal, self.seen(signal))
-    }
-
-    /// Returns how many of this signal were noticed. `None`: it is not handled.
-    fn seen(&self, signal: Signal) -> Option<u32> {
-        COUNTED.iter().zip(&self.seen).find(|(counted, _)| **counted == signal)?.1.get()
-    }
-
-    fn note(&self, signal: Signal) {
-        let cells = COUNTED.iter().zip(&self.seen).filter(|(counted, _)| **counted == signal);
-        cells.for_each(|(_, seen)| seen.set(Some(arrivals(signal))));
+    /// Returns the entry of `seen` for this signal, which is one of [`COUNTED`].
+    fn cell(&self, signal: Signal) -> &Cell<Option<u32>> {
+        let place = COUNTED.iter().position(|counted| *counted == signal);
+        &self.seen[place.expect("only these signals are handled")]
     }
 }
 

@@ -4,7 +4,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use handshake_cli::explain;
-use handshake_core::client::handshake::{Handshake, Progress};
+use handshake_core::client::handshake::Handshake;
 use handshake_core::client::session::ClientSession as Connection;
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
@@ -264,7 +264,7 @@ impl VirtualClient {
             self.end(End::AsPlanned, shared);
             return Ok(());
         }
-        if let Progress::Connected(connection) = handshake.advance()? {
+        if let Some(connection) = handshake.advance()? {
             let frames = handshake.frames();
             return self.connected(*connection, frames, shared);
         }

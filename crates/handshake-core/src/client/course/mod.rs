@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::getpid;
 
-use crate::client::private_pipe::{cannot_make, cannot_open, make_and_open};
+use crate::client::private_pipe::{cannot_make, cannot_open, make_and_open, wait_for_server};
 use crate::course::{HandshakeSteps, padded, text_of, third_step};
 use crate::deadline::{Deadline, Pauses};
 use crate::error::{Error, Named, Remedy, Result};
@@ -113,7 +113,8 @@ struct Handshake<'a> {
     place: &'a Place,
     options: &'a CourseClientOptions,
     deadline: Deadline,
-    private: Option<PrivatePipe>,
+    /// Step 3: the private pipe, which has a reader from the start. Dropping it removes the name.
+    private: Option<(Fifo, OwnedFd)>,
     pauses: Pauses,
     /// The last reason why the client did not reach a server.
     obstacle: &'static str,
@@ -121,13 +122,6 @@ struct Handshake<'a> {
     turned_away: Option<&'static str>,
     /// The buffer for one read of a record.
     buffer: Box<[u8]>,
-}
-
-/// Step 3: the private pipe. It has a reader from the start.
-struct PrivatePipe {
-    /// Dropping it removes the name.
-    fifo: Fifo,
-    from_server: OwnedFd,
 }
 
 /// Both pipes, once there are two.
@@ -140,16 +134,15 @@ impl Handshake<'_> {
     /// Tries all steps once. Returns `None` if the client should retry after a pause.
     fn shake_hands(&mut self) -> Result<Option<CourseSession>> {
         // Step 3.
-        let private = match self.private.take() {
+        let (fifo, from_server) = match self.private.take() {
             Some(private) => private,
             None => self.make_private_pipe()?,
         };
         // Step 4.
-        let Some(to_server) = self.connect_and_send_name(&private.fifo)? else {
-            self.private = Some(private);
+        let Some(to_server) = self.connect_and_send_name(&fifo)? else {
+            self.private = Some((fifo, from_server));
             return Ok(None);
         };
-        let PrivatePipe { fifo, from_server } = private;
         let pipes = Pipes { from_server, to_server };
         // Step 5. After the server has turned it away, the client returns with a fresh pipe: the old one
         // would report an EOF from before.
@@ -172,25 +165,22 @@ impl Handshake<'_> {
 
     /// Step 3: makes the private pipe, and opens it for reading. A file that already has the name is left as
     /// it is.
-    fn make_private_pipe(&self) -> Result<PrivatePipe> {
+    fn make_private_pipe(&self) -> Result<(Fifo, OwnedFd)> {
         let mut in_use = None;
         for path in self.private_names() {
             match make_and_open(self.process, &path) {
-                Ok((fifo, from_server)) => return Ok(PrivatePipe { fifo, from_server }),
                 Err(Errno::EEXIST) => in_use = Some(path),
-                Err(errno) => return Err(cannot_make(&path, errno)),
+                made => return made.map_err(|errno| cannot_make(&path, errno)),
             }
         }
-        let failed = |path, errno, hint, remedy| {
-            Err(Error::at("make the private pipe", path, errno, hint).with_remedy(remedy))
-        };
-        match in_use {
-            Some(path) => failed(&path, Errno::EEXIST, "it is left as it is", Remedy::FreePrivateName),
+        let (path, errno, hint, remedy) = match &in_use {
+            Some(path) => (&**path, Errno::EEXIST, "it is left as it is", Remedy::FreePrivateName),
             None => {
                 let hint = "it is the well-known pipe's name";
-                failed(self.place.wkp(), Errno::EINVAL, hint, Remedy::OtherPrivateName)
+                (self.place.wkp(), Errno::EINVAL, hint, Remedy::OtherPrivateName)
             }
-        }
+        };
+        Err(Error::at("make the private pipe", path, errno, hint).with_remedy(remedy))
     }
 
     /// Returns the paths that the private pipe may have: the PID, and larger numbers that no process has. The
@@ -255,7 +245,7 @@ impl Handshake<'_> {
         self.process.log(What::AwaitingAck, |event| event.pipe(fifo.name()));
         loop {
             let late = self.deadline.passed();
-            let (shown, server_left) = pipes.wait(self.process, self.deadline)?;
+            let (shown, server_left) = self.wait(pipes, self.deadline)?;
             // The client reads whatever the wait returned: an acknowledgement may have come just before the
             // server closed its pipe.
             let filled = read_once(&pipes.from_server, &mut self.buffer);
@@ -343,7 +333,7 @@ impl Handshake<'_> {
         let until = Deadline::in_exactly(UNSOLICITED_WAIT);
         loop {
             let late = until.passed();
-            let (shown, server_left) = pipes.wait(self.process, until)?;
+            let (shown, server_left) = self.wait(pipes, until)?;
             let filled = read_once(&pipes.from_server, &mut self.buffer);
             match filled
                 .map_err(|errno| Error::lost(format!("the pipe from the server: {}", Named(errno))))?
@@ -358,6 +348,10 @@ impl Handshake<'_> {
                 _ => {}
             }
         }
+    }
+
+    fn wait(&self, Pipes { from_server, to_server }: &Pipes, until: Deadline) -> Result<(bool, bool)> {
+        wait_for_server(self.process, from_server, to_server, until)
     }
 
     /// Records why no server takes the name now.
@@ -382,18 +376,5 @@ impl Handshake<'_> {
 
     fn no_answer(&self, seen: String, remedy: Remedy) -> Error {
         Error::NoAnswer { path: self.place.wkp().into(), seen, remedy }
-    }
-}
-
-impl Pipes {
-    /// Waits until the private pipe is ready, or the WKP has lost its reader. Returns both.
-    fn wait(&self, process: &Process, until: Deadline) -> Result<(bool, bool)> {
-        let mut fds = [
-            PollFd::new(self.from_server.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.to_server.as_fd(), PollFlags::empty()),
-        ];
-        process.wait(&mut fds, until)?;
-        let [shown, server_left] = fds.map(|fd| fd.any().unwrap_or(false));
-        Ok((shown, server_left))
     }
 }

@@ -1,6 +1,5 @@
 //! A connection in the course dialect: one text is sent, one text is received, and then the next.
 
-use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
@@ -139,22 +138,20 @@ impl CourseSession {
         let Some((_nul, message)) = self.outgoing.split_last() else { return Ok(()) };
         let event = |event: Event| event.message(self.requests, message);
         let write = || write_record(&self.to_server, &self.outgoing);
-        match self.process.log_around(What::RequestSent, event, write) {
-            Ok(()) => self.outgoing.clear(),
-            Err(Errno::EAGAIN) if self.outgoing.len() <= PIPE_BUF => {}
+        let what = match self.process.log_around(What::RequestSent, event, write) {
+            Ok(()) => {
+                self.outgoing.clear();
+                return Ok(());
+            }
+            Err(Errno::EAGAIN) if self.outgoing.len() <= PIPE_BUF => return Ok(()),
             Err(Errno::EAGAIN) => {
                 let bytes = message.len();
-                let what = format!(
-                    "the server has not read what came before, so {bytes} bytes would reach it in parts"
-                );
-                return Err(Error::lost(what));
+                format!("the server has not read what came before, so {bytes} bytes would reach it in parts")
             }
-            Err(errno @ Errno::EPIPE) => {
-                return Err(Error::lost(format!("the server has closed the pipe from us: {}", Named(errno))));
-            }
-            Err(errno) => return Err(Error::lost(format!("the pipe to the server: {}", Named(errno)))),
-        }
-        Ok(())
+            Err(errno @ Errno::EPIPE) => format!("the server has closed the pipe from us: {}", Named(errno)),
+            Err(errno) => format!("the pipe to the server: {}", Named(errno)),
+        };
+        Err(Error::lost(what))
     }
 
     /// Reads the private pipe once: one record. Call it when that pipe is ready, and then
@@ -215,11 +212,5 @@ impl CourseSession {
     /// Returns the upstream, to be polled for writing while [`Self::is_flushed`] is false.
     pub fn to_server(&self) -> BorrowedFd<'_> {
         self.to_server.as_fd()
-    }
-}
-
-impl fmt::Debug for CourseSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CourseSession").field("requests", &self.requests).finish_non_exhaustive()
     }
 }

@@ -48,7 +48,7 @@ impl ForeignNames {
                         self.site.join(queue, name);
                     }
                     (Writer::InCourse(NamedClient { private, .. }) | Writer::Framed(private), _) => {
-                        self.site.turn_away_late(private);
+                        self.site.turn_away(private, self.site.why_late.get());
                     }
                 }
                 places.push(at);
@@ -104,7 +104,8 @@ fn writers(bytes: &[u8], own: Option<&Path>, lookups: &mut Lookups<'_>) -> Vec<(
         found.extend(in_course(at..span.start, lookups));
         at = span.end;
         if frame.header.kind == Kind::Hello {
-            let named = Hello::decode(&frame.payload()).and_then(|hello| lookups.framed(hello.name));
+            let named =
+                Hello::decode(&frame.payload()).and_then(|hello| lookups.place.named_by_client(hello.name));
             found.extend(named.map(|private| (Writer::Framed(private), span)));
         }
     }

@@ -108,7 +108,7 @@ fn text_at(bytes: &[u8], from: usize) -> Option<(&[u8], Span)> {
 
 /// The directory of the private pipes, and a budget of look-ups in it.
 pub(crate) struct Lookups<'a> {
-    place: &'a Place,
+    pub(super) place: &'a Place,
     left: usize,
     /// How many bytes the budget is for.
     bytes: usize,
@@ -132,11 +132,6 @@ impl<'a> Lookups<'a> {
         let of = |bytes: usize| bytes.clamp(*LOOKUPS_A_READ.start(), *LOOKUPS_A_READ.end());
         self.left += of(self.bytes + bytes) - of(self.bytes);
         self.bytes += bytes;
-    }
-
-    /// Returns the private pipe that a HELLO names.
-    pub(crate) fn framed(&self, name: &[u8]) -> Option<PathBuf> {
-        self.place.named_by_client(name)
     }
 
     /// Finds names as text or as numbers. With `early`, the PID of a living process counts as text too,
@@ -257,21 +252,17 @@ impl<'a> Lookups<'a> {
         let are_numbers = rest.is_empty() && numbers.iter().all(|number| (1..=PID_MAX).contains(number));
         let mut found = Vec::new();
         for (index, number) in numbers.into_iter().enumerate().filter(|_| are_numbers) {
-            let private = self.known(number.to_string().as_bytes()).or_else(|| self.beginning_with(number));
-            let at = index * 4..(index + 1) * 4;
-            found.extend(private.map(|private| Found {
-                private,
-                at,
-                form: RecordForm::Number,
-                exists: true,
-            }));
+            let digits = number.to_string();
+            if let Some(private) = self.known(digits.as_bytes()).or_else(|| self.beginning_with(&digits)) {
+                let at = index * 4..(index + 1) * 4;
+                found.push(Found { private, at, form: RecordForm::Number, exists: true });
+            }
         }
         found
     }
 
-    fn beginning_with(&mut self, number: u32) -> Option<PathBuf> {
+    fn beginning_with(&mut self, digits: &str) -> Option<PathBuf> {
         self.charge()?;
-        let digits = number.to_string();
         for entry in fs::read_dir(self.place.directory()).ok()?.flatten() {
             // Reading a directory entry costs about as much as a look-up.
             self.charge()?;

@@ -13,7 +13,7 @@ use super::names::RecordForm;
 use crate::course::{HOLA, HandshakeSteps, ITS_A_ME, ORIGINAL_SIZE, padded, text_of};
 use crate::deadline::{Deadline, Pauses, now};
 use crate::error::{Error, LEFT_BEFORE, Named, Result, SHUTTING_DOWN};
-use crate::event::What;
+use crate::event::{Event, What};
 use crate::fifo::{name_of, open_to_write};
 use crate::io::Filled;
 use crate::process::Process;
@@ -83,14 +83,6 @@ pub(crate) struct OpensUntil {
     waits_since: Option<Duration>,
 }
 
-impl OpensUntil {
-    /// Returns whether a client that has not opened its pipe yet must have died, if its process cannot be
-    /// found.
-    fn is_overdue(&self) -> bool {
-        self.waits_since.is_some_and(|since| now() > since + OPENS_WITHIN)
-    }
-}
-
 /// Opens the private pipe, and locks it (flock(2)) for this session. If the pipe is locked, another
 /// session uses it, no matter which client sent the name. A course client opens its pipe after it has sent
 /// the name. Some clients make the pipe only then. Bytes that come through its upstream meanwhile are from
@@ -120,7 +112,8 @@ pub(crate) fn connect(
             Ok(private) => return Ok(private),
             Err(errno) => errno,
         };
-        let has_gone = opens.is_overdue() && client_process::is_dead(private);
+        let is_overdue = opens.waits_since.is_some_and(|since| now() > since + OPENS_WITHIN);
+        let has_gone = is_overdue && client_process::is_dead(private);
         let ends = process.asked_to_end().is_some();
         let is_pointless = !(may_open_later(errno) || matches!(errno, Errno::ENOENT | Errno::EWOULDBLOCK));
         if late || ends || has_gone || is_pointless {
@@ -156,12 +149,9 @@ pub(crate) fn acknowledge(
 ) -> Result<FrameWriter> {
     let mut to_client = FrameWriter::new(to_client, Framing::Stream);
     to_client.push_raw(ack);
+    let event = |event: Event| event.session(session).pipe(name_of(private)).text(words(text_of(ack)));
     process
-        .log_around(
-            What::AckSent,
-            |event| event.session(session).pipe(name_of(private)).text(words(text_of(ack))),
-            || to_client.flush(),
-        )
+        .log_around(What::AckSent, event, || to_client.flush())
         .map_err(|errno| Error::cannot_answer(private, errno))?;
     Ok(to_client)
 }

@@ -24,7 +24,7 @@ const WAITING_MAX: usize = 4096;
 pub struct PipeQueue {
     waiting: RefCell<VecDeque<Waiting>>,
     /// Whether a course client's name has ever come through the pipe.
-    in_course: Cell<bool>,
+    pub(super) in_course: Cell<bool>,
     /// Names that may still be looked up in one batch of reads.
     pub(super) lookups: Cell<usize>,
 }
@@ -145,10 +145,6 @@ impl PipeQueue {
     /// Notes that the pipe has, or had, a course client.
     pub(crate) fn mark_in_course(&self) {
         self.in_course.set(true);
-    }
-
-    pub(crate) fn may_bring_names(&self) -> bool {
-        self.in_course.get()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

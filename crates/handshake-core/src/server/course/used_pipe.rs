@@ -57,11 +57,7 @@ impl UsedPipe {
     /// Returns whether a client waits for it, or may come to wait: a course client's name has come through
     /// it.
     pub fn may_be_handed_on(&self) -> bool {
-        self.queue.may_bring_names()
-    }
-
-    pub(crate) fn reading_end(&self) -> Rc<OwnedFd> {
-        Rc::clone(&self.pipe)
+        self.queue.in_course.get()
     }
 
     /// Returns the next client of the pipe: the first that waits for it. Discards the bytes that the last

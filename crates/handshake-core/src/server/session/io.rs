@@ -162,10 +162,8 @@ impl Session {
         // The next read resets the count of skipped bytes.
         note_skipped(&mut self.from_client, Some(self.id), &self.process);
         self.from_client.begin_batch();
-        let filled = self
-            .from_client
-            .fill()
-            .map_err(|errno| Error::lost(format!("its pipe cannot be read: {}", Named(errno))))?;
+        let failed = |errno| Error::lost(format!("its pipe cannot be read: {}", Named(errno)));
+        let filled = self.from_client.fill().map_err(failed)?;
         self.input_ended |= filled == Filled::End;
         Ok(filled)
     }

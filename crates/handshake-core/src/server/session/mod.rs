@@ -243,10 +243,10 @@ impl Session {
         self.answered();
         response.clear();
         service.call(Request::new(message, self.id, self.in_hand), response);
-        if response.delayed_by().is_zero() {
+        if response.delay.is_zero() {
             return Ok(());
         }
-        let until = Deadline::in_exactly(response.delayed_by());
+        let until = Deadline::in_exactly(response.delay);
         while !until.passed() {
             if self.turn(until.or(self.end_of_grace()))? == Turn::Left {
                 return Err(gone(Errno::EPIPE));
@@ -262,7 +262,7 @@ impl Session {
     /// # Errors
     /// [`Error::Lost`]: the client has gone.
     pub fn reply(&mut self, response: &Response) -> Result<()> {
-        self.ended_by_service = response.ends();
+        self.ended_by_service = response.ends;
         let message = response.bytes();
         if response.refuses() {
             return self.refuse(&String::from_utf8_lossy(message));
@@ -287,11 +287,5 @@ impl Drop for Session {
         if self.from_client.is_open_to_others() || self.from_client.has_cut() {
             drain(&mut self.from_client, self.id, &self.process);
         }
-    }
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("id", &format_args!("{:016x}", self.id)).finish_non_exhaustive()
     }
 }
