@@ -103,9 +103,14 @@ pub fn open_identified(path: &Path) -> Result<(OwnedFd, Identity), Errno> {
     open_checked(path, OFlag::O_WRONLY)
 }
 
-fn open_checked(path: &Path, way: OFlag) -> Result<(OwnedFd, Identity), Errno> {
+fn open_and_stat(path: &Path, way: OFlag) -> Result<(OwnedFd, FileStat), Errno> {
     let fd = open(path, way | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
     let stat = fstat(&fd)?;
+    Ok((fd, stat))
+}
+
+fn open_checked(path: &Path, way: OFlag) -> Result<(OwnedFd, Identity), Errno> {
+    let (fd, stat) = open_and_stat(path, way)?;
     if stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFIFO.bits() {
         return Err(Errno::EINVAL);
     }
@@ -152,6 +157,27 @@ impl Fifo {
             }
         })?;
         Ok(Self { path, identity, maker: getpid(), named: true })
+    }
+
+    /// Opens the reading end of this FIFO. Never waits.
+    ///
+    /// # Errors
+    /// Those of open(2). `EEXIST`: another process has put a different file at the name.
+    pub fn open_to_read(&self) -> Result<OwnedFd, Errno> {
+        self.open(OFlag::O_RDONLY)
+    }
+
+    /// Opens the writing end of this FIFO. Never waits.
+    ///
+    /// # Errors
+    /// Those of [`Fifo::open_to_read`], and `ENXIO`: the FIFO has no reader.
+    pub fn open_to_write(&self) -> Result<OwnedFd, Errno> {
+        self.open(OFlag::O_WRONLY)
+    }
+
+    fn open(&self, way: OFlag) -> Result<OwnedFd, Errno> {
+        let (fd, stat) = open_and_stat(&self.path, way)?;
+        if Identity::of(&stat) == self.identity { Ok(fd) } else { Err(Errno::EEXIST) }
     }
 
     /// Returns the current path.

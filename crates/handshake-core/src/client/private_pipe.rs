@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags};
 use crate::deadline::Deadline;
 use crate::error::{Error, Remedy};
 use crate::event::What;
-use crate::fifo::{Fifo, name_of, open_to_read};
+use crate::fifo::{Fifo, name_of};
 use crate::place::Place;
 use crate::process::Process;
 
@@ -21,7 +21,7 @@ const TRIES: usize = 4;
 pub(crate) fn make_and_open(process: &Process, path: &Path) -> Result<(Fifo, OwnedFd), Errno> {
     let make = || {
         let fifo = Fifo::make(path.to_path_buf())?;
-        let from_server = open_to_read(path)?;
+        let from_server = fifo.open_to_read()?;
         Ok((fifo, from_server))
     };
     let mut try_again = TRIES;

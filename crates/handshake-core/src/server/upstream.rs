@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use crate::error::{Error, Result};
 use crate::event::What;
-use crate::fifo::{Fifo, name_of, open_to_read};
+use crate::fifo::{Fifo, name_of};
 use crate::server::course::foreign::ForeignNames;
 use crate::server::site::Site;
 use crate::stream::{Foreign, FrameReader, Framing, Translate};
@@ -34,7 +34,7 @@ impl Upstream {
         let path = site.place.upstream()?;
         let make = || -> Result<_, Errno> {
             let fifo = Fifo::make(path.clone())?;
-            Ok((open_to_read(&path)?, fifo))
+            Ok((fifo.open_to_read()?, fifo))
         };
         let event = What::UpstreamCreated;
         let (from_client, fifo) = site

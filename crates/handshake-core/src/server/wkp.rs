@@ -12,7 +12,7 @@ use nix::unistd::unlink;
 use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::event::{Event, What};
-use crate::fifo::{Fifo, Identity, Standing, look, open_identified, open_to_read};
+use crate::fifo::{Fifo, Identity, Standing, look};
 use crate::place::Place;
 use crate::process::Process;
 use crate::server::claim::Claim;
@@ -134,14 +134,10 @@ impl WellKnownPipe {
         let make_failed = |errno| Error::in_directory("make the well-known pipe", claim.place().wkp(), errno);
         let fifo = made.map_err(make_failed)?;
         let open_failed = |errno| Error::in_directory("open the new pipe", &path, errno);
-        let from_client = Rc::new(open_to_read(&path).map_err(open_failed)?);
+        let from_client = Rc::new(fifo.open_to_read().map_err(open_failed)?);
         // While this is the well-known pipe, no other process can keep clients from it by an exclusive lock.
         let _ = try_lock(from_client.as_fd(), Lock::Shared);
-        let (guard, opened) = open_identified(&path).map_err(open_failed)?;
-        if opened != fifo.identity() {
-            // Another process has put a different file at this name.
-            return Err(open_failed(Errno::EEXIST));
-        }
+        let guard = fifo.open_to_write().map_err(open_failed)?;
         Ok(Self { fifo, from_client, guard })
     }
 

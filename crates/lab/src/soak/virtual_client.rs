@@ -8,7 +8,7 @@ use handshake_core::client::handshake::Handshake;
 use handshake_core::client::session::ClientSession as Connection;
 use handshake_core::deadline::{Deadline, now};
 use handshake_core::error::{Error, Result};
-use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
+use handshake_core::fifo::{Fifo, open_to_write};
 use load::many::watch::{Cause, judge, unwatch, watch};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
@@ -140,8 +140,7 @@ impl VirtualClient {
             }
             Behaviour::DyingAfterMkfifo => {
                 let path = shared.place.private()?;
-                let made =
-                    Fifo::make(path.clone()).and_then(|fifo| open_to_read(&path).map(|end| (fifo, end)));
+                let made = Fifo::make(path.clone()).and_then(|fifo| Ok((fifo.open_to_read()?, fifo)));
                 drop(made.map_err(|errno| Error::at("make a private pipe", &path, errno, ""))?);
                 self.end(End::AsPlanned, shared);
             }
