@@ -60,9 +60,19 @@ mod tests {
         }
     }
 
-    fn pipe() -> (Rc<OwnedFd>, OwnedFd) {
+    /// Returns a reader made by `new`, what it passes on, and the pipe's writing end with `bytes` written.
+    fn reader_of(
+        bytes: &[u8],
+        new: fn(Rc<OwnedFd>, Framing) -> FrameReader,
+    ) -> (FrameReader, Rc<Received>, OwnedFd) {
         let (from, to) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
-        (Rc::new(from), to)
+        assert_eq!(write(&to, bytes), Ok(bytes.len()), "it is empty");
+        let received = Rc::new(Received::default());
+        (new(Rc::new(from), Framing::Atomic).with_foreign(received.clone()), received, to)
+    }
+
+    fn quiet_process() -> Process {
+        Process::quiet(Role::Server).expect("signals can be handled")
     }
 
     fn read_and_note(reader: &mut FrameReader, process: &Process) -> Filled {
@@ -74,25 +84,17 @@ mod tests {
 
     #[test]
     fn a_name_at_the_end_of_a_full_read_is_passed_on_before_the_pipe_is_closed() {
-        let process = Process::quiet(Role::Server).expect("signals can be handled");
-        let received = Rc::new(Received::default());
-        let (from, to) = pipe();
-        let mut reader = FrameReader::new(from, Framing::Atomic).with_foreign(received.clone());
         // A course client may write its name in a record of any size.
         let name = [b'7'; 512];
-        write(&to, &name).expect("it is empty");
-        drain(&mut reader, 7, &process);
+        let (mut reader, received, _to) = reader_of(&name, FrameReader::new);
+        drain(&mut reader, 7, &quiet_process());
         assert_eq!(*received.0.borrow(), [name]);
     }
 
     #[test]
     fn a_name_that_two_reads_cut_is_passed_on_once() {
-        let process = Process::quiet(Role::Server).expect("signals can be handled");
-        let received = Rc::new(Received::default());
-        let (from, to) = pipe();
-        let mut reader = FrameReader::new(from, Framing::Atomic).with_foreign(received.clone());
         let name = [b'7'; 600];
-        write(&to, &name).expect("it is empty");
+        let (process, (mut reader, received, _to)) = (quiet_process(), reader_of(&name, FrameReader::new));
         assert_eq!(read_and_note(&mut reader, &process), Filled::Bytes(512));
         assert!(received.0.borrow().is_empty(), "it may continue");
         assert_eq!(read_and_note(&mut reader, &process), Filled::Bytes(88));
@@ -102,10 +104,6 @@ mod tests {
 
     #[test]
     fn a_name_at_the_end_of_a_full_lent_buffer_is_not_lost_with_the_buffer() {
-        let process = Process::quiet(Role::Server).expect("signals can be handled");
-        let received = Rc::new(Received::default());
-        let (from, to) = pipe();
-        let mut reader = FrameReader::without_buffer(from, Framing::Atomic).with_foreign(received.clone());
         let mut bytes = Vec::new();
         let header = Header { kind: Kind::Request, part: Part::ONLY, session: 7, sequence: 0 };
         let name = b"4711";
@@ -114,7 +112,8 @@ mod tests {
             append(&mut bytes, header, &vec![b'x'; left.min(PAYLOAD_MAX)]);
         }
         bytes.extend_from_slice(name);
-        write(&to, &bytes).expect("a pipe holds so much");
+        let (process, (mut reader, received, _to)) =
+            (quiet_process(), reader_of(&bytes, FrameReader::without_buffer));
         let mut lent = new_buffer();
         for filled in [Filled::Bytes(READ_SIZE), Filled::Nothing] {
             reader.borrow(&mut lent);
