@@ -105,8 +105,8 @@ fn without_a_server_it_says_how_to_start_one() {
         connect_for_200_ms(&wkp),
         3,
         &format!(
-            "cannot connect to {wkp:?}: ENOENT (no such pipe): is a server running, and not busy with another \
-             client? {hint}"
+            "cannot connect to {wkp:?}: ENOENT (no such pipe): is a server running, and not busy with \
+             another client? {hint}"
         ),
     );
     assert!(begun.elapsed().as_millis() >= 200, "it tried until its deadline");
@@ -117,8 +117,8 @@ fn without_a_server_it_says_how_to_start_one() {
         connect_for_200_ms(&wkp),
         3,
         &format!(
-            "cannot connect to {wkp:?}: ENXIO (no reader): is a server running, and not busy with another client? \
-             {hint}"
+            "cannot connect to {wkp:?}: ENXIO (no reader): is a server running, and not busy with another \
+             client? {hint}"
         ),
     );
     assert_eq!(directory.added(), ["mario"], "the client removed its private pipe and nothing else");

@@ -205,8 +205,8 @@ fn sentence(text: &str) -> String {
 }
 
 /// What the marks mean.
-pub(crate) const LEGEND: &str = "Each figure is the median of its runs, with the least and the greatest of them; \
-    ratios are taken run by run. ~ means that the runs were more than 30 % apart: take it as a hint.";
+pub(crate) const LEGEND: &str = "Each figure is the median of its runs, with the least and the greatest of \
+    them; ratios are taken run by run. ~ means that the runs were more than 30 % apart: take it as a hint.";
 
 #[cfg(test)]
 mod tests {

@@ -66,8 +66,8 @@ impl Seen {
         let Excess { waited, subservers, served, complaints } = excess;
         let due = self.beyond;
         let claim = format!(
-            "{due} more came: for {:?} {waited} of them waited for an answer (expected all), and there were {subservers} \
-             subservers (expected {})",
+            "{due} more came: for {:?} {waited} of them waited for an answer (expected all), and there were \
+             {subservers} subservers (expected {})",
             WATCHED, self.clients
         );
         [

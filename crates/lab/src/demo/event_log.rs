@@ -44,7 +44,10 @@ impl LogReader {
         while let Some(end) = self.part.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.part.drain(..=end).collect();
             let event: Event = serde_json::from_slice(&line).map_err(|error| Error::Protocol {
-                what: format!("a line of the event log is no event: {error}: were server and client built with this lab?"),
+                what: format!(
+                    "a line of the event log is no event: {error}: were server and client built with \
+                     this lab?"
+                ),
             })?;
             self.held.push(event.clone());
             self.seen.push(event);

@@ -87,6 +87,7 @@ fn a_name_of_the_framed_pattern_is_known_and_shown_shortened() {
     assert!(wrong_way.contains("use O_RDONLY"), "{wrong_way}");
     let read = blocked("read", Access::Read, "waits in read(3)");
     let second = Facts { acknowledged: true, blocked: read, ..named }.on_replies(2);
-    assert!(second.starts_with("it waits in a read of mario.client.4711.9822… and has sent no"), "{second}");
+    let waits = "it waits in a read of mario.client.4711.9822… and has sent no";
+    assert!(second.starts_with(waits), "{second}");
     assert!(second.contains("does it read a second acknowledgement"), "{second}");
 }
