@@ -96,6 +96,11 @@ impl Process {
         reap_all();
     }
 
+    /// Returns whether the next wait polls before it sleeps.
+    pub(crate) fn polls(&self) -> bool {
+        self.waiter.polls()
+    }
+
     /// Sets how this process and its subservers wait from now on.
     pub fn set_wait_mode(&self, mode: WaitMode) {
         self.waiter.set_mode(mode);

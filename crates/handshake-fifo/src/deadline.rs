@@ -87,11 +87,18 @@ pub struct Pauses(Duration);
 
 impl Pauses {
     const SHORTEST: Duration = Duration::from_micros(20);
+    /// For a process that spends such a pause polling. No wake-up delays it.
+    const SHORTEST_POLL: Duration = Duration::from_micros(5);
     const LONGEST: Duration = Duration::from_millis(20);
 
     /// Returns the pauses from the beginning, with the shortest one next.
     pub fn first() -> Self {
         Self(Self::SHORTEST)
+    }
+
+    /// Returns the same pauses, with a shorter one first if the process polls before it sleeps.
+    pub fn first_if(polls: bool) -> Self {
+        Self(if polls { Self::SHORTEST_POLL } else { Self::SHORTEST })
     }
 
     /// Begins the next pause. Returns its end.

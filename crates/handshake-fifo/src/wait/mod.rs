@@ -121,6 +121,11 @@ impl Waiter {
         self.spin.set(mode);
     }
 
+    /// Returns whether the next wait polls before it sleeps.
+    pub fn polls(&self) -> bool {
+        self.spin.polls()
+    }
+
     /// For a process just forked: its first wait sleeps at once.
     pub fn begin_asleep(&self) {
         self.spin.begin_asleep();

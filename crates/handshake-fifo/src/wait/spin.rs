@@ -80,6 +80,11 @@ impl AdaptiveSpin {
         self.penalty.set(FIRST_PENALTY);
     }
 
+    /// Returns whether the next wait polls.
+    pub(super) fn polls(&self) -> bool {
+        self.mode.get() == WaitMode::Adaptive && self.sleeps.get() == 0
+    }
+
     /// Calls `look` until it finds something, until the budget is spent, or until the time `left` of this
     /// wait is over. Does not poll at all if polling has not paid.
     pub(super) fn look<T>(&self, left: Option<Duration>, mut look: impl FnMut() -> Option<T>) -> Option<T> {
@@ -171,16 +176,17 @@ mod tests {
         assert_eq!(spin.look(pause, &mut in_vain), None);
         assert!(looks > 0);
         assert_eq!(spin.look(pause, || Some(())), Some(()));
-        assert_eq!(spin.sleeps.get(), 0);
+        assert!(spin.polls());
         assert_eq!(spin.look(None, || None::<()>), None);
         assert_eq!(spin.look(pause, || -> Option<()> { panic!("it polled") }), None);
-        assert_eq!(spin.sleeps.get(), FIRST_PENALTY);
+        assert_eq!((spin.sleeps.get(), spin.polls()), (FIRST_PENALTY, false));
     }
 
     #[test]
     fn block_mode_never_polls() {
         let spin = AdaptiveSpin::new();
         spin.set(WaitMode::Block);
+        assert!(!spin.polls());
         assert_eq!(spin.look(None, || -> Option<()> { panic!("it polled") }), None);
     }
 }
