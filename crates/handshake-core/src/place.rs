@@ -149,15 +149,15 @@ impl Place {
     }
 
     /// Splits a derived name into `client`, `up` or `new`, and the PID.
-    pub(crate) fn kind_and_pid<'a>(&self, name: &'a OsStr) -> Option<(&'a str, Pid)> {
+    pub(crate) fn kind_and_pid(&self, name: &OsStr) -> Option<(&'static str, Pid)> {
         let rest = name.as_bytes().strip_prefix(self.name.as_bytes())?.strip_prefix(b".")?;
-        let mut parts = std::str::from_utf8(rest).ok()?.split('.');
+        let mut parts = rest.split(|byte| *byte == b'.');
         let (kind, pid, random) = (parts.next()?, parts.next()?, parts.next()?);
-        let is_kind = matches!(kind, "client" | "up" | "new");
-        let is_random = random.len() == 16 && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let digits = pid.bytes().all(|b| b.is_ascii_digit());
-        let pid: i32 = pid.parse().ok().filter(|pid| *pid > 0)?;
-        (is_kind && is_random && digits && parts.next().is_none()).then_some((kind, Pid::from_raw(pid)))
+        let kind = ["client", "up", "new"].into_iter().find(|known| known.as_bytes() == kind)?;
+        let is_random = random.len() == 16 && random.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let digits = pid.iter().all(u8::is_ascii_digit);
+        let pid: i32 = std::str::from_utf8(pid).ok()?.parse().ok().filter(|pid| *pid > 0)?;
+        (is_random && digits && parts.next().is_none()).then_some((kind, Pid::from_raw(pid)))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::wire::Header;
 /// The dialect of a client, and what the session knows of a course client.
 pub(super) enum Dialect {
     Framed,
-    Course(Course),
+    Course(Box<Course>),
 }
 
 impl Dialect {
@@ -77,7 +77,7 @@ impl Session {
         if ways == HandshakeSteps::Auto {
             self.limits.handshake_timeout = THIRD_STEP_WITHIN;
         }
-        self.dialect = Dialect::Course(course);
+        self.dialect = Dialect::Course(Box::new(course));
         self
     }
 }
