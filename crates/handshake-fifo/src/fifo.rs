@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, open};
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, lstat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, lstat};
 use nix::unistd::{Pid, geteuid, getpid, mkfifo, unlink};
 
 /// Only the owner may read and write. The course's mode 0644 lets any user read, and so steal requests.
@@ -100,7 +100,7 @@ pub fn open_to_write(path: &Path) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// Those of [`open_to_write`].
 pub fn open_identified(path: &Path) -> Result<(OwnedFd, Identity), Errno> {
-    open_checked(path, OFlag::O_WRONLY)
+    open_checked(path, OFlag::O_WRONLY).map(|(fd, stat)| (fd, Identity::of(&stat)))
 }
 
 fn open_and_stat(path: &Path, way: OFlag) -> Result<(OwnedFd, FileStat), Errno> {
@@ -109,27 +109,29 @@ fn open_and_stat(path: &Path, way: OFlag) -> Result<(OwnedFd, FileStat), Errno> 
     Ok((fd, stat))
 }
 
-fn open_checked(path: &Path, way: OFlag) -> Result<(OwnedFd, Identity), Errno> {
+fn open_checked(path: &Path, way: OFlag) -> Result<(OwnedFd, FileStat), Errno> {
     let (fd, stat) = open_and_stat(path, way)?;
     if stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFIFO.bits() {
         return Err(Errno::EINVAL);
     }
-    if stat.st_uid != geteuid().as_raw() { Err(Errno::EPERM) } else { Ok((fd, Identity::of(&stat))) }
+    if stat.st_uid != geteuid().as_raw() { Err(Errno::EPERM) } else { Ok((fd, stat)) }
 }
 
-/// Checks the FIFO that was just made at this path, and returns its identity. mkfifo(3) removes the umask's
-/// bits, and a directory's default ACL may add some (acl(5)); this function restores the intended mode.
-fn restore_mode(path: &Path) -> Result<Identity, Errno> {
-    let stat = lstat(path)?;
-    let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
-    if kind != SFlag::S_IFIFO || stat.st_uid != geteuid().as_raw() {
-        // Another process has put a different file there; leave it alone.
-        return Err(Errno::EEXIST);
-    }
+/// Opens the reading end of the FIFO that was just made at this path, and restores its mode: mkfifo(3)
+/// removes the umask's bits, and a directory's default ACL may add some (acl(5)).
+fn open_new(path: &Path) -> Result<(OwnedFd, Identity), Errno> {
+    let (fd, stat) = match open_checked(path, OFlag::O_RDONLY) {
+        Err(Errno::EACCES) if matches!(look(path), Ok(Standing::Fifo(_))) => {
+            // The umask removed the right to read.
+            fchmodat(AT_FDCWD, path, OWNER_ONLY, FchmodatFlags::NoFollowSymlink)?;
+            open_checked(path, OFlag::O_RDONLY)?
+        }
+        opened => opened?,
+    };
     if Mode::from_bits_truncate(stat.st_mode) != OWNER_ONLY {
-        fchmodat(AT_FDCWD, path, OWNER_ONLY, FchmodatFlags::NoFollowSymlink)?;
+        fchmod(&fd, OWNER_ONLY)?;
     }
-    Ok(Identity::of(&stat))
+    Ok((fd, Identity::of(&stat)))
 }
 
 /// A FIFO that this process made. Dropping it removes the name if the name still belongs to this FIFO. A
@@ -143,40 +145,31 @@ pub struct Fifo {
 }
 
 impl Fifo {
-    /// Makes a FIFO that only this user can open, whatever the umask is.
+    /// Makes a FIFO that only this user can open, whatever the umask is, and opens its reading end. Never
+    /// waits.
     ///
     /// # Errors
     /// `EEXIST`: the name is taken. `EROFS`, `ENOSPC`, `EACCES`, `ENAMETOOLONG`, `ENOENT`: from the
-    /// directory. Those of fchmodat(2), if the umask removed a right that this user needs.
-    pub fn make(path: PathBuf) -> Result<Self, Errno> {
+    /// directory. Those of open(2) and, if the umask removed a right that this user needs, fchmod(2).
+    pub fn make(path: PathBuf) -> Result<(Self, OwnedFd), Errno> {
         mkfifo(&path, OWNER_ONLY)?;
-        // Without the identity, no guard can remove this FIFO. It was made a moment ago, so unlink it here.
-        let identity = restore_mode(&path).inspect_err(|errno| {
-            if *errno != Errno::EEXIST {
-                unlink(&path).unwrap_or_default();
-            }
+        let (fd, identity) = open_new(&path).map_err(|errno| match look(&path) {
+            // Another process has put a different file there; leave it alone.
+            Ok(Standing::Other(_)) => Errno::EEXIST,
+            // Without the identity, no guard can remove this FIFO. It was made a moment ago, so unlink it.
+            Ok(Standing::Fifo(_)) => unlink(&path).map_or(errno, |()| errno),
+            _ => errno,
         })?;
-        Ok(Self { path, identity, maker: getpid(), named: true })
-    }
-
-    /// Opens the reading end of this FIFO. Never waits.
-    ///
-    /// # Errors
-    /// Those of open(2). `EEXIST`: another process has put a different file at the name.
-    pub fn open_to_read(&self) -> Result<OwnedFd, Errno> {
-        self.open(OFlag::O_RDONLY)
+        Ok((Self { path, identity, maker: getpid(), named: true }, fd))
     }
 
     /// Opens the writing end of this FIFO. Never waits.
     ///
     /// # Errors
-    /// Those of [`Fifo::open_to_read`], and `ENXIO`: the FIFO has no reader.
+    /// Those of open(2). `EEXIST`: another process has put a different file at the name. `ENXIO`: the FIFO
+    /// has no reader.
     pub fn open_to_write(&self) -> Result<OwnedFd, Errno> {
-        self.open(OFlag::O_WRONLY)
-    }
-
-    fn open(&self, way: OFlag) -> Result<OwnedFd, Errno> {
-        let (fd, stat) = open_and_stat(&self.path, way)?;
+        let (fd, stat) = open_and_stat(&self.path, OFlag::O_WRONLY)?;
         if Identity::of(&stat) == self.identity { Ok(fd) } else { Err(Errno::EEXIST) }
     }
 

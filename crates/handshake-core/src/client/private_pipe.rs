@@ -19,14 +19,9 @@ const TRIES: usize = 4;
 
 /// Makes a private pipe at this path, and opens it for reading (step 3).
 pub(crate) fn make_and_open(process: &Process, path: &Path) -> Result<(Fifo, OwnedFd), Errno> {
-    let make = || {
-        let fifo = Fifo::make(path.to_path_buf())?;
-        let from_server = fifo.open_to_read()?;
-        Ok((fifo, from_server))
-    };
     let mut try_again = TRIES;
     let made = || loop {
-        match make() {
+        match Fifo::make(path.to_path_buf()) {
             Err(Errno::ENOENT) if try_again > 0 => try_again -= 1,
             made => return made,
         }

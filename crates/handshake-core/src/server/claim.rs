@@ -79,22 +79,21 @@ impl Claim {
     }
 
     /// Calls `uses` with the temporary name. While it returns `EEXIST`, draws a new name and calls it again.
-    /// Returns the name that was used as well.
     ///
     /// # Errors
     /// The kernel's random source fails.
     pub(crate) fn with_name_aside<T>(
         &self,
         uses: impl Fn(&Path) -> Result<T, Errno>,
-    ) -> Result<(PathBuf, Result<T, Errno>)> {
+    ) -> Result<Result<T, Errno>> {
         let mut aside = self.aside.borrow_mut();
         for _ in 1..NAMES_ASIDE {
             match uses(&aside) {
                 Err(Errno::EEXIST) => *aside = self.place.aside()?,
-                used => return Ok((aside.clone(), used)),
+                used => return Ok(used),
             }
         }
-        Ok((aside.clone(), uses(&aside)))
+        Ok(uses(&aside))
     }
 
     /// Remembers this pipe if it still has a name, from which it could be moved back.
@@ -259,15 +258,17 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let place = Place::new(&directory.path().join("mario")).expect("a good path");
         let claim = Claim::take(&place).expect("no other server is here");
-        let aside = || claim.with_name_aside(|_| Ok(())).expect("random numbers").0;
+        let aside = || {
+            let used = claim.with_name_aside(|path| Ok(path.to_path_buf()));
+            used.expect("random numbers").expect("no error")
+        };
         let (first, again) = (aside(), aside());
         assert_eq!(first, again, "one for as long as nothing stands there");
         let make = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
         make(&first).expect("it is free");
-        let used = claim.with_name_aside(|path| make(path).map_err(|error| errno_of(&error)));
-        let (second, made) = used.expect("random numbers");
-        assert!(made.is_ok() && second != first && aside() == second);
-        let (_, never) = claim.with_name_aside(|_| Err::<(), _>(Errno::EEXIST)).expect("random numbers");
+        let made = claim.with_name_aside(|path| make(path).map_err(|error| errno_of(&error)));
+        assert!(made.expect("random numbers").is_ok() && aside() != first);
+        let never = claim.with_name_aside(|_| Err::<(), _>(Errno::EEXIST)).expect("random numbers");
         assert_eq!(never, Err(Errno::EEXIST));
     }
 }

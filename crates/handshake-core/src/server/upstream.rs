@@ -3,10 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use nix::errno::Errno;
-
 use crate::error::{Error, Result};
-use crate::event::What;
+use crate::event::{Event, What};
 use crate::fifo::{Fifo, name_of};
 use crate::server::course::foreign::ForeignNames;
 use crate::server::site::Site;
@@ -32,14 +30,10 @@ impl Upstream {
     /// No pipe can be made.
     pub(super) fn fresh(session: u64, site: &Site) -> Result<Self> {
         let path = site.place.upstream()?;
-        let make = || -> Result<_, Errno> {
-            let fifo = Fifo::make(path.clone())?;
-            Ok((fifo.open_to_read()?, fifo))
-        };
-        let event = What::UpstreamCreated;
-        let (from_client, fifo) = site
+        let event = |event: Event| event.session(session).pipe(name_of(&path));
+        let (fifo, from_client) = site
             .process
-            .log_around(event, |event| event.session(session).pipe(name_of(&path)), make)
+            .log_around(What::UpstreamCreated, event, || Fifo::make(path.clone()))
             .map_err(|errno| Error::at("make a fresh upstream", &path, errno, ""))?;
         let (from_client, framing) = (Rc::new(from_client), Framing::Stream);
         Ok(Self { from_client, framing, fresh: Some(fifo), translate: None, foreign: None })

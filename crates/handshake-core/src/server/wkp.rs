@@ -88,9 +88,12 @@ impl WellKnownPipe {
         process.log_around(what, event, || {
             // The pipe is moved aside and then checked: between a check and an unlink, another file could
             // get the name.
-            let (aside, moved) = claim.with_name_aside(|aside| move_new(place.wkp(), aside))?;
+            let moved = claim.with_name_aside(|aside| {
+                move_new(place.wkp(), aside)?;
+                Ok(aside.to_path_buf())
+            })?;
             let removed = match moved {
-                Ok(()) => remove_aside(&aside, self.fifo.identity(), claim).inspect_err(|_| {
+                Ok(aside) => remove_aside(&aside, self.fifo.identity(), claim).inspect_err(|_| {
                     // If another process has taken the name meanwhile, the moved file keeps its
                     // temporary name.
                     let _ = move_new(&aside, place.wkp());
@@ -130,15 +133,13 @@ impl WellKnownPipe {
 
     /// Makes a new pipe under the temporary name.
     fn make(claim: &Claim) -> Result<Self> {
-        let (path, made) = claim.with_name_aside(|aside| Fifo::make(aside.to_path_buf()))?;
-        let make_failed = |errno| Error::in_directory("make the well-known pipe", claim.place().wkp(), errno);
-        let fifo = made.map_err(make_failed)?;
-        let open_failed = |errno| Error::in_directory("open the new pipe", &path, errno);
-        let from_client = Rc::new(fifo.open_to_read().map_err(open_failed)?);
+        let failed = |errno| Error::in_directory("make the well-known pipe", claim.place().wkp(), errno);
+        let (fifo, from_client) =
+            claim.with_name_aside(|aside| Fifo::make(aside.to_path_buf()))?.map_err(failed)?;
         // While this is the well-known pipe, no other process can keep clients from it by an exclusive lock.
         let _ = try_lock(from_client.as_fd(), Lock::Shared);
-        let guard = fifo.open_to_write().map_err(open_failed)?;
-        Ok(Self { fifo, from_client, guard })
+        let guard = fifo.open_to_write().map_err(failed)?;
+        Ok(Self { fifo, from_client: Rc::new(from_client), guard })
     }
 
     /// Exchanges names with the file at the well-known name, and checks that file. Returns whether it was

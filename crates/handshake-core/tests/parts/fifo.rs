@@ -22,7 +22,7 @@ fn directory() -> TempDir {
 fn made() -> (TempDir, PathBuf, Fifo) {
     let directory = directory();
     let path = directory.path().join("mario");
-    let fifo = Fifo::make(path.clone()).expect("a pipe");
+    let (fifo, _) = Fifo::make(path.clone()).expect("a pipe");
     (directory, path, fifo)
 }
 
@@ -35,7 +35,7 @@ fn a_new_fifo_belongs_to_its_owner_alone() {
     assert_eq!(look(&path), Ok(Standing::Fifo(fifo.identity())));
     assert_eq!((fifo.name().as_str(), fifo.path()), ("mario", &*path));
     let path = path.with_file_name(OsStr::from_bytes(b"ma\xffrio"));
-    let fifo = Fifo::make(path).expect("a name need not be text");
+    let (fifo, _) = Fifo::make(path).expect("a name need not be text");
     assert_eq!((fifo.name().as_str(), fifo.name_bytes()), ("ma\u{fffd}rio", &b"ma\xffrio"[..]));
 }
 
@@ -58,7 +58,7 @@ fn the_guard_removes_nothing_else() {
     let (_directory, path, fifo) = made();
     let _open = open_to_read(&path).expect("a reader");
     fs::remove_file(&path).unwrap();
-    let other = Fifo::make(path.clone()).expect("another pipe");
+    let (other, _) = Fifo::make(path.clone()).expect("another pipe");
     drop(fifo);
     assert_eq!(look(&path), Ok(Standing::Fifo(other.identity())), "the other pipe stays");
 

@@ -10,7 +10,7 @@ use handshake_core::client::handshake::connect;
 use handshake_core::deadline::Deadline;
 use handshake_core::event::{Event, Role, What};
 use handshake_core::event_log::EventLog;
-use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
+use handshake_core::fifo::{Fifo, open_to_write};
 use handshake_core::place::Place;
 use handshake_core::server::options::SessionLimits;
 use handshake_core::server::session::Session;
@@ -48,8 +48,7 @@ fn flooded(role: Role, pipe: &Flooded, before: impl Fn(&Event) + 'static) -> Rc<
 #[test]
 fn a_client_gives_up_at_its_deadline() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let wkp = Fifo::make(directory.path().join("mario")).expect("a new pipe");
-    let _reader = open_to_read(wkp.path()).expect("it was just made");
+    let (wkp, _reader) = Fifo::make(directory.path().join("mario")).expect("a new pipe");
     let pipe = Flooded::default();
     let (private, path) = (Rc::clone(&pipe), directory.path().to_path_buf());
     let process = flooded(Role::Client, &pipe, move |event| {

@@ -140,7 +140,7 @@ fn a_sweep_removes_pipes_of_dead_processes_and_nothing_else() {
     let place = Place::new(&directory.path().join("mario")).expect("a good path");
     // No process has this PID: the kernel's largest is 4,194,304 (proc(5), pid_max).
     let dead = "mario.client.2000000000.0123456789abcdef";
-    let make = |name: &str| Fifo::make(directory.path().join(name)).expect("a pipe");
+    let make = |name: &str| Fifo::make(directory.path().join(name)).expect("a pipe").0;
     let _left =
         ["mario.new.2000000000.0123456789abcdef", "mario.up.2000000000.0123456789abcdef", dead].map(make);
     // A process has this PID, but none of these pipes open, like a client of another container, whose PID

@@ -77,8 +77,8 @@ fn put(path: &Path, what: &str) -> Box<dyn Fn(&Path) -> bool> {
         }
         _ => {
             // Kept open, and its guard never dropped: a pipe of another process.
-            let fifo = std::mem::ManuallyDrop::new(Fifo::make(path.into()).unwrap());
-            let reader = open_to_read(path).unwrap();
+            let (fifo, reader) = Fifo::make(path.into()).unwrap();
+            let fifo = std::mem::ManuallyDrop::new(fifo);
             Box::new(move |path| {
                 look(path) == Ok(Standing::Fifo(fifo.identity())) && link_count(&reader) == Ok(1)
             })
@@ -145,7 +145,7 @@ fn a_pipe_with_a_reader_belongs_to_a_live_server() {
 #[test]
 fn a_pipe_without_a_reader_is_replaced() {
     let test = TestPlace::new();
-    let stale = Fifo::make(test.at("mario")).unwrap();
+    let (stale, _) = Fifo::make(test.at("mario")).unwrap();
     let (claim, wkp) = test.with_server();
     assert_eq!(wkp.still_named(&claim).ok(), Some(true));
     assert_ne!(look(&test.at("mario")), Ok(Standing::Fifo(stale.identity())));
@@ -158,7 +158,7 @@ fn a_pipe_without_a_reader_is_replaced() {
 fn a_file_that_takes_the_name_before_the_pipe_is_left_alone() {
     for (what, stale) in OTHERS.into_iter().flat_map(|what| [(what, false), (what, true)]) {
         let test = TestPlace::new();
-        let _stale = stale.then(|| Fifo::make(test.at("mario")).unwrap());
+        let _stale = stale.then(|| Fifo::make(test.at("mario")).unwrap().0);
         let claim = test.claim();
         // Kept open, so that the file that comes now cannot get its inode number.
         let _open = open_to_read(&test.at("mario"));

@@ -27,7 +27,8 @@ impl Naive {
     pub(super) fn new(directory: &Path, number: usize, messages: usize) -> Result<Self> {
         let name = format!("naive.{number}");
         let path = directory.join(&name);
-        let private =
+        // The reading end is opened later, as the course's client does.
+        let (private, _) =
             Fifo::make(path.clone()).map_err(|errno| Error::at("make a private pipe", &path, errno, ""))?;
         Ok(Self { private, name, pipes: None, left: messages })
     }

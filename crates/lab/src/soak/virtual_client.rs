@@ -140,8 +140,10 @@ impl VirtualClient {
             }
             Behaviour::DyingAfterMkfifo => {
                 let path = shared.place.private()?;
-                let made = Fifo::make(path.clone()).and_then(|fifo| Ok((fifo.open_to_read()?, fifo)));
-                drop(made.map_err(|errno| Error::at("make a private pipe", &path, errno, ""))?);
+                drop(
+                    Fifo::make(path.clone())
+                        .map_err(|errno| Error::at("make a private pipe", &path, errno, ""))?,
+                );
                 self.end(End::AsPlanned, shared);
             }
             _ => {

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use handshake_core::fifo::{Fifo, open_to_read, open_to_write};
+use handshake_core::fifo::{Fifo, open_to_write};
 use handshake_core::wire::{Frame, Header, Hello, Kind, Scanner};
 
 use crate::setup::{name, names, put, take};
@@ -36,17 +36,16 @@ pub(super) struct FakeServer {
 impl FakeServer {
     pub(super) fn new(directory: &Path) -> Self {
         let make = |path: PathBuf| Fifo::make(path).expect("the name is free");
-        let fresh = make(name(directory, "up", 0).1);
-        let unread = make(name(directory, "up", 1).1);
+        let (fresh, from_client) = make(name(directory, "up", 0).1);
+        let (unread, _) = make(name(directory, "up", 1).1);
         fs::write(directory.join("victim"), VALUE).expect("a file");
         fs::write(name(directory, "up", 2).1, VALUE).expect("a file");
         symlink("victim", name(directory, "up", 3).1).expect("a link");
-        let from_client = Some(open_to_read(fresh.path()).expect("it was just made"));
         let mut fake_server = Self {
             directory: directory.into(),
             wkp: None,
             fresh,
-            from_client,
+            from_client: Some(from_client),
             unread,
             to_client: None,
             nonce: 0,
@@ -96,8 +95,7 @@ impl FakeServer {
     /// Makes a new well-known pipe. The old one loses its name and its reader.
     pub(super) fn new_wkp(&mut self) {
         self.wkp = None;
-        let fifo = Fifo::make(self.directory.join("mario")).expect("the name is free");
-        let reader = open_to_read(fifo.path()).expect("it was just made");
+        let (fifo, reader) = Fifo::make(self.directory.join("mario")).expect("the name is free");
         self.wkp = Some((fifo, Some(reader)));
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use handshake_core::fifo::{Fifo, Standing, look, open_to_read, open_to_write};
+use handshake_core::fifo::{Fifo, Standing, look, open_to_write};
 use handshake_core::sys::{Lock, try_lock};
 use handshake_core::wire::{Ack, Header, Kind, Part, Scanner, VERSION};
 
@@ -36,8 +36,7 @@ pub(super) struct Peer {
 impl Peer {
     pub(super) fn new(directory: &Path, number: usize) -> Self {
         let (name, path) = name(directory, "client", number);
-        let fifo = Fifo::make(path.clone()).expect("the name is free");
-        let from_server = open_to_read(&path).expect("it was just made");
+        let (fifo, from_server) = Fifo::make(path).expect("the name is free");
         Self {
             directory: directory.into(),
             name,
