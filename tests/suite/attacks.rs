@@ -88,9 +88,10 @@ fn a_process_that_connects_often_delays_no_other(scene: &Scene, paradigm: Paradi
     let hello = scene.event_log().wait_for(What::HelloSent, |event| event.pid == client.pid());
     server.go_on();
     client.ends().success().stdout("HELLO\n");
-    // Each fork names the private pipe of its client, and so does the HELLO.
+    // Each fork names the private pipe of its client, and so does the HELLO. The server may log a fork only
+    // after the subserver has served its client.
+    scene.event_log().wait_for(What::SubserverForked, |fork| fork.pipe == hello.text);
     let forks = scene.event_log().all(|event| event.what == What::SubserverForked);
-    assert!(forks.iter().any(|fork| fork.pipe == hello.text), "the client's subserver is in the event log");
     let forked = forks.iter().take_while(|fork| fork.pipe != hello.text).count();
     assert!(forked <= FEW, "{forked} subservers were forked before another process had its turn");
 }
