@@ -6,7 +6,6 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use handshake_cli::{at_least_one, complain, duration};
 use handshake_core::limits::Limits;
-use handshake_core::wait::spin::WaitMode;
 
 use crate::model::columns::{Column, Group, Task, columns};
 use crate::model::pairs::Pair;
@@ -38,8 +37,9 @@ pub struct Args {
 
     /// How our programs wait: adaptive (look for a moment where that has paid of late, then sleep) or block
     /// (sleep at once)
-    #[arg(long, value_name = "HOW", default_value_t)]
-    pub(crate) wait: WaitMode,
+    #[arg(long, value_name = "HOW", default_value = "adaptive", hide_possible_values = true)]
+    #[arg(value_parser = ["adaptive", "block"])]
+    pub(crate) wait: String,
 
     /// Only these rows, and the references that they are compared with
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = row_names())]

@@ -76,7 +76,7 @@ fn is_sound(results: &Results) -> bool {
 
 fn measure(args: &Args) -> Result<(Results, Option<Error>)> {
     let process = Rc::new(Process::quiet(Role::Client)?);
-    let bench = Bench::set_up(&process, args.wait)?;
+    let bench = Bench::set_up(&process, &args.wait)?;
     let machine = Machine::look(bench.place());
     let (plan, columns) = args.plan(|placement| bench.cpus.allow(placement));
     let (began, since) = (SystemTime::now(), Instant::now());
@@ -94,7 +94,7 @@ fn measure(args: &Args) -> Result<(Results, Option<Error>)> {
         runs: plan.runs,
         trial_seconds: plan.seconds,
         full: args.full,
-        wait: args.wait.to_string(),
+        wait: args.wait.clone(),
         machine,
         figures: figures::figures(&samples.trials, &columns),
         totals: figures::totals(&samples.trials),

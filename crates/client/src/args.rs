@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{Error, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
-use handshake_cli::{Common, at_least_one, duration, size};
+use handshake_cli::{Common, at_least_one, duration, handshake_steps, size};
 use handshake_core::client::course::{self as course, CourseClientOptions};
 use handshake_core::course::HandshakeSteps;
 
@@ -36,7 +36,7 @@ pub struct Args {
 
     /// In the course dialect, whether the server waits for a third step: 2 (no), 3 (yes), auto (as its
     /// acknowledgement suggests)
-    #[arg(long, value_name = "WAYS")]
+    #[arg(long, value_name = "WAYS", value_parser = handshake_steps)]
     handshake: Option<HandshakeSteps>,
 
     /// In the course dialect, the private pipe's name, for a server that knows only one name

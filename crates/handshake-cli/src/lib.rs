@@ -8,6 +8,7 @@ mod hints;
 mod messages;
 mod options;
 mod status;
+mod values;
 
 use std::process::ExitCode;
 
@@ -18,8 +19,9 @@ use handshake_core::wait::signals::die_by;
 pub use colour::{ColourArgs, has_colour, has_escapes};
 pub use hints::explain;
 pub use messages::{complain, observer};
-pub use options::{Common, ServerArgs, at_least_one, duration, size};
+pub use options::{Common, ServerArgs};
 pub use status::Status;
+pub use values::{at_least_one, duration, handshake_steps, size, wait_mode};
 
 /// Parses the command line, runs the program, and turns its result into the exit status: the table in
 /// docs/protocol.md. For a wrong command line, clap itself exits with 2.

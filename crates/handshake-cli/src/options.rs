@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Args;
-use handshake_core::course::{HandshakeSteps, RECORD_MAX};
+use handshake_core::course::HandshakeSteps;
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::event::Role;
 use handshake_core::event_log::EventLog;
@@ -26,6 +26,7 @@ use nix::fcntl::OFlag;
 
 use crate::colour::ColourArgs;
 use crate::messages::{observer, report};
+use crate::values::{duration, handshake_steps, record_size, size, wait_mode};
 
 /// The options of servers and clients.
 #[derive(Debug, Args)]
@@ -44,7 +45,7 @@ pub struct Common {
 
     /// How to wait: adaptive (spin for a moment where that has paid off lately, then sleep) or block (sleep
     /// at once)
-    #[arg(long, value_name = "HOW", default_value_t)]
+    #[arg(long, value_name = "HOW", default_value = "adaptive", value_parser = wait_mode)]
     wait: WaitMode,
 
     #[command(flatten)]
@@ -143,7 +144,7 @@ struct CourseArgs {
 
     /// For course clients: the steps of their handshake: 2, 3 (they confirm the acknowledgement), or auto
     /// (detect)
-    #[arg(long, value_name = "WAYS", default_value_t)]
+    #[arg(long, value_name = "WAYS", default_value = "auto", value_parser = handshake_steps)]
     handshake: HandshakeSteps,
 
     /// For course clients: how long one may wait until another client leaves the pipe that both used; 0: for
@@ -201,88 +202,4 @@ impl ServerArgs {
 
 fn counted(clients: usize) -> String {
     format!("{clients} client{}", if clients == 1 { "" } else { "s" })
-}
-
-/// Parses a duration: a number with ms, s, m or h; a bare 0 means none.
-///
-/// # Errors
-/// A message that says which form is expected.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    const UNITS: [(&str, f64); 4] = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    UNITS
-        .into_iter()
-        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))
-        .filter(|(number, _)| number.starts_with(|c: char| c.is_ascii_digit()))
-        .and_then(|(number, seconds)| Some(number.parse::<f64>().ok()? * seconds))
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| *duration <= Duration::from_secs(100 * 365 * 86_400))
-        .ok_or_else(|| "a duration is a number with ms, s, m or h: 300ms, 5s; 0 is none".into())
-}
-
-/// Parses a number of bytes, perhaps with K, M or G (of 1,024).
-///
-/// # Errors
-/// A message that says which form is expected.
-pub fn size(text: &str) -> Result<usize, String> {
-    let shifts = [("K", 10), ("M", 20), ("G", 30)];
-    let (number, shift) = shifts
-        .into_iter()
-        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)))
-        .unwrap_or((text, 0));
-    number
-        .parse::<usize>()
-        .ok()
-        .and_then(|number| number.checked_mul(1 << shift))
-        .ok_or_else(|| "a size is a number of bytes, perhaps with K, M or G: 4096, 16M".into())
-}
-
-/// Parses a number of at least 1.
-///
-/// # Errors
-/// A message that says which form is expected.
-pub fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if number >= 1 => Ok(number),
-        _ => Err("a whole number of at least 1".into()),
-    }
-}
-
-/// Parses the size of a record in the course dialect.
-///
-/// # Errors
-/// A message that says which sizes are allowed.
-fn record_size(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if (1..=RECORD_MAX).contains(&number) => Ok(number),
-        _ => Err(format!("a number of bytes from 1 to {RECORD_MAX}, since one read takes it")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_what_the_help_says() {
-        assert_eq!(duration("300ms"), Ok(Duration::from_millis(300)));
-        assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
-        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
-        assert_eq!(duration("0"), Ok(Duration::ZERO));
-        for wrong in ["", "5", "s", "-1s", "5 s", "infs", "nans", "1e30h", "5d"] {
-            assert!(duration(wrong).is_err(), "{wrong:?} is no duration");
-        }
-    }
-
-    #[test]
-    fn sizes_are_what_the_help_says() {
-        assert_eq!(size("4096"), Ok(4096));
-        assert_eq!(size("16M"), Ok(16 << 20));
-        for wrong in ["", "M", "-1", "1.5M", "99999999999G", "16m"] {
-            assert!(size(wrong).is_err(), "{wrong:?} is no size");
-        }
-    }
 }

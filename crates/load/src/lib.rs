@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use handshake_cli::{Status, at_least_one, complain, duration, size};
+use handshake_cli::{Status, at_least_one, complain, duration, size, wait_mode};
 use handshake_core::error::{Error, Result, errno_of};
 use handshake_core::event::Role;
 use handshake_core::limits::Limits;
@@ -71,7 +71,7 @@ pub struct Args {
 
     /// How to wait: adaptive (spin for a moment where that has paid off lately, then sleep) or block (sleep
     /// at once)
-    #[arg(long, value_name = "HOW", default_value_t)]
+    #[arg(long, value_name = "HOW", default_value = "adaptive", value_parser = wait_mode)]
     wait: WaitMode,
 
     /// How long a handshake may take, and how long a connection may wait for its next answer; 0: for ever

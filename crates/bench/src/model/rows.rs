@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use handshake_core::wait::spin::WaitMode;
 use probe::paradigm::Paradigm as Served;
 use serde::Serialize;
 
@@ -200,12 +199,12 @@ impl Row {
     }
 
     /// The server's program and arguments, with its pipes in `dir`.
-    pub(crate) fn server(&self, dir: &Path, clients: usize, wait: WaitMode) -> Vec<String> {
+    pub(crate) fn server(&self, dir: &Path, clients: usize, wait: &str) -> Vec<String> {
         let dir = dir.display().to_string();
         match self.server {
             Paradigm(paradigm) => {
                 let all = [paradigm.server(), "-q", "--service", "echo", "--ready-fd", "1", "--wkp"];
-                let wait = [format!("{dir}/mario"), "--wait".into(), wait.to_string()];
+                let wait = [format!("{dir}/mario"), "--wait".into(), wait.into()];
                 let option = paradigm.option().map(String::from);
                 all.map(String::from).into_iter().chain(wait).chain(option).collect()
             }
@@ -218,14 +217,14 @@ impl Row {
     }
 
     /// Its client's program and arguments.
-    pub(crate) fn client(&self, dir: &Path, load: &Load, wait: WaitMode) -> Vec<String> {
+    pub(crate) fn client(&self, dir: &Path, load: &Load, wait: &str) -> Vec<String> {
         let dir = dir.display().to_string();
         let words: Vec<String> = match self.client {
             [] => {
-                let (wkp, wait) = (format!("{dir}/mario"), wait.to_string());
+                let wkp = format!("{dir}/mario");
                 // Of thousands that begin at once, the last waits longer than it would by default.
                 let timeout = if load.clients > THOUSAND { &["--timeout", "60s"][..] } else { &[] };
-                let all = ["lab", "load", "--json", "--histogram", "--wkp", &wkp, "--wait", &wait];
+                let all = ["lab", "load", "--json", "--histogram", "--wkp", &wkp, "--wait", wait];
                 all.iter().chain(timeout).map(|word| (*word).into()).collect()
             }
             [way, options @ ..] => {
@@ -255,7 +254,7 @@ mod tests {
     #[test]
     fn commands_are_as_one_would_type_them() {
         let (dir, load) = (Path::new("/p"), Load { clients: 8, window: 64, hold: true, ..Load::ONE });
-        let words = |name: &str| row(name).unwrap().server(dir, 8, WaitMode::Block).join(" ");
+        let words = |name: &str| row(name).unwrap().server(dir, 8, "block").join(" ");
         assert_eq!(
             words("shared-wkp"),
             "dispatch-server -q --service echo --ready-fd 1 --wkp /p/mario --wait block --shared-wkp"
@@ -263,7 +262,7 @@ mod tests {
         assert_eq!(words("fifo-ring"), "lab reference ring-central /p --clients 8");
         assert_eq!(words("fifo-poll"), "lab reference fifo-echo /p --poll");
         let options = "--connections 8 --requests 1 --warm-up 0 --payload 64 --window 64 --hold";
-        let words = |name: &str| row(name).unwrap().client(dir, &load, WaitMode::Adaptive).join(" ");
+        let words = |name: &str| row(name).unwrap().client(dir, &load, "adaptive").join(" ");
         assert_eq!(
             words("basic"),
             format!("lab load --json --histogram --wkp /p/mario --wait adaptive {options}")

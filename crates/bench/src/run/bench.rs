@@ -9,7 +9,6 @@ use handshake_cli::explain;
 use handshake_core::deadline::Deadline;
 use handshake_core::error::{Error, Result};
 use handshake_core::process::Process;
-use handshake_core::wait::spin::WaitMode;
 use nix::sys::signal::Signal;
 use probe::paradigm::Paradigm;
 use probe::programs::{self, program};
@@ -50,7 +49,7 @@ pub(crate) struct Bench {
     pub(crate) process: Rc<Process>,
     pub(crate) cpus: Cpus,
     /// How our programs wait.
-    pub(crate) wait: WaitMode,
+    pub(crate) wait: String,
     /// The directory of the programs.
     programs: PathBuf,
     /// Each trial has a directory of its own in it.
@@ -62,7 +61,7 @@ impl Bench {
     ///
     /// # Errors
     /// One is missing. No directory can be made.
-    pub(crate) fn set_up(process: &Rc<Process>, wait: WaitMode) -> Result<Self> {
+    pub(crate) fn set_up(process: &Rc<Process>, wait: &str) -> Result<Self> {
         let programs = programs::directory()?;
         for paradigm in [Paradigm::Basic, Paradigm::Forking, Paradigm::Dispatch] {
             program(paradigm.server())?;
@@ -70,7 +69,13 @@ impl Bench {
         let place = directory::make()?;
         // Each trial needs one. If none can be made, the comparison ends here.
         temporary::file()?;
-        Ok(Self { process: Rc::clone(process), cpus: Cpus::of_this_process()?, wait, programs, place })
+        Ok(Self {
+            process: Rc::clone(process),
+            cpus: Cpus::of_this_process()?,
+            wait: wait.into(),
+            programs,
+            place,
+        })
     }
 
     pub(crate) fn place(&self) -> &Path {

@@ -68,7 +68,7 @@ impl Trial<'_> {
     fn serve(&self, clients: usize) -> Result<Server, Trouble> {
         let dir = self.bench.directory()?;
         let (words, cpu) =
-            (self.row.server(dir.path(), clients, self.bench.wait), self.bench.cpus.at(self.placement).0);
+            (self.row.server(dir.path(), clients, &self.bench.wait), self.bench.cpus.at(self.placement).0);
         let mut member = self.bench.start(&words, cpu, false)?;
         member.first_line()?;
         let before = usage(&process_tree(member.running.pid()));
@@ -79,7 +79,7 @@ impl Trial<'_> {
     fn client(&self, server: &Server, load: &Load) -> Result<(Member, String), Trouble> {
         let dir = server.dir.path();
         let (words, cpu) =
-            (self.row.client(dir, load, self.bench.wait), self.bench.cpus.at(self.placement).1);
+            (self.row.client(dir, load, &self.bench.wait), self.bench.cpus.at(self.placement).1);
         Ok((self.bench.start(&words, cpu, load.hold)?, in_words(&words, dir, cpu)))
     }
 

@@ -10,8 +10,6 @@
 //! polling pays. Falling asleep and waking up would take longer. The process learns nothing from such a wait.
 
 use std::cell::Cell;
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use crate::deadline::monotonic_ns;
@@ -31,27 +29,6 @@ pub enum WaitMode {
     Adaptive,
     /// Sleeps at once.
     Block,
-}
-
-impl FromStr for WaitMode {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "adaptive" => Ok(Self::Adaptive),
-            "block" => Ok(Self::Block),
-            _ => Err("one of adaptive, block"),
-        }
-    }
-}
-
-impl fmt::Display for WaitMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Adaptive => "adaptive",
-            Self::Block => "block",
-        })
-    }
 }
 
 /// What a process has learnt from its waits.

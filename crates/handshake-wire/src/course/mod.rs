@@ -9,9 +9,6 @@
 pub mod split;
 mod third_step;
 
-use std::fmt;
-use std::str::FromStr;
-
 pub use third_step::third_step;
 
 /// The most that one read of a record takes: a pipe's usual capacity.
@@ -36,29 +33,6 @@ pub enum HandshakeSteps {
     /// Derived from what the peer sends.
     #[default]
     Auto,
-}
-
-impl FromStr for HandshakeSteps {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "2" => Ok(Self::Two),
-            "3" => Ok(Self::Three),
-            "auto" => Ok(Self::Auto),
-            _ => Err("one of 2, 3, auto"),
-        }
-    }
-}
-
-impl fmt::Display for HandshakeSteps {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Two => "2",
-            Self::Three => "3",
-            Self::Auto => "auto",
-        })
-    }
 }
 
 /// Returns the text of a record: its bytes up to the first NUL, or all of them.
@@ -95,18 +69,6 @@ mod tests {
             (b"4711\0garbage of the stack", b"4711"),
         ] {
             assert_eq!(text_of(record), text);
-        }
-    }
-
-    #[test]
-    fn handshake_steps_parse_as_the_help_says() {
-        for (text, steps) in
-            [("2", HandshakeSteps::Two), ("3", HandshakeSteps::Three), ("auto", HandshakeSteps::Auto)]
-        {
-            assert_eq!((text.parse(), steps.to_string().as_str()), (Ok(steps), text));
-        }
-        for wrong in ["", "1", "4", "two", "Auto", "2 "] {
-            assert!(wrong.parse::<HandshakeSteps>().is_err(), "{wrong:?} is no number of steps");
         }
     }
 
