@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use handshake_core::Error;
-use handshake_core::stream::extend_within;
+use handshake_core::stream::reserve_within;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::read;
@@ -182,7 +182,9 @@ impl Input {
             return;
         }
         if self.part.len() + bytes.len() <= self.longest {
-            return extend_within(&mut self.part, bytes, self.longest);
+            reserve_within(&mut self.part, bytes.len(), self.longest);
+            self.part.extend_from_slice(bytes);
+            return;
         }
         self.part = Vec::new();
         self.messages.push_back(Message::TooLong);

@@ -58,7 +58,8 @@ impl SubserverEnds {
         let status = StatusSender { to_central: self.to_central, answered: 0, report_at };
         // The central process writes what the pipe takes, so frames come in pieces.
         let from_client = FrameReader::new(self.from_central, Framing::Trusted);
-        Ok(server.begin_session(client, self.ack, from_client, None)?.via(status))
+        let (site, options) = (server.site(), server.options());
+        Ok(client.begin_session(site, options, self.ack, from_client, None)?.via(status))
     }
 }
 

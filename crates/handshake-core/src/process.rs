@@ -205,10 +205,11 @@ impl Process {
 
     /// An order to stop is handled like SIGTERM.
     fn woken_by(&self, (woken, is_stopped): (Woken, bool)) -> Woken {
-        if is_stopped {
-            self.asked_to_end.set(self.asked_to_end.get().or(Some((Signal::SIGTERM, now()))));
+        if !is_stopped {
+            return woken;
         }
-        if is_stopped { Woken::Signal } else { woken }
+        self.asked_to_end.set(self.asked_to_end.get().or(Some((Signal::SIGTERM, now()))));
+        Woken::Signal
     }
 
     fn wait_for(&self, what: impl Pollable, until: Deadline) -> Result<Woken> {

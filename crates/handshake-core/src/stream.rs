@@ -94,12 +94,6 @@ pub fn reserve_within(message: &mut Vec<u8>, more: usize, longest: usize) -> boo
     grows_to(doubled) || grows_to(needed)
 }
 
-/// Appends `bytes` to a message, with [`reserve_within`] for the room.
-pub fn extend_within(message: &mut Vec<u8>, bytes: &[u8], longest: usize) {
-    reserve_within(message, bytes.len(), longest);
-    message.extend_from_slice(bytes);
-}
-
 /// The reading half: a pipe's reading end and the bytes that are not processed yet.
 #[derive(Debug)]
 pub struct FrameReader {
@@ -131,11 +125,6 @@ impl FrameReader {
     /// Makes a reader of `fd`, which must be non-blocking. Its first read makes a buffer.
     pub fn new(fd: Rc<OwnedFd>, framing: Framing) -> Self {
         Self { filled: true, ..Self::without_buffer(fd, framing) }
-    }
-
-    /// Makes a reader with a full-size buffer, for a pipe that may be full and should be emptied by one read.
-    pub fn of_full_pipes(fd: Rc<OwnedFd>, framing: Framing) -> Self {
-        Self { buffer: new_buffer(), ..Self::without_buffer(fd, framing) }
     }
 
     /// Makes a reader without a buffer, for a process that reads many pipes in turn and lends each reader one

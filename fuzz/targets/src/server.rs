@@ -116,7 +116,7 @@ fn serve_dispatched(server: &Server, client: PendingClient, world: &Rc<RefCell<W
     let (from_central, to_subserver) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
     let grant = AckParams { window: 16, longest: LONGEST, upstream: Vec::new() };
     let from_client = FrameReader::new(Rc::new(from_central), Framing::Stream);
-    let session = server.begin_session(client, grant, from_client, None)?;
+    let session = client.begin_session(server.site(), server.options(), grant, from_client, None)?;
     world.borrow_mut().down = Some(to_subserver);
     converse(server, session.via(FakeCentral(Rc::clone(world))), world)
 }

@@ -1,6 +1,6 @@
 //! The edited line: bytes, and a cursor between two characters.
 
-use handshake_core::stream::extend_within;
+use handshake_core::stream::reserve_within;
 use handshake_core::text::printable;
 use unicode_width::UnicodeWidthChar;
 
@@ -26,7 +26,8 @@ impl Line {
 
     /// Inserts before the cursor. The caller makes sure that the line stays within `longest` bytes.
     pub(super) fn insert(&mut self, bytes: &[u8], longest: usize) {
-        extend_within(&mut self.bytes, bytes, longest);
+        reserve_within(&mut self.bytes, bytes.len(), longest);
+        self.bytes.extend_from_slice(bytes);
         self.bytes[self.cursor..].rotate_right(bytes.len());
         self.cursor += bytes.len();
     }

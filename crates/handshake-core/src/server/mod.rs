@@ -38,7 +38,6 @@ use crate::budget::{CLIENTS_A_TURN, LOOK_AFTER, LOOK_AFTER_TROUBLE, TROUBLE};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result, SHUTTING_DOWN};
 use crate::event::What;
-use crate::fifo::Fifo;
 use crate::place::{Place, random};
 use crate::process::{Process, Woken};
 use crate::server::claim::Claim;
@@ -436,22 +435,7 @@ impl Server {
             AckParams { window: 0, longest: self.options.limits.longest, upstream: upstream.name_in_ack() };
         let from_client = FrameReader::new(Rc::clone(&upstream.from_client), upstream.framing);
         let from_client = upstream.reader(from_client);
-        self.begin_session(client, grant, from_client, upstream.fresh)
-    }
-
-    /// Steps 7 and 8 with given ACK parameters, and with the pipe that brings the client's frames, for
-    /// dispatch.
-    ///
-    /// # Errors
-    /// Those of [`Server::acknowledge`].
-    pub fn begin_session(
-        &self,
-        client: PendingClient,
-        grant: AckParams,
-        from_client: FrameReader,
-        fresh: Option<Fifo>,
-    ) -> Result<Session> {
-        client.open(&self.site, &self.options, grant, from_client, fresh)
+        client.begin_session(&self.site, &self.options, grant, from_client, upstream.fresh)
     }
 
     /// Handles a client that could not be served because of the error. After a shortage, the client returns

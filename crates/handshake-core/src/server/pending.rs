@@ -150,20 +150,18 @@ impl PendingClient {
     /// Returns the PID in its private pipe's name, or 0 if the name has none. The PID is not verified. It
     /// only decides which clients share a turn.
     pub(super) fn process_number(&self) -> i32 {
-        let path = self.private.as_os_str().as_bytes();
-        let number = match &self.dialect {
-            Dialect::Framed { .. } => path.rsplit(|byte| *byte == b'.').nth(1),
-            Dialect::Course(_) => path.rsplit(|byte| *byte == b'/').next(),
-        };
-        number.and_then(|number| std::str::from_utf8(number).ok()?.parse().ok()).unwrap_or(0)
+        let name = self.private.file_name().unwrap_or_default().as_bytes();
+        // In the framed dialect a random number follows it.
+        let number = name.rsplit(|byte| *byte == b'.').nth(1).unwrap_or(name);
+        std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).unwrap_or(0)
     }
 
-    /// Steps 7 and 8: connects to the private pipe, sends the acknowledgement, and begins the session. The
-    /// pipe that the client's name came through stays open until then.
+    /// Steps 7 and 8: connects to the private pipe, sends the acknowledgement, and begins the session, whose
+    /// frames come from `from_client`. The pipe that the client's name came through stays open until then.
     ///
     /// # Errors
     /// [`Error::Lost`]: the client has gone.
-    pub(super) fn open(
+    pub fn begin_session(
         self,
         site: &Rc<Site>,
         options: &Options,
@@ -178,8 +176,9 @@ impl PendingClient {
                 self.acknowledge(nonce, grant, site).map(|to_client| (to_client, None))
             }
             Dialect::Course(name) => {
-                let until = open::opens_until(self.waits_since, limits.handshake_timeout);
-                let connected = open::connect(&self.private, &mut from_client, until, site);
+                let timeout = limits.handshake_timeout;
+                let connected =
+                    open::connect(&self.private, &mut from_client, timeout, self.waits_since, site);
                 let course = &options.course;
                 let ack = course.acknowledgement(&self.private, name.form, session);
                 connected

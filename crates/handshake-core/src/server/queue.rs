@@ -163,12 +163,11 @@ impl Queue {
         let ReceivedHello { nonce, version, private } = hello;
         // A client that has gone, or a name that costs its sender nothing, is not worth a place and a later
         // fork.
-        let stands: Option<&str> = match look(&private) {
-            Ok(Standing::Fifo(_)) => None,
+        let stands = match look(&private) {
             Ok(Standing::Nothing) => Some("nothing"),
             Ok(Standing::Other(what)) => Some(what),
-            // The open for the acknowledgement will find the cause.
-            Err(_) => None,
+            // The open for the acknowledgement will find the cause of an error.
+            Ok(Standing::Fifo(_)) | Err(_) => None,
         };
         if let Some(what) = stands {
             let text = format!("{what} stands at its private pipe's name");

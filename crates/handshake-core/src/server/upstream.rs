@@ -61,5 +61,5 @@ impl Upstream {
 /// clients whose names come through it are turned away.
 pub fn reader_of_shared(wkp: Rc<OwnedFd>, site: &Rc<Site>) -> FrameReader {
     let foreign = Rc::new(ForeignNames::of_pipe(site, None));
-    FrameReader::of_full_pipes(wkp, Framing::Atomic).with_foreign(foreign)
+    FrameReader::new(wkp, Framing::Atomic).with_foreign(foreign)
 }

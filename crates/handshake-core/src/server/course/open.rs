@@ -66,41 +66,30 @@ impl CourseOptions {
     }
 }
 
-/// Returns until when a client may open its private pipe. For a client that has waited in a queue, that time
-/// counts from its name.
-pub(crate) fn opens_until(waits_since: Option<Duration>, timeout: Duration) -> OpensUntil {
-    let until = match waits_since {
-        Some(since) if !timeout.is_zero() => Deadline::at(since.saturating_add(timeout)),
-        _ => Deadline::after(timeout),
-    };
-    OpensUntil { until, waits_since }
-}
-
-/// How long a client may still take to open its private pipe.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OpensUntil {
-    until: Deadline,
-    waits_since: Option<Duration>,
-}
-
 /// Opens the private pipe, and locks it (flock(2)) for this session. If the pipe is locked, another
 /// session uses it, no matter which client sent the name. A course client opens its pipe after it has sent
 /// the name. Some clients make the pipe only then. Bytes that come through its upstream meanwhile are from
-/// other clients: this client writes nothing before the acknowledgement.
+/// other clients: this client writes nothing before the acknowledgement. The client has `timeout` for its
+/// open, from now, or from its name if it has waited in a queue since.
 ///
 /// # Errors
 /// [`Error::Lost`]: the client has gone, or did not open its pipe in time.
 pub(crate) fn connect(
     private: &Path,
     from_client: &mut FrameReader,
-    opens: OpensUntil,
+    timeout: Duration,
+    waits_since: Option<Duration>,
     site: &Site,
 ) -> Result<OwnedFd> {
     let process = &site.process;
+    let until = match waits_since {
+        Some(since) if !timeout.is_zero() => Deadline::at(since.saturating_add(timeout)),
+        _ => Deadline::after(timeout),
+    };
     let mut pauses = Pauses::first();
     let mut ended = false;
     loop {
-        let late = opens.until.passed();
+        let late = until.passed();
         if !ended {
             ended = discard_what_comes(from_client)?;
         }
@@ -112,7 +101,7 @@ pub(crate) fn connect(
             Ok(private) => return Ok(private),
             Err(errno) => errno,
         };
-        let is_overdue = opens.waits_since.is_some_and(|since| now() > since + OPENS_WITHIN);
+        let is_overdue = waits_since.is_some_and(|since| now() > since + OPENS_WITHIN);
         let has_gone = is_overdue && client_process::is_dead(private);
         let ends = process.asked_to_end().is_some();
         let is_pointless = !(may_open_later(errno) || matches!(errno, Errno::ENOENT | Errno::EWOULDBLOCK));
@@ -132,7 +121,7 @@ pub(crate) fn connect(
         let mut watched = [PollFd::new(from_client.as_fd(), PollFlags::POLLIN)];
         // A pipe at EOF would be reported as ready again and again.
         let watched = if ended { &mut [] } else { &mut watched[..] };
-        process.wait(watched, pauses.begin().or(opens.until))?;
+        process.wait(watched, pauses.begin().or(until))?;
     }
 }
 
