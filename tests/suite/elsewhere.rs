@@ -239,7 +239,7 @@ fn no_umask_changes_a_mode(paradigm: Paradigm) {
     let users =
         if nix::unistd::geteuid().is_root() && is_root() { vec![None, Some(NOBODY)] } else { vec![None] };
     for (umask, user) in
-        ["0277", "0377", "0777"].into_iter().flat_map(|mask| users.iter().map(move |user| (mask, user)))
+        ["0277", "0477", "0777"].into_iter().flat_map(|mask| users.iter().map(move |user| (mask, user)))
     {
         let scene = Scene::new();
         let masked = ["sh".into(), "-c".into(), format!("umask {umask}; exec \"$0\" \"$@\"")];

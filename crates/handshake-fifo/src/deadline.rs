@@ -87,7 +87,7 @@ pub struct Pauses(Duration);
 
 impl Pauses {
     const SHORTEST: Duration = Duration::from_micros(20);
-    /// For a process that spends such a pause polling. No wake-up delays it.
+    /// For a process that polls during such a pause. No wake-up delays it.
     const SHORTEST_POLL: Duration = Duration::from_micros(5);
     const LONGEST: Duration = Duration::from_millis(20);
 
@@ -96,8 +96,8 @@ impl Pauses {
         Self(Self::SHORTEST)
     }
 
-    /// Returns the same pauses, with a shorter one first if the process polls before it sleeps.
-    pub fn first_if(polls: bool) -> Self {
+    /// Returns the pauses from the beginning, which is 5 us for a process that polls before it sleeps.
+    pub fn from_shortest(polls: bool) -> Self {
         Self(if polls { Self::SHORTEST_POLL } else { Self::SHORTEST })
     }
 

@@ -130,6 +130,10 @@ fn open_new(path: &Path) -> Result<(OwnedFd, Identity), Errno> {
     };
     if Mode::from_bits_truncate(stat.st_mode) != OWNER_ONLY {
         fchmod(&fd, OWNER_ONLY)?;
+        // Until then, the FIFO looked like one that a dead process left.
+        if link_count(&fd)? == 0 {
+            return Err(Errno::ENOENT);
+        }
     }
     Ok((fd, Identity::of(&stat)))
 }
@@ -149,16 +153,21 @@ impl Fifo {
     /// waits.
     ///
     /// # Errors
-    /// `EEXIST`: the name is taken. `EROFS`, `ENOSPC`, `EACCES`, `ENAMETOOLONG`, `ENOENT`: from the
-    /// directory. Those of open(2) and, if the umask removed a right that this user needs, fchmod(2).
+    /// `EEXIST`: the name is taken, or another process has put a different file there. `ENOENT`: there is no
+    /// such directory, or a server has swept the FIFO away before it was open. `EROFS`, `ENOSPC`, `EACCES`,
+    /// `ENAMETOOLONG`: from the directory. Those of open(2), and of fchmod(2) if the umask or a default ACL
+    /// has changed the mode.
     pub fn make(path: PathBuf) -> Result<(Self, OwnedFd), Errno> {
         mkfifo(&path, OWNER_ONLY)?;
         let (fd, identity) = open_new(&path).map_err(|errno| match look(&path) {
             // Another process has put a different file there; leave it alone.
             Ok(Standing::Other(_)) => Errno::EEXIST,
+            Ok(Standing::Nothing) => Errno::ENOENT,
             // Without the identity, no guard can remove this FIFO. It was made a moment ago, so unlink it.
-            Ok(Standing::Fifo(_)) => unlink(&path).map_or(errno, |()| errno),
-            _ => errno,
+            Ok(Standing::Fifo(_)) | Err(_) => {
+                let _ = unlink(&path);
+                errno
+            }
         })?;
         Ok((Self { path, identity, maker: getpid(), named: true }, fd))
     }

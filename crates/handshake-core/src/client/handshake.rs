@@ -95,7 +95,7 @@ impl Handshake {
             deadline,
             state: State::Seeking { again: Deadline::in_exactly(Duration::ZERO) },
             private: None,
-            pauses: Pauses::first_if(process.polls()),
+            pauses: Pauses::from_shortest(process.polls()),
             obstacle: "there was no time to try",
             sent_hello: false,
             turned_away: None,

@@ -13,8 +13,8 @@ use nix::unistd::Pid;
 use crate::fifo::{Standing, look, open_to_write};
 use crate::place::Place;
 
-/// How long a client may take from making its private pipe to opening it. After that a sweep may remove the
-/// pipe as abandoned. A slower client makes another one.
+/// How long a client may take from making its private pipe to opening it and setting its mode. After that a
+/// sweep may remove the pipe as abandoned. A slower client makes another one.
 const NEW: Duration = Duration::from_secs(1);
 
 /// Removes pipes that have a protocol name and no reader. The caller must hold the claim, so that no other
@@ -29,7 +29,7 @@ pub fn sweep(place: &Place) {
         let Ok(Standing::Fifo(_)) = look(&path) else { continue };
         let may_be_left = kind != "client"
             || makers.entry(pid).or_insert_with(|| Maker::of(pid)).may_have_left(&name, &path);
-        // EACCES: its maker died before it had set the intended mode, and so before it opened the pipe.
+        // EACCES: its maker died before it had set the intended mode.
         if may_be_left && matches!(open_to_write(&path), Err(Errno::ENXIO | Errno::EACCES)) {
             // Another sweep may have been faster.
             let _ = fs::remove_file(&path);

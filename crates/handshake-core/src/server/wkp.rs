@@ -133,12 +133,13 @@ impl WellKnownPipe {
 
     /// Makes a new pipe under the temporary name.
     fn make(claim: &Claim) -> Result<Self> {
-        let failed = |errno| Error::in_directory("make the well-known pipe", claim.place().wkp(), errno);
+        let make_failed = |errno| Error::in_directory("make the well-known pipe", claim.place().wkp(), errno);
         let (fifo, from_client) =
-            claim.with_name_aside(|aside| Fifo::make(aside.to_path_buf()))?.map_err(failed)?;
+            claim.with_name_aside(|aside| Fifo::make(aside.to_path_buf()))?.map_err(make_failed)?;
         // While this is the well-known pipe, no other process can keep clients from it by an exclusive lock.
         let _ = try_lock(from_client.as_fd(), Lock::Shared);
-        let guard = fifo.open_to_write().map_err(failed)?;
+        let open_failed = |errno| Error::in_directory("open the new pipe", fifo.path(), errno);
+        let guard = fifo.open_to_write().map_err(open_failed)?;
         Ok(Self { fifo, from_client: Rc::new(from_client), guard })
     }
 

@@ -27,7 +27,7 @@ impl Naive {
     pub(super) fn new(directory: &Path, number: usize, messages: usize) -> Result<Self> {
         let name = format!("naive.{number}");
         let path = directory.join(&name);
-        // The reading end is opened later, as the course's client does.
+        // This reading end is closed at once: the course's client opens its own after it has sent its name.
         let (private, _) =
             Fifo::make(path.clone()).map_err(|errno| Error::at("make a private pipe", &path, errno, ""))?;
         Ok(Self { private, name, pipes: None, left: messages })

@@ -140,10 +140,8 @@ impl VirtualClient {
             }
             Behaviour::DyingAfterMkfifo => {
                 let path = shared.place.private()?;
-                drop(
-                    Fifo::make(path.clone())
-                        .map_err(|errno| Error::at("make a private pipe", &path, errno, ""))?,
-                );
+                let made = Fifo::make(path.clone());
+                drop(made.map_err(|errno| Error::at("make a private pipe", &path, errno, ""))?);
                 self.end(End::AsPlanned, shared);
             }
             _ => {

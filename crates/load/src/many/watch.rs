@@ -13,7 +13,7 @@ use nix::sys::epoll::{EpollEvent, EpollFlags};
 
 use crate::transport::Opening;
 
-/// Shorter waits use ppoll(2): epoll_wait(2) counts in milliseconds, and a connecting client retries after 20
+/// Shorter waits use ppoll(2): epoll_wait(2) counts in milliseconds, and a connecting client retries after
 /// microseconds.
 const SHORT: Duration = Duration::from_millis(25);
 
