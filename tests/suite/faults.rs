@@ -9,6 +9,7 @@ use workspace_tests::{Paradigm, each, needs};
 each! { own scenes:
     every_system_call_has_a_row in basic forking dispatch shared;
     a_server_survives_a_call_that_fails_once in basic forking dispatch shared: row_23 row_24 row_25;
+    a_server_that_can_look_at_no_name_leaves_few in basic forking dispatch shared: row_24;
     a_subservers_call_that_fails_affects_only_its_own_client in forking dispatch shared: row_24;
     a_clients_call_that_fails_does_not_affect_the_server in basic forking dispatch shared: row_24 row_25;
 }
@@ -29,6 +30,19 @@ fn every_system_call_has_a_row(paradigm: Paradigm) {
 
 fn a_server_survives_a_call_that_fails_once(paradigm: Paradigm) {
     one_of_each_kind(paradigm, Side::Server);
+}
+
+/// Each try to make a pipe fails after the pipe has its temporary name.
+fn a_server_that_can_look_at_no_name_leaves_few(paradigm: Paradigm) {
+    if !needs(&[Side::Server.tool()]) {
+        return;
+    }
+    let mut looks = trace_calls(paradigm, Side::Server);
+    looks.retain(|call| ["newfstatat", "fstat", "lstat"].contains(&call.name.as_str()));
+    let mut faults = Fault::of(&looks[looks.len() / 2]);
+    faults.retain(|fault| fault.lasts == Lasts::ForGood && fault.error == "ENOMEM");
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(run_with_fault(paradigm, Side::Server, &faults[0]) > 0, "{} did not happen", faults[0]);
 }
 
 fn a_subservers_call_that_fails_affects_only_its_own_client(paradigm: Paradigm) {

@@ -25,7 +25,7 @@ const HANG_LIMIT: Duration = Duration::from_secs(30);
 const SPIN_LIMIT: usize = 500;
 
 /// The most names that may be left where names cannot be removed. More means that each retry leaves one.
-const LEFT_MAX: usize = 10;
+const LEFT_MAX: usize = 6;
 
 /// Runs the scenario without a fault. Returns the calls that this side makes for its own work.
 pub fn trace_calls(paradigm: Paradigm, side: Side) -> Vec<Call> {
