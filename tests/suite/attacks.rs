@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::fd::AsFd;
 use std::process::Command;
+use std::thread;
 
 use handshake_core::event::What;
 use handshake_core::sys::{Lock, try_lock};
@@ -13,7 +14,7 @@ use nix::sys::signal::Signal;
 use predicates::str::contains;
 use workspace_tests::pipe::open_to_write;
 use workspace_tests::proc::{Descriptor, Target};
-use workspace_tests::steps::another_client_is_served_soon;
+use workspace_tests::steps::{another_client_is_served_soon, load};
 use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, RawClient, Scene, Tool, each, frame, needs};
 
@@ -23,6 +24,7 @@ each! {
     a_process_that_connects_often_delays_no_other in forking dispatch shared: row_55;
     names_of_missing_pipes_cost_no_fork in basic forking dispatch shared: row_55;
     a_well_known_pipe_that_is_moved_away_and_back_is_recognised in basic forking dispatch shared: row_18;
+    a_well_known_pipe_that_never_stays_ends_no_server in basic forking dispatch shared: row_18;
     a_second_name_of_the_well_known_pipe_misleads_no_client in forking dispatch: row_18;
     headers_that_claim_long_frames_delay_nobody in basic forking dispatch shared: row_36;
     a_lock_on_the_well_known_pipe_blocks_no_client in basic forking dispatch shared: row_56;
@@ -121,6 +123,26 @@ fn a_well_known_pipe_that_is_moved_away_and_back_is_recognised(scene: &Scene, pa
         fs::rename(scene.path("elsewhere"), scene.path("mario")).expect("the moved pipe exists");
         another_client_is_served_soon(scene);
     }
+}
+
+/// Another process moves the pipe away and back, at any moment of a replacement.
+fn a_well_known_pipe_that_never_stays_ends_no_server(scene: &Scene, paradigm: Paradigm) {
+    let server = scene.server(paradigm).without_event_log().ready();
+    let busy = ["--connections", "2", "--requests", "300", "--connect-only"];
+    let clients = load(scene, &busy).start();
+    for pause in (0..100).cycle() {
+        if !clients.is_running() || !server.is_running() {
+            break;
+        }
+        // Both fail if the server has just moved the pipe itself.
+        let _ = fs::rename(scene.path("mario"), scene.path("elsewhere"));
+        (0..pause).for_each(|_| thread::yield_now());
+        let _ = fs::rename(scene.path("elsewhere"), scene.path("mario"));
+        (0..10 * pause).for_each(|_| thread::yield_now());
+    }
+    assert!(server.is_running(), "the server has ended");
+    clients.ends();
+    another_client_is_served_soon(scene);
 }
 
 /// A pipe that has lost the well-known name may have a second name. A client that opened the pipe before must

@@ -23,6 +23,10 @@ use crate::sys::{Lock, exchange, is_unsupported, move_new, rename_over, try_lock
 /// upstream.
 const LOCK_PATIENCE: Duration = Duration::from_millis(1);
 
+/// How often the server tries to give the next pipe its name, while another process moves the old one away
+/// and back.
+const TRIES: usize = 16;
+
 /// Step 1: the pipe under the well-known name.
 #[derive(Debug)]
 pub struct WellKnownPipe {
@@ -46,12 +50,7 @@ impl WellKnownPipe {
         let event = |event: Event| event.pipe(place.wkp().display());
         process.log_around(What::WkpCreated, event, || {
             let mut new = Self::make(claim)?;
-            match claim.take_replaceable() {
-                Some(stale) => drop(new.put_in_place_of(stale, claim)?),
-                None => {
-                    move_new(new.fifo.path(), place.wkp()).map_err(|errno| Self::not_free(place, errno))?
-                }
-            }
+            new.put_at_name(claim.take_replaceable(), claim)?;
             new.fifo.set_path(place.wkp().into());
             Ok(new)
         })
@@ -69,7 +68,7 @@ impl WellKnownPipe {
         let event = |event: Event| event.pipe(place.wkp().display());
         let removed = process.log_around(What::WkpRemoved, event, || {
             before = monotonic_ns();
-            next.put_in_place_of(self.fifo.identity(), claim)
+            next.put_at_name(Some(self.fifo.identity()), claim)
         })?;
         self.forget_name(removed, claim);
         process.log_since(What::WkpCreated, before, event);
@@ -143,24 +142,39 @@ impl WellKnownPipe {
         Ok(Self { fifo, from_client: Rc::new(from_client), guard })
     }
 
-    /// Exchanges names with the file at the well-known name, and checks that file. Returns whether it was
-    /// `expected`. Otherwise there was no file, or a lost pipe.
-    fn put_in_place_of(&self, expected: Identity, claim: &Claim) -> Result<bool> {
-        let place = claim.place();
-        let aside = self.fifo.path();
+    /// Gives this pipe the well-known name. If `expected` or a lost pipe of this server has the name, removes
+    /// that pipe. Returns whether it was `expected`.
+    fn put_at_name(&self, mut expected: Option<Identity>, claim: &Claim) -> Result<bool> {
+        let (place, aside) = (claim.place(), self.fifo.path());
         let not_free = |errno| Self::not_free(place, errno);
-        match exchange(aside, place.wkp()) {
-            Ok(()) => {}
-            Err(errno) if is_unsupported(errno) => return self.put_over(expected, claim),
-            // Another process has removed it. The new pipe can take the name.
-            Err(Errno::ENOENT) => return move_new(aside, place.wkp()).map(|()| false).map_err(not_free),
-            Err(errno) => return Err(not_free(errno)),
+        for _ in 0..TRIES {
+            if let Some(expected) = expected {
+                match exchange(aside, place.wkp()) {
+                    Ok(()) => return self.remove_exchanged(expected, claim),
+                    Err(errno) if is_unsupported(errno) => return self.put_over(expected, claim),
+                    // Another process has removed it.
+                    Err(Errno::ENOENT) => {}
+                    Err(errno) => return Err(not_free(errno)),
+                }
+            }
+            match move_new(aside, place.wkp()) {
+                // It may be a lost pipe that has come back.
+                Err(Errno::EEXIST) => expected = expected.or_else(|| claim.take_replaceable()),
+                moved => return moved.map(|()| false).map_err(not_free),
+            }
         }
+        Err(not_free(Errno::EEXIST))
+    }
+
+    /// Removes the file that had the well-known name until this pipe exchanged names with it. Returns whether
+    /// it was `expected`. Otherwise it was a lost pipe.
+    fn remove_exchanged(&self, expected: Identity, claim: &Claim) -> Result<bool> {
+        let (place, aside) = (claim.place(), self.fifo.path());
         let removed = remove_aside(aside, expected, claim);
         if removed.is_err() {
             // The old file gets its name back: clients would trust a pipe of this server as long as it has
             // any name.
-            exchange(aside, place.wkp()).map_err(not_free)?;
+            exchange(aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
         }
         removed
     }
