@@ -3,9 +3,10 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use crate::deadline::monotonic_ns;
 use crate::error::{Error, Result};
 use crate::event::{Event, What};
-use crate::fifo::{Fifo, name_of};
+use crate::fifo::Fifo;
 use crate::server::course::foreign::ForeignNames;
 use crate::server::site::Site;
 use crate::stream::{Foreign, FrameReader, Framing, Translate};
@@ -29,12 +30,11 @@ impl Upstream {
     /// # Errors
     /// No pipe can be made.
     pub(super) fn fresh(session: u64, site: &Site) -> Result<Self> {
-        let path = site.place.upstream()?;
-        let event = |event: Event| event.session(session).pipe(name_of(&path));
-        let (fifo, from_client) = site
-            .process
-            .log_around(What::UpstreamCreated, event, || Fifo::make(path.clone()))
-            .map_err(|errno| Error::at("make a fresh upstream", &path, errno, ""))?;
+        let before = monotonic_ns();
+        let (fifo, from_client) = Fifo::make(site.place.upstream()?)
+            .map_err(|errno| Error::at("make a fresh upstream beside", site.place.wkp(), errno, ""))?;
+        let event = |event: Event| event.session(session).pipe(fifo.name());
+        site.process.log_since(What::UpstreamCreated, before, event);
         let (from_client, framing) = (Rc::new(from_client), Framing::Stream);
         Ok(Self { from_client, framing, fresh: Some(fifo), translate: None, foreign: None })
     }
