@@ -5,7 +5,6 @@ use std::env;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Command, Stdio};
-use std::rc::Rc;
 
 use handshake_core::event::What;
 use nix::errno::Errno;
@@ -14,14 +13,12 @@ use predicates::str::contains;
 use workspace_tests::proc::{Process, children_of};
 use workspace_tests::steps::{another_client_is_served_soon, load, report};
 use workspace_tests::wait::{WATCHDOG, until, until_true};
-use workspace_tests::{Paradigm, Program, Refusal, Scene, Tool, each, is_root, needs};
+use workspace_tests::{Paradigm, Refusal, Scene, Tool, each, is_root, needs};
 
 each! {
     many_subservers_are_ordinary_children_if_nothing_else_is_allowed in forking dispatch shared: row_48;
     a_subserver_is_an_ordinary_child in forking dispatch shared: row_49;
     an_emulated_server_serves in basic forking dispatch shared: row_49;
-    a_debugged_server_serves in basic forking dispatch shared: row_49;
-    a_subserver_stops_at_a_breakpoint in forking dispatch shared: row_49;
     process_1_of_a_container_serves_reaps_and_ends in basic forking dispatch shared: row_49;
     a_pipe_that_a_container_left_is_removed in basic forking dispatch shared: row_12 row_49;
     signals_that_were_ignored_stay_ignored in basic forking dispatch shared: row_50;
@@ -103,65 +100,6 @@ fn an_emulated_server_serves(scene: &Scene, paradigm: Paradigm) {
     scene.serves("one", "ONE");
     let client = scene.client().through([emulator]).arg("two").run();
     client.success().stdout("TWO\n");
-}
-
-/// gdb follows the server, which goes on when a subserver starts and when it ends. A breakpoint in the
-/// subserver's code ends no subserver.
-fn a_debugged_server_serves(scene: &Scene, paradigm: Paradigm) {
-    if !needs(&[Tool::Command("gdb")]) {
-        return;
-    }
-    let debugger = debugged(scene, paradigm, "parent");
-    scene.serves("one", "ONE");
-    scene.serves("two", "TWO");
-    let server = scene.event_log().all(|event| event.what == What::WkpCreated)[0].pid;
-    scene.signal_server(server, Signal::SIGTERM);
-    // In basic the server itself reaches the breakpoint.
-    let stops = if paradigm == Paradigm::Basic { 2 } else { 0 };
-    debugger.ends().code(0).stdout(contains("at the breakpoint").count(stops)).stdout(contains(EXITED));
-    assert_eq!(scene.names(), [""; 0]);
-}
-
-/// gdb follows the first subserver, and detaches from the main server.
-fn a_subserver_stops_at_a_breakpoint(scene: &Scene, paradigm: Paradigm) {
-    if !needs(&[Tool::Command("gdb")]) {
-        return;
-    }
-    let debugger = debugged(scene, paradigm, "child");
-    scene.serves("one", "ONE");
-    debugger.ends().code(0).stdout(contains("at the breakpoint").count(1)).stdout(contains(EXITED));
-    scene.serves("two", "TWO");
-    let server = scene.event_log().all(|event| event.what == What::WkpCreated)[0].pid;
-    scene.signal_server(server, Signal::SIGTERM);
-    // gdb was its parent.
-    scene.subservers_end(WATCHDOG);
-    assert_eq!(scene.names(), [""; 0]);
-}
-
-const EXITED: &str = "exited normally";
-
-/// Starts a server in gdb, as docs/where-it-runs.md says, and waits until it is ready.
-fn debugged(scene: &Scene, paradigm: Paradigm, follows: &str) -> Rc<Program> {
-    let script = [
-        "set debuginfod enabled off",
-        "handle SIGTERM SIGPIPE nostop noprint pass",
-        &format!("set follow-fork-mode {follows}"),
-        "break serve_client",
-        "commands",
-        "silent",
-        r#"printf "at the breakpoint\n""#,
-        "continue",
-        "end",
-        "run",
-    ];
-    fs::write(scene.path("../log/gdb.script"), script.map(|line| format!("{line}\n")).concat())
-        .expect("a file");
-    let gdb = ["gdb", "-q", "-nx", "-batch", "-x", "../log/gdb.script", "--args"];
-    let debugger = scene.server(paradigm).through(gdb).start();
-    until_true("the server to be ready", || {
-        !scene.event_log().all(|event| event.what == What::Waiting).is_empty()
-    });
-    debugger
 }
 
 /// The options of unshare(1) for a new PID namespace with the program as its first process. An ordinary user

@@ -123,6 +123,9 @@ mod users;
 /// Other machines, and what a process inherits.
 mod elsewhere;
 
+/// Servers in gdb.
+mod debugger;
+
 /// Attacks with numbers, locks, names, memory and signals.
 mod attacks;
 

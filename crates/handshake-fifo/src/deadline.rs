@@ -96,7 +96,7 @@ impl Pauses {
         Self(Self::SHORTEST)
     }
 
-    /// Returns the pauses from the beginning, which is 5 us for a process that polls before it sleeps.
+    /// Returns new pauses. The first is 5 us for a process that polls before it sleeps, and otherwise 20 us.
     pub fn from_shortest(polls: bool) -> Self {
         Self(if polls { Self::SHORTEST_POLL } else { Self::SHORTEST })
     }

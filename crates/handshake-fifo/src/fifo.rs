@@ -130,7 +130,7 @@ fn open_new(path: &Path) -> Result<(OwnedFd, Identity), Errno> {
     };
     if Mode::from_bits_truncate(stat.st_mode) != OWNER_ONLY {
         fchmod(&fd, OWNER_ONLY)?;
-        // Until then, the FIFO looked like one that a dead process left.
+        // Until then, a sweep took the FIFO for one that a dead process left.
         if link_count(&fd)? == 0 {
             return Err(Errno::ENOENT);
         }
@@ -162,12 +162,14 @@ impl Fifo {
         let (fd, identity) = open_new(&path).map_err(|errno| match look(&path) {
             // Another process has put a different file there; leave it alone.
             Ok(Standing::Other(_)) => Errno::EEXIST,
-            Ok(Standing::Nothing) => Errno::ENOENT,
+            // A server has swept it away.
+            Ok(Standing::Nothing) if errno == Errno::EACCES => Errno::ENOENT,
             // Without the identity, no guard can remove this FIFO. It was made a moment ago, so unlink it.
-            Ok(Standing::Fifo(_)) | Err(_) => {
+            Ok(Standing::Fifo(_)) | Err(_) if errno != Errno::ENOENT => {
                 let _ = unlink(&path);
                 errno
             }
+            _ => errno,
         })?;
         Ok((Self { path, identity, maker: getpid(), named: true }, fd))
     }

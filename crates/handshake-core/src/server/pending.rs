@@ -147,8 +147,8 @@ impl PendingClient {
         matches!(self.dialect, Dialect::Course(_))
     }
 
-    /// Returns the PID in its private pipe's name, or 0 if the name has none. The PID is not verified. It
-    /// only decides which clients share a turn.
+    /// Returns the PID in its private pipe's name: the last part but one, or the whole name. 0 if that is no
+    /// number. The PID is not verified. It only decides which clients share a turn.
     pub(super) fn process_number(&self) -> i32 {
         let name = self.private.file_name().unwrap_or_default().as_bytes();
         // In the framed dialect a random number follows it.

@@ -60,7 +60,7 @@ impl WellKnownPipe {
     /// missing.
     ///
     /// # Errors
-    /// Those of [`WellKnownPipe::create`]. This pipe then still has its name.
+    /// Those of [`WellKnownPipe::create`]. This pipe is then still the well-known one.
     pub fn replace(&mut self, claim: &Claim, process: &Process) -> Result<TakenPipe> {
         let place = claim.place();
         let mut next = Self::make(claim)?;
@@ -163,7 +163,10 @@ impl WellKnownPipe {
                 moved => return moved.map(|()| false).map_err(not_free),
             }
         }
-        Err(not_free(Errno::EEXIST))
+        Err(match expected {
+            Some(_) => not_ours(place, Ok(Standing::Nothing)),
+            None => not_free(Errno::EEXIST),
+        })
     }
 
     /// Removes the file that had the well-known name until this pipe exchanged names with it. Returns whether
@@ -171,10 +174,10 @@ impl WellKnownPipe {
     fn remove_exchanged(&self, expected: Identity, claim: &Claim) -> Result<bool> {
         let (place, aside) = (claim.place(), self.fifo.path());
         let removed = remove_aside(aside, expected, claim);
-        if removed.is_err() {
-            // The old file gets its name back: clients would trust a pipe of this server as long as it has
-            // any name.
-            exchange(aside, place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
+        // The old file gets its name back: clients would trust a pipe of this server as long as it has any
+        // name.
+        if removed.is_err() && exchange(aside, place.wkp()).is_err() {
+            let _ = move_new(aside, place.wkp());
         }
         removed
     }
@@ -184,9 +187,10 @@ impl WellKnownPipe {
     /// check and the rename is lost.
     fn put_over(&self, expected: Identity, claim: &Claim) -> Result<bool> {
         let place = claim.place();
-        let is_expected = stands(expected, claim)?;
+        stands(expected, claim)?;
         rename_over(self.fifo.path(), place.wkp()).map_err(|errno| Self::not_free(place, errno))?;
-        Ok(is_expected)
+        // It may have been moved away before the rename.
+        Ok(false)
     }
 
     fn not_free(place: &Place, errno: Errno) -> Error {
