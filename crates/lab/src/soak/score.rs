@@ -29,10 +29,10 @@ pub(super) fn rules() -> [String; 2] {
     [
         format!(
             "Lost: a client that follows the protocol (polite, flooding; in this process or a real client), \
-             whose subserver was not killed, and that does not get every reply, each within {REPLY_TIMEOUT:?}; or \
-             a client of any behaviour that finds no server within that time, or does not end. (Excused: the \
-             server ended a session, while one iteration of the soak's own loop took {STALL:?} or longer: the \
-             machine was too busy for its deadlines.)"
+             whose subserver was not killed, and that does not get every reply, each within \
+             {REPLY_TIMEOUT:?}; or a client of any behaviour that finds no server within that time, or does \
+             not end. (Excused: the server ended a session, while one iteration of the soak's own loop took \
+             {STALL:?} or longer: the machine was too busy for its deadlines.)"
         ),
         "Wrong: a reply or refusal, to any client, that is not what the service makes of the request of that \
          number."

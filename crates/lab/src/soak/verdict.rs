@@ -39,7 +39,8 @@ pub(super) fn judge(
     let right = check::print(checks.chain(ending.checks()), printer)?;
     let Score { slowest_turn, stalls, .. } = &findings.score;
     printer.line(&format!(
-        "  the slowest iteration of the soak's own loop took {slowest_turn:.3?}; {stalls} took {STALL:?} or longer"
+        "  the slowest iteration of the soak's own loop took {slowest_turn:.3?}; {stalls} took {STALL:?} or \
+         longer"
     ))?;
     printer.line(if right { "passed" } else { "failed" })?;
     Ok(right)
@@ -58,8 +59,8 @@ fn clients(paradigm: Paradigm, findings: &Findings) -> Vec<Check> {
         ),
         Check::new(
             format!(
-                "of {owed} clients that follow the protocol {served} got every reply, {owed_orphans} lost their subserver, \
-                 {excused} were excused, {} lost (expected 0)",
+                "of {owed} clients that follow the protocol {served} got every reply, {owed_orphans} lost \
+                 their subserver, {excused} were excused, {} lost (expected 0)",
                 score.lost.len()
             ),
             score.lost.iter().cloned().chain((missing > 0).then(|| format!("{missing} are missing"))),
@@ -81,7 +82,8 @@ fn peers(paradigm: Paradigm, findings: &Findings) -> Vec<Check> {
     let mut checks = vec![Check::that(
         score.evicted == score.stayed,
         format!(
-            "{} clients never read and stayed long beyond the server's deadline, {} were evicted (expected all)",
+            "{} clients never read and stayed long beyond the server's deadline, {} were evicted (expected \
+             all)",
             score.stayed, score.evicted
         ),
     )];
@@ -89,8 +91,8 @@ fn peers(paradigm: Paradigm, findings: &Findings) -> Vec<Check> {
         checks.push(Check::that(
             score.slowest_orphan <= NOTICE_MAX,
             format!(
-                "{killed} subservers killed; the {orphans} clients that lost one in their session noticed within {:.3?} \
-                 (expected at most {NOTICE_MAX:?}){}",
+                "{killed} subservers killed; the {orphans} clients that lost one in their session noticed \
+                 within {:.3?} (expected at most {NOTICE_MAX:?}){}",
                 score.slowest_orphan, score.slowest
             ),
         ));
