@@ -1,7 +1,6 @@
 //! The place where server and clients meet: the WKP's directory and name, and the names derived from it.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -77,7 +76,7 @@ impl Place {
     /// # Errors
     /// The kernel's random source fails.
     pub fn aside(&self) -> Result<PathBuf> {
-        Ok(self.derived(format_args!("new.{}.{:016x}", getpid(), random()?)))
+        self.derived("new")
     }
 
     /// Returns a name for a private pipe of this process.
@@ -85,7 +84,7 @@ impl Place {
     /// # Errors
     /// The kernel's random source fails.
     pub fn private(&self) -> Result<PathBuf> {
-        Ok(self.derived(format_args!("client.{}.{:016x}", getpid(), random()?)))
+        self.derived("client")
     }
 
     /// Returns a name for a fresh upstream of this process.
@@ -93,15 +92,24 @@ impl Place {
     /// # Errors
     /// The kernel's random source fails.
     pub fn upstream(&self) -> Result<PathBuf> {
-        Ok(self.derived(format_args!("up.{}.{:016x}", getpid(), random()?)))
+        self.derived("up")
     }
 
-    fn derived(&self, suffix: std::fmt::Arguments<'_>) -> PathBuf {
+    /// Returns `NAME.KIND.PID.RANDOM` beside the well-known pipe. Without `format!`: its code would be more
+    /// pages for each subserver to map.
+    fn derived(&self, kind: &str) -> Result<PathBuf> {
+        let random = random()?;
+        let hex: [u8; 16] =
+            std::array::from_fn(|i| b"0123456789abcdef"[(random >> (60 - 4 * i)) as usize & 0xf]);
+        let mut pid = itoa::Buffer::new();
+        let pid = pid.format(getpid().as_raw());
         let mut path = PathBuf::with_capacity(self.path.as_os_str().len() + DERIVED_MAX);
         path.push(&self.directory);
         path.push(&self.name);
-        write!(path.as_mut_os_string(), ".{suffix}").expect("writing to a string cannot fail");
-        path
+        for part in [".", kind, ".", pid, "."].map(str::as_bytes).into_iter().chain([&hex[..]]) {
+            path.as_mut_os_string().push(OsStr::from_bytes(part));
+        }
+        Ok(path)
     }
 
     /// Returns the path of a private pipe that a HELLO names. The name must be one that a client of this

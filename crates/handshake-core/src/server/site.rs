@@ -14,7 +14,6 @@ use crate::process::{Errand, Process};
 use crate::server::course::late_clients::LateClients;
 use crate::server::course::names::NamedClient;
 use crate::server::course::queue::{PipeQueue, Queues, Waiting};
-use crate::stream::new_buffer;
 
 const CANNOT_WAIT: &str = "its name came through a pipe that it cannot wait for";
 const TOO_MANY: &str = "too many clients wait for pipes that others have";
@@ -36,8 +35,8 @@ pub struct Site {
     pub(crate) why_late: Cell<&'static str>,
     pub(crate) queues: Queues,
     late: LateClients,
-    /// What used pipes are read into. Made once: a child keeps a copy of each page that its parent changes
-    /// between two forks.
+    /// What used pipes are read into. Empty until the first is read, since each fork copies its page tables.
+    /// Then made once: a child keeps a copy of each page that its parent changes between two forks.
     pub(crate) buffer: RefCell<Box<[u8]>>,
 }
 
@@ -51,7 +50,7 @@ impl Site {
             why_late: Cell::new(CANNOT_WAIT),
             queues: Queues::default(),
             late: LateClients::default(),
-            buffer: RefCell::new(new_buffer()),
+            buffer: RefCell::default(),
         });
         let errand: Rc<dyn Errand> = Rc::<Self>::clone(&site);
         process.run_before_sleeps(Rc::downgrade(&errand));

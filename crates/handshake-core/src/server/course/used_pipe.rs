@@ -10,7 +10,7 @@ use crate::deadline::Deadline;
 use crate::error::SHUTTING_DOWN;
 use crate::io::{Filled, read_once};
 use crate::server::site::Site;
-use crate::stream::READS_MAX;
+use crate::stream::{READS_MAX, new_buffer};
 
 /// The most pipes that a process keeps open for names that may still come.
 pub const USED_MAX: usize = 64;
@@ -104,6 +104,9 @@ impl UsedPipe {
 
     fn read(&self, site: &Rc<Site>) -> Filled {
         let mut buffer = site.buffer.borrow_mut();
+        if buffer.is_empty() {
+            *buffer = new_buffer();
+        }
         let filled = read_once(&self.pipe, &mut buffer).unwrap_or(Filled::Nothing);
         if let Filled::Bytes(count) = filled {
             ForeignNames::of_pipe(site, Some(&self.queue)).find([&buffer[..count]], None);

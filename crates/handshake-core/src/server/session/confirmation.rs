@@ -6,8 +6,10 @@ use super::io::{Turn, gone};
 use super::{Found, Session};
 use crate::deadline::Deadline;
 use crate::error::{Error, LEFT_BEFORE, Result, SHUTTING_DOWN};
-use crate::event::What;
+use crate::event::{Event, What};
+use crate::fifo::name_of;
 use crate::strays::note_skipped;
+use crate::text::words;
 
 /// Whether a confirmation may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,7 @@ impl Session {
         let (mut late, mut message) = (false, Vec::new());
         while self.confirmation.is_awaited() {
             if let Found::Bye(reason) = self.find(&mut message)? {
-                return Err(self.last_word(&reason));
+                return Err(self.last_word(&words(&reason)));
             }
             if !self.confirmation.is_awaited() {
                 break;
@@ -83,9 +85,10 @@ impl Session {
 
     fn upstream_is_open(&mut self) -> Result<()> {
         let Some(fifo) = self.fresh.take() else { return Ok(()) };
-        let name = fifo.name();
+        let path = fifo.path().to_path_buf();
+        let event = |event: Event| event.session(self.id).pipe(name_of(&path));
         self.process
-            .log_around(What::UpstreamRemoved, |event| event.session(self.id).pipe(&name), || fifo.remove())
-            .map_err(|errno| Error::on("remove the fresh upstream", &name, errno))
+            .log_around(What::UpstreamRemoved, event, || fifo.remove())
+            .map_err(|errno| Error::at("remove the fresh upstream", &path, errno, ""))
     }
 }

@@ -76,7 +76,7 @@ enum Found {
     /// A complete request.
     Request,
     /// The client's (or the central process's) BYE, with the reason, if any.
-    Bye(String),
+    Bye(Vec<u8>),
     /// No complete message.
     Nothing,
 }
@@ -137,7 +137,7 @@ impl Session {
             self.judge_grace()?;
             match self.find(message)? {
                 Found::Request => return Ok(true),
-                Found::Bye(reason) if self.dispatcher.is_some() => return self.over("BYE", &reason),
+                Found::Bye(reason) if self.dispatcher.is_some() => return self.over("BYE", &words(&reason)),
                 // A client's BYE has no reason.
                 Found::Bye(_) => return self.over("BYE", ""),
                 Found::Nothing if self.input_ended => return self.over("the end of its pipe", ""),
@@ -202,7 +202,7 @@ impl Session {
                         }
                     }
                 }
-                Kind::Bye => return Ok(Found::Bye(words(&frame.payload()))),
+                Kind::Bye => return Ok(Found::Bye(frame.payload().into_owned())),
                 // The bytes behind it are a message.
                 Kind::Idle if self.handle_idle()? => return Ok(Found::Nothing),
                 _ => {}
