@@ -98,15 +98,13 @@ impl Place {
     /// Returns `NAME.KIND.PID.RANDOM` beside the well-known pipe. Without `format!`: its code would be more
     /// pages for each subserver to map.
     fn derived(&self, kind: &str) -> Result<PathBuf> {
-        let random = random()?;
-        let hex: [u8; 16] =
-            std::array::from_fn(|i| b"0123456789abcdef"[(random >> (60 - 4 * i)) as usize & 0xf]);
-        let mut pid = itoa::Buffer::new();
-        let pid = pid.format(getpid().as_raw());
+        let (random, mut pid) = (random()?, itoa::Buffer::new());
+        let hex = |i| b"0123456789abcdef"[(random >> (60 - 4 * i)) as usize & 0xf];
+        let (pid, digits): (_, [u8; 16]) = (pid.format(getpid().as_raw()), std::array::from_fn(hex));
         let mut path = PathBuf::with_capacity(self.path.as_os_str().len() + DERIVED_MAX);
         path.push(&self.directory);
         path.push(&self.name);
-        for part in [".", kind, ".", pid, "."].map(str::as_bytes).into_iter().chain([&hex[..]]) {
+        for part in [b".", kind.as_bytes(), b".", pid.as_bytes(), b".", &digits] {
             path.as_mut_os_string().push(OsStr::from_bytes(part));
         }
         Ok(path)
