@@ -16,8 +16,8 @@ pub(crate) const PROGRAMS: [&str; 6] =
 /// The packages that have examples.
 const EXAMPLES: [&str; 4] = ["handshake-core", "basic-server", "forking-server", "dispatch-server"];
 
-/// Builds all programs now. A test that measures time calls this first.
-pub fn build_programs() {
+/// Builds all programs now. What measures time calls this first.
+pub(crate) fn build_programs() {
     path_of("client");
 }
 

@@ -49,7 +49,7 @@ mod terminal;
 pub mod traced;
 pub mod wait;
 
-pub use binaries::{build_by, build_programs, cargo, example, path_of, workspace};
+pub use binaries::{build_by, cargo, example, path_of, workspace};
 pub use course_server::CourseServer;
 pub use event_log::EventLog;
 pub use launch::{Barrier, Launch};

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use workspace_tests::fault::{Fault, Lasts, Side, run_with_fault, trace_calls};
-use workspace_tests::{Paradigm, Tool, build_programs, needs};
+use workspace_tests::{Paradigm, Tool, needs};
 
 /// Make every system call of a session fail, one after the other, once and for good, and check the result
 /// each time.
@@ -113,8 +113,6 @@ fn main() -> ExitCode {
     if !needs(&[Tool::StraceAttached]) {
         return ExitCode::FAILURE;
     }
-    // cargo's time must not count for a scenario.
-    build_programs();
     set_hook(Box::new(|panic| WHY.set(panic.to_string())));
     let (since, mut all) = (Instant::now(), Tally::default());
     for paradigm in args.paradigms() {

@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 
 use super::trace::{Tracer, calls, strikes};
 use super::{Call, Fault, Lasts, Side};
+use crate::binaries::build_programs;
 use crate::paradigm::Paradigm;
 use crate::proc::{children_of, living_in};
 use crate::program::Program;
@@ -59,6 +60,8 @@ impl Scenario<'_> {
         let tracer = Tracer::new(scene.log("trace"), fault);
         let scenario =
             Scenario { scene: &scene, paradigm, side, fault, tracer, attached: RefCell::default() };
+        // cargo's time must not count for the scenario.
+        build_programs();
         let since = Instant::now();
         let server = scenario.server();
         if scenario.is_ready(&server) {
