@@ -114,7 +114,8 @@ fn rest(paradigm: Paradigm, findings: &Findings) -> Vec<Check> {
         Check::that(
             after.memory <= bound,
             format!(
-                "the server's own memory is {} KiB (expected at most {bound}: {} after the warm-up and {} more)",
+                "the server's own memory is {} KiB (expected at most {bound}: {} after the warm-up and \
+                 {} more)",
                 after.memory,
                 warm.memory,
                 growth(paradigm)

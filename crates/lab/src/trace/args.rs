@@ -30,7 +30,9 @@ const DATA_MAX: usize = 1 << 20;
 /// steps.
 #[derive(Debug, clap::Args)]
 #[command(subcommand_negates_reqs = true, disable_help_subcommand = true, override_usage = USAGE)]
-#[command(group(clap::ArgGroup::new("source").required(true).multiple(true).args(["events", "from", "command"])))]
+#[command(group(
+    clap::ArgGroup::new("source").required(true).multiple(true).args(["events", "from", "command"])
+))]
 pub struct Args {
     /// Write the timeline to FILE; its ending says how: .html .svg .mmd .chrome.json .json .jsonl .txt
     #[arg(short, long, value_name = "FILE", value_parser = output)]

@@ -12,7 +12,8 @@ pub(super) fn timeline(timeline: &Timeline) -> String {
     let pipe = |pipe: usize| timeline.pipes[pipe].label.as_str();
     let lanes = timeline.lanes.iter().map(|lane| {
         json!({
-            "title": lane.title, "pid": lane.pid, "names": lane.names, "first": seq(lane.first), "last": seq(lane.last),
+            "title": lane.title, "pid": lane.pid, "names": lane.names,
+            "first": seq(lane.first), "last": seq(lane.last),
             "fork": some(lane.fork), "exit": some(lane.exit), "reaped": some(lane.reaped),
         })
     });

@@ -26,28 +26,32 @@ pub(super) fn of(view: &View<'_>, layout: &Layout) -> String {
         }
         let _ = writeln!(
             text,
-            "<g transform=\"translate({x:.1} {y:.1})\">{sign}<text class=\"caption\" x=\"{:.1}\" y=\"4\">{words}</text></g>",
+            "<g transform=\"translate({x:.1} {y:.1})\">{sign}\
+             <text class=\"caption\" x=\"{:.1}\" y=\"4\">{words}</text></g>",
             wide + 7.0
         );
         x += wide_all + 18.0;
     };
     if has_step {
         entry(
-            "<circle class=\"badge\" cx=\"8\" cy=\"0\" r=\"8.5\"/><text class=\"step\" x=\"8\" y=\"4\" text-anchor=\"middle\">1</text>",
+            "<circle class=\"badge\" cx=\"8\" cy=\"0\" r=\"8.5\"/>\
+             <text class=\"step\" x=\"8\" y=\"4\" text-anchor=\"middle\">1</text>",
             16.0,
             "step",
         );
     }
     if has_arrow {
         entry(
-            "<g class=\"p0\"><path class=\"arrow\" d=\"M0 0H20\"/><path class=\"head\" d=\"M26 0l-9 -4.4v8.8z\"/></g>",
+            "<g class=\"p0\"><path class=\"arrow\" d=\"M0 0H20\"/>\
+             <path class=\"head\" d=\"M26 0l-9 -4.4v8.8z\"/></g>",
             26.0,
             "bytes, written and read",
         );
     }
     if has_wait {
         entry(
-            "<rect class=\"wait\" x=\"2\" y=\"-8\" width=\"20\" height=\"16\" rx=\"3\"/><rect class=\"wait-line\" x=\"0\" y=\"-8\" width=\"6\" height=\"16\" rx=\"3\"/>",
+            "<rect class=\"wait\" x=\"2\" y=\"-8\" width=\"20\" height=\"16\" rx=\"3\"/>\
+             <rect class=\"wait-line\" x=\"0\" y=\"-8\" width=\"6\" height=\"16\" rx=\"3\"/>",
             22.0,
             "waits",
         );
