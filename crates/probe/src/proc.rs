@@ -115,9 +115,9 @@ pub fn open_files(pid: u32) -> Vec<String> {
 
 /// The private memory of a process, in KiB: the pages that it has written. Pages shared with a parent or
 /// child since a fork do not count. The program's pages do not count either: they are private only as long as
-/// one process runs it.
+/// one process runs it, and dirty only until a program just linked is on the disk. They are not anonymous.
 pub fn private_memory(pid: u32) -> u64 {
-    rollup(pid, "Private_Dirty").unwrap_or_default()
+    rollup(pid, "Private_Dirty").min(rollup(pid, "Anonymous")).unwrap_or_default()
 }
 
 /// Anonymous pages, in KiB. A page that several processes share since a fork counts for each of them in part,
