@@ -1,6 +1,7 @@
 //! Named pipes. A guard removes exactly the pipe that it made. Opening never waits, and checks what was
 //! opened.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -145,7 +146,7 @@ pub struct Fifo {
     path: PathBuf,
     identity: Identity,
     maker: Pid,
-    named: bool,
+    named: Cell<bool>,
 }
 
 impl Fifo {
@@ -171,7 +172,7 @@ impl Fifo {
             }
             _ => errno,
         })?;
-        Ok((Self { path, identity, maker: getpid(), named: true }, fd))
+        Ok((Self { path, identity, maker: getpid(), named: Cell::new(true) }, fd))
     }
 
     /// Opens the writing end of this FIFO. Never waits.
@@ -211,19 +212,15 @@ impl Fifo {
 
     /// Records that the name has been removed.
     pub fn set_unlinked(&mut self) {
-        self.named = false;
+        self.named.set(false);
     }
 
-    /// Removes the name. Open file descriptors stay usable.
+    /// Removes the name, the first time that it is called. Open file descriptors stay usable.
     ///
     /// # Errors
     /// Those of unlink(2) except ENOENT.
-    pub fn remove(mut self) -> Result<(), Errno> {
-        self.unlink()
-    }
-
-    fn unlink(&mut self) -> Result<(), Errno> {
-        if !std::mem::take(&mut self.named) || self.maker != getpid() {
+    pub fn remove(&self) -> Result<(), Errno> {
+        if !self.named.take() || self.maker != getpid() {
             return Ok(());
         }
         match look(&self.path)? {
@@ -236,7 +233,7 @@ impl Fifo {
 impl Drop for Fifo {
     fn drop(&mut self) {
         // An error cannot be reported here. The sweep at the next server start removes the pipe.
-        let _ = self.unlink();
+        let _ = self.remove();
     }
 }
 

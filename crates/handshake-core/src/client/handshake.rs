@@ -322,12 +322,11 @@ impl Handshake {
     /// since it has sent no request yet.
     fn confirm(&mut self, ack: Ack) -> Result<Option<Box<ClientSession>>> {
         let Some(PrivatePipe { fifo, from_server, .. }) = self.private.take() else { return Ok(None) };
-        let name = fifo.name();
-        let event = |event: Event| event.session(ack.session).pipe(&name);
+        let event = |event: Event| event.session(ack.session).pipe(fifo.name());
         self.process.log(What::AckReceived, event);
         self.process
             .log_around(What::PrivateRemoved, event, || fifo.remove())
-            .map_err(|errno| Error::on("remove the private pipe", &name, errno))?;
+            .map_err(|errno| Error::on("remove the private pipe", fifo.name(), errno))?;
         let Some((to_server, framing)) = self.upstream(&ack)? else {
             return self.start_over("the fresh pipe was gone before READY");
         };

@@ -284,12 +284,11 @@ impl Handshake<'_> {
 
     /// Step 8: logs the acknowledgement, and removes the private pipe.
     fn receive_and_remove_private_pipe(&self, fifo: Fifo, ack: &[u8]) -> Result<()> {
-        let name = fifo.name();
         let text = excerpt(text_of(ack));
-        self.process.log(What::AckReceived, |event| event.pipe(&name).bytes(ack.len()).text(text));
+        self.process.log(What::AckReceived, |event| event.pipe(fifo.name()).bytes(ack.len()).text(text));
         self.process
-            .log_around(What::PrivateRemoved, |event| event.pipe(&name), || fifo.remove())
-            .map_err(|errno| Error::on("remove the private pipe", &name, errno))
+            .log_around(What::PrivateRemoved, |event| event.pipe(fifo.name()), || fifo.remove())
+            .map_err(|errno| Error::on("remove the private pipe", fifo.name(), errno))
     }
 
     /// Writes the third step.

@@ -7,7 +7,6 @@ use super::{Found, Session};
 use crate::deadline::Deadline;
 use crate::error::{Error, LEFT_BEFORE, Result, SHUTTING_DOWN};
 use crate::event::{Event, What};
-use crate::fifo::name_of;
 use crate::strays::note_skipped;
 use crate::text::words;
 
@@ -85,10 +84,9 @@ impl Session {
 
     fn upstream_is_open(&mut self) -> Result<()> {
         let Some(fifo) = self.fresh.take() else { return Ok(()) };
-        let path = fifo.path().to_path_buf();
-        let event = |event: Event| event.session(self.id).pipe(name_of(&path));
+        let event = |event: Event| event.session(self.id).pipe(fifo.name());
         self.process
             .log_around(What::UpstreamRemoved, event, || fifo.remove())
-            .map_err(|errno| Error::at("remove the fresh upstream", &path, errno, ""))
+            .map_err(|errno| Error::at("remove the fresh upstream", fifo.path(), errno, ""))
     }
 }
