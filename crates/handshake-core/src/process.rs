@@ -106,7 +106,9 @@ impl Process {
         self.waiter.set_mode(mode);
     }
 
-    /// Runs `errand` before each sleep from now on, as long as it exists. It replaces an earlier errand.
+    /// Runs `errand` before each sleep from now on, as long as it exists. It replaces an earlier errand. To be
+    /// called when there is work: each look at an errand changes memory, of which every subserver would then
+    /// have its own copy.
     pub(crate) fn run_before_sleeps(&self, errand: Weak<dyn Errand>) {
         self.errand.replace(Some(errand));
     }
@@ -213,13 +215,17 @@ impl Process {
     }
 
     fn wait_for(&self, what: impl Pollable, until: Deadline) -> Result<Woken> {
-        let errand = || self.errand().map_or(Deadline::NEVER, |errand| errand.run());
-        let woken =
-            self.waiter.wait(what, until, errand).map_err(|errno| Error::on("wait for", "pipes", errno))?;
+        let waited = self.waiter.wait(what, until, || self.run_errand());
+        let woken = waited.map_err(|errno| Error::on("wait for", "pipes", errno))?;
         if woken == Woken::Signal {
             self.take_signals()?;
         }
         Ok(woken)
+    }
+
+    /// Runs the errand, if there is one. Returns when to run it again.
+    pub(crate) fn run_errand(&self) -> Deadline {
+        self.errand().map_or(Deadline::NEVER, |errand| errand.run())
     }
 
     fn errand(&self) -> Option<Rc<dyn Errand>> {

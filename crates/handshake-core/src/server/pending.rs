@@ -130,6 +130,7 @@ impl PendingClient {
     pub fn upstream(&self, site: &Rc<Site>) -> Result<Upstream> {
         let Some(queue) = &self.queue else { return Upstream::fresh(self.session, site) };
         if !queue.is_empty() {
+            site.begin_errand();
             site.queues.adopt(queue);
         }
         let foreign = || ForeignNames::of_pipe(site, Some(queue));

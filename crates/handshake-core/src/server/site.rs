@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use crate::deadline::Deadline;
@@ -25,6 +25,8 @@ const LAST_MOMENTS: Duration = Duration::from_millis(200);
 /// A serving process and its place. The server, its pending clients and its subservers share one.
 #[derive(Debug)]
 pub struct Site {
+    /// This value.
+    own: Weak<Self>,
     /// The process that serves.
     pub process: Rc<Process>,
     /// The place where it serves.
@@ -43,7 +45,8 @@ pub struct Site {
 impl Site {
     /// Makes the site of a process that serves at this place from now on.
     pub(crate) fn new(process: &Rc<Process>, place: Place, queue_timeout: Duration) -> Rc<Self> {
-        let site = Rc::new(Self {
+        Rc::new_cyclic(|own: &Weak<Self>| Self {
+            own: own.clone(),
             process: Rc::clone(process),
             place,
             queue_timeout,
@@ -51,10 +54,12 @@ impl Site {
             queues: Queues::default(),
             late: LateClients::default(),
             buffer: RefCell::default(),
-        });
-        let errand: Rc<dyn Errand> = Rc::<Self>::clone(&site);
-        process.run_before_sleeps(Rc::downgrade(&errand));
-        site
+        })
+    }
+
+    /// Begins to look, before each sleep of the process, for clients to turn away.
+    pub(crate) fn begin_errand(&self) {
+        self.process.run_before_sleeps(self.own.clone());
     }
 
     /// Turns all course clients away for this reason, since none can be served.
@@ -65,6 +70,7 @@ impl Site {
     /// Adds a course client, whose name came through another client's pipe, to that pipe's queue. If the
     /// client waits already, here or elsewhere, it keeps its turn.
     pub(crate) fn join(&self, queue: &Rc<PipeQueue>, name: NamedClient) {
+        self.begin_errand();
         let private = name.private.clone();
         match self.queues.join(queue, name) {
             Ok(false) => {}
@@ -100,11 +106,12 @@ impl Site {
     /// gets EOF.
     pub(crate) fn turn_away(&self, private: PathBuf, reason: &str) {
         self.process.log(What::ClientDropped, |event| event.pipe(name_of(&private)).text(reason));
-        self.late.add(private);
+        self.close_when_open(private);
     }
 
     /// Does the work of [`Site::turn_away`] without a log line: the client may have its EOF already.
     pub(crate) fn close_when_open(&self, private: PathBuf) {
+        self.begin_errand();
         self.late.add(private);
     }
 
@@ -125,7 +132,7 @@ impl Site {
             if last == Deadline::NEVER && self.process.asked_to_end().is_some() {
                 last = Deadline::after(LAST_MOMENTS);
             }
-            let again = self.run();
+            let again = self.process.run_errand();
             if again == Deadline::NEVER || last.passed() {
                 return Ok(());
             }
