@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use handshake_core::deadline::monotonic_ns;
 use handshake_core::event::What;
-use handshake_core::server::pending::{AckParams, PendingClient};
+use handshake_core::server::pending::PendingClient;
 use handshake_core::server::site::Site;
 use handshake_core::server::subservers::Subservers;
 use handshake_core::stream::FrameReader;
 use handshake_core::sys::Poller;
-use handshake_core::wire::{Frame, Header, Kind, Part, Span, append};
+use handshake_core::wire::{Ack, Frame, Header, Kind, Part, Span, append};
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::Pid;
@@ -154,7 +154,7 @@ impl Clients {
         number: u64,
         session: u64,
         upstream: Option<Rc<OwnedFd>>,
-        ack: AckParams,
+        ack: Ack,
     ) -> Result<SubserverEnds> {
         let (to_subserver, from_subserver, ends) = pair(ack)?;
         let flow = Flow::Open(to_subserver);

@@ -13,12 +13,12 @@ use handshake_core::event::What;
 use handshake_core::fifo::Fifo;
 use handshake_core::io::Filled;
 use handshake_core::server::course::used_pipe::UsedPipe;
-use handshake_core::server::pending::{AckParams, PendingClient};
+use handshake_core::server::pending::PendingClient;
 use handshake_core::server::site::Site;
 use handshake_core::server::wkp::WellKnownPipe;
 use handshake_core::strays::{drain, note_skipped};
 use handshake_core::stream::{FrameReader, new_buffer};
-use handshake_core::wire::Kind;
+use handshake_core::wire::{Ack, Kind};
 use handshake_core::{Result, Server};
 use nix::sys::epoll::EpollFlags;
 
@@ -82,10 +82,10 @@ impl OwnPipes {
         server: &Server,
         client: &PendingClient,
         number: u64,
-    ) -> Result<(Option<Rc<OwnedFd>>, AckParams)> {
+    ) -> Result<(Option<Rc<OwnedFd>>, Ack)> {
         let mut upstream = client.upstream(server.site())?;
         let longest = server.options().limits.longest;
-        let ack = AckParams { window: 0, longest, upstream: upstream.name_in_ack() };
+        let ack = client.ack(0, longest, upstream.name_in_ack());
         let pipe = Rc::new(long_lived(&upstream.from_client)?);
         let used = client.used_pipe().map(|used| used.read_through(&pipe));
         let reader = upstream.reader(FrameReader::without_buffer(Rc::clone(&pipe), upstream.framing));

@@ -7,10 +7,11 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use handshake_core::server::pending::{AckParams, PendingClient};
+use handshake_core::server::pending::PendingClient;
 use handshake_core::server::session::{Dispatcher, Session};
 use handshake_core::stream::{FrameReader, Framing};
 use handshake_core::sys::out_of_the_way;
+use handshake_core::wire::Ack;
 use handshake_core::{Error, Result, Server};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -27,11 +28,11 @@ pub(crate) struct SubserverEnds {
     pub(crate) from_central: Rc<OwnedFd>,
     /// Takes the status bytes.
     pub(crate) to_central: Rc<OwnedFd>,
-    ack: AckParams,
+    ack: Ack,
 }
 
 /// Makes a pair: the writing end of the pipe down, the reading end of the pipe up, and the subserver's ends.
-pub(crate) fn pair(ack: AckParams) -> Result<(OwnedFd, OwnedFd, SubserverEnds)> {
+pub(crate) fn pair(ack: Ack) -> Result<(OwnedFd, OwnedFd, SubserverEnds)> {
     let pipe = || {
         pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
             .map_err(|errno| Error::on("make", "a pair of unnamed pipes", errno))
@@ -59,7 +60,7 @@ impl SubserverEnds {
         // The central process writes what the pipe takes, so frames come in pieces.
         let from_client = FrameReader::new(self.from_central, Framing::Trusted);
         let (site, options) = (server.site(), server.options());
-        Ok(client.begin_session(site, options, self.ack, from_client, None)?.via(status))
+        Ok(client.begin_session(site, options, &self.ack, from_client, None)?.via(status))
     }
 }
 

@@ -9,13 +9,13 @@ use std::rc::Rc;
 
 use handshake_core::error::SHUTTING_DOWN;
 use handshake_core::io::Filled;
-use handshake_core::server::pending::{AckParams, PendingClient};
+use handshake_core::server::pending::PendingClient;
 use handshake_core::server::site::Site;
 use handshake_core::server::upstream::reader_of_shared;
 use handshake_core::server::wkp::WellKnownPipe;
 use handshake_core::strays::note_skipped;
 use handshake_core::stream::{FrameReader, READ_SIZE, READS_MAX};
-use handshake_core::wire::{FRAME_MAX, Frame, Kind, PAYLOAD_MAX};
+use handshake_core::wire::{Ack, FRAME_MAX, Frame, Kind, PAYLOAD_MAX};
 use handshake_core::{Error, Result, Server};
 use nix::sys::epoll::EpollFlags;
 
@@ -95,10 +95,10 @@ impl SharedWkp {
     }
 
     /// Step 7: opens the window of a client, and returns what the ACK says.
-    pub(crate) fn prepare(&mut self, server: &Server, client: &PendingClient, number: u64) -> AckParams {
+    pub(crate) fn prepare(&mut self, server: &Server, client: &PendingClient, number: u64) -> Ack {
         let longest = server.options().limits.longest.min(usize::from(WINDOW) * PAYLOAD_MAX);
         self.sessions.insert(client.session, RoutedSession { client: number, ready: false, unanswered: 0 });
-        AckParams { window: WINDOW, longest, upstream: Vec::new() }
+        client.ack(WINDOW, longest, Vec::new())
     }
 
     /// The subserver could not be forked.

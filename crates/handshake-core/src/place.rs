@@ -52,11 +52,11 @@ impl Place {
     }
 
     /// Returns the path of a bare name beside the well-known pipe.
-    pub(crate) fn beside(&self, name: &OsStr) -> PathBuf {
+    pub(crate) fn beside(&self, name: &[u8]) -> PathBuf {
         // `join` would allocate twice.
         let mut path = PathBuf::with_capacity(self.directory.as_os_str().len() + 1 + name.len());
         path.push(&self.directory);
-        path.push(name);
+        path.push(OsStr::from_bytes(name));
         path
     }
 
@@ -114,14 +114,14 @@ impl Place {
     /// place may choose: bare, and `NAME.client.PID.RANDOM`.
     pub fn named_by_client(&self, name: &[u8]) -> Option<PathBuf> {
         let (kind, _) = self.kind_and_pid(OsStr::from_bytes(name))?;
-        (kind == "client").then(|| self.beside(OsStr::from_bytes(name)))
+        (kind == "client").then(|| self.beside(name))
     }
 
     /// Returns the path of a fresh upstream that an ACK names. The name must be one that a server of this
     /// place may choose: bare, and `NAME.up.PID.RANDOM`.
     pub fn named_by_server(&self, name: &[u8]) -> Option<PathBuf> {
         let (kind, _) = self.kind_and_pid(OsStr::from_bytes(name))?;
-        (kind == "up").then(|| self.beside(OsStr::from_bytes(name)))
+        (kind == "up").then(|| self.beside(name))
     }
 
     /// Returns the directory of all pipes of this place.
@@ -151,7 +151,7 @@ impl Place {
             && !bare.iter().any(u8::is_ascii_control);
         let bare = OsStr::from_bytes(bare);
         let is_free = bare != self.name && self.kind_and_pid(bare).is_none();
-        (is_name && is_free && is_here()).then(|| self.beside(bare))
+        (is_name && is_free && is_here()).then(|| self.beside(bare.as_bytes()))
     }
 
     /// Splits a derived name into `client`, `up` or `new`, and the PID.

@@ -106,9 +106,9 @@ impl Process {
         self.waiter.set_mode(mode);
     }
 
-    /// Runs `errand` before each sleep from now on, as long as it exists. It replaces an earlier errand. To be
-    /// called when there is work: each look at an errand changes memory, of which every subserver would then
-    /// have its own copy.
+    /// Runs `errand` before each sleep from now on, as long as it exists. It replaces an earlier errand. Call
+    /// this only when there is work: each look at an errand changes memory, of which every subserver would
+    /// then have its own copy.
     pub(crate) fn run_before_sleeps(&self, errand: Weak<dyn Errand>) {
         self.errand.replace(Some(errand));
     }

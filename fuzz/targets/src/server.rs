@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use handshake_core::event::Role;
 use handshake_core::server::options::SessionLimits;
-use handshake_core::server::pending::{AckParams, PendingClient};
+use handshake_core::server::pending::PendingClient;
 use handshake_core::server::session::{Dispatcher, Session};
 use handshake_core::stream::{FrameReader, Framing};
 use handshake_core::{Error, Options, Process, Request, Response, Result, Server, Service};
@@ -114,9 +114,9 @@ fn serve(server: &Server, client: PendingClient, world: &Rc<RefCell<World>>) -> 
 /// Serves like a subserver; the harness is the central process.
 fn serve_dispatched(server: &Server, client: PendingClient, world: &Rc<RefCell<World>>) -> Result<()> {
     let (from_central, to_subserver) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).expect("a pipe");
-    let grant = AckParams { window: 16, longest: LONGEST, upstream: Vec::new() };
+    let ack = client.ack(16, LONGEST, Vec::new());
     let from_client = FrameReader::new(Rc::new(from_central), Framing::Stream);
-    let session = client.begin_session(server.site(), server.options(), grant, from_client, None)?;
+    let session = client.begin_session(server.site(), server.options(), &ack, from_client, None)?;
     world.borrow_mut().down = Some(to_subserver);
     converse(server, session.via(FakeCentral(Rc::clone(world))), world)
 }

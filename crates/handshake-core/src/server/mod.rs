@@ -43,7 +43,7 @@ use crate::process::{Process, Woken};
 use crate::server::claim::Claim;
 use crate::server::course::used_pipe::{Next, USED_MAX, UsedPipe};
 use crate::server::options::Options;
-use crate::server::pending::{AckParams, PendingClient};
+use crate::server::pending::PendingClient;
 use crate::server::queue::{Queue, ReceivedHello, WhenFull};
 use crate::server::session::Session;
 use crate::server::site::Site;
@@ -431,11 +431,10 @@ impl Server {
                 return Err(error);
             }
         };
-        let grant =
-            AckParams { window: 0, longest: self.options.limits.longest, upstream: upstream.name_in_ack() };
+        let ack = client.ack(0, self.options.limits.longest, upstream.name_in_ack());
         let from_client = FrameReader::new(Rc::clone(&upstream.from_client), upstream.framing);
         let from_client = upstream.reader(from_client);
-        client.begin_session(&self.site, &self.options, grant, from_client, upstream.fresh)
+        client.begin_session(&self.site, &self.options, &ack, from_client, upstream.fresh)
     }
 
     /// Handles a client that could not be served because of the error. After a shortage, the client returns

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use smallvec::SmallVec;
 
 use crate::error::{Error, Result, errno_of};
 use crate::event::What;
@@ -25,8 +26,7 @@ use crate::strays::drain;
 use crate::stream::{FrameReader, FrameWriter, Framing};
 use crate::wire::{Ack, Header, Kind, Part, VERSION};
 
-/// Attempts to write an answer while the kernel has no memory for it. After that the client counts as gone;
-/// it retries by itself.
+/// Attempts to write an answer while the kernel has no memory for it. After that the client counts as gone.
 const ANSWER_TRIES: usize = 4;
 
 /// The dialect that a client speaks.
@@ -40,13 +40,16 @@ enum Dialect {
     Course(NameRecord),
 }
 
+/// The name of a private pipe, which is beside the well-known pipe. It is in the value itself, unless it is
+/// longer than usual. A subserver that freed what its main server had allocated would copy a page for that.
+type Name = SmallVec<[u8; 40]>;
+
 /// A client that has sent its name and has no answer yet.
 #[derive(Debug)]
 pub struct PendingClient {
     /// The number of its future session.
     pub session: u64,
-    /// The path of its private pipe.
-    pub private: PathBuf,
+    name: Name,
     dialect: Dialect,
     /// The pipe that its name came through. It stays open until the answer is written: EOF would mean to the
     /// client that no answer will come.
@@ -57,29 +60,18 @@ pub struct PendingClient {
     waits_since: Option<Duration>,
 }
 
-/// The contents of the ACK.
-#[derive(Debug)]
-pub struct AckParams {
-    /// How many frames may be unanswered. 0: no limit.
-    pub window: u16,
-    /// The longest message, in bytes.
-    pub longest: usize,
-    /// The name of a fresh upstream, or empty.
-    pub upstream: Vec<u8>,
-}
-
 impl PendingClient {
     /// Makes a client whose HELLO came through `wkp`. With a `queue`, the client may keep `wkp` as its
     /// upstream.
     pub(super) fn framed(
         session: u64,
-        private: PathBuf,
+        private: &Path,
         nonce: u64,
         wkp: &Rc<OwnedFd>,
         queue: Option<&Rc<PipeQueue>>,
     ) -> Self {
-        let (wkp, queue) = (Rc::clone(wkp), queue.cloned());
-        Self { session, private, dialect: Dialect::Framed { nonce }, wkp, queue, waits_since: None }
+        let (name, wkp, queue) = (name_in(private), Rc::clone(wkp), queue.cloned());
+        Self { session, name, dialect: Dialect::Framed { nonce }, wkp, queue, waits_since: None }
     }
 
     /// Makes a course client, whose upstream is `wkp`.
@@ -95,8 +87,8 @@ impl PendingClient {
         site.process.log(What::HelloReceived, |event| {
             event.session(session).pipe(name_of(&private)).text("the course dialect")
         });
-        let dialect = Dialect::Course(record);
-        Self { session, private, dialect, wkp, queue: Some(queue), waits_since: None }
+        let (name, dialect) = (name_in(&private), Dialect::Course(record));
+        Self { session, name, dialect, wkp, queue: Some(queue), waits_since: None }
     }
 
     /// Makes a course client that has waited for the used pipe, and has it now.
@@ -104,6 +96,11 @@ impl PendingClient {
         let Waiting { name, since, .. } = waiting;
         let (wkp, queue) = (Rc::clone(&used.pipe), Rc::clone(&used.queue));
         Self { waits_since: Some(since), ..Self::in_course(session, name, wkp, queue, site) }
+    }
+
+    /// Returns the name of its private pipe, for messages.
+    pub(crate) fn name(&self) -> String {
+        String::from_utf8_lossy(&self.name).into_owned()
     }
 
     /// Hands the queue of clients that wait for the client's pipe to the process that reads the pipe.
@@ -134,27 +131,27 @@ impl PendingClient {
             site.queues.adopt(queue);
         }
         let foreign = || ForeignNames::of_pipe(site, Some(queue));
-        let messages = || Messages::of_session(self.session, self.private.clone(), foreign());
+        let messages = || Messages::of_session(self.session, site.place.beside(&self.name), foreign());
         Ok(Upstream {
             from_client: Rc::clone(&self.wkp),
             framing: Framing::Atomic,
             fresh: None,
-            translate: self.speaks_course().then(|| Box::new(messages()) as _),
+            translate: matches!(self.dialect, Dialect::Course(_)).then(|| Box::new(messages()) as _),
             foreign: Some(Rc::new(foreign())),
         })
     }
 
-    fn speaks_course(&self) -> bool {
-        matches!(self.dialect, Dialect::Course(_))
+    /// Returns the PID in its private pipe's name: the last part but one, where a random number follows, or
+    /// the whole name. 0 if that is no number. It is not verified; it decides which clients share a turn.
+    pub(super) fn process_number(&self) -> i32 {
+        let number = self.name.rsplit(|byte| *byte == b'.').nth(1).unwrap_or(&self.name);
+        std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).unwrap_or(0)
     }
 
-    /// Returns the PID in its private pipe's name: the last part but one, or the whole name. 0 if that is no
-    /// number. The PID is not verified. It only decides which clients share a turn.
-    pub(super) fn process_number(&self) -> i32 {
-        let name = self.private.file_name().unwrap_or_default().as_bytes();
-        // In the framed dialect a random number follows it.
-        let number = name.rsplit(|byte| *byte == b'.').nth(1).unwrap_or(name);
-        std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).unwrap_or(0)
+    /// Returns its acknowledgement: how many frames may be unanswered (0: no limit), the longest message in
+    /// bytes, and the name of a fresh upstream or nothing.
+    pub fn ack(&self, window: u16, longest: usize, upstream: Vec<u8>) -> Ack {
+        Ack { session: self.session, version: VERSION, window, longest: longest as u64, upstream }
     }
 
     /// Steps 7 and 8: connects to the private pipe, sends the acknowledgement, and begins the session, whose
@@ -166,25 +163,24 @@ impl PendingClient {
         self,
         site: &Rc<Site>,
         options: &Options,
-        grant: AckParams,
+        ack: &Ack,
         mut from_client: FrameReader,
         fresh: Option<Fifo>,
     ) -> Result<Session> {
         let (session, process) = (self.session, &site.process);
-        let limits = SessionLimits { longest: grant.longest, ..options.limits };
+        let limits = SessionLimits { longest: ack.longest as usize, ..options.limits };
+        let private = site.place.beside(&self.name);
         let acknowledged = match self.dialect {
             Dialect::Framed { nonce } => {
-                self.acknowledge(nonce, grant, site).map(|to_client| (to_client, None))
+                self.acknowledge(&private, nonce, ack, site).map(|to_client| (to_client, None))
             }
             Dialect::Course(name) => {
                 let timeout = limits.handshake_timeout;
-                let connected =
-                    open::connect(&self.private, &mut from_client, timeout, self.waits_since, site);
-                let course = &options.course;
-                let ack = course.acknowledgement(&self.private, name.form, session);
+                let connected = open::connect(&private, &mut from_client, timeout, self.waits_since, site);
+                let ack = options.course.acknowledgement(&private, name.form, session);
                 connected
-                    .and_then(|private| open::acknowledge(private, session, &self.private, &ack, process))
-                    .map(|to_client| (to_client, Some((self.private, name, ack))))
+                    .and_then(|pipe| open::acknowledge(pipe, session, &private, &ack, process))
+                    .map(|to_client| (to_client, Some((private, name, ack))))
             }
         };
         let (to_client, in_course) =
@@ -196,13 +192,11 @@ impl PendingClient {
         })
     }
 
-    fn acknowledge(&self, nonce: u64, grant: AckParams, site: &Site) -> Result<FrameWriter> {
-        let AckParams { window, longest, upstream } = grant;
-        let ack = Ack { session: self.session, version: VERSION, window, longest: longest as u64, upstream };
+    fn acknowledge(&self, private: &Path, nonce: u64, ack: &Ack, site: &Site) -> Result<FrameWriter> {
         let mut to_client = site.process.log_around(
             What::AckSent,
-            |event| event.session(self.session).pipe(name_of(&self.private)),
-            || answer(&self.private, nonce, Kind::Ack, &ack.encode()),
+            |event| event.session(self.session).pipe(self.name()),
+            || answer(private, nonce, Kind::Ack, &ack.encode()),
         )?;
         to_client.mark_trusted();
         Ok(to_client)
@@ -222,13 +216,14 @@ impl PendingClient {
         if let Some(pipe) = self.used_pipe() {
             pipe.close(site, reason);
         }
-        let Dialect::Framed { nonce } = self.dialect else { return site.turn_away(self.private, reason) };
-        site.process.log(What::ClientDropped, |event| event.pipe(name_of(&self.private)).text(reason));
+        let private = site.place.beside(&self.name);
+        let Dialect::Framed { nonce } = self.dialect else { return site.turn_away(private, reason) };
+        site.process.log(What::ClientDropped, |event| event.pipe(self.name()).text(reason));
         // A client that has gone needs no answer.
         if is_final {
-            let _ = answer(&self.private, nonce, Kind::Refuse, reason.as_bytes());
+            let _ = answer(&private, nonce, Kind::Refuse, reason.as_bytes());
         } else {
-            let _ = open_to_write(&self.private);
+            let _ = open_to_write(&private);
         }
     }
 
@@ -259,16 +254,17 @@ impl PendingClient {
     /// notifies the clients in the result.
     pub(crate) fn into_unanswered(self, site: &Site) -> Unanswered {
         let behind = self.queue.as_ref().map(|queue| queue.leave(&site.queues)).unwrap_or_default();
-        Unanswered { notifies_itself: self.speaks_course(), private: self.private, behind }
+        let notifies_itself = matches!(self.dialect, Dialect::Course(_));
+        Unanswered { name: self.name, notifies_itself, behind }
     }
 }
 
 /// The clients of a subserver, in case it dies before it has answered them.
 #[derive(Debug)]
 pub(crate) struct Unanswered {
-    private: PathBuf,
-    /// True for a course client: a subserver that exits with status 1 has closed the private pipe itself. The
-    /// names of course clients are reused, so the pipe may belong to another client by now.
+    name: Name,
+    /// For a course client: a subserver that exits with status 1 has closed the private pipe itself. Another
+    /// client may have that name by now.
     notifies_itself: bool,
     /// The private pipes of the clients that wait for the client's pipe.
     behind: Vec<PathBuf>,
@@ -279,10 +275,14 @@ impl Unanswered {
     /// private pipe.
     pub(crate) fn turn_away(self, exited_with_1: bool, site: &Site) {
         if !(self.notifies_itself && exited_with_1) {
-            site.close_when_open(self.private);
+            site.close_when_open(site.place.beside(&self.name));
             self.behind.into_iter().for_each(|private| site.close_when_open(private));
         }
     }
+}
+
+fn name_in(private: &Path) -> Name {
+    private.file_name().unwrap_or_default().as_bytes().into()
 }
 
 fn answer(private: &Path, nonce: u64, kind: Kind, payload: &[u8]) -> Result<FrameWriter> {

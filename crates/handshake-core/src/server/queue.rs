@@ -174,9 +174,8 @@ impl Queue {
             process.log(What::ClientDropped, |event| event.pipe(name_of(&private)).text(text));
             return Ok(false);
         }
-        let client = PendingClient::framed(random()?, private, nonce, wkp, queue);
-        process
-            .log(What::HelloReceived, |event| event.session(client.session).pipe(name_of(&client.private)));
+        let client = PendingClient::framed(random()?, &private, nonce, wkp, queue);
+        process.log(What::HelloReceived, |event| event.session(client.session).pipe(client.name()));
         if version != VERSION {
             client.refuse(
                 site,

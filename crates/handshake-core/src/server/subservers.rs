@@ -14,7 +14,6 @@ use nix::unistd::{Pid, getpid};
 use crate::deadline::{Deadline, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::event::{Event, What};
-use crate::fifo::name_of;
 use crate::process::Process;
 use crate::server::Server;
 use crate::server::pending::{PendingClient, Unanswered};
@@ -123,9 +122,8 @@ impl Subservers {
         let live = |closed| {
             process.become_subserver(number, main_server);
             let served = client.take().map_or(Ok(()), |client| {
-                let PendingClient { session, private, .. } = &client;
                 // Logged here so that a test can stop the subserver before its ACK.
-                process.log(What::SubserverBegan, |event| event.session(*session).pipe(name_of(private)));
+                process.log(What::SubserverBegan, |event| event.session(session).pipe(client.name()));
                 match tie_to_parent(closed, process) {
                     Ok(()) => serve(client),
                     Err(error) => {
@@ -155,7 +153,7 @@ impl Subservers {
         };
         self.forked = number;
         self.site.process.log_since(What::SubserverForked, before, |event| {
-            event.session(session).pipe(name_of(&client.private)).peer(pid.as_raw().cast_unsigned())
+            event.session(session).pipe(client.name()).peer(pid.as_raw().cast_unsigned())
         });
         self.living.insert(pid, client.into_unanswered(&self.site));
         Ok(pid)

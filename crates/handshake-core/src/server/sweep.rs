@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub fn sweep(place: &Place) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let Some((kind, pid)) = place.kind_and_pid(&name) else { continue };
-        let path = place.beside(&name);
+        let path = place.beside(name.as_bytes());
         let Ok(Standing::Fifo(_)) = look(&path) else { continue };
         let may_be_left = kind != "client"
             || makers.entry(pid).or_insert_with(|| Maker::of(pid)).may_have_left(&name, &path);

@@ -193,7 +193,7 @@ impl Handshake<'_> {
             Some(name) => vec![name.clone()],
             None => numbers.take(others).map(OsString::from).collect(),
         };
-        let paths = names.into_iter().map(|name| self.place.beside(&name));
+        let paths = names.into_iter().map(|name| self.place.beside(name.as_bytes()));
         paths.filter(|path| path.file_name() != self.place.wkp().file_name())
     }
 
