@@ -20,6 +20,7 @@ each! {
     a_directory_is_left_as_it_was in basic forking dispatch shared: row_15;
     a_symbolic_link_is_left_as_it_was in basic forking dispatch shared: row_15;
     a_pipe_that_has_a_reader_is_left_as_it_was in basic forking dispatch shared: row_14;
+    a_server_serves_at_the_longest_name in basic forking dispatch shared: row_25;
     a_removed_name_is_created_again in basic forking dispatch shared: row_18;
     an_object_that_takes_the_name_ends_the_server_and_stays in basic forking dispatch shared: row_18;
 }
@@ -160,6 +161,16 @@ fn a_pipe_that_has_a_reader_is_left_as_it_was(scene: &Scene, paradigm: Paradigm)
 }
 
 /// Twice: the server also watches the pipe that it made again.
+/// 255 bytes are the most for a name, and a private pipe's name has 35 more than the well-known one.
+fn a_server_serves_at_the_longest_name(scene: &Scene, paradigm: Paradigm) {
+    let name = "m".repeat(255 - 35);
+    let _server = scene.server(paradigm).args(["--wkp", &name]).ready();
+    let client = |text: &str| scene.client().args(["--wkp", &name, text]).start();
+    let (one, other) = (client("one"), client("other"));
+    one.ends().success().stdout("ONE\n").stderr("");
+    other.ends().success().stdout("OTHER\n").stderr("");
+}
+
 fn a_removed_name_is_created_again(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     for _ in 0..2 {

@@ -132,9 +132,10 @@ impl OwnPipes {
         note_skipped(reader, Some(session), process);
         reader.give_back(&mut self.buffer);
         if let Some(fifo) = fresh.take_if(|_| is_ready) {
-            let (what, name) = (What::UpstreamRemoved, fifo.name());
+            let what = What::UpstreamRemoved;
             // If this fails, the next start of a server sweeps the name.
-            let _ = process.log_around(what, |event| event.session(session).pipe(name), || fifo.remove());
+            let _ =
+                process.log_around(what, |event| event.session(session).pipe(fifo.name()), || fifo.remove());
         }
         if ended {
             self.close(clients, number);

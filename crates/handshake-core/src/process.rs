@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::{Rc, Weak};
+use std::rc::Weak;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
@@ -140,7 +140,7 @@ impl Process {
         self.parent.set(Some(parent));
         self.asked_to_end.set(None);
         self.waiter.begin_asleep();
-        if let Some(errand) = self.errand() {
+        if let Some(errand) = self.errand.take().and_then(|errand| errand.upgrade()) {
             errand.forget();
         }
         self.log.forget();
@@ -225,11 +225,8 @@ impl Process {
 
     /// Runs the errand, if there is one. Returns when to run it again.
     pub(crate) fn run_errand(&self) -> Deadline {
-        self.errand().map_or(Deadline::NEVER, |errand| errand.run())
-    }
-
-    fn errand(&self) -> Option<Rc<dyn Errand>> {
-        self.errand.borrow().as_ref().and_then(Weak::upgrade)
+        let errand = self.errand.borrow().as_ref().and_then(Weak::upgrade);
+        errand.map_or(Deadline::NEVER, |errand| errand.run())
     }
 
     fn take_signals(&self) -> Result<()> {

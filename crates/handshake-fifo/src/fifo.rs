@@ -216,10 +216,11 @@ impl Fifo {
         self.named.set(false);
     }
 
-    /// Removes the name, the first time that it is called. Open file descriptors stay usable.
+    /// Removes the name, if this FIFO still has it. A removal that failed is not tried again. Open file
+    /// descriptors stay usable.
     ///
     /// # Errors
-    /// Those of unlink(2) except ENOENT.
+    /// Those of lstat(2) and unlink(2).
     pub fn remove(&self) -> Result<(), Errno> {
         if !self.named.take() || self.maker != getpid() {
             return Ok(());

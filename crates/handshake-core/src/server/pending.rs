@@ -40,8 +40,8 @@ enum Dialect {
     Course(NameRecord),
 }
 
-/// The name of a private pipe, which is beside the well-known pipe. It is in the value itself, unless it is
-/// longer than usual. A subserver that freed what its main server had allocated would copy a page for that.
+/// The name of a private pipe, which is beside the well-known pipe. Its bytes are in the value itself, unless
+/// there are many. A subserver that freed what its main server had allocated would copy a page for that.
 type Name = SmallVec<[u8; 40]>;
 
 /// A client that has sent its name and has no answer yet.
@@ -127,8 +127,7 @@ impl PendingClient {
     pub fn upstream(&self, site: &Rc<Site>) -> Result<Upstream> {
         let Some(queue) = &self.queue else { return Upstream::fresh(self.session, site) };
         if !queue.is_empty() {
-            site.begin_errand();
-            site.queues.adopt(queue);
+            site.adopt(queue);
         }
         let foreign = || ForeignNames::of_pipe(site, Some(queue));
         let messages = || Messages::of_session(self.session, site.place.beside(&self.name), foreign());
@@ -142,7 +141,7 @@ impl PendingClient {
     }
 
     /// Returns the PID in its private pipe's name: the last part but one, where a random number follows, or
-    /// the whole name. 0 if that is no number. It is not verified; it decides which clients share a turn.
+    /// the whole name. 0 if that is no number. The PID is not verified. It decides who shares a turn.
     pub(super) fn process_number(&self) -> i32 {
         let number = self.name.rsplit(|byte| *byte == b'.').nth(1).unwrap_or(&self.name);
         std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).unwrap_or(0)
@@ -177,10 +176,10 @@ impl PendingClient {
             Dialect::Course(name) => {
                 let timeout = limits.handshake_timeout;
                 let connected = open::connect(&private, &mut from_client, timeout, self.waits_since, site);
-                let ack = options.course.acknowledgement(&private, name.form, session);
+                let course_ack = options.course.acknowledgement(&private, name.form, session);
                 connected
-                    .and_then(|pipe| open::acknowledge(pipe, session, &private, &ack, process))
-                    .map(|to_client| (to_client, Some((private, name, ack))))
+                    .and_then(|pipe| open::acknowledge(pipe, session, &private, &course_ack, process))
+                    .map(|to_client| (to_client, Some((private, name, course_ack))))
             }
         };
         let (to_client, in_course) =
@@ -263,8 +262,8 @@ impl PendingClient {
 #[derive(Debug)]
 pub(crate) struct Unanswered {
     name: Name,
-    /// For a course client: a subserver that exits with status 1 has closed the private pipe itself. Another
-    /// client may have that name by now.
+    /// True for a course client: a subserver that exits with status 1 has closed the private pipe itself. The
+    /// names of course clients are used again, so the pipe may belong to another client by now.
     notifies_itself: bool,
     /// The private pipes of the clients that wait for the client's pipe.
     behind: Vec<PathBuf>,

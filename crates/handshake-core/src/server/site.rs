@@ -25,7 +25,7 @@ const LAST_MOMENTS: Duration = Duration::from_millis(200);
 /// A serving process and its place. The server, its pending clients and its subservers share one.
 #[derive(Debug)]
 pub struct Site {
-    /// This value.
+    /// This value, for the errand.
     own: Weak<Self>,
     /// The process that serves.
     pub process: Rc<Process>,
@@ -58,7 +58,7 @@ impl Site {
     }
 
     /// Begins to look, before each sleep of the process, for clients to turn away.
-    pub(crate) fn begin_errand(&self) {
+    fn begin_errand(&self) {
         self.process.run_before_sleeps(self.own.clone());
     }
 
@@ -70,16 +70,22 @@ impl Site {
     /// Adds a course client, whose name came through another client's pipe, to that pipe's queue. If the
     /// client waits already, here or elsewhere, it keeps its turn.
     pub(crate) fn join(&self, queue: &Rc<PipeQueue>, name: NamedClient) {
-        self.begin_errand();
         let private = name.private.clone();
         match self.queues.join(queue, name) {
             Ok(false) => {}
             Ok(true) => {
+                self.begin_errand();
                 self.late.cancel(&private);
                 self.process.log(What::Queued, |event| event.pipe(name_of(&private)));
             }
             Err(name) => self.turn_away(name.private, TOO_MANY),
         }
+    }
+
+    /// Makes this process responsible for the clients of the queue.
+    pub(crate) fn adopt(&self, queue: &Rc<PipeQueue>) {
+        self.begin_errand();
+        self.queues.adopt(queue);
     }
 
     /// Takes out the next client of a queue whose private pipe is still the original one.

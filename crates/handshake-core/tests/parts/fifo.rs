@@ -47,9 +47,12 @@ fn the_guard_removes_its_fifo() {
     drop(fifo);
     assert_eq!(listing(directory.path()), [""; 0]);
     assert_eq!(link_count(&reader), Ok(0), "the open end lives on without a name");
-    let (directory, _, fifo) = made();
+    let (directory, path, fifo) = made();
     assert_eq!(fifo.remove(), Ok(()));
     assert_eq!(listing(directory.path()), [""; 0]);
+    fs::write(&path, "of value").unwrap();
+    assert_eq!(fifo.remove(), Ok(()), "it has no name any more");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "of value");
 }
 
 #[test]
