@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{env, fs};
 
-use pipe_watch::look::{Scope, look};
+use pipe_watch::look::{Scope, Snapshot, look};
 
 use crate::hung::{Hung, Language};
 
@@ -32,11 +32,19 @@ fn the_page_shows_what_is_printed() {
     let mut text = fs::read_to_string(&page).expect("the page");
     let mut complaints = Vec::new();
     for (language, scene, waits) in SHOWN {
-        let Some(hung) = Hung::started(language, scene) else { return };
-        let hung = hung.waits(waits);
+        let hung = loop {
+            let Some(hung) = Hung::started(language, scene) else { return };
+            let hung = hung.waits(waits);
+            // After its largest PID, the kernel begins again with small ones. 999 is a count on the page.
+            let pids = seen(&hung).chosen;
+            if pids.first() == Some(&hung.program.pid()) && !pids.contains(&999) {
+                break hung;
+            }
+            hung.end();
+        };
         let pid = hung.program.pid().to_string();
-        let seen = hung.scene.lab().through(["env", "COLUMNS=10000"]).args(["why", &pid]).run().code(1);
-        let printed = format!("$ lab why {pid}\n{}", String::from_utf8_lossy(&seen.get_output().stdout));
+        let told = hung.scene.lab().through(["env", "COLUMNS=10000"]).args(["why", &pid]).run().code(1);
+        let printed = format!("$ lab why {pid}\n{}", String::from_utf8_lossy(&told.get_output().stdout));
         let table = table(&hung);
         hung.end();
         let lines = printed.lines().map(|line| wrapped(&renumbered(line, &table)) + "\n");
@@ -59,9 +67,13 @@ fn the_page_shows_what_is_printed() {
     );
 }
 
+fn seen(hung: &Hung) -> Snapshot {
+    look(&Scope::Directory(hung.scene.place().to_owned())).expect("the scene")
+}
+
 /// For each PID and each pipe's inode of a scene, the number on the page.
 fn table(hung: &Hung) -> BTreeMap<String, String> {
-    let snapshot = look(&Scope::Directory(hung.scene.place().to_owned())).expect("the scene");
+    let snapshot = seen(hung);
     let processes = || snapshot.chosen.iter().map(|pid| &snapshot.processes[pid]);
     let inodes: BTreeSet<u64> =
         processes().flat_map(|process| &process.ends).map(|end| end.pipe.inode).collect();
