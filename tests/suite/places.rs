@@ -160,7 +160,6 @@ fn a_pipe_that_has_a_reader_is_left_as_it_was(scene: &Scene, paradigm: Paradigm)
     fs::rename(path, scene.path(reader.name())).expect("the path exists");
 }
 
-/// Twice: the server also watches the pipe that it made again.
 /// 255 bytes are the most for a name, and a private pipe's name has 35 more than the well-known one.
 fn a_server_serves_at_the_longest_name(scene: &Scene, paradigm: Paradigm) {
     let name = "m".repeat(255 - 35);
@@ -171,6 +170,7 @@ fn a_server_serves_at_the_longest_name(scene: &Scene, paradigm: Paradigm) {
     other.ends().success().stdout("OTHER\n").stderr("");
 }
 
+/// Twice: the server also watches the pipe that it made again.
 fn a_removed_name_is_created_again(scene: &Scene, paradigm: Paradigm) {
     let _server = scene.server(paradigm).ready();
     for _ in 0..2 {

@@ -141,7 +141,7 @@ impl PendingClient {
     }
 
     /// Returns the PID in its private pipe's name: the last part but one, where a random number follows, or
-    /// the whole name. 0 if that is no number. The PID is not verified. It decides who shares a turn.
+    /// the whole name. 0 if that is no number. The server does not verify it. Clients of a PID share a turn.
     pub(super) fn process_number(&self) -> i32 {
         let number = self.name.rsplit(|byte| *byte == b'.').nth(1).unwrap_or(&self.name);
         std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).unwrap_or(0)
