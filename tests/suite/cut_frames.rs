@@ -9,7 +9,7 @@ use handshake_core::wire::{HEADER, Kind, MAGIC, PAYLOAD_MAX, Part, pieces};
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
-use workspace_tests::steps::at_one_pipe;
+use workspace_tests::steps::{at_one_pipe, second_in_a_pipe};
 use workspace_tests::{Paradigm, Program, RawClient, RawServer, Scene, each, frame, tests};
 
 each! {
@@ -124,23 +124,16 @@ fn cut_frames_within_a_message_leave_it_whole(scene: &Scene, paradigm: Paradigm)
 /// Another process finds the upstream by its name, before the client has written anything into it.
 fn a_header_in_a_fresh_upstream_swallows_no_ready(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
-    let [mut first, mut second] = [scene.raw_client(), scene.raw_client()];
-    in_one_read(scene, server.pid(), || {
-        first.hello();
-        second.hello();
-    });
-    first.accept();
-    first.bye();
-    drop(first);
-    let upstream = second.acknowledged().upstream;
+    let mut client = second_in_a_pipe(scene, &server);
+    let upstream = client.acknowledged().upstream;
     let path = scene.path(std::str::from_utf8(&upstream).expect("the server's names are text"));
-    let lie = frame(Kind::Request, second.session(), 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
+    let lie = frame(Kind::Request, client.session(), 1, Part::ONLY, &[b'x'; PAYLOAD_MAX]);
     let mut intruder = OpenOptions::new().write(true).open(path).expect("the upstream has its name");
     intruder.write_all(&lie[..HEADER]).expect("the server reads it");
-    second.ready();
-    second.request(1, b"hello");
-    assert_eq!(second.reply(1, 5), b"HELLO");
-    second.bye();
+    client.ready();
+    client.request(1, b"hello");
+    assert_eq!(client.reply(1, 5), b"HELLO");
+    client.bye();
 }
 
 /// The first, a middle or the last frame of a message is lost, or all of them.

@@ -2,9 +2,8 @@
 
 use handshake_core::event::What;
 use handshake_core::wire::{Ack, Kind, PAYLOAD_MAX, pieces};
-use nix::sys::signal::Signal;
 use workspace_tests::proc::{Target, shrink_pipe};
-use workspace_tests::steps::noise;
+use workspace_tests::steps::{noise, second_in_a_pipe};
 use workspace_tests::{Paradigm, RawServer, Scene, each, frame, tests};
 
 each! {
@@ -18,17 +17,10 @@ tests! {
     a_slow_server_receives_and_sends_the_same_bytes: row_27 row_29;
 }
 
-/// This needs a fresh upstream, where frames may come in pieces. The second client in a pipe gets one.
+/// This needs a fresh upstream, where frames may come in pieces.
 fn a_message_in_single_bytes_is_the_same_message(scene: &Scene, paradigm: Paradigm) {
     let server = scene.server(paradigm).args(["--service", "reverse"]).without_event_log().ready();
-    let [mut first, mut slow] = [scene.raw_client(), scene.raw_client()];
-    server.signal(Signal::SIGSTOP);
-    first.hello();
-    slow.hello();
-    server.signal(Signal::SIGCONT);
-    first.accept();
-    first.bye();
-    drop(first);
+    let mut slow = second_in_a_pipe(scene, &server);
     slow.writes_at_most(1);
     slow.reads_at_most(1);
     assert!(!slow.accept().upstream.is_empty(), "the client has no fresh upstream");

@@ -9,8 +9,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 use predicates::prelude::*;
 use predicates::str::contains;
+use workspace_tests::peers::preload;
 use workspace_tests::proc::{Target, capacity, descriptors};
-use workspace_tests::steps::{assert_nearly_idle_for_a_second, load, report};
+use workspace_tests::steps::{assert_nearly_idle_for_a_second, load, report, second_in_a_pipe};
 use workspace_tests::wait::until_true;
 use workspace_tests::{Launch, Paradigm, Program, Scene, Tool, each, is_root, needs, not_run};
 
@@ -22,6 +23,7 @@ each! {
     a_full_file_system_is_reported in basic forking dispatch shared: row_25;
     a_read_only_file_system_is_reported in basic forking dispatch shared: row_25;
     without_room_for_the_next_pipe_clients_wait in forking dispatch: row_25;
+    a_name_that_cannot_be_removed_at_once_ends_no_session in basic forking dispatch: row_25;
     smaller_pipes_are_only_slower in basic forking dispatch shared: row_31;
 }
 
@@ -220,6 +222,25 @@ fn without_room_for_the_next_pipe_clients_wait(scene: &Scene, paradigm: Paradigm
             .success()
     );
     client.ends().success().stdout("HELLO\n").stderr("");
+}
+
+fn a_name_that_cannot_be_removed_at_once_ends_no_session(scene: &Scene, paradigm: Paradigm) {
+    if !needs(&[Tool::CCompiler]) {
+        return;
+    }
+    let library = scene.place().parent().expect("a temporary directory");
+    let Some(preload) = preload("failing_unlink", library) else { return };
+    let server = scene.server(paradigm).through(["env", &preload]).ready();
+    let mut client = second_in_a_pipe(scene, &server);
+    assert!(!client.accept().upstream.is_empty(), "the client has no fresh upstream");
+    client.request(1, b"hello");
+    assert_eq!(client.reply(1, 5), b"HELLO");
+    let removed = scene.event_log().all(|event| event.what == What::UpstreamRemoved);
+    assert_eq!(removed, [], "the call has not failed");
+    until_true("the fresh upstream has no name", || {
+        !scene.names().iter().any(|name| name.starts_with("mario.up."))
+    });
+    client.bye();
 }
 
 /// A user with 1,024 pipes of 64 KiB gets smaller pipes; root does not (pipe(7), pipe-user-pages-soft). The

@@ -216,19 +216,21 @@ impl Fifo {
         self.named.set(false);
     }
 
-    /// Removes the name, if this FIFO still has it. A removal that failed is not tried again. Open file
-    /// descriptors stay usable.
+    /// Removes the name, if this FIFO still has it. A removal that failed is tried again when the value is
+    /// dropped. Open file descriptors stay usable.
     ///
     /// # Errors
     /// Those of lstat(2) and unlink(2).
     pub fn remove(&self) -> Result<(), Errno> {
-        if !self.named.take() || self.maker != getpid() {
+        if !self.named.get() || self.maker != getpid() {
             return Ok(());
         }
         match look(&self.path)? {
-            Standing::Fifo(identity) if identity == self.identity => unlink(&self.path),
-            _ => Ok(()),
+            Standing::Fifo(identity) if identity == self.identity => unlink(&self.path)?,
+            _ => {}
         }
+        self.named.set(false);
+        Ok(())
     }
 }
 

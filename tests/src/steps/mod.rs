@@ -37,6 +37,19 @@ pub fn another_client_is_served_soon(scene: &Scene) {
     assert!(since.elapsed() < SOON, "another client waited for {:?}", since.elapsed());
 }
 
+/// Returns a client whose HELLO the server has, and to which it gives a fresh upstream: the second one in a
+/// pipe. The first one has left.
+pub fn second_in_a_pipe(scene: &Scene, server: &Program) -> RawClient {
+    let [mut first, mut second] = [scene.raw_client(), scene.raw_client()];
+    scene.signal_server(server.pid(), Signal::SIGSTOP);
+    first.hello();
+    second.hello();
+    scene.signal_server(server.pid(), Signal::SIGCONT);
+    first.accept();
+    first.bye();
+    second
+}
+
 /// Returns a client that only has a session's pipe open, and the client of that session. If the server reads
 /// HELLO while the client still holds its lock, it gives the client a fresh upstream. That may happen on a
 /// busy machine, so this tries again.

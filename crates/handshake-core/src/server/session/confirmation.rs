@@ -71,7 +71,8 @@ impl Session {
                 Turn::Moved | Turn::Signal => {}
             }
         }
-        self.upstream_is_open()
+        self.upstream_is_open();
+        Ok(())
     }
 
     /// Handles BYE instead of READY, from the central process or from the client.
@@ -82,11 +83,12 @@ impl Session {
         }
     }
 
-    fn upstream_is_open(&mut self) -> Result<()> {
-        let Some(fifo) = self.fresh.take() else { return Ok(()) };
+    /// Both ends have opened the upstream, which needs its name no more.
+    fn upstream_is_open(&mut self) {
+        let Some(fifo) = self.fresh.take() else { return };
         let event = |event: Event| event.session(self.id).pipe(fifo.name());
-        self.process
-            .log_around(What::UpstreamRemoved, event, || fifo.remove())
-            .map_err(|errno| Error::at("remove the fresh upstream", fifo.path(), errno, ""))
+        // If this fails, the drop tries once more. A name that is left is removed by the server that starts
+        // next.
+        let _ = self.process.log_around(What::UpstreamRemoved, event, || fifo.remove());
     }
 }
