@@ -10,6 +10,7 @@ each! { own scenes:
     every_system_call_has_a_row in basic forking dispatch shared;
     a_server_survives_a_call_that_fails_once in basic forking dispatch shared: row_23 row_24 row_25;
     a_server_that_can_look_at_no_name_leaves_few in basic forking dispatch shared: row_24;
+    a_server_that_can_read_no_pipe_is_idle in basic forking dispatch shared: row_25;
     a_subservers_call_that_fails_affects_only_its_own_client in forking dispatch shared: row_24;
     a_clients_call_that_fails_does_not_affect_the_server in basic forking dispatch shared: row_24 row_25;
 }
@@ -43,6 +44,21 @@ fn a_server_that_can_look_at_no_name_leaves_few(paradigm: Paradigm) {
     faults.retain(|fault| fault.lasts == Lasts::ForGood && fault.error == "ENOMEM");
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert!(run_with_fault(paradigm, Side::Server, &faults[0]) > 0, "{} did not happen", faults[0]);
+}
+
+/// From the first client's name on, each read of a pipe fails for good.
+fn a_server_that_can_read_no_pipe_is_idle(paradigm: Paradigm) {
+    if !needs(&[Side::Server.tool()]) {
+        return;
+    }
+    let mut reads = trace_calls(paradigm, Side::Server);
+    reads.retain(|call| call.name == "read");
+    let mut faults: Vec<_> = reads.iter().flat_map(Fault::of).collect();
+    faults.retain(|fault| fault.lasts == Lasts::ForGood && fault.error == "EIO");
+    assert!(!faults.is_empty(), "no read of the server can fail");
+    for fault in [&faults[0], &faults[faults.len() / 2]] {
+        run_with_fault(paradigm, Side::Server, fault);
+    }
 }
 
 fn a_subservers_call_that_fails_affects_only_its_own_client(paradigm: Paradigm) {

@@ -107,7 +107,8 @@ impl UsedPipe {
         if buffer.is_empty() {
             *buffer = new_buffer();
         }
-        let filled = read_once(&self.pipe, &mut buffer).unwrap_or(Filled::Nothing);
+        // A pipe that cannot be read brings no name: waiting for one would be a busy loop.
+        let filled = read_once(&self.pipe, &mut buffer).unwrap_or(Filled::End);
         if let Filled::Bytes(count) = filled {
             ForeignNames::of_pipe(site, Some(&self.queue)).find([&buffer[..count]], None);
         }
