@@ -11,11 +11,12 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use predicates::str::contains;
 use workspace_tests::proc::{Process, children_of};
-use workspace_tests::steps::{another_client_is_served_soon, load, report};
+use workspace_tests::steps::{another_client_is_served_soon, load, report, second_in_a_pipe};
 use workspace_tests::wait::{WATCHDOG, until, until_true};
 use workspace_tests::{Paradigm, Refusal, Scene, Tool, each, is_root, needs};
 
 each! {
+    a_server_without_getrandom_makes_fresh_upstreams in basic forking dispatch: row_48;
     many_subservers_are_ordinary_children_if_nothing_else_is_allowed in forking dispatch shared: row_48;
     a_subserver_is_an_ordinary_child in forking dispatch shared: row_49;
     an_emulated_server_serves in basic forking dispatch shared: row_49;
@@ -54,6 +55,20 @@ fn names_that_cannot_be_exchanged_are_replaced(paradigm: Paradigm) {
         scene.serves("three", "THREE");
         scene.end();
     }
+}
+
+/// Its random numbers come from /dev/urandom, also in a subserver, which keeps no descriptor of its main
+/// server.
+fn a_server_without_getrandom_makes_fresh_upstreams(scene: &Scene, paradigm: Paradigm) {
+    if !needs(&[Tool::Seccomp]) {
+        return;
+    }
+    let server = scene.server(paradigm).refusing([Refusal::of("getrandom", Errno::ENOSYS)]).ready();
+    let mut client = second_in_a_pipe(scene, &server);
+    assert!(!client.accept().upstream.is_empty(), "the client has no fresh upstream");
+    client.request(1, b"hello");
+    assert_eq!(client.reply(1, 5), b"HELLO");
+    client.bye();
 }
 
 /// 0x22 is SIGRTMIN, the exit signal of a child when there are many.

@@ -133,8 +133,8 @@ impl OwnPipes {
         reader.give_back(&mut self.buffer);
         if let Some(fifo) = fresh.take_if(|_| is_ready) {
             let what = What::UpstreamRemoved;
-            // If this fails, the drop tries once more. A name that is left is removed by the server
-            // that starts next.
+            // If this fails, the drop tries once more. The next server at this place removes a name
+            // that is left.
             let _ =
                 process.log_around(what, |event| event.session(session).pipe(fifo.name()), || fifo.remove());
         }

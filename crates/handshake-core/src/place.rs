@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
 use crate::error::{Error, Remedy, Result};
+use crate::sys;
 use crate::wire::NAME_MAX;
 
 /// The most that a derived name adds: `./` before it, and `.client.`, a PID, a dot and 16 digits after it.
@@ -180,8 +181,5 @@ pub(crate) fn lock_of(wkp: &Path) -> PathBuf {
 /// # Errors
 /// The kernel has no random source.
 pub fn random() -> Result<u64> {
-    getrandom::u64().map_err(|error| {
-        let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-        Error::on("read", "the kernel's random source", errno)
-    })
+    sys::random().map_err(|error| Error::on("read", "the kernel's random source", error))
 }

@@ -130,10 +130,7 @@ impl Scenario<'_> {
         until(format_args!("{} to have no children", server.name()), || {
             (!server.is_running() || children_of(server.pid()).is_empty()).then_some(())
         });
-        // The process keeps /dev/urandom open, its other source of random numbers.
-        if self.fault.is_none_or(|fault| fault.call != "getrandom") {
-            server.has_descriptors_as_or_ends(&before);
-        }
+        server.has_descriptors_as_or_ends(&before);
     }
 
     /// Whether the fault is one failed write for lack of memory. The subserver retries it at once, and no

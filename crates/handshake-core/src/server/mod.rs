@@ -385,18 +385,13 @@ impl Server {
     /// # Errors
     /// The kernel's random source fails.
     pub fn receive_hello(&mut self, nonce: u64, payload: &[u8], wkp: &Rc<OwnedFd>) -> Result<()> {
-        match ReceivedHello::decode(nonce, payload, &self.site) {
-            Some(hello) => self.queue.join(hello, wkp, None, WhenFull::Refuse, &self.site).map(drop),
-            None => Ok(()),
-        }
+        let Some(hello) = ReceivedHello::decode(nonce, payload, &self.site) else { return Ok(()) };
+        self.queue.join(hello, wkp, None, WhenFull::Refuse, &self.site).map(drop)
     }
 
     fn receive(&mut self, taken: Option<TakenPipe>) -> Result<()> {
         let Some(taken) = taken else { return Ok(()) };
-        match self.queue.receive(&taken, &self.site)? {
-            Some(used) => self.release(used),
-            None => Ok(()),
-        }
+        self.queue.receive(&taken, &self.site)?.map_or(Ok(()), |used| self.release(used))
     }
 
     /// Takes the next client out of the queue, to be answered. Returns `None` during a shortage, when this

@@ -11,6 +11,8 @@ mod handlers;
 mod linux;
 mod scale;
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
@@ -75,4 +77,18 @@ pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
     // SAFETY: it is open, and either just made or passed to this process on its command line to be owned. The
     // command line is read once, before anything else is opened.
     Ok(unsafe { OwnedFd::from_raw_fd(if standard { result } else { fd }) })
+}
+
+/// Returns 64 unpredictable bits from the kernel: from getrandom(2), or from /dev/urandom (random(4)) if an old
+/// kernel or a sandbox has no such call. It keeps no file descriptor, since a subserver would close it.
+///
+/// # Errors
+/// Those of open(2) and read(2) for /dev/urandom.
+pub fn random() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    // SAFETY: the kernel writes at most these 8 bytes.
+    if unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) } != 8 {
+        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    }
+    Ok(u64::from_ne_bytes(bytes))
 }

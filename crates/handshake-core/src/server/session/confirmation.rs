@@ -71,7 +71,12 @@ impl Session {
                 Turn::Moved | Turn::Signal => {}
             }
         }
-        self.upstream_is_open();
+        if let Some(fifo) = self.fresh.take() {
+            let event = |event: Event| event.session(self.id).pipe(fifo.name());
+            // If this fails, the drop tries once more. The next server at this place removes a name that is
+            // left.
+            let _ = self.process.log_around(What::UpstreamRemoved, event, || fifo.remove());
+        }
         Ok(())
     }
 
@@ -81,14 +86,5 @@ impl Session {
             Some(_) if !reason.is_empty() => self.bye(reason),
             _ => Error::lost("it said BYE before READY"),
         }
-    }
-
-    /// Both ends have opened the upstream, which needs its name no more.
-    fn upstream_is_open(&mut self) {
-        let Some(fifo) = self.fresh.take() else { return };
-        let event = |event: Event| event.session(self.id).pipe(fifo.name());
-        // If this fails, the drop tries once more. A name that is left is removed by the server that starts
-        // next.
-        let _ = self.process.log_around(What::UpstreamRemoved, event, || fifo.remove());
     }
 }
