@@ -79,8 +79,8 @@ pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(if standard { result } else { fd }) })
 }
 
-/// Returns 64 unpredictable bits from the kernel: from getrandom(2), or from /dev/urandom (random(4)) if an old
-/// kernel or a sandbox has no such call. It keeps no file descriptor, since a subserver would close it.
+/// Returns 64 unpredictable bits from the kernel: from getrandom(2), or from /dev/urandom (random(4)) if an
+/// old kernel or a sandbox has no such call. Keeps no file descriptor, since a subserver would close it.
 ///
 /// # Errors
 /// Those of open(2) and read(2) for /dev/urandom.
