@@ -46,7 +46,7 @@ fn a_server_that_can_look_at_no_name_leaves_few(paradigm: Paradigm) {
     assert!(run_with_fault(paradigm, Side::Server, &faults[0]) > 0, "{} did not happen", faults[0]);
 }
 
-/// From the first client's name on, each read of a pipe fails for good.
+/// Each read of a pipe fails for good, from the first one on or from a later one.
 fn a_server_that_can_read_no_pipe_is_idle(paradigm: Paradigm) {
     if !needs(&[Side::Server.tool()]) {
         return;

@@ -235,12 +235,12 @@ fn a_name_that_cannot_be_removed_at_once_ends_no_session(scene: &Scene, paradigm
     assert!(!client.accept().upstream.is_empty(), "the client has no fresh upstream");
     client.request(1, b"hello");
     assert_eq!(client.reply(1, 5), b"HELLO");
-    let removed = scene.event_log().all(|event| event.what == What::UpstreamRemoved);
-    assert_eq!(removed, [], "the call has not failed");
+    client.bye();
     until_true("the fresh upstream has no name", || {
         !scene.names().iter().any(|name| name.starts_with("mario.up."))
     });
-    client.bye();
+    let removed = scene.event_log().all(|event| event.what == What::UpstreamRemoved);
+    assert_eq!(removed, [], "the call has not failed");
 }
 
 /// A user with 1,024 pipes of 64 KiB gets smaller pipes; root does not (pipe(7), pipe-user-pages-soft). The

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use handshake_core::error::SHUTTING_DOWN;
-use handshake_core::event::What;
+use handshake_core::event::{Event, What};
 use handshake_core::fifo::Fifo;
 use handshake_core::io::Filled;
 use handshake_core::server::course::used_pipe::UsedPipe;
@@ -131,12 +131,11 @@ impl OwnPipes {
         let process = &clients.site.process;
         note_skipped(reader, Some(session), process);
         reader.give_back(&mut self.buffer);
-        if let Some(fifo) = fresh.take_if(|_| is_ready) {
-            let what = What::UpstreamRemoved;
-            // If this fails, the drop tries once more. The next server at this place removes a name
-            // that is left.
-            let _ =
-                process.log_around(what, |event| event.session(session).pipe(fifo.name()), || fifo.remove());
+        if let Some(fifo) = fresh.as_ref().filter(|_| is_ready) {
+            let event = |event: Event| event.session(session).pipe(fifo.name());
+            // If this fails, the session goes on: the pipe works with its name, too. Its end tries again.
+            let removed = process.log_around(What::UpstreamRemoved, event, || fifo.remove());
+            fresh.take_if(|_| removed.is_ok());
         }
         if ended {
             self.close(clients, number);

@@ -179,7 +179,7 @@ pub(crate) fn lock_of(wkp: &Path) -> PathBuf {
 /// Returns 64 unpredictable bits from the kernel.
 ///
 /// # Errors
-/// The kernel has no random source.
+/// The kernel has no random source. Where it lacks getrandom(2): no file descriptor is available now.
 pub fn random() -> Result<u64> {
     sys::random().map_err(|error| Error::on("read", "the kernel's random source", error))
 }

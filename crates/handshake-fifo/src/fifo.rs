@@ -236,7 +236,7 @@ impl Fifo {
 
 impl Drop for Fifo {
     fn drop(&mut self) {
-        // An error cannot be reported here. The sweep at the next server start removes the pipe.
+        // An error cannot be reported here. The sweep at a server's end or start removes what is left.
         let _ = self.remove();
     }
 }

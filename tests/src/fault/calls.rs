@@ -118,7 +118,7 @@ pub const TABLE: &[Row] = &[
     ),
     swept(
         &["getrandom"],
-        ", 8, 0)",
+        ", 0)",
         &[("ENOSYS", BOTH)],
         "not in an old kernel or a sandbox: /dev/urandom is left",
     ),

@@ -262,7 +262,7 @@ impl Server {
     }
 
     /// Waits for the next client of this pipe, for a subserver that serves no other pipe. `None`: no process
-    /// uses the pipe any more, or this process was asked to end.
+    /// uses the pipe any more, it cannot be read, or this process was asked to end.
     ///
     /// # Errors
     /// The kernel's random source fails.

@@ -56,6 +56,20 @@ fn the_guard_removes_its_fifo() {
 }
 
 #[test]
+fn a_removal_that_failed_is_tried_again() {
+    let (directory, _, fifo) = made();
+    let moved = directory.path().with_extension("moved");
+    fs::rename(directory.path(), &moved).unwrap();
+    fs::write(directory.path(), "no directory").unwrap();
+    assert_eq!(fifo.remove(), Err(Errno::ENOTDIR));
+    fs::remove_file(directory.path()).unwrap();
+    fs::rename(&moved, directory.path()).unwrap();
+    assert_eq!(listing(directory.path()).len(), 1);
+    drop(fifo);
+    assert_eq!(listing(directory.path()), [""; 0]);
+}
+
+#[test]
 fn the_guard_removes_nothing_else() {
     // Kept open, so that the FIFO that replaces it cannot get its inode number.
     let (_directory, path, fifo) = made();

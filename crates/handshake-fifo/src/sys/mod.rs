@@ -11,13 +11,12 @@ mod handlers;
 mod linux;
 mod scale;
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+use nix::unistd::read;
 
 pub use fork::{fork, threads};
 pub use handlers::{Handlers, arrivals, end_by_default};
@@ -79,16 +78,17 @@ pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(if standard { result } else { fd }) })
 }
 
-/// Returns 64 unpredictable bits from the kernel: from getrandom(2), or from /dev/urandom (random(4)) if an
-/// old kernel or a sandbox has no such call. Keeps no file descriptor, since a subserver would close it.
+/// Returns 64 unpredictable bits from the kernel: from getrandom(2), or from /dev/urandom (random(4)) if that
+/// fails, as in an old kernel or a sandbox. Keeps no file descriptor, since a subserver would close it.
 ///
 /// # Errors
 /// Those of open(2) and read(2) for /dev/urandom.
-pub fn random() -> io::Result<u64> {
+pub fn random() -> Result<u64, Errno> {
     let mut bytes = [0; 8];
     // SAFETY: the kernel writes at most these 8 bytes.
     if unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) } != 8 {
-        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        // A read of so few bytes is never cut short.
+        read(open("/dev/urandom", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?, &mut bytes)?;
     }
     Ok(u64::from_ne_bytes(bytes))
 }

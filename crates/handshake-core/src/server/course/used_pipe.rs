@@ -31,7 +31,7 @@ pub(crate) enum Next {
     Client(Box<Waiting>),
     /// A process has it open, and may write a name until then.
     Later(Deadline),
-    /// No process uses it, and the server closes it.
+    /// No process uses it, or it cannot be read; the server closes it.
     Unused,
 }
 
@@ -107,7 +107,7 @@ impl UsedPipe {
         if buffer.is_empty() {
             *buffer = new_buffer();
         }
-        // A pipe that cannot be read brings no name: waiting for one would be a busy loop.
+        // A pipe that cannot be read brings no name, and waiting for one would be a busy loop.
         let filled = read_once(&self.pipe, &mut buffer).unwrap_or(Filled::End);
         if let Filled::Bytes(count) = filled {
             ForeignNames::of_pipe(site, Some(&self.queue)).find([&buffer[..count]], None);

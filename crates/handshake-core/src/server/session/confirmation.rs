@@ -71,11 +71,11 @@ impl Session {
                 Turn::Moved | Turn::Signal => {}
             }
         }
-        if let Some(fifo) = self.fresh.take() {
+        if let Some(fifo) = &self.fresh {
             let event = |event: Event| event.session(self.id).pipe(fifo.name());
-            // If this fails, the drop tries once more. The next server at this place removes a name that is
-            // left.
-            let _ = self.process.log_around(What::UpstreamRemoved, event, || fifo.remove());
+            // If this fails, the session goes on: the pipe works with its name, too. Its end tries again.
+            let removed = self.process.log_around(What::UpstreamRemoved, event, || fifo.remove());
+            self.fresh.take_if(|_| removed.is_ok());
         }
         Ok(())
     }
