@@ -1,7 +1,8 @@
 //! A cut frame swallows no other frame, and a lost frame ends its session.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::path::Path;
 use std::rc::Rc;
 
 use handshake_core::event::What;
@@ -9,7 +10,9 @@ use handshake_core::wire::{HEADER, Kind, MAGIC, PAYLOAD_MAX, Part, pieces};
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::contains;
-use workspace_tests::steps::{at_one_pipe, second_in_a_pipe};
+use workspace_tests::proc::living_in;
+use workspace_tests::steps::{another_client_is_served_soon, at_one_pipe, second_in_a_pipe};
+use workspace_tests::wait::until_true;
 use workspace_tests::{Paradigm, Program, RawClient, RawServer, Scene, each, frame, tests};
 
 each! {
@@ -17,6 +20,7 @@ each! {
     cut_frames_between_requests_swallow_no_request in basic forking dispatch shared: row_36;
     cut_frames_within_a_message_leave_it_whole in basic forking dispatch shared: row_36;
     a_header_in_a_fresh_upstream_swallows_no_ready in basic forking dispatch: row_36;
+    a_fresh_upstream_that_another_process_closes_ends_no_session in basic forking dispatch: row_36;
     a_request_that_lost_a_frame_is_not_answered in basic forking dispatch shared: row_35;
 }
 
@@ -134,6 +138,38 @@ fn a_header_in_a_fresh_upstream_swallows_no_ready(scene: &Scene, paradigm: Parad
     client.request(1, b"hello");
     assert_eq!(client.reply(1, 5), b"HELLO");
     client.bye();
+}
+
+/// Returns how many descriptors the servers of this scene have of a pipe.
+fn ends_of(scene: &Scene, path: &Path) -> usize {
+    let servers = living_in(scene.place()).into_iter();
+    let fds = servers.filter_map(|server| fs::read_dir(format!("/proc/{}/fd", server.pid)).ok());
+    let links = fds.flatten().flatten().map(|fd| fs::read_link(fd.path()));
+    links.filter(|link| link.as_ref().is_ok_and(|link| link == path)).count()
+}
+
+/// The process closes it before the client has opened it. The server must not take that for the client's end.
+/// Nor may it wait for a client that leaves then.
+fn a_fresh_upstream_that_another_process_closes_ends_no_session(scene: &Scene, paradigm: Paradigm) {
+    let server = scene.server(paradigm).args(["--handshake-timeout", "60s"]).ready();
+    for leaves in [false, true] {
+        // In basic there is none during a session.
+        until_true("a well-known pipe", || scene.path("mario").exists());
+        let mut client = second_in_a_pipe(scene, &server);
+        until_true("the acknowledgement", || client.has_answer());
+        let upstream = scene.names().into_iter().find(|name| name.starts_with("mario.up."));
+        let path = scene.path(&upstream.expect("the upstream has its name"));
+        let ends = ends_of(scene, &path);
+        drop(OpenOptions::new().write(true).open(&path).expect("the server reads it"));
+        until_true("the server to have opened it to write", || ends_of(scene, &path) > ends);
+        if !leaves {
+            client.accept();
+            client.request(1, b"hello");
+            assert_eq!(client.reply(1, 5), b"HELLO");
+            client.bye();
+        }
+    }
+    another_client_is_served_soon(scene);
 }
 
 /// The first, a middle or the last frame of a message is lost, or all of them.

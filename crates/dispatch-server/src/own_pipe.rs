@@ -47,6 +47,8 @@ struct OwnPipe {
     used: Option<UsedPipe>,
     /// A fresh upstream that still has its name.
     fresh: Option<Fifo>,
+    /// Its writing end, held until READY if another process has opened and closed it.
+    own_end: Option<OwnedFd>,
 }
 
 impl OwnPipes {
@@ -89,7 +91,8 @@ impl OwnPipes {
         let pipe = Rc::new(long_lived(&upstream.from_client)?);
         let used = client.used_pipe().map(|used| used.read_through(&pipe));
         let reader = upstream.reader(FrameReader::without_buffer(Rc::clone(&pipe), upstream.framing));
-        self.pipes.insert(number, OwnPipe { reader: Some(reader), used, fresh: upstream.fresh });
+        self.pipes
+            .insert(number, OwnPipe { reader: Some(reader), used, fresh: upstream.fresh, own_end: None });
         Ok((Some(pipe), ack))
     }
 
@@ -103,7 +106,7 @@ impl OwnPipes {
     /// its fresh pipe yet.
     pub(crate) fn route(&mut self, clients: &mut Clients, number: u64, shown: bool) {
         let Some(client) = clients.by_number.get(&number) else { return self.used.check(clients, number) };
-        let Some(OwnPipe { reader, fresh, .. }) = self.pipes.get_mut(&number) else { return };
+        let Some(OwnPipe { reader, fresh, own_end, .. }) = self.pipes.get_mut(&number) else { return };
         let session = client.session;
         if client.flow.is_blocked() {
             if clients.resume(number) && reader.is_none() {
@@ -116,7 +119,16 @@ impl OwnPipes {
         reader.borrow(&mut self.buffer);
         let ended = match reader.fill() {
             Ok(Filled::Bytes(_) | Filled::Nothing) => false,
-            Ok(Filled::End) => shown || fresh.is_none(),
+            // Another process may have opened a fresh upstream by its name, and closed it. The subserver sees
+            // at the private pipe whether the client has gone.
+            Ok(Filled::End) => match &fresh {
+                Some(fifo) if shown => {
+                    *own_end = fifo.open_to_write().ok();
+                    own_end.is_none()
+                }
+                Some(_) => false,
+                None => true,
+            },
             Err(_) => true,
         };
         let mut is_ready = false;
@@ -131,6 +143,7 @@ impl OwnPipes {
         let process = &clients.site.process;
         note_skipped(reader, Some(session), process);
         reader.give_back(&mut self.buffer);
+        own_end.take_if(|_| is_ready);
         if let Some(fifo) = fresh.as_ref().filter(|_| is_ready) {
             let event = |event: Event| event.session(session).pipe(fifo.name());
             // If this fails, the session goes on: the pipe works with its name, too. Its end tries again.

@@ -228,9 +228,8 @@ impl Server {
     /// # Errors
     /// The kernel's random source fails.
     pub fn release(&mut self, used: UsedPipe) -> Result<()> {
-        if let Some((used, _)) = self.hand_on(used)? {
-            self.used.push(used);
-        }
+        let used = self.hand_on(used)?.map(|(used, _)| used);
+        self.used.extend(used);
         // Each pipe costs a file descriptor.
         let too_many = self.used.len().saturating_sub(USED_MAX);
         self.used.drain(..too_many);
@@ -239,10 +238,7 @@ impl Server {
 
     /// Looks for clients that have written their names into pipes without a client.
     fn receive_late(&mut self) -> Result<()> {
-        for used in std::mem::take(&mut self.used) {
-            self.release(used)?;
-        }
-        Ok(())
+        std::mem::take(&mut self.used).into_iter().try_for_each(|used| self.release(used))
     }
 
     /// Adds the next client of a used pipe to the queue, for a server that watches such pipes itself. Returns

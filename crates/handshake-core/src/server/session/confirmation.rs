@@ -36,13 +36,19 @@ impl Session {
     /// [`Error::Lost`]: READY did not come in time, or the client has gone.
     pub fn await_ready(&mut self) -> Result<()> {
         let mut until = Deadline::after(self.limits.handshake_timeout);
-        let (mut late, mut message) = (false, Vec::new());
+        let (mut late, mut message, mut own_end) = (false, Vec::new(), None);
         while self.confirmation.is_awaited() {
             if let Found::Bye(reason) = self.find(&mut message)? {
                 return Err(self.last_word(&words(&reason)));
             }
             if !self.confirmation.is_awaited() {
                 break;
+            }
+            // Another process may have opened a fresh upstream by its name, and closed it. Until READY, this
+            // process has it open to write, and an error on the private pipe shows that the client has gone.
+            if self.input_ended && own_end.is_none() {
+                own_end = self.fresh.as_ref().and_then(|fifo| fifo.open_to_write().ok());
+                self.input_ended = own_end.is_none();
             }
             if self.input_ended {
                 return Err(match self.confirmation {
